@@ -1,0 +1,1 @@
+//! The contract between pathspider and its plugins.
