@@ -1,0 +1,3 @@
+//! The program `pathspider`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Captures packets and turns them into flow records.
