@@ -217,6 +217,16 @@ impl<'a> Packet<'a> {
         })
     }
 
+    /// The sender's and the receiver's port, where the packet's transport protocol has ports
+    /// (TCP, UDP, UDP-Lite, SCTP) and its header is there.
+    #[inline]
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        use protocol::{SCTP, TCP, UDP, UDP_LITE};
+        let transport = self.transport.get();
+        (matches!(self.protocol, TCP | UDP | UDP_LITE | SCTP) && transport.len() >= 4)
+            .then(|| (be16(transport, 0), be16(transport, 2)))
+    }
+
     /// The transport payload, as far as it was captured.
     #[inline]
     pub fn payload(&self) -> &[u8] {
