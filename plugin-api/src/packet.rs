@@ -93,6 +93,7 @@ pub struct Packet<'a> {
     layers: u32,
     reverse: bool,
     protocol: u8,
+    wire_length: u32,
 }
 
 /// What the host's dissector found: the arguments of [`Packet::new`].
@@ -146,7 +147,16 @@ impl<'a> Packet<'a> {
             layers,
             reverse: parts.direction == Direction::Reverse,
             protocol: parts.protocol,
+            wire_length: parts.ip_length,
         }
+    }
+
+    /// The same packet with the octets that it took on the wire, padding included.
+    #[inline]
+    #[must_use]
+    pub fn on_wire(mut self, octets: u32) -> Packet<'a> {
+        self.wire_length = octets;
+        self
     }
 
     /// Capture time, nanoseconds since the Unix epoch.
@@ -181,6 +191,13 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn ip_length(&self) -> u32 {
         self.ip_length
+    }
+
+    /// Octets on the wire from the IP header on: the whole IP packet, and what the link layer may
+    /// have added to fill its frame.
+    #[inline]
+    pub fn wire_length(&self) -> u32 {
+        self.wire_length
     }
 
     /// The IP header.

@@ -44,13 +44,13 @@ const FIELDS: Fields<9> = Fields([
         "oct_fwd",
         FieldType::UInt,
         "octets",
-        "length of the IP packets from the originator",
+        "IP packets from the originator, padding of short frames included",
     ),
     (
         "oct_rev",
         FieldType::UInt,
         "octets",
-        "length of the IP packets to the originator",
+        "IP packets to the originator, padding of short frames included",
     ),
 ]);
 
@@ -125,7 +125,7 @@ impl Flow {
     fn count(&mut self, packet: &Packet<'_>) -> Verdict {
         let side = side(packet);
         self.packets[side] += 1;
-        self.octets[side] += u64::from(packet.ip_length());
+        self.octets[side] += u64::from(packet.wire_length());
         Verdict::Continue
     }
 }

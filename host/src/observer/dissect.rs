@@ -25,6 +25,8 @@ pub(crate) struct Dissected<'a> {
     pub(crate) ip: &'a [u8],
     pub(crate) transport: &'a [u8],
     pub(crate) payload: &'a [u8],
+    /// Octets of the frame from the IP header on.
+    pub(crate) wire: u32,
     pub(crate) ip_length: u32,
     pub(crate) payload_length: u32,
     pub(crate) layers: Layers,
@@ -84,6 +86,7 @@ struct Network<'a> {
     ip: &'a [u8],
     /// What follows the IP header, as far as it was captured, without link-layer padding.
     rest: &'a [u8],
+    wire: u32,
     ip_length: u32,
     /// Octets after the IP header on the wire.
     rest_wire: u32,
@@ -135,6 +138,7 @@ fn ipv4(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
         fragment,
         ip,
         rest,
+        wire,
         ip_length,
         rest_wire: ip_length - header_length as u32,
     })
@@ -176,6 +180,7 @@ fn ipv6(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
         fragment,
         ip,
         rest,
+        wire,
         ip_length,
         rest_wire: ip_length - ip.len() as u32,
     })
@@ -223,6 +228,7 @@ fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
         ip: network.ip,
         transport: header,
         payload,
+        wire: network.wire,
         ip_length: network.ip_length,
         payload_length: network.rest_wire.saturating_sub(header.len() as u32),
         layers: ip_layer.and(layer),

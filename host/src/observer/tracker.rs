@@ -167,6 +167,7 @@ pub(crate) fn packet<'a>(
         direction,
         protocol: dissected.tuple.protocol,
     })
+    .on_wire(dissected.wire)
 }
 
 /// The packet that an error quotes, as the first of a flow of which nothing else was seen. Only
