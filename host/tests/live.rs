@@ -2,6 +2,8 @@
 //!
 //! It takes the right to capture; without it, the tests say that they were skipped.
 
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

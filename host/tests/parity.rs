@@ -4,6 +4,8 @@
 //! The captures are not in the repository. They are looked for in `../shared/corpus` beside the
 //! checkout; where they are absent, the test says so.
 
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
