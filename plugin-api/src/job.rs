@@ -64,6 +64,13 @@ impl Job {
     pub fn record(&self) -> &Record {
         &self.record
     }
+
+    /// The keys, given up, with `dp` as it was used.
+    pub fn into_record(self) -> Record {
+        let mut record = self.record;
+        record.set("dp", self.port);
+        record
+    }
 }
 
 #[cfg(test)]
