@@ -4,12 +4,14 @@
 
 mod faults;
 mod groups;
+mod link;
 
 use std::process::Command;
 
 use crate::error::Result;
 use crate::net::{Finished, Namespace, Running, ip, nft, raise_open_files};
 use crate::targets::FastHttp;
+use link::{Link, wait_ready};
 
 pub use faults::Fault;
 pub use groups::{Group, Server, standard_groups};
@@ -29,6 +31,8 @@ const COMMON: &[(&str, &str)] = &[
     // A lab that holds back errors would hide what a path does.
     ("net.ipv4.icmp_ratelimit", "0"),
     ("net.ipv6.icmp.ratelimit", "0"),
+    // What one connection taught of a path must not shape the next, nor cost time to remember.
+    ("net.ipv4.tcp_no_metrics_save", "1"),
 ];
 
 const FORWARDING: &[(&str, &str)] = &[
@@ -79,7 +83,7 @@ impl KernelLab {
         };
         link.make()?;
 
-        let mut servers = Vec::new();
+        let (mut servers, mut ready) = (Vec::new(), Vec::new());
         for (number, server) in (1..).zip(Server::ALL) {
             let members: Vec<&Group> = groups.iter().filter(|g| g.server == server).collect();
             if members.is_empty() {
@@ -99,16 +103,18 @@ impl KernelLab {
             let (mut local, mut towards) = (String::new(), String::new());
             for prefix in members.iter().flat_map(|group| group.prefixes()) {
                 local += &format!("route add local {prefix} dev lo\n");
-                let (via4, via6) = link.near_addresses();
+                let [via4, via6] = link.near_addresses();
                 let via = if prefix.contains(':') { via6 } else { via4 };
                 towards += &format!("route add {prefix} via {via}\n");
             }
             ip(&namespace, &local)?;
             ip(&router, &towards)?;
             let http = FastHttp::start(&namespace, groups::PORT, SERVER_THREADS)?;
+            ready.extend(link.near_addresses());
             servers.push((namespace, http));
         }
         nft(&router, &faults::ruleset(&groups))?;
+        wait_ready(&vantage, ready, groups::PORT)?;
         Ok(Self {
             vantage,
             groups,
@@ -134,55 +140,5 @@ impl KernelLab {
     pub fn run(&self, command: &mut Command) -> Result<Finished> {
         self.vantage.place(command);
         Running::start(command)?.finish()
-    }
-}
-
-/// A veth pair between a namespace and the router, numbered so that its addresses are its own.
-struct Link<'a> {
-    number: u8,
-    near: &'a Namespace,
-    near_name: &'a str,
-    router: &'a Namespace,
-}
-
-impl Link<'_> {
-    fn near_addresses(&self) -> (String, String) {
-        (
-            format!("10.0.{}.2", self.number),
-            format!("fd00:0:{}::2", self.number),
-        )
-    }
-
-    fn make(&self) -> Result<()> {
-        let Self {
-            number,
-            near,
-            near_name,
-            router,
-        } = self;
-        let (near4, near6) = self.near_addresses();
-        let (router4, router6) = (format!("10.0.{number}.1"), format!("fd00:0:{number}::1"));
-        ip(
-            near,
-            &format!(
-                "link add {near_name} type veth peer name router{number} netns {router_path}\n\
-                 addr add {near4}/24 dev {near_name}\n\
-                 addr add {near6}/64 dev {near_name} nodad\n\
-                 link set {near_name} up\n",
-                router_path = router.path(),
-            ),
-        )?;
-        ip(
-            router,
-            &format!(
-                "addr add {router4}/24 dev router{number}\n\
-                 addr add {router6}/64 dev router{number} nodad\n\
-                 link set router{number} up\n"
-            ),
-        )?;
-        ip(
-            near,
-            &format!("route add default via {router4}\nroute add default via {router6}\n"),
-        )
     }
 }
