@@ -55,11 +55,7 @@ enum Event {
     /// A worker prepared a job.
     Prepared(Result<Work, (Job, Error)>),
     /// A worker has the plugin's answer.
-    Answered {
-        ticket: Ticket,
-        started: SystemTime,
-        answer: Result<Connect, Error>,
-    },
+    Answered { ticket: Ticket, started: SystemTime, answer: Result<Connect, Error> },
     /// A connection ended.
     Ended(Ticket, Attempt),
 }
@@ -92,31 +88,18 @@ impl Engine {
     ///
     /// The configurator failed, or a later stage is gone. Connections under way are left.
     pub fn run(self, machine: &mut Machine, jobs: mpsc::Receiver<Job>) -> Result<(), EngineError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async {
             let (events, inbox) = mpsc::unbounded_channel();
             let workers = match self.blocking {
-                true => Some(Workers::start(
-                    self.workers,
-                    &self.measurement,
-                    events.clone(),
-                )?),
+                true => Some(Workers::start(self.workers, &self.measurement, events.clone())?),
                 false => None,
             };
             let scheduler = Scheduler::new(self.configurations.iter().map(|c| c.hold).collect());
-            Round {
-                engine: self,
-                machine,
-                scheduler,
-                workers,
-                events,
-                in_flight: 0,
-            }
-            .run(jobs, inbox)
-            .await
+            Round { engine: self, machine, scheduler, workers, events, in_flight: 0 }
+                .run(jobs, inbox)
+                .await
         })
     }
 }
@@ -184,17 +167,10 @@ impl Round<'_> {
 
     fn configure(&mut self, config: usize) -> Result<(), EngineError> {
         let id = ConfigId::new(config);
-        self.engine
-            .measurement
-            .configure(id, self.machine)
-            .map_err(|error| {
-                let label = self.engine.configurations[config].label.clone();
-                EngineError::Configure {
-                    config,
-                    label,
-                    error,
-                }
-            })
+        self.engine.measurement.configure(id, self.machine).map_err(|error| {
+            let label = self.engine.configurations[config].label.clone();
+            EngineError::Configure { config, label, error }
+        })
     }
 
     /// Takes a job into flight.
@@ -228,24 +204,14 @@ impl Round<'_> {
     fn handle(&mut self, event: Event) -> Result<(), EngineError> {
         match event {
             Event::Prepared(Ok(work)) => {
-                self.scheduler.push(
-                    0,
-                    Ticket {
-                        work: Arc::new(work),
-                        config: 0,
-                    },
-                );
+                self.scheduler.push(0, Ticket { work: Arc::new(work), config: 0 });
                 Ok(())
             }
             Event::Prepared(Err((job, error))) => {
                 self.in_flight -= 1;
                 self.report(Report::Refused { job, error })
             }
-            Event::Answered {
-                ticket,
-                started,
-                answer,
-            } => self.make_own(ticket, started, answer),
+            Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
             Event::Ended(ticket, attempt) => {
                 self.scheduler.completed(ticket.config);
                 self.conclude(ticket, attempt)
@@ -285,9 +251,7 @@ impl Round<'_> {
     /// Makes the connection that the plugin asked for.
     fn make(&mut self, ticket: Ticket, answer: Result<Connect, Error>) -> Result<(), EngineError> {
         let begun = answer.and_then(|connect| {
-            self.engine
-                .dialer
-                .begin(&ticket.work.job, connect, &self.engine.notices)
+            self.engine.dialer.begin(&ticket.work.job, connect, &self.engine.notices)
         });
         self.scheduler.initiated(ticket.config);
         match begun {
@@ -307,10 +271,7 @@ impl Round<'_> {
             Err(error) => {
                 self.scheduler.completed(ticket.config);
                 self.in_flight -= 1;
-                self.report(Report::Broken {
-                    work: ticket.work,
-                    error,
-                })
+                self.report(Report::Broken { work: ticket.work, error })
             }
         }
     }
@@ -326,36 +287,19 @@ impl Round<'_> {
         let Ticket { work, config } = ticket;
         let next = config + 1;
         if next < self.engine.configurations.len() {
-            self.scheduler.push(
-                next,
-                Ticket {
-                    work: Arc::clone(&work),
-                    config: next,
-                },
-            );
+            self.scheduler.push(next, Ticket { work: Arc::clone(&work), config: next });
         } else {
             self.in_flight -= 1;
         }
-        self.report(Report::Connection {
-            work,
-            config,
-            outcome,
-            claimed,
-        })
+        self.report(Report::Connection { work, config, outcome, claimed })
     }
 
     fn notify(&self, notice: Notice) -> Result<(), EngineError> {
-        self.engine
-            .notices
-            .send(notice)
-            .map_err(|_| EngineError::Gone("observer"))
+        self.engine.notices.send(notice).map_err(|_| EngineError::Gone("observer"))
     }
 
     fn report(&self, report: Report) -> Result<(), EngineError> {
-        self.engine
-            .reports
-            .send(report)
-            .map_err(|_| EngineError::Gone("merger"))
+        self.engine.reports.send(report).map_err(|_| EngineError::Gone("merger"))
     }
 }
 
@@ -365,7 +309,5 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An outcome's keys that every connection has.
 fn stamp(outcome: Outcome, started: SystemTime) -> Outcome {
     let text = |time| humantime::format_rfc3339_micros(time).to_string();
-    outcome
-        .with("spdr_start", text(started))
-        .with("spdr_stop", text(SystemTime::now()))
+    outcome.with("spdr_start", text(started)).with("spdr_stop", text(SystemTime::now()))
 }

@@ -6,4 +6,4 @@ mod ndjson;
 mod reader;
 
 pub use feeder::{Feed, feed};
-pub use reader::{BadLine, Format, Input, JobReader, ReadError};
+pub use reader::{BadLine, Defaults, Format, Input, JobReader, ReadError};

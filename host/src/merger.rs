@@ -27,6 +27,8 @@ pub struct Merger {
     pub declared: Vec<ConditionInfo>,
     /// The number of its configurations.
     pub configurations: usize,
+    /// Whether it expects flows to be seen: it named a chain.
+    pub observes: bool,
     /// Distinguishes the jobs of this run from those of others.
     pub run: u64,
     /// Whether records carry their connections' results.
@@ -90,12 +92,9 @@ impl Merger {
         writer: &mut RecordWriter,
         summary: &mut Summary,
     ) -> Result<(), OutputError> {
-        let record: Option<Record> = conclude.record(complete, summary);
+        let records: Vec<Record> = conclude.records(complete, summary);
         // The place is free also when there is nothing to write.
         let _ = self.places.try_recv();
-        match record {
-            Some(record) => writer.write(&record),
-            None => Ok(()),
-        }
+        records.iter().try_for_each(|record| writer.write(record))
     }
 }

@@ -10,7 +10,7 @@ use pathspider_plugin_api::{Configuration, Error, OptionValues};
 
 use crate::chains::Catalogue;
 use crate::engine::{Dialer, Engine, EngineError, Report, user_agent};
-use crate::job::{Feed, Format, Input, JobReader, ReadError, feed};
+use crate::job::{Defaults, Feed, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Merger;
 use crate::observer::{self, Counters, Observation, Source, SourceError, SourceOptions, Watch};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
@@ -118,20 +118,15 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
-    let default_port = plan.default_port;
-    let reader = JobReader::open(settings.input.clone(), settings.format, default_port)?;
+    let defaults = Defaults { port: plan.default_port, names: settings.measurement.info.names };
+    let reader = JobReader::open(settings.input.clone(), settings.format, defaults)?;
     raise_descriptors(settings.workers)?;
     let writer = RecordWriter::open(settings.output.clone())?;
 
     // 3. Open the observer: from here on, packets are captured.
     let source = observer::open(&settings.source, &settings.capture)?;
-    let pipeline = Pipeline::start(
-        &settings,
-        &plan,
-        plan_chains(&settings, &plan)?,
-        source,
-        writer,
-    )?;
+    let pipeline =
+        Pipeline::start(&settings, &plan, plan_chains(&settings, &plan)?, source, writer)?;
 
     // 4. Feed.
     let (jobs, inbox) = tokio::sync::mpsc::channel(settings.workers.clamp(64, 4096));
@@ -139,13 +134,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         .map_err(|error| RunError::System(format!("cannot start the feeder: {error}")))?;
 
     // 5–7. Prepare, configure, connect, finish.
-    let Pipeline {
-        notices,
-        reports,
-        places,
-        watch,
-        merger,
-    } = pipeline;
+    let Pipeline { notices, reports, places, watch, merger } = pipeline;
     drop(places);
     let mut machine = Machine::new();
     let engine = Engine {
@@ -167,19 +156,12 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     drop(machine);
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
-    let Closed {
-        summary,
-        counters,
-        output,
-        capture,
-    } = close(watch, merger, stop)?;
+    let Closed { summary, counters, output, capture } = close(watch, merger, stop)?;
     // Where a later stage failed, an engine's error is but its consequence.
     let failure = output
         .map(RunError::from)
         .or(capture.map(RunError::from))
-        .or(engine_end
-            .err()
-            .map(|error| RunError::Engine { error, denied }))
+        .or(engine_end.err().map(|error| RunError::Engine { error, denied }))
         .or(feeder_end(feeder, stop));
     Ok(Ended {
         summary,
@@ -201,37 +183,21 @@ struct Plan {
 impl Plan {
     fn ask(settings: &Settings<'_>) -> Result<Plan, RunError> {
         let found = settings.measurement;
-        let fail = |error| RunError::Plugin {
-            name: found.info.name.clone(),
-            error,
-        };
-        let measurement = found
-            .handle
-            .instantiate(settings.options.clone())
-            .map_err(fail)?;
+        let fail = |error| RunError::Plugin { name: found.info.name.clone(), error };
+        let measurement = found.handle.instantiate(settings.options.clone()).map_err(fail)?;
         let configurations = measurement.configurations().map_err(fail)?;
         if configurations.is_empty() {
             return Err(fail(Error::contract("configurations: there is none")));
         }
         let default_port = measurement.default_port().map_err(fail)?;
-        Ok(Plan {
-            measurement: Arc::new(measurement),
-            configurations,
-            default_port,
-        })
+        Ok(Plan { measurement: Arc::new(measurement), configurations, default_port })
     }
 }
 
 fn plan_chains(settings: &Settings<'_>, plan: &Plan) -> Result<ChainSet, RunError> {
-    let fail = |error| RunError::Plugin {
-        name: settings.measurement.info.name.clone(),
-        error,
-    };
+    let fail = |error| RunError::Plugin { name: settings.measurement.info.name.clone(), error };
     let names = plan.measurement.chains().map_err(fail)?;
-    settings
-        .chains
-        .resolve(&names)
-        .map_err(|error| fail(Error::new(error)))
+    settings.chains.resolve(&names).map_err(|error| fail(Error::new(error)))
 }
 
 type MergerEnd = (Result<Summary, OutputError>, RecordWriter);
@@ -258,18 +224,15 @@ impl Pipeline {
         let (reports, reported) = bounded(QUEUE);
         let (places, freed) = bounded(settings.workers + JOBS_BEHIND);
         let system = |error| RunError::System(format!("cannot start a thread: {error}"));
-        let watch = observer::watch(
-            source,
-            chains,
-            observer::Settings::default(),
-            noticed,
-            observed,
-        )
-        .map_err(system)?;
+        let observes = !chains.is_empty();
+        let watch =
+            observer::watch(source, chains, observer::Settings::default(), noticed, observed)
+                .map_err(system)?;
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
             declared: settings.measurement.info.conditions.clone(),
             configurations: plan.configurations.len(),
+            observes,
             run: run_number(),
             with_flows: settings.with_flows,
             places: freed,
@@ -278,13 +241,7 @@ impl Pipeline {
             .name("merger".into())
             .spawn(move || (merger.run(reported, observations, &mut writer), writer))
             .map_err(system)?;
-        Ok(Pipeline {
-            notices,
-            reports,
-            places,
-            watch,
-            merger,
-        })
+        Ok(Pipeline { notices, reports, places, watch, merger })
     }
 }
 
@@ -314,12 +271,7 @@ fn close(watch: Watch, merger: JoinHandle<MergerEnd>, stop: &Stop) -> Result<Clo
     }
     watch.hurry();
     let (counters, capture) = watch.join();
-    Ok(Closed {
-        summary,
-        counters,
-        output,
-        capture: capture.err(),
-    })
+    Ok(Closed { summary, counters, output, capture: capture.err() })
 }
 
 /// The feeder's failure. It may still wait for input when the run was told to stop; then it is
@@ -337,9 +289,7 @@ fn feeder_end(feeder: JoinHandle<Result<(), ReadError>>, stop: &Stop) -> Option<
 
 /// A number that no other run has.
 fn run_number() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     // Nanoseconds of 2026 take 61 bits; the process distinguishes runs that start together.
     u64::try_from(since.as_nanos()).unwrap_or(0) ^ u64::from(std::process::id()) << 40
 }

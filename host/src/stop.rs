@@ -80,14 +80,12 @@ impl Stop {
 /// The handlers cannot be installed.
 pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            for _ in signals.forever() {
-                stop.escalate();
-                then(stop.urgency());
-            }
-        })?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            stop.escalate();
+            then(stop.urgency());
+        }
+    })?;
     Ok(())
 }
 

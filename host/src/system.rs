@@ -61,8 +61,7 @@ impl SystemChanges for Machine {
 
     fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
         command::run(apply)?;
-        self.undo_commands
-            .push(undo.iter().map(|&word| word.to_owned()).collect());
+        self.undo_commands.push(undo.iter().map(|&word| word.to_owned()).collect());
         Ok(())
     }
 }
@@ -87,15 +86,9 @@ mod tests {
         let mut machine = Machine::new();
         for name in ["a", "b"] {
             let undo = script(&format!("-{name}"));
-            machine
-                .run(&["sh", "-c", &script(name)], &["sh", "-c", &undo])
-                .unwrap();
+            machine.run(&["sh", "-c", &script(name)], &["sh", "-c", &undo]).unwrap();
         }
-        assert!(
-            machine
-                .run(&["false"], &["sh", "-c", &script("never")])
-                .is_err()
-        );
+        assert!(machine.run(&["false"], &["sh", "-c", &script("never")]).is_err());
         drop(machine);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "ab-b-a");
         std::fs::remove_file(file).unwrap();

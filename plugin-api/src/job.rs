@@ -27,13 +27,7 @@ impl Job {
             IpAddr::V4(a) => (a.to_ipv6_mapped().octets(), false),
             IpAddr::V6(a) => (a.octets(), true),
         };
-        Job {
-            address,
-            is_ipv6,
-            port,
-            number,
-            record,
-        }
+        Job { address, is_ipv6, port, number, record }
     }
 
     /// The target's address (`dip`).

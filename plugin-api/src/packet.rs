@@ -158,11 +158,7 @@ impl<'a> Packet<'a> {
     /// Which way it goes.
     #[inline]
     pub fn direction(&self) -> Direction {
-        if self.reverse {
-            Direction::Reverse
-        } else {
-            Direction::Forward
-        }
+        if self.reverse { Direction::Reverse } else { Direction::Forward }
     }
 
     /// The layers it has.
@@ -186,35 +182,26 @@ impl<'a> Packet<'a> {
     /// The IP header.
     #[inline]
     pub fn ip(&self) -> Ip<'_> {
-        Ip {
-            bytes: self.ip.get(),
-            is_v6: self.layers & Layers::IP6.0 != 0,
-        }
+        Ip { bytes: self.ip.get(), is_v6: self.layers & Layers::IP6.0 != 0 }
     }
 
     /// The TCP header, where there is a whole one.
     #[inline]
     pub fn tcp(&self) -> Option<Tcp<'_>> {
-        (self.layers & Layers::TCP.0 != 0).then(|| Tcp {
-            bytes: self.transport.get(),
-        })
+        (self.layers & Layers::TCP.0 != 0).then(|| Tcp { bytes: self.transport.get() })
     }
 
     /// The UDP header, where there is a whole one.
     #[inline]
     pub fn udp(&self) -> Option<Udp<'_>> {
-        (self.layers & Layers::UDP.0 != 0).then(|| Udp {
-            bytes: self.transport.get(),
-        })
+        (self.layers & Layers::UDP.0 != 0).then(|| Udp { bytes: self.transport.get() })
     }
 
     /// The ICMP header of either version, where there is a whole one.
     #[inline]
     pub fn icmp(&self) -> Option<Icmp<'_>> {
-        (self.layers & Layers::ICMP.0 != 0).then(|| Icmp {
-            header: self.transport.get(),
-            body: self.payload.get(),
-        })
+        (self.layers & Layers::ICMP.0 != 0)
+            .then(|| Icmp { header: self.transport.get(), body: self.payload.get() })
     }
 
     /// The transport payload, as far as it was captured.
@@ -241,11 +228,7 @@ struct Bytes<'a> {
 impl<'a> Bytes<'a> {
     #[inline]
     fn new(bytes: &'a [u8]) -> Bytes<'a> {
-        Bytes {
-            start: bytes.as_ptr(),
-            length: bytes.len(),
-            lifetime: PhantomData,
-        }
+        Bytes { start: bytes.as_ptr(), length: bytes.len(), lifetime: PhantomData }
     }
 
     #[inline]

@@ -56,10 +56,8 @@ pub(super) struct Running {
 
 /// `pathspider measure`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "`pathspider measure PLUGIN --help` shows a plugin's own options; \
-                  `pathspider --list-plugins` shows the plugins."
-)]
+#[command(after_help = "`pathspider measure PLUGIN --help` shows a plugin's own options; \
+                  `pathspider --list-plugins` shows the plugins.")]
 pub(super) struct Measure {
     #[command(flatten)]
     pub(super) running: Running,
@@ -91,11 +89,7 @@ pub(super) struct Measure {
     pub(super) capture_buffer: u32,
 
     /// The plugin, and its own options
-    #[arg(
-        value_name = "PLUGIN",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) plugin: Vec<OsString>,
 }
 
@@ -107,13 +101,7 @@ pub(super) struct Standalone {
     pub(super) standalone: bool,
 
     /// The plugin [default: ecn]
-    #[arg(
-        short,
-        long,
-        value_name = "PLUGIN",
-        default_value = "ecn",
-        hide_default_value = true
-    )]
+    #[arg(short, long, value_name = "PLUGIN", default_value = "ecn", hide_default_value = true)]
     pub(super) plugin: String,
 
     #[command(flatten)]

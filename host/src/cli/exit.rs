@@ -51,10 +51,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl ToString) -> Failure {
-        Failure::Told {
-            exit,
-            message: message.to_string(),
-        }
+        Failure::Told { exit, message: message.to_string() }
     }
 }
 
@@ -68,9 +65,5 @@ impl From<clap::Error> for Failure {
 pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
     // A closed pipe cannot be told to anyone.
     let _ = error.print();
-    if error.use_stderr() {
-        Exit::Usage.into()
-    } else {
-        Exit::Finished.into()
-    }
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Finished.into() }
 }

@@ -14,12 +14,7 @@ pub(super) fn plugins(registry: &Registry, path: &SearchPath) -> Result<Exit, Fa
         .map(|found| {
             let info = &found.info;
             let path = found.path.display().to_string();
-            [
-                info.name.clone(),
-                info.version.clone(),
-                info.description.clone(),
-                path,
-            ]
+            [info.name.clone(), info.version.clone(), info.description.clone(), path]
         })
         .collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
@@ -39,25 +34,17 @@ pub(super) fn plugins(registry: &Registry, path: &SearchPath) -> Result<Exit, Fa
         );
     }
     for rejected in &registry.rejected {
-        eprintln!(
-            "pathspider: {} is rejected: {}",
-            rejected.path.display(),
-            rejected.error
-        );
+        eprintln!("pathspider: {} is rejected: {}", rejected.path.display(), rejected.error);
     }
     if rows.is_empty() {
-        let folders: Vec<String> = path
-            .folders()
-            .iter()
-            .map(|folder| folder.display().to_string())
-            .collect();
+        let folders: Vec<String> =
+            path.folders().iter().map(|folder| folder.display().to_string()).collect();
         eprintln!("pathspider: there is no plugin in {}", folders.join(", "));
     }
     match io::stdout().write_all(table.as_bytes()) {
         Ok(()) => Ok(Exit::Finished),
-        Err(error) => Err(Failure::new(
-            Exit::NoOutput,
-            format!("cannot write to standard output: {error}"),
-        )),
+        Err(error) => {
+            Err(Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}")))
+        }
     }
 }

@@ -26,11 +26,7 @@ pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, F
             format!("measure which plugin? {}", there_are(registry)),
         ));
     };
-    let format = if arguments.csv_input {
-        Format::Csv
-    } else {
-        Format::Ndjson
-    };
+    let format = if arguments.csv_input { Format::Csv } else { Format::Ndjson };
     let request = Request {
         running: arguments.running,
         input: Input::from_argument(&arguments.input),
@@ -112,17 +108,13 @@ impl Request {
             output: self.output,
             with_flows: self.with_flows,
         };
-        run(settings, &stop)
-            .map_err(|error| tell(&error))
-            .and_then(report)
+        run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
     }
 }
 
 /// The interface behind a live source; `None` for all of them together.
 fn device(source: &str) -> Option<String> {
-    let name = LIVE_PREFIXES
-        .iter()
-        .find_map(|prefix| source.strip_prefix(prefix));
+    let name = LIVE_PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix));
     let name = name.unwrap_or(source);
     (name != "any").then(|| name.to_owned())
 }
@@ -151,11 +143,7 @@ fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, Failure> {
     if let Some(rejected) = registry.rejected_like(name).next() {
         return Err(Failure::new(
             Exit::PluginRefused,
-            format!(
-                "the plugin {} is rejected: {}",
-                rejected.path.display(),
-                rejected.error
-            ),
+            format!("the plugin {} is rejected: {}", rejected.path.display(), rejected.error),
         ));
     }
     Err(Failure::new(
@@ -165,11 +153,7 @@ fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, Failure> {
 }
 
 fn there_are(registry: &Registry) -> String {
-    let names: Vec<&str> = registry
-        .found
-        .iter()
-        .map(|found| found.info.name.as_str())
-        .collect();
+    let names: Vec<&str> = registry.found.iter().map(|found| found.info.name.as_str()).collect();
     match names.is_empty() {
         true => "no plugin was found (see pathspider --list-plugins)".to_owned(),
         false => format!("there are: {}", names.join(", ")),
@@ -178,14 +162,7 @@ fn there_are(registry: &Registry) -> String {
 
 /// Prints the summary of a run, and finds its exit status.
 fn report(ended: Ended) -> Result<Exit, Failure> {
-    let Ended {
-        summary,
-        counters,
-        bad_lines,
-        duration,
-        stopped,
-        failure,
-    } = ended;
+    let Ended { summary, counters, bad_lines, duration, stopped, failure } = ended;
     eprintln!("pathspider: {}", summary.over(duration, bad_lines));
     let dropped = counters.kernel_dropped + counters.interface_dropped;
     if dropped > 0 {

@@ -25,10 +25,7 @@ pub(super) fn parse(
         .args(options.iter().map(argument));
     let matches = command.try_get_matches_from(words)?;
     Ok(OptionValues::new(
-        options
-            .iter()
-            .map(|spec| (spec.name.clone(), value(spec, &matches)))
-            .collect::<Record>(),
+        options.iter().map(|spec| (spec.name.clone(), value(spec, &matches))).collect::<Record>(),
     ))
 }
 
@@ -45,15 +42,9 @@ fn argument(spec: &OptionSpec) -> Arg {
             .hide_possible_values(false),
         _ => argument.value_parser(clap::value_parser!(String)),
     };
-    let argument = argument
-        .value_name(spec.placeholder.clone())
-        .allow_negative_numbers(true)
-        .help(help(spec));
-    if spec.several {
-        argument.num_args(1..).action(ArgAction::Append)
-    } else {
-        argument
-    }
+    let argument =
+        argument.value_name(spec.placeholder.clone()).allow_negative_numbers(true).help(help(spec));
+    if spec.several { argument.num_args(1..).action(ArgAction::Append) } else { argument }
 }
 
 fn number_between(min: f64, max: f64) -> ValueParser {
@@ -99,11 +90,7 @@ where
     T: Clone + Send + Sync + Into<Value> + 'static,
 {
     let mut values = matches.get_many::<T>(name)?.cloned();
-    if several {
-        Some(values.collect())
-    } else {
-        values.next().map(Into::into)
-    }
+    if several { Some(values.collect()) } else { values.next().map(Into::into) }
 }
 
 #[cfg(test)]
@@ -124,24 +111,13 @@ mod tests {
 
     #[test]
     fn given_values_and_defaults() {
-        let words = [
-            "--connect",
-            "tcp",
-            "--codepoint",
-            "8",
-            "46",
-            "--timeout",
-            "2.5",
-        ];
+        let words = ["--connect", "tcp", "--codepoint", "8", "46", "--timeout", "2.5"];
         let values = parse_words(&words).unwrap();
         assert_eq!(values.connect().unwrap(), ConnectKind::Tcp);
         assert_eq!(values.integers("codepoint").unwrap(), [8, 46]);
         assert_eq!(values.timeout().unwrap().as_millis(), 2500);
         assert!(!values.flag("fast").unwrap());
-        assert_eq!(
-            parse_words(&[]).unwrap().integers("codepoint").unwrap(),
-            [48]
-        );
+        assert_eq!(parse_words(&[]).unwrap().integers("codepoint").unwrap(), [48]);
     }
 
     #[test]
@@ -156,9 +132,6 @@ mod tests {
             assert!(parse_words(&words).unwrap_err().use_stderr(), "{words:?}");
         }
         let help = parse_words(&["--help"]).unwrap_err().to_string();
-        assert!(
-            help.contains("--codepoint <N>") && help.contains("[default: 48]"),
-            "{help}"
-        );
+        assert!(help.contains("--codepoint <N>") && help.contains("[default: 48]"), "{help}");
     }
 }

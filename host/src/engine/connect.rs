@@ -44,13 +44,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Sees the connection through to its end or its time-out.
     pub(super) async fn complete(self: Box<Self>) -> Attempt {
-        let Connection {
-            kind,
-            socket,
-            flow,
-            timeout,
-            request,
-        } = *self;
+        let Connection { kind, socket, flow, timeout, request } = *self;
         let outcome = match (kind, request) {
             (ConnectKind::Http, Some(request)) => {
                 tcp::within(timeout, async {
@@ -82,11 +76,7 @@ pub(super) struct Flow {
 impl Flow {
     /// The target's end of it.
     pub(super) fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            protocol: self.protocol,
-            address: self.remote.ip(),
-            port: self.remote.port(),
-        }
+        Endpoint { protocol: self.protocol, address: self.remote.ip(), port: self.remote.port() }
     }
 
     /// Asks the observer for this flow, which ends now.
@@ -111,17 +101,12 @@ impl Flow {
                 .with("dp", self.remote.port()),
             self.started,
         );
-        Attempt {
-            outcome,
-            flow: Some(self),
-        }
+        Attempt { outcome, flow: Some(self) }
     }
 }
 
 fn since_epoch(time: SystemTime) -> i64 {
-    let nanos = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |d| d.as_nanos());
+    let nanos = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
     i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
@@ -145,10 +130,7 @@ impl Dialer {
             ConnectKind::Done | ConnectKind::Skip => {
                 let outcome = connect.into_outcome().unwrap_or_else(no_outcome);
                 let outcome = stamp(outcome, SystemTime::now());
-                return Ok(Begun::Over(Attempt {
-                    outcome,
-                    flow: None,
-                }));
+                return Ok(Begun::Over(Attempt { outcome, flow: None }));
             }
             other => {
                 return Err(Error::contract(format!(
@@ -163,46 +145,26 @@ impl Dialer {
         let request =
             (kind == ConnectKind::Http).then(|| http::Request::new(self, job, &connect, remote));
         let fail = |error: &std::io::Error| {
-            let outcome = failure::outcome(error)
-                .with("dip", remote.ip())
-                .with("dp", remote.port());
-            Ok(Begun::Over(Attempt {
-                outcome: stamp(outcome, started),
-                flow: None,
-            }))
+            let outcome =
+                failure::outcome(error).with("dip", remote.ip()).with("dp", remote.port());
+            Ok(Begun::Over(Attempt { outcome: stamp(outcome, started), flow: None }))
         };
         let socket = match self.socket(protocol::TCP, remote, connect.settings())? {
             Ok(socket) => socket,
             Err(error) => return fail(&error),
         };
-        let endpoint = Endpoint {
-            protocol: protocol::TCP,
-            address: remote.ip(),
-            port: remote.port(),
-        };
+        let endpoint =
+            Endpoint { protocol: protocol::TCP, address: remote.ip(), port: remote.port() };
         let gone = || Error::new("the run's observer has stopped");
         notices.send(Notice::Expect(endpoint)).map_err(|_| gone())?;
         match socket::connect(&socket, remote) {
             Ok(local) => {
-                let flow = Flow {
-                    protocol: protocol::TCP,
-                    local,
-                    remote,
-                    started,
-                };
-                let connection = Connection {
-                    kind,
-                    socket,
-                    flow,
-                    timeout,
-                    request,
-                };
+                let flow = Flow { protocol: protocol::TCP, local, remote, started };
+                let connection = Connection { kind, socket, flow, timeout, request };
                 Ok(Begun::Under(Box::new(connection)))
             }
             Err(error) => {
-                notices
-                    .send(Notice::Withdraw(endpoint))
-                    .map_err(|_| gone())?;
+                notices.send(Notice::Withdraw(endpoint)).map_err(|_| gone())?;
                 fail(&error)
             }
         }
@@ -213,14 +175,12 @@ impl Dialer {
 fn target(job: &Job, connect: &Connect) -> Result<SocketAddr, Error> {
     let settings = connect.settings();
     let address: IpAddr = match settings.str("target") {
-        Some(text) => text
-            .parse()
-            .map_err(|_| Error::contract(format!("connect: no target {text:?}")))?,
+        Some(text) => {
+            text.parse().map_err(|_| Error::contract(format!("connect: no target {text:?}")))?
+        }
         None => job.target(),
     };
-    let port = settings
-        .u64("port")
-        .and_then(|port| u16::try_from(port).ok());
+    let port = settings.u64("port").and_then(|port| u16::try_from(port).ok());
     Ok(SocketAddr::new(address, port.unwrap_or(job.port())))
 }
 
@@ -242,10 +202,7 @@ pub(super) fn own_flow(job: &Job, connect: &Connect, started: SystemTime) -> Opt
     let address: IpAddr = settings.str("sip")?.parse().ok()?;
     let port = u16::try_from(settings.u64("sp")?).ok()?;
     Some(Flow {
-        protocol: settings
-            .u64("proto")
-            .and_then(|p| u8::try_from(p).ok())
-            .unwrap_or(protocol::TCP),
+        protocol: settings.u64("proto").and_then(|p| u8::try_from(p).ok()).unwrap_or(protocol::TCP),
         local: SocketAddr::new(address, port),
         remote: SocketAddr::new(job.target(), job.port()),
         started,

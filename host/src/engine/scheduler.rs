@@ -79,9 +79,7 @@ impl<T> Scheduler<T> {
     /// Enters the next configuration after `from` that has something waiting.
     fn turn(&mut self, from: usize) -> Step<T> {
         let count = self.waiting.len();
-        let next = (1..=count)
-            .map(|i| (from + i) % count)
-            .find(|&c| !self.waiting[c].is_empty());
+        let next = (1..=count).map(|i| (from + i) % count).find(|&c| !self.waiting[c].is_empty());
         match next {
             Some(next) if self.holding == 0 => {
                 self.current = Some(next);

@@ -44,11 +44,7 @@ impl Ticket {
 
     /// Asks the plugin which connection to make; may block where the plugin says so.
     pub fn ask(&self, measurement: &MeasurementObject) -> Result<Connect, Error> {
-        measurement.connect(
-            &self.work.job,
-            &self.work.prepared,
-            ConfigId::new(self.config),
-        )
+        measurement.connect(&self.work.job, &self.work.prepared, ConfigId::new(self.config))
     }
 }
 

@@ -56,9 +56,7 @@ impl Workers {
     }
 
     fn send(&self, task: Task) -> Result<(), EngineError> {
-        self.tasks
-            .send(task)
-            .map_err(|_| EngineError::Gone("pool of workers"))
+        self.tasks.send(task).map_err(|_| EngineError::Gone("pool of workers"))
     }
 }
 
@@ -73,11 +71,7 @@ fn work(
             Task::Connect(ticket) => {
                 let started = SystemTime::now();
                 let answer = ticket.ask(measurement);
-                Event::Answered {
-                    ticket,
-                    started,
-                    answer,
-                }
+                Event::Answered { ticket, started, answer }
             }
         };
         if events.send(event).is_err() {

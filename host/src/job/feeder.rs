@@ -38,24 +38,22 @@ pub fn feed(
 ) -> io::Result<(Arc<Feed>, JoinHandle<Result<(), ReadError>>)> {
     let feed = Arc::new(Feed::default());
     let shared = Arc::clone(&feed);
-    let thread = thread::Builder::new()
-        .name("feeder".into())
-        .spawn(move || {
-            while !stop.is_asked() {
-                match reader.next_job()? {
-                    None => break,
-                    Some(Err(bad)) => {
-                        shared.bad_lines.fetch_add(1, Ordering::Relaxed);
-                        eprintln!("pathspider: {bad}");
-                    }
-                    Some(Ok(job)) => {
-                        if places.send(()).is_err() || jobs.blocking_send(job).is_err() {
-                            break;
-                        }
+    let thread = thread::Builder::new().name("feeder".into()).spawn(move || {
+        while !stop.is_asked() {
+            match reader.next_job()? {
+                None => break,
+                Some(Err(bad)) => {
+                    shared.bad_lines.fetch_add(1, Ordering::Relaxed);
+                    eprintln!("pathspider: {bad}");
+                }
+                Some(Ok(job)) => {
+                    if places.send(()).is_err() || jobs.blocking_send(job).is_err() {
+                        break;
                     }
                 }
             }
-            Ok(())
-        })?;
+        }
+        Ok(())
+    })?;
     Ok((feed, thread))
 }

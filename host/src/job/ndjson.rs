@@ -7,7 +7,8 @@ use pathspider_plugin_api::{Record, Value, ValueRef};
 /// What a line says of its target.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) address: IpAddr,
+    /// `None` where the line has a name only.
+    pub(super) address: Option<IpAddr>,
     pub(super) port: Option<u16>,
     pub(super) record: Record,
 }
@@ -25,8 +26,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Target, String> {
         format!("{reason}, at column {}", error.column())
     })?;
     let address = match record.get("dip").map(Value::view) {
-        Some(ValueRef::Text(text)) => address(text)?,
+        Some(ValueRef::Text(text)) => Some(address(text)?),
         Some(_) => return Err("dip is not a text".to_owned()),
+        None if record.str("domain").is_some() => None,
         None => return Err("it has no dip, the target's address".to_owned()),
     };
     let port = match record.get("dp") {
@@ -34,11 +36,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Target, String> {
         Some(value) if value.is_null() => None,
         Some(value) => Some(port(value)?),
     };
-    Ok(Target {
-        address,
-        port,
-        record,
-    })
+    Ok(Target { address, port, record })
 }
 
 /// Parses a target's address.
@@ -49,9 +47,7 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
 }
 
 fn port(value: &Value) -> Result<u16, String> {
-    let number = value
-        .as_u64()
-        .or_else(|| value.as_str()?.trim().parse().ok());
+    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
     number
         .and_then(|number| u16::try_from(number).ok())
         .filter(|&port| port != 0)
@@ -72,10 +68,7 @@ mod tests {
             parse(br#"{"rank":1,"dip":"192.0.2.1","info":{"ASN":64500},"dp":"8080"}"#).unwrap();
         assert_eq!(target.port, Some(8080));
         let text = serde_json::to_string(&target.record).unwrap();
-        assert_eq!(
-            text,
-            r#"{"rank":1,"dip":"192.0.2.1","info":{"ASN":64500},"dp":"8080"}"#
-        );
+        assert_eq!(text, r#"{"rank":1,"dip":"192.0.2.1","info":{"ASN":64500},"dp":"8080"}"#);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use pathspider_plugin_api::Job;
@@ -11,6 +12,9 @@ use super::{csv, ndjson};
 
 /// A line longer than this is no job; it bounds the memory that damaged input can take.
 const LONGEST_LINE: u64 = 1 << 20;
+
+/// The target of a job that has a name only.
+const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// How jobs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +39,7 @@ pub enum Input {
 impl Input {
     /// The input that an argument names: `-` is standard input.
     pub fn from_argument(path: &Path) -> Input {
-        if path == Path::new("-") {
-            Input::Stdin
-        } else {
-            Input::File(path.to_owned())
-        }
+        if path == Path::new("-") { Input::Stdin } else { Input::File(path.to_owned()) }
     }
 }
 
@@ -74,12 +74,21 @@ pub struct ReadError {
     pub error: io::Error,
 }
 
+/// What the measurement says of lines that leave something out.
+#[derive(Debug, Clone, Copy)]
+pub struct Defaults {
+    /// The port of a line without `dp`.
+    pub port: u16,
+    /// Whether a line may have a `domain` and no `dip`.
+    pub names: bool,
+}
+
 /// An iterator over the jobs of an input.
 pub struct JobReader {
     input: Input,
     lines: Box<dyn BufRead + Send>,
     format: Format,
-    default_port: u16,
+    defaults: Defaults,
     line: u64,
     number: u64,
     buffer: Vec<u8>,
@@ -91,7 +100,7 @@ impl JobReader {
     /// # Errors
     ///
     /// It does not exist, is a folder, or may not be read.
-    pub fn open(input: Input, format: Format, default_port: u16) -> Result<JobReader, ReadError> {
+    pub fn open(input: Input, format: Format, defaults: Defaults) -> Result<JobReader, ReadError> {
         let lines: Box<dyn BufRead + Send> = match &input {
             Input::Stdin => Box::new(BufReader::with_capacity(1 << 16, io::stdin())),
             Input::File(path) => {
@@ -101,22 +110,11 @@ impl JobReader {
                     }
                     Ok(file)
                 });
-                let file = file.map_err(|error| ReadError {
-                    input: input.to_string(),
-                    error,
-                })?;
+                let file = file.map_err(|error| ReadError { input: input.to_string(), error })?;
                 Box::new(BufReader::with_capacity(1 << 16, file))
             }
         };
-        Ok(JobReader {
-            input,
-            lines,
-            format,
-            default_port,
-            line: 0,
-            number: 0,
-            buffer: Vec::new(),
-        })
+        Ok(JobReader { input, lines, format, defaults, line: 0, number: 0, buffer: Vec::new() })
     }
 
     /// The next job; `None` at the input's end.
@@ -142,18 +140,21 @@ impl JobReader {
                     _ => ndjson::parse(line),
                 }
             };
+            let parsed = parsed.and_then(|target| {
+                let named = self.defaults.names.then_some(UNSPECIFIED);
+                let address = target.address.or(named);
+                Ok((address.ok_or("it has no dip, the target's address")?, target))
+            });
             return Ok(Some(match parsed {
-                Ok(target) => {
-                    let port = target.port.unwrap_or(self.default_port);
-                    let job = Job::new(self.number, target.address, port, target.record);
+                Ok((address, target)) => {
+                    let port = target.port.unwrap_or(self.defaults.port);
+                    let job = Job::new(self.number, address, port, target.record);
                     self.number += 1;
                     Ok(job)
                 }
-                Err(reason) => Err(BadLine {
-                    input: self.input.to_string(),
-                    line: self.line,
-                    reason,
-                }),
+                Err(reason) => {
+                    Err(BadLine { input: self.input.to_string(), line: self.line, reason })
+                }
             }));
         }
     }
@@ -161,10 +162,7 @@ impl JobReader {
     /// Reads the next line; `false` at the end.
     fn read_line(&mut self) -> Result<bool, ReadError> {
         self.buffer.clear();
-        let fail = |error| ReadError {
-            input: self.input.to_string(),
-            error,
-        };
+        let fail = |error| ReadError { input: self.input.to_string(), error };
         let mut limited = (&mut self.lines).take(LONGEST_LINE + 1);
         let length = limited.read_until(b'\n', &mut self.buffer).map_err(fail)?;
         if length as u64 > LONGEST_LINE && self.buffer.last() != Some(&b'\n') {
@@ -180,10 +178,7 @@ impl JobReader {
     /// Passes over the rest of a line without keeping it.
     fn skip_line(&mut self) -> Result<(), ReadError> {
         loop {
-            let fail = |error| ReadError {
-                input: self.input.to_string(),
-                error,
-            };
+            let fail = |error| ReadError { input: self.input.to_string(), error };
             let chunk = self.lines.fill_buf().map_err(fail)?;
             let end = chunk.iter().position(|&byte| byte == b'\n');
             let used = end.map_or(chunk.len(), |at| at + 1);
@@ -204,7 +199,7 @@ mod tests {
             input: Input::Stdin,
             lines: Box::new(io::Cursor::new(text.to_vec())),
             format,
-            default_port: 80,
+            defaults: Defaults { port: 80, names: false },
             line: 0,
             number: 0,
             buffer: Vec::new(),
@@ -225,12 +220,7 @@ mod tests {
         assert_eq!(jobs.len(), 4);
         assert_eq!(jobs[0].as_ref().unwrap().port(), 80);
         assert!(jobs[1].as_ref().unwrap_err().starts_with("3: "));
-        assert!(
-            jobs[2]
-                .as_ref()
-                .unwrap_err()
-                .starts_with("4: the line is longer")
-        );
+        assert!(jobs[2].as_ref().unwrap_err().starts_with("4: the line is longer"));
         let last = jobs[3].as_ref().unwrap();
         assert_eq!((last.port(), last.number()), (443, 1));
         assert_eq!(last.record().u64("rank"), Some(7));
@@ -238,10 +228,7 @@ mod tests {
 
     #[test]
     fn either_format_is_told_by_its_first_character() {
-        let jobs = read(
-            b"192.0.2.1,8080,example.org\n{\"dip\":\"192.0.2.2\"}\n",
-            Format::Either,
-        );
+        let jobs = read(b"192.0.2.1,8080,example.org\n{\"dip\":\"192.0.2.2\"}\n", Format::Either);
         assert_eq!(jobs[0].as_ref().unwrap().port(), 8080);
         assert_eq!(jobs[1].as_ref().unwrap().target().to_string(), "192.0.2.2");
     }

@@ -20,6 +20,7 @@ pub(super) struct Conclude<'a> {
 struct Conclusion {
     flows: Vec<Record>,
     conditions: Vec<Condition>,
+    rows: Vec<Record>,
     missed: u64,
 }
 
@@ -28,37 +29,31 @@ impl<'a> Conclude<'a> {
         Conclude { merger }
     }
 
-    /// The job's record; `None` where the plugin discards it.
-    pub(super) fn record(&self, complete: Complete, summary: &mut Summary) -> Option<Record> {
+    /// The job's records: one, unless the plugin discards it or makes several.
+    pub(super) fn records(&self, complete: Complete, summary: &mut Summary) -> Vec<Record> {
         let (work, connections) = match complete {
             Complete::Refused { job, error } => {
-                return Some(self.error_record(job, error, summary));
+                return vec![self.error_record(job, error, summary)];
             }
             Complete::Broken { work, error } => {
-                return Some(self.error_record(into_job(work), error, summary));
+                return vec![self.error_record(into_job(work), error, summary)];
             }
             Complete::Job { work, connections } => (work, connections),
         };
-        if connections
-            .iter()
-            .any(|c| c.outcome.state() == State::Discard)
-        {
+        if connections.iter().any(|c| c.outcome.state() == State::Discard) {
             summary.discarded += 1;
-            return None;
+            return Vec::new();
         }
         let conclusion = self.conclude(&work, connections);
         let job = into_job(work);
         match conclusion {
-            Ok(conclusion) => Some(self.job_record(job, conclusion, summary)),
-            Err(error) => Some(self.error_record(job, error, summary)),
+            Ok(conclusion) => self.job_records(job, conclusion, summary),
+            Err(error) => vec![self.error_record(job, error, summary)],
         }
     }
 
     fn conclude(&self, work: &Work, connections: Vec<Connection>) -> Result<Conclusion> {
-        let missed = connections
-            .iter()
-            .filter(|c| c.claimed && c.flow.is_none())
-            .count() as u64;
+        let missed = connections.iter().filter(|c| c.claimed && c.flow.is_none()).count() as u64;
         let flows = connections
             .into_iter()
             .enumerate()
@@ -70,20 +65,15 @@ impl<'a> Conclude<'a> {
                 "combine: it gave the condition {undeclared}, which it does not declare"
             )));
         }
-        if flows
-            .iter()
-            .any(|flow| !observed(flow) && !is_skipped(flow))
-        {
+        let rows = self.merger.measurement.rows(&work.job, &flows)?;
+        let unseen = |flow: &Record| !observed(flow) && !is_skipped(flow);
+        if self.merger.observes && flows.iter().any(unseen) {
             conditions.push(Condition::new("pathspider.not_observed"));
         }
         if missed > 0 {
             conditions.push(Condition::with_value("pathspider.missed_flows", missed));
         }
-        Ok(Conclusion {
-            flows,
-            conditions,
-            missed,
-        })
+        Ok(Conclusion { flows, conditions, rows, missed })
     }
 
     /// One connection's merged record.
@@ -110,24 +100,16 @@ impl<'a> Conclude<'a> {
     fn is_declared(&self, condition: &Condition) -> bool {
         let name = condition.as_str();
         name.starts_with("pathspider.not_applied:")
-            || self
-                .merger
-                .declared
-                .iter()
-                .any(|declared| declared.covers(name))
+            || self.merger.declared.iter().any(|declared| declared.covers(name))
     }
 
     fn job_id(&self, job: &Job) -> String {
         format!("{:x}-{}", self.merger.run, job.number())
     }
 
-    fn job_record(&self, job: Job, conclusion: Conclusion, summary: &mut Summary) -> Record {
-        let Conclusion {
-            flows,
-            conditions,
-            missed,
-        } = conclusion;
-        summary.records += 1;
+    fn job_records(&self, job: Job, conclusion: Conclusion, summary: &mut Summary) -> Vec<Record> {
+        let Conclusion { flows, conditions, rows, missed } = conclusion;
+        summary.records += rows.len().max(1) as u64;
         summary.missed_flows += missed;
         summary.failed_connections += flows.iter().filter(|flow| !connected(flow)).count() as u64;
         for condition in &conditions {
@@ -136,21 +118,12 @@ impl<'a> Conclude<'a> {
         let id = self.job_id(&job);
         let target = job.target();
         let mut record = job.into_record();
-        let source = flows
-            .iter()
-            .find_map(|flow| flow.str("sip"))
-            .map(str::to_owned);
+        let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
         let path = [source.as_deref(), Some("*")].into_iter().flatten();
-        let path: Value = path
-            .map(str::to_owned)
-            .chain([target.to_string()])
-            .collect();
+        let path: Value = path.map(str::to_owned).chain([target.to_string()]).collect();
         record.set("sip", source);
         record.set("path", path);
-        record.set(
-            "conditions",
-            conditions.into_iter().map(text).collect::<Value>(),
-        );
+        record.set("conditions", conditions.into_iter().map(text).collect::<Value>());
         let time = Record::new()
             .with("from", edge(&flows, "spdr_start", Iterator::min))
             .with("to", edge(&flows, "spdr_stop", Iterator::max));
@@ -160,16 +133,22 @@ impl<'a> Conclude<'a> {
             record.set("missed_flows", missed);
             record.set("flow_results", flows.into_iter().collect::<Value>());
         }
-        record
+        if rows.is_empty() {
+            return vec![record];
+        }
+        let with_row = |row: Record| {
+            let mut record = record.clone();
+            record.extend(row);
+            record
+        };
+        rows.into_iter().map(with_row).collect()
     }
 
     /// The record of a job for which the plugin failed: no conditions, and the reason.
     fn error_record(&self, job: Job, error: Error, summary: &mut Summary) -> Record {
         summary.records += 1;
         summary.plugin_errors += 1;
-        summary
-            .first_plugin_error
-            .get_or_insert_with(|| error.to_string());
+        summary.first_plugin_error.get_or_insert_with(|| error.to_string());
         let id = self.job_id(&job);
         let mut record = job.into_record();
         record.set("conditions", Value::from(Vec::<Value>::new()));

@@ -12,10 +12,7 @@ use crate::observer::Observation;
 /// A job of which nothing more is to come.
 pub(super) enum Complete {
     /// All its connections, in the order of the configurations.
-    Job {
-        work: Arc<Work>,
-        connections: Vec<Connection>,
-    },
+    Job { work: Arc<Work>, connections: Vec<Connection> },
     /// The plugin failed before its first connection.
     Refused { job: Job, error: Error },
     /// The plugin failed in the midst of its connections.
@@ -66,10 +63,7 @@ impl Slot {
 
 impl PendingJobs {
     pub(super) fn new(configurations: usize) -> PendingJobs {
-        PendingJobs {
-            configurations,
-            jobs: HashMap::new(),
-        }
+        PendingJobs { configurations, jobs: HashMap::new() }
     }
 
     /// The number of jobs.
@@ -89,12 +83,7 @@ impl PendingJobs {
                 }
                 Some(Complete::Broken { work, error })
             }
-            Report::Connection {
-                work,
-                config,
-                outcome,
-                claimed,
-            } => {
+            Report::Connection { work, config, outcome, claimed } => {
                 let number = work.job.number();
                 let job = self.entry(number);
                 job.slots[config].ended = Some((outcome, claimed));
@@ -135,15 +124,8 @@ impl PendingJobs {
             return None;
         }
         let job = entry.remove();
-        let connections = job
-            .slots
-            .into_iter()
-            .filter_map(Slot::into_connection)
-            .collect();
-        Some(Complete::Job {
-            work: job.work?,
-            connections,
-        })
+        let connections = job.slots.into_iter().filter_map(Slot::into_connection).collect();
+        Some(Complete::Job { work: job.work?, connections })
     }
 }
 
@@ -151,11 +133,6 @@ impl Slot {
     fn into_connection(self) -> Option<Connection> {
         let (outcome, claimed) = self.ended?;
         let (flow, failure) = self.answer.map_or((None, None), |a| (a.flow, a.failure));
-        Some(Connection {
-            outcome,
-            claimed,
-            flow,
-            failure,
-        })
+        Some(Connection { outcome, claimed, flow, failure })
     }
 }

@@ -27,11 +27,7 @@ pub enum Output {
 impl Output {
     /// The output that an argument names: `-` is standard output.
     pub fn from_argument(path: &Path) -> Output {
-        if path == Path::new("-") {
-            Output::Stdout
-        } else {
-            Output::File(path.to_owned())
-        }
+        if path == Path::new("-") { Output::Stdout } else { Output::File(path.to_owned()) }
     }
 }
 
@@ -73,18 +69,11 @@ impl RecordWriter {
             Output::File(path) => match File::create(path) {
                 Ok(file) => Box::new(file),
                 Err(error) => {
-                    return Err(OutputError {
-                        output: output.to_string(),
-                        error,
-                    });
+                    return Err(OutputError { output: output.to_string(), error });
                 }
             },
         };
-        Ok(RecordWriter {
-            output,
-            sink,
-            lines: Vec::with_capacity(2 * BUFFER),
-        })
+        Ok(RecordWriter { output, sink, lines: Vec::with_capacity(2 * BUFFER) })
     }
 
     /// Writes a record, sooner or later.
@@ -98,11 +87,7 @@ impl RecordWriter {
         serde_json::to_writer(&mut self.lines, record)
             .map_err(|error| self.fail(io::Error::from(error)))?;
         self.lines.push(b'\n');
-        if self.lines.len() >= BUFFER {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 
     /// Writes all that waits, in whole lines.
@@ -114,18 +99,12 @@ impl RecordWriter {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let written = self
-            .sink
-            .write_all(&self.lines)
-            .and_then(|()| self.sink.flush());
+        let written = self.sink.write_all(&self.lines).and_then(|()| self.sink.flush());
         self.lines.clear();
         written.map_err(|error| self.fail(error))
     }
 
     fn fail(&self, error: io::Error) -> OutputError {
-        OutputError {
-            output: self.output.to_string(),
-            error,
-        }
+        OutputError { output: self.output.to_string(), error }
     }
 }

@@ -39,11 +39,7 @@ impl Summary {
 
     /// The summary with the run's duration and input.
     pub fn over(&self, duration: Duration, bad_lines: u64) -> impl fmt::Display + '_ {
-        Lines {
-            summary: self,
-            duration,
-            bad_lines,
-        }
+        Lines { summary: self, duration, bad_lines }
     }
 }
 

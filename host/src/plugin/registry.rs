@@ -89,54 +89,32 @@ impl Registry {
         let described = loaded
             .measurements()
             .into_iter()
-            .map(|handle| {
-                handle
-                    .describe()
-                    .map(|(info, options)| (handle, info, options))
-            })
+            .map(|handle| handle.describe().map(|(info, options)| (handle, info, options)))
             .collect::<Result<Vec<_>, _>>()
             .map_err(LoadError::Description)?;
         for (handle, info, options) in described {
             match self.find(&info.name) {
                 Some(other) => {
                     let by = other.path.clone();
-                    self.shadowed.push(Shadowed {
-                        name: info.name,
-                        path: file.to_owned(),
-                        by,
-                    });
+                    self.shadowed.push(Shadowed { name: info.name, path: file.to_owned(), by });
                 }
-                None => self.found.push(Found {
-                    info,
-                    options,
-                    handle,
-                    path: file.to_owned(),
-                }),
+                None => self.found.push(Found { info, options, handle, path: file.to_owned() }),
             }
         }
-        self.plugins.push(Plugin {
-            path: file.to_owned(),
-            chains: loaded.chains(),
-        });
+        self.plugins.push(Plugin { path: file.to_owned(), chains: loaded.chains() });
         Ok(())
     }
 
     /// The measurement of a name, in either case: 0.9's were written in capitals.
     pub fn find(&self, name: &str) -> Option<&Found> {
-        self.found
-            .iter()
-            .find(|found| found.info.name.eq_ignore_ascii_case(name))
+        self.found.iter().find(|found| found.info.name.eq_ignore_ascii_case(name))
     }
 
     /// The rejected files whose name says that they could be the measurement asked for.
     pub fn rejected_like(&self, name: &str) -> impl Iterator<Item = &Rejected> {
         let name = name.to_ascii_lowercase();
         self.rejected.iter().filter(move |rejected| {
-            let stem = rejected
-                .path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy();
+            let stem = rejected.path.file_stem().unwrap_or_default().to_string_lossy();
             stem.to_ascii_lowercase().contains(&name)
         })
     }

@@ -76,9 +76,6 @@ mod tests {
         let path = SearchPath::resolve(&[temp.clone(), temp.join("."), PathBuf::new()]);
         assert_eq!(path.folders()[0], temp);
         assert_eq!(path.folders().iter().filter(|f| **f == temp).count(), 1);
-        assert_eq!(
-            path.folders().last().unwrap(),
-            Path::new("/usr/lib/pathspider")
-        );
+        assert_eq!(path.folders().last().unwrap(), Path::new("/usr/lib/pathspider"));
     }
 }

@@ -18,10 +18,5 @@ pub(super) fn run(words: &[&str]) -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(format!(
-        "`{}` failed ({}): {}",
-        words.join(" "),
-        output.status,
-        said.trim()
-    )))
+    Err(Error::new(format!("`{}` failed ({}): {}", words.join(" "), output.status, said.trim())))
 }

@@ -29,11 +29,7 @@ pub(super) enum SysctlError {
     )]
     Denied { key: String, error: io::Error },
     #[error("cannot {what} the kernel parameter {key}: {error}")]
-    Io {
-        what: &'static str,
-        key: String,
-        error: io::Error,
-    },
+    Io { what: &'static str, key: String, error: io::Error },
 }
 
 impl SysctlError {
@@ -70,11 +66,7 @@ impl Sysctls {
 
     /// Gives every parameter its old value, the last touched first.
     pub(super) fn restore(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.touched)
-            .into_iter()
-            .rev()
-            .filter_map(Sysctl::restore)
-            .collect()
+        std::mem::take(&mut self.touched).into_iter().rev().filter_map(Sysctl::restore).collect()
     }
 }
 
@@ -90,15 +82,9 @@ impl Sysctl {
             .write(true)
             .open(path)
             .map_err(|error| SysctlError::new("open", key, error))?;
-        let mut sysctl = Sysctl {
-            key: key.to_owned(),
-            file,
-            before: String::new(),
-            now: String::new(),
-        };
-        sysctl.before = sysctl
-            .read()
-            .map_err(|error| SysctlError::new("read", key, error))?;
+        let mut sysctl =
+            Sysctl { key: key.to_owned(), file, before: String::new(), now: String::new() };
+        sysctl.before = sysctl.read().map_err(|error| SysctlError::new("read", key, error))?;
         sysctl.now.clone_from(&sysctl.before);
         Ok(sysctl)
     }
@@ -143,17 +129,8 @@ mod tests {
 
     #[test]
     fn names_that_leave_the_tree_are_refused() {
-        for key in [
-            "",
-            "net/ipv4",
-            "../../etc/passwd",
-            "net..ipv4",
-            "net.ipv4.no_such_thing",
-        ] {
-            assert!(
-                matches!(Sysctl::open(key), Err(SysctlError::Name(_))),
-                "{key}"
-            );
+        for key in ["", "net/ipv4", "../../etc/passwd", "net..ipv4", "net.ipv4.no_such_thing"] {
+            assert!(matches!(Sysctl::open(key), Err(SysctlError::Name(_))), "{key}");
         }
     }
 }

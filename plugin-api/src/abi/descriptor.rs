@@ -126,10 +126,7 @@ impl Descriptor {
 
     /// The version that the plugin speaks.
     pub fn version(&self) -> AbiVersion {
-        AbiVersion {
-            major: self.abi_major,
-            minor: self.abi_minor,
-        }
+        AbiVersion { major: self.abi_major, minor: self.abi_minor }
     }
 
     /// Checks the layout of all that the plugin exports against this host's, and returns it.

@@ -35,14 +35,8 @@ impl Measurement for Ecn {
         )
         .contact(env!("CARGO_PKG_REPOSITORY"))
         .connectivity("ecn")
-        .condition(
-            "ecn.negotiation.succeeded",
-            "the SYN/ACK to the ECN-setup SYN had ECE, not CWR",
-        )
-        .condition(
-            "ecn.negotiation.reflected",
-            "that SYN/ACK had both ECE and CWR",
-        )
+        .condition("ecn.negotiation.succeeded", "the SYN/ACK to the ECN-setup SYN had ECE, not CWR")
+        .condition("ecn.negotiation.reflected", "that SYN/ACK had both ECE and CWR")
         .condition("ecn.negotiation.failed", "that SYN/ACK did not have ECE");
         ["ect0", "ect1", "ce"].iter().fold(info, |info, mark| {
             info.condition(
@@ -57,22 +51,15 @@ impl Measurement for Ecn {
     }
 
     fn options() -> Options {
-        Options::none()
-            .connect(&[ConnectKind::Http, ConnectKind::Tcp])
-            .timeout()
+        Options::none().connect(&[ConnectKind::Http, ConnectKind::Tcp]).timeout()
     }
 
     fn new(options: &OptionValues, _host: Host) -> Result<Self> {
-        Ok(Ecn {
-            connect: options.connect()?,
-            timeout: options.timeout()?,
-        })
+        Ok(Ecn { connect: options.connect()?, timeout: options.timeout()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        ["no ecn", "ecn"]
-            .map(|label| Configuration::new(label).hold(Hold::Initiation))
-            .into()
+        ["no ecn", "ecn"].map(|label| Configuration::new(label).hold(Hold::Initiation)).into()
     }
 
     fn chains(&self) -> Vec<ChainName> {
@@ -128,13 +115,11 @@ fn negotiation(b: &Record) -> Option<Condition> {
         return None;
     }
     let answer = TcpFlags(b.u64("tcp_synflags_rev")? as u16);
-    Some(Condition::new(
-        match (answer.has(TcpFlags::ECE), answer.has(TcpFlags::CWR)) {
-            (true, false) => "ecn.negotiation.succeeded",
-            (true, true) => "ecn.negotiation.reflected",
-            (false, _) => "ecn.negotiation.failed",
-        },
-    ))
+    Some(Condition::new(match (answer.has(TcpFlags::ECE), answer.has(TcpFlags::CWR)) {
+        (true, false) => "ecn.negotiation.succeeded",
+        (true, true) => "ecn.negotiation.reflected",
+        (false, _) => "ecn.negotiation.failed",
+    }))
 }
 
 /// The marks on packets from the target; nothing where none was seen.
@@ -143,9 +128,7 @@ fn marks(b: &Record) -> Vec<Condition> {
         return Vec::new();
     }
     let seen = |mark: &str| {
-        ["syn", "data"]
-            .iter()
-            .any(|part| b.bool(&format!("ecn_{mark}_{part}_rev")) == Some(true))
+        ["syn", "data"].iter().any(|part| b.bool(&format!("ecn_{mark}_{part}_rev")) == Some(true))
     };
     ["ect0", "ect1", "ce"]
         .iter()

@@ -19,10 +19,7 @@ fn flow(state: State, syn_flags: u64, answer: Option<u64>) -> Record {
 }
 
 fn conclude(a: Record, b: Record) -> Vec<String> {
-    let ecn = Ecn {
-        connect: ConnectKind::Tcp,
-        timeout: Duration::from_secs(5),
-    };
+    let ecn = Ecn { connect: ConnectKind::Tcp, timeout: Duration::from_secs(5) };
     let job = Job::new(0, "192.0.2.1".parse().unwrap(), 80, Record::new());
     let conditions = ecn.combine(&job, &[a, b]).unwrap();
     let info = Ecn::info();
@@ -31,10 +28,7 @@ fn conclude(a: Record, b: Record) -> Vec<String> {
         .inspect(|condition| {
             let name = condition.as_str();
             let declared = info.conditions.iter().any(|declared| declared.covers(name));
-            assert!(
-                declared || name.starts_with("pathspider.not_applied:"),
-                "{name}"
-            );
+            assert!(declared || name.starts_with("pathspider.not_applied:"), "{name}");
         })
         .map(|condition| condition.to_string())
         .filter(|condition| !condition.ends_with("not_seen"))
@@ -44,18 +38,12 @@ fn conclude(a: Record, b: Record) -> Vec<String> {
 #[test]
 fn negotiation_is_read_from_the_syn_ack() {
     let a = || flow(State::Ok, SYN, Some(0x12));
-    for (answer, word) in [
-        (0x52, "succeeded"),
-        (0xd2, "reflected"),
-        (0x12, "failed"),
-        (0x92, "failed"),
-    ] {
+    for (answer, word) in
+        [(0x52, "succeeded"), (0xd2, "reflected"), (0x12, "failed"), (0x92, "failed")]
+    {
         assert_eq!(
             conclude(a(), flow(State::Ok, ECN_SYN, Some(answer))),
-            [
-                "ecn.connectivity.works".to_owned(),
-                format!("ecn.negotiation.{word}")
-            ]
+            ["ecn.connectivity.works".to_owned(), format!("ecn.negotiation.{word}")]
         );
     }
 }
@@ -63,10 +51,7 @@ fn negotiation_is_read_from_the_syn_ack() {
 #[test]
 fn a_path_that_drops_ecn_is_broken() {
     let a = flow(State::Ok, SYN, Some(0x12));
-    assert_eq!(
-        conclude(a, flow(State::Timeout, ECN_SYN, None)),
-        ["ecn.connectivity.broken"]
-    );
+    assert_eq!(conclude(a, flow(State::Timeout, ECN_SYN, None)), ["ecn.connectivity.broken"]);
 }
 
 #[test]
@@ -85,9 +70,7 @@ fn no_verdict_where_the_baseline_asked_for_ecn() {
 
 #[test]
 fn no_connectivity_where_a_flow_was_missed() {
-    let missed = Record::new()
-        .with("spdr_state", State::Ok.number())
-        .with("observed", false);
+    let missed = Record::new().with("spdr_state", State::Ok.number()).with("observed", false);
     let b = flow(State::Ok, ECN_SYN, Some(0x52));
     assert_eq!(conclude(missed.clone(), b), ["ecn.negotiation.succeeded"]);
     let a = flow(State::Ok, SYN, Some(0x12));

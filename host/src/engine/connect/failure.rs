@@ -7,11 +7,7 @@ use pathspider_plugin_api::{Outcome, State};
 /// The outcome of a connection that failed: its state, and `spdr_error` in fixed words.
 pub(super) fn outcome(error: &io::Error) -> Outcome {
     let word = word(error);
-    let state = if word == "timeout" {
-        State::Timeout
-    } else {
-        State::Failed
-    };
+    let state = if word == "timeout" { State::Timeout } else { State::Failed };
     Outcome::new(state).with("spdr_error", pathspider_plugin_api::Value::text(word))
 }
 

@@ -15,10 +15,7 @@ use super::Dialer;
 /// The `User-Agent` that names this program and whom to ask about it.
 pub fn user_agent(contact: Option<&str>) -> String {
     let name = concat!("pathspider/", env!("CARGO_PKG_VERSION"));
-    format!(
-        "{name} ({})",
-        contact.unwrap_or(env!("CARGO_PKG_REPOSITORY"))
-    )
+    format!("{name} ({})", contact.unwrap_or(env!("CARGO_PKG_REPOSITORY")))
 }
 
 /// A request that is ready to be sent.
@@ -58,10 +55,7 @@ impl Request {
         }
         Request {
             // A header that cannot be sent is left out: a domain with a line break, say.
-            headers: headers
-                .into_iter()
-                .filter_map(|(n, v)| Some((n, v.ok()?)))
-                .collect(),
+            headers: headers.into_iter().filter_map(|(n, v)| Some((n, v.ok()?))).collect(),
             body_limit: dialer.body_limit,
         }
     }
@@ -69,9 +63,8 @@ impl Request {
 
 /// Sends the request, and reads the response up to the limit.
 pub(super) async fn get(stream: TcpStream, request: Request) -> io::Result<Outcome> {
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(reason)?;
+    let (sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(reason)?;
     let exchange = exchange(sender, request);
     tokio::pin!(exchange);
     tokio::select! {
@@ -144,10 +137,6 @@ fn reason(error: hyper::Error) -> io::Error {
         source = inner.source();
     }
     let cut_off = error.is_incomplete_message() || error.is_closed();
-    let kind = if cut_off {
-        io::ErrorKind::UnexpectedEof
-    } else {
-        io::ErrorKind::InvalidData
-    };
+    let kind = if cut_off { io::ErrorKind::UnexpectedEof } else { io::ErrorKind::InvalidData };
     io::Error::new(kind, error)
 }

@@ -43,10 +43,7 @@ impl Dialer {
             Ok(socket) => socket,
             Err(error) => return Ok(Err(error)),
         };
-        for (name, value) in settings
-            .iter()
-            .filter(|(name, _)| !NOT_A_SOCKETS.contains(name))
-        {
+        for (name, value) in settings.iter().filter(|(name, _)| !NOT_A_SOCKETS.contains(name)) {
             match apply(&socket, remote, name, value) {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return Ok(Err(error)),
@@ -71,12 +68,7 @@ impl Dialer {
 
 /// Applies one setting; `None` for one that does not exist or has a value out of range.
 fn apply(socket: &Socket, remote: SocketAddr, name: &str, value: &Value) -> Option<io::Result<()>> {
-    let octet = || {
-        value
-            .as_u64()
-            .and_then(|n| u8::try_from(n).ok())
-            .map(u32::from)
-    };
+    let octet = || value.as_u64().and_then(|n| u8::try_from(n).ok()).map(u32::from);
     Some(match name {
         "dscp" => {
             let code_point = octet().filter(|&n| n < 64)?;
@@ -131,8 +123,5 @@ pub(super) fn connect(socket: &Socket, remote: SocketAddr) -> io::Result<SocketA
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
         Err(error) => return Err(error),
     }
-    socket
-        .local_addr()?
-        .as_socket()
-        .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
