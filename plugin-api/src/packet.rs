@@ -95,6 +95,24 @@ pub struct Packet<'a> {
     protocol: u8,
 }
 
+/// For the test that pins it: name, size, fields with their offsets.
+#[cfg(test)]
+pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
+    "Packet",
+    size_of::<Packet<'static>>(),
+    &[
+        ("time_ns", std::mem::offset_of!(Packet<'static>, time_ns)),
+        ("ip", std::mem::offset_of!(Packet<'static>, ip)),
+        ("transport", std::mem::offset_of!(Packet<'static>, transport)),
+        ("payload", std::mem::offset_of!(Packet<'static>, payload)),
+        ("ip_length", std::mem::offset_of!(Packet<'static>, ip_length)),
+        ("payload_length", std::mem::offset_of!(Packet<'static>, payload_length)),
+        ("layers", std::mem::offset_of!(Packet<'static>, layers)),
+        ("reverse", std::mem::offset_of!(Packet<'static>, reverse)),
+        ("protocol", std::mem::offset_of!(Packet<'static>, protocol)),
+    ],
+);
+
 /// What the host's dissector found: the arguments of [`Packet::new`].
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
