@@ -162,7 +162,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         .map(RunError::from)
         .or(capture.map(RunError::from))
         .or(engine_end.err().map(|error| RunError::Engine { error, denied }))
-        .or(feeder_end(feeder, stop));
+        .or_else(|| feeder_end(feeder, stop));
     Ok(Ended {
         summary,
         counters,
