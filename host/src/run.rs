@@ -197,7 +197,8 @@ impl Plan {
 fn plan_chains(settings: &Settings<'_>, plan: &Plan) -> Result<ChainSet, RunError> {
     let fail = |error| RunError::Plugin { name: settings.measurement.info.name.clone(), error };
     let names = plan.measurement.chains().map_err(fail)?;
-    settings.chains.resolve(&names).map_err(|error| fail(Error::new(error)))
+    let resolved = settings.chains.resolve(&names).map_err(|error| fail(Error::new(error)))?;
+    Ok(resolved.chains)
 }
 
 type MergerEnd = (Result<Summary, OutputError>, RecordWriter);

@@ -33,18 +33,12 @@ impl Demo {
             interface: INTERFACE.into(),
             workers: self.workers,
             plugin: "ecn".into(),
-            arguments: ["--connect", "tcp", "--timeout", "3"]
-                .map(String::from)
-                .to_vec(),
+            arguments: ["--connect", "tcp", "--timeout", "3"].map(String::from).to_vec(),
         };
         let lab = KernelLab::new(standard_groups(self.ipv4, self.ipv6))?;
         let targets = || {
             lab.groups().iter().flat_map(|group| {
-                let target = |address| Target {
-                    truth: &group.truth,
-                    address,
-                    port: group.port(),
-                };
+                let target = |address| Target { truth: &group.truth, address, port: group.port() };
                 group.addresses().map(target)
             })
         };
@@ -52,9 +46,7 @@ impl Demo {
             "\nA network on this machine: a vantage point, a router that misbehaves, and {} servers.\n\
              Running inside it:\n\n  pathspider {}\n",
             targets().count(),
-            measurement
-                .command_line("jobs.ndjson", "out.ndjson")
-                .join(" ")
+            measurement.command_line("jobs.ndjson", "out.ndjson").join(" ")
         );
         let run = measurement.run(lab.vantage(), targets())?;
         let comparison = compare(&measurement.plugin, targets(), &run.records);
@@ -66,14 +58,8 @@ impl Demo {
             run.finished.elapsed.as_secs_f64(),
             run.finished.peak_memory as f64 / f64::from(1 << 20),
         );
-        std::io::Write::write_all(&mut stdout, text.as_bytes()).map_err(|source| Error::Io {
-            action: "print the table".into(),
-            source,
-        })?;
-        Ok(if comparison.is_right() {
-            Verdict::Right
-        } else {
-            Verdict::Different
-        })
+        std::io::Write::write_all(&mut stdout, text.as_bytes())
+            .map_err(|source| Error::Io { action: "print the table".into(), source })?;
+        Ok(if comparison.is_right() { Verdict::Right } else { Verdict::Different })
     }
 }

@@ -58,16 +58,8 @@ impl Measurement {
     /// The arguments after the program's name.
     pub fn command_line(&self, input: &str, output: &str) -> Vec<String> {
         let workers = self.workers.to_string();
-        let fixed = [
-            "measure",
-            "-i",
-            &self.interface,
-            "-w",
-            &workers,
-            "--input",
-            input,
-            "--output",
-        ];
+        let fixed =
+            ["measure", "-i", &self.interface, "-w", &workers, "--input", input, "--output"];
         fixed
             .into_iter()
             .chain([output, &self.plugin])
@@ -103,10 +95,7 @@ impl Measurement {
                 message: "see its messages above".into(),
             });
         }
-        Ok(Run {
-            records: read_records(&output)?,
-            finished,
-        })
+        Ok(Run { records: read_records(&output)?, finished })
     }
 
     /// The program's full path, so that a message can say early that it is not there.

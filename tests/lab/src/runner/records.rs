@@ -36,11 +36,7 @@ pub(super) fn write_jobs<'a>(
     let action = || format!("write {}", path.display());
     let mut file = BufWriter::new(File::create(path).context(action)?);
     for target in targets {
-        let job = Job {
-            dip: target.address,
-            dp: target.port,
-            lab_path: &target.truth.name,
-        };
+        let job = Job { dip: target.address, dp: target.port, lab_path: &target.truth.name };
         serde_json::to_writer(&mut file, &job).context(action)?;
         file.write_all(b"\n").context(action)?;
     }
@@ -61,10 +57,7 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
             continue;
         }
         records.push(serde_json::from_str(&line).map_err(|error| {
-            Error::invalid(
-                format!("{}, line {number}", path.display()),
-                error.to_string(),
-            )
+            Error::invalid(format!("{}, line {number}", path.display()), error.to_string())
         })?);
     }
     Ok(records)

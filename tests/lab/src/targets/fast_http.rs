@@ -38,10 +38,7 @@ impl FastHttp {
     /// When the port is taken or a thread cannot be made.
     pub fn start(namespace: &Namespace, port: u16, threads: usize) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut server = Self {
-            stop: Arc::clone(&stop),
-            threads: Vec::new(),
-        };
+        let mut server = Self { stop: Arc::clone(&stop), threads: Vec::new() };
         for _ in 0..threads {
             let listener = namespace
                 .enter(|| listen(port))?
@@ -92,20 +89,13 @@ impl Worker {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let key = listener.as_raw_fd() as u64;
         epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, key))?;
-        Ok(Self {
-            listener,
-            epoll,
-            connections: Vec::new(),
-        })
+        Ok(Self { listener, epoll, connections: Vec::new() })
     }
 
     fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
         let mut events = vec![EpollEvent::empty(); 1024];
         while !stop.load(Ordering::Relaxed) {
-            let ready = match self
-                .epoll
-                .wait(&mut events, EpollTimeout::from(TICK_MILLIS))
-            {
+            let ready = match self.epoll.wait(&mut events, EpollTimeout::from(TICK_MILLIS)) {
                 Ok(ready) => ready,
                 Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(errno.into()),
@@ -139,10 +129,7 @@ impl Worker {
             if self.connections.len() <= index {
                 self.connections.resize_with(index + 1, || None);
             }
-            self.connections[index] = Some(Connection {
-                socket: socket.into(),
-                head_end: 0,
-            });
+            self.connections[index] = Some(Connection { socket: socket.into(), head_end: 0 });
         }
     }
 
@@ -194,10 +181,7 @@ mod tests {
 
     fn connection() -> Connection {
         let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();
-        Connection {
-            socket: epoll.0,
-            head_end: 0,
-        }
+        Connection { socket: epoll.0, head_end: 0 }
     }
 
     #[test]
@@ -209,9 +193,6 @@ mod tests {
 
     #[test]
     fn requests_in_one_read_are_counted_each() {
-        assert_eq!(
-            connection().heads_ended(b"GET /\r\n\r\nGET /\r\n\r\nGET"),
-            2
-        );
+        assert_eq!(connection().heads_ended(b"GET /\r\n\r\nGET /\r\n\r\nGET"), 2);
     }
 }
