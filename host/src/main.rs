@@ -1,3 +1,7 @@
 //! The program `pathspider`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pathspider::cli::main(std::env::args_os())
+}

@@ -65,7 +65,5 @@ impl Default for Settings {
 
 /// A duration in the units of packet time.
 fn nanoseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos())
-        .unwrap_or(i64::MAX / 4)
-        .min(i64::MAX / 4)
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
 }

@@ -19,11 +19,7 @@ pub enum Verdict {
 impl Verdict {
     /// `Done` where the condition holds.
     pub fn done_if(complete: bool) -> Verdict {
-        if complete {
-            Verdict::Done
-        } else {
-            Verdict::Continue
-        }
+        if complete { Verdict::Done } else { Verdict::Continue }
     }
 }
 
@@ -128,9 +124,7 @@ impl FieldType {
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<FieldType> {
         use FieldType::{Bool, Float, List, Text, UInt};
-        [Bool, UInt, Float, Text, List]
-            .into_iter()
-            .find(|t| t.name() == name)
+        [Bool, UInt, Float, Text, List].into_iter().find(|t| t.name() == name)
     }
 }
 
@@ -161,11 +155,7 @@ pub struct ChainInfo {
 impl ChainInfo {
     /// A chain with no field yet.
     pub fn new(name: &str, description: &str) -> ChainInfo {
-        ChainInfo {
-            name: name.into(),
-            description: description.into(),
-            fields: Vec::new(),
-        }
+        ChainInfo { name: name.into(), description: description.into(), fields: Vec::new() }
     }
 
     /// Adds a field without unit.

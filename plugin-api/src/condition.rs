@@ -127,54 +127,33 @@ mod tests {
     use super::*;
 
     fn covers(name: &str, condition: &str) -> bool {
-        ConditionInfo {
-            name: name.into(),
-            meaning: String::new(),
-        }
-        .covers(condition)
+        ConditionInfo { name: name.into(), meaning: String::new() }.covers(condition)
     }
 
     #[test]
     fn placeholders_take_one_word_or_a_value() {
         assert!(covers("ecn.connectivity.works", "ecn.connectivity.works"));
-        assert!(!covers(
-            "ecn.connectivity.works",
-            "ecn.connectivity.works:1"
-        ));
+        assert!(!covers("ecn.connectivity.works", "ecn.connectivity.works:1"));
         assert!(covers("dscp.<n>.replymark:<m>", "dscp.46.replymark:0"));
         assert!(!covers("dscp.<n>.replymark:<m>", "dscp.46.x.replymark:0"));
         assert!(!covers("dscp.<n>.replymark:<m>", "dscp.46.replymark:"));
-        assert!(covers(
-            "quic.vn.versions:<list>",
-            "quic.vn.versions:0x1,draft-29.a"
-        ));
+        assert!(covers("quic.vn.versions:<list>", "quic.vn.versions:0x1,draft-29.a"));
     }
 
     #[test]
     fn connectivity_needs_both_flows() {
         let flow = |state: State, seen: bool| {
-            Record::new()
-                .with("spdr_state", state.number())
-                .with("observed", seen)
+            Record::new().with("spdr_state", state.number()).with("observed", seen)
         };
         let verdict = |a, b| Condition::connectivity("x", &a, &b).map(|c| c.to_string());
         let (ok, failed) = (flow(State::Ok, true), flow(State::Timeout, true));
-        assert_eq!(
-            verdict(ok.clone(), ok.clone()).as_deref(),
-            Some("x.connectivity.works")
-        );
-        assert_eq!(
-            verdict(ok.clone(), failed.clone()).as_deref(),
-            Some("x.connectivity.broken")
-        );
+        assert_eq!(verdict(ok.clone(), ok.clone()).as_deref(), Some("x.connectivity.works"));
+        assert_eq!(verdict(ok.clone(), failed.clone()).as_deref(), Some("x.connectivity.broken"));
         assert_eq!(
             verdict(failed.clone(), ok.clone()).as_deref(),
             Some("x.connectivity.transient")
         );
-        assert_eq!(
-            verdict(failed.clone(), failed).as_deref(),
-            Some("x.connectivity.offline")
-        );
+        assert_eq!(verdict(failed.clone(), failed).as_deref(), Some("x.connectivity.offline"));
         assert_eq!(verdict(ok, flow(State::Failed, false)), None);
     }
 }

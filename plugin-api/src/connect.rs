@@ -46,18 +46,12 @@ const KINDS: [(ConnectKind, &str); 8] = [
 impl ConnectKind {
     /// The name in options such as `--connect`, and on the boundary.
     pub fn name(self) -> &'static str {
-        KINDS
-            .iter()
-            .find(|(kind, _)| *kind == self)
-            .map_or("", |(_, name)| name)
+        KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<ConnectKind> {
-        KINDS
-            .iter()
-            .find(|(_, n)| *n == name)
-            .map(|(kind, _)| *kind)
+        KINDS.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind)
     }
 
     /// The port that targets use for it where their line says none.
@@ -84,10 +78,7 @@ pub struct Connect {
 impl Connect {
     /// A connection of this kind to the job's target.
     pub fn new(kind: ConnectKind) -> Connect {
-        Connect {
-            kind,
-            settings: Record::new(),
-        }
+        Connect { kind, settings: Record::new() }
     }
 
     /// A TCP handshake.
@@ -100,8 +91,13 @@ impl Connect {
         Connect::new(ConnectKind::Http)
     }
 
-    /// IP packets (version 4 or 6 by their first four bits), sent in order as they are. The first
-    /// one's addresses, protocol and ports name the flow. The host watches that flow for `wait`.
+    /// IP packets (version 4 or 6 by their first four bits), sent in order. The first one's
+    /// addresses, protocol and ports name the flow, which the host watches for `wait`.
+    ///
+    /// They are sent as they are, but for what a plugin cannot know: an unspecified source address
+    /// (`0.0.0.0`, `::`) becomes the one that the route to the target has, and a source port 0 one
+    /// that nobody else uses. Checksums are then mended by the difference (RFC 1624), so a wrong
+    /// one stays wrong and a UDP checksum of zero stays zero.
     pub fn packets(packets: Vec<Vec<u8>>, wait: Duration) -> Connect {
         Connect::new(ConnectKind::Packets)
             .set("packets", packets.into_iter().collect::<Value>())
@@ -110,10 +106,7 @@ impl Connect {
 
     /// A connection that the plugin made by itself, and how it ended.
     pub fn done(outcome: Outcome) -> Connect {
-        Connect {
-            kind: ConnectKind::Done,
-            settings: outcome.into_record(),
-        }
+        Connect { kind: ConnectKind::Done, settings: outcome.into_record() }
     }
 
     /// No connection; the reason goes into the record.
@@ -123,12 +116,7 @@ impl Connect {
 
     /// Sets the whole connection's time-out; without it, 5 s.
     pub fn timeout(self, timeout: Duration) -> Connect {
-        self.set(
-            "timeout_ms",
-            u64::try_from(timeout.as_millis())
-                .unwrap_or(u64::MAX)
-                .into(),
-        )
+        self.set("timeout_ms", u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).into())
     }
 
     /// Sets the differentiated services code point, 0–63 (RFC 2474), of all packets sent.
@@ -189,10 +177,7 @@ impl Connect {
 
     /// Adds a header to the HTTP request.
     pub fn header(mut self, name: &str, value: &str) -> Connect {
-        let mut headers = self
-            .settings
-            .remove("headers")
-            .unwrap_or_else(|| Record::new().into());
+        let mut headers = self.settings.remove("headers").unwrap_or_else(|| Record::new().into());
         if let Some(record) = headers.as_record() {
             headers = record.clone().with(name.to_owned(), value).into();
         }
@@ -226,11 +211,7 @@ impl Connect {
 
     /// The packets to send, in order.
     pub fn packet_bytes(&self) -> impl Iterator<Item = &[u8]> {
-        let list = self
-            .settings
-            .get("packets")
-            .and_then(Value::as_list)
-            .unwrap_or(&[]);
+        let list = self.settings.get("packets").and_then(Value::as_list).unwrap_or(&[]);
         list.iter().filter_map(|packet| match packet.view() {
             ValueRef::Bytes(bytes) => Some(bytes),
             _ => None,
@@ -272,10 +253,7 @@ mod tests {
 
     #[test]
     fn crosses_the_boundary_unchanged() {
-        let connect = Connect::http()
-            .dscp(46)
-            .timeout(Duration::from_secs(3))
-            .header("X", "y");
+        let connect = Connect::http().dscp(46).timeout(Duration::from_secs(3)).header("X", "y");
         assert_eq!(Connect::from_wire(connect.clone().into_wire()), Ok(connect));
         assert!(Connect::from_wire(Record::new().with(KIND_KEY, "carrier pigeon")).is_err());
     }

@@ -37,10 +37,7 @@ impl Error {
 
     /// An error of a given kind.
     pub fn of(kind: ErrorKind, message: impl fmt::Display) -> Error {
-        Error {
-            kind,
-            message: message.to_string(),
-        }
+        Error { kind, message: message.to_string() }
     }
 
     /// A broken contract: what was demanded and what was found.

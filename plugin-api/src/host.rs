@@ -28,9 +28,7 @@ impl Host {
     /// This process as host: messages go where [`set_log`](crate::abi::set_log) said, else to
     /// standard error. For hosts, and for tests of plugins.
     pub fn standalone() -> Host {
-        Host {
-            services: Services::own(),
-        }
+        Host { services: Services::own() }
     }
 
     /// Writes a message to the host's log, on standard error. Plugins never write to standard

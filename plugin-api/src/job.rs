@@ -19,6 +19,20 @@ pub struct Job {
     record: Record,
 }
 
+/// For the test that pins it: name, size, fields with their offsets.
+#[cfg(test)]
+pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
+    "Job",
+    size_of::<Job>(),
+    &[
+        ("address", std::mem::offset_of!(Job, address)),
+        ("is_ipv6", std::mem::offset_of!(Job, is_ipv6)),
+        ("port", std::mem::offset_of!(Job, port)),
+        ("number", std::mem::offset_of!(Job, number)),
+        ("record", std::mem::offset_of!(Job, record)),
+    ],
+);
+
 impl Job {
     /// A job. `number` counts the jobs of a run from 0; `record` holds the keys of its input line
     /// in their order.
@@ -27,13 +41,7 @@ impl Job {
             IpAddr::V4(a) => (a.to_ipv6_mapped().octets(), false),
             IpAddr::V6(a) => (a.octets(), true),
         };
-        Job {
-            address,
-            is_ipv6,
-            port,
-            number,
-            record,
-        }
+        Job { address, is_ipv6, port, number, record }
     }
 
     /// The target's address (`dip`).
@@ -63,6 +71,13 @@ impl Job {
     /// All keys of the input line, in their order, unknown ones included.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// The keys, given up, with `dp` as it was used.
+    pub fn into_record(self) -> Record {
+        let mut record = self.record;
+        record.set("dp", self.port);
+        record
     }
 }
 

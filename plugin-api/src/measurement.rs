@@ -46,7 +46,7 @@ pub trait Measurement: Send + Sync + Sized + 'static {
     fn configurations(&self) -> Vec<Configuration>;
 
     /// The observer chains whose fields it reads: the host's own, or any loaded plugin's
-    /// (`plugin.chain` where two have the same name).
+    /// (`plugin.chain` where two have the same name). Without any, no flow is expected.
     fn chains(&self) -> Vec<ChainName>;
 
     /// The port of targets whose line has no `dp`.
@@ -97,6 +97,13 @@ pub trait Measurement: Send + Sync + Sized + 'static {
     /// Each has `observed`, `config` and `spdr_state` set by the host. Only conditions that
     /// [`info`](Measurement::info) declares may be given, and none that the flows do not prove.
     fn combine(&self, job: &Job, flows: &[Record]) -> Result<Vec<Condition>>;
+
+    /// Keys that the job's record gets beside its own, after `combine`. One record is written for
+    /// each element; for none, as by default, one without further keys.
+    fn rows(&self, job: &Job, flows: &[Record]) -> Result<Vec<Record>> {
+        let _ = (job, flows);
+        Ok(Vec::new())
+    }
 }
 
 /// A configuration's place in the list, 0 for the baseline.
@@ -141,10 +148,7 @@ pub struct Configuration {
 impl Configuration {
     /// A configuration that must hold until each of its connections has ended.
     pub fn new(label: &str) -> Configuration {
-        Configuration {
-            label: label.into(),
-            hold: Hold::Completion,
-        }
+        Configuration { label: label.into(), hold: Hold::Completion }
     }
 
     /// Says how long it must hold.
@@ -190,6 +194,8 @@ pub struct Info {
     pub contact: String,
     /// Whether `pre_connect` or `connect` block, and so need worker threads.
     pub blocking: bool,
+    /// Whether a job may have a `domain` and no address.
+    pub names: bool,
     /// Every condition it can give.
     pub conditions: Vec<ConditionInfo>,
 }
@@ -203,6 +209,7 @@ impl Info {
             version: version.into(),
             contact: String::new(),
             blocking: false,
+            names: false,
             conditions: Vec::new(),
         }
     }
@@ -219,12 +226,16 @@ impl Info {
         self
     }
 
+    /// Declares that a job may have a `domain` and no address; its
+    /// [`target`](crate::Job::target) is then unspecified (`::`).
+    pub fn takes_names(mut self) -> Info {
+        self.names = true;
+        self
+    }
+
     /// Declares a condition; a word in angle brackets stands for any word or value.
     pub fn condition(mut self, name: &str, meaning: &str) -> Info {
-        self.conditions.push(ConditionInfo {
-            name: name.into(),
-            meaning: meaning.into(),
-        });
+        self.conditions.push(ConditionInfo { name: name.into(), meaning: meaning.into() });
         self
     }
 
@@ -234,10 +245,7 @@ impl Info {
             ("works", "baseline and experiment both connected"),
             ("broken", "the baseline connected, the experiment did not"),
             ("offline", "neither connected"),
-            (
-                "transient",
-                "the experiment connected, the baseline did not",
-            ),
+            ("transient", "the experiment connected, the baseline did not"),
         ]
         .iter()
         .fold(self, |info, (word, meaning)| {

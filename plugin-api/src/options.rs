@@ -73,10 +73,7 @@ impl Options {
         default: i64,
         help: &str,
     ) -> Options {
-        let kind = OptionKind::Integer {
-            min: *range.start(),
-            max: *range.end(),
-        };
+        let kind = OptionKind::Integer { min: *range.start(), max: *range.end() };
         self.add(name, kind, default.into(), "N", help)
     }
 
@@ -88,10 +85,7 @@ impl Options {
         default: &[i64],
         help: &str,
     ) -> Options {
-        let kind = OptionKind::Integer {
-            min: *range.start(),
-            max: *range.end(),
-        };
+        let kind = OptionKind::Integer { min: *range.start(), max: *range.end() };
         let mut options = self.add(name, kind, default.iter().copied().collect(), "N", help);
         if let Some(spec) = options.specs.last_mut() {
             spec.several = true;
@@ -108,20 +102,13 @@ impl Options {
         placeholder: &str,
         help: &str,
     ) -> Options {
-        let kind = OptionKind::Number {
-            min: *range.start(),
-            max: *range.end(),
-        };
+        let kind = OptionKind::Number { min: *range.start(), max: *range.end() };
         self.add(name, kind, default.into(), placeholder, help)
     }
 
     /// Adds an option that takes a text; `default` may be empty for none.
     pub fn text(self, name: &str, default: &str, help: &str) -> Options {
-        let default = if default.is_empty() {
-            Value::NULL
-        } else {
-            default.into()
-        };
+        let default = if default.is_empty() { Value::NULL } else { default.into() };
         self.add(name, OptionKind::Text, default, "TEXT", help)
     }
 
@@ -141,13 +128,7 @@ impl Options {
 
     /// Adds `--timeout`: the seconds that one connection may take, 5 by default.
     pub fn timeout(self) -> Options {
-        self.number(
-            "timeout",
-            0.01..=3600.0,
-            5.0,
-            "SECONDS",
-            "How long one connection may take",
-        )
+        self.number("timeout", 0.01..=3600.0, 5.0, "SECONDS", "How long one connection may take")
     }
 
     fn placeholder(mut self, placeholder: &str) -> Options {
@@ -183,19 +164,13 @@ impl Options {
 
     /// The values that hold when the command line names no option.
     pub fn defaults(&self) -> OptionValues {
-        OptionValues(
-            self.iter()
-                .map(|s| (s.name.clone(), s.default.clone()))
-                .collect(),
-        )
+        OptionValues(self.iter().map(|s| (s.name.clone(), s.default.clone())).collect())
     }
 }
 
 impl FromIterator<OptionSpec> for Options {
     fn from_iter<I: IntoIterator<Item = OptionSpec>>(specs: I) -> Options {
-        Options {
-            specs: specs.into_iter().collect(),
-        }
+        Options { specs: specs.into_iter().collect() }
     }
 }
 
@@ -256,9 +231,7 @@ impl OptionValues {
 
     /// The kind of connection that `--connect` names.
     pub fn connect(&self) -> Result<ConnectKind> {
-        self.value("connect", "a kind of connection", |v| {
-            ConnectKind::from_name(v.as_str()?)
-        })
+        self.value("connect", "a kind of connection", |v| ConnectKind::from_name(v.as_str()?))
     }
 
     /// The time-out that `--timeout` names.
@@ -275,9 +248,7 @@ impl OptionValues {
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<T> {
         self.0.get(name).and_then(read).ok_or_else(|| {
-            Error::contract(format!(
-                "new: no option --{name} was declared that gives {kind}"
-            ))
+            Error::contract(format!("new: no option --{name} was declared that gives {kind}"))
         })
     }
 }

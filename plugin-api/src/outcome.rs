@@ -54,10 +54,7 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome without further keys.
     pub fn new(state: State) -> Outcome {
-        Outcome {
-            state,
-            record: Record::new(),
-        }
+        Outcome { state, record: Record::new() }
     }
 
     /// An outcome with the keys that the host found.

@@ -96,6 +96,24 @@ pub struct Packet<'a> {
     wire_length: u32,
 }
 
+/// For the test that pins it: name, size, fields with their offsets.
+#[cfg(test)]
+pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
+    "Packet",
+    size_of::<Packet<'static>>(),
+    &[
+        ("time_ns", std::mem::offset_of!(Packet<'static>, time_ns)),
+        ("ip", std::mem::offset_of!(Packet<'static>, ip)),
+        ("transport", std::mem::offset_of!(Packet<'static>, transport)),
+        ("payload", std::mem::offset_of!(Packet<'static>, payload)),
+        ("ip_length", std::mem::offset_of!(Packet<'static>, ip_length)),
+        ("payload_length", std::mem::offset_of!(Packet<'static>, payload_length)),
+        ("layers", std::mem::offset_of!(Packet<'static>, layers)),
+        ("reverse", std::mem::offset_of!(Packet<'static>, reverse)),
+        ("protocol", std::mem::offset_of!(Packet<'static>, protocol)),
+    ],
+);
+
 /// What the host's dissector found: the arguments of [`Packet::new`].
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
@@ -168,11 +186,7 @@ impl<'a> Packet<'a> {
     /// Which way it goes.
     #[inline]
     pub fn direction(&self) -> Direction {
-        if self.reverse {
-            Direction::Reverse
-        } else {
-            Direction::Forward
-        }
+        if self.reverse { Direction::Reverse } else { Direction::Forward }
     }
 
     /// The layers it has.
@@ -203,35 +217,26 @@ impl<'a> Packet<'a> {
     /// The IP header.
     #[inline]
     pub fn ip(&self) -> Ip<'_> {
-        Ip {
-            bytes: self.ip.get(),
-            is_v6: self.layers & Layers::IP6.0 != 0,
-        }
+        Ip { bytes: self.ip.get(), is_v6: self.layers & Layers::IP6.0 != 0 }
     }
 
     /// The TCP header, where there is a whole one.
     #[inline]
     pub fn tcp(&self) -> Option<Tcp<'_>> {
-        (self.layers & Layers::TCP.0 != 0).then(|| Tcp {
-            bytes: self.transport.get(),
-        })
+        (self.layers & Layers::TCP.0 != 0).then(|| Tcp { bytes: self.transport.get() })
     }
 
     /// The UDP header, where there is a whole one.
     #[inline]
     pub fn udp(&self) -> Option<Udp<'_>> {
-        (self.layers & Layers::UDP.0 != 0).then(|| Udp {
-            bytes: self.transport.get(),
-        })
+        (self.layers & Layers::UDP.0 != 0).then(|| Udp { bytes: self.transport.get() })
     }
 
     /// The ICMP header of either version, where there is a whole one.
     #[inline]
     pub fn icmp(&self) -> Option<Icmp<'_>> {
-        (self.layers & Layers::ICMP.0 != 0).then(|| Icmp {
-            header: self.transport.get(),
-            body: self.payload.get(),
-        })
+        (self.layers & Layers::ICMP.0 != 0)
+            .then(|| Icmp { header: self.transport.get(), body: self.payload.get() })
     }
 
     /// The sender's and the receiver's port, where the packet's transport protocol has ports
@@ -268,11 +273,7 @@ struct Bytes<'a> {
 impl<'a> Bytes<'a> {
     #[inline]
     fn new(bytes: &'a [u8]) -> Bytes<'a> {
-        Bytes {
-            start: bytes.as_ptr(),
-            length: bytes.len(),
-            lifetime: PhantomData,
-        }
+        Bytes { start: bytes.as_ptr(), length: bytes.len(), lifetime: PhantomData }
     }
 
     #[inline]

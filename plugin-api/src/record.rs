@@ -17,9 +17,7 @@ impl Record {
 
     /// An empty record with room for `capacity` keys.
     pub fn with_capacity(capacity: usize) -> Record {
-        Record {
-            entries: Vec::with_capacity(capacity).into(),
-        }
+        Record { entries: Vec::with_capacity(capacity).into() }
     }
 
     /// The number of keys.
@@ -34,10 +32,7 @@ impl Record {
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.entries
-            .iter()
-            .find(|e| e.key.as_str() == key)
-            .map(|e| &e.value)
+        self.entries.iter().find(|e| e.key.as_str() == key).map(|e| &e.value)
     }
 
     /// Sets a key: replaces its value where it stands, or appends it.
@@ -52,10 +47,7 @@ impl Record {
     /// Appends a key that the caller knows to be new: faster than [`set`](Record::set), which
     /// looks for it first.
     pub fn push(&mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
-        self.entries.push(Entry {
-            key: key.into().into(),
-            value: value.into(),
-        });
+        self.entries.push(Entry { key: key.into().into(), value: value.into() });
     }
 
     /// Sets a key and returns the record, for building one in an expression.

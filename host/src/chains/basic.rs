@@ -10,36 +10,11 @@ use super::fields::{Both, Fields, side};
 const FIELDS: Fields<9> = Fields([
     ("sip", FieldType::Text, "", "address of the originator"),
     ("dip", FieldType::Text, "", "address of the other side"),
-    (
-        "proto",
-        FieldType::UInt,
-        "",
-        "IANA number of the transport protocol",
-    ),
-    (
-        "sp",
-        FieldType::UInt,
-        "",
-        "port of the originator; null without ports",
-    ),
-    (
-        "dp",
-        FieldType::UInt,
-        "",
-        "port of the other side; null without ports",
-    ),
-    (
-        "pkt_fwd",
-        FieldType::UInt,
-        "packets",
-        "packets from the originator",
-    ),
-    (
-        "pkt_rev",
-        FieldType::UInt,
-        "packets",
-        "packets to the originator",
-    ),
+    ("proto", FieldType::UInt, "", "IANA number of the transport protocol"),
+    ("sp", FieldType::UInt, "", "port of the originator; null without ports"),
+    ("dp", FieldType::UInt, "", "port of the other side; null without ports"),
+    ("pkt_fwd", FieldType::UInt, "packets", "packets from the originator"),
+    ("pkt_rev", FieldType::UInt, "packets", "packets to the originator"),
     (
         "oct_fwd",
         FieldType::UInt,
@@ -78,9 +53,7 @@ impl Chain for Basic {
     fn new_flow(&self, packet: &Packet<'_>) -> Option<Flow> {
         let ip = packet.ip();
         let mut addresses = [ip.source(), ip.destination()];
-        let mut ports = packet
-            .ports()
-            .map(|(source, destination)| [source, destination]);
+        let mut ports = packet.ports().map(|(source, destination)| [source, destination]);
         if packet.direction() == Direction::Reverse {
             addresses.reverse();
             ports = ports.map(|[source, destination]| [destination, source]);

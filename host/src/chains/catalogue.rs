@@ -77,11 +77,7 @@ pub enum CatalogueError {
 
 impl Entry {
     fn library<C: Chain>() -> Entry {
-        Entry {
-            plugin: None,
-            info: C::info(),
-            handle: ChainHandle::of::<C>(),
-        }
+        Entry { plugin: None, info: C::info(), handle: ChainHandle::of::<C>() }
     }
 
     /// The name that is never ambiguous: `plugin.chain`, or the bare name of a library chain.
@@ -123,21 +119,13 @@ impl Catalogue {
     pub fn add(&mut self, plugin: &str, chains: Vec<ChainHandle>) -> Result<(), CatalogueError> {
         let mut added: Vec<Entry> = Vec::with_capacity(chains.len());
         for handle in chains {
-            let info = handle.describe().map_err(|reason| CatalogueError::Chain {
-                name: plugin.into(),
-                reason,
-            })?;
+            let info = handle
+                .describe()
+                .map_err(|reason| CatalogueError::Chain { name: plugin.into(), reason })?;
             if added.iter().any(|other| other.info.name == info.name) {
-                return Err(CatalogueError::Duplicate {
-                    plugin: plugin.into(),
-                    name: info.name,
-                });
+                return Err(CatalogueError::Duplicate { plugin: plugin.into(), name: info.name });
             }
-            added.push(Entry {
-                plugin: Some(plugin.into()),
-                info,
-                handle,
-            });
+            added.push(Entry { plugin: Some(plugin.into()), info, handle });
         }
         self.entries.extend(added);
         Ok(())
@@ -168,10 +156,8 @@ impl Catalogue {
         check_fields(&chosen)?;
         let handles: Vec<ChainHandle> = chosen.iter().map(|entry| entry.handle).collect();
         let names: Vec<String> = chosen.iter().map(|entry| entry.full_name()).collect();
-        let chains = ChainSet::new(&handles).map_err(|reason| CatalogueError::Chain {
-            name: names.join(", "),
-            reason,
-        })?;
+        let chains = ChainSet::new(&handles)
+            .map_err(|reason| CatalogueError::Chain { name: names.join(", "), reason })?;
         Ok(Resolved { chains, names })
     }
 
@@ -180,11 +166,7 @@ impl Catalogue {
         if let Some(entry) = exact {
             return Ok(entry);
         }
-        let named: Vec<&Entry> = self
-            .entries
-            .iter()
-            .filter(|e| e.info.name == name)
-            .collect();
+        let named: Vec<&Entry> = self.entries.iter().filter(|e| e.info.name == name).collect();
         match named[..] {
             [entry] => Ok(entry),
             [] => Err(CatalogueError::Unknown {
@@ -203,10 +185,8 @@ impl Catalogue {
 const OWN_FIELDS: [&str; 2] = ["pkt_first", "pkt_last"];
 
 fn check_fields(chosen: &[&Entry]) -> Result<(), CatalogueError> {
-    let mut seen: Vec<(&str, String)> = OWN_FIELDS
-        .iter()
-        .map(|&field| (field, "the observer".to_owned()))
-        .collect();
+    let mut seen: Vec<(&str, String)> =
+        OWN_FIELDS.iter().map(|&field| (field, "the observer".to_owned())).collect();
     for entry in chosen {
         for field in &entry.info.fields {
             if let Some((name, first)) = seen.iter().find(|(name, _)| *name == field.name) {

@@ -68,12 +68,7 @@ impl Chain for Dscp {
     fn finish(&self, flow: Flow, record: &mut FlowRecord) {
         FIELDS.write(
             record,
-            [
-                flow.syn[0].into(),
-                flow.data[0].into(),
-                flow.syn[1].into(),
-                flow.data[1].into(),
-            ],
+            [flow.syn[0].into(), flow.data[0].into(), flow.syn[1].into(), flow.data[1].into()],
         );
     }
 }

@@ -6,78 +6,18 @@ use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Value, Verd
 use super::fields::{Fields, side};
 
 const FIELDS: Fields<12> = Fields([
-    (
-        "ecn_ect0_syn_fwd",
-        FieldType::Bool,
-        "",
-        "ECT(0) on a SYN from the originator",
-    ),
-    (
-        "ecn_ect1_syn_fwd",
-        FieldType::Bool,
-        "",
-        "ECT(1) on a SYN from the originator",
-    ),
-    (
-        "ecn_ce_syn_fwd",
-        FieldType::Bool,
-        "",
-        "CE on a SYN from the originator",
-    ),
-    (
-        "ecn_ect0_data_fwd",
-        FieldType::Bool,
-        "",
-        "ECT(0) on another packet from the originator",
-    ),
-    (
-        "ecn_ect1_data_fwd",
-        FieldType::Bool,
-        "",
-        "ECT(1) on another packet from the originator",
-    ),
-    (
-        "ecn_ce_data_fwd",
-        FieldType::Bool,
-        "",
-        "CE on another packet from the originator",
-    ),
-    (
-        "ecn_ect0_syn_rev",
-        FieldType::Bool,
-        "",
-        "ECT(0) on a SYN to the originator",
-    ),
-    (
-        "ecn_ect1_syn_rev",
-        FieldType::Bool,
-        "",
-        "ECT(1) on a SYN to the originator",
-    ),
-    (
-        "ecn_ce_syn_rev",
-        FieldType::Bool,
-        "",
-        "CE on a SYN to the originator",
-    ),
-    (
-        "ecn_ect0_data_rev",
-        FieldType::Bool,
-        "",
-        "ECT(0) on another packet to the originator",
-    ),
-    (
-        "ecn_ect1_data_rev",
-        FieldType::Bool,
-        "",
-        "ECT(1) on another packet to the originator",
-    ),
-    (
-        "ecn_ce_data_rev",
-        FieldType::Bool,
-        "",
-        "CE on another packet to the originator",
-    ),
+    ("ecn_ect0_syn_fwd", FieldType::Bool, "", "ECT(0) on a SYN from the originator"),
+    ("ecn_ect1_syn_fwd", FieldType::Bool, "", "ECT(1) on a SYN from the originator"),
+    ("ecn_ce_syn_fwd", FieldType::Bool, "", "CE on a SYN from the originator"),
+    ("ecn_ect0_data_fwd", FieldType::Bool, "", "ECT(0) on another packet from the originator"),
+    ("ecn_ect1_data_fwd", FieldType::Bool, "", "ECT(1) on another packet from the originator"),
+    ("ecn_ce_data_fwd", FieldType::Bool, "", "CE on another packet from the originator"),
+    ("ecn_ect0_syn_rev", FieldType::Bool, "", "ECT(0) on a SYN to the originator"),
+    ("ecn_ect1_syn_rev", FieldType::Bool, "", "ECT(1) on a SYN to the originator"),
+    ("ecn_ce_syn_rev", FieldType::Bool, "", "CE on a SYN to the originator"),
+    ("ecn_ect0_data_rev", FieldType::Bool, "", "ECT(0) on another packet to the originator"),
+    ("ecn_ect1_data_rev", FieldType::Bool, "", "ECT(1) on another packet to the originator"),
+    ("ecn_ce_data_rev", FieldType::Bool, "", "CE on another packet to the originator"),
 ]);
 
 /// The chain `ecn`.
@@ -99,10 +39,7 @@ impl Chain for Ecn {
     }
 
     fn new_flow(&self, packet: &Packet<'_>) -> Option<Flow> {
-        Some(Flow {
-            seen: 0,
-            protocol: packet.protocol(),
-        })
+        Some(Flow { seen: 0, protocol: packet.protocol() })
     }
 
     fn ip4(&self, flow: &mut Flow, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
@@ -114,10 +51,7 @@ impl Chain for Ecn {
     }
 
     fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(
-            record,
-            std::array::from_fn(|bit| Value::from(flow.seen >> bit & 1 == 1)),
-        );
+        FIELDS.write(record, std::array::from_fn(|bit| Value::from(flow.seen >> bit & 1 == 1)));
     }
 }
 

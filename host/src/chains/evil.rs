@@ -52,11 +52,7 @@ impl Chain for Evil {
     }
 
     fn new_flow(&self, packet: &Packet<'_>) -> Option<Flow> {
-        Some(Flow {
-            syn: [None; 2],
-            data: [None; 2],
-            protocol: packet.protocol(),
-        })
+        Some(Flow { syn: [None; 2], data: [None; 2], protocol: packet.protocol() })
     }
 
     fn ip4(&self, flow: &mut Flow, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
@@ -64,11 +60,7 @@ impl Chain for Evil {
         if packet.protocol() == flow.protocol {
             let side = side(packet);
             let is_syn = packet.tcp().is_some_and(|tcp| tcp.has(TcpFlags::SYN));
-            let seen = if is_syn {
-                &mut flow.syn[side]
-            } else {
-                &mut flow.data[side]
-            };
+            let seen = if is_syn { &mut flow.syn[side] } else { &mut flow.data[side] };
             *seen.get_or_insert(false) |= ip.reserved_flag();
         }
         Verdict::Continue

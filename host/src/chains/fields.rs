@@ -12,11 +12,9 @@ impl<const N: usize> Fields<N> {
     /// The chain's description.
     pub(super) fn info(&self, name: &str, description: &str) -> ChainInfo {
         let info = ChainInfo::new(name, description);
-        self.0
-            .iter()
-            .fold(info, |info, &(field, kind, unit, meaning)| {
-                info.field_in(field, kind, unit, meaning)
-            })
+        self.0.iter().fold(info, |info, &(field, kind, unit, meaning)| {
+            info.field_in(field, kind, unit, meaning)
+        })
     }
 
     /// Writes one value for each field, in the fields' order.

@@ -83,6 +83,5 @@ impl Chain for Mss {
 
 /// The option's octets as one number; of a malformed long one, its last eight.
 fn number(data: &[u8]) -> u64 {
-    data.iter()
-        .fold(0, |number, &octet| number << 8 | u64::from(octet))
+    data.iter().fold(0, |number, &octet| number << 8 | u64::from(octet))
 }

@@ -10,18 +10,8 @@ use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Value, Verd
 use super::fields::{Both, Fields, side};
 
 const FIELDS: Fields<10> = Fields([
-    (
-        "syn_count_fwd",
-        FieldType::UInt,
-        "packets",
-        "SYNs from the originator",
-    ),
-    (
-        "syn_count_rev",
-        FieldType::UInt,
-        "packets",
-        "SYNs to the originator",
-    ),
+    ("syn_count_fwd", FieldType::UInt, "packets", "SYNs from the originator"),
+    ("syn_count_rev", FieldType::UInt, "packets", "SYNs to the originator"),
     (
         "syn_flags_all_fwd",
         FieldType::UInt,
@@ -95,10 +85,7 @@ impl Chain for Syn {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        FIELDS.info(
-            "syn",
-            "flags and options of all SYNs, repeated ones included",
-        )
+        FIELDS.info("syn", "flags and options of all SYNs, repeated ones included")
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Both<Side>> {
@@ -162,8 +149,6 @@ impl Kinds {
     }
 
     fn list(self) -> Value {
-        (0..=255u8)
-            .filter(|&kind| self.0[usize::from(kind >> 6)] >> (kind & 63) & 1 == 1)
-            .collect()
+        (0..=255u8).filter(|&kind| self.0[usize::from(kind >> 6)] >> (kind & 63) & 1 == 1).collect()
     }
 }

@@ -18,36 +18,11 @@ const FIELDS: Fields<7> = Fields([
         "",
         "flag byte of the other side's first SYN; null when none was seen",
     ),
-    (
-        "tcp_fin_fwd",
-        FieldType::Bool,
-        "",
-        "the originator sent FIN",
-    ),
-    (
-        "tcp_fin_rev",
-        FieldType::Bool,
-        "",
-        "the other side sent FIN",
-    ),
-    (
-        "tcp_rst_fwd",
-        FieldType::Bool,
-        "",
-        "the originator sent RST",
-    ),
-    (
-        "tcp_rst_rev",
-        FieldType::Bool,
-        "",
-        "the other side sent RST",
-    ),
-    (
-        "tcp_connected",
-        FieldType::Bool,
-        "",
-        "the three packets of the handshake were seen",
-    ),
+    ("tcp_fin_fwd", FieldType::Bool, "", "the originator sent FIN"),
+    ("tcp_fin_rev", FieldType::Bool, "", "the other side sent FIN"),
+    ("tcp_rst_fwd", FieldType::Bool, "", "the originator sent RST"),
+    ("tcp_rst_rev", FieldType::Bool, "", "the other side sent RST"),
+    ("tcp_connected", FieldType::Bool, "", "the three packets of the handshake were seen"),
 ]);
 
 /// The chain `tcp`. A flow is complete when both sides have sent FIN, or one RST.

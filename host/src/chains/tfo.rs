@@ -24,12 +24,7 @@ const FIELDS: Fields<7> = Fields([
         "octets",
         "length of the cookie on the SYN; 0 when it asks for one",
     ),
-    (
-        "tfo_ackclen",
-        FieldType::UInt,
-        "octets",
-        "length of the cookie on the SYN/ACK",
-    ),
+    ("tfo_ackclen", FieldType::UInt, "octets", "length of the cookie on the SYN/ACK"),
     (
         "tfo_seq",
         FieldType::UInt,
@@ -129,8 +124,5 @@ fn cookie(option: TcpOption<'_>) -> Option<Cookie> {
         kind if EXPERIMENTS.contains(&kind) => option.data.strip_prefix(&EXPERIMENT)?,
         _ => return None,
     };
-    Some(Cookie {
-        kind: option.kind,
-        length: cookie.len() as u8,
-    })
+    Some(Cookie { kind: option.kind, length: cookie.len() as u8 })
 }

@@ -167,15 +167,6 @@ impl Claims {
 impl Pending {
     /// A claim as it arrives.
     pub(crate) fn new(id: u64, key: Key, remote: Peer, (started_ns, ended_ns): (i64, i64)) -> Self {
-        Pending {
-            id,
-            key,
-            remote,
-            started_ns,
-            ended_ns,
-            flow: NONE,
-            due_ns: i64::MAX,
-            serial: 0,
-        }
+        Pending { id, key, remote, started_ns, ended_ns, flow: NONE, due_ns: i64::MAX, serial: 0 }
     }
 }

@@ -114,11 +114,8 @@ fn ipv4(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
     let Some((ip, rest)) = captured.split_at_checked(header_length) else {
         return Err(short);
     };
-    let (protocol, source, destination) = (
-        fixed[9],
-        [u64::from(be32(fixed, 12)), 0],
-        [u64::from(be32(fixed, 16)), 0],
-    );
+    let (protocol, source, destination) =
+        (fixed[9], [u64::from(be32(fixed, 12)), 0], [u64::from(be32(fixed, 16)), 0]);
     let place = be16(fixed, 6) & 0x3fff;
     let fragment = (place != 0).then(|| {
         let id = FragmentId {
@@ -192,11 +189,8 @@ type Cut<'a> = (&'a [u8], &'a [u8], Layers);
 #[inline]
 fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
     let later = matches!(network.fragment, Some(Fragment::Later(_)));
-    let (header, payload, layer) = if later {
-        (&[][..], network.rest, Layers::L4)
-    } else {
-        cut_transport(&network)?
-    };
+    let (header, payload, layer) =
+        if later { (&[][..], network.rest, Layers::L4) } else { cut_transport(&network)? };
     let (mut source_port, mut destination_port) = (0, 0);
     if has_ports(network.protocol)
         && let Some(ports) = header.first_chunk::<4>()
@@ -204,11 +198,7 @@ fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
         (source_port, destination_port) = (be16(ports, 0), be16(ports, 2));
     }
     let opening = (layer == Layers::TCP && header[13] & 0b1_0010 == 0b10).then(|| be32(header, 4));
-    let ip_layer = if network.is_v6 {
-        Layers::IP6
-    } else {
-        Layers::IP4
-    };
+    let ip_layer = if network.is_v6 { Layers::IP6 } else { Layers::IP4 };
     Ok(Dissected {
         tuple: Tuple {
             is_v6: network.is_v6,
@@ -293,21 +283,13 @@ pub(crate) fn has_ports(protocol: u8) -> bool {
 }
 
 fn fragment(offset: u16, id: FragmentId) -> Fragment {
-    if offset == 0 {
-        Fragment::First(id)
-    } else {
-        Fragment::Later(id)
-    }
+    if offset == 0 { Fragment::First(id) } else { Fragment::Later(id) }
 }
 
 /// What is wrong with a packet that ends too early: the capture, or the packet itself.
 #[inline]
 fn cut_or(captured: usize, wire: u32, kind: Malformed) -> Malformed {
-    if captured < wire as usize {
-        Malformed::CutShort
-    } else {
-        kind
-    }
+    if captured < wire as usize { Malformed::CutShort } else { kind }
 }
 
 /// Reads a big-endian number; callers have checked the length.

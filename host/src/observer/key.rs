@@ -125,12 +125,7 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(protocol: u8, address: IpAddr, port: u16) -> Peer {
         let (is_v6, address) = number(address);
-        Peer {
-            address,
-            port,
-            protocol,
-            is_v6,
-        }
+        Peer { address, port, protocol, is_v6 }
     }
 }
 

@@ -131,10 +131,7 @@ mod tests {
         let mut header = vec![0; 12];
         header.extend([0x81, 0, 0, 1, 0x88, 0xa8, 0, 2, 0x91, 0, 0, 3, 0x08, 0]);
         assert!(found(Link::Ethernet, &header));
-        assert_eq!(
-            Link::Ethernet.ip_packet(&header[..20]),
-            Err(Malformed::Link)
-        );
+        assert_eq!(Link::Ethernet.ip_packet(&header[..20]), Err(Malformed::Link));
         let arp = frame(&[&[0; 12][..], &[0x08, 0x06]].concat());
         assert_eq!(Link::Ethernet.ip_packet(&arp), Ok(None));
     }

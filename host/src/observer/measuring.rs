@@ -236,12 +236,7 @@ impl Measuring {
 
     /// Keeps the record of a flow that is not claimed yet, though its ports are used again.
     fn park(&mut self, id: FlowId) {
-        let Flow {
-            key,
-            first_ns,
-            last_ns,
-            ..
-        } = *self.tracker.table.get(id);
+        let Flow { key, first_ns, last_ns, .. } = *self.tracker.table.get(id);
         let (Some(ended), _) = self.tracker.end(id) else {
             return;
         };
@@ -250,11 +245,7 @@ impl Measuring {
             return;
         }
         self.parked_count += 1;
-        self.parked.entry(key).or_default().push(Parked {
-            ended,
-            first_ns,
-            last_ns,
-        });
+        self.parked.entry(key).or_default().push(Parked { ended, first_ns, last_ns });
     }
 
     /// A packet of no flow that we know: is it ours?
@@ -311,9 +302,7 @@ impl Measuring {
         }
         let due_ns = packet.time_ns().saturating_add(self.idle_ns);
         let id = self.tracker.begin(place, forward_is_first, packet, due_ns);
-        let waiting = self
-            .claims
-            .waiting_for(&place.1, packet.time_ns(), self.grace_ns);
+        let waiting = self.claims.waiting_for(&place.1, packet.time_ns(), self.grace_ns);
         if let Some(claim) = waiting {
             self.claims.attach(claim, id);
             self.tracker.table.get(id).claim = claim;
@@ -569,10 +558,7 @@ impl Measuring {
     #[cold]
     fn evict(&mut self) {
         let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
-        let oldest = self
-            .tracker
-            .table
-            .oldest(|flow| ends_ns(flow, idle_ns, linger_ns));
+        let oldest = self.tracker.table.oldest(|flow| ends_ns(flow, idle_ns, linger_ns));
         let Some(id) = oldest else {
             return;
         };

@@ -51,11 +51,7 @@ pub fn observe(
     let mut counters = observing.tracker.counters;
     counters.kernel_dropped = kernel;
     counters.interface_dropped = interface;
-    Observed {
-        counters,
-        source: result,
-        output: observing.output,
-    }
+    Observed { counters, source: result, output: observing.output }
 }
 
 struct Observing<'a> {
@@ -195,10 +191,7 @@ impl Observing<'_> {
     #[cold]
     fn evict(&mut self) {
         let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
-        let oldest = self
-            .tracker
-            .table
-            .oldest(|flow| ends_ns(flow, idle_ns, linger_ns));
+        let oldest = self.tracker.table.oldest(|flow| ends_ns(flow, idle_ns, linger_ns));
         if let Some(id) = oldest {
             self.tracker.counters.evicted += 1;
             self.end(id);

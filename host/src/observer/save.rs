@@ -27,10 +27,7 @@ impl PcapWriter {
 impl<W: Write> PcapWriter<W> {
     /// Writes to any writer.
     pub fn new(writer: W) -> PcapWriter<W> {
-        PcapWriter {
-            writer: BufWriter::with_capacity(256 << 10, writer),
-            link: None,
-        }
+        PcapWriter { writer: BufWriter::with_capacity(256 << 10, writer), link: None }
     }
 
     /// Appends a frame.

@@ -37,12 +37,7 @@ pub struct SourceOptions {
 
 impl Default for SourceOptions {
     fn default() -> SourceOptions {
-        SourceOptions {
-            buffer_size: 32 << 20,
-            snaplen: 65_535,
-            filter: None,
-            promiscuous: false,
-        }
+        SourceOptions { buffer_size: 32 << 20, snaplen: 65_535, filter: None, promiscuous: false }
     }
 }
 

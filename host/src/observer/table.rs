@@ -93,9 +93,7 @@ impl FlowTable {
     #[inline]
     pub(crate) fn find(&self, hash: u64, key: &Key) -> Option<FlowId> {
         let flows = &self.flows;
-        self.index
-            .find(hash, |&id| flows[id as usize].key == *key)
-            .copied()
+        self.index.find(hash, |&id| flows[id as usize].key == *key).copied()
     }
 
     /// Adds a flow whose key is not in the table, to be looked at again at `due_ns`.
@@ -111,8 +109,7 @@ impl FlowTable {
             }
         };
         let (flows, hasher) = (&self.flows, &self.hasher);
-        self.index
-            .insert_unique(hash, id, |&id| hasher.hash_one(flows[id as usize].key));
+        self.index.insert_unique(hash, id, |&id| hasher.hash_one(flows[id as usize].key));
         self.schedule(id, due_ns);
         id
     }

@@ -173,11 +173,7 @@ pub(crate) fn packet<'a>(
 /// The packet that an error quotes, as the first of a flow of which nothing else was seen. Only
 /// its IP header and its ports are there.
 pub(crate) fn quoted_packet<'a>(quote: &Quote<'a>, time_ns: i64) -> Packet<'a> {
-    let layer = if quote.tuple.is_v6 {
-        Layers::IP6
-    } else {
-        Layers::IP4
-    };
+    let layer = if quote.tuple.is_v6 { Layers::IP6 } else { Layers::IP4 };
     Packet::new(Parts {
         time_ns,
         ip: quote.ip,
@@ -192,11 +188,7 @@ pub(crate) fn quoted_packet<'a>(quote: &Quote<'a>, time_ns: i64) -> Packet<'a> {
 }
 
 pub(crate) fn direction(forward: bool) -> Direction {
-    if forward {
-        Direction::Forward
-    } else {
-        Direction::Reverse
-    }
+    if forward { Direction::Forward } else { Direction::Reverse }
 }
 
 /// Seconds since the Unix epoch. Whole seconds and the rest are converted apart, because the

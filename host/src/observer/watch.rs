@@ -49,18 +49,9 @@ pub fn watch(
     let measuring = Measuring::new(tracker, &settings, notices, observations, save.transpose()?);
     let shared = Arc::new(Shared::default());
     let theirs = shared.clone();
-    let thread = std::thread::Builder::new()
-        .name("observer".into())
-        .spawn(move || {
-            Thread {
-                source,
-                measuring,
-                shared: theirs,
-                settings,
-                begun: Instant::now(),
-            }
-            .run()
-        })?;
+    let thread = std::thread::Builder::new().name("observer".into()).spawn(move || {
+        Thread { source, measuring, shared: theirs, settings, begun: Instant::now() }.run()
+    })?;
     Ok(Watch { thread, shared })
 }
 
@@ -175,11 +166,7 @@ impl Thread {
 
     fn publish(&mut self) {
         let counters = *self.measuring.counters();
-        *self
-            .shared
-            .counters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = counters;
+        *self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
     }
 }
 

@@ -18,11 +18,7 @@ const OFF: u16 = u16::MAX;
 
 impl Default for Links {
     fn default() -> Links {
-        Links {
-            previous: NONE,
-            next: NONE,
-            slot: OFF,
-        }
+        Links { previous: NONE, next: NONE, slot: OFF }
     }
 }
 
@@ -78,21 +74,13 @@ impl Wheel {
         if head != NONE {
             flows.links(head).previous = id;
         }
-        *flows.links(id) = Links {
-            previous: NONE,
-            next: head,
-            slot: slot as u16,
-        };
+        *flows.links(id) = Links { previous: NONE, next: head, slot: slot as u16 };
         self.count += 1;
     }
 
     /// Takes a flow off its slot, if it is on one.
     pub(crate) fn remove(&mut self, flows: &mut impl Linked, id: u32) {
-        let Links {
-            previous,
-            next,
-            slot,
-        } = std::mem::take(flows.links(id));
+        let Links { previous, next, slot } = std::mem::take(flows.links(id));
         if slot == OFF {
             return;
         }
@@ -240,9 +228,8 @@ mod tests {
         for (id, due) in [(0, 30), (1, 10), (2, 20)] {
             wheel.insert(&mut flows, id, due * SECOND);
         }
-        let order: Vec<u32> = std::iter::from_fn(|| wheel.first(&mut flows))
-            .map(|(id, _)| id)
-            .collect();
+        let order: Vec<u32> =
+            std::iter::from_fn(|| wheel.first(&mut flows)).map(|(id, _)| id).collect();
         assert_eq!(order, [1, 2, 0]);
     }
 }

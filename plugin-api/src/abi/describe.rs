@@ -14,11 +14,7 @@ pub(super) fn measurement_to_record(info: Info, options: &Options) -> Record {
     let conditions: Value = info
         .conditions
         .into_iter()
-        .map(|c| {
-            Record::new()
-                .with("name", c.name)
-                .with("meaning", c.meaning)
-        })
+        .map(|c| Record::new().with("name", c.name).with("meaning", c.meaning))
         .collect();
     Record::new()
         .with("name", info.name)
@@ -26,21 +22,14 @@ pub(super) fn measurement_to_record(info: Info, options: &Options) -> Record {
         .with("version", info.version)
         .with("contact", info.contact)
         .with("blocking", info.blocking)
+        .with("names", info.names)
         .with("conditions", conditions)
-        .with(
-            "options",
-            options.iter().map(option_to_record).collect::<Value>(),
-        )
+        .with("options", options.iter().map(option_to_record).collect::<Value>())
 }
 
 pub(super) fn measurement_from_record(record: &Record) -> Result<(Info, Options)> {
     let conditions = records(record, "conditions")
-        .map(|c| {
-            Ok(ConditionInfo {
-                name: text(c, "name")?,
-                meaning: text(c, "meaning")?,
-            })
-        })
+        .map(|c| Ok(ConditionInfo { name: text(c, "name")?, meaning: text(c, "meaning")? }))
         .collect::<Result<_>>()?;
     let info = Info {
         name: text(record, "name")?,
@@ -48,11 +37,10 @@ pub(super) fn measurement_from_record(record: &Record) -> Result<(Info, Options)
         version: text(record, "version")?,
         contact: text(record, "contact").unwrap_or_default(),
         blocking: record.bool("blocking").unwrap_or(false),
+        names: record.bool("names").unwrap_or(false),
         conditions,
     };
-    let options = records(record, "options")
-        .map(option_from_record)
-        .collect::<Result<_>>()?;
+    let options = records(record, "options").map(option_from_record).collect::<Result<_>>()?;
     Ok((info, options))
 }
 
@@ -65,19 +53,16 @@ fn option_to_record(spec: &OptionSpec) -> Record {
         .with("help", spec.help.as_str());
     match &spec.kind {
         OptionKind::Flag => record.with("kind", "flag"),
-        OptionKind::Integer { min, max } => record
-            .with("kind", "integer")
-            .with("min", *min)
-            .with("max", *max),
-        OptionKind::Number { min, max } => record
-            .with("kind", "number")
-            .with("min", *min)
-            .with("max", *max),
+        OptionKind::Integer { min, max } => {
+            record.with("kind", "integer").with("min", *min).with("max", *max)
+        }
+        OptionKind::Number { min, max } => {
+            record.with("kind", "number").with("min", *min).with("max", *max)
+        }
         OptionKind::Text => record.with("kind", "text"),
-        OptionKind::Choice(words) => record.with("kind", "choice").with(
-            "choices",
-            words.iter().map(String::as_str).collect::<Value>(),
-        ),
+        OptionKind::Choice(words) => record
+            .with("kind", "choice")
+            .with("choices", words.iter().map(String::as_str).collect::<Value>()),
     }
 }
 
@@ -133,9 +118,7 @@ pub(super) fn configurations_to_value(configurations: Vec<Configuration>) -> Val
                 Hold::Initiation => "initiation",
                 Hold::Completion => "completion",
             };
-            Record::new()
-                .with("label", c.label)
-                .with("hold", Value::text(hold))
+            Record::new().with("label", c.label).with("hold", Value::text(hold))
         })
         .collect()
 }
@@ -150,10 +133,7 @@ pub(super) fn configurations_from_value(value: &Value) -> Result<Vec<Configurati
                 // A way to hold that this host does not know is met by the strictest.
                 _ => Hold::Completion,
             };
-            Ok(Configuration {
-                label: text(record, "label")?,
-                hold,
-            })
+            Ok(Configuration { label: text(record, "label")?, hold })
         })
         .collect()
 }
@@ -189,20 +169,11 @@ pub(super) fn chain_from_record(record: &Record) -> Result<ChainInfo> {
             })
         })
         .collect::<Result<_>>()?;
-    Ok(ChainInfo {
-        name: text(record, "name")?,
-        description: text(record, "description")?,
-        fields,
-    })
+    Ok(ChainInfo { name: text(record, "name")?, description: text(record, "description")?, fields })
 }
 
 fn records<'a>(record: &'a Record, key: &str) -> impl Iterator<Item = &'a Record> {
-    record
-        .get(key)
-        .and_then(Value::as_list)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(Value::as_record)
+    record.get(key).and_then(Value::as_list).unwrap_or_default().iter().filter_map(Value::as_record)
 }
 
 fn text(record: &Record, key: &str) -> Result<String> {
@@ -219,10 +190,8 @@ mod tests {
 
     #[test]
     fn a_measurement_survives_the_boundary() {
-        let info = Info::new("x", "1.2.3", "d")
-            .contact("c")
-            .blocking()
-            .connectivity("x");
+        let info =
+            Info::new("x", "1.2.3", "d").contact("c").blocking().takes_names().connectivity("x");
         let options = Options::none()
             .connect(&[ConnectKind::Tcp])
             .timeout()
@@ -235,17 +204,12 @@ mod tests {
 
     #[test]
     fn configurations_and_chains_survive_the_boundary() {
-        let configurations = vec![
-            Configuration::new("a").hold(Hold::Initiation),
-            Configuration::new("b"),
-        ];
+        let configurations =
+            vec![Configuration::new("a").hold(Hold::Initiation), Configuration::new("b")];
         let value = configurations_to_value(configurations.clone());
         assert_eq!(configurations_from_value(&value).unwrap(), configurations);
 
         let chain = ChainInfo::new("c", "d").field_in("f", FieldType::UInt, "octets", "m");
-        assert_eq!(
-            chain_from_record(&chain_to_record(chain.clone())).unwrap(),
-            chain
-        );
+        assert_eq!(chain_from_record(&chain_to_record(chain.clone())).unwrap(), chain);
     }
 }

@@ -73,6 +73,7 @@ impl<M: Measurement> Tables<M> {
         chains: chains::<M>,
         merge: merge::<M>,
         combine: combine::<M>,
+        rows: rows::<M>,
     });
     const MEASUREMENT: &'static WithMetadata<MeasurementTable> =
         &WithMetadata::new(MeasurementTable {
@@ -108,11 +109,7 @@ fn prepared<T>(object: &Object, f: impl FnOnce(&Prepared) -> Result<T>) -> Resul
 }
 
 extern "C" fn configurations<M: Measurement>(object: &Object) -> Answer<Value> {
-    guard(|| {
-        Ok(describe::configurations_to_value(
-            author::<M>(object)?.configurations(),
-        ))
-    })
+    guard(|| Ok(describe::configurations_to_value(author::<M>(object)?.configurations())))
 }
 
 extern "C" fn configure<M: Measurement>(
@@ -133,11 +130,7 @@ extern "C" fn default_port<M: Measurement>(object: &Object) -> Answer<u16> {
 extern "C" fn pre_connect<M: Measurement>(object: &Object, job: JobRef<'_>) -> Answer<Object> {
     guard(|| {
         let prepared = author::<M>(object)?.pre_connect(job.get())?;
-        Ok(if prepared.0.is_none() {
-            Object::none()
-        } else {
-            Object::new(prepared)
-        })
+        Ok(if prepared.0.is_none() { Object::none() } else { Object::new(prepared) })
     })
 }
 
@@ -150,9 +143,7 @@ extern "C" fn connect<M: Measurement>(
     guard(|| {
         let config = ConfigId::new(config as usize);
         let author = author::<M>(object)?;
-        prepared(state, |p| {
-            Ok(author.connect(job.get(), p, config)?.into_wire())
-        })
+        prepared(state, |p| Ok(author.connect(job.get(), p, config)?.into_wire()))
     })
 }
 
@@ -179,10 +170,7 @@ extern "C" fn post_connect<M: Measurement>(
 extern "C" fn chains<M: Measurement>(object: &Object) -> Answer<RVec<RCowStr<'static>>> {
     guard(|| {
         let names = author::<M>(object)?.chains();
-        Ok(names
-            .into_iter()
-            .map(|name| RCowStr::from(name.0))
-            .collect())
+        Ok(names.into_iter().map(|name| RCowStr::from(name.0)).collect())
     })
 }
 
@@ -201,11 +189,16 @@ extern "C" fn combine<M: Measurement>(
 ) -> Answer<RVec<RCowStr<'static>>> {
     guard(|| {
         let conditions = author::<M>(object)?.combine(job.get(), flows.as_slice())?;
-        Ok(conditions
-            .into_iter()
-            .map(|c| RCowStr::from(c.into_text()))
-            .collect())
+        Ok(conditions.into_iter().map(|c| RCowStr::from(c.into_text())).collect())
     })
+}
+
+extern "C" fn rows<M: Measurement>(
+    object: &Object,
+    job: JobRef<'_>,
+    flows: RSlice<'_, Record>,
+) -> Answer<RVec<Record>> {
+    guard(|| Ok(author::<M>(object)?.rows(job.get(), flows.as_slice())?.into()))
 }
 
 thread_local! {
@@ -267,9 +260,7 @@ extern "C" fn new_chain<C: Chain>() -> Answer<Object> {
 fn author_chain<C: Chain>(object: &Object) -> Result<&C> {
     // SAFETY: the host passes to a chain's functions only what that table's `new` made.
     let chain = unsafe { object.get::<OneThread<C>>() };
-    chain
-        .map(|c| &c.0)
-        .ok_or_else(|| Error::contract("the host passed no chain"))
+    chain.map(|c| &c.0).ok_or_else(|| Error::contract("the host passed no chain"))
 }
 
 unsafe extern "C" fn new_flow<C: Chain>(

@@ -79,10 +79,7 @@ impl ChainSet {
                 last_failure: table.last_failure(),
             });
         }
-        Ok(ChainSet {
-            chains,
-            layout: layout.pad_to_align(),
-        })
+        Ok(ChainSet { chains, layout: layout.pad_to_align() })
     }
 
     /// The number of chains.
@@ -102,12 +99,7 @@ impl ChainSet {
 
     /// Begins a flow with its first packet, which is *not* yet shown to the chains.
     pub fn new_flow(&self, packet: &Packet<'_>) -> FlowState {
-        let mut flow = FlowState {
-            block: self.allocate(),
-            taken: 0,
-            failed: 0,
-            failure: None,
-        };
+        let mut flow = FlowState { block: self.allocate(), taken: 0, failed: 0, failure: None };
         for (index, chain) in self.chains.iter().enumerate() {
             // SAFETY: the block has the set's layout, so at `offset` there is room for this
             // chain's state, aligned, with no value in it.

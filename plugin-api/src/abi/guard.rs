@@ -26,10 +26,7 @@ impl From<Error> for Failure {
             ErrorKind::Panicked => 1,
             ErrorKind::Contract => 2,
         };
-        Failure {
-            kind,
-            message: error.message().into(),
-        }
+        Failure { kind, message: error.message().into() }
     }
 }
 

@@ -37,10 +37,7 @@ impl LoadedPlugin {
     ///
     /// What differs from this host's layout.
     pub fn new(descriptor: &'static Descriptor) -> Result<LoadedPlugin, String> {
-        Ok(LoadedPlugin {
-            module: descriptor.module()?,
-            version: descriptor.version(),
-        })
+        Ok(LoadedPlugin { module: descriptor.module()?, version: descriptor.version() })
     }
 
     /// The ABI version that the plugin speaks.
@@ -50,20 +47,12 @@ impl LoadedPlugin {
 
     /// The measurements that it exports.
     pub fn measurements(&self) -> Vec<MeasurementHandle> {
-        self.module
-            .measurements()
-            .iter()
-            .map(|&table| MeasurementHandle { table })
-            .collect()
+        self.module.measurements().iter().map(|&table| MeasurementHandle { table }).collect()
     }
 
     /// The chains that it exports.
     pub fn chains(&self) -> Vec<ChainHandle> {
-        self.module
-            .chains()
-            .iter()
-            .map(|&table| ChainHandle { table })
-            .collect()
+        self.module.chains().iter().map(|&table| ChainHandle { table }).collect()
     }
 }
 
@@ -76,9 +65,7 @@ pub struct MeasurementHandle {
 impl MeasurementHandle {
     /// A measurement that is linked in.
     pub fn of<M: Measurement>() -> MeasurementHandle {
-        MeasurementHandle {
-            table: export::measurement::<M>(),
-        }
+        MeasurementHandle { table: export::measurement::<M>() }
     }
 
     /// What it is, and its options.
@@ -89,10 +76,7 @@ impl MeasurementHandle {
     /// Makes the object of one run.
     pub fn instantiate(&self, options: OptionValues) -> Result<MeasurementObject> {
         let object = answer((self.table.new())(options.into_record(), Services::own()))?;
-        Ok(MeasurementObject {
-            table: self.table,
-            object,
-        })
+        Ok(MeasurementObject { table: self.table, object })
     }
 }
 
@@ -116,11 +100,7 @@ impl MeasurementObject {
     pub fn configure(&self, config: ConfigId, changes: &mut dyn SystemChanges) -> Result<()> {
         let mut changes = changes;
         let loan = SystemLoan::new(&mut changes);
-        answer((self.table.configurator().configure())(
-            &self.object,
-            number(config),
-            loan,
-        ))
+        answer((self.table.configurator().configure())(&self.object, number(config), loan))
     }
 
     /// See [`Measurement::default_port`].
@@ -130,11 +110,8 @@ impl MeasurementObject {
 
     /// See [`Measurement::pre_connect`].
     pub fn pre_connect(&self, job: &Job) -> Result<PreparedHandle> {
-        answer((self.table.connector().pre_connect())(
-            &self.object,
-            JobRef::new(job),
-        ))
-        .map(PreparedHandle)
+        answer((self.table.connector().pre_connect())(&self.object, JobRef::new(job)))
+            .map(PreparedHandle)
     }
 
     /// See [`Measurement::connect`].
@@ -145,12 +122,7 @@ impl MeasurementObject {
         config: ConfigId,
     ) -> Result<Connect> {
         let connect = self.table.connector().connect();
-        let wire = answer(connect(
-            &self.object,
-            JobRef::new(job),
-            &prepared.0,
-            number(config),
-        ))?;
+        let wire = answer(connect(&self.object, JobRef::new(job), &prepared.0, number(config)))?;
         Connect::from_wire(wire).map_err(Error::contract)
     }
 
@@ -174,19 +146,12 @@ impl MeasurementObject {
     /// See [`Measurement::chains`].
     pub fn chains(&self) -> Result<Vec<ChainName>> {
         let names = answer((self.table.merger().chains())(&self.object))?;
-        Ok(names
-            .into_iter()
-            .map(|name| ChainName(name.into_owned().into()))
-            .collect())
+        Ok(names.into_iter().map(|name| ChainName(name.into_owned().into())).collect())
     }
 
     /// See [`Measurement::merge`].
     pub fn merge(&self, flow: Option<FlowRecord>, result: Record) -> Result<Record> {
-        answer((self.table.merger().merge())(
-            &self.object,
-            ROption::from(flow),
-            result,
-        ))
+        answer((self.table.merger().merge())(&self.object, ROption::from(flow), result))
     }
 
     /// See [`Measurement::combine`].
@@ -202,6 +167,12 @@ impl MeasurementObject {
             })
             .collect())
     }
+
+    /// See [`Measurement::rows`].
+    pub fn rows(&self, job: &Job, flows: &[Record]) -> Result<Vec<Record>> {
+        let rows = self.table.merger().rows();
+        answer(rows(&self.object, JobRef::new(job), flows.into())).map(Into::into)
+    }
 }
 
 /// A kind of chain, of which no object was made yet.
@@ -213,9 +184,7 @@ pub struct ChainHandle {
 impl ChainHandle {
     /// A chain that is linked in.
     pub fn of<C: Chain>() -> ChainHandle {
-        ChainHandle {
-            table: export::chain::<C>(),
-        }
+        ChainHandle { table: export::chain::<C>() }
     }
 
     /// Its name and fields.

@@ -32,19 +32,13 @@ impl Object {
                 Ok(())
             });
         }
-        Object {
-            pointer: Box::into_raw(Box::new(value)).cast(),
-            release: release::<T>,
-        }
+        Object { pointer: Box::into_raw(Box::new(value)).cast(), release: release::<T> }
     }
 
     /// No object.
     pub(crate) fn none() -> Object {
         extern "C" fn nothing(_: *mut c_void) {}
-        Object {
-            pointer: std::ptr::null_mut(),
-            release: nothing,
-        }
+        Object { pointer: std::ptr::null_mut(), release: nothing }
     }
 
     /// The value behind the pointer.

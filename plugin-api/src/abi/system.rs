@@ -44,11 +44,8 @@ type Changes<'a> = &'a mut dyn SystemChanges;
 impl<'a> SystemLoan<'a> {
     /// Lends; `changes` is borrowed for as long as the loan lives.
     pub(crate) fn new<'b: 'a>(changes: &'a mut Changes<'b>) -> SystemLoan<'a> {
-        const TABLE: &WithMetadata<SystemTable> = &WithMetadata::new(SystemTable {
-            sysctl,
-            firewall,
-            run,
-        });
+        const TABLE: &WithMetadata<SystemTable> =
+            &WithMetadata::new(SystemTable { sysctl, firewall, run });
         SystemLoan {
             changes: std::ptr::from_mut(changes).cast(),
             table: SystemRef(TABLE.static_as_prefix()),
@@ -105,20 +102,14 @@ impl SystemChanges for SystemLoan<'_> {
     }
 
     fn firewall(&mut self, rule: &str) -> Result<()> {
-        (self.table.firewall())(self.changes, rule.into())
-            .into_result()
-            .map_err(Error::from)
+        (self.table.firewall())(self.changes, rule.into()).into_result().map_err(Error::from)
     }
 
     fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
         let apply: Vec<RStr<'_>> = apply.iter().map(|&word| word.into()).collect();
         let undo: Vec<RStr<'_>> = undo.iter().map(|&word| word.into()).collect();
-        (self.table.run())(
-            self.changes,
-            apply.as_slice().into(),
-            undo.as_slice().into(),
-        )
-        .into_result()
-        .map_err(Error::from)
+        (self.table.run())(self.changes, apply.as_slice().into(), undo.as_slice().into())
+            .into_result()
+            .map_err(Error::from)
     }
 }

@@ -104,12 +104,14 @@ pub struct MergerTable {
     /// Joins a result with its flow's record.
     pub merge: extern "C" fn(&Object, flow: ROption<Record>, result: Record) -> Answer<Record>,
     /// Concludes from all of a job's flows.
-    #[sabi(last_prefix_field)]
     pub combine: extern "C" fn(
         &Object,
         JobRef<'_>,
         flows: RSlice<'_, Record>,
     ) -> Answer<RVec<RCowStr<'static>>>,
+    /// Further keys of the job's record, one record for each.
+    #[sabi(last_prefix_field)]
+    pub rows: extern "C" fn(&Object, JobRef<'_>, flows: RSlice<'_, Record>) -> Answer<RVec<Record>>,
 }
 
 /// One observer chain. Observer thread, one call at a time; a chain's object stays on it.
@@ -168,10 +170,7 @@ pub struct JobRef<'a> {
 
 impl<'a> JobRef<'a> {
     pub(crate) fn new(job: &'a Job) -> JobRef<'a> {
-        JobRef {
-            job: std::ptr::from_ref(job).cast(),
-            lifetime: PhantomData,
-        }
+        JobRef { job: std::ptr::from_ref(job).cast(), lifetime: PhantomData }
     }
 
     pub(crate) fn get(&self) -> &'a Job {
@@ -192,10 +191,7 @@ pub struct PacketRef<'a> {
 impl<'a> PacketRef<'a> {
     #[inline]
     pub(crate) fn new(packet: &'a Packet<'_>) -> PacketRef<'a> {
-        PacketRef {
-            packet: std::ptr::from_ref(packet).cast(),
-            lifetime: PhantomData,
-        }
+        PacketRef { packet: std::ptr::from_ref(packet).cast(), lifetime: PhantomData }
     }
 
     #[inline]

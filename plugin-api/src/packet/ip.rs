@@ -50,11 +50,7 @@ impl<'a> Ip<'a> {
     /// Type of service, or traffic class: DSCP in the upper six bits, ECN in the lower two.
     #[inline]
     pub fn traffic_class(&self) -> u8 {
-        if self.is_v6 {
-            (be16(self.bytes, 0) >> 4) as u8
-        } else {
-            self.bytes[1]
-        }
+        if self.is_v6 { (be16(self.bytes, 0) >> 4) as u8 } else { self.bytes[1] }
     }
 
     /// The differentiated services code point, 0–63 (RFC 2474).
@@ -71,11 +67,7 @@ impl<'a> Ip<'a> {
 
     /// Time to live, or hop limit.
     pub fn ttl(&self) -> u8 {
-        if self.is_v6 {
-            self.bytes[7]
-        } else {
-            self.bytes[8]
-        }
+        if self.is_v6 { self.bytes[7] } else { self.bytes[8] }
     }
 
     /// IPv4's reserved flag, the "evil bit" of RFC 3514; never set for IPv6.

@@ -61,9 +61,7 @@ impl<'a> Tcp<'a> {
 
     /// The options, in their order on the wire, malformed ones skipped as [`TcpOptions`] says.
     pub fn options(&self) -> TcpOptions<'a> {
-        TcpOptions {
-            rest: &self.bytes[20..],
-        }
+        TcpOptions { rest: &self.bytes[20..] }
     }
 
     /// The first option of this kind.
@@ -126,10 +124,7 @@ impl BitAnd for TcpFlags {
 impl fmt::Debug for TcpFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE"];
-        let set: Vec<&str> = (0..9)
-            .filter(|i| self.0 >> i & 1 == 1)
-            .map(|i| names[i])
-            .collect();
+        let set: Vec<&str> = (0..9).filter(|i| self.0 >> i & 1 == 1).map(|i| names[i]).collect();
         f.write_str(&set.join("|"))
     }
 }
@@ -178,11 +173,7 @@ impl<'a> Iterator for TcpOptions<'a> {
             }
             [kind, length, ..] => {
                 let end = usize::from(length).min(self.rest.len());
-                let option = TcpOption {
-                    kind,
-                    length,
-                    data: &self.rest[2..end],
-                };
+                let option = TcpOption { kind, length, data: &self.rest[2..end] };
                 self.rest = &self.rest[end..];
                 Some(option)
             }
@@ -195,9 +186,7 @@ mod tests {
     use super::*;
 
     fn kinds(bytes: &[u8]) -> Vec<(u8, u8, usize)> {
-        TcpOptions::new(bytes)
-            .map(|o| (o.kind, o.length, o.data.len()))
-            .collect()
+        TcpOptions::new(bytes).map(|o| (o.kind, o.length, o.data.len())).collect()
     }
 
     #[test]

@@ -34,11 +34,7 @@ pub(super) fn read(bytes: &[u8], length: usize) -> Option<Message> {
             break;
         }
     }
-    Some(if flags & 0x8000 != 0 {
-        Message::Response(id)
-    } else {
-        Message::Query(id)
-    })
+    Some(if flags & 0x8000 != 0 { Message::Response(id) } else { Message::Query(id) })
 }
 
 /// A place in a message. Every step goes forward, so that a walk ends.
@@ -105,10 +101,7 @@ mod tests {
         let query = message(0x0100, [1, 0, 0, 0]);
         assert_eq!(read(&query, query.len()), Some(Message::Query(0x1234)));
         let response = message(0x8180, [1, 1, 0, 0]);
-        assert_eq!(
-            read(&response, response.len()),
-            Some(Message::Response(0x1234))
-        );
+        assert_eq!(read(&response, response.len()), Some(Message::Response(0x1234)));
     }
 
     #[test]

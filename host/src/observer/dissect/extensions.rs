@@ -20,11 +20,7 @@ impl Extensions {
     /// A later fragment ends it too: what follows is the middle of something.
     #[inline]
     pub(super) fn walk(first: u8, bytes: &[u8]) -> Option<Extensions> {
-        let mut found = Extensions {
-            protocol: first,
-            length: 0,
-            fragment: None,
-        };
+        let mut found = Extensions { protocol: first, length: 0, fragment: None };
         loop {
             let rest = bytes.get(found.length..)?;
             let length = match found.protocol {
@@ -69,10 +65,7 @@ mod tests {
         (bytes[0], bytes[1]) = (43, 0);
         (bytes[8], bytes[9]) = (6, 1);
         let found = Extensions::walk(0, &bytes).unwrap();
-        assert_eq!(
-            (found.protocol, found.length, found.fragment),
-            (6, 24, None)
-        );
+        assert_eq!((found.protocol, found.length, found.fragment), (6, 24, None));
         assert_eq!(Extensions::walk(0, &bytes[..20]), None);
         assert_eq!(Extensions::walk(0, &[]), None);
     }

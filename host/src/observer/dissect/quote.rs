@@ -57,12 +57,7 @@ fn quoted_v6(body: &[u8]) -> Option<Quote<'_>> {
         protocol: extensions.protocol,
         is_v6: true,
     };
-    name(
-        id,
-        (offset != 0).then(|| fragment(offset, id)),
-        ip,
-        transport,
-    )
+    name(id, (offset != 0).then(|| fragment(offset, id)), ip, transport)
 }
 
 fn name<'a>(

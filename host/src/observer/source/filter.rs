@@ -19,10 +19,7 @@ unsafe impl Send for Program {}
 impl Filter {
     /// Compiles a filter for Ethernet, to find its mistakes before anything is read.
     pub(super) fn new(text: &str) -> Result<Filter, SourceError> {
-        let mut filter = Filter {
-            text: text.into(),
-            programs: Vec::new(),
-        };
+        let mut filter = Filter { text: text.into(), programs: Vec::new() };
         filter.program(1)?;
         Ok(filter)
     }
@@ -51,8 +48,5 @@ fn compile(text: &str, link: u32) -> Result<Program, SourceError> {
     Capture::dead(Linktype(number as i32))
         .and_then(|capture| capture.compile(text, true))
         .map(Program)
-        .map_err(|error| SourceError::Filter {
-            filter: text.into(),
-            reason: error.to_string(),
-        })
+        .map_err(|error| SourceError::Filter { filter: text.into(), reason: error.to_string() })
 }

@@ -12,10 +12,7 @@ use crate::observer::link::Link;
 const BLOCK_MS: i32 = 5;
 
 /// How long one call of `read` waits for a packet.
-const WAIT: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 20_000_000,
-};
+const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// Frames given by one call of `read` at most, so that its caller can do other things.
 const BATCH: usize = 1024;
@@ -39,12 +36,10 @@ impl Live {
         check_interface(&name)?;
         let mut capture = activate(&name, options).map_err(|error| explain(&name, &error))?;
         if let Some(filter) = &options.filter {
-            capture
-                .filter(filter, true)
-                .map_err(|error| SourceError::Filter {
-                    filter: filter.clone(),
-                    reason: error.to_string(),
-                })?;
+            capture.filter(filter, true).map_err(|error| SourceError::Filter {
+                filter: filter.clone(),
+                reason: error.to_string(),
+            })?;
         }
         let link_number = capture.get_datalink().0 as u32;
         let link = Link::from_number(link_number).ok_or_else(|| SourceError::LinkType {
@@ -52,14 +47,7 @@ impl Live {
             number: link_number,
             offset: 0,
         })?;
-        Ok(Live {
-            name,
-            capture,
-            link,
-            link_number,
-            dropped: (0, 0),
-            last: (0, 0),
-        })
+        Ok(Live { name, capture, link, link_number, dropped: (0, 0), last: (0, 0) })
     }
 
     /// Takes what is in the ring; when there is nothing, waits a little.
@@ -154,18 +142,12 @@ fn explain(name: &str, error: &pcap::Error) -> SourceError {
         other => other.to_string(),
     };
     let lower = reason.to_lowercase();
-    if ["not permitted", "permission", "cap_net_raw"]
-        .iter()
-        .any(|words| lower.contains(words))
-    {
+    if ["not permitted", "permission", "cap_net_raw"].iter().any(|words| lower.contains(words)) {
         let program = std::env::current_exe().unwrap_or_else(|_| "pathspider".into());
         return SourceError::NoPrivilege {
             name: name.into(),
             program: program.display().to_string(),
         };
     }
-    SourceError::Capture {
-        name: name.into(),
-        reason,
-    }
+    SourceError::Capture { name: name.into(), reason }
 }

@@ -23,9 +23,9 @@ impl Uri {
             Some(("pcapfile", "-")) => Ok(Uri::StandardInput),
             Some(("pcapfile", path)) => Ok(Uri::File(path.into())),
             // Names of files and interfaces may hold colons.
-            Some((scheme, _)) if is_scheme(scheme) && !is_there(uri) => Err(SourceError::Scheme {
-                scheme: scheme.into(),
-            }),
+            Some((scheme, _)) if is_scheme(scheme) && !is_there(uri) => {
+                Err(SourceError::Scheme { scheme: scheme.into() })
+            }
             _ => Ok(bare(uri)),
         }
     }

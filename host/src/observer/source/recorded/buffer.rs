@@ -91,17 +91,12 @@ impl Buffer {
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
                 self.damaged(format!("the compressed data are wrong: {error}"))
             }
-            _ => SourceError::NotReadable {
-                path: self.name.clone(),
-                reason: error.to_string(),
-            },
+            _ => SourceError::NotReadable { path: self.name.clone(), reason: error.to_string() },
         }
     }
 
     pub(super) fn not_a_capture(&self) -> SourceError {
-        SourceError::NotACapture {
-            path: self.name.clone(),
-        }
+        SourceError::NotACapture { path: self.name.clone() }
     }
 
     pub(super) fn truncated(&self, what: &'static str) -> SourceError {
@@ -123,11 +118,7 @@ impl Buffer {
     }
 
     pub(super) fn unknown_link(&self, number: u32) -> SourceError {
-        SourceError::LinkType {
-            path: self.name.clone(),
-            number,
-            offset: self.offset,
-        }
+        SourceError::LinkType { path: self.name.clone(), number, offset: self.offset }
     }
 }
 
@@ -145,10 +136,7 @@ impl<R: Read + AsFd> Interruptible<R> {
 
 impl<R: Read + AsFd> Read for Interruptible<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        const WAIT: Timespec = Timespec {
-            tv_sec: 0,
-            tv_nsec: 100_000_000,
-        };
+        const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(0);

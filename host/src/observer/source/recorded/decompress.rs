@@ -23,10 +23,7 @@ pub(super) fn by_content(
         reason: error.to_string(),
     };
     let mut magic = Vec::with_capacity(6);
-    (&mut reader)
-        .take(6)
-        .read_to_end(&mut magic)
-        .map_err(unreadable)?;
+    (&mut reader).take(6).read_to_end(&mut magic).map_err(unreadable)?;
     let is = |signature| magic.starts_with(signature);
     let (gzip, zstd, xz) = (is(GZIP), is(ZSTD), is(XZ));
     let whole = Cursor::new(magic).chain(reader);
@@ -34,9 +31,7 @@ pub(super) fn by_content(
         Box::new(flate2::read::MultiGzDecoder::new(whole))
     } else if zstd {
         let mut decoder = zstd::Decoder::new(whole).map_err(unreadable)?;
-        decoder
-            .window_log_max(ZSTD_WINDOW_LOG)
-            .map_err(unreadable)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(unreadable)?;
         Box::new(decoder)
     } else if xz {
         let stream =

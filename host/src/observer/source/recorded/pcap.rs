@@ -30,16 +30,8 @@ impl Flavour {
             _ => None,
         };
         let (little, big) = (u32::from_le_bytes(magic), u32::from_be_bytes(magic));
-        let flavour = |big_endian| {
-            move |(unit_ns, header)| Flavour {
-                big_endian,
-                unit_ns,
-                header,
-            }
-        };
-        of(little)
-            .map(flavour(false))
-            .or_else(|| of(big).map(flavour(true)))
+        let flavour = |big_endian| move |(unit_ns, header)| Flavour { big_endian, unit_ns, header };
+        of(little).map(flavour(false)).or_else(|| of(big).map(flavour(true)))
     }
 }
 
@@ -62,12 +54,7 @@ impl Pcap {
         let link =
             Link::from_number(link_number).ok_or_else(|| buffer.unknown_link(link_number))?;
         buffer.consume(FILE_HEADER);
-        Ok(Pcap {
-            buffer,
-            flavour,
-            link,
-            link_number,
-        })
+        Ok(Pcap { buffer, flavour, link, link_number })
     }
 
     /// Gives all whole records in the window, and reads on when there is none.
@@ -117,11 +104,7 @@ impl Pcap {
     /// `read_on` then says.
     #[inline]
     fn record<'a>(&self, bytes: &'a [u8]) -> Option<Record<'a>> {
-        let Flavour {
-            big_endian,
-            unit_ns,
-            header,
-        } = self.flavour;
+        let Flavour { big_endian, unit_ns, header } = self.flavour;
         if bytes.len() < header {
             return None;
         }
@@ -153,9 +136,5 @@ struct Record<'a> {
 #[inline]
 pub(super) fn word(bytes: &[u8], at: usize, big_endian: bool) -> u32 {
     let octets = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-    if big_endian {
-        u32::from_be_bytes(octets)
-    } else {
-        u32::from_le_bytes(octets)
-    }
+    if big_endian { u32::from_be_bytes(octets) } else { u32::from_le_bytes(octets) }
 }

@@ -75,12 +75,7 @@ struct Layout {
 
 impl Pcapng {
     pub(super) fn new(buffer: Buffer) -> Pcapng {
-        Pcapng {
-            buffer,
-            big_endian: false,
-            interfaces: Vec::new(),
-            time_ns: 0,
-        }
+        Pcapng { buffer, big_endian: false, interfaces: Vec::new(), time_ns: 0 }
     }
 
     /// Gives the packets of all whole blocks in the window, and reads on when there is none.
@@ -245,11 +240,7 @@ impl Pcapng {
         }
         let link = word(block, 8, self.big_endian);
         Some(Interface {
-            link_number: if self.big_endian {
-                link >> 16
-            } else {
-                link & 0xffff
-            },
+            link_number: if self.big_endian { link >> 16 } else { link & 0xffff },
             snaplen: word(block, 12, self.big_endian),
             clock: clock(&block[16..block.len() - 4], self.big_endian)?,
         })
@@ -274,17 +265,11 @@ fn byte_order(block: &[u8], of_section: bool) -> Option<bool> {
 fn clock(mut options: &[u8], big_endian: bool) -> Option<Clock> {
     const TIME_RESOLUTION: u32 = 9;
     const TIME_OFFSET: u32 = 14;
-    let mut clock = Clock {
-        units: 1_000_000,
-        offset: 0,
-    };
+    let mut clock = Clock { units: 1_000_000, offset: 0 };
     while options.len() >= 4 {
         let both = word(options, 0, big_endian);
-        let (code, length) = if big_endian {
-            (both >> 16, both & 0xffff)
-        } else {
-            (both & 0xffff, both >> 16)
-        };
+        let (code, length) =
+            if big_endian { (both >> 16, both & 0xffff) } else { (both & 0xffff, both >> 16) };
         let length = length as usize;
         let Some(value) = options.get(4..4 + length) else {
             break;
@@ -292,11 +277,7 @@ fn clock(mut options: &[u8], big_endian: bool) -> Option<Clock> {
         match (code, value) {
             (0, _) => break,
             (TIME_RESOLUTION, &[bits, ..]) => {
-                let (base, power) = if bits & 0x80 != 0 {
-                    (2, bits & 0x7f)
-                } else {
-                    (10, bits)
-                };
+                let (base, power) = if bits & 0x80 != 0 { (2, bits & 0x7f) } else { (10, bits) };
                 clock.units = u64::checked_pow(base, power.into())?;
             }
             (TIME_OFFSET, &[a, b, c, d, e, f, g, h]) => {

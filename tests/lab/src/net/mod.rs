@@ -1,0 +1,14 @@
+//! Owns what the lab takes from the kernel: namespaces without names, links, sysctls and the
+//! programs run inside them. Refuses to know about paths, faults or targets.
+
+mod exec;
+mod limits;
+mod namespace;
+mod privilege;
+mod tools;
+
+pub use exec::{Finished, Running};
+pub use limits::raise_open_files;
+pub use namespace::Namespace;
+pub use privilege::prepare;
+pub use tools::{ip, nft};

@@ -1,0 +1,115 @@
+//! Owns the comparison of truth and measurement: writes the jobs, runs pathspider at the vantage
+//! point, reads its records, and sets what was found beside what was expected.
+
+mod compare;
+mod records;
+mod table;
+mod workdir;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::{Context, Error, Result};
+use crate::net::{Finished, Namespace, Running};
+use crate::truth::Truth;
+
+pub use compare::{Comparison, Row, compare};
+pub use records::{Record, read_records};
+pub use table::render;
+pub use workdir::WorkDir;
+
+/// One job: a target and the path it lies behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The path's truth.
+    pub truth: &'a Truth,
+    /// Where to connect to.
+    pub address: IpAddr,
+    /// On which port.
+    pub port: u16,
+}
+
+/// How pathspider is run.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    /// The program.
+    pub pathspider: PathBuf,
+    /// The interface to capture on.
+    pub interface: String,
+    /// Jobs in flight.
+    pub workers: usize,
+    /// The plugin.
+    pub plugin: String,
+    /// The plugin's own arguments.
+    pub arguments: Vec<String>,
+}
+
+/// What a run of pathspider left.
+#[derive(Debug)]
+pub struct Run {
+    /// Its records, in the order written.
+    pub records: Vec<Record>,
+    /// How it ended, how long it took and what it used.
+    pub finished: Finished,
+}
+
+impl Measurement {
+    /// The arguments after the program's name.
+    pub fn command_line(&self, input: &str, output: &str) -> Vec<String> {
+        let workers = self.workers.to_string();
+        let fixed =
+            ["measure", "-i", &self.interface, "-w", &workers, "--input", input, "--output"];
+        fixed
+            .into_iter()
+            .chain([output, &self.plugin])
+            .map(ToString::to_string)
+            .chain(self.arguments.iter().cloned())
+            .collect()
+    }
+
+    /// Runs it on `targets` inside `vantage`.
+    ///
+    /// # Errors
+    /// When it cannot be started, fails, or writes something that is not a record.
+    pub fn run<'a>(
+        &self,
+        vantage: &Namespace,
+        targets: impl IntoIterator<Item = Target<'a>>,
+    ) -> Result<Run> {
+        let directory = WorkDir::new()?;
+        let (input, output) = (directory.file("jobs.ndjson"), directory.file("out.ndjson"));
+        records::write_jobs(&input, targets)?;
+        let mut command = Command::new(self.program()?);
+        command.args(self.command_line(&input.to_string_lossy(), &output.to_string_lossy()));
+        vantage.place(&mut command);
+        let finished = Running::start(&mut command)?.finish()?;
+        if !finished.status.success() {
+            return Err(Error::Tool {
+                command: format!(
+                    "{} {}",
+                    self.pathspider.display(),
+                    self.command_line("jobs.ndjson", "out.ndjson").join(" ")
+                ),
+                status: finished.status.to_string(),
+                message: "see its messages above".into(),
+            });
+        }
+        Ok(Run { records: read_records(&output)?, finished })
+    }
+
+    /// The program's full path, so that a message can say early that it is not there.
+    fn program(&self) -> Result<PathBuf> {
+        std::fs::canonicalize(&self.pathspider)
+            .context(|| format!("find pathspider at {}", self.pathspider.display()))
+    }
+}
+
+/// Where pathspider is when nobody says: beside this program, as a build of the whole leaves it.
+pub fn default_pathspider() -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|lab| lab.parent().map(|directory| directory.join("pathspider")))
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| Path::new("target/release/pathspider").to_path_buf())
+}

@@ -1,0 +1,64 @@
+//! Owns the two files of a run: the jobs written for pathspider and the records read back.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Target;
+use crate::error::{Context, Error, Result};
+
+#[derive(Serialize)]
+struct Job<'a> {
+    dip: IpAddr,
+    dp: u16,
+    lab_path: &'a str,
+}
+
+/// What the lab reads of one of pathspider's records; the other keys are not its business.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Record {
+    /// The target.
+    pub dip: IpAddr,
+    /// The path the job named.
+    pub lab_path: String,
+    /// What was found.
+    pub conditions: Vec<String>,
+}
+
+/// Writes one job a line.
+pub(super) fn write_jobs<'a>(
+    path: &Path,
+    targets: impl IntoIterator<Item = Target<'a>>,
+) -> Result<()> {
+    let action = || format!("write {}", path.display());
+    let mut file = BufWriter::new(File::create(path).context(action)?);
+    for target in targets {
+        let job = Job { dip: target.address, dp: target.port, lab_path: &target.truth.name };
+        serde_json::to_writer(&mut file, &job).context(action)?;
+        file.write_all(b"\n").context(action)?;
+    }
+    file.flush().context(action)
+}
+
+/// Reads pathspider's records, one a line.
+///
+/// # Errors
+/// When the file cannot be read or a line is not a record with the keys the lab needs.
+pub fn read_records(path: &Path) -> Result<Vec<Record>> {
+    let action = || format!("read {}", path.display());
+    let file = BufReader::new(File::open(path).context(action)?);
+    let mut records = Vec::new();
+    for (number, line) in (1..).zip(file.lines()) {
+        let line = line.context(action)?;
+        if line.is_empty() {
+            continue;
+        }
+        records.push(serde_json::from_str(&line).map_err(|error| {
+            Error::invalid(format!("{}, line {number}", path.display()), error.to_string())
+        })?);
+    }
+    Ok(records)
+}

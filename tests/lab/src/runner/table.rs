@@ -1,0 +1,126 @@
+//! Owns the table a person reads: one line for each path, and under a path that differs one line
+//! for each thing found there.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::{Comparison, Row};
+
+const HEADINGS: [&str; 4] = ["Path", "What it does", "Expected", "Measured"];
+
+/// Colours, or none.
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
+    }
+}
+
+/// Sets the table. With `colour`, right is green, wrong is red and the headings are bold.
+pub fn render(comparison: &Comparison, colour: bool) -> String {
+    let paint = Paint(colour);
+    let lines: Vec<(bool, [String; 4])> =
+        comparison.rows.iter().flat_map(|row| lines(&comparison.plugin, row)).collect();
+    let width = |column: usize| {
+        let cells = lines.iter().map(|(_, cells)| cells[column].chars().count());
+        cells.chain([HEADINGS[column].len()]).max().unwrap_or(0)
+    };
+    let widths: [usize; 4] = std::array::from_fn(width);
+
+    let mut out = String::new();
+    let heading = aligned(&HEADINGS.map(ToString::to_string), &widths);
+    let _ = writeln!(out, "   {}", paint.wrap("1", &heading));
+    for (right, cells) in &lines {
+        let mark = match (cells[0].is_empty(), right) {
+            (true, _) => " ".to_string(),
+            (false, true) => paint.wrap("32", "✓"),
+            (false, false) => paint.wrap("31;1", "✗"),
+        };
+        let text = aligned(cells, &widths);
+        let text = if *right { text } else { paint.wrap("31", &text) };
+        let _ = writeln!(out, " {mark} {text}");
+    }
+    let right = comparison.rows.iter().filter(|row| row.is_right()).count();
+    let total = comparison.rows.len();
+    let verdict = if comparison.is_right() {
+        paint.wrap("32", &format!("✓ all {total} paths measured as they are"))
+    } else {
+        paint.wrap("31;1", &format!("✗ {} of {total} paths differ", total - right))
+    };
+    let _ = writeln!(out, "\n {verdict} ({} targets)", comparison.targets());
+    if comparison.strangers > 0 {
+        let _ = writeln!(out, " ✗ {} records of targets never asked for", comparison.strangers);
+    }
+    out
+}
+
+fn lines(plugin: &str, row: &Row) -> Vec<(bool, [String; 4])> {
+    let first = |measured: String| {
+        let expected = words(plugin, &row.expected);
+        [row.truth.name.clone(), row.truth.summary.clone(), expected, measured]
+    };
+    if row.is_right() {
+        return vec![(true, first(format!("all {} targets so", row.targets)))];
+    }
+    // The most frequent first: it is what the path "is" when a few targets stray.
+    let mut found: Vec<_> = row.found.iter().collect();
+    found.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let mut measured: Vec<String> =
+        found.into_iter().map(|(set, count)| format!("{count} × {}", words(plugin, set))).collect();
+    if row.missing() > 0 {
+        measured.push(format!("{} × no record", row.missing()));
+    }
+    let mut measured = measured.into_iter();
+    let mut lines = vec![(false, first(measured.next().unwrap_or_default()))];
+    lines.extend(measured.map(|m| (false, [String::new(), String::new(), String::new(), m])));
+    lines
+}
+
+/// Conditions without the plugin's own name before each.
+fn words(plugin: &str, conditions: &BTreeSet<String>) -> String {
+    if conditions.is_empty() {
+        return "nothing".into();
+    }
+    let own = format!("{plugin}.");
+    let words: Vec<_> = conditions.iter().map(|c| c.strip_prefix(&own).unwrap_or(c)).collect();
+    words.join(", ")
+}
+
+fn aligned(cells: &[String; 4], widths: &[usize; 4]) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        let _ = write!(line, "{cell:width$}   ");
+    }
+    line.trim_end().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::{Record, Target, compare};
+    use crate::truth::Truth;
+
+    #[test]
+    fn a_difference_shows_every_thing_found() {
+        let truth = Truth::new("drop", "drops").expecting("ecn", &["ecn.connectivity.broken"]);
+        let target = Target { truth: &truth, address: [10, 0, 0, 1].into(), port: 80 };
+        let record = |condition: &str| Record {
+            dip: target.address,
+            lab_path: "drop".into(),
+            conditions: vec![condition.into()],
+        };
+        let records = [record("ecn.connectivity.works"), record("ecn.connectivity.broken")];
+        let text = render(&compare("ecn", [target; 3], &records), false);
+        let pad = " ".repeat(47);
+        let expected = format!(
+            "   Path   What it does   Expected              Measured\n \
+             ✗ drop   drops          connectivity.broken   1 × connectivity.broken\n\
+             {pad}1 × connectivity.works\n\
+             {pad}1 × no record\n\n \
+             ✗ 1 of 1 paths differ (3 targets)\n"
+        );
+        assert_eq!(text, expected);
+    }
+}
