@@ -30,7 +30,7 @@ use std::time::Duration;
 pub use self::counters::{Counters, Malformed};
 pub use self::link::Link;
 pub use self::measuring::{Claim, Endpoint, Notice, Observation};
-pub use self::observing::{Observed, observe};
+pub use self::observing::{Observed, Sink, observe};
 pub use self::save::PcapWriter;
 pub use self::source::{Frame, Progress, Source, SourceError, SourceOptions, Stop, open};
 pub use self::watch::{Watch, watch};

@@ -35,11 +35,7 @@ fn start(settings: Settings) -> Option<Run> {
     let (notices, theirs) = unbounded();
     let (sender, observations) = bounded(16);
     let watch = watch(source, chains, settings, theirs, sender).unwrap();
-    Some(Run {
-        watch,
-        notices,
-        observations,
-    })
+    Some(Run { watch, notices, observations })
 }
 
 fn now_ns() -> i64 {
@@ -48,23 +44,12 @@ fn now_ns() -> i64 {
 }
 
 fn expect(run: &Run, remote: SocketAddr) {
-    let endpoint = Endpoint {
-        protocol: TCP,
-        address: remote.ip(),
-        port: remote.port(),
-    };
+    let endpoint = Endpoint { protocol: TCP, address: remote.ip(), port: remote.port() };
     run.notices.send(Notice::Expect(endpoint)).unwrap();
 }
 
 fn claim(run: &Run, id: u64, local: SocketAddr, remote: SocketAddr, started_ns: i64) {
-    let claim = Claim {
-        id,
-        protocol: TCP,
-        local,
-        remote,
-        started_ns,
-        ended_ns: now_ns(),
-    };
+    let claim = Claim { id, protocol: TCP, local, remote, started_ns, ended_ns: now_ns() };
     run.notices.send(Notice::Claim(claim)).unwrap();
 }
 
@@ -119,10 +104,7 @@ fn a_connection_that_sent_nothing_is_answered_without_flow() {
     expect(&run, remote);
     let begun = std::time::Instant::now();
     claim(&run, 7, local, remote, now_ns());
-    let answer = run
-        .observations
-        .recv_timeout(Duration::from_secs(5))
-        .unwrap();
+    let answer = run.observations.recv_timeout(Duration::from_secs(5)).unwrap();
     assert_eq!(answer.id, 7);
     assert!(answer.flow.is_none());
     assert!(begun.elapsed() >= Settings::default().grace);
@@ -132,10 +114,7 @@ fn a_connection_that_sent_nothing_is_answered_without_flow() {
 
 #[test]
 fn in_a_hurry_nothing_is_waited_for() {
-    let settings = Settings {
-        grace: Duration::from_secs(3600),
-        ..Settings::default()
-    };
+    let settings = Settings { grace: Duration::from_secs(3600), ..Settings::default() };
     let Some(run) = start(settings) else {
         return;
     };
@@ -143,10 +122,7 @@ fn in_a_hurry_nothing_is_waited_for() {
     expect(&run, remote);
     claim(&run, 1, "127.0.0.1:2".parse().unwrap(), remote, now_ns());
     run.watch.hurry();
-    let answer = run
-        .observations
-        .recv_timeout(Duration::from_secs(5))
-        .unwrap();
+    let answer = run.observations.recv_timeout(Duration::from_secs(5)).unwrap();
     assert!(answer.flow.is_none());
     drop(run.notices);
     assert_eq!(run.watch.join().1, Ok(()));
@@ -154,9 +130,7 @@ fn in_a_hurry_nothing_is_waited_for() {
 
 #[test]
 fn interfaces_that_cannot_be_captured_on_are_explained() {
-    let error = open("int:nonesuch0", &SourceOptions::default())
-        .err()
-        .unwrap();
+    let error = open("int:nonesuch0", &SourceOptions::default()).err().unwrap();
     let SourceError::NoInterface { name, available } = &error else {
         panic!("{error}");
     };

@@ -22,19 +22,44 @@ pub struct Observed {
     pub counters: Counters,
     /// The source's failure, if it had one. All flows before it were given.
     pub source: Result<(), SourceError>,
-    /// The failure of `emit`, after which nothing was given.
+    /// The failure of the sink, after which nothing was given.
     pub output: io::Result<()>,
 }
 
-/// Observes all packets of a source, on this thread, until its end; `emit` gets every flow's
-/// record as the flow ends, with the first failure of a chain on it.
+/// Where records go. Any closure that takes a record and a failure is one.
+pub trait Sink {
+    /// Takes the record of a flow that has ended, and the first failure of a chain on it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written. Nothing more is given then.
+    fn flow(&mut self, record: FlowRecord, failure: Option<Error>) -> io::Result<()>;
+
+    /// The packets that were there are all seen: a time to write what is buffered.
+    ///
+    /// # Errors
+    ///
+    /// As for `flow`.
+    fn pause(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(FlowRecord, Option<Error>) -> io::Result<()>> Sink for F {
+    fn flow(&mut self, record: FlowRecord, failure: Option<Error>) -> io::Result<()> {
+        self(record, failure)
+    }
+}
+
+/// Observes all packets of a source, on this thread, until its end; the sink gets every flow's
+/// record as the flow ends.
 ///
 /// Flows whose packets go both ways are one: the sender of the first packet is the originator.
 pub fn observe(
     source: &mut Source,
     chains: ChainSet,
     settings: &Settings,
-    emit: &mut dyn FnMut(FlowRecord, Option<Error>) -> io::Result<()>,
+    sink: &mut dyn Sink,
 ) -> Observed {
     let mut observing = Observing {
         idle_ns: nanoseconds(settings.idle),
@@ -42,7 +67,7 @@ pub fn observe(
         max_flows: settings.max_flows.max(1),
         tracker: Tracker::new(chains, nanoseconds(settings.idle.max(settings.linger))),
         clock_ns: i64::MIN,
-        emit,
+        sink,
         output: Ok(()),
     };
     let result = observing.run(source);
@@ -61,7 +86,7 @@ struct Observing<'a> {
     max_flows: usize,
     /// The time of the last packet.
     clock_ns: i64,
-    emit: &'a mut dyn FnMut(FlowRecord, Option<Error>) -> io::Result<()>,
+    sink: &'a mut dyn Sink,
     output: io::Result<()>,
 }
 
@@ -72,6 +97,9 @@ impl Observing<'_> {
                 Progress::More => {}
                 Progress::Idle => self.tick(present_ns() - IDLE_SLACK_NS),
                 Progress::End => break,
+            }
+            if self.output.is_ok() {
+                self.output = self.sink.pause();
             }
         }
         Ok(())
@@ -202,7 +230,7 @@ impl Observing<'_> {
         if let (Some(ended), _) = self.tracker.end(id)
             && self.output.is_ok()
         {
-            self.output = (self.emit)(ended.record, ended.failure);
+            self.output = self.sink.flow(ended.record, ended.failure);
         }
     }
 
