@@ -150,12 +150,12 @@ impl Writer {
 }
 
 impl Sink for Writer {
-    fn flow(&mut self, record: FlowRecord, failure: Option<Error>) -> io::Result<()> {
+    fn flow(&mut self, record: &FlowRecord, failure: Option<Error>) -> io::Result<()> {
         if let Some(failure) = failure {
             self.failed_flows += 1;
             self.chain_failure.get_or_insert(failure);
         }
-        let result = self.records.write(&record);
+        let result = self.records.write(record);
         self.note(result)
     }
 
