@@ -160,10 +160,10 @@ impl Measuring {
     #[inline]
     pub(super) fn frame(&mut self, frame: &Frame<'_>) {
         self.clock_ns = frame.time_ns;
-        let Some(mut dissected) = self.tracker.dissect(frame) else {
+        let Some(dissected) = self.tracker.dissect(frame) else {
             return;
         };
-        if let Some(quote) = dissected.quote.take()
+        if let Some(quote) = dissected.quote()
             && self.error(frame, &dissected, quote)
         {
             return;

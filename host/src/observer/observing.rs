@@ -132,7 +132,7 @@ impl Observing<'_> {
         if frames.len() > 1 {
             self.tracker.touch(&hashes[..frames.len()]);
         }
-        for (frame, packet) in frames.iter().zip(&mut packets) {
+        for (frame, packet) in frames.iter().zip(&packets) {
             if let Some(packet) = packet {
                 self.packet(frame.time_ns, packet);
             }
@@ -140,10 +140,10 @@ impl Observing<'_> {
     }
 
     #[inline]
-    fn packet(&mut self, time_ns: i64, located: &mut Located<'_>) {
+    fn packet(&mut self, time_ns: i64, located: &Located<'_>) {
         self.tick(time_ns);
         let Located { dissected, place, is_first } = located;
-        if let Some(mut quote) = dissected.quote.take()
+        if let Some(mut quote) = dissected.quote()
             && let Some((id, direction)) = self.tracker.quoted(&mut quote)
             && !self.is_over(id, time_ns)
         {

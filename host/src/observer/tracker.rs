@@ -5,7 +5,7 @@ use pathspider_plugin_api::packet::{Direction, Layers, Packet, Parts};
 use pathspider_plugin_api::{Error, FlowRecord, Record};
 
 use super::counters::Counters;
-use super::dissect::{Dissected, Quote, dissect};
+use super::dissect::{Dissected, Fragment, Quote, dissect};
 use super::fragments::Fragments;
 use super::index::Hash;
 use super::key::Key;
@@ -41,7 +41,7 @@ impl Tracker {
     }
 
     /// Slices a frame and counts it. `None` when there is nothing in it for a flow.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dissect<'a>(&mut self, frame: &Frame<'a>) -> Option<Dissected<'a>> {
         self.counters.packets += 1;
         let sliced = match frame.link.ip_packet(frame.bytes) {
@@ -62,7 +62,8 @@ impl Tracker {
                 return None;
             }
         };
-        if packet.fragment.is_some() && !self.fragments.resolve(&mut packet, frame.time_ns) {
+        if packet.fragment != Fragment::None && !self.fragments.resolve(&mut packet, frame.time_ns)
+        {
             self.counters.orphaned += 1;
             return None;
         }
