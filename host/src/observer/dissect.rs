@@ -82,6 +82,20 @@ impl FragmentId {
 }
 
 impl<'a> Dissected<'a> {
+    /// Nothing, to slice a packet into.
+    pub(crate) const NONE: Dissected<'static> = Dissected {
+        tuple: Tuple::NONE,
+        fragment: Fragment::None,
+        opening: None,
+        ip: &[],
+        transport: &[],
+        payload: &[],
+        wire: 0,
+        ip_length: 0,
+        payload_length: 0,
+        layers: Layers::NONE,
+    };
+
     /// The packet that an ICMP error quotes; `None` for everything else.
     #[inline]
     pub(crate) fn quote(&self) -> Option<Quote<'a>> {
@@ -98,10 +112,14 @@ impl<'a> Dissected<'a> {
 /// `packet` is what was captured of it, link-layer padding included; `wire` is how many octets
 /// were on the wire.
 #[inline(always)]
-pub(crate) fn dissect(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
+pub(crate) fn dissect<'a>(
+    packet: &'a [u8],
+    wire: u32,
+    into: &mut Dissected<'a>,
+) -> Result<(), Malformed> {
     match packet.first().map(|byte| byte >> 4) {
-        Some(4) => ipv4(packet, wire),
-        Some(6) => ipv6(packet, wire),
+        Some(4) => ipv4(packet, wire, into),
+        Some(6) => ipv6(packet, wire, into),
         Some(_) => Err(Malformed::IpHeader),
         None if wire > 0 => Err(Malformed::CutShort),
         None => Err(Malformed::IpHeader),
@@ -125,7 +143,7 @@ struct Network<'a> {
 }
 
 #[inline(always)]
-fn ipv4(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
+fn ipv4<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
     let short = cut_or(packet.len(), wire, Malformed::IpHeader);
     let Some(fixed) = packet.first_chunk::<20>() else {
         return Err(short);
@@ -153,7 +171,7 @@ fn ipv4(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
         0 => Fragment::None,
         place => Fragment::new(place & 0x1fff, be16(fixed, 4).into()),
     };
-    transport(Network {
+    let network = Network {
         is_v6: false,
         protocol,
         source,
@@ -164,11 +182,12 @@ fn ipv4(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
         wire,
         ip_length,
         rest_wire: ip_length - header_length as u32,
-    })
+    };
+    transport(network, into)
 }
 
 #[inline]
-fn ipv6(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
+fn ipv6<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
     let Some(fixed) = packet.first_chunk::<40>() else {
         return Err(cut_or(packet.len(), wire, Malformed::IpHeader));
     };
@@ -189,7 +208,7 @@ fn ipv6(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
         None => Fragment::None,
         Some((offset, identification)) => Fragment::new(offset, identification),
     };
-    transport(Network {
+    let network = Network {
         is_v6: true,
         protocol: extensions.protocol,
         source,
@@ -200,14 +219,15 @@ fn ipv6(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
         wire,
         ip_length,
         rest_wire: ip_length - ip.len() as u32,
-    })
+    };
+    transport(network, into)
 }
 
 /// How the transport layer of a packet was cut: header, payload, and the layer's bit.
 type Cut<'a> = (&'a [u8], &'a [u8], Layers);
 
 #[inline(always)]
-fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
+fn transport<'a>(network: Network<'a>, into: &mut Dissected<'a>) -> Result<(), Malformed> {
     let later = matches!(network.fragment, Fragment::Later(_));
     let (header, payload, layer) =
         if later { (&[][..], network.rest, Layers::L4) } else { cut_transport(&network)? };
@@ -219,7 +239,7 @@ fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
     }
     let opening = (layer == Layers::TCP && header[13] & 0b1_0010 == 0b10).then(|| be32(header, 4));
     let ip_layer = if network.is_v6 { Layers::IP6 } else { Layers::IP4 };
-    Ok(Dissected {
+    *into = Dissected {
         tuple: Tuple {
             is_v6: network.is_v6,
             protocol: network.protocol,
@@ -237,7 +257,8 @@ fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
         ip_length: network.ip_length,
         payload_length: network.rest_wire.saturating_sub(header.len() as u32),
         layers: ip_layer.and(layer),
-    })
+    };
+    Ok(())
 }
 
 #[inline]

@@ -21,6 +21,9 @@ pub struct ChainSet {
     layout: Layout,
     /// Blocks of flows that have ended, for those that begin.
     spare: RefCell<Vec<Block>>,
+    /// Where the blocks come from: all of them are freed with the set, so its memory is that of
+    /// the most flows that lived at once.
+    chunks: RefCell<Vec<Block>>,
 }
 
 /// Memory of the set's layout, without a value in it.
@@ -29,8 +32,8 @@ struct Block(NonNull<u8>);
 // SAFETY: it is memory that nothing else refers to, and any thread may free it.
 unsafe impl Send for Block {}
 
-/// Blocks kept for flows to come; those beyond it are freed.
-const SPARE: usize = 4096;
+/// Blocks that are allocated at once.
+const CHUNK: usize = 256;
 
 /// A chain's functions, looked up once, and where its state stands in a flow's block.
 struct Member {
@@ -92,7 +95,12 @@ impl ChainSet {
                 last_failure: table.last_failure(),
             });
         }
-        Ok(ChainSet { chains, layout: layout.pad_to_align(), spare: RefCell::default() })
+        Ok(ChainSet {
+            chains,
+            layout: layout.pad_to_align(),
+            spare: RefCell::default(),
+            chunks: RefCell::default(),
+        })
     }
 
     /// The number of chains.
@@ -201,33 +209,45 @@ impl ChainSet {
         if let Some(Block(block)) = self.spare.borrow_mut().pop() {
             return block;
         }
+        self.allocate_chunk()
+    }
+
+    /// Allocates many blocks at once: flows that live at the same time then lie close together,
+    /// which costs fewer misses of the processor's address cache than blocks all over the heap.
+    #[cold]
+    fn allocate_chunk(&self) -> NonNull<u8> {
+        let size = self.layout.size();
+        let Some(chunk) = self.chunk_layout() else { handle_alloc_error(self.layout) };
         // SAFETY: the size is not zero.
-        let block = unsafe { alloc(self.layout) };
-        NonNull::new(block).unwrap_or_else(|| handle_alloc_error(self.layout))
+        let start = unsafe { alloc(chunk) };
+        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(chunk));
+        self.chunks.borrow_mut().push(Block(start));
+        let mut spare = self.spare.borrow_mut();
+        // SAFETY: block `index` lies within the chunk, which has room for `CHUNK` of them.
+        spare.extend((1..CHUNK).rev().map(|index| Block(unsafe { start.add(index * size) })));
+        start
+    }
+
+    /// Blocks one after the other; their size is a multiple of their alignment.
+    fn chunk_layout(&self) -> Option<Layout> {
+        let size = self.layout.size().checked_mul(CHUNK)?;
+        Layout::from_size_align(size, self.layout.align()).ok()
     }
 
     fn release(&self, block: NonNull<u8>) {
-        if self.layout.size() == 0 {
-            return;
+        if self.layout.size() != 0 {
+            self.spare.borrow_mut().push(Block(block));
         }
-        let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE {
-            spare.push(Block(block));
-        } else {
-            self.free(Block(block));
-        }
-    }
-
-    fn free(&self, block: Block) {
-        // SAFETY: `allocate` of this set made it, with this layout.
-        unsafe { dealloc(block.0.as_ptr(), self.layout) };
     }
 }
 
 impl Drop for ChainSet {
     fn drop(&mut self) {
-        for block in std::mem::take(self.spare.get_mut()) {
-            self.free(block);
+        let Some(chunk) = self.chunk_layout() else { return };
+        for Block(start) in std::mem::take(self.chunks.get_mut()) {
+            // SAFETY: `allocate_chunk` made it, with this layout. Flows that were not given back
+            // cannot be used without the set.
+            unsafe { dealloc(start.as_ptr(), chunk) };
         }
     }
 }
