@@ -342,4 +342,4 @@ fn address_v6(bytes: &[u8], at: usize) -> Address {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
