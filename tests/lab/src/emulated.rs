@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path as FilePath;
 use std::process::Command;
 
 use crate::emulator::{Driver, Engine, Network, Path};
 use crate::error::Result;
 use crate::net::{Finished, Namespace, Running, Tun, ip, raise_open_files};
 use crate::plan::{Place, Plan};
+use crate::runner::write_jobs;
 use crate::scenario::{Scenario, Server, Version};
 use crate::targets::Services;
 use crate::truth::Truth;
@@ -104,6 +106,40 @@ impl EmulatedLab {
     /// The namespace to measure from.
     pub fn vantage(&self) -> &Namespace {
         &self.vantage
+    }
+
+    /// Writes a job for every target, one a line, as pathspider reads them. Only paths that state
+    /// a port name it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_jobs(&self, file: &FilePath) -> Result<()> {
+        let targets = self.paths.iter().flat_map(|path| {
+            let port = path.scenario.targets.port;
+            path.targets
+                .iter()
+                .map(move |&address| (address, port, &path.truth))
+        });
+        write_jobs(file, targets)
+    }
+
+    /// A line for each path: its name, its first targets and what it does.
+    pub fn describe(&self) -> String {
+        let line = |path: &LabPath| {
+            let of = |ipv6: bool| path.targets.iter().find(|target| target.is_ipv6() == ipv6);
+            let shown = [of(false), of(true)]
+                .into_iter()
+                .flatten()
+                .map(ToString::to_string);
+            let shown: Vec<String> = shown.collect();
+            format!(
+                "{}: {} {}\n",
+                path.truth.name,
+                shown.join(" "),
+                path.truth.summary
+            )
+        };
+        self.paths.iter().map(line).collect()
     }
 
     /// Runs `command` at the vantage point and waits for it.

@@ -122,12 +122,13 @@ impl Packet {
             self.mend(10, old, new);
         }
         if matches!(covered, Covered::Transport | Covered::Both)
-            && let Some(at) = self.transport_checksum() {
-                let none = self.protocol == IpNumber::UDP && self.word(at) == 0;
-                if !none {
-                    self.mend(at, old, new);
-                }
+            && let Some(at) = self.transport_checksum()
+        {
+            let none = self.protocol == IpNumber::UDP && self.word(at) == 0;
+            if !none {
+                self.mend(at, old, new);
             }
+        }
     }
 
     fn mend(&mut self, at: usize, old: u16, new: u16) {

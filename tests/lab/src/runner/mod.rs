@@ -3,6 +3,7 @@
 
 mod compare;
 mod records;
+mod suite;
 mod table;
 mod workdir;
 
@@ -15,7 +16,9 @@ use crate::net::{Finished, Namespace, Running};
 use crate::truth::Truth;
 
 pub use compare::{Comparison, Row, compare};
+pub(crate) use records::write_jobs;
 pub use records::{Record, read_records};
+pub use suite::{Measured, Suite};
 pub use table::render;
 pub use workdir::WorkDir;
 
@@ -87,7 +90,10 @@ impl Measurement {
     ) -> Result<Run> {
         let directory = WorkDir::new()?;
         let (input, output) = (directory.file("jobs.ndjson"), directory.file("out.ndjson"));
-        records::write_jobs(&input, targets)?;
+        let jobs = targets
+            .into_iter()
+            .map(|t| (t.address, Some(t.port), t.truth));
+        write_jobs(&input, jobs)?;
         let mut command = Command::new(self.program()?);
         command.args(self.command_line(&input.to_string_lossy(), &output.to_string_lossy()));
         vantage.place(&mut command);

@@ -10,7 +10,44 @@ macro_rules! scenarios {
 }
 
 /// In the order of the demonstration: what is well first, then by what is done to a packet.
-const FILES: &[(&str, &str)] = scenarios!["ecn-clean",];
+const FILES: &[(&str, &str)] = scenarios![
+    "ecn-clean",
+    "ecn-syn-dropped",
+    "ecn-syn-dropped-once",
+    "ecn-syn-stripped",
+    "ecn-syn-stripped-badly",
+    "ecn-synack-stripped",
+    "ecn-synack-dropped",
+    "ecn-reflected",
+    "ecn-syn-reset",
+    "ecn-icmp-net-unreachable",
+    "ecn-icmp-host-unreachable",
+    "ecn-icmp-protocol-unreachable",
+    "ecn-icmp-port-unreachable",
+    "ecn-icmp-admin-prohibited",
+    "ecn-icmp-too-big",
+    "ecn-icmp-time-exceeded",
+    "ecn-icmp-parameter-problem",
+    "ecn-icmp-short-quote",
+    "ecn-bleached-forward",
+    "ecn-bleached-reverse",
+    "ecn-bleached-both",
+    "ecn-ce-reverse",
+    "ecn-ce-both",
+    "ecn-ect0-to-ect1",
+    "ecn-ect-data-dropped",
+    "ecn-server-without",
+    "ecn-dead",
+    "ecn-host-unreachable",
+    "ecn-no-listener",
+    "ecn-dead-in-a",
+    "ecn-slow",
+    "ecn-nat",
+    "ecn-delay-and-loss",
+    "ecn-reordered",
+    "ecn-duplicated",
+    "ecn-syn-only",
+];
 
 /// All scenarios that ship with the lab.
 ///

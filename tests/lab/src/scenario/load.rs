@@ -38,6 +38,22 @@ pub fn find(wanted: &str) -> Result<Vec<Scenario>> {
     Ok(found)
 }
 
+/// Finds all that are wanted, as [`find`] does, each once.
+///
+/// # Errors
+/// At the first that is not there.
+pub fn find_all(wanted: &[String]) -> Result<Vec<Scenario>> {
+    let mut all: Vec<Scenario> = Vec::new();
+    for one in wanted {
+        for scenario in find(one)? {
+            if !all.iter().any(|known| known.name == scenario.name) {
+                all.push(scenario);
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// Reads one scenario; `subject` names it in errors.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::truth::Truth;
 
 pub use builtin::builtin;
-pub use load::{find, read};
+pub use load::{find, find_all, read};
 pub use rule::{
     Action, DelayAction, Direction, IcmpAction, Match, NatAction, OptionText, RateAction,
     ReorderAction, RespondRule, RuleText, TcpFlagsEdit,
