@@ -1,1 +1,33 @@
-//! The contract between pathspider and its plugins.
+#![doc = include_str!("../README.md")]
+
+pub mod abi;
+mod chain;
+mod condition;
+mod connect;
+mod error;
+mod export;
+mod host;
+mod job;
+mod measurement;
+mod options;
+mod outcome;
+pub mod packet;
+mod record;
+#[cfg(feature = "serde")]
+mod serde;
+mod system;
+mod value;
+
+pub use abi::data::{Record, Value};
+pub use chain::{Chain, ChainInfo, Field, FieldType, Verdict};
+pub use condition::{Condition, ConditionInfo, connected, observed};
+pub use connect::{Connect, ConnectKind};
+pub use error::{Error, ErrorKind, Result};
+pub use host::{Host, Level};
+pub use job::Job;
+pub use measurement::{ChainName, ConfigId, Configuration, Hold, Info, Measurement, Prepared};
+pub use options::{OptionKind, OptionSpec, OptionValues, Options};
+pub use outcome::{Outcome, State};
+pub use record::FlowRecord;
+pub use system::{System, SystemChanges};
+pub use value::ValueRef;

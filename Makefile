@@ -1,0 +1,68 @@
+# pathspider: build, install, demonstrate, test. `make help` lists the targets.
+
+PREFIX  ?= /usr
+DESTDIR ?=
+CARGO   ?= cargo
+
+# What Debian has to have; installed by `deps` where missing.
+PACKAGES := build-essential libpcap-dev iproute2 nftables
+SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
+PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
+
+.PHONY: help deps build install demo bench test lint unit clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+deps: ## install the Debian packages that are missing
+	@missing=; for package in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' \
+			|| missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing:$$missing"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	fi
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust first" >&2; exit 1; }
+
+build: deps ## build pathspider, and every plugin into target/release/plugins
+	$(CARGO) build --release --locked --workspace --quiet
+	@mkdir -p $(TARGET)/plugins
+	@for plugin in $(PLUGINS); do \
+		install -m 644 $(TARGET)/libpathspider_$$plugin.so $(TARGET)/plugins/$$plugin.so || exit 1; \
+	done
+
+install: ## install what was built under DESTDIR and PREFIX
+	install -D -m 755 $(TARGET)/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider
+	@for plugin in $(PLUGINS); do \
+		install -D -m 644 -v $(TARGET)/plugins/$$plugin.so \
+			$(DESTDIR)$(PREFIX)/lib/pathspider/$$plugin.so || exit 1; \
+	done
+
+demo: build ## measure a network of known paths, made on this machine for the occasion
+	$(TARGET)/pathspider-lab demo
+
+bench: build ## compare with a bare connect loop in the same network
+	$(TARGET)/pathspider-lab bench
+
+test: lint unit ## everything that has to hold
+
+lint: deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+
+# The end-to-end tests run the release build. Without nextest, `cargo test` runs the same tests.
+unit: build
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) nextest run --locked --workspace --no-fail-fast; \
+	else \
+		set -x; $(CARGO) test --locked --workspace --no-fail-fast --lib --bins --tests; \
+	fi
+	$(CARGO) test --locked --workspace --doc --quiet
+
+clean: ## remove what was built
+	$(CARGO) clean

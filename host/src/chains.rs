@@ -1,0 +1,1 @@
+//! The library chains, and the catalogue of all chains that a run can use.

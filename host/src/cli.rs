@@ -1,0 +1,45 @@
+//! The command line: raw arguments are validated first, then resolved into settings; each outcome
+//! has its exit status in one place.
+
+mod args;
+mod exit;
+mod list;
+mod measure;
+mod plugin_args;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::plugin::{Registry, SearchPath};
+use args::{Arguments, Command};
+use exit::{Exit, Failure};
+
+/// Runs the program with these arguments, the first being its name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::of_clap(&error),
+    };
+    let exit = match run(arguments) {
+        Ok(exit) => exit,
+        Err(Failure::Clap(error)) => return exit::of_clap(&error),
+        Err(Failure::Told { exit, message }) => {
+            eprintln!("pathspider: {message}");
+            exit
+        }
+    };
+    exit.into()
+}
+
+fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let registry = || Registry::scan(&SearchPath::resolve(&arguments.plugin_dir));
+    if arguments.list_plugins {
+        return list::plugins(&registry(), &SearchPath::resolve(&arguments.plugin_dir));
+    }
+    match arguments.command {
+        Some(Command::Measure(measure)) => measure::measure(measure, &registry()),
+        None => measure::standalone(arguments.standalone, &registry()),
+    }
+}

@@ -1,0 +1,117 @@
+//! The raw arguments, in the forms of PATHspider 0.9 and 2.x.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// pathspider measures whether the Internet's paths carry transport protocols and their extensions
+/// unharmed.
+///
+/// To each target it makes a connection with a baseline configuration and one with each
+/// experimental one, watches the packets on the wire, and concludes from both what the path did.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pathspider",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_precedence_over_arg = true,
+    after_help = "Without a command, PATHspider 0.9's form: pathspider [-p PLUGIN] [-i IF] [-w N] INPUTFILE OUTPUTFILE"
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
+    /// List the plugins that can be used, and what was rejected
+    #[arg(short, long)]
+    pub(super) list_plugins: bool,
+
+    /// Look for plugins in this folder first; may be given several times
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) plugin_dir: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) standalone: Standalone,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Measure the paths to all targets of the input
+    Measure(Measure),
+}
+
+/// How targets are reached and watched, in every form.
+#[derive(Debug, Args)]
+pub(super) struct Running {
+    /// The interface to connect from and to capture on [default: the default route's]
+    #[arg(short, long, value_name = "IF")]
+    pub(super) interface: Option<String>,
+
+    /// How many targets are measured at the same time
+    #[arg(short, long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) workers: u32,
+}
+
+/// `pathspider measure`.
+#[derive(Debug, Args)]
+#[command(after_help = "`pathspider measure PLUGIN --help` shows a plugin's own options; \
+                  `pathspider --list-plugins` shows the plugins.")]
+pub(super) struct Measure {
+    #[command(flatten)]
+    pub(super) running: Running,
+
+    /// Read targets from this file; - is standard input
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub(super) input: PathBuf,
+
+    /// The input is comma-separated (ip,port,host or ip,port,host,rank) instead of ndjson
+    #[arg(long)]
+    pub(super) csv_input: bool,
+
+    /// Write records to this file; - is standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub(super) output: PathBuf,
+
+    /// Add the results of each connection to the records
+    #[arg(long)]
+    pub(super) output_flows: bool,
+
+    /// Keep this many octets of each captured packet
+    #[arg(long, value_name = "OCTETS", default_value_t = 512,
+          value_parser = clap::value_parser!(u32).range(128..=262_144))]
+    pub(super) snaplen: u32,
+
+    /// Give the capture a buffer of this many mebibytes
+    #[arg(long, value_name = "MIB", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(super) capture_buffer: u32,
+
+    /// The plugin, and its own options
+    #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) plugin: Vec<OsString>,
+}
+
+/// PATHspider 0.9's arguments.
+#[derive(Debug, Args)]
+pub(super) struct Standalone {
+    /// Run alone; there is no other mode any more
+    #[arg(short, long, hide = true)]
+    pub(super) standalone: bool,
+
+    /// The plugin [default: ecn]
+    #[arg(short, long, value_name = "PLUGIN", default_value = "ecn", hide_default_value = true)]
+    pub(super) plugin: String,
+
+    #[command(flatten)]
+    pub(super) running: Running,
+
+    /// Read targets from this file, as ndjson or CSV
+    #[arg(value_name = "INPUTFILE", requires = "output")]
+    pub(super) input: Option<PathBuf>,
+
+    /// Write records to this file
+    #[arg(value_name = "OUTPUTFILE")]
+    pub(super) output: Option<PathBuf>,
+}

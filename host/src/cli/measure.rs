@@ -1,0 +1,201 @@
+//! `pathspider measure`, and PATHspider 0.9's form without a command.
+
+use std::ffi::OsString;
+
+use super::args::{Measure, Running, Standalone};
+use super::exit::{Exit, Failure};
+use super::plugin_args;
+use crate::chains::Catalogue;
+use crate::interface;
+use crate::job::{Format, Input};
+use crate::observer::{SourceError, SourceOptions};
+use crate::output::Output;
+use crate::plugin::{Found, Registry};
+use crate::run::{Ended, RunError, Settings, run};
+use crate::stop::{self, Stop, Urgency};
+
+/// Prefixes of libtrace's URIs for live capture.
+const LIVE_PREFIXES: [&str; 3] = ["int:", "ring:", "pcapint:"];
+
+/// Runs `pathspider measure`.
+pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, Failure> {
+    let mut words = arguments.plugin.into_iter();
+    let Some(name) = words.next() else {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("measure which plugin? {}", there_are(registry)),
+        ));
+    };
+    let format = if arguments.csv_input { Format::Csv } else { Format::Ndjson };
+    let request = Request {
+        running: arguments.running,
+        input: Input::from_argument(&arguments.input),
+        format,
+        output: Output::from_argument(&arguments.output),
+        with_flows: arguments.output_flows,
+        capture: SourceOptions {
+            snaplen: arguments.snaplen,
+            buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
+            ..SourceOptions::default()
+        },
+    };
+    request.carry_out(&name.to_string_lossy(), words, registry)
+}
+
+/// Runs the form of 0.9.
+pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<Exit, Failure> {
+    let (Some(input), Some(output)) = (arguments.input, arguments.output) else {
+        return Err(Failure::new(
+            Exit::Usage,
+            "no command and no INPUTFILE OUTPUTFILE were given; see pathspider --help",
+        ));
+    };
+    let request = Request {
+        running: arguments.running,
+        input: Input::from_argument(&input),
+        format: Format::Either,
+        output: Output::from_argument(&output),
+        with_flows: false,
+        capture: SourceOptions::default(),
+    };
+    request.carry_out(&arguments.plugin, std::iter::empty(), registry)
+}
+
+/// What both forms ask for.
+struct Request {
+    running: Running,
+    input: Input,
+    format: Format,
+    output: Output,
+    with_flows: bool,
+    capture: SourceOptions,
+}
+
+impl Request {
+    fn carry_out(
+        self,
+        name: &str,
+        words: impl Iterator<Item = OsString>,
+        registry: &Registry,
+    ) -> Result<Exit, Failure> {
+        let found = find(registry, name)?;
+        let options = plugin_args::parse(&found.info, &found.options, words)?;
+        let mut chains = Catalogue::library();
+        for plugin in &registry.plugins {
+            chains.add(&plugin.name(), plugin.chains.clone());
+        }
+        let source = self.running.interface.or_else(interface::of_default_route);
+        let Some(source) = source else {
+            return Err(Failure::new(
+                Exit::NoInterface,
+                "there is no default route to tell the interface; name it with -i",
+            ));
+        };
+        let stop = Stop::new();
+        stop::on_signals(std::sync::Arc::clone(&stop), announce).map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot handle signals: {error}"))
+        })?;
+        let settings = Settings {
+            measurement: found,
+            options,
+            chains: &chains,
+            interface: device(&source),
+            source,
+            capture: self.capture,
+            workers: self.running.workers as usize,
+            input: self.input,
+            format: self.format,
+            output: self.output,
+            with_flows: self.with_flows,
+        };
+        run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
+    }
+}
+
+/// The interface behind a live source; `None` for all of them together.
+fn device(source: &str) -> Option<String> {
+    let name = LIVE_PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix));
+    let name = name.unwrap_or(source);
+    (name != "any").then(|| name.to_owned())
+}
+
+fn announce(urgency: Urgency) {
+    match urgency {
+        Urgency::Terminate => eprintln!("pathspider: stopping at once"),
+        _ => eprintln!(
+            "pathspider: no new targets; finishing those in flight (once more to stop at once)"
+        ),
+    }
+}
+
+fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, Failure> {
+    if let Some(found) = registry.find(name) {
+        if let Some(shadowed) = registry.shadowed.iter().find(|s| s.name == found.info.name) {
+            eprintln!(
+                "pathspider: using {} of {}; the one of {} is not used",
+                shadowed.name,
+                shadowed.by.display(),
+                shadowed.path.display()
+            );
+        }
+        return Ok(found);
+    }
+    if let Some(rejected) = registry.rejected_like(name).next() {
+        return Err(Failure::new(
+            Exit::PluginRefused,
+            format!("the plugin {} is rejected: {}", rejected.path.display(), rejected.error),
+        ));
+    }
+    Err(Failure::new(
+        Exit::NoPlugin,
+        format!("there is no plugin named {name:?}; {}", there_are(registry)),
+    ))
+}
+
+fn there_are(registry: &Registry) -> String {
+    let names: Vec<&str> = registry.found.iter().map(|found| found.info.name.as_str()).collect();
+    match names.is_empty() {
+        true => "no plugin was found (see pathspider --list-plugins)".to_owned(),
+        false => format!("there are: {}", names.join(", ")),
+    }
+}
+
+/// Prints the summary of a run, and finds its exit status.
+fn report(ended: Ended) -> Result<Exit, Failure> {
+    let Ended { summary, counters, bad_lines, duration, stopped, failure } = ended;
+    eprintln!("pathspider: {}", summary.over(duration, bad_lines));
+    let dropped = counters.kernel_dropped + counters.interface_dropped;
+    if dropped > 0 {
+        eprintln!(
+            "pathspider: the capture lost {dropped} packets: use fewer workers (-w) or a larger \
+             buffer (--capture-buffer)"
+        );
+    }
+    match failure {
+        Some(error) => Err(tell(&error)),
+        None if stopped => Ok(Exit::Stopped),
+        None if bad_lines > 0 || summary.plugin_errors > 0 => Ok(Exit::FinishedWithErrors),
+        None => Ok(Exit::Finished),
+    }
+}
+
+fn tell(error: &RunError) -> Failure {
+    let exit = match error {
+        RunError::Plugin { .. } => Exit::PluginRefused,
+        RunError::Source(source) => of_source(source),
+        RunError::Read(_) => Exit::NoInput,
+        RunError::Output(_) => Exit::NoOutput,
+        RunError::Engine { denied: true, .. } => Exit::NoPrivilege,
+        RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,
+    };
+    Failure::new(exit, error)
+}
+
+/// The exit status of a source that cannot be opened or fails.
+pub(super) fn of_source(error: &SourceError) -> Exit {
+    match error {
+        SourceError::NoInterface { .. } | SourceError::InterfaceDown { .. } => Exit::NoInterface,
+        SourceError::NoPrivilege { .. } => Exit::NoPrivilege,
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,183 @@
+//! Decides what the engine does next: bring the system into a configuration, start a connection,
+//! or wait.
+//!
+//! It goes round the configurations that have something waiting. What waits when a configuration
+//! is entered is its batch; when that is started, the next configuration with something waiting
+//! has its turn, as soon as no connection needs the present one any more. A configuration that
+//! must hold for `Initiation` needs only that the batch's first packets are out, so dead targets
+//! delay nobody; with `Completion` it waits until each connection of the batch has ended.
+
+use std::collections::VecDeque;
+
+use pathspider_plugin_api::Hold;
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step<T> {
+    /// Bring the system into this configuration.
+    Configure(usize),
+    /// Start this connection, in the present configuration.
+    Start(T),
+    /// Nothing can be done before something else happens.
+    Wait,
+}
+
+pub(super) struct Scheduler<T> {
+    waiting: Vec<VecDeque<T>>,
+    holds: Vec<Hold>,
+    current: Option<usize>,
+    /// How many more connections the present configuration may start.
+    batch: usize,
+    /// How many connections still need the present configuration.
+    holding: usize,
+}
+
+impl<T> Scheduler<T> {
+    pub(super) fn new(holds: Vec<Hold>) -> Scheduler<T> {
+        Scheduler {
+            waiting: holds.iter().map(|_| VecDeque::new()).collect(),
+            holds,
+            current: None,
+            batch: 0,
+            holding: 0,
+        }
+    }
+
+    /// A connection waits for a configuration.
+    pub(super) fn push(&mut self, config: usize, connection: T) {
+        self.waiting[config].push_back(connection);
+    }
+
+    /// What to do next. After `Start`, call [`initiated`](Scheduler::initiated) once the
+    /// connection's first packet is out, and [`completed`](Scheduler::completed) at its end.
+    pub(super) fn step(&mut self) -> Step<T> {
+        if let Some(current) = self.current {
+            if self.batch == 0 && self.others_wait(current) {
+                return self.turn(current);
+            }
+            if let Some(connection) = self.waiting[current].pop_front() {
+                self.batch = self.batch.saturating_sub(1);
+                self.holding += 1;
+                return Step::Start(connection);
+            }
+            self.batch = 0;
+            if !self.others_wait(current) {
+                return Step::Wait;
+            }
+            return self.turn(current);
+        }
+        self.turn(self.waiting.len() - 1)
+    }
+
+    fn others_wait(&self, current: usize) -> bool {
+        self.waiting
+            .iter()
+            .enumerate()
+            .any(|(config, queue)| config != current && !queue.is_empty())
+    }
+
+    /// Enters the next configuration after `from` that has something waiting.
+    fn turn(&mut self, from: usize) -> Step<T> {
+        let count = self.waiting.len();
+        let next = (1..=count).map(|i| (from + i) % count).find(|&c| !self.waiting[c].is_empty());
+        match next {
+            Some(next) if self.holding == 0 => {
+                self.current = Some(next);
+                self.batch = self.waiting[next].len();
+                Step::Configure(next)
+            }
+            _ => Step::Wait,
+        }
+    }
+
+    /// A connection's first packet is out, or never will be.
+    pub(super) fn initiated(&mut self, config: usize) {
+        if self.holds[config] == Hold::Initiation {
+            self.holding -= 1;
+        }
+    }
+
+    /// A connection has ended.
+    pub(super) fn completed(&mut self, config: usize) {
+        if self.holds[config] != Hold::Initiation {
+            self.holding -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps until the scheduler waits; each connection is its configuration and a name.
+    fn drain(scheduler: &mut Scheduler<(usize, char)>) -> String {
+        let mut log = String::new();
+        loop {
+            match scheduler.step() {
+                Step::Configure(config) => log += &format!("[{config}]"),
+                Step::Start((config, name)) => {
+                    log.push(name);
+                    scheduler.initiated(config);
+                }
+                Step::Wait => return log,
+            }
+        }
+    }
+
+    #[test]
+    fn initiation_never_waits_for_an_end() {
+        let mut s = Scheduler::new(vec![Hold::Initiation; 2]);
+        s.push(0, (0, 'a'));
+        s.push(0, (0, 'b'));
+        assert_eq!(drain(&mut s), "[0]ab");
+        s.push(1, (1, 'A'));
+        s.push(0, (0, 'c'));
+        assert_eq!(drain(&mut s), "[1]A[0]c");
+        for config in [0, 0, 0, 1] {
+            s.completed(config);
+        }
+        assert_eq!(drain(&mut s), "");
+    }
+
+    #[test]
+    fn completion_waits_for_each_end_of_the_batch() {
+        let mut s = Scheduler::new(vec![Hold::Completion; 2]);
+        s.push(0, (0, 'a'));
+        s.push(0, (0, 'b'));
+        assert_eq!(drain(&mut s), "[0]ab");
+        s.completed(0);
+        s.push(1, (1, 'A'));
+        s.push(0, (0, 'c'));
+        assert_eq!(drain(&mut s), "", "b still holds, and c would starve A");
+        s.completed(0);
+        assert_eq!(drain(&mut s), "[1]A");
+        s.completed(1);
+        assert_eq!(drain(&mut s), "[0]c");
+    }
+
+    #[test]
+    fn a_batch_ends_when_others_wait() {
+        let mut s = Scheduler::new(vec![Hold::Initiation; 3]);
+        s.push(1, (1, 'x'));
+        s.push(2, (2, 'y'));
+        s.push(0, (0, 'a'));
+        assert_eq!(drain(&mut s), "[0]a[1]x[2]y");
+        s.push(2, (2, 'z'));
+        assert_eq!(drain(&mut s), "z", "still in configuration 2");
+    }
+
+    #[test]
+    fn no_connection_is_lost() {
+        let mut s = Scheduler::new(vec![Hold::Initiation, Hold::Completion, Hold::Initiation]);
+        let mut log = String::new();
+        for i in 0..30 {
+            s.push(i % 3, (i % 3, char::from(b'a' + (i % 26) as u8)));
+            log += &drain(&mut s);
+            if i % 3 == 2 {
+                s.completed(1);
+            }
+        }
+        log += &drain(&mut s);
+        assert_eq!(log.chars().filter(char::is_ascii_lowercase).count(), 30);
+    }
+}

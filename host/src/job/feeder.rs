@@ -1,0 +1,59 @@
+//! The feeder's thread: reads jobs and hands them to the engine, as fast as it takes them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam::channel::Sender;
+use pathspider_plugin_api::Job;
+use tokio::sync::mpsc;
+
+use super::reader::{JobReader, ReadError};
+use crate::stop::Stop;
+
+/// What the feeder has done so far; shared, because it may still wait for input when a run ends.
+#[derive(Debug, Default)]
+pub struct Feed {
+    bad_lines: AtomicU64,
+}
+
+impl Feed {
+    /// Lines that were not jobs.
+    pub fn bad_lines(&self) -> u64 {
+        self.bad_lines.load(Ordering::Relaxed)
+    }
+}
+
+/// Starts the feeder. It ends at the input's end, when the run stops, or when the engine is gone.
+///
+/// Each job takes a place in `places` before it goes to the engine; the merger frees the place
+/// when the job's record is written. So the number of unfinished jobs, and with it the memory, is
+/// bounded however far the observer lags behind the engine.
+pub fn feed(
+    mut reader: JobReader,
+    jobs: mpsc::Sender<Job>,
+    places: Sender<()>,
+    stop: Arc<Stop>,
+) -> io::Result<(Arc<Feed>, JoinHandle<Result<(), ReadError>>)> {
+    let feed = Arc::new(Feed::default());
+    let shared = Arc::clone(&feed);
+    let thread = thread::Builder::new().name("feeder".into()).spawn(move || {
+        while !stop.is_asked() {
+            match reader.next_job()? {
+                None => break,
+                Some(Err(bad)) => {
+                    shared.bad_lines.fetch_add(1, Ordering::Relaxed);
+                    eprintln!("pathspider: {bad}");
+                }
+                Some(Ok(job)) => {
+                    if places.send(()).is_err() || jobs.blocking_send(job).is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok((feed, thread))
+}

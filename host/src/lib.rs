@@ -1,0 +1,18 @@
+//! pathspider's host: finds plugins, runs their measurements, observes, and writes what was found.
+//!
+//! The modules are the stages of a run, in the order in which a job passes through them: `job` →
+//! `engine` (with `system`) → `merger` ← `observer` (with `chains`) → `output`. `run` joins them,
+//! `plugin` finds what they run, and `cli` is the front.
+
+pub mod chains;
+pub mod cli;
+pub mod engine;
+pub mod interface;
+pub mod job;
+pub mod merger;
+pub mod observer;
+pub mod output;
+pub mod plugin;
+pub mod run;
+pub mod stop;
+pub mod system;

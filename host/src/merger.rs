@@ -1,0 +1,100 @@
+//! Brings together what the engine did and what the observer saw, and concludes from both.
+//!
+//! The observer answers every claimed connection exactly once, with its flow or with nothing, so
+//! the merger needs no clock: a job is complete when each of its connections has ended and each
+//! claimed one is answered.
+
+mod conclude;
+mod pending;
+
+use std::sync::Arc;
+
+use crossbeam::channel::{Receiver, select};
+use pathspider_plugin_api::abi::MeasurementObject;
+use pathspider_plugin_api::{ConditionInfo, Record};
+
+use crate::engine::Report;
+use crate::observer::Observation;
+use crate::output::{OutputError, RecordWriter, Summary};
+use conclude::Conclude;
+use pending::{Complete, PendingJobs};
+
+/// What the merger works with.
+pub struct Merger {
+    /// The plugin's object of this run.
+    pub measurement: Arc<MeasurementObject>,
+    /// The conditions that it declares.
+    pub declared: Vec<ConditionInfo>,
+    /// The number of its configurations.
+    pub configurations: usize,
+    /// Whether it expects flows to be seen: it named a chain.
+    pub observes: bool,
+    /// Distinguishes the jobs of this run from those of others.
+    pub run: u64,
+    /// Whether records carry their connections' results.
+    pub with_flows: bool,
+    /// A job's place, freed when its record is written.
+    pub places: Receiver<()>,
+}
+
+impl Merger {
+    /// Writes a record for every job that becomes complete, until both channels are closed.
+    ///
+    /// # Errors
+    ///
+    /// A record could not be written. The run is to stop.
+    pub fn run(
+        self,
+        reports: Receiver<Report>,
+        observations: Receiver<Observation>,
+        writer: &mut RecordWriter,
+    ) -> Result<Summary, OutputError> {
+        let mut pending = PendingJobs::new(self.configurations);
+        let mut summary = Summary::default();
+        let conclude = Conclude::new(&self);
+        let (mut reports, mut observations) = (Some(reports), Some(observations));
+        let never_report = crossbeam::channel::never();
+        let never_observation = crossbeam::channel::never();
+        while reports.is_some() || observations.is_some() {
+            let done = select! {
+                recv(reports.as_ref().unwrap_or(&never_report)) -> report => match report {
+                    Ok(report) => pending.report(report),
+                    Err(_) => {
+                        reports = None;
+                        None
+                    }
+                },
+                recv(observations.as_ref().unwrap_or(&never_observation)) -> seen => match seen {
+                    Ok(observation) => pending.observation(observation),
+                    Err(_) => {
+                        observations = None;
+                        None
+                    }
+                },
+            };
+            if let Some(complete) = done {
+                self.finish(&conclude, complete, writer, &mut summary)?;
+            }
+            let idle = reports.as_ref().is_none_or(Receiver::is_empty)
+                && observations.as_ref().is_none_or(Receiver::is_empty);
+            if idle {
+                writer.flush()?;
+            }
+        }
+        summary.unfinished = pending.len() as u64;
+        Ok(summary)
+    }
+
+    fn finish(
+        &self,
+        conclude: &Conclude<'_>,
+        complete: Complete,
+        writer: &mut RecordWriter,
+        summary: &mut Summary,
+    ) -> Result<(), OutputError> {
+        let records: Vec<Record> = conclude.records(complete, summary);
+        // The place is free also when there is nothing to write.
+        let _ = self.places.try_recv();
+        records.iter().try_for_each(|record| writer.write(record))
+    }
+}

@@ -1,0 +1,187 @@
+//! Turns a complete job into its record: post_connect, merge and combine, and the host's own keys.
+
+use std::sync::Arc;
+
+use pathspider_plugin_api::{
+    Condition, ConfigId, Error, Job, Record, Result, State, Value, connected, observed,
+};
+
+use super::Merger;
+use super::pending::{Complete, Connection};
+use crate::engine::Work;
+use crate::output::Summary;
+
+/// The plugin's functions of the merger, and what is checked of their answers.
+pub(super) struct Conclude<'a> {
+    merger: &'a Merger,
+}
+
+/// What came of a job's connections.
+struct Conclusion {
+    flows: Vec<Record>,
+    conditions: Vec<Condition>,
+    rows: Vec<Record>,
+    missed: u64,
+}
+
+impl<'a> Conclude<'a> {
+    pub(super) fn new(merger: &'a Merger) -> Conclude<'a> {
+        Conclude { merger }
+    }
+
+    /// The job's records: one, unless the plugin discards it or makes several.
+    pub(super) fn records(&self, complete: Complete, summary: &mut Summary) -> Vec<Record> {
+        let (work, connections) = match complete {
+            Complete::Refused { job, error } => {
+                return vec![self.error_record(job, error, summary)];
+            }
+            Complete::Broken { work, error } => {
+                return vec![self.error_record(into_job(work), error, summary)];
+            }
+            Complete::Job { work, connections } => (work, connections),
+        };
+        if connections.iter().any(|c| c.outcome.state() == State::Discard) {
+            summary.discarded += 1;
+            return Vec::new();
+        }
+        let conclusion = self.conclude(&work, connections);
+        let job = into_job(work);
+        match conclusion {
+            Ok(conclusion) => self.job_records(job, conclusion, summary),
+            Err(error) => vec![self.error_record(job, error, summary)],
+        }
+    }
+
+    fn conclude(&self, work: &Work, connections: Vec<Connection>) -> Result<Conclusion> {
+        let missed = connections.iter().filter(|c| c.claimed && c.flow.is_none()).count() as u64;
+        let flows = connections
+            .into_iter()
+            .enumerate()
+            .map(|(config, connection)| self.flow(work, ConfigId::new(config), connection))
+            .collect::<Result<Vec<_>>>()?;
+        let mut conditions = self.merger.measurement.combine(&work.job, &flows)?;
+        if let Some(undeclared) = conditions.iter().find(|c| !self.is_declared(c)) {
+            return Err(Error::contract(format!(
+                "combine: it gave the condition {undeclared}, which it does not declare"
+            )));
+        }
+        let rows = self.merger.measurement.rows(&work.job, &flows)?;
+        let unseen = |flow: &Record| !observed(flow) && !is_skipped(flow);
+        if self.merger.observes && flows.iter().any(unseen) {
+            conditions.push(Condition::new("pathspider.not_observed"));
+        }
+        if missed > 0 {
+            conditions.push(Condition::with_value("pathspider.missed_flows", missed));
+        }
+        Ok(Conclusion { flows, conditions, rows, missed })
+    }
+
+    /// One connection's merged record.
+    fn flow(&self, work: &Work, config: ConfigId, connection: Connection) -> Result<Record> {
+        if let Some(failure) = connection.failure {
+            return Err(failure);
+        }
+        let measurement = &self.merger.measurement;
+        let (state, seen) = (connection.outcome.state(), connection.flow.is_some());
+        let result =
+            measurement.post_connect(&work.job, connection.outcome, &work.prepared, config)?;
+        let state = result.u64("spdr_state").unwrap_or(state.number().into());
+        // `combine` relies on these keys, so they are the host's word before and after `merge`.
+        let stamp = |mut record: Record| {
+            record.set("config", config.index());
+            record.set("spdr_state", state);
+            record.set("observed", seen);
+            record
+        };
+        let merged = stamp(measurement.merge(connection.flow, stamp(result))?);
+        Ok(merged.with("jobId", self.job_id(&work.job)))
+    }
+
+    fn is_declared(&self, condition: &Condition) -> bool {
+        let name = condition.as_str();
+        name.starts_with("pathspider.not_applied:")
+            || self.merger.declared.iter().any(|declared| declared.covers(name))
+    }
+
+    fn job_id(&self, job: &Job) -> String {
+        format!("{:x}-{}", self.merger.run, job.number())
+    }
+
+    fn job_records(&self, job: Job, conclusion: Conclusion, summary: &mut Summary) -> Vec<Record> {
+        let Conclusion { flows, conditions, rows, missed } = conclusion;
+        summary.records += rows.len().max(1) as u64;
+        summary.missed_flows += missed;
+        summary.failed_connections += flows.iter().filter(|flow| !connected(flow)).count() as u64;
+        for condition in &conditions {
+            summary.count_condition(condition.as_str());
+        }
+        let id = self.job_id(&job);
+        let target = job.target();
+        let mut record = job.into_record();
+        let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
+        let path = [source.as_deref(), Some("*")].into_iter().flatten();
+        let path: Value = path.map(str::to_owned).chain([target.to_string()]).collect();
+        record.set("sip", source);
+        record.set("path", path);
+        record.set("conditions", conditions.into_iter().map(text).collect::<Value>());
+        let time = Record::new()
+            .with("from", edge(&flows, "spdr_start", Iterator::min))
+            .with("to", edge(&flows, "spdr_stop", Iterator::max));
+        record.set("time", time);
+        record.set("jobId", id);
+        if self.merger.with_flows {
+            record.set("missed_flows", missed);
+            record.set("flow_results", flows.into_iter().collect::<Value>());
+        }
+        if rows.is_empty() {
+            return vec![record];
+        }
+        let with_row = |row: Record| {
+            let mut record = record.clone();
+            record.extend(row);
+            record
+        };
+        rows.into_iter().map(with_row).collect()
+    }
+
+    /// The record of a job for which the plugin failed: no conditions, and the reason.
+    fn error_record(&self, job: Job, error: Error, summary: &mut Summary) -> Record {
+        summary.records += 1;
+        summary.plugin_errors += 1;
+        summary.first_plugin_error.get_or_insert_with(|| error.to_string());
+        let id = self.job_id(&job);
+        let mut record = job.into_record();
+        record.set("conditions", Value::from(Vec::<Value>::new()));
+        record.set("spdr_error", format!("plugin: {error}"));
+        record.set("jobId", id);
+        record
+    }
+}
+
+fn into_job(work: Arc<Work>) -> Job {
+    match Arc::try_unwrap(work) {
+        Ok(work) => work.job,
+        Err(shared) => shared.job.clone(),
+    }
+}
+
+fn is_skipped(flow: &Record) -> bool {
+    flow.u64("spdr_state") == Some(State::Skipped.number().into())
+}
+
+fn text(condition: Condition) -> Value {
+    match condition.into_text() {
+        std::borrow::Cow::Borrowed(text) => Value::text(text),
+        std::borrow::Cow::Owned(text) => text.into(),
+    }
+}
+
+/// The earliest or latest of the flows' times, which sort as texts: all are RFC 3339 in UTC with
+/// the same number of digits.
+fn edge<'f>(
+    flows: &'f [Record],
+    key: &'static str,
+    choose: impl FnOnce(Box<dyn Iterator<Item = &'f str> + 'f>) -> Option<&'f str>,
+) -> Option<String> {
+    choose(Box::new(flows.iter().filter_map(move |flow| flow.str(key)))).map(str::to_owned)
+}

@@ -1,0 +1,76 @@
+//! What a run came to, for people: a few lines on standard error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Counts of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Records written.
+    pub records: u64,
+    /// Connections that did not succeed.
+    pub failed_connections: u64,
+    /// Connections whose packets were not seen.
+    pub missed_flows: u64,
+    /// Jobs for which the plugin failed.
+    pub plugin_errors: u64,
+    /// The first of these failures.
+    pub first_plugin_error: Option<String>,
+    /// Jobs that the plugin discarded.
+    pub discarded: u64,
+    /// Jobs that were left when the run was terminated.
+    pub unfinished: u64,
+    /// How often each condition was given, values left out.
+    pub conditions: BTreeMap<String, u64>,
+}
+
+impl Summary {
+    /// Counts a condition.
+    pub fn count_condition(&mut self, condition: &str) {
+        let name = condition.split(':').next().unwrap_or(condition);
+        match self.conditions.get_mut(name) {
+            Some(count) => *count += 1,
+            None => {
+                self.conditions.insert(name.to_owned(), 1);
+            }
+        }
+    }
+
+    /// The summary with the run's duration and input.
+    pub fn over(&self, duration: Duration, bad_lines: u64) -> impl fmt::Display + '_ {
+        Lines { summary: self, duration, bad_lines }
+    }
+}
+
+struct Lines<'a> {
+    summary: &'a Summary,
+    duration: Duration,
+    bad_lines: u64,
+}
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary { records, .. } = *self.summary;
+        let seconds = self.duration.as_secs_f64();
+        let rate = records as f64 / seconds.max(1e-9);
+        write!(f, "{records} targets in {seconds:.1} s ({rate:.0}/s)")?;
+        let counts = [
+            (self.bad_lines, "lines were not jobs"),
+            (self.summary.missed_flows, "flows missed"),
+            (self.summary.plugin_errors, "errors of the plugin"),
+            (self.summary.discarded, "discarded"),
+            (self.summary.unfinished, "left unfinished"),
+        ];
+        for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} {what}")?;
+        }
+        for (condition, count) in &self.summary.conditions {
+            write!(f, "\n  {count:>9}  {condition}")?;
+        }
+        if let Some(error) = &self.summary.first_plugin_error {
+            write!(f, "\n  the first error of the plugin: {error}")?;
+        }
+        Ok(())
+    }
+}

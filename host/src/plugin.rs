@@ -1,0 +1,9 @@
+//! Finds plugins, loads them, and knows what they offer.
+
+mod load;
+mod registry;
+mod search;
+
+pub use load::LoadError;
+pub use registry::{Found, Plugin, Registry, Rejected, Shadowed};
+pub use search::{SearchPath, candidates};

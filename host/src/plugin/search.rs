@@ -1,0 +1,81 @@
+//! Where plugins are looked for, in which order.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// The environment variable that names more folders, separated by colons.
+const VARIABLE: &str = "PATHSPIDER_PLUGIN_PATH";
+
+/// Folders, in the order in which they are searched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SearchPath {
+    folders: Vec<PathBuf>,
+}
+
+impl SearchPath {
+    /// The folders that the command line names, then those of the environment, those beside this
+    /// program (`plugins`, and `../lib/pathspider` for one installed anywhere), and the system's.
+    pub fn resolve(named: &[PathBuf]) -> SearchPath {
+        let mut path = SearchPath::default();
+        named.iter().for_each(|folder| path.push(folder));
+        if let Some(variable) = env::var_os(VARIABLE) {
+            env::split_paths(&variable).for_each(|folder| path.push(&folder));
+        }
+        if let Ok(program) = env::current_exe()
+            && let Some(folder) = program.parent()
+        {
+            path.push(&folder.join("plugins"));
+            if let Some(prefix) = folder.parent() {
+                path.push(&prefix.join("lib/pathspider"));
+            }
+        }
+        path.push(Path::new("/usr/local/lib/pathspider"));
+        path.push(Path::new("/usr/lib/pathspider"));
+        path
+    }
+
+    /// Appends a folder, unless it is there already under this or another name.
+    fn push(&mut self, folder: &Path) {
+        if folder.as_os_str().is_empty() {
+            return;
+        }
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        if !self.folders.contains(&folder) {
+            self.folders.push(folder);
+        }
+    }
+
+    /// The folders.
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+}
+
+/// The files of a folder that could be plugins: those named `*.so`, sorted by name. A folder that
+/// does not exist has none.
+pub fn candidates(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = folder.read_dir() else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension() == Some(OsStr::new("so")))
+        .collect();
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_folders_come_first_and_once() {
+        let temp = env::temp_dir().canonicalize().unwrap();
+        let path = SearchPath::resolve(&[temp.clone(), temp.join("."), PathBuf::new()]);
+        assert_eq!(path.folders()[0], temp);
+        assert_eq!(path.folders().iter().filter(|f| **f == temp).count(), 1);
+        assert_eq!(path.folders().last().unwrap(), Path::new("/usr/lib/pathspider"));
+    }
+}

@@ -1,0 +1,107 @@
+//! How a run is told to stop: in order, or at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::{io, thread};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::sync::Notify;
+
+/// How urgently a run should stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Not at all.
+    None,
+    /// No new jobs; finish those in flight.
+    Finish,
+    /// Leave those in flight; write what is finished.
+    Terminate,
+}
+
+/// A request to stop, shared by all threads of a run. It only ever becomes more urgent.
+#[derive(Debug, Default)]
+pub struct Stop {
+    level: AtomicU8,
+    changed: Notify,
+}
+
+impl Stop {
+    /// No request yet.
+    pub fn new() -> Arc<Stop> {
+        Arc::new(Stop::default())
+    }
+
+    /// Asks for no new jobs.
+    pub fn finish(&self) {
+        self.raise(1);
+    }
+
+    /// Asks to stop at once.
+    pub fn terminate(&self) {
+        self.raise(2);
+    }
+
+    /// One step more urgent than before.
+    fn escalate(&self) {
+        self.raise(self.level.load(Ordering::SeqCst) + 1);
+    }
+
+    fn raise(&self, level: u8) {
+        self.level.fetch_max(level.min(2), Ordering::SeqCst);
+        self.changed.notify_waiters();
+        self.changed.notify_one();
+    }
+
+    /// The present request.
+    pub fn urgency(&self) -> Urgency {
+        match self.level.load(Ordering::SeqCst) {
+            0 => Urgency::None,
+            1 => Urgency::Finish,
+            _ => Urgency::Terminate,
+        }
+    }
+
+    /// Whether there is any request.
+    pub fn is_asked(&self) -> bool {
+        self.urgency() != Urgency::None
+    }
+
+    /// Waits until the request changes.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// Turns SIGINT, SIGTERM and SIGHUP into requests: the first finishes, the second terminates.
+///
+/// # Errors
+///
+/// The handlers cannot be installed.
+pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for _ in signals.forever() {
+            stop.escalate();
+            then(stop.urgency());
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ever_more_urgent() {
+        let stop = Stop::default();
+        assert!(!stop.is_asked());
+        stop.escalate();
+        assert_eq!(stop.urgency(), Urgency::Finish);
+        stop.escalate();
+        stop.finish();
+        stop.escalate();
+        assert_eq!(stop.urgency(), Urgency::Terminate);
+    }
+}

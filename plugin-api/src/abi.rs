@@ -1,0 +1,41 @@
+//! The boundary between host and plugin, in C's terms. Authors never touch it.
+//!
+//! Nothing outside this folder names `abi_stable`, so it can be replaced.
+//!
+//! # What crosses
+//!
+//! - **Tables of functions** (`tables`): prefix types, which grow at the end only.
+//! - **Records** (`data`), by value: self-describing, so a new setting of `Connect`, a new key of
+//!   an outcome or of a description changes no layout.
+//! - **Jobs and packets**, by reference for the length of one call: their structs grow at the end
+//!   only. A plugin built against an older minor version sees the fields it knows.
+//! - **Objects** (`object`): a pointer that only its owner looks behind, with the function that
+//!   frees it.
+//!
+//! # Rules
+//!
+//! Every function that the plugin gives is wrapped by `guard`: a panic becomes a failure with its
+//! message. Whoever allocates frees. Libraries are never unloaded. The version is in the
+//! descriptor, which is read before anything else is trusted.
+
+// What `StableAbi` derives is public in name, so its fields' types must be too.
+#![allow(unreachable_pub)]
+
+pub(crate) mod data;
+mod describe;
+mod descriptor;
+mod export;
+mod flows;
+mod guard;
+mod loaded;
+mod object;
+pub(crate) mod services;
+mod system;
+mod tables;
+
+pub use descriptor::{ABI_VERSION, AbiVersion, DESCRIPTOR_SYMBOL, Descriptor, Refusal};
+pub use export::{Exports, chain, measurement};
+pub use flows::{ChainSet, FlowState};
+pub use loaded::{ChainHandle, LoadedPlugin, MeasurementHandle, MeasurementObject, PreparedHandle};
+pub use services::set_log;
+pub use tables::{ChainRef, MeasurementRef};

@@ -1,0 +1,215 @@
+//! Descriptions of measurements, options, configurations and chains as records, both ways.
+//!
+//! Reading is strict where the host relies on a key and lenient where it can do without, so that a
+//! later minor version can add keys.
+
+use crate::chain::{ChainInfo, Field, FieldType};
+use crate::condition::ConditionInfo;
+use crate::error::{Error, Result};
+use crate::measurement::{Configuration, Hold, Info};
+use crate::options::{OptionKind, OptionSpec, Options};
+use crate::{Record, Value};
+
+pub(super) fn measurement_to_record(info: Info, options: &Options) -> Record {
+    let conditions: Value = info
+        .conditions
+        .into_iter()
+        .map(|c| Record::new().with("name", c.name).with("meaning", c.meaning))
+        .collect();
+    Record::new()
+        .with("name", info.name)
+        .with("description", info.description)
+        .with("version", info.version)
+        .with("contact", info.contact)
+        .with("blocking", info.blocking)
+        .with("names", info.names)
+        .with("conditions", conditions)
+        .with("options", options.iter().map(option_to_record).collect::<Value>())
+}
+
+pub(super) fn measurement_from_record(record: &Record) -> Result<(Info, Options)> {
+    let conditions = records(record, "conditions")
+        .map(|c| Ok(ConditionInfo { name: text(c, "name")?, meaning: text(c, "meaning")? }))
+        .collect::<Result<_>>()?;
+    let info = Info {
+        name: text(record, "name")?,
+        description: text(record, "description")?,
+        version: text(record, "version")?,
+        contact: text(record, "contact").unwrap_or_default(),
+        blocking: record.bool("blocking").unwrap_or(false),
+        names: record.bool("names").unwrap_or(false),
+        conditions,
+    };
+    let options = records(record, "options").map(option_from_record).collect::<Result<_>>()?;
+    Ok((info, options))
+}
+
+fn option_to_record(spec: &OptionSpec) -> Record {
+    let record = Record::new()
+        .with("name", spec.name.as_str())
+        .with("several", spec.several)
+        .with("default", spec.default.clone())
+        .with("placeholder", spec.placeholder.as_str())
+        .with("help", spec.help.as_str());
+    match &spec.kind {
+        OptionKind::Flag => record.with("kind", "flag"),
+        OptionKind::Integer { min, max } => {
+            record.with("kind", "integer").with("min", *min).with("max", *max)
+        }
+        OptionKind::Number { min, max } => {
+            record.with("kind", "number").with("min", *min).with("max", *max)
+        }
+        OptionKind::Text => record.with("kind", "text"),
+        OptionKind::Choice(words) => record
+            .with("kind", "choice")
+            .with("choices", words.iter().map(String::as_str).collect::<Value>()),
+    }
+}
+
+fn option_from_record(record: &Record) -> Result<OptionSpec> {
+    let name = text(record, "name")?;
+    let limit = |key: &str| {
+        record
+            .get(key)
+            .ok_or_else(|| Error::contract(format!("describe: option {name} has no {key}imum")))
+    };
+    let kind = match record.str("kind") {
+        Some("flag") => OptionKind::Flag,
+        Some("integer") => OptionKind::Integer {
+            min: limit("min")?.as_i64().unwrap_or(i64::MIN),
+            max: limit("max")?.as_i64().unwrap_or(i64::MAX),
+        },
+        Some("number") => OptionKind::Number {
+            min: limit("min")?.as_f64().unwrap_or(f64::NEG_INFINITY),
+            max: limit("max")?.as_f64().unwrap_or(f64::INFINITY),
+        },
+        Some("text") => OptionKind::Text,
+        Some("choice") => OptionKind::Choice(
+            record
+                .get("choices")
+                .and_then(Value::as_list)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|word| word.as_str().map(str::to_owned))
+                .collect(),
+        ),
+        other => {
+            return Err(Error::contract(format!(
+                "describe: option {name} has the kind {}, which this host does not know",
+                other.unwrap_or("nothing")
+            )));
+        }
+    };
+    Ok(OptionSpec {
+        kind,
+        several: record.bool("several").unwrap_or(false),
+        default: record.get("default").cloned().unwrap_or(Value::NULL),
+        placeholder: text(record, "placeholder").unwrap_or_default(),
+        help: text(record, "help").unwrap_or_default(),
+        name,
+    })
+}
+
+pub(super) fn configurations_to_value(configurations: Vec<Configuration>) -> Value {
+    configurations
+        .into_iter()
+        .map(|c| {
+            let hold = match c.hold {
+                Hold::Initiation => "initiation",
+                Hold::Completion => "completion",
+            };
+            Record::new().with("label", c.label).with("hold", Value::text(hold))
+        })
+        .collect()
+}
+
+pub(super) fn configurations_from_value(value: &Value) -> Result<Vec<Configuration>> {
+    let list = value.as_list().unwrap_or_default();
+    list.iter()
+        .filter_map(Value::as_record)
+        .map(|record| {
+            let hold = match record.str("hold") {
+                Some("initiation") => Hold::Initiation,
+                // A way to hold that this host does not know is met by the strictest.
+                _ => Hold::Completion,
+            };
+            Ok(Configuration { label: text(record, "label")?, hold })
+        })
+        .collect()
+}
+
+pub(super) fn chain_to_record(info: ChainInfo) -> Record {
+    let fields: Value = info
+        .fields
+        .into_iter()
+        .map(|field| {
+            Record::new()
+                .with("name", field.name)
+                .with("type", Value::text(field.kind.name()))
+                .with("unit", field.unit)
+                .with("meaning", field.meaning)
+        })
+        .collect();
+    Record::new()
+        .with("name", info.name)
+        .with("description", info.description)
+        .with("fields", fields)
+}
+
+pub(super) fn chain_from_record(record: &Record) -> Result<ChainInfo> {
+    let fields = records(record, "fields")
+        .map(|field| {
+            let kind = text(field, "type")?;
+            Ok(Field {
+                name: text(field, "name")?,
+                kind: FieldType::from_name(&kind)
+                    .ok_or_else(|| Error::contract(format!("describe: no field type {kind:?}")))?,
+                unit: text(field, "unit").unwrap_or_default(),
+                meaning: text(field, "meaning").unwrap_or_default(),
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(ChainInfo { name: text(record, "name")?, description: text(record, "description")?, fields })
+}
+
+fn records<'a>(record: &'a Record, key: &str) -> impl Iterator<Item = &'a Record> {
+    record.get(key).and_then(Value::as_list).unwrap_or_default().iter().filter_map(Value::as_record)
+}
+
+fn text(record: &Record, key: &str) -> Result<String> {
+    record
+        .str(key)
+        .map(str::to_owned)
+        .ok_or_else(|| Error::contract(format!("describe: the key {key:?} is missing")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::ConnectKind;
+
+    #[test]
+    fn a_measurement_survives_the_boundary() {
+        let info =
+            Info::new("x", "1.2.3", "d").contact("c").blocking().takes_names().connectivity("x");
+        let options = Options::none()
+            .connect(&[ConnectKind::Tcp])
+            .timeout()
+            .integers("n", 0..=63, &[1, 2], "h")
+            .flag("f", "h")
+            .text("t", "", "h");
+        let record = measurement_to_record(info.clone(), &options);
+        assert_eq!(measurement_from_record(&record).unwrap(), (info, options));
+    }
+
+    #[test]
+    fn configurations_and_chains_survive_the_boundary() {
+        let configurations =
+            vec![Configuration::new("a").hold(Hold::Initiation), Configuration::new("b")];
+        let value = configurations_to_value(configurations.clone());
+        assert_eq!(configurations_from_value(&value).unwrap(), configurations);
+
+        let chain = ChainInfo::new("c", "d").field_in("f", FieldType::UInt, "octets", "m");
+        assert_eq!(chain_from_record(&chain_to_record(chain.clone())).unwrap(), chain);
+    }
+}

@@ -1,0 +1,163 @@
+//! The plain C descriptor: what the host reads before it trusts anything else.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::fmt;
+
+use abi_stable::library::{AbiHeaderRef, CheckTypeLayout, LibHeader, RootModuleResult};
+use abi_stable::marker_type::ErasedPrefix;
+use abi_stable::prefix_type::PrefixRefTrait;
+use abi_stable::std_types::ROk;
+
+use super::export::Exports;
+use super::tables::ModuleRef;
+
+/// The version of the ABI that this crate speaks.
+///
+/// Compatibility is with the ABI, never with a release or a compiler. The minor version grows with
+/// every addition at an end; the major one when anything moves or goes away.
+pub const ABI_VERSION: AbiVersion = AbiVersion { major: 1, minor: 0 };
+
+/// The name of the descriptor's symbol.
+pub const DESCRIPTOR_SYMBOL: &str = "pathspider_plugin_descriptor";
+
+const MAGIC: [u8; 16] = *b"pathspiderplugin";
+
+/// A version of the ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbiVersion {
+    /// Versions with different numbers here do not understand each other.
+    pub major: u32,
+    /// A host understands plugins up to its own number here.
+    pub minor: u32,
+}
+
+impl fmt::Display for AbiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What a plugin's library exports under [`DESCRIPTOR_SYMBOL`].
+///
+/// The first four fields never change, in any version.
+#[repr(C)]
+pub struct Descriptor {
+    magic: [u8; 16],
+    size: u32,
+    abi_major: u32,
+    abi_minor: u32,
+    root: extern "C" fn() -> *const c_void,
+}
+
+/// Why a descriptor is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The symbol is there, but is not a descriptor.
+    Foreign,
+    /// It speaks another version of the ABI.
+    Version(AbiVersion),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = ABI_VERSION;
+        match self {
+            Refusal::Foreign => {
+                write!(f, "its {DESCRIPTOR_SYMBOL} is not a pathspider plugin's")
+            }
+            Refusal::Version(plugin) if plugin.major < host.major => write!(
+                f,
+                "it speaks plugin ABI {plugin}, this host {host}: \
+                 rebuild the plugin against a current pathspider-plugin-api"
+            ),
+            Refusal::Version(plugin) => write!(
+                f,
+                "it speaks plugin ABI {plugin}, this host {host}: install a newer pathspider, \
+                 or rebuild the plugin against an older pathspider-plugin-api"
+            ),
+        }
+    }
+}
+
+impl Descriptor {
+    /// The descriptor of a plugin's library; `export_plugin!` makes it.
+    pub const fn new<E: Exports>() -> Descriptor {
+        Descriptor {
+            magic: MAGIC,
+            size: size_of::<Descriptor>() as u32,
+            abi_major: ABI_VERSION.major,
+            abi_minor: ABI_VERSION.minor,
+            root: root::<E>,
+        }
+    }
+
+    /// Checks what a symbol points to, and returns it as a descriptor this host can use.
+    ///
+    /// # Safety
+    ///
+    /// `symbol` is null, or points to readable memory at least as long as a descriptor, which
+    /// lives for the rest of the process. Whatever is in that memory is safe but for a descriptor
+    /// that lies: magic and version of this ABI before other contents.
+    pub unsafe fn check(symbol: *const c_void) -> Result<&'static Descriptor, Refusal> {
+        // SAFETY: the bytes are readable by the caller's promise; the magic and the three numbers
+        // are plain data, read before the function pointer is looked at.
+        unsafe {
+            let descriptor = symbol.cast::<Descriptor>();
+            if descriptor.is_null()
+                || !descriptor.is_aligned()
+                || std::ptr::addr_of!((*descriptor).magic).read() != MAGIC
+            {
+                return Err(Refusal::Foreign);
+            }
+            let version = AbiVersion {
+                major: std::ptr::addr_of!((*descriptor).abi_major).read(),
+                minor: std::ptr::addr_of!((*descriptor).abi_minor).read(),
+            };
+            if version.major != ABI_VERSION.major || version.minor > ABI_VERSION.minor {
+                return Err(Refusal::Version(version));
+            }
+            if (std::ptr::addr_of!((*descriptor).size).read() as usize) < size_of::<Descriptor>() {
+                return Err(Refusal::Foreign);
+            }
+            Ok(&*descriptor)
+        }
+    }
+
+    /// The version that the plugin speaks.
+    pub fn version(&self) -> AbiVersion {
+        AbiVersion { major: self.abi_major, minor: self.abi_minor }
+    }
+
+    /// Checks the layout of all that the plugin exports against this host's, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// What differs, in `abi_stable`'s words.
+    pub(super) fn module(&self) -> Result<ModuleRef, String> {
+        let header = (self.root)();
+        if header.is_null() {
+            return Err("its description could not be made".to_owned());
+        }
+        // SAFETY: `root` returns the address of a leaked `LibHeader`, which begins with its
+        // `AbiHeader`; `AbiHeaderRef` is a transparent reference to one, and `upgrade` checks it
+        // before anything behind it is read.
+        let header = unsafe { std::mem::transmute::<*const c_void, AbiHeaderRef>(header) };
+        header
+            .upgrade()
+            .and_then(LibHeader::init_root_module::<ModuleRef>)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Called once by the host, which keeps what it gets for the rest of the process.
+extern "C" fn root<E: Exports>() -> *const c_void {
+    extern "C" fn construct<E: Exports>() -> RootModuleResult {
+        // SAFETY: a change of the pointee's type alone, as `LibHeader::from_constructor` demands.
+        ROk(unsafe { E::module().to_prefix_ref().cast::<ErasedPrefix>() })
+    }
+    // SAFETY: `construct` returns a module that is cast from a `ModuleRef`.
+    let header =
+        unsafe { LibHeader::from_constructor::<ModuleRef>(construct::<E>, CheckTypeLayout::Yes) };
+    std::ptr::from_ref(Box::leak(Box::new(header))).cast()
+}

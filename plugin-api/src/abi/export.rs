@@ -1,0 +1,356 @@
+//! The plugin's end of the boundary: an author's traits as tables of guarded functions.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::marker::PhantomData;
+
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::{RCowStr, ROption, RSlice, RVec};
+
+use super::data::{Record, Value};
+use super::describe;
+use super::guard::{Answer, Failure, guard};
+use super::object::Object;
+use super::services::Services;
+use super::system::SystemLoan;
+use super::tables::{
+    ChainRef, ChainTable, ConfiguratorRef, ConfiguratorTable, ConnectorRef, ConnectorTable,
+    FLOW_FAILED, FLOW_IGNORED, FLOW_TAKEN, JobRef, MeasurementRef, MeasurementTable, MergerRef,
+    MergerTable, Module, ModuleRef, PACKET_DONE, PACKET_FAILED, PACKET_MORE, PacketRef,
+};
+use crate::chain::{Chain, Verdict};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::measurement::{ConfigId, Measurement, Prepared};
+use crate::options::OptionValues;
+use crate::outcome::{Outcome, State};
+use crate::packet::{Layers, Packet};
+use crate::system::System;
+
+/// What a library exports; `export_plugin!` implements it.
+pub trait Exports: 'static {
+    /// The measurements' tables.
+    const MEASUREMENTS: &'static [MeasurementRef];
+    /// The chains' tables.
+    const CHAINS: &'static [ChainRef];
+
+    #[doc(hidden)]
+    fn module() -> ModuleRef {
+        let module = WithMetadata::new(Module {
+            measurements: RSlice::from_slice(Self::MEASUREMENTS),
+            chains: RSlice::from_slice(Self::CHAINS),
+        });
+        ModuleRef(Box::leak(Box::new(module)).static_as_prefix())
+    }
+}
+
+/// The table of a measurement.
+pub const fn measurement<M: Measurement>() -> MeasurementRef {
+    MeasurementRef(Tables::<M>::MEASUREMENT.static_as_prefix())
+}
+
+/// The table of a chain.
+pub const fn chain<C: Chain>() -> ChainRef {
+    ChainRef(ChainTables::<C>::TABLE.static_as_prefix())
+}
+
+struct Tables<M>(PhantomData<M>);
+
+impl<M: Measurement> Tables<M> {
+    const CONFIGURATOR: &'static WithMetadata<ConfiguratorTable> =
+        &WithMetadata::new(ConfiguratorTable {
+            configurations: configurations::<M>,
+            configure: configure::<M>,
+        });
+    const CONNECTOR: &'static WithMetadata<ConnectorTable> = &WithMetadata::new(ConnectorTable {
+        default_port: default_port::<M>,
+        pre_connect: pre_connect::<M>,
+        connect: connect::<M>,
+        post_connect: post_connect::<M>,
+    });
+    const MERGER: &'static WithMetadata<MergerTable> = &WithMetadata::new(MergerTable {
+        chains: chains::<M>,
+        merge: merge::<M>,
+        combine: combine::<M>,
+        rows: rows::<M>,
+    });
+    const MEASUREMENT: &'static WithMetadata<MeasurementTable> =
+        &WithMetadata::new(MeasurementTable {
+            describe: describe_measurement::<M>,
+            new: new::<M>,
+            configurator: ConfiguratorRef(Self::CONFIGURATOR.static_as_prefix()),
+            connector: ConnectorRef(Self::CONNECTOR.static_as_prefix()),
+            merger: MergerRef(Self::MERGER.static_as_prefix()),
+        });
+}
+
+extern "C" fn describe_measurement<M: Measurement>() -> Answer<Record> {
+    guard(|| Ok(describe::measurement_to_record(M::info(), &M::options())))
+}
+
+extern "C" fn new<M: Measurement>(options: Record, host: Services) -> Answer<Object> {
+    guard(|| M::new(&OptionValues::new(options), Host::from_services(host)).map(Object::new::<M>))
+}
+
+/// The author's object behind a pointer of the host's.
+fn author<M: Measurement>(object: &Object) -> Result<&M> {
+    // SAFETY: the host passes to a measurement's functions only what that table's `new` made.
+    unsafe { object.get::<M>() }.ok_or_else(|| Error::contract("the host passed no object"))
+}
+
+/// The author's value behind a pointer of the host's; absent for the default one.
+fn prepared<T>(object: &Object, f: impl FnOnce(&Prepared) -> Result<T>) -> Result<T> {
+    // SAFETY: the host passes here only what `pre_connect` of this library made.
+    match unsafe { object.get::<Prepared>() } {
+        Some(prepared) => f(prepared),
+        None => f(&Prepared::default()),
+    }
+}
+
+extern "C" fn configurations<M: Measurement>(object: &Object) -> Answer<Value> {
+    guard(|| Ok(describe::configurations_to_value(author::<M>(object)?.configurations())))
+}
+
+extern "C" fn configure<M: Measurement>(
+    object: &Object,
+    config: u32,
+    mut loan: SystemLoan<'_>,
+) -> Answer<()> {
+    guard(|| {
+        let mut system = System::new(&mut loan);
+        author::<M>(object)?.configure(ConfigId::new(config as usize), &mut system)
+    })
+}
+
+extern "C" fn default_port<M: Measurement>(object: &Object) -> Answer<u16> {
+    guard(|| Ok(author::<M>(object)?.default_port()))
+}
+
+extern "C" fn pre_connect<M: Measurement>(object: &Object, job: JobRef<'_>) -> Answer<Object> {
+    guard(|| {
+        let prepared = author::<M>(object)?.pre_connect(job.get())?;
+        Ok(if prepared.0.is_none() { Object::none() } else { Object::new(prepared) })
+    })
+}
+
+extern "C" fn connect<M: Measurement>(
+    object: &Object,
+    job: JobRef<'_>,
+    state: &Object,
+    config: u32,
+) -> Answer<Record> {
+    guard(|| {
+        let config = ConfigId::new(config as usize);
+        let author = author::<M>(object)?;
+        prepared(state, |p| Ok(author.connect(job.get(), p, config)?.into_wire()))
+    })
+}
+
+extern "C" fn post_connect<M: Measurement>(
+    object: &Object,
+    job: JobRef<'_>,
+    mut outcome: Record,
+    state: &Object,
+    config: u32,
+) -> Answer<Record> {
+    guard(|| {
+        let number = outcome.remove("spdr_state").and_then(|v| v.as_u64());
+        let ended = number
+            .and_then(State::from_number)
+            .ok_or_else(|| Error::contract("post_connect: the host passed no spdr_state"))?;
+        let outcome = Outcome::with_record(ended, outcome);
+        let author = author::<M>(object)?;
+        prepared(state, |p| {
+            author.post_connect(job.get(), outcome, p, ConfigId::new(config as usize))
+        })
+    })
+}
+
+extern "C" fn chains<M: Measurement>(object: &Object) -> Answer<RVec<RCowStr<'static>>> {
+    guard(|| {
+        let names = author::<M>(object)?.chains();
+        Ok(names.into_iter().map(|name| RCowStr::from(name.0)).collect())
+    })
+}
+
+extern "C" fn merge<M: Measurement>(
+    object: &Object,
+    flow: ROption<Record>,
+    result: Record,
+) -> Answer<Record> {
+    guard(|| author::<M>(object)?.merge(flow.into_option(), result))
+}
+
+extern "C" fn combine<M: Measurement>(
+    object: &Object,
+    job: JobRef<'_>,
+    flows: RSlice<'_, Record>,
+) -> Answer<RVec<RCowStr<'static>>> {
+    guard(|| {
+        let conditions = author::<M>(object)?.combine(job.get(), flows.as_slice())?;
+        Ok(conditions.into_iter().map(|c| RCowStr::from(c.into_text())).collect())
+    })
+}
+
+extern "C" fn rows<M: Measurement>(
+    object: &Object,
+    job: JobRef<'_>,
+    flows: RSlice<'_, Record>,
+) -> Answer<RVec<Record>> {
+    guard(|| Ok(author::<M>(object)?.rows(job.get(), flows.as_slice())?.into()))
+}
+
+thread_local! {
+    static LAST_FAILURE: RefCell<Option<Failure>> = const { RefCell::new(None) };
+}
+
+extern "C" fn last_failure() -> Failure {
+    guard(|| {
+        let failure = LAST_FAILURE.with(|last| last.borrow_mut().take());
+        Ok(failure.unwrap_or_else(|| Error::contract("no chain function failed").into()))
+    })
+    .into_result()
+    .unwrap_or_else(|failure| failure)
+}
+
+/// Runs a chain's function whose answer is one octet; a panic is kept for `last_failure`.
+#[inline]
+fn guard_code(failed: u8, function: impl FnOnce() -> Result<u8>) -> u8 {
+    match guard(function).into_result() {
+        Ok(code) => code,
+        Err(failure) => {
+            LAST_FAILURE.with(|last| *last.borrow_mut() = Some(failure));
+            failed
+        }
+    }
+}
+
+struct ChainTables<C>(PhantomData<C>);
+
+impl<C: Chain> ChainTables<C> {
+    const TABLE: &'static WithMetadata<ChainTable> = &WithMetadata::new(ChainTable {
+        describe: describe_chain::<C>,
+        new: new_chain::<C>,
+        layers: C::LAYERS.0,
+        flow_size: size_of::<C::Flow>(),
+        flow_align: align_of::<C::Flow>(),
+        new_flow: new_flow::<C>,
+        packet: packet::<C>,
+        finish: finish::<C>,
+        drop_flow: drop_flow::<C>,
+        last_failure,
+    });
+}
+
+/// A chain that only the observer's thread calls, so that `Object` may carry it.
+struct OneThread<C>(C);
+// SAFETY: the contract has one thread call a chain's functions, one at a time.
+unsafe impl<C: Chain> Sync for OneThread<C> {}
+
+extern "C" fn describe_chain<C: Chain>() -> Answer<Record> {
+    guard(|| Ok(describe::chain_to_record(C::info())))
+}
+
+extern "C" fn new_chain<C: Chain>() -> Answer<Object> {
+    guard(|| Ok(Object::new(OneThread(C::default()))))
+}
+
+#[inline]
+fn author_chain<C: Chain>(object: &Object) -> Result<&C> {
+    // SAFETY: the host passes to a chain's functions only what that table's `new` made.
+    let chain = unsafe { object.get::<OneThread<C>>() };
+    chain.map(|c| &c.0).ok_or_else(|| Error::contract("the host passed no chain"))
+}
+
+unsafe extern "C" fn new_flow<C: Chain>(
+    object: &Object,
+    packet: PacketRef<'_>,
+    place: *mut c_void,
+) -> u8 {
+    guard_code(FLOW_FAILED, || {
+        match author_chain::<C>(object)?.new_flow(packet.get()) {
+            Some(flow) => {
+                // SAFETY: the host gives memory of the size and alignment that the table states, with
+                // no value in it.
+                unsafe { place.cast::<C::Flow>().write(flow) };
+                Ok(FLOW_TAKEN)
+            }
+            None => Ok(FLOW_IGNORED),
+        }
+    })
+}
+
+unsafe extern "C" fn packet<C: Chain>(
+    object: &Object,
+    flow: *mut c_void,
+    packet: PacketRef<'_>,
+) -> u8 {
+    guard_code(PACKET_FAILED, || {
+        let chain = author_chain::<C>(object)?;
+        // SAFETY: the host passes the place where `new_flow` made a state, which nothing else
+        // refers to during the call.
+        let flow = unsafe { &mut *flow.cast::<C::Flow>() };
+        Ok(match show(chain, flow, packet.get()) {
+            Verdict::Continue => PACKET_MORE,
+            Verdict::Done => PACKET_DONE,
+        })
+    })
+}
+
+/// Calls the functions for the layers that the packet has and the chain wants.
+#[inline]
+fn show<C: Chain>(chain: &C, flow: &mut C::Flow, packet: &Packet<'_>) -> Verdict {
+    let has = |layer: Layers| C::LAYERS.intersects(layer) && packet.layers().intersects(layer);
+    let mut done = false;
+    let mut note = |verdict: Verdict| done |= verdict == Verdict::Done;
+    if has(Layers::IP4) {
+        note(chain.ip4(flow, &packet.ip(), packet));
+    }
+    if has(Layers::IP6) {
+        note(chain.ip6(flow, &packet.ip(), packet));
+    }
+    if has(Layers::TCP)
+        && let Some(tcp) = packet.tcp()
+    {
+        note(chain.tcp(flow, &tcp, packet));
+    }
+    if has(Layers::UDP)
+        && let Some(udp) = packet.udp()
+    {
+        note(chain.udp(flow, &udp, packet));
+    }
+    if let Some(icmp) = packet.icmp() {
+        if has(Layers::ICMP4) {
+            note(chain.icmp4(flow, &icmp, packet));
+        }
+        if has(Layers::ICMP6) {
+            note(chain.icmp6(flow, &icmp, packet));
+        }
+    }
+    if has(Layers::L4) {
+        note(chain.l4(flow, packet));
+    }
+    Verdict::done_if(done)
+}
+
+unsafe extern "C" fn finish<C: Chain>(
+    object: &Object,
+    flow: *mut c_void,
+    record: &mut Record,
+) -> Answer<()> {
+    guard(|| {
+        // SAFETY: the host passes the place where `new_flow` made a state, and takes it as gone.
+        let flow = unsafe { flow.cast::<C::Flow>().read() };
+        author_chain::<C>(object)?.finish(flow, record);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn drop_flow<C: Chain>(flow: *mut c_void) {
+    let _ = guard(|| {
+        // SAFETY: as in `finish`.
+        drop(unsafe { flow.cast::<C::Flow>().read() });
+        Ok(())
+    });
+}

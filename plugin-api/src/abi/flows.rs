@@ -1,0 +1,194 @@
+//! The chains of a run, and their state of each flow: one block of memory per flow.
+#![allow(unsafe_code)]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use super::data::Record;
+use super::guard::Failure;
+use super::loaded::{ChainHandle, answer};
+use super::object::Object;
+use super::tables::{FLOW_FAILED, FLOW_TAKEN, PACKET_DONE, PACKET_FAILED, PacketRef};
+use crate::error::{Error, Result};
+use crate::packet::{Layers, Packet};
+
+/// The chains of a run, in order. It belongs to one thread at a time.
+pub struct ChainSet {
+    chains: Vec<Member>,
+    layout: Layout,
+}
+
+/// A chain's functions, looked up once, and where its state stands in a flow's block.
+struct Member {
+    object: Object,
+    layers: Layers,
+    offset: usize,
+    new_flow: unsafe extern "C" fn(&Object, PacketRef<'_>, *mut c_void) -> u8,
+    packet: unsafe extern "C" fn(&Object, *mut c_void, PacketRef<'_>) -> u8,
+    finish: unsafe extern "C" fn(&Object, *mut c_void, &mut Record) -> super::guard::Answer<()>,
+    drop_flow: unsafe extern "C" fn(*mut c_void),
+    last_failure: extern "C" fn() -> Failure,
+}
+
+/// All chains' state of one flow.
+///
+/// It goes back to the set that made it, by [`ChainSet::finish`]; one that is merely dropped leaks
+/// its memory, which is safe.
+pub struct FlowState {
+    block: NonNull<u8>,
+    /// Bit i: chain i has a state in the block.
+    taken: u64,
+    /// Bit i: chain i failed on this flow, and is not called again for it.
+    failed: u64,
+    /// The first failure's message; boxed, because almost no flow has one.
+    failure: Option<Box<Error>>,
+}
+
+// SAFETY: `Chain::Flow` is `Send`, and a `FlowState` has one owner.
+unsafe impl Send for FlowState {}
+
+impl ChainSet {
+    /// Makes the chains' objects.
+    ///
+    /// # Errors
+    ///
+    /// A chain cannot be made, there are more than 64, or a plugin states an impossible layout.
+    pub fn new(handles: &[ChainHandle]) -> Result<ChainSet> {
+        if handles.len() > 64 {
+            return Err(Error::new("more than 64 chains"));
+        }
+        let mut layout = Layout::new::<()>();
+        let mut chains = Vec::with_capacity(handles.len());
+        for handle in handles {
+            let table = handle.table;
+            let state = Layout::from_size_align(table.flow_size(), table.flow_align())
+                .map_err(|_| Error::contract("a chain states an impossible layout"))?;
+            let (extended, offset) = layout
+                .extend(state)
+                .map_err(|_| Error::contract("the chains' state of a flow is too large"))?;
+            layout = extended;
+            chains.push(Member {
+                object: answer((table.new())())?,
+                layers: Layers(table.layers()),
+                offset,
+                new_flow: table.new_flow(),
+                packet: table.packet(),
+                finish: table.finish(),
+                drop_flow: table.drop_flow(),
+                last_failure: table.last_failure(),
+            });
+        }
+        Ok(ChainSet { chains, layout: layout.pad_to_align() })
+    }
+
+    /// The number of chains.
+    pub fn len(&self) -> usize {
+        self.chains.len()
+    }
+
+    /// Whether there is no chain.
+    pub fn is_empty(&self) -> bool {
+        self.chains.is_empty()
+    }
+
+    /// Octets of memory that each flow takes for its chains' state.
+    pub fn flow_size(&self) -> usize {
+        self.layout.size()
+    }
+
+    /// Begins a flow with its first packet, which is *not* yet shown to the chains.
+    pub fn new_flow(&self, packet: &Packet<'_>) -> FlowState {
+        let mut flow = FlowState { block: self.allocate(), taken: 0, failed: 0, failure: None };
+        for (index, chain) in self.chains.iter().enumerate() {
+            // SAFETY: the block has the set's layout, so at `offset` there is room for this
+            // chain's state, aligned, with no value in it.
+            let code = unsafe {
+                let place = flow.block.add(chain.offset).as_ptr().cast();
+                (chain.new_flow)(&chain.object, PacketRef::new(packet), place)
+            };
+            match code {
+                FLOW_TAKEN => flow.taken |= 1 << index,
+                FLOW_FAILED => flow.fail(index, chain),
+                _ => {}
+            }
+        }
+        flow
+    }
+
+    /// Shows a packet to every chain that wants it; `true` when one says that the flow is
+    /// complete.
+    #[inline]
+    pub fn packet(&self, flow: &mut FlowState, packet: &Packet<'_>) -> bool {
+        let mut done = false;
+        for (index, chain) in self.chains.iter().enumerate() {
+            let active = flow.taken & !flow.failed & 1 << index != 0;
+            if !active || !chain.layers.intersects(packet.layers()) {
+                continue;
+            }
+            // SAFETY: `taken` says that the chain's state is there; `flow` is borrowed mutably.
+            let code = unsafe {
+                let state = flow.block.add(chain.offset).as_ptr().cast();
+                (chain.packet)(&chain.object, state, PacketRef::new(packet))
+            };
+            match code {
+                PACKET_DONE => done = true,
+                PACKET_FAILED => flow.fail(index, chain),
+                _ => {}
+            }
+        }
+        done
+    }
+
+    /// Ends a flow: every chain writes its fields, in the order of the chains.
+    ///
+    /// # Errors
+    ///
+    /// The first failure of a chain on this flow. The other chains' fields are in the record.
+    pub fn finish(&self, mut flow: FlowState, record: &mut Record) -> Result<()> {
+        for (index, chain) in self.chains.iter().enumerate() {
+            if flow.taken & 1 << index == 0 {
+                continue;
+            }
+            // SAFETY: the state is there, and is taken as gone after this.
+            let failure = unsafe {
+                let state: *mut c_void = flow.block.add(chain.offset).as_ptr().cast();
+                if flow.failed & 1 << index != 0 {
+                    (chain.drop_flow)(state);
+                    continue;
+                }
+                answer((chain.finish)(&chain.object, state, record)).err()
+            };
+            if let Some(error) = failure {
+                flow.failure.get_or_insert_with(|| Box::new(error));
+            }
+        }
+        self.release(flow.block);
+        flow.failure.take().map_or(Ok(()), |error| Err(*error))
+    }
+
+    fn allocate(&self) -> NonNull<u8> {
+        if self.layout.size() == 0 {
+            return NonNull::<u128>::dangling().cast();
+        }
+        // SAFETY: the size is not zero.
+        let block = unsafe { alloc(self.layout) };
+        NonNull::new(block).unwrap_or_else(|| handle_alloc_error(self.layout))
+    }
+
+    fn release(&self, block: NonNull<u8>) {
+        if self.layout.size() != 0 {
+            // SAFETY: `allocate` of this set made it, with this layout.
+            unsafe { dealloc(block.as_ptr(), self.layout) };
+        }
+    }
+}
+
+impl FlowState {
+    #[cold]
+    fn fail(&mut self, index: usize, chain: &Member) {
+        self.failed |= 1 << index;
+        let failure = (chain.last_failure)();
+        self.failure.get_or_insert_with(|| Box::new(failure.into()));
+    }
+}

@@ -1,0 +1,115 @@
+//! The machine's settings, lent across the boundary for the length of one call.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::marker::PhantomData;
+
+use abi_stable::StableAbi;
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::{RSlice, RStr};
+
+use super::guard::{Answer, guard};
+use crate::error::{Error, Result};
+use crate::system::SystemChanges;
+
+/// The functions behind `System`; called on the thread of `configure`, within its call.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = SystemRef)))]
+pub struct SystemTable {
+    /// Sets a kernel parameter.
+    pub sysctl: extern "C" fn(*mut c_void, key: RStr<'_>, value: RStr<'_>) -> Answer<()>,
+    /// Adds a firewall rule.
+    pub firewall: extern "C" fn(*mut c_void, rule: RStr<'_>) -> Answer<()>,
+    /// Runs a command, and notes the one that undoes it.
+    #[sabi(last_prefix_field)]
+    pub run: extern "C" fn(
+        *mut c_void,
+        apply: RSlice<'_, RStr<'_>>,
+        undo: RSlice<'_, RStr<'_>>,
+    ) -> Answer<()>,
+}
+
+/// A loan of the host's `SystemChanges`.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct SystemLoan<'a> {
+    changes: *mut c_void,
+    table: SystemRef,
+    lifetime: PhantomData<&'a mut ()>,
+}
+
+type Changes<'a> = &'a mut dyn SystemChanges;
+
+impl<'a> SystemLoan<'a> {
+    /// Lends; `changes` is borrowed for as long as the loan lives.
+    pub(crate) fn new<'b: 'a>(changes: &'a mut Changes<'b>) -> SystemLoan<'a> {
+        const TABLE: &WithMetadata<SystemTable> =
+            &WithMetadata::new(SystemTable { sysctl, firewall, run });
+        SystemLoan {
+            changes: std::ptr::from_mut(changes).cast(),
+            table: SystemRef(TABLE.static_as_prefix()),
+            lifetime: PhantomData,
+        }
+    }
+}
+
+/// The lender's end of a call.
+///
+/// # Safety
+///
+/// `changes` is the pointer of a `SystemLoan` that is alive, and no other reference to what it
+/// points to is in use.
+unsafe fn lent<'a>(changes: *mut c_void) -> &'a mut dyn SystemChanges {
+    // SAFETY: by the caller's promise it points to the `Changes` that `SystemLoan::new` borrowed.
+    unsafe { &mut **changes.cast::<Changes<'a>>() }
+}
+
+extern "C" fn sysctl(changes: *mut c_void, key: RStr<'_>, value: RStr<'_>) -> Answer<()> {
+    // SAFETY: the borrower passes the loan's own pointer, within the loan's life, from a method
+    // that borrows it mutably.
+    guard(|| unsafe { lent(changes) }.sysctl(key.as_str(), value.as_str()))
+}
+
+extern "C" fn firewall(changes: *mut c_void, rule: RStr<'_>) -> Answer<()> {
+    // SAFETY: as in `sysctl`.
+    guard(|| unsafe { lent(changes) }.firewall(rule.as_str()))
+}
+
+extern "C" fn run(
+    changes: *mut c_void,
+    apply: RSlice<'_, RStr<'_>>,
+    undo: RSlice<'_, RStr<'_>>,
+) -> Answer<()> {
+    let words = |list: RSlice<'_, RStr<'_>>| -> Vec<String> {
+        list.iter().map(|word| word.as_str().to_owned()).collect()
+    };
+    guard(|| {
+        let (apply, undo) = (words(apply), words(undo));
+        let apply: Vec<&str> = apply.iter().map(String::as_str).collect();
+        let undo: Vec<&str> = undo.iter().map(String::as_str).collect();
+        // SAFETY: as in `sysctl`.
+        unsafe { lent(changes) }.run(&apply, &undo)
+    })
+}
+
+/// The borrower's end.
+impl SystemChanges for SystemLoan<'_> {
+    fn sysctl(&mut self, key: &str, value: &str) -> Result<()> {
+        (self.table.sysctl())(self.changes, key.into(), value.into())
+            .into_result()
+            .map_err(Error::from)
+    }
+
+    fn firewall(&mut self, rule: &str) -> Result<()> {
+        (self.table.firewall())(self.changes, rule.into()).into_result().map_err(Error::from)
+    }
+
+    fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
+        let apply: Vec<RStr<'_>> = apply.iter().map(|&word| word.into()).collect();
+        let undo: Vec<RStr<'_>> = undo.iter().map(|&word| word.into()).collect();
+        (self.table.run())(self.changes, apply.as_slice().into(), undo.as_slice().into())
+            .into_result()
+            .map_err(Error::from)
+    }
+}

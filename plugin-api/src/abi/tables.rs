@@ -1,0 +1,202 @@
+//! The tables of functions that a plugin gives to the host.
+//!
+//! Each is a prefix type: a later minor version appends fields after the one marked
+//! `last_prefix_field`, and the host asks whether an older plugin has them. Every function is
+//! guarded (`guard`): it never unwinds, and reports a panic as a failure.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::marker::PhantomData;
+
+use abi_stable::StableAbi;
+use abi_stable::library::RootModule;
+use abi_stable::sabi_types::VersionStrings;
+use abi_stable::std_types::{RCowStr, ROption, RSlice, RVec};
+
+use super::data::{Record, Value};
+use super::guard::{Answer, Failure};
+use super::object::Object;
+use super::services::Services;
+use super::system::SystemLoan;
+use crate::job::Job;
+use crate::packet::Packet;
+
+/// All that a plugin exports.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ModuleRef)))]
+pub struct Module {
+    /// Its measurements; most plugins have one.
+    pub measurements: RSlice<'static, MeasurementRef>,
+    /// Its observer chains.
+    #[sabi(last_prefix_field)]
+    pub chains: RSlice<'static, ChainRef>,
+}
+
+impl RootModule for ModuleRef {
+    abi_stable::declare_root_module_statics! {ModuleRef}
+    const BASE_NAME: &'static str = "pathspider_plugin";
+    const NAME: &'static str = "pathspider_plugin";
+    // The descriptor decides on versions; this is `abi_stable`'s own idea of one.
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
+}
+
+/// One measurement.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = MeasurementRef)))]
+pub struct MeasurementTable {
+    /// Its `Info` and `Options`, as one record. Any thread; no object is needed.
+    pub describe: extern "C" fn() -> Answer<Record>,
+    /// Makes the object of one run, which the host releases at its end. Main thread, once.
+    pub new: extern "C" fn(options: Record, host: Services) -> Answer<Object>,
+    /// Its configurations.
+    pub configurator: ConfiguratorRef,
+    /// Its connections.
+    pub connector: ConnectorRef,
+    /// Its conclusions.
+    #[sabi(last_prefix_field)]
+    pub merger: MergerRef,
+}
+
+/// Functions of the configurator.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ConfiguratorRef)))]
+pub struct ConfiguratorTable {
+    /// The configurations, as a list of records with `label` and `hold`. Main thread, once.
+    pub configurations: extern "C" fn(&Object) -> Answer<Value>,
+    /// Brings the system into a configuration. Engine thread; never two calls at once.
+    #[sabi(last_prefix_field)]
+    pub configure: extern "C" fn(&Object, config: u32, SystemLoan<'_>) -> Answer<()>,
+}
+
+/// Functions around a connection. Any thread, several calls at once.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ConnectorRef)))]
+pub struct ConnectorTable {
+    /// The port of jobs that name none. Main thread, once.
+    pub default_port: extern "C" fn(&Object) -> Answer<u16>,
+    /// Prepares a job; the host releases the object after the job's last call.
+    pub pre_connect: extern "C" fn(&Object, JobRef<'_>) -> Answer<Object>,
+    /// Says which connection to make.
+    pub connect:
+        extern "C" fn(&Object, JobRef<'_>, prepared: &Object, config: u32) -> Answer<Record>,
+    /// Turns a connection's end (its record, with `spdr_state`) into its result.
+    #[sabi(last_prefix_field)]
+    pub post_connect: extern "C" fn(
+        &Object,
+        JobRef<'_>,
+        outcome: Record,
+        prepared: &Object,
+        config: u32,
+    ) -> Answer<Record>,
+}
+
+/// Functions of the merger. Merger thread.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = MergerRef)))]
+pub struct MergerTable {
+    /// The names of the chains whose fields are read. Main thread, once.
+    pub chains: extern "C" fn(&Object) -> Answer<RVec<RCowStr<'static>>>,
+    /// Joins a result with its flow's record.
+    pub merge: extern "C" fn(&Object, flow: ROption<Record>, result: Record) -> Answer<Record>,
+    /// Concludes from all of a job's flows.
+    pub combine: extern "C" fn(
+        &Object,
+        JobRef<'_>,
+        flows: RSlice<'_, Record>,
+    ) -> Answer<RVec<RCowStr<'static>>>,
+    /// Further keys of the job's record, one record for each.
+    #[sabi(last_prefix_field)]
+    pub rows: extern "C" fn(&Object, JobRef<'_>, flows: RSlice<'_, Record>) -> Answer<RVec<Record>>,
+}
+
+/// One observer chain. Observer thread, one call at a time; a chain's object stays on it.
+///
+/// The state of a flow lives in memory that the host gives (`flow_size` octets, aligned to
+/// `flow_align`), so that all chains' state of a flow is one block. The plugin makes the state in
+/// it (`new_flow`) and ends it there (`finish` or `drop_flow`); the host frees the memory.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ChainRef)))]
+pub struct ChainTable {
+    /// Its `ChainInfo`, as a record. Any thread; no object is needed.
+    pub describe: extern "C" fn() -> Answer<Record>,
+    /// Makes the chain's object.
+    pub new: extern "C" fn() -> Answer<Object>,
+    /// The layers it wants to see, as the bits of `Layers`.
+    pub layers: u32,
+    /// Octets of a flow's state.
+    pub flow_size: usize,
+    /// Alignment of a flow's state.
+    pub flow_align: usize,
+    /// Begins a flow in `place`: `FLOW_IGNORED`, `FLOW_TAKEN` or `FLOW_FAILED`.
+    pub new_flow: unsafe extern "C" fn(&Object, PacketRef<'_>, place: *mut c_void) -> u8,
+    /// Shows a packet: `PACKET_MORE`, `PACKET_DONE` or `PACKET_FAILED`.
+    pub packet: unsafe extern "C" fn(&Object, flow: *mut c_void, PacketRef<'_>) -> u8,
+    /// Ends a flow and writes its fields; the state is gone afterwards, also on failure.
+    pub finish: unsafe extern "C" fn(&Object, flow: *mut c_void, &mut Record) -> Answer<()>,
+    /// Ends a flow without a word.
+    pub drop_flow: unsafe extern "C" fn(flow: *mut c_void),
+    /// Why the last call on this thread failed.
+    #[sabi(last_prefix_field)]
+    pub last_failure: extern "C" fn() -> Failure,
+}
+
+/// `new_flow`: the chain ignores the flow; nothing was made in `place`.
+pub(crate) const FLOW_IGNORED: u8 = 0;
+/// `new_flow`: the state is in `place`.
+pub(crate) const FLOW_TAKEN: u8 = 1;
+/// `new_flow`: a failure; nothing was made in `place`.
+pub(crate) const FLOW_FAILED: u8 = 2;
+/// `packet`: more packets may tell more.
+pub(crate) const PACKET_MORE: u8 = 0;
+/// `packet`: the flow is complete.
+pub(crate) const PACKET_DONE: u8 = 1;
+/// `packet`: a failure; the state is still there, and is not to be shown more packets.
+pub(crate) const PACKET_FAILED: u8 = 2;
+
+/// A job, lent for one call. Its fields are read by the plugin's copy of `Job`, so that struct
+/// only grows at the end.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct JobRef<'a> {
+    job: *const c_void,
+    lifetime: PhantomData<&'a ()>,
+}
+
+impl<'a> JobRef<'a> {
+    pub(crate) fn new(job: &'a Job) -> JobRef<'a> {
+        JobRef { job: std::ptr::from_ref(job).cast(), lifetime: PhantomData }
+    }
+
+    pub(crate) fn get(&self) -> &'a Job {
+        // SAFETY: made by `new` alone, from a reference that lives for 'a; the struct's layout is
+        // the same on both sides but for fields at its end, which an older side does not read.
+        unsafe { &*self.job.cast::<Job>() }
+    }
+}
+
+/// A packet, lent for one call, by the same rule.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct PacketRef<'a> {
+    packet: *const c_void,
+    lifetime: PhantomData<&'a ()>,
+}
+
+impl<'a> PacketRef<'a> {
+    #[inline]
+    pub(crate) fn new(packet: &'a Packet<'_>) -> PacketRef<'a> {
+        PacketRef { packet: std::ptr::from_ref(packet).cast(), lifetime: PhantomData }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> &'a Packet<'a> {
+        // SAFETY: as for `JobRef`; the packet's bytes outlive the loan of the packet.
+        unsafe { &*self.packet.cast::<Packet<'a>>() }
+    }
+}

@@ -1,0 +1,267 @@
+//! What a measurement asks the host to do for one connection.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::Record;
+use crate::outcome::{Outcome, State};
+use crate::{Value, ValueRef};
+
+/// The kinds of connection that the host makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectKind {
+    /// A TCP handshake, then an orderly close.
+    Tcp,
+    /// A TCP handshake and a GET request (HTTP/1.1, RFC 9112).
+    Http,
+    /// A TCP and a TLS handshake and a GET request; certificates are recorded, not checked.
+    Https,
+    /// A DNS query over TCP (RFC 7766).
+    DnsTcp,
+    /// A DNS query over UDP (RFC 1035).
+    DnsUdp,
+    /// IP packets that the plugin made, sent as they are.
+    Packets,
+    /// The plugin made the connection by itself; the host only looks for its flow.
+    Done,
+    /// There is no connection in this configuration.
+    Skip,
+}
+
+/// Where the kind stands on the boundary; no key of a record looks like it.
+const KIND_KEY: &str = "connect/kind";
+
+const KINDS: [(ConnectKind, &str); 8] = [
+    (ConnectKind::Tcp, "tcp"),
+    (ConnectKind::Http, "http"),
+    (ConnectKind::Https, "https"),
+    (ConnectKind::DnsTcp, "dnstcp"),
+    (ConnectKind::DnsUdp, "dnsudp"),
+    (ConnectKind::Packets, "packets"),
+    (ConnectKind::Done, "done"),
+    (ConnectKind::Skip, "skip"),
+];
+
+impl ConnectKind {
+    /// The name in options such as `--connect`, and on the boundary.
+    pub fn name(self) -> &'static str {
+        KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<ConnectKind> {
+        KINDS.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind)
+    }
+
+    /// The port that targets use for it where their line says none.
+    pub fn default_port(self) -> u16 {
+        match self {
+            ConnectKind::Https => 443,
+            ConnectKind::DnsTcp | ConnectKind::DnsUdp => 53,
+            _ => 80,
+        }
+    }
+}
+
+/// One connection: its kind, and the settings of its socket.
+///
+/// Settings are per socket, so that no system setting is touched and connections with different
+/// ones can run at the same time. A setting that the host or the kernel cannot honour makes the
+/// connection fail; it is never left out silently.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Connect {
+    kind: ConnectKind,
+    settings: Record,
+}
+
+impl Connect {
+    /// A connection of this kind to the job's target.
+    pub fn new(kind: ConnectKind) -> Connect {
+        Connect { kind, settings: Record::new() }
+    }
+
+    /// A TCP handshake.
+    pub fn tcp() -> Connect {
+        Connect::new(ConnectKind::Tcp)
+    }
+
+    /// An HTTP request.
+    pub fn http() -> Connect {
+        Connect::new(ConnectKind::Http)
+    }
+
+    /// IP packets (version 4 or 6 by their first four bits), sent in order. The first one's
+    /// addresses, protocol and ports name the flow, which the host watches for `wait`.
+    ///
+    /// They are sent as they are, but for what a plugin cannot know: an unspecified source address
+    /// (`0.0.0.0`, `::`) becomes the one that the route to the target has, and a source port 0 one
+    /// that nobody else uses. Checksums are then mended by the difference (RFC 1624), so a wrong
+    /// one stays wrong and a UDP checksum of zero stays zero.
+    pub fn packets(packets: Vec<Vec<u8>>, wait: Duration) -> Connect {
+        Connect::new(ConnectKind::Packets)
+            .set("packets", packets.into_iter().collect::<Value>())
+            .timeout(wait)
+    }
+
+    /// A connection that the plugin made by itself, and how it ended.
+    pub fn done(outcome: Outcome) -> Connect {
+        Connect { kind: ConnectKind::Done, settings: outcome.into_record() }
+    }
+
+    /// No connection; the reason goes into the record.
+    pub fn skip(reason: &str) -> Connect {
+        Connect::new(ConnectKind::Skip).set("spdr_error", Value::from(reason))
+    }
+
+    /// Sets the whole connection's time-out; without it, 5 s.
+    pub fn timeout(self, timeout: Duration) -> Connect {
+        self.set("timeout_ms", u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).into())
+    }
+
+    /// Sets the differentiated services code point, 0–63 (RFC 2474), of all packets sent.
+    pub fn dscp(self, code_point: u8) -> Connect {
+        self.set("dscp", code_point.into())
+    }
+
+    /// Sets the ECN field of the packets sent, for UDP only: TCP's own is the kernel's.
+    pub fn ecn(self, field: u8) -> Connect {
+        self.set("ecn", field.into())
+    }
+
+    /// Sets the time to live, or hop limit.
+    pub fn ttl(self, hops: u8) -> Connect {
+        self.set("ttl", hops.into())
+    }
+
+    /// Sets the maximum segment size that the SYN announces, in octets (`TCP_MAXSEG`).
+    pub fn mss(self, octets: u16) -> Connect {
+        self.set("mss", octets.into())
+    }
+
+    /// Uses TCP Fast Open (RFC 7413): asks for a cookie, or sends the data on the SYN where the
+    /// kernel has one.
+    pub fn fast_open(self) -> Connect {
+        self.set("fast_open", true.into())
+    }
+
+    /// Uses Multipath TCP (RFC 8684).
+    pub fn mptcp(self) -> Connect {
+        self.set("mptcp", true.into())
+    }
+
+    /// Uses the congestion control of this name.
+    pub fn congestion_control(self, name: &str) -> Connect {
+        self.set("congestion_control", name.into())
+    }
+
+    /// Connects to another address than the job's.
+    pub fn to(self, target: IpAddr) -> Connect {
+        self.set("target", target.into())
+    }
+
+    /// Connects to another port than the job's.
+    pub fn port(self, port: u16) -> Connect {
+        self.set("port", port.into())
+    }
+
+    /// Connects from this port.
+    pub fn source_port(self, port: u16) -> Connect {
+        self.set("source_port", port.into())
+    }
+
+    /// Offers these protocols in TLS (ALPN, RFC 7301), the preferred one first.
+    pub fn alpn(self, protocols: &[&str]) -> Connect {
+        self.set("alpn", protocols.iter().copied().collect())
+    }
+
+    /// Adds a header to the HTTP request.
+    pub fn header(mut self, name: &str, value: &str) -> Connect {
+        let mut headers = self.settings.remove("headers").unwrap_or_else(|| Record::new().into());
+        if let Some(record) = headers.as_record() {
+            headers = record.clone().with(name.to_owned(), value).into();
+        }
+        self.set("headers", headers)
+    }
+
+    /// Asks this name instead of the job's domain, in a DNS query.
+    pub fn query(self, name: &str) -> Connect {
+        self.set("query", name.into())
+    }
+
+    fn set(mut self, key: &'static str, value: Value) -> Connect {
+        self.settings.set(key, value);
+        self
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> ConnectKind {
+        self.kind
+    }
+
+    /// Its settings by name: for hosts, and for tests of plugins.
+    pub fn settings(&self) -> &Record {
+        &self.settings
+    }
+
+    /// The time-out that was set.
+    pub fn timeout_set(&self) -> Option<Duration> {
+        self.settings.u64("timeout_ms").map(Duration::from_millis)
+    }
+
+    /// The packets to send, in order.
+    pub fn packet_bytes(&self) -> impl Iterator<Item = &[u8]> {
+        let list = self.settings.get("packets").and_then(Value::as_list).unwrap_or(&[]);
+        list.iter().filter_map(|packet| match packet.view() {
+            ValueRef::Bytes(bytes) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// The outcome that the plugin reported with [`Connect::done`] or [`Connect::skip`].
+    pub fn into_outcome(self) -> Option<Outcome> {
+        let mut record = self.settings;
+        match self.kind {
+            ConnectKind::Done => {
+                let state = State::from_number(record.remove("spdr_state")?.as_u64()?)?;
+                Some(Outcome::with_record(state, record))
+            }
+            ConnectKind::Skip => Some(Outcome::with_record(State::Skipped, record)),
+            _ => None,
+        }
+    }
+
+    /// For the boundary: the kind's name among the settings.
+    pub(crate) fn into_wire(self) -> Record {
+        self.settings.with(KIND_KEY, Value::text(self.kind.name()))
+    }
+
+    /// From the boundary: `Err` names a kind that this host does not know.
+    pub(crate) fn from_wire(mut settings: Record) -> Result<Connect, String> {
+        let kind = settings.remove(KIND_KEY);
+        let name = kind.as_ref().and_then(Value::as_str).unwrap_or("");
+        match ConnectKind::from_name(name) {
+            Some(kind) => Ok(Connect { kind, settings }),
+            None => Err(format!("connect: there is no kind of connection {name:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crosses_the_boundary_unchanged() {
+        let connect = Connect::http().dscp(46).timeout(Duration::from_secs(3)).header("X", "y");
+        assert_eq!(Connect::from_wire(connect.clone().into_wire()), Ok(connect));
+        assert!(Connect::from_wire(Record::new().with(KIND_KEY, "carrier pigeon")).is_err());
+    }
+
+    #[test]
+    fn a_plugins_own_outcome_comes_back() {
+        let outcome = Outcome::new(State::Failed).with("spdr_error", "refused");
+        assert_eq!(Connect::done(outcome.clone()).into_outcome(), Some(outcome));
+        assert_eq!(Connect::tcp().into_outcome(), None);
+    }
+}

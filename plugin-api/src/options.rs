@@ -1,0 +1,273 @@
+//! The options that a plugin declares, which the host turns into arguments of its command line.
+
+use crate::Record;
+use crate::connect::ConnectKind;
+use crate::error::{Error, Result};
+use crate::{Value, ValueRef};
+
+/// The options of a plugin, in the order in which help shows them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    specs: Vec<OptionSpec>,
+}
+
+/// What values an option takes.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum OptionKind {
+    /// No value: given or not.
+    Flag,
+    /// A whole number in a range, ends included.
+    Integer {
+        /// The least value allowed.
+        min: i64,
+        /// The greatest value allowed.
+        max: i64,
+    },
+    /// A number in a range, ends included.
+    Number {
+        /// The least value allowed.
+        min: f64,
+        /// The greatest value allowed.
+        max: f64,
+    },
+    /// Any text.
+    Text,
+    /// One of these words.
+    Choice(Vec<String>),
+}
+
+/// One option.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OptionSpec {
+    /// Its name, without the dashes.
+    pub name: String,
+    /// What values it takes.
+    pub kind: OptionKind,
+    /// Whether it takes several values, and gives a list.
+    pub several: bool,
+    /// Its value where the command line has none; null for none.
+    pub default: Value,
+    /// What stands for the value in help, such as `SECONDS`.
+    pub placeholder: String,
+    /// One line for help.
+    pub help: String,
+}
+
+impl Options {
+    /// No option.
+    pub fn none() -> Options {
+        Options::default()
+    }
+
+    /// Adds an option that is given or not.
+    pub fn flag(self, name: &str, help: &str) -> Options {
+        self.add(name, OptionKind::Flag, false.into(), "", help)
+    }
+
+    /// Adds an option that takes a whole number within `range`.
+    pub fn integer(
+        self,
+        name: &str,
+        range: std::ops::RangeInclusive<i64>,
+        default: i64,
+        help: &str,
+    ) -> Options {
+        let kind = OptionKind::Integer { min: *range.start(), max: *range.end() };
+        self.add(name, kind, default.into(), "N", help)
+    }
+
+    /// Adds an option that takes several whole numbers within `range`.
+    pub fn integers(
+        self,
+        name: &str,
+        range: std::ops::RangeInclusive<i64>,
+        default: &[i64],
+        help: &str,
+    ) -> Options {
+        let kind = OptionKind::Integer { min: *range.start(), max: *range.end() };
+        let mut options = self.add(name, kind, default.iter().copied().collect(), "N", help);
+        if let Some(spec) = options.specs.last_mut() {
+            spec.several = true;
+        }
+        options
+    }
+
+    /// Adds an option that takes a number within `range`.
+    pub fn number(
+        self,
+        name: &str,
+        range: std::ops::RangeInclusive<f64>,
+        default: f64,
+        placeholder: &str,
+        help: &str,
+    ) -> Options {
+        let kind = OptionKind::Number { min: *range.start(), max: *range.end() };
+        self.add(name, kind, default.into(), placeholder, help)
+    }
+
+    /// Adds an option that takes a text; `default` may be empty for none.
+    pub fn text(self, name: &str, default: &str, help: &str) -> Options {
+        let default = if default.is_empty() { Value::NULL } else { default.into() };
+        self.add(name, OptionKind::Text, default, "TEXT", help)
+    }
+
+    /// Adds an option that takes one of `choices`; the first is the default.
+    pub fn choice(self, name: &str, choices: &[&str], help: &str) -> Options {
+        let kind = OptionKind::Choice(choices.iter().map(|&c| c.to_owned()).collect());
+        let default = choices.first().map_or(Value::NULL, |&c| c.into());
+        self.add(name, kind, default, "WORD", help)
+    }
+
+    /// Adds `--connect`: which kinds of connection the measurement can use, the default first.
+    pub fn connect(self, kinds: &[ConnectKind]) -> Options {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let options = self.choice("connect", &names, "How to connect to each target");
+        options.placeholder("MODE")
+    }
+
+    /// Adds `--timeout`: the seconds that one connection may take, 5 by default.
+    pub fn timeout(self) -> Options {
+        self.number("timeout", 0.01..=3600.0, 5.0, "SECONDS", "How long one connection may take")
+    }
+
+    fn placeholder(mut self, placeholder: &str) -> Options {
+        if let Some(spec) = self.specs.last_mut() {
+            spec.placeholder = placeholder.into();
+        }
+        self
+    }
+
+    fn add(
+        mut self,
+        name: &str,
+        kind: OptionKind,
+        default: Value,
+        placeholder: &str,
+        help: &str,
+    ) -> Options {
+        self.specs.push(OptionSpec {
+            name: name.into(),
+            kind,
+            several: false,
+            default,
+            placeholder: placeholder.into(),
+            help: help.into(),
+        });
+        self
+    }
+
+    /// The options, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, OptionSpec> {
+        self.specs.iter()
+    }
+
+    /// The values that hold when the command line names no option.
+    pub fn defaults(&self) -> OptionValues {
+        OptionValues(self.iter().map(|s| (s.name.clone(), s.default.clone())).collect())
+    }
+}
+
+impl FromIterator<OptionSpec> for Options {
+    fn from_iter<I: IntoIterator<Item = OptionSpec>>(specs: I) -> Options {
+        Options { specs: specs.into_iter().collect() }
+    }
+}
+
+/// The values of a plugin's options, checked by the host against their declaration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OptionValues(Record);
+
+impl OptionValues {
+    /// Values by name; for hosts and for tests of plugins.
+    pub fn new(values: Record) -> OptionValues {
+        OptionValues(values)
+    }
+
+    /// All values by name.
+    pub fn record(&self) -> &Record {
+        &self.0
+    }
+
+    /// The values, given up.
+    pub fn into_record(self) -> Record {
+        self.0
+    }
+
+    /// Whether a flag was given.
+    ///
+    /// # Errors
+    ///
+    /// Here and below: the plugin declared no such option, or one of another kind.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        self.value(name, "a flag", Value::as_bool)
+    }
+
+    /// An option's whole number.
+    pub fn integer(&self, name: &str) -> Result<i64> {
+        self.value(name, "a whole number", Value::as_i64)
+    }
+
+    /// An option's whole numbers.
+    pub fn integers(&self, name: &str) -> Result<Vec<i64>> {
+        self.value(name, "whole numbers", |value| {
+            value.as_list()?.iter().map(Value::as_i64).collect()
+        })
+    }
+
+    /// An option's number.
+    pub fn number(&self, name: &str) -> Result<f64> {
+        self.value(name, "a number", Value::as_f64)
+    }
+
+    /// An option's text or word; `None` where it was not given and has no default.
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
+        self.value(name, "a text", |value| match value.view() {
+            ValueRef::Null => Some(None),
+            ValueRef::Text(text) => Some(Some(text)),
+            _ => None,
+        })
+    }
+
+    /// The kind of connection that `--connect` names.
+    pub fn connect(&self) -> Result<ConnectKind> {
+        self.value("connect", "a kind of connection", |v| ConnectKind::from_name(v.as_str()?))
+    }
+
+    /// The time-out that `--timeout` names.
+    pub fn timeout(&self) -> Result<std::time::Duration> {
+        self.value("timeout", "a number of seconds", |v| {
+            std::time::Duration::try_from_secs_f64(v.as_f64()?).ok()
+        })
+    }
+
+    fn value<'a, T>(
+        &'a self,
+        name: &str,
+        kind: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<T> {
+        self.0.get(name).and_then(read).ok_or_else(|| {
+            Error::contract(format!("new: no option --{name} was declared that gives {kind}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_declared_ones() {
+        let options = Options::none()
+            .connect(&[ConnectKind::Http, ConnectKind::Tcp])
+            .timeout()
+            .integers("codepoint", 0..=63, &[48], "");
+        let values = options.defaults();
+        assert_eq!(values.connect().unwrap(), ConnectKind::Http);
+        assert_eq!(values.timeout().unwrap().as_secs(), 5);
+        assert_eq!(values.integers("codepoint").unwrap(), [48]);
+        assert!(values.flag("codepoint").is_err());
+        assert!(values.flag("absent").is_err());
+    }
+}

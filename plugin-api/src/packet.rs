@@ -1,0 +1,251 @@
+//! One captured packet as a chain sees it, and checked readers of its headers.
+//!
+//! The host slices a packet once, into IP header, transport header and payload, and guarantees
+//! the lengths that the readers below state. The readers decode fields from those bytes, in the
+//! plugin's own code: nothing but three slices and a few numbers crosses the boundary.
+
+mod icmp;
+mod ip;
+mod tcp;
+mod udp;
+
+use std::marker::PhantomData;
+
+pub use icmp::Icmp;
+pub use ip::Ip;
+pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
+pub use udp::Udp;
+
+/// IANA protocol numbers that the observer knows.
+pub mod protocol {
+    /// ICMP for IPv4 (RFC 792).
+    pub const ICMP: u8 = 1;
+    /// TCP (RFC 9293).
+    pub const TCP: u8 = 6;
+    /// UDP (RFC 768).
+    pub const UDP: u8 = 17;
+    /// ICMP for IPv6 (RFC 4443).
+    pub const ICMPV6: u8 = 58;
+    /// SCTP (RFC 9260).
+    pub const SCTP: u8 = 132;
+    /// UDP-Lite (RFC 3828).
+    pub const UDP_LITE: u8 = 136;
+}
+
+/// Which way a packet of a flow goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the flow's originator: the sender of the first packet seen. In a measurement, us.
+    Forward,
+    /// Toward the originator.
+    Reverse,
+}
+
+/// A set of packet layers: what a packet has, or what a chain wants to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Layers(pub u32);
+
+impl Layers {
+    /// No layer: the chain only sees flows begin and end.
+    pub const NONE: Layers = Layers(0);
+    /// IPv4.
+    pub const IP4: Layers = Layers(1);
+    /// IPv6.
+    pub const IP6: Layers = Layers(1 << 1);
+    /// ICMP for IPv4.
+    pub const ICMP4: Layers = Layers(1 << 2);
+    /// ICMP for IPv6.
+    pub const ICMP6: Layers = Layers(1 << 3);
+    /// TCP.
+    pub const TCP: Layers = Layers(1 << 4);
+    /// UDP.
+    pub const UDP: Layers = Layers(1 << 5);
+    /// Any other transport protocol.
+    pub const L4: Layers = Layers(1 << 6);
+    /// Either version of IP.
+    pub const IP: Layers = Layers::IP4.and(Layers::IP6);
+    /// Either version of ICMP.
+    pub const ICMP: Layers = Layers::ICMP4.and(Layers::ICMP6);
+
+    /// The union of two sets.
+    pub const fn and(self, other: Layers) -> Layers {
+        Layers(self.0 | other.0)
+    }
+
+    /// Whether the two sets share a layer.
+    pub const fn intersects(self, other: Layers) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// One packet of a flow.
+///
+/// It belongs to the host and is valid for the length of one call.
+// Crosses by reference: fields may be appended, never moved or removed (see `abi`).
+#[repr(C)]
+pub struct Packet<'a> {
+    time_ns: i64,
+    ip: Bytes<'a>,
+    transport: Bytes<'a>,
+    payload: Bytes<'a>,
+    ip_length: u32,
+    payload_length: u32,
+    layers: u32,
+    reverse: bool,
+    protocol: u8,
+}
+
+/// What the host's dissector found: the arguments of [`Packet::new`].
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// Capture time, nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// The IP header: IPv4 with its options (at least 20 bytes), or the fixed IPv6 header with
+    /// the extension headers that follow (at least 40 bytes).
+    pub ip: &'a [u8],
+    /// The transport header, whole, TCP options included: at least 20 bytes where `layers` has
+    /// TCP, 8 where it has UDP or ICMP; empty where there is none, as in a later fragment.
+    pub transport: &'a [u8],
+    /// What follows the transport header, as far as it was captured.
+    pub payload: &'a [u8],
+    /// Octets of the whole IP packet on the wire.
+    pub ip_length: u32,
+    /// Octets of the payload on the wire, captured or not.
+    pub payload_length: u32,
+    /// The layers that the packet has.
+    pub layers: Layers,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The transport protocol's IANA number.
+    pub protocol: u8,
+}
+
+impl<'a> Packet<'a> {
+    /// Makes a packet from what a dissector found; for hosts and for tests of chains.
+    ///
+    /// Layers whose header is shorter than [`Parts`] demands are taken as absent, so that the
+    /// readers cannot fail.
+    pub fn new(parts: Parts<'a>) -> Packet<'a> {
+        let mut layers = parts.layers.0;
+        if parts.ip.len() < if layers & Layers::IP6.0 != 0 { 40 } else { 20 } {
+            layers = 0;
+        }
+        if parts.transport.len() < 20 {
+            layers &= !Layers::TCP.0;
+        }
+        if parts.transport.len() < 8 {
+            layers &= !Layers::UDP.and(Layers::ICMP).0;
+        }
+        Packet {
+            time_ns: parts.time_ns,
+            ip: Bytes::new(parts.ip),
+            transport: Bytes::new(parts.transport),
+            payload: Bytes::new(parts.payload),
+            ip_length: parts.ip_length,
+            payload_length: parts.payload_length,
+            layers,
+            reverse: parts.direction == Direction::Reverse,
+            protocol: parts.protocol,
+        }
+    }
+
+    /// Capture time, nanoseconds since the Unix epoch.
+    #[inline]
+    pub fn time_ns(&self) -> i64 {
+        self.time_ns
+    }
+
+    /// Which way it goes.
+    #[inline]
+    pub fn direction(&self) -> Direction {
+        if self.reverse { Direction::Reverse } else { Direction::Forward }
+    }
+
+    /// The layers it has.
+    #[inline]
+    pub fn layers(&self) -> Layers {
+        Layers(self.layers)
+    }
+
+    /// The transport protocol's IANA number, also where its header is missing.
+    #[inline]
+    pub fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// Octets of the whole IP packet on the wire.
+    #[inline]
+    pub fn ip_length(&self) -> u32 {
+        self.ip_length
+    }
+
+    /// The IP header.
+    #[inline]
+    pub fn ip(&self) -> Ip<'_> {
+        Ip { bytes: self.ip.get(), is_v6: self.layers & Layers::IP6.0 != 0 }
+    }
+
+    /// The TCP header, where there is a whole one.
+    #[inline]
+    pub fn tcp(&self) -> Option<Tcp<'_>> {
+        (self.layers & Layers::TCP.0 != 0).then(|| Tcp { bytes: self.transport.get() })
+    }
+
+    /// The UDP header, where there is a whole one.
+    #[inline]
+    pub fn udp(&self) -> Option<Udp<'_>> {
+        (self.layers & Layers::UDP.0 != 0).then(|| Udp { bytes: self.transport.get() })
+    }
+
+    /// The ICMP header of either version, where there is a whole one.
+    #[inline]
+    pub fn icmp(&self) -> Option<Icmp<'_>> {
+        (self.layers & Layers::ICMP.0 != 0)
+            .then(|| Icmp { header: self.transport.get(), body: self.payload.get() })
+    }
+
+    /// The transport payload, as far as it was captured.
+    #[inline]
+    pub fn payload(&self) -> &[u8] {
+        self.payload.get()
+    }
+
+    /// Octets of the transport payload on the wire, captured or not.
+    #[inline]
+    pub fn payload_length(&self) -> u32 {
+        self.payload_length
+    }
+}
+
+/// A slice of bytes in C's terms.
+#[repr(C)]
+struct Bytes<'a> {
+    start: *const u8,
+    length: usize,
+    lifetime: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Bytes<'a> {
+    #[inline]
+    fn new(bytes: &'a [u8]) -> Bytes<'a> {
+        Bytes { start: bytes.as_ptr(), length: bytes.len(), lifetime: PhantomData }
+    }
+
+    #[inline]
+    #[allow(unsafe_code)]
+    fn get(&self) -> &'a [u8] {
+        // SAFETY: made by `new` alone, from a slice that lives for 'a.
+        unsafe { std::slice::from_raw_parts(self.start, self.length) }
+    }
+}
+
+/// Reads a big-endian number; callers keep `at` within the length that `Packet::new` checked.
+#[inline]
+fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+#[inline]
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

@@ -1,0 +1,92 @@
+//! Reader of the IPv4 and IPv6 headers (RFC 791, RFC 8200).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{be16, be32};
+
+/// An IP header of either version.
+#[derive(Debug, Clone, Copy)]
+pub struct Ip<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) is_v6: bool,
+}
+
+impl<'a> Ip<'a> {
+    /// The whole header: IPv4 with its options, IPv6 with its extension headers.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// 4 or 6.
+    pub fn version(&self) -> u8 {
+        if self.is_v6 { 6 } else { 4 }
+    }
+
+    /// Whether it is IPv6.
+    pub fn is_v6(&self) -> bool {
+        self.is_v6
+    }
+
+    /// The sender's address.
+    pub fn source(&self) -> IpAddr {
+        self.address(12, 8)
+    }
+
+    /// The receiver's address.
+    pub fn destination(&self) -> IpAddr {
+        self.address(16, 24)
+    }
+
+    fn address(&self, at_v4: usize, at_v6: usize) -> IpAddr {
+        if self.is_v6 {
+            let mut octets = [0; 16];
+            octets.copy_from_slice(&self.bytes[at_v6..at_v6 + 16]);
+            IpAddr::V6(Ipv6Addr::from(octets))
+        } else {
+            IpAddr::V4(Ipv4Addr::from(be32(self.bytes, at_v4)))
+        }
+    }
+
+    /// Type of service, or traffic class: DSCP in the upper six bits, ECN in the lower two.
+    #[inline]
+    pub fn traffic_class(&self) -> u8 {
+        if self.is_v6 { (be16(self.bytes, 0) >> 4) as u8 } else { self.bytes[1] }
+    }
+
+    /// The differentiated services code point, 0–63 (RFC 2474).
+    #[inline]
+    pub fn dscp(&self) -> u8 {
+        self.traffic_class() >> 2
+    }
+
+    /// The ECN field: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE (RFC 3168, section 5).
+    #[inline]
+    pub fn ecn(&self) -> u8 {
+        self.traffic_class() & 3
+    }
+
+    /// Time to live, or hop limit.
+    pub fn ttl(&self) -> u8 {
+        if self.is_v6 { self.bytes[7] } else { self.bytes[8] }
+    }
+
+    /// IPv4's reserved flag, the "evil bit" of RFC 3514; never set for IPv6.
+    pub fn reserved_flag(&self) -> bool {
+        !self.is_v6 && self.bytes[6] & 0x80 != 0
+    }
+
+    /// IPv4's "don't fragment" flag; `true` for IPv6, which routers never fragment.
+    pub fn dont_fragment(&self) -> bool {
+        self.is_v6 || self.bytes[6] & 0x40 != 0
+    }
+
+    /// IPv4's identification; `None` for IPv6.
+    pub fn identification(&self) -> Option<u16> {
+        (!self.is_v6).then(|| be16(self.bytes, 4))
+    }
+
+    /// IPv6's flow label, 20 bits; `None` for IPv4.
+    pub fn flow_label(&self) -> Option<u32> {
+        self.is_v6.then(|| be32(self.bytes, 0) & 0x000f_ffff)
+    }
+}

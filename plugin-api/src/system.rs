@@ -1,0 +1,62 @@
+//! The only way in which a plugin changes the machine.
+
+use crate::error::Result;
+
+/// What carries out a plugin's changes: the host, or a test.
+///
+/// Each change notes the old state before it is made, and is undone when the run ends, however it
+/// ends. All functions are called by the thread that runs `configure`.
+pub trait SystemChanges {
+    /// See [`System::sysctl`].
+    fn sysctl(&mut self, key: &str, value: &str) -> Result<()>;
+    /// See [`System::firewall`].
+    fn firewall(&mut self, rule: &str) -> Result<()>;
+    /// See [`System::run`].
+    fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()>;
+}
+
+/// The machine's settings, as `configure` may change them.
+///
+/// A change lasts until another one replaces it or the run ends; then the machine gets back what
+/// it had before the first change. Do not change the machine in any other way: the host could not
+/// undo it. Prefer the settings of [`Connect`](crate::Connect), which touch one socket only.
+pub struct System<'a> {
+    changes: &'a mut dyn SystemChanges,
+}
+
+impl<'a> System<'a> {
+    /// Lends the machine to a plugin; for hosts and for tests of plugins.
+    pub fn new(changes: &'a mut dyn SystemChanges) -> System<'a> {
+        System { changes }
+    }
+
+    /// Sets a kernel parameter, such as `net.ipv4.tcp_ecn`. Nothing happens where it has the
+    /// value already.
+    ///
+    /// # Errors
+    ///
+    /// There is no such parameter, the kernel refuses the value, or the privilege is missing
+    /// (`CAP_NET_ADMIN` for `net.*`).
+    pub fn sysctl(&mut self, key: &str, value: impl ToString) -> Result<()> {
+        self.changes.sysctl(key, &value.to_string())
+    }
+
+    /// Adds a rule to the host's own nftables table, such as
+    /// `output tcp dport 80 tcp flags & rst == rst drop`: the chain's hook, then the rule.
+    ///
+    /// # Errors
+    ///
+    /// nftables refuses the rule, or is not there.
+    pub fn firewall(&mut self, rule: &str) -> Result<()> {
+        self.changes.firewall(rule)
+    }
+
+    /// Runs a command that changes the machine, and notes the one that undoes it.
+    ///
+    /// # Errors
+    ///
+    /// `apply` cannot be run or fails; then `undo` is not noted.
+    pub fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
+        self.changes.run(apply, undo)
+    }
+}

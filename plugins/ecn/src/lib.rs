@@ -1,0 +1,145 @@
+//! Whether a path carries TCP connections that negotiate Explicit Congestion Notification
+//! (RFC 3168).
+//!
+//! A: an ordinary SYN. B: a SYN with ECE and CWR (an "ECN-setup SYN", section 6.1.1). The kernel
+//! decides at the SYN, so a configuration has to hold for the initiation only.
+//!
+//! Nothing is concluded from a configuration whose SYNs were not all sent as it demands. In B the
+//! kernel's fallback (repeating an unanswered ECN-setup SYN without ECN, section 6.1.1.1) is off:
+//! with it, a path that drops ECN looks as if it worked.
+
+use std::time::Duration;
+
+use pathspider_plugin_api::packet::TcpFlags;
+use pathspider_plugin_api::{
+    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Hold, Host, Info, Job,
+    Measurement, OptionValues, Options, Prepared, Record, Result, System, connected, export_plugin,
+    observed,
+};
+
+/// The flags that ask for ECN on a SYN, and answer on a SYN/ACK.
+const ECN_FLAGS: TcpFlags = TcpFlags(TcpFlags::ECE.0 | TcpFlags::CWR.0);
+
+/// The ECN measurement of one run.
+pub struct Ecn {
+    connect: ConnectKind,
+    timeout: Duration,
+}
+
+impl Measurement for Ecn {
+    fn info() -> Info {
+        let info = Info::new(
+            "ecn",
+            env!("CARGO_PKG_VERSION"),
+            "Explicit Congestion Notification: connectivity, negotiation, marks",
+        )
+        .contact(env!("CARGO_PKG_REPOSITORY"))
+        .connectivity("ecn")
+        .condition("ecn.negotiation.succeeded", "the SYN/ACK to the ECN-setup SYN had ECE, not CWR")
+        .condition("ecn.negotiation.reflected", "that SYN/ACK had both ECE and CWR")
+        .condition("ecn.negotiation.failed", "that SYN/ACK did not have ECE");
+        ["ect0", "ect1", "ce"].iter().fold(info, |info, mark| {
+            info.condition(
+                &format!("ecn.ipmark.{mark}.seen"),
+                "a packet of the target had this mark in B",
+            )
+            .condition(
+                &format!("ecn.ipmark.{mark}.not_seen"),
+                "packets of the target were seen in B, none with this mark",
+            )
+        })
+    }
+
+    fn options() -> Options {
+        Options::none().connect(&[ConnectKind::Http, ConnectKind::Tcp]).timeout()
+    }
+
+    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+        Ok(Ecn { connect: options.connect()?, timeout: options.timeout()? })
+    }
+
+    fn configurations(&self) -> Vec<Configuration> {
+        ["no ecn", "ecn"].map(|label| Configuration::new(label).hold(Hold::Initiation)).into()
+    }
+
+    fn chains(&self) -> Vec<ChainName> {
+        ChainName::list(&["basic", "tcp", "ecn", "syn"])
+    }
+
+    fn default_port(&self) -> u16 {
+        self.connect.default_port()
+    }
+
+    fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
+        // 2: answer ECN, do not ask for it; 1: ask for it too.
+        let ask = if config == ConfigId::BASELINE { 2 } else { 1 };
+        system.sysctl("net.ipv4.tcp_ecn_fallback", 0)?;
+        system.sysctl("net.ipv4.tcp_ecn", ask)
+    }
+
+    fn connect(&self, _job: &Job, _prepared: &Prepared, _config: ConfigId) -> Result<Connect> {
+        Ok(Connect::new(self.connect).timeout(self.timeout))
+    }
+
+    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
+        let [a, b] = flows else { return Ok(Vec::new()) };
+        let mut conditions = not_applied(a, b);
+        if !conditions.is_empty() {
+            return Ok(conditions);
+        }
+        conditions.extend(Condition::connectivity("ecn", a, b));
+        if observed(b) {
+            conditions.extend(negotiation(b));
+            conditions.extend(marks(b));
+        }
+        Ok(conditions)
+    }
+}
+
+/// Configurations of which a SYN was seen that they do not send.
+fn not_applied(a: &Record, b: &Record) -> Vec<Condition> {
+    let flags = |flow: &Record, key| flow.u64(key).map(|bits| TcpFlags(bits as u16));
+    let a_asked =
+        flags(a, "syn_flags_any_fwd").is_some_and(|any| any & ECN_FLAGS != TcpFlags::NONE);
+    let b_did_not = flags(b, "syn_flags_all_fwd").is_some_and(|all| !all.has(ECN_FLAGS));
+    [(a_asked, 0), (b_did_not, 1)]
+        .into_iter()
+        .filter(|(wrong, _)| *wrong)
+        .map(|(_, config)| Condition::not_applied(ConfigId::new(config)))
+        .collect()
+}
+
+/// The answer to the ECN-setup SYN (RFC 3168, section 6.1.1), of a connection that came about.
+fn negotiation(b: &Record) -> Option<Condition> {
+    if !connected(b) {
+        return None;
+    }
+    let answer = TcpFlags(b.u64("tcp_synflags_rev")? as u16);
+    Some(Condition::new(match (answer.has(TcpFlags::ECE), answer.has(TcpFlags::CWR)) {
+        (true, false) => "ecn.negotiation.succeeded",
+        (true, true) => "ecn.negotiation.reflected",
+        (false, _) => "ecn.negotiation.failed",
+    }))
+}
+
+/// The marks on packets from the target; nothing where none was seen.
+fn marks(b: &Record) -> Vec<Condition> {
+    if b.u64("pkt_rev").unwrap_or(0) == 0 {
+        return Vec::new();
+    }
+    let seen = |mark: &str| {
+        ["syn", "data"].iter().any(|part| b.bool(&format!("ecn_{mark}_{part}_rev")) == Some(true))
+    };
+    ["ect0", "ect1", "ce"]
+        .iter()
+        .map(|mark| {
+            let word = if seen(mark) { "seen" } else { "not_seen" };
+            Condition::new(format!("ecn.ipmark.{mark}.{word}"))
+        })
+        .collect()
+}
+
+export_plugin!(Ecn);
+
+#[cfg(test)]
+mod tests;

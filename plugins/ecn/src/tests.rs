@@ -1,0 +1,85 @@
+//! What ECN concludes from flows that are written out here.
+
+use pathspider_plugin_api::State;
+
+use super::*;
+
+const SYN: u64 = 0x02;
+const ECN_SYN: u64 = 0xc2;
+
+/// A connection's merged record: how it ended, what its SYNs carried, what the SYN/ACK did.
+fn flow(state: State, syn_flags: u64, answer: Option<u64>) -> Record {
+    Record::new()
+        .with("spdr_state", state.number())
+        .with("observed", true)
+        .with("syn_flags_all_fwd", syn_flags)
+        .with("syn_flags_any_fwd", syn_flags)
+        .with("tcp_synflags_rev", answer)
+        .with("pkt_rev", answer.map_or(0u8, |_| 1))
+}
+
+fn conclude(a: Record, b: Record) -> Vec<String> {
+    let ecn = Ecn { connect: ConnectKind::Tcp, timeout: Duration::from_secs(5) };
+    let job = Job::new(0, "192.0.2.1".parse().unwrap(), 80, Record::new());
+    let conditions = ecn.combine(&job, &[a, b]).unwrap();
+    let info = Ecn::info();
+    conditions
+        .into_iter()
+        .inspect(|condition| {
+            let name = condition.as_str();
+            let declared = info.conditions.iter().any(|declared| declared.covers(name));
+            assert!(declared || name.starts_with("pathspider.not_applied:"), "{name}");
+        })
+        .map(|condition| condition.to_string())
+        .filter(|condition| !condition.ends_with("not_seen"))
+        .collect()
+}
+
+#[test]
+fn negotiation_is_read_from_the_syn_ack() {
+    let a = || flow(State::Ok, SYN, Some(0x12));
+    for (answer, word) in
+        [(0x52, "succeeded"), (0xd2, "reflected"), (0x12, "failed"), (0x92, "failed")]
+    {
+        assert_eq!(
+            conclude(a(), flow(State::Ok, ECN_SYN, Some(answer))),
+            ["ecn.connectivity.works".to_owned(), format!("ecn.negotiation.{word}")]
+        );
+    }
+}
+
+#[test]
+fn a_path_that_drops_ecn_is_broken() {
+    let a = flow(State::Ok, SYN, Some(0x12));
+    assert_eq!(conclude(a, flow(State::Timeout, ECN_SYN, None)), ["ecn.connectivity.broken"]);
+}
+
+#[test]
+fn no_verdict_where_a_fallback_took_ecn_off() {
+    let a = flow(State::Ok, SYN, Some(0x12));
+    let b = flow(State::Ok, ECN_SYN, Some(0x12)).with("syn_flags_all_fwd", SYN);
+    assert_eq!(conclude(a, b), ["pathspider.not_applied:1"]);
+}
+
+#[test]
+fn no_verdict_where_the_baseline_asked_for_ecn() {
+    let a = flow(State::Ok, ECN_SYN, Some(0x52));
+    let b = flow(State::Ok, ECN_SYN, Some(0x52));
+    assert_eq!(conclude(a, b), ["pathspider.not_applied:0"]);
+}
+
+#[test]
+fn no_connectivity_where_a_flow_was_missed() {
+    let missed = Record::new().with("spdr_state", State::Ok.number()).with("observed", false);
+    let b = flow(State::Ok, ECN_SYN, Some(0x52));
+    assert_eq!(conclude(missed.clone(), b), ["ecn.negotiation.succeeded"]);
+    let a = flow(State::Ok, SYN, Some(0x12));
+    assert!(conclude(a, missed).is_empty());
+}
+
+#[test]
+fn marks_of_the_target_are_told() {
+    let a = flow(State::Ok, SYN, Some(0x12));
+    let b = flow(State::Ok, ECN_SYN, Some(0x52)).with("ecn_ect0_data_rev", true);
+    assert!(conclude(a, b).contains(&"ecn.ipmark.ect0.seen".to_owned()));
+}

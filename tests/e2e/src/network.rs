@@ -1,0 +1,114 @@
+//! The network that tests measure in.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use pathspider_lab::kernel::{INTERFACE, KernelLab, standard_groups};
+
+use crate::{Ended, Program};
+
+/// A network of a few targets behind each kind of path; gone when dropped.
+pub struct Network {
+    lab: KernelLab,
+}
+
+/// Makes a network with so many IPv4 and IPv6 targets behind each kind of path. `None`, after
+/// saying so, where the privilege for it is missing; in CI that is a failure.
+///
+/// # Panics
+///
+/// In CI, without the privilege.
+pub fn network(ipv4: u16, ipv6: u16) -> Option<Network> {
+    let made =
+        pathspider_lab::net::prepare().and_then(|()| KernelLab::new(standard_groups(ipv4, ipv6)));
+    match made {
+        Ok(lab) => Some(Network { lab }),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "{error}");
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    }
+}
+
+impl Network {
+    /// The addresses behind the path of this name.
+    ///
+    /// # Panics
+    ///
+    /// There is no such path.
+    pub fn targets(&self, path: &str) -> Vec<IpAddr> {
+        let group = self.lab.groups().iter().find(|group| group.truth.name == path);
+        group.map(|group| group.addresses().collect()).unwrap_or_else(|| panic!("no path {path}"))
+    }
+
+    /// One line of input for each address.
+    pub fn jobs(&self, path: &str) -> String {
+        let line =
+            |address| format!("{{\"dip\":\"{address}\",\"dp\":80,\"lab_path\":\"{path}\"}}\n");
+        self.targets(path).into_iter().map(line).collect()
+    }
+
+    /// Starts a command at the vantage point, with all its ends connected.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started.
+    pub fn start(&self, mut command: Command) -> Child {
+        self.lab.vantage().place(&mut command);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match command.spawn() {
+            Ok(child) => child,
+            Err(error) => panic!("cannot run {command:?}: {error}"),
+        }
+    }
+
+    /// Runs a command at the vantage point, with this input.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be run.
+    pub fn run(&self, command: Command, input: &str) -> Ended {
+        let mut child = self.start(command);
+        let stdin = child.stdin.take();
+        let input = input.to_owned();
+        let writer = thread::spawn(move || {
+            // A program that stops early does not read it all.
+            let _ = stdin.map(|mut stdin| stdin.write_all(input.as_bytes()));
+        });
+        let output = child.wait_with_output();
+        let _ = writer.join();
+        match output {
+            Ok(output) => output.into(),
+            Err(error) => panic!("cannot wait: {error}"),
+        }
+    }
+
+    /// Runs `pathspider measure` on the vantage point's interface with these arguments.
+    pub fn measure(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut all = vec!["measure", "-i", INTERFACE];
+        all.extend(arguments);
+        self.run(Program::command(&all), input)
+    }
+
+    /// Runs a shell script at the vantage point, where `$PATHSPIDER` is the program.
+    pub fn script(&self, script: &str, input: &str) -> Ended {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(script).env("PATHSPIDER", crate::built("pathspider"));
+        self.run(shell, input)
+    }
+
+    /// The vantage point's interface.
+    pub fn interface(&self) -> &'static str {
+        INTERFACE
+    }
+
+    /// The kernel parameters of the vantage point's network, as one text.
+    pub fn sysctls(&self) -> String {
+        let script = "for f in /proc/sys/net/ipv4/tcp_*; do echo $f $(cat $f 2>/dev/null); done; \
+                      nft list ruleset";
+        self.script(script, "").stdout
+    }
+}

@@ -1,0 +1,95 @@
+//! Runs the release build, as `make build` leaves it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::{Record, records};
+
+/// A file that `make build` makes, below `target/release`.
+///
+/// # Panics
+///
+/// It is not there.
+pub fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
+    let path = target.join("release").join(name);
+    assert!(path.exists(), "{} is missing: run `make build` first", path.display());
+    path
+}
+
+/// A new, empty folder for a test's files.
+///
+/// # Panics
+///
+/// It cannot be made.
+pub fn temp_dir(test: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("pathspider-e2e-{}-{test}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    assert!(std::fs::create_dir_all(&path).is_ok(), "cannot make {}", path.display());
+    path
+}
+
+/// How the program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status; -1 for a signal.
+    pub status: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Checks the status, and that standard error contains each of `words`.
+    ///
+    /// # Panics
+    ///
+    /// It is not so.
+    pub fn expect(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.status, status, "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in: {}", self.stderr);
+        }
+    }
+
+    /// The records on standard output.
+    pub fn records(&self) -> Vec<Record> {
+        records(&self.stdout)
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Ended {
+        Ended {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The program, outside any network.
+pub struct Program;
+
+impl Program {
+    /// A command that runs it.
+    pub fn command(arguments: &[&str]) -> Command {
+        let mut command = Command::new(built("pathspider"));
+        command.args(arguments).env_remove("PATHSPIDER_PLUGIN_PATH");
+        command
+    }
+
+    /// Runs it to its end, with nothing to read.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started.
+    pub fn run(arguments: &[&str]) -> Ended {
+        match Program::command(arguments).stdin(std::process::Stdio::null()).output() {
+            Ok(output) => output.into(),
+            Err(error) => panic!("cannot run pathspider: {error}"),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Strict readers of the output: types of their own, so that the writer cannot vouch for itself.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// One line of the output.
+#[derive(Debug, Deserialize)]
+pub struct Record {
+    /// The target.
+    pub dip: String,
+    /// Its port.
+    pub dp: u16,
+    /// Our address.
+    pub sip: Option<String>,
+    /// Source, what lies between, target.
+    #[serde(default)]
+    pub path: Vec<String>,
+    /// The conclusions.
+    pub conditions: Vec<String>,
+    /// From the first connection to the last.
+    pub time: Option<Time>,
+    /// Unique in all runs.
+    #[serde(rename = "jobId")]
+    pub job_id: String,
+    /// The plugin's failure.
+    pub spdr_error: Option<String>,
+    /// With `--output-flows`.
+    pub missed_flows: Option<u64>,
+    /// With `--output-flows`.
+    pub flow_results: Option<Vec<FlowResult>>,
+    /// All other keys.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A run's times, RFC 3339.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Time {
+    /// The first connection's start.
+    pub from: String,
+    /// The last connection's end.
+    pub to: String,
+}
+
+/// One connection's result.
+#[derive(Debug, Deserialize)]
+pub struct FlowResult {
+    /// The configuration.
+    pub config: u64,
+    /// 0 OK, 1 failed, 2 time-out, 3 skipped.
+    pub spdr_state: u64,
+    /// Its start.
+    pub spdr_start: String,
+    /// Its end.
+    pub spdr_stop: String,
+    /// Whether the capture has its flow.
+    pub observed: bool,
+    /// The job's.
+    #[serde(rename = "jobId")]
+    pub job_id: String,
+    /// All other keys.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// Reads ndjson.
+///
+/// # Panics
+///
+/// A line is not a record, or the last line is torn.
+pub fn records(text: &str) -> Vec<Record> {
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line is torn");
+    let parse = |line: &str| match serde_json::from_str(line) {
+        Ok(record) => record,
+        Err(error) => panic!("{error} in {line}"),
+    };
+    text.lines().map(parse).collect()
+}

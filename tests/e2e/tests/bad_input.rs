@@ -1,0 +1,120 @@
+//! What the program says of bad input: one clear line, and an exit status for each kind.
+
+use std::process::Command;
+
+use pathspider_e2e::{Program, built, network, temp_dir};
+
+#[test]
+fn no_such_plugin() {
+    let end = Program::run(&["measure", "-i", "lo", "telepathy"]);
+    end.expect(3, &["no plugin named \"telepathy\"", "there are: ecn"]);
+    Program::run(&["measure", "-i", "lo"]).expect(2, &["which plugin?", "ecn"]);
+}
+
+#[test]
+fn bad_arguments() {
+    Program::run(&["measure", "-w", "0", "ecn"]).expect(2, &["-w", "0"]);
+    Program::run(&["measure", "ecn", "--connect", "pigeon"]).expect(2, &["pigeon", "http, tcp"]);
+    Program::run(&["measure", "ecn", "--timeout", "-1"]).expect(2, &["--timeout", "-1"]);
+    Program::run(&["measure", "ecn", "--nonsense"]).expect(2, &["--nonsense"]);
+    Program::run(&["in.csv"]).expect(2, &["OUTPUTFILE"]);
+    Program::run(&[]).expect(2, &["--help"]);
+}
+
+#[test]
+fn a_plugins_options_are_in_its_help() {
+    let end = Program::run(&["measure", "ecn", "--help"]);
+    end.expect(0, &[]);
+    for word in ["--connect <MODE>", "http, tcp", "--timeout <SECONDS>", "[default: 5]"] {
+        assert!(end.stdout.contains(word), "{}", end.stdout);
+    }
+}
+
+#[test]
+fn interfaces_that_cannot_be_used() {
+    let Some(network) = network(1, 0) else { return };
+    let run = |script: &str| network.script(script, "");
+    run("exec $PATHSPIDER measure -i nowhere0 ecn").expect(6, &["nowhere0", network.interface()]);
+    run("ip link add down0 type veth peer name down1 && exec $PATHSPIDER measure -i down0 ecn")
+        .expect(6, &["down0", "down"]);
+}
+
+#[test]
+fn no_privilege() {
+    let Some(network) = network(1, 0) else { return };
+    // The program where an unprivileged user can reach it.
+    let folder = temp_dir("no-privilege");
+    std::fs::copy(built("pathspider"), folder.join("pathspider")).unwrap();
+    std::fs::create_dir(folder.join("plugins")).unwrap();
+    std::fs::copy(built("plugins/ecn.so"), folder.join("plugins/ecn.so")).unwrap();
+    let script = format!(
+        "chmod -R a+rX {0} && exec setpriv --reuid=65534 --regid=65534 --clear-groups \
+         --bounding-set=-all {0}/pathspider measure -i {1} ecn",
+        folder.display(),
+        network.interface()
+    );
+    network.script(&script, "").expect(5, &["CAP_NET_RAW", "setcap"]);
+    let script = script.replace(
+        "--bounding-set=-all",
+        "--bounding-set=-all,+net_raw --inh-caps=+net_raw --ambient-caps=+net_raw",
+    );
+    network.script(&script, &network.jobs("clean")).expect(5, &["CAP_NET_ADMIN", "setcap"]);
+}
+
+#[test]
+fn input_that_cannot_be_read() {
+    let run = |input: &str| Program::run(&["measure", "-i", "lo", "--input", input, "ecn"]);
+    run("/nonexistent/jobs").expect(7, &["cannot read /nonexistent/jobs"]);
+    run("/etc").expect(7, &["cannot read /etc"]);
+}
+
+#[test]
+fn output_that_cannot_be_written() {
+    let Some(network) = network(3, 0) else { return };
+    let jobs = network.jobs("clean");
+    let run =
+        |output: &str| network.measure(&["--output", output, "ecn", "--connect", "tcp"], &jobs);
+    run("/nonexistent/out").expect(8, &["cannot write to /nonexistent/out"]);
+    run("/dev/full").expect(8, &["cannot write to /dev/full", "No space left"]);
+}
+
+#[test]
+fn lines_that_are_no_jobs_are_counted_and_the_run_goes_on() {
+    let Some(network) = network(2, 0) else { return };
+    let input = format!("nonsense\n{}{{\"dip\":\"example.org\"}}\n", network.jobs("clean"));
+    let end = network.measure(&["ecn", "--connect", "tcp"], &input);
+    end.expect(
+        9,
+        &[
+            "standard input:1: not a job",
+            "standard input:4: not a job: \"example.org\" is not an IP address",
+            "2 targets",
+            "2 lines were not jobs",
+        ],
+    );
+    assert_eq!(end.records().len(), 2);
+}
+
+#[test]
+fn nothing_but_records_on_standard_output() {
+    let Some(network) = network(1, 0) else { return };
+    network.measure(&["ecn"], "").expect(0, &["0 targets"]);
+    assert!(network.measure(&["ecn"], "").stdout.is_empty());
+}
+
+#[test]
+fn install_puts_everything_in_its_place() {
+    let folder = temp_dir("install");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let made = Command::new("make")
+        .args(["--no-print-directory", "-C", root, "install", "PREFIX=/usr"])
+        .arg(format!("DESTDIR={}", folder.display()))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let program = folder.join("usr/bin/pathspider");
+    let listed = Command::new(program).arg("--list-plugins").output().unwrap();
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let plugin = folder.join("usr/lib/pathspider/ecn.so").canonicalize().unwrap();
+    assert!(text.contains(plugin.to_str().unwrap()), "{text}");
+}

@@ -1,0 +1,11 @@
+//! End-to-end tests of the program, by subject:
+//!
+//! - `measure`: what it concludes and writes
+//! - `stopping`: signals, and what is left afterwards
+//! - `bad_input`: what it says, and its exit status
+//! - `plugins`: finding them, refusing them, surviving them
+
+mod bad_input;
+mod measure;
+mod plugins;
+mod stopping;

@@ -1,0 +1,91 @@
+//! A measurement that misbehaves as its option `--how` says, and else connects twice by itself,
+//! blocking its worker.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use pathspider_plugin_api::{
+    ChainName, Condition, ConfigId, Configuration, Connect, Error, Host, Info, Job, Measurement,
+    OptionValues, Options, Outcome, Prepared, Record, Result, State, System, export_plugin,
+};
+
+/// The measurement of one run.
+pub struct Misbehaving {
+    how: String,
+}
+
+const WAYS: [&str; 8] = [
+    "not",
+    "panic-in-pre-connect",
+    "panic-in-connect",
+    "panic-in-combine",
+    "undeclared-condition",
+    "configure-error",
+    "configure-panic",
+    "decline-odd-jobs",
+];
+
+impl Misbehaving {
+    fn is(&self, way: &str) -> bool {
+        self.how == way
+    }
+}
+
+impl Measurement for Misbehaving {
+    fn info() -> Info {
+        Info::new("misbehaving", "1.0.0", "Misbehaves on request").blocking().connectivity("mis")
+    }
+
+    fn options() -> Options {
+        Options::none().choice("how", &WAYS, "What to do wrong")
+    }
+
+    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+        Ok(Misbehaving { how: options.text("how")?.unwrap_or("not").to_owned() })
+    }
+
+    fn configurations(&self) -> Vec<Configuration> {
+        vec![Configuration::new("a"), Configuration::new("b")]
+    }
+
+    fn chains(&self) -> Vec<ChainName> {
+        ChainName::list(&["basic", "tcp"])
+    }
+
+    fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
+        system.sysctl("net.ipv4.tcp_sack", if config == ConfigId::BASELINE { 1 } else { 0 })?;
+        match self.how.as_str() {
+            "configure-error" if config.index() == 1 => Err(Error::new("no such luck")),
+            "configure-panic" if config.index() == 1 => panic!("configured to panic"),
+            _ => Ok(()),
+        }
+    }
+
+    fn pre_connect(&self, job: &Job) -> Result<Prepared> {
+        assert!(!self.is("panic-in-pre-connect"), "asked to panic in pre_connect");
+        if self.is("decline-odd-jobs") && job.number() % 2 == 1 {
+            return Err(Error::new("an odd job"));
+        }
+        Ok(Prepared::new(job.number()))
+    }
+
+    fn connect(&self, job: &Job, prepared: &Prepared, config: ConfigId) -> Result<Connect> {
+        assert_eq!(prepared.get::<u64>(), Some(&job.number()), "the host mixed jobs up");
+        assert!(!self.is("panic-in-connect") || config.index() == 0, "asked to panic in connect");
+        let address = (job.target(), job.port()).into();
+        Ok(Connect::done(match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+            Ok(stream) => Outcome::new(State::Ok).from_local(stream.local_addr()?),
+            Err(_) => Outcome::new(State::Failed),
+        }))
+    }
+
+    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
+        assert!(!self.is("panic-in-combine"), "asked to panic in combine");
+        if self.is("undeclared-condition") {
+            return Ok(vec![Condition::new("mis.declared.never")]);
+        }
+        Ok(Condition::connectivity("mis", &flows[0], &flows[1]).into_iter().collect())
+    }
+}
+
+export_plugin!(Misbehaving);
