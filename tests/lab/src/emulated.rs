@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path as FilePath;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::emulator::{Driver, Engine, Network, Path};
 use crate::error::Result;
@@ -61,7 +62,10 @@ impl EmulatedLab {
         for (number, (server, places)) in members.iter().enumerate() {
             let (namespace, tun) = server_namespace(server, places)?;
             if server.listening {
-                services.push(Services::start(&namespace, server.slow_millis)?);
+                services.push({
+                    let slow = Duration::from_millis(server.slow_millis.into());
+                    Services::start(&namespace, slow)?
+                });
             }
             for place in places {
                 networks.extend(place.ranges().map(|(first, last)| Network {
@@ -89,13 +93,7 @@ impl EmulatedLab {
                 scenario,
             })
             .collect();
-        Ok(Self {
-            _driver: driver,
-            _services: services,
-            _servers: servers,
-            vantage,
-            paths,
-        })
+        Ok(Self { _driver: driver, _services: services, _servers: servers, vantage, paths })
     }
 
     /// The paths, with their targets and what is to be expected of each.
@@ -116,9 +114,7 @@ impl EmulatedLab {
     pub fn write_jobs(&self, file: &FilePath) -> Result<()> {
         let targets = self.paths.iter().flat_map(|path| {
             let port = path.scenario.targets.port;
-            path.targets
-                .iter()
-                .map(move |&address| (address, port, &path.truth))
+            path.targets.iter().map(move |&address| (address, port, &path.truth))
         });
         write_jobs(file, targets)
     }
@@ -127,17 +123,9 @@ impl EmulatedLab {
     pub fn describe(&self) -> String {
         let line = |path: &LabPath| {
             let of = |ipv6: bool| path.targets.iter().find(|target| target.is_ipv6() == ipv6);
-            let shown = [of(false), of(true)]
-                .into_iter()
-                .flatten()
-                .map(ToString::to_string);
+            let shown = [of(false), of(true)].into_iter().flatten().map(ToString::to_string);
             let shown: Vec<String> = shown.collect();
-            format!(
-                "{}: {} {}\n",
-                path.truth.name,
-                shown.join(" "),
-                path.truth.summary
-            )
+            format!("{}: {} {}\n", path.truth.name, shown.join(" "), path.truth.summary)
         };
         self.paths.iter().map(line).collect()
     }
@@ -155,11 +143,7 @@ impl EmulatedLab {
 fn addresses(scenario: &Scenario, place: &Place, count: u16) -> Vec<IpAddr> {
     let versions = &scenario.targets.versions;
     let ranges = place.ranges().filter(|(first, _)| {
-        versions.contains(if first.is_ipv6() {
-            &Version::Ipv6
-        } else {
-            &Version::Ipv4
-        })
+        versions.contains(if first.is_ipv6() { &Version::Ipv6 } else { &Version::Ipv4 })
     });
     ranges
         .flat_map(|(first, last)| {

@@ -58,19 +58,13 @@ pub(crate) trait Context<T> {
 
 impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
     fn context<S: Into<String>>(self, action: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|source| Error::Io {
-            action: action().into(),
-            source: source.into(),
-        })
+        self.map_err(|source| Error::Io { action: action().into(), source: source.into() })
     }
 }
 
 impl Error {
     /// Says what is wrong with a file or an option.
     pub(crate) fn invalid(subject: impl Into<String>, message: impl Into<String>) -> Self {
-        Error::Invalid {
-            subject: subject.into(),
-            message: message.into(),
-        }
+        Error::Invalid { subject: subject.into(), message: message.into() }
     }
 }

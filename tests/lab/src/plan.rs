@@ -40,10 +40,8 @@ impl Plan {
             .collect::<Result<_>>()?;
         for (index, place) in places.iter().enumerate() {
             for other in &places[..index] {
-                let overlap = place
-                    .ranges()
-                    .zip(other.ranges())
-                    .any(|(a, b)| a.0 <= b.1 && b.0 <= a.1);
+                let overlap =
+                    place.ranges().zip(other.ranges()).any(|(a, b)| a.0 <= b.1 && b.0 <= a.1);
                 if overlap {
                     let names = [&scenarios[other.number].name, &scenarios[place.number].name];
                     let message = format!("its targets are also those of {}", names[0]);
@@ -66,17 +64,11 @@ impl Place {
         let targets = &scenario.targets;
         let ipv4 = match &targets.ipv4 {
             Some(text) => network(&scenario.name, text, 16..=30, 32)?,
-            None => (
-                Ipv4Addr::from(0x0a40_0000 | (u32::from(index) << 12)),
-                IPV4_LENGTH,
-            ),
+            None => (Ipv4Addr::from(0x0a40_0000 | (u32::from(index) << 12)), IPV4_LENGTH),
         };
         let ipv6 = match &targets.ipv6 {
             Some(text) => network(&scenario.name, text, 48..=124, 128)?,
-            None => (
-                Ipv6Addr::new(0xfd00, 0x64, index, 0, 0, 0, 0, 0),
-                IPV6_LENGTH,
-            ),
+            None => (Ipv6Addr::new(0xfd00, 0x64, index, 0, 0, 0, 0, 0), IPV6_LENGTH),
         };
         Ok(Self { number, ipv4, ipv6 })
     }
@@ -92,10 +84,7 @@ impl Place {
 
     /// The networks as `ip` takes them.
     pub(crate) fn prefixes(&self) -> [String; 2] {
-        [
-            format!("{}/{}", self.ipv4.0, self.ipv4.1),
-            format!("{}/{}", self.ipv6.0, self.ipv6.1),
-        ]
+        [format!("{}/{}", self.ipv4.0, self.ipv4.1), format!("{}/{}", self.ipv6.0, self.ipv6.1)]
     }
 
     /// The addresses of the scenario's router of this number.
@@ -128,10 +117,7 @@ where
     });
     parsed.ok_or_else(|| {
         let (low, high) = (lengths.start(), lengths.end());
-        Error::invalid(
-            name,
-            format!("{text:?} is not a network of /{low} to /{high}"),
-        )
+        Error::invalid(name, format!("{text:?} is not a network of /{low} to /{high}"))
     })
 }
 
@@ -144,20 +130,14 @@ mod tests {
     fn scenarios_get_networks_of_their_own() {
         let scenarios = ["a", "b"].map(|name| read(name, name, "summary = 'x'").unwrap());
         let plan = Plan::new(&scenarios).unwrap();
-        assert_eq!(
-            plan.places()[1].prefixes(),
-            ["10.64.16.0/20", "fd00:64:1::/64"]
-        );
+        assert_eq!(plan.places()[1].prefixes(), ["10.64.16.0/20", "fd00:64:1::/64"]);
         assert_eq!(plan.places()[1].router(3).0, Ipv4Addr::new(10, 192, 1, 3));
     }
 
     #[test]
     fn overlapping_networks_are_refused() {
         let text = "summary = 'x'\n[targets]\nipv4 = '10.64.0.0/16'\n";
-        let scenarios = [
-            read("a", "a", text).unwrap(),
-            read("b", "b", "summary = 'x'").unwrap(),
-        ];
+        let scenarios = [read("a", "a", text).unwrap(), read("b", "b", "summary = 'x'").unwrap()];
         // The second scenario's own network, 10.64.16.0/20, lies within the first's.
         let message = Plan::new(&scenarios).unwrap_err().to_string();
         assert_eq!(message, "b: its targets are also those of a");

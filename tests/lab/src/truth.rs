@@ -17,11 +17,7 @@ pub struct Truth {
 impl Truth {
     /// A truth without expectations yet.
     pub fn new(name: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            summary: summary.into(),
-            expected: BTreeMap::new(),
-        }
+        Self { name: name.into(), summary: summary.into(), expected: BTreeMap::new() }
     }
 
     /// Adds what `plugin` is to find.

@@ -34,16 +34,10 @@ fn every_fault_does_what_its_name_says() {
     }
     let lab = KernelLab::new(standard_groups(300, 300)).unwrap();
     lab.vantage()
-        .sysctls(&[
-            ("net.ipv4.tcp_ecn", "1"),
-            ("net.ipv4.tcp_ecn_fallback", "0"),
-        ])
+        .sysctls(&[("net.ipv4.tcp_ecn", "1"), ("net.ipv4.tcp_ecn_fallback", "0")])
         .unwrap();
     for group in lab.groups() {
-        for address in [
-            group.addresses().next().unwrap(),
-            group.addresses().last().unwrap(),
-        ] {
+        for address in [group.addresses().next().unwrap(), group.addresses().last().unwrap()] {
             let outcome = connect(&lab, (address, group.port()).into()).map(drop);
             let expected = match group.truth.name.as_str() {
                 "ecn-syn-dropped" | "dead" => Err(ErrorKind::TimedOut),
@@ -54,19 +48,10 @@ fn every_fault_does_what_its_name_says() {
         }
     }
     lab.vantage().sysctl("net.ipv4.tcp_ecn", "0").unwrap();
-    for group in lab
-        .groups()
-        .iter()
-        .filter(|group| group.truth.name != "dead")
-    {
+    for group in lab.groups().iter().filter(|group| group.truth.name != "dead") {
         let address = group.addresses().next().unwrap();
         let outcome = connect(&lab, (address, group.port()).into()).map(drop);
-        assert_eq!(
-            outcome,
-            Ok(()),
-            "{} at {address} without ECN",
-            group.truth.name
-        );
+        assert_eq!(outcome, Ok(()), "{} at {address} without ECN", group.truth.name);
     }
 }
 
@@ -79,13 +64,9 @@ fn a_target_answers_http() {
     let group = &lab.groups()[0];
     let address = group.addresses().next().unwrap();
     let mut stream = connect(&lab, (address, group.port()).into()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(2)))
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     for _ in 0..2 {
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n").unwrap();
         // The answer is one segment: it is small and written at once.
         let mut answer = [0; 1000];
         let length = stream.read(&mut answer).unwrap();
@@ -106,13 +87,10 @@ fn a_command_sees_the_vantage_point_and_the_machine_stays_as_it_was() {
     };
     let before = addresses();
     let lab = KernelLab::new(standard_groups(1, 1)).unwrap();
-    let finished = lab
-        .run(Command::new("test").args(["-d", &format!("/sys/class/net/{INTERFACE}")]))
-        .unwrap();
+    let finished =
+        lab.run(Command::new("test").args(["-d", &format!("/sys/class/net/{INTERFACE}")])).unwrap();
     assert!(finished.status.success());
-    let finished = lab
-        .run(Command::new("false").stdout(Stdio::null()))
-        .unwrap();
+    let finished = lab.run(Command::new("false").stdout(Stdio::null())).unwrap();
     assert_eq!(finished.status.code(), Some(1));
     assert_eq!(addresses(), before);
     drop(lab);

@@ -60,14 +60,8 @@ pub fn connect_loop(addresses: &[SocketAddr], in_flight: usize) -> Result<LoopRe
         failed: 0,
     };
     let started = Instant::now();
-    state
-        .run(in_flight)
-        .context(|| "run the bare connect loop")?;
-    Ok(LoopResult {
-        elapsed: started.elapsed(),
-        connected: state.connected,
-        failed: state.failed,
-    })
+    state.run(in_flight).context(|| "run the bare connect loop")?;
+    Ok(LoopResult { elapsed: started.elapsed(), connected: state.connected, failed: state.failed })
 }
 
 impl Loop {
@@ -102,11 +96,7 @@ impl Loop {
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(_) => {
                 self.failed += 1;
-                return if left > 0 {
-                    self.start(target, left - 1)
-                } else {
-                    Ok(())
-                };
+                return if left > 0 { self.start(target, left - 1) } else { Ok(()) };
             }
         }
         let index = socket.as_raw_fd() as usize;
@@ -115,11 +105,7 @@ impl Loop {
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
         }
-        self.slots[index] = Some(Slot {
-            socket,
-            target,
-            left,
-        });
+        self.slots[index] = Some(Slot { socket, target, left });
         self.open += 1;
         Ok(())
     }
@@ -134,10 +120,6 @@ impl Loop {
         }
         drop(slot.socket);
         self.open -= 1;
-        if slot.left > 0 {
-            self.start(slot.target, slot.left - 1)
-        } else {
-            Ok(())
-        }
+        if slot.left > 0 { self.start(slot.target, slot.left - 1) } else { Ok(()) }
     }
 }

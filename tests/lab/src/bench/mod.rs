@@ -83,35 +83,25 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&Round)) -> Result<Repo
     groups.truncate(1);
     let lab = KernelLab::new(groups)?;
     let group = &lab.groups()[0];
-    let addresses: Vec<SocketAddr> = group
-        .addresses()
-        .map(|address| (address, group.port()).into())
-        .collect();
+    let addresses: Vec<SocketAddr> =
+        group.addresses().map(|address| (address, group.port()).into()).collect();
 
     let mut rounds = Vec::new();
     for _ in 0..settings.rounds {
-        let bare = lab
-            .vantage()
-            .enter(|| connect_loop(&addresses, settings.in_flight))??;
+        let bare = lab.vantage().enter(|| connect_loop(&addresses, settings.in_flight))??;
         let loop_rate = rate(settings.targets, bare.elapsed);
         let pathspider = match &settings.measurement {
             Some(measurement) => Some(measure(&lab, group, measurement, loop_rate)?),
             None => None,
         };
-        let round = Round {
-            loop_targets_per_second: loop_rate,
-            loop_failed: bare.failed,
-            pathspider,
-        };
+        let round =
+            Round { loop_targets_per_second: loop_rate, loop_failed: bare.failed, pathspider };
         progress(&round);
         rounds.push(round);
     }
     let part = |value: fn(&PathspiderRound) -> f64| {
-        let values: Vec<f64> = rounds
-            .iter()
-            .filter_map(|round| round.pathspider.as_ref())
-            .map(value)
-            .collect();
+        let values: Vec<f64> =
+            rounds.iter().filter_map(|round| round.pathspider.as_ref()).map(value).collect();
         median(values)
     };
     Ok(Report {
@@ -132,20 +122,12 @@ fn measure(
 ) -> Result<PathspiderRound> {
     let targets: Vec<Target<'_>> = group
         .addresses()
-        .map(|address| Target {
-            truth: &group.truth,
-            address,
-            port: group.port(),
-        })
+        .map(|address| Target { truth: &group.truth, address, port: group.port() })
         .collect();
     let run = measurement.run(lab.vantage(), targets.iter().copied())?;
     let comparison = compare(&measurement.plugin, targets.iter().copied(), &run.records);
     let own_rate = rate(group.ipv4, run.finished.elapsed);
-    let no_record: usize = comparison
-        .rows
-        .iter()
-        .map(crate::runner::Row::missing)
-        .sum();
+    let no_record: usize = comparison.rows.iter().map(crate::runner::Row::missing).sum();
     let right: usize = comparison.rows.iter().map(crate::runner::Row::right).sum();
     Ok(PathspiderRound {
         targets_per_second: own_rate,

@@ -84,11 +84,7 @@ impl Bench {
             let pathspider = round.pathspider.as_ref();
             round.loop_failed > 0 || pathspider.is_some_and(|p| p.wrong + p.no_record > 0)
         };
-        Ok(if report.rounds.iter().any(wrong) {
-            Verdict::Different
-        } else {
-            Verdict::Right
-        })
+        Ok(if report.rounds.iter().any(wrong) { Verdict::Different } else { Verdict::Right })
     }
 }
 

@@ -25,10 +25,7 @@ pub(super) struct Pathspider {
 impl Pathspider {
     pub(super) fn suite(self) -> Suite {
         let pathspider = self.pathspider.unwrap_or_else(default_pathspider);
-        Suite {
-            pathspider,
-            workers: self.workers,
-        }
+        Suite { pathspider, workers: self.workers }
     }
 }
 

@@ -31,10 +31,7 @@ impl Demo {
              with\n\n  pathspider {}\n\n\
              what pathspider found beside what is true:\n\n",
             lab.paths().len(),
-            suite
-                .measurement(PLUGIN, None)
-                .command_line("jobs.ndjson", "out.ndjson")
-                .join(" ")
+            suite.measurement(PLUGIN, None).command_line("jobs.ndjson", "out.ndjson").join(" ")
         ))?;
         let measured = suite.measure(&lab, PLUGIN)?;
         show(&measured)?;

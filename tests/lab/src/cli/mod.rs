@@ -52,11 +52,7 @@ enum Verdict {
 
 impl Verdict {
     fn of(right: bool) -> Self {
-        if right {
-            Verdict::Right
-        } else {
-            Verdict::Different
-        }
+        if right { Verdict::Right } else { Verdict::Different }
     }
 }
 
@@ -90,11 +86,6 @@ pub(crate) fn main() -> ExitCode {
 fn say(text: &str) -> Result<()> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    written.map_err(|source| Error::Io {
-        action: "write to standard output".into(),
-        source,
-    })
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|source| Error::Io { action: "write to standard output".into(), source })
 }

@@ -55,11 +55,7 @@ impl Shell {
 impl List {
     pub(super) fn run(self) -> Result<Verdict> {
         let scenarios = scenario::builtin()?;
-        let width = scenarios
-            .iter()
-            .map(|scenario| scenario.name.len())
-            .max()
-            .unwrap_or(0);
+        let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
         let mut text = String::new();
         for scenario in &scenarios {
             let plugins: Vec<&str> = scenario.expect.keys().map(String::as_str).collect();
@@ -77,9 +73,7 @@ fn at_vantage(wanted: &str, targets: u16, command: &mut Command, tell: bool) -> 
     let jobs = pathspider_lab::runner::WorkDir::new()?;
     let file = jobs.file("jobs.ndjson");
     lab.write_jobs(&file)?;
-    command
-        .env("LAB_INTERFACE", INTERFACE)
-        .env("LAB_JOBS", &file);
+    command.env("LAB_INTERFACE", INTERFACE).env("LAB_JOBS", &file);
     let all = || lab.paths().iter().flat_map(|path| &path.targets);
     if let Some(target) = all().find(|target| target.is_ipv4()) {
         command.env("LAB_TARGET", target.to_string());
@@ -100,7 +94,5 @@ fn at_vantage(wanted: &str, targets: u16, command: &mut Command, tell: bool) -> 
     // As shells do: a signal shows as 128 and its number.
     use std::os::unix::process::ExitStatusExt;
     let signal = || finished.status.signal().map_or(3, |signal| 128 + signal);
-    Ok(Verdict::Exit(
-        finished.status.code().unwrap_or_else(signal) as u8
-    ))
+    Ok(Verdict::Exit(finished.status.code().unwrap_or_else(signal) as u8))
 }

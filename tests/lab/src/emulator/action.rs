@@ -41,23 +41,15 @@ impl Scene<'_> {
             Action::Drop => Verdict::Drop,
             Action::Reset => {
                 let reset = traveller.packet.reset();
-                self.more
-                    .extend(reset.map(|reset| traveller.answered_with(reset)));
+                self.more.extend(reset.map(|reset| traveller.answered_with(reset)));
                 Verdict::Drop
             }
             Action::Icmp(icmp) => {
                 let quote = icmp.quote.map_or(Quote::Most, Quote::Bytes);
                 let router = self.router.address_for(&traveller.packet);
-                let error = traveller
-                    .packet
-                    .icmp_error(router, icmp.error, icmp.mtu, quote);
-                self.more
-                    .extend(error.map(|error| traveller.answered_with(error)));
-                if icmp.pass {
-                    Verdict::Pass
-                } else {
-                    Verdict::Drop
-                }
+                let error = traveller.packet.icmp_error(router, icmp.error, icmp.mtu, quote);
+                self.more.extend(error.map(|error| traveller.answered_with(error)));
+                if icmp.pass { Verdict::Pass } else { Verdict::Drop }
             }
             Action::Delay(delay) => {
                 let jitter = f64::from(delay.jitter_millis) * self.draw.fraction(JITTER);
@@ -70,26 +62,17 @@ impl Scene<'_> {
             }
             Action::Duplicate(times) => {
                 let copy = traveller.clone().past_rule();
-                self.more
-                    .extend(std::iter::repeat_n(copy, usize::from(*times)));
+                self.more.extend(std::iter::repeat_n(copy, usize::from(*times)));
                 Verdict::Pass
             }
             Action::Rate(rate) => {
                 let key = (traveller.target, traveller.way);
-                let enough = self
-                    .memory
-                    .take_token(key, self.now, rate.per_second, rate.burst);
+                let enough = self.memory.take_token(key, self.now, rate.per_second, rate.burst);
                 if enough { Verdict::Pass } else { Verdict::Drop }
             }
             Action::SplitSynData => {
                 if let Some(segment) = traveller.packet.split_syn_data() {
-                    self.more.push(
-                        Traveller {
-                            packet: segment,
-                            ..traveller.clone()
-                        }
-                        .past_rule(),
-                    );
+                    self.more.push(Traveller { packet: segment, ..traveller.clone() }.past_rule());
                 }
                 Verdict::Pass
             }
@@ -122,9 +105,7 @@ impl Scene<'_> {
             }),
             Action::ReplaceOption(text) => edit_options(packet, |options| {
                 let mut same = options.iter_mut().filter(|option| option.kind == text.kind);
-                let first = same
-                    .next()
-                    .map(|option| option.value.clone_from(&text.value));
+                let first = same.next().map(|option| option.value.clone_from(&text.value));
                 first.is_some()
             }),
             Action::AddOption(text) => edit_options(packet, |options| {
@@ -147,9 +128,7 @@ impl Scene<'_> {
                 }
             }
             Action::MirrorOptions => {
-                let answers = packet
-                    .tcp_flags()
-                    .is_some_and(|flags| flags & flag::SYN != 0);
+                let answers = packet.tcp_flags().is_some_and(|flags| flags & flag::SYN != 0);
                 if let Some(syn) = self.memory.recall_syn(target, packet).filter(|_| answers) {
                     packet.splice_tcp_options(&syn.options);
                 }
@@ -158,8 +137,7 @@ impl Scene<'_> {
             Action::Nat(nat) => {
                 let same_version = |a: &&std::net::IpAddr| a.is_ipv6() == packet.is_ipv6();
                 if let Some(&outside) = nat.sources.iter().find(same_version) {
-                    self.memory
-                        .translate_out(packet, target, outside, nat.ports);
+                    self.memory.translate_out(packet, target, outside, nat.ports);
                 }
             }
             // Those that do more than edit were done before.
@@ -180,8 +158,5 @@ fn edit_options(packet: &mut Packet, edit: impl FnOnce(&mut Vec<TcpOption>) -> b
 
 /// An option as written, as a packet carries it.
 pub(super) fn option(text: &OptionText) -> TcpOption {
-    TcpOption {
-        kind: text.kind,
-        value: text.value.clone(),
-    }
+    TcpOption { kind: text.kind, value: text.value.clone() }
 }

@@ -27,9 +27,7 @@ impl Draw {
             u64::from(self.count),
             purpose,
         ];
-        let mixed = parts
-            .iter()
-            .fold(self.seed, |state, part| mix(state ^ mix(*part)));
+        let mixed = parts.iter().fold(self.seed, |state, part| mix(state ^ mix(*part)));
         // The upper 53 bits: as many as the fraction of a double holds.
         (mixed >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -49,18 +47,10 @@ mod tests {
 
     #[test]
     fn draws_repeat_and_are_even() {
-        let draw = |count| Draw {
-            seed: 7,
-            rule: 0,
-            target: [10, 0, 0, 1].into(),
-            count,
-        };
+        let draw = |count| Draw { seed: 7, rule: 0, target: [10, 0, 0, 1].into(), count };
         let mut below = 0;
         for count in 0..10_000 {
-            assert_eq!(
-                draw(count).fraction(0).to_bits(),
-                draw(count).fraction(0).to_bits()
-            );
+            assert_eq!(draw(count).fraction(0).to_bits(), draw(count).fraction(0).to_bits());
             below += u32::from(draw(count).fraction(0) < 0.1);
         }
         assert!((900..1100).contains(&below), "{below} of 10,000 below 0.1");

@@ -41,10 +41,7 @@ impl Driver {
             .name("emulator".into())
             .spawn(move || run(engine, &vantage, &servers, &told))
             .context(|| "start the emulator's thread")?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 
@@ -60,21 +57,14 @@ impl Drop for Driver {
 fn run(mut engine: Engine, vantage: &Tun, servers: &[Tun], stop: &AtomicBool) -> Result<()> {
     let began = Instant::now();
     let sides = (0..servers.len()).map(Side::Servers).zip(servers);
-    let devices: Vec<(Side, &Tun)> = [(Side::Vantage, vantage)]
-        .into_iter()
-        .chain(sides)
-        .collect();
-    let mut polled: Vec<PollFd<'_>> = devices
-        .iter()
-        .map(|(_, tun)| PollFd::new(tun.as_fd(), PollFlags::POLLIN))
-        .collect();
+    let devices: Vec<(Side, &Tun)> = [(Side::Vantage, vantage)].into_iter().chain(sides).collect();
+    let mut polled: Vec<PollFd<'_>> =
+        devices.iter().map(|(_, tun)| PollFd::new(tun.as_fd(), PollFlags::POLLIN)).collect();
     let mut buffer = vec![0; BUFFER];
     let mut out = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let now = began.elapsed();
-        let wait = engine
-            .next_due()
-            .map_or(TICK, |due| due.saturating_sub(now).min(TICK));
+        let wait = engine.next_due().map_or(TICK, |due| due.saturating_sub(now).min(TICK));
         match ppoll(&mut polled, Some(TimeSpec::from_duration(wait)), None) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno).context(|| "wait for packets"),

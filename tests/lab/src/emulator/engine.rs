@@ -88,14 +88,7 @@ impl Engine {
             Way::Forward => 0,
             Way::Reverse => self.paths[path].routers.len().cast_signed() - 1,
         };
-        self.pending.push(Traveller {
-            packet,
-            path,
-            target,
-            way,
-            hop,
-            rule: 0,
-        });
+        self.pending.push(Traveller { packet, path, target, way, hop, rule: 0 });
         self.run(now, out);
     }
 
@@ -114,9 +107,7 @@ impl Engine {
     }
 
     fn network(&self, address: IpAddr) -> Option<Network> {
-        let after = self
-            .networks
-            .partition_point(|network| network.first <= address);
+        let after = self.networks.partition_point(|network| network.first <= address);
         let network = self.networks[..after].last()?;
         (address <= network.last).then_some(*network)
     }
@@ -132,9 +123,7 @@ impl Engine {
     fn travel(&mut self, now: Time, mut traveller: Traveller, out: &mut Vec<Output>) {
         loop {
             let path = &mut self.paths[traveller.path];
-            let Some(hop) = usize::try_from(traveller.hop)
-                .ok()
-                .filter(|h| *h < path.routers.len())
+            let Some(hop) = usize::try_from(traveller.hop).ok().filter(|h| *h < path.routers.len())
             else {
                 return self.arrive(traveller, out);
             };
@@ -172,18 +161,12 @@ impl Engine {
     /// Hands a packet over at the end of its path, or answers it by script.
     fn arrive(&mut self, traveller: Traveller, out: &mut Vec<Output>) {
         if traveller.way == Way::Reverse {
-            out.push(Output {
-                side: Side::Vantage,
-                packet: traveller.packet.into_bytes(),
-            });
+            out.push(Output { side: Side::Vantage, packet: traveller.packet.into_bytes() });
             return;
         }
         let responses = &self.paths[traveller.path].responses;
         let packet = &traveller.packet;
-        if let Some(rule) = responses
-            .iter()
-            .find(|r| matches(&r.matching, packet, Way::Forward))
-        {
+        if let Some(rule) = responses.iter().find(|r| matches(&r.matching, packet, Way::Forward)) {
             let answer = rule.flags.and_then(|flags| {
                 packet.tcp_reply(&Reply {
                     flags: flags.set,
@@ -191,16 +174,12 @@ impl Engine {
                     data: rule.data.clone().into_bytes(),
                 })
             });
-            self.more
-                .extend(answer.map(|answer| traveller.answered_with(answer)));
+            self.more.extend(answer.map(|answer| traveller.answered_with(answer)));
             return;
         }
         if let Some(network) = self.network(traveller.packet.destination()) {
             let side = Side::Servers(network.servers);
-            out.push(Output {
-                side,
-                packet: traveller.packet.into_bytes(),
-            });
+            out.push(Output { side, packet: traveller.packet.into_bytes() });
         }
     }
 }
@@ -220,9 +199,7 @@ fn spend_ttl(
     let router = &path.routers[hop];
     if !router.silent {
         let address = router.address_for(&traveller.packet);
-        let error = traveller
-            .packet
-            .icmp_error(address, IcmpError::TimeExceeded, 0, router.quote);
+        let error = traveller.packet.icmp_error(address, IcmpError::TimeExceeded, 0, router.quote);
         more.extend(error.map(|error| traveller.answered_with(error)));
     }
     false
@@ -260,33 +237,15 @@ fn meet(
     let counted = rule.text.first.is_some()
         || rule.text.probability.is_some()
         || matches!(rule.text.action, Action::Delay(_));
-    let count = if counted {
-        rule.memory.count(target, way)
-    } else {
-        0
-    };
-    let draw = Draw {
-        seed,
-        rule: index,
-        target,
-        count,
-    };
+    let count = if counted { rule.memory.count(target, way) } else { 0 };
+    let draw = Draw { seed, rule: index, target, count };
     let not_now = rule.text.first.is_some_and(|first| count >= first)
-        || rule
-            .text
-            .probability
-            .is_some_and(|p| draw.fraction(WHETHER) >= p);
+        || rule.text.probability.is_some_and(|p| draw.fraction(WHETHER) >= p);
     if not_now {
         return Verdict::Pass;
     }
     traveller.packet.leave_checksums(rule.text.leave_checksums);
-    let mut scene = Scene {
-        now,
-        router,
-        draw,
-        memory: &mut rule.memory,
-        more,
-    };
+    let mut scene = Scene { now, router, draw, memory: &mut rule.memory, more };
     let verdict = scene.act(&rule.text.action, traveller);
     traveller.packet.leave_checksums(false);
     verdict

@@ -24,27 +24,16 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
     let class = packet.traffic_class();
     protocol.is_none_or(|p| is_protocol(p, packet.protocol()))
         && flags.is_none_or(|f| packet.tcp_flags().is_some_and(|flags| f.matches(flags)))
-        && dscp
-            .as_ref()
-            .is_none_or(|d| d.contains(u32::from(class >> 2)))
-        && ecn
-            .as_ref()
-            .is_none_or(|marks| marks.iter().any(|mark| mark.bits() == class & 3))
+        && dscp.as_ref().is_none_or(|d| d.contains(u32::from(class >> 2)))
+        && ecn.as_ref().is_none_or(|marks| marks.iter().any(|mark| mark.bits() == class & 3))
         && option.is_none_or(|kind| packet.has_tcp_option(kind))
-        && size
-            .as_ref()
-            .is_none_or(|s| s.contains(packet.bytes().len() as u32))
-        && port
-            .as_ref()
-            .is_none_or(|p| target_port(packet, way).is_some_and(|n| p.contains(n)))
+        && size.as_ref().is_none_or(|s| s.contains(packet.bytes().len() as u32))
+        && port.as_ref().is_none_or(|p| target_port(packet, way).is_some_and(|n| p.contains(n)))
         && data.is_none_or(|wanted| wanted != packet.data().is_empty())
         && fragment.is_none_or(|wanted| wanted == packet.is_fragment())
         && evil.is_none_or(|wanted| wanted == packet.is_evil())
-        && zero_checksum.is_none_or(|wanted| {
-            packet
-                .udp_checksum()
-                .is_some_and(|sum| wanted == (sum == 0))
-        })
+        && zero_checksum
+            .is_none_or(|wanted| packet.udp_checksum().is_some_and(|sum| wanted == (sum == 0)))
 }
 
 fn target_port(packet: &Packet, way: Way) -> Option<u32> {

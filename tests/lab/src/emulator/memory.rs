@@ -58,9 +58,7 @@ impl Memory {
         per_second: f64,
         burst: f64,
     ) -> bool {
-        let (tokens, last) = bounded(&mut self.buckets)
-            .entry(key)
-            .or_insert((burst, now));
+        let (tokens, last) = bounded(&mut self.buckets).entry(key).or_insert((burst, now));
         *tokens = burst.min(*tokens + now.saturating_sub(*last).as_secs_f64() * per_second);
         *last = now;
         let enough = *tokens >= 1.0;
@@ -72,16 +70,10 @@ impl Memory {
 
     /// Remembers a SYN that goes to `target`.
     pub(super) fn remember_syn(&mut self, target: IpAddr, packet: &Packet) {
-        if let (true, Some((source, destination)), Some(flags), Some(options)) = (
-            packet.is_syn(),
-            packet.ports(),
-            packet.tcp_flags(),
-            packet.tcp_options(),
-        ) {
-            let syn = Syn {
-                flags,
-                options: options.to_vec(),
-            };
+        if let (true, Some((source, destination)), Some(flags), Some(options)) =
+            (packet.is_syn(), packet.ports(), packet.tcp_flags(), packet.tcp_options())
+        {
+            let syn = Syn { flags, options: options.to_vec() };
             bounded(&mut self.syns).insert((target, source, destination), syn);
         }
     }
@@ -101,17 +93,11 @@ impl Memory {
         ports: bool,
     ) {
         let protocol = packet.protocol().0;
-        let inside: End = (
-            packet.source(),
-            packet.ports().map_or(0, |(port, _)| port),
-            protocol,
-        );
+        let inside: End = (packet.source(), packet.ports().map_or(0, |(port, _)| port), protocol);
         let port = if ports && inside.1 != 0 {
             // The first free one from 20,000 on, in the order the flows appear.
             let next = 20_000 + (self.ports.len() % 40_000) as u16;
-            *bounded(&mut self.ports)
-                .entry((inside, target))
-                .or_insert(next)
+            *bounded(&mut self.ports).entry((inside, target)).or_insert(next)
         } else {
             inside.1
         };
@@ -128,9 +114,7 @@ impl Memory {
             // An error has no ports of its own; any flow of this target's knows who is inside.
             let mut known = self.translations.iter();
             let same = |outside: &End, of: IpAddr| icmp && of == target && outside.0 == end.0;
-            known
-                .find(|((outside, of), _)| same(outside, *of))
-                .map(|(_, &inside)| inside)
+            known.find(|((outside, of), _)| same(outside, *of)).map(|(_, &inside)| inside)
         });
         if let Some((address, port, _)) = inside {
             packet.set_destination(address, (port != 0).then_some(port));

@@ -39,32 +39,19 @@ pub(super) struct Traveller {
 impl Traveller {
     /// The same packet past the rule it has just met.
     pub(super) fn past_rule(self) -> Self {
-        Self {
-            rule: self.rule + 1,
-            ..self
-        }
+        Self { rule: self.rule + 1, ..self }
     }
 
     /// The same packet at the next router.
     pub(super) fn past_hop(self) -> Self {
-        Self {
-            hop: self.next_hop(),
-            rule: 0,
-            ..self
-        }
+        Self { hop: self.next_hop(), rule: 0, ..self }
     }
 
     /// An answer, made at this router, on the way back.
     pub(super) fn answered_with(&self, packet: Packet) -> Self {
         let way = self.way.back();
-        let turned = Self {
-            packet,
-            path: self.path,
-            target: self.target,
-            way,
-            hop: self.hop,
-            rule: 0,
-        };
+        let turned =
+            Self { packet, path: self.path, target: self.target, way, hop: self.hop, rule: 0 };
         turned.past_hop()
     }
 
@@ -91,11 +78,7 @@ pub struct Router {
 
 impl Router {
     pub(super) fn address_for(&self, packet: &Packet) -> IpAddr {
-        if packet.is_ipv6() {
-            self.ipv6.into()
-        } else {
-            self.ipv4.into()
-        }
+        if packet.is_ipv6() { self.ipv6.into() } else { self.ipv4.into() }
     }
 }
 
@@ -124,18 +107,13 @@ impl Path {
     pub fn new(scenario: &Scenario, router: impl Fn(u8) -> (Ipv4Addr, Ipv6Addr)) -> Self {
         let routers: Vec<Router> = (1..=scenario.hops)
             .map(|number| {
-                let special = scenario
-                    .special_hops
-                    .iter()
-                    .find(|hop| hop.number == number);
+                let special = scenario.special_hops.iter().find(|hop| hop.number == number);
                 let (ipv4, ipv6) = router(number);
                 Router {
                     ipv4: special.and_then(|hop| hop.ipv4).unwrap_or(ipv4),
                     ipv6: special.and_then(|hop| hop.ipv6).unwrap_or(ipv6),
                     silent: special.is_some_and(|hop| hop.silent),
-                    quote: special
-                        .and_then(|hop| hop.quote)
-                        .map_or(Quote::Most, Quote::Bytes),
+                    quote: special.and_then(|hop| hop.quote).map_or(Quote::Most, Quote::Bytes),
                 }
             })
             .collect();
@@ -152,12 +130,7 @@ impl Path {
         Self {
             name: scenario.name.clone(),
             seed: scenario.seed,
-            rules: rules
-                .map(|text| Rule {
-                    text,
-                    memory: Memory::default(),
-                })
-                .collect(),
+            rules: rules.map(|text| Rule { text, memory: Memory::default() }).collect(),
             responses: scenario.responses.clone(),
             routers,
             places,
@@ -183,10 +156,8 @@ impl Path {
 /// Whether a rule sees packets that go this way. Some see both, whatever they say, because what
 /// they do on one way follows from what they saw on the other.
 fn visits(rule: &RuleText, way: Way) -> bool {
-    let remembers = matches!(
-        rule.action,
-        Action::Nat(_) | Action::ReflectFlags(_) | Action::MirrorOptions
-    );
+    let remembers =
+        matches!(rule.action, Action::Nat(_) | Action::ReflectFlags(_) | Action::MirrorOptions);
     remembers
         || match rule.direction {
             Direction::Both => true,

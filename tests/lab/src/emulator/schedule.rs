@@ -21,10 +21,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn add(&mut self, due: Time, traveller: Traveller) -> Ticket {
-        let ticket = Ticket {
-            due,
-            number: self.next,
-        };
+        let ticket = Ticket { due, number: self.next };
         self.next += 1;
         self.waiting.insert(ticket, traveller);
         ticket
@@ -37,10 +34,7 @@ impl Schedule {
 
     /// The next packet whose time has come, with the time it was due.
     pub(super) fn pop_due(&mut self, now: Time) -> Option<(Time, Traveller)> {
-        let entry = self
-            .waiting
-            .first_entry()
-            .filter(|entry| entry.key().due <= now)?;
+        let entry = self.waiting.first_entry().filter(|entry| entry.key().due <= now)?;
         let (ticket, traveller) = entry.remove_entry();
         Some((ticket.due, traveller))
     }

@@ -61,26 +61,14 @@ impl Group {
             IpAddr::from(Ipv4Addr::new(10, self.number, high, low))
         });
         let ipv6 = (1..=self.ipv6).map(|host| {
-            IpAddr::from(Ipv6Addr::new(
-                0xfd00,
-                1,
-                self.number.into(),
-                0,
-                0,
-                0,
-                0,
-                host,
-            ))
+            IpAddr::from(Ipv6Addr::new(0xfd00, 1, self.number.into(), 0, 0, 0, 0, host))
         });
         ipv4.chain(ipv6)
     }
 
     /// The group's two prefixes.
     pub fn prefixes(&self) -> [String; 2] {
-        [
-            format!("10.{}.0.0/16", self.number),
-            format!("fd00:1:{:x}::/64", self.number),
-        ]
+        [format!("10.{}.0.0/16", self.number), format!("fd00:1:{:x}::/64", self.number)]
     }
 
     /// The port to measure.

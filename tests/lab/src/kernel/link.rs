@@ -27,12 +27,7 @@ impl Link<'_> {
     }
 
     pub(super) fn make(&self) -> Result<()> {
-        let Self {
-            number,
-            near,
-            near_name,
-            router,
-        } = self;
+        let Self { number, near, near_name, router } = self;
         let [near4, near6] = self.near_addresses();
         let [router4, router6] = self.addresses(1);
         ip(
@@ -53,10 +48,7 @@ impl Link<'_> {
                  link set router{number} up\n"
             ),
         )?;
-        ip(
-            near,
-            &format!("route add default via {router4}\nroute add default via {router6}\n"),
-        )
+        ip(near, &format!("route add default via {router4}\nroute add default via {router6}\n"))
     }
 }
 
@@ -75,10 +67,7 @@ pub(super) fn wait_ready(
         let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(50));
         while let Err(source) = namespace.enter(connect)? {
             if Instant::now() > deadline {
-                return Err(Error::Io {
-                    action: format!("reach the lab's own {address}"),
-                    source,
-                });
+                return Err(Error::Io { action: format!("reach the lab's own {address}"), source });
             }
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -35,10 +35,8 @@ pub(crate) const COMMON: &[(&str, &str)] = &[
     ("net.ipv4.tcp_no_metrics_save", "1"),
 ];
 
-const FORWARDING: &[(&str, &str)] = &[
-    ("net.ipv4.ip_forward", "1"),
-    ("net.ipv6.conf.all.forwarding", "1"),
-];
+const FORWARDING: &[(&str, &str)] =
+    &[("net.ipv4.ip_forward", "1"), ("net.ipv6.conf.all.forwarding", "1")];
 
 /// A server whose queue of half-open connections overflows would answer with SYN cookies, which
 /// cannot carry every option.
@@ -46,12 +44,12 @@ pub(crate) const SERVING: &[(&str, &str)] = &[
     ("net.core.somaxconn", "65535"),
     ("net.ipv4.tcp_max_syn_backlog", "65535"),
     ("net.ipv4.tcp_max_tw_buckets", "1000000"),
+    // UDP answers come from addresses that only a route makes local.
+    ("net.ipv6.ip_nonlocal_bind", "1"),
 ];
 
-pub(crate) const CONNECTING: &[(&str, &str)] = &[
-    ("net.ipv4.ip_local_port_range", "1024 65535"),
-    ("net.ipv4.tcp_max_tw_buckets", "1000000"),
-];
+pub(crate) const CONNECTING: &[(&str, &str)] =
+    &[("net.ipv4.ip_local_port_range", "1024 65535"), ("net.ipv4.tcp_max_tw_buckets", "1000000")];
 
 /// A network of groups of targets; dropping it removes everything.
 #[derive(Debug)]
@@ -75,12 +73,7 @@ impl KernelLab {
         vantage.sysctls(CONNECTING)?;
         router.sysctls(COMMON)?;
         router.sysctls(FORWARDING)?;
-        let link = Link {
-            number: 0,
-            near: &vantage,
-            near_name: INTERFACE,
-            router: &router,
-        };
+        let link = Link { number: 0, near: &vantage, near_name: INTERFACE, router: &router };
         link.make()?;
 
         let (mut servers, mut ready) = (Vec::new(), Vec::new());
@@ -93,12 +86,7 @@ impl KernelLab {
             namespace.sysctls(COMMON)?;
             namespace.sysctls(SERVING)?;
             namespace.sysctls(server.sysctls())?;
-            let link = Link {
-                number,
-                near: &namespace,
-                near_name: "targets0",
-                router: &router,
-            };
+            let link = Link { number, near: &namespace, near_name: "targets0", router: &router };
             link.make()?;
             let (mut local, mut towards) = (String::new(), String::new());
             for prefix in members.iter().flat_map(|group| group.prefixes()) {
@@ -115,12 +103,7 @@ impl KernelLab {
         }
         nft(&router, &faults::ruleset(&groups))?;
         wait_ready(&vantage, ready, groups::PORT)?;
-        Ok(Self {
-            vantage,
-            groups,
-            _router: router,
-            _servers: servers,
-        })
+        Ok(Self { vantage, groups, _router: router, _servers: servers })
     }
 
     /// The groups of targets, with their addresses and what is to be expected of each.

@@ -52,13 +52,7 @@ fn show_interfaces() {
     let private = MsFlags::MS_SLAVE | MsFlags::MS_REC;
     if mount(nothing, "/", nothing, private, nothing).is_ok() {
         // Over the old one: inside a user namespace that one may not be taken away.
-        let _ = mount(
-            Some("sysfs"),
-            "/sys",
-            Some("sysfs"),
-            MsFlags::empty(),
-            nothing,
-        );
+        let _ = mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), nothing);
     }
 }
 
@@ -122,10 +116,7 @@ impl Running {
             }
         }
         let time = |t: libc::timeval| {
-            Duration::new(
-                t.tv_sec.cast_unsigned(),
-                t.tv_usec.cast_unsigned() as u32 * 1000,
-            )
+            Duration::new(t.tv_sec.cast_unsigned(), t.tv_usec.cast_unsigned() as u32 * 1000)
         };
         Ok(Finished {
             status: ExitStatus::from_raw(status),

@@ -35,10 +35,7 @@ impl Namespace {
                 .context(|| "hold the new network namespace")?;
             Ok(file.into())
         })??;
-        let namespace = Self {
-            fd: Arc::new(fd),
-            label: label.into(),
-        };
+        let namespace = Self { fd: Arc::new(fd), label: label.into() };
         super::ip(&namespace, "link set lo up\n")?;
         Ok(namespace)
     }

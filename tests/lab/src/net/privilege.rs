@@ -25,18 +25,12 @@ pub fn prepare() -> Result<()> {
     fs::write("/proc/self/setgroups", "deny").context(|| "give up setgroups")?;
     fs::write("/proc/self/uid_map", format!("0 {uid} 1")).context(|| "map the user to root")?;
     fs::write("/proc/self/gid_map", format!("0 {gid} 1")).context(|| "map the group to root")?;
-    if may_make_namespaces() {
-        Ok(())
-    } else {
-        Err(Error::Privilege(explain(Errno::EPERM)))
-    }
+    if may_make_namespaces() { Ok(()) } else { Err(Error::Privilege(explain(Errno::EPERM))) }
 }
 
 /// Whether a network namespace can be made from here; the try leaves nothing behind.
 pub(crate) fn may_make_namespaces() -> bool {
-    std::thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET).is_ok())
-        .join()
-        .unwrap_or(false)
+    std::thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET).is_ok()).join().unwrap_or(false)
 }
 
 /// Says why making a namespace failed and what would help.

@@ -30,33 +30,21 @@ fn feed(
     input: &str,
 ) -> Result<()> {
     let mut command = Command::new(tool);
-    command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     // A user's PATH often lacks the directories these two live in.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     namespace.place(&mut command);
     let shown = format!("{tool} {} (in {})", arguments.join(" "), namespace.label());
     let mut child = command.spawn().map_err(|source| match source.kind() {
-        ErrorKind::NotFound => Error::MissingTool {
-            tool: tool.into(),
-            package,
-        },
-        _ => Error::Io {
-            action: format!("run {shown}"),
-            source,
-        },
+        ErrorKind::NotFound => Error::MissingTool { tool: tool.into(), package },
+        _ => Error::Io { action: format!("run {shown}"), source },
     })?;
     if let Some(mut stdin) = child.stdin.take() {
         // A tool that stops at a bad line closes its end early; its own message tells more.
         let _ = stdin.write_all(input.as_bytes());
     }
-    let output = child
-        .wait_with_output()
-        .context(|| format!("wait for {shown}"))?;
+    let output = child.wait_with_output().context(|| format!("wait for {shown}"))?;
     if output.status.success() {
         return Ok(());
     }

@@ -34,18 +34,12 @@ impl Tun {
                 }
                 io::ErrorKind::NotFound => "the kernel lacks TUN devices; modprobe tun loads them",
                 _ => {
-                    return Error::Io {
-                        action: format!("make the device {name}"),
-                        source,
-                    };
+                    return Error::Io { action: format!("make the device {name}"), source };
                 }
             };
             Error::invalid("/dev/net/tun", hint)
         })?;
-        ip(
-            namespace,
-            &format!("link set {name} txqueuelen {QUEUE}\nlink set {name} up\n"),
-        )?;
+        ip(namespace, &format!("link set {name} txqueuelen {QUEUE}\nlink set {name} up\n"))?;
         Ok(Self { file })
     }
 
@@ -85,18 +79,11 @@ fn open(name: &str) -> io::Result<File> {
     // SAFETY: all-zero bytes are a valid ifreq, a plain C struct.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     // One byte short of the field, so that the name always ends in a zero.
-    for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1]
-        .iter_mut()
-        .zip(name.bytes())
-    {
+    for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(name.bytes()) {
         *to = from.cast_signed();
     }
     request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
     // SAFETY: TUNSETIFF reads an ifreq and writes its name back, both within this one.
     let made = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
-    if made < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(file)
-    }
+    if made < 0 { Err(io::Error::last_os_error()) } else { Ok(file) }
 }

@@ -94,11 +94,7 @@ impl Packet {
         if router.is_ipv6() != self.is_ipv6() || !self.may_be_answered() {
             return None;
         }
-        let (kind, code) = if self.is_ipv6() {
-            error.ipv6()
-        } else {
-            error.ipv4()
-        };
+        let (kind, code) = if self.is_ipv6() { error.ipv6() } else { error.ipv4() };
         let most = if self.is_ipv6() { 1280 - 48 } else { 576 - 28 };
         let quoted = match quote {
             Quote::Most => most,
@@ -110,11 +106,7 @@ impl Packet {
             message[6..8].copy_from_slice(&mtu.to_be_bytes());
         }
         message.extend(quoted);
-        let protocol = if self.is_ipv6() {
-            IpNumber::IPV6_ICMP
-        } else {
-            IpNumber::ICMP
-        };
+        let protocol = if self.is_ipv6() { IpNumber::IPV6_ICMP } else { IpNumber::ICMP };
         let mut packet = Packet::assemble(router, self.source(), protocol, message)?;
         if !self.is_ipv6() {
             let at = packet.transport;
@@ -128,16 +120,8 @@ impl Packet {
     pub fn reset(&self) -> Option<Packet> {
         let flags = self.tcp_flags().filter(|flags| flags & flag::RST == 0)?;
         // RFC 9293, section 3.10.7.1: what has an acknowledgement is answered with its number.
-        let reply = if flags & flag::ACK != 0 {
-            flag::RST
-        } else {
-            flag::RST | flag::ACK
-        };
-        self.tcp_reply(&Reply {
-            flags: reply,
-            options: Vec::new(),
-            data: Vec::new(),
-        })
+        let reply = if flags & flag::ACK != 0 { flag::RST } else { flag::RST | flag::ACK };
+        self.tcp_reply(&Reply { flags: reply, options: Vec::new(), data: Vec::new() })
     }
 
     /// The segment a target would answer with that remembers nothing: its numbers follow from this
@@ -155,21 +139,13 @@ impl Packet {
             (false, false) => 0,
         };
         let acknowledging = reply.flags & flag::ACK != 0;
-        let acknowledge = if acknowledging {
-            sequence.wrapping_add(taken)
-        } else {
-            0
-        };
+        let acknowledge = if acknowledging { sequence.wrapping_add(taken) } else { 0 };
         let mut segment = Vec::with_capacity(40);
         segment.extend(to.to_be_bytes());
         segment.extend(from.to_be_bytes());
         segment.extend(own.to_be_bytes());
         segment.extend(acknowledge.to_be_bytes());
-        let window: u16 = if reply.flags & flag::RST != 0 {
-            0
-        } else {
-            0xffff
-        };
+        let window: u16 = if reply.flags & flag::RST != 0 { 0 } else { 0xffff };
         segment.extend([5 << 4, reply.flags]);
         segment.extend(window.to_be_bytes());
         segment.extend([0; 4]);

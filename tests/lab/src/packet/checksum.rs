@@ -3,10 +3,7 @@
 /// The sum, not yet complemented, of `bytes` taken as 16-bit words onto `initial`.
 pub(super) fn sum(bytes: &[u8], initial: u32) -> u32 {
     let (words, last) = bytes.as_chunks::<2>();
-    let total: u32 = words
-        .iter()
-        .map(|&word| u32::from(u16::from_be_bytes(word)))
-        .sum();
+    let total: u32 = words.iter().map(|&word| u32::from(u16::from_be_bytes(word))).sum();
     let last = last.first().map_or(0, |&byte| u32::from(byte) << 8);
     initial + total + last
 }

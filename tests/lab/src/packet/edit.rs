@@ -29,11 +29,7 @@ impl Packet {
         if self.is_ipv6() {
             self.bytes[7] = ttl;
         } else {
-            self.put(
-                8,
-                u16::from_be_bytes([ttl, self.bytes[9]]),
-                Covered::Network,
-            );
+            self.put(8, u16::from_be_bytes([ttl, self.bytes[9]]), Covered::Network);
         }
     }
 
@@ -43,11 +39,7 @@ impl Packet {
             let word = (self.word(0) & 0xf00f) | (u16::from(class) << 4);
             self.bytes[..2].copy_from_slice(&word.to_be_bytes());
         } else {
-            self.put(
-                0,
-                u16::from_be_bytes([self.bytes[0], class]),
-                Covered::Network,
-            );
+            self.put(0, u16::from_be_bytes([self.bytes[0], class]), Covered::Network);
         }
     }
 
@@ -62,11 +54,7 @@ impl Packet {
     pub fn set_tcp_flags(&mut self, flags: u8) {
         if self.is_tcp() {
             let at = self.transport + 12;
-            self.put(
-                at,
-                u16::from_be_bytes([self.bytes[at], flags]),
-                Covered::Transport,
-            );
+            self.put(at, u16::from_be_bytes([self.bytes[at], flags]), Covered::Transport);
         }
     }
 
@@ -194,11 +182,7 @@ impl Packet {
     /// Writes the lengths that follow from the packet's size.
     pub(super) fn fit_lengths(&mut self) {
         let length = self.bytes.len();
-        let (at, value) = if self.is_ipv6() {
-            (4, length - 40)
-        } else {
-            (2, length)
-        };
+        let (at, value) = if self.is_ipv6() { (4, length - 40) } else { (2, length) };
         self.bytes[at..at + 2].copy_from_slice(&(value as u16).to_be_bytes());
         if self.is_udp() {
             let length = (length - self.transport) as u16;

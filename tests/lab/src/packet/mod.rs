@@ -66,14 +66,7 @@ impl Packet {
             let length = usize::from(payload.payload[12] >> 4) * 4;
             whole = (20..=payload.payload.len()).contains(&length);
         }
-        Some(Self {
-            transport,
-            protocol,
-            fragmented,
-            whole,
-            leave_checksums: false,
-            bytes,
-        })
+        Some(Self { transport, protocol, fragmented, whole, leave_checksums: false, bytes })
     }
 
     /// The packet's bytes.
@@ -116,11 +109,7 @@ impl Packet {
 
     /// Type of service, or traffic class: six bits of DSCP and two of ECN.
     pub fn traffic_class(&self) -> u8 {
-        if self.is_ipv6() {
-            (self.word(0) >> 4) as u8
-        } else {
-            self.bytes[1]
-        }
+        if self.is_ipv6() { (self.word(0) >> 4) as u8 } else { self.bytes[1] }
     }
 
     /// The transport protocol.
@@ -162,23 +151,17 @@ impl Packet {
 
     /// Whether it is a SYN without ACK.
     pub fn is_syn(&self) -> bool {
-        self.tcp_flags()
-            .is_some_and(|flags| flags & (flag::SYN | flag::ACK) == flag::SYN)
+        self.tcp_flags().is_some_and(|flags| flags & (flag::SYN | flag::ACK) == flag::SYN)
     }
 
     /// The TCP options as bytes, padding among them.
     pub fn tcp_options(&self) -> Option<&[u8]> {
-        self.is_tcp()
-            .then(|| &self.bytes[self.transport + 20..self.data_start()])
+        self.is_tcp().then(|| &self.bytes[self.transport + 20..self.data_start()])
     }
 
     /// What the transport header carries; for a transport the lab does not know, all of it.
     pub fn data(&self) -> &[u8] {
-        if self.whole {
-            &self.bytes[self.data_start()..]
-        } else {
-            &[]
-        }
+        if self.whole { &self.bytes[self.data_start()..] } else { &[] }
     }
 
     /// TCP sequence and acknowledgement number.

@@ -44,10 +44,7 @@ impl Packet {
     pub fn parsed_tcp_options(&self) -> Vec<TcpOption> {
         let bytes = self.tcp_options().unwrap_or(&[]);
         ranges(bytes)
-            .map(|r| TcpOption {
-                kind: bytes[r.start],
-                value: bytes[r.start + 2..r.end].to_vec(),
-            })
+            .map(|r| TcpOption { kind: bytes[r.start], value: bytes[r.start + 2..r.end].to_vec() })
             .collect()
     }
 
@@ -117,10 +114,7 @@ impl Packet {
             let bytes = self.tcp_options().unwrap_or(&[]).to_vec();
             let start = self.transport + 20;
             for range in ranges(&bytes).filter(|range| bytes[range.start] == MSS) {
-                let value = options
-                    .iter()
-                    .find(|o| o.kind == MSS)
-                    .map(|o| o.value.clone());
+                let value = options.iter().find(|o| o.kind == MSS).map(|o| o.value.clone());
                 if let Some(value) = value.filter(|value| value.len() + 2 == range.len()) {
                     self.bytes[start + range.start + 2..start + range.end].copy_from_slice(&value);
                 }

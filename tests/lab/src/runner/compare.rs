@@ -68,10 +68,7 @@ impl Comparison {
     pub fn count(&self, prefixes: &[&str]) -> usize {
         let found = self.rows.iter().flat_map(|row| &row.found);
         let counts = |c: &String| prefixes.iter().any(|prefix| c.starts_with(prefix));
-        found
-            .filter(|(conditions, _)| conditions.iter().any(counts))
-            .map(|(_, count)| count)
-            .sum()
+        found.filter(|(conditions, _)| conditions.iter().any(counts)).map(|(_, count)| count).sum()
     }
 }
 
@@ -87,13 +84,7 @@ pub fn compare<'a>(
         let position = *index.entry(target.truth.name.clone()).or_insert_with(|| {
             rows.push(Row {
                 truth: target.truth.clone(),
-                expected: target
-                    .truth
-                    .expected(plugin)
-                    .unwrap_or(&[])
-                    .iter()
-                    .cloned()
-                    .collect(),
+                expected: target.truth.expected(plugin).unwrap_or(&[]).iter().cloned().collect(),
                 targets: 0,
                 found: BTreeMap::new(),
             });
@@ -112,11 +103,7 @@ pub fn compare<'a>(
             None => strangers += 1,
         }
     }
-    Comparison {
-        plugin: plugin.into(),
-        rows,
-        strangers,
-    }
+    Comparison { plugin: plugin.into(), rows, strangers }
 }
 
 /// The conditions that count: the plugin's own and internal ones, less the optional ones of which
@@ -129,9 +116,7 @@ fn comparable(
     let own = format!("{plugin}.");
     let stated = |condition: &str| {
         !OPTIONAL.iter().any(|family| condition.starts_with(family))
-            || expected
-                .iter()
-                .any(|other| subject(other) == subject(condition))
+            || expected.iter().any(|other| subject(other) == subject(condition))
     };
     conditions
         .iter()
@@ -142,9 +127,7 @@ fn comparable(
 
 /// A condition without its last word: what it is about.
 fn subject(condition: &str) -> &str {
-    condition
-        .rsplit_once('.')
-        .map_or(condition, |(subject, _)| subject)
+    condition.rsplit_once('.').map_or(condition, |(subject, _)| subject)
 }
 
 #[cfg(test)]
@@ -161,11 +144,7 @@ mod tests {
 
     fn row(expected: &[&str], records: &[Record]) -> Row {
         let truth = Truth::new("p", "is a test").expecting("ecn", expected);
-        let target = Target {
-            truth: &truth,
-            address: [10, 1, 0, 1].into(),
-            port: 80,
-        };
+        let target = Target { truth: &truth, address: [10, 1, 0, 1].into(), port: 80 };
         let targets = vec![target; records.len().max(1)];
         compare("ecn", targets, records).rows.remove(0)
     }
@@ -187,13 +166,7 @@ mod tests {
 
     #[test]
     fn an_internal_condition_is_a_difference() {
-        assert!(
-            !row(
-                &["ecn.a.x"],
-                &[record(&["ecn.a.x", "pathspider.not_observed"])]
-            )
-            .is_right()
-        );
+        assert!(!row(&["ecn.a.x"], &[record(&["ecn.a.x", "pathspider.not_observed"])]).is_right());
     }
 
     #[test]

@@ -61,16 +61,8 @@ impl Measurement {
     /// The arguments after the program's name.
     pub fn command_line(&self, input: &str, output: &str) -> Vec<String> {
         let workers = self.workers.to_string();
-        let fixed = [
-            "measure",
-            "-i",
-            &self.interface,
-            "-w",
-            &workers,
-            "--input",
-            input,
-            "--output",
-        ];
+        let fixed =
+            ["measure", "-i", &self.interface, "-w", &workers, "--input", input, "--output"];
         fixed
             .into_iter()
             .chain([output, &self.plugin])
@@ -90,9 +82,7 @@ impl Measurement {
     ) -> Result<Run> {
         let directory = WorkDir::new()?;
         let (input, output) = (directory.file("jobs.ndjson"), directory.file("out.ndjson"));
-        let jobs = targets
-            .into_iter()
-            .map(|t| (t.address, Some(t.port), t.truth));
+        let jobs = targets.into_iter().map(|t| (t.address, Some(t.port), t.truth));
         write_jobs(&input, jobs)?;
         let mut command = Command::new(self.program()?);
         command.args(self.command_line(&input.to_string_lossy(), &output.to_string_lossy()));
@@ -109,10 +99,7 @@ impl Measurement {
                 message: "see its messages above".into(),
             });
         }
-        Ok(Run {
-            records: read_records(&output)?,
-            finished,
-        })
+        Ok(Run { records: read_records(&output)?, finished })
     }
 
     /// The program's full path, so that a message can say early that it is not there.

@@ -37,11 +37,7 @@ pub(crate) fn write_jobs<'a>(
     let action = || format!("write {}", path.display());
     let mut file = BufWriter::new(File::create(path).context(action)?);
     for (dip, dp, truth) in jobs {
-        let job = Job {
-            dip,
-            dp,
-            lab_path: &truth.name,
-        };
+        let job = Job { dip, dp, lab_path: &truth.name };
         serde_json::to_writer(&mut file, &job).context(action)?;
         file.write_all(b"\n").context(action)?;
     }
@@ -62,10 +58,7 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
             continue;
         }
         records.push(serde_json::from_str(&line).map_err(|error| {
-            Error::invalid(
-                format!("{}, line {number}", path.display()),
-                error.to_string(),
-            )
+            Error::invalid(format!("{}, line {number}", path.display()), error.to_string())
         })?);
     }
     Ok(records)

@@ -50,12 +50,7 @@ fn usual_port(plugin: &str, arguments: &[String]) -> u16 {
 impl Suite {
     /// The command for `plugin`, with `arguments` in place of its usual ones.
     pub fn measurement(&self, plugin: &str, arguments: Option<&[String]>) -> Measurement {
-        let usual = || {
-            usual_arguments(plugin)
-                .iter()
-                .map(ToString::to_string)
-                .collect()
-        };
+        let usual = || usual_arguments(plugin).iter().map(ToString::to_string).collect();
         Measurement {
             pathspider: self.pathspider.clone(),
             interface: INTERFACE.into(),
@@ -77,10 +72,7 @@ impl Suite {
                 continue;
             };
             let measurement = self.measurement(plugin, expectation.arguments.as_deref());
-            match runs
-                .iter_mut()
-                .find(|(known, _)| known.arguments == measurement.arguments)
-            {
+            match runs.iter_mut().find(|(known, _)| known.arguments == measurement.arguments) {
                 Some((_, paths)) => paths.push(path),
                 None => runs.push((measurement, vec![path])),
             }
@@ -94,16 +86,9 @@ impl Suite {
             peak_memory = peak_memory.max(run.finished.peak_memory);
             records.extend(run.records);
         }
-        let own = lab
-            .paths()
-            .iter()
-            .filter(|path| path.scenario.expect.contains_key(plugin));
+        let own = lab.paths().iter().filter(|path| path.scenario.expect.contains_key(plugin));
         let all = own.flat_map(|path| targets(path, &self.measurement(plugin, None)));
-        Ok(Measured {
-            comparison: compare(plugin, all, &records),
-            elapsed,
-            peak_memory,
-        })
+        Ok(Measured { comparison: compare(plugin, all, &records), elapsed, peak_memory })
     }
 }
 
@@ -113,9 +98,5 @@ fn targets<'a>(
 ) -> impl Iterator<Item = Target<'a>> + use<'a> {
     let stated = path.scenario.targets.port;
     let port = stated.unwrap_or_else(|| usual_port(&measurement.plugin, &measurement.arguments));
-    path.targets.iter().map(move |&address| Target {
-        truth: &path.truth,
-        address,
-        port,
-    })
+    path.targets.iter().map(move |&address| Target { truth: &path.truth, address, port })
 }

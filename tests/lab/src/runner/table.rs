@@ -14,22 +14,15 @@ struct Paint(bool);
 
 impl Paint {
     fn wrap(self, code: &str, text: &str) -> String {
-        if self.0 {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.into()
-        }
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
     }
 }
 
 /// Sets the table. With `colour`, right is green, wrong is red and the headings are bold.
 pub fn render(comparison: &Comparison, colour: bool) -> String {
     let paint = Paint(colour);
-    let lines: Vec<(bool, [String; 4])> = comparison
-        .rows
-        .iter()
-        .flat_map(|row| lines(&comparison.plugin, row))
-        .collect();
+    let lines: Vec<(bool, [String; 4])> =
+        comparison.rows.iter().flat_map(|row| lines(&comparison.plugin, row)).collect();
     let width = |column: usize| {
         let cells = lines.iter().map(|(_, cells)| cells[column].chars().count());
         cells.chain([HEADINGS[column].len()]).max().unwrap_or(0)
@@ -46,11 +39,7 @@ pub fn render(comparison: &Comparison, colour: bool) -> String {
             (false, false) => paint.wrap("31;1", "✗"),
         };
         let text = aligned(cells, &widths);
-        let text = if *right {
-            text
-        } else {
-            paint.wrap("31", &text)
-        };
+        let text = if *right { text } else { paint.wrap("31", &text) };
         let _ = writeln!(out, " {mark} {text}");
     }
     let right = comparison.rows.iter().filter(|row| row.is_right()).count();
@@ -58,18 +47,11 @@ pub fn render(comparison: &Comparison, colour: bool) -> String {
     let verdict = if comparison.is_right() {
         paint.wrap("32", &format!("✓ all {total} paths measured as they are"))
     } else {
-        paint.wrap(
-            "31;1",
-            &format!("✗ {} of {total} paths differ", total - right),
-        )
+        paint.wrap("31;1", &format!("✗ {} of {total} paths differ", total - right))
     };
     let _ = writeln!(out, "\n {verdict} ({} targets)", comparison.targets());
     if comparison.strangers > 0 {
-        let _ = writeln!(
-            out,
-            " ✗ {} records of targets never asked for",
-            comparison.strangers
-        );
+        let _ = writeln!(out, " ✗ {} records of targets never asked for", comparison.strangers);
     }
     out
 }
@@ -77,12 +59,7 @@ pub fn render(comparison: &Comparison, colour: bool) -> String {
 fn lines(plugin: &str, row: &Row) -> Vec<(bool, [String; 4])> {
     let first = |measured: String| {
         let expected = words(plugin, &row.expected);
-        [
-            row.truth.name.clone(),
-            row.truth.summary.clone(),
-            expected,
-            measured,
-        ]
+        [row.truth.name.clone(), row.truth.summary.clone(), expected, measured]
     };
     if row.is_right() {
         return vec![(true, first(format!("all {} targets so", row.targets)))];
@@ -90,10 +67,8 @@ fn lines(plugin: &str, row: &Row) -> Vec<(bool, [String; 4])> {
     // The most frequent first: it is what the path "is" when a few targets stray.
     let mut found: Vec<_> = row.found.iter().collect();
     found.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let mut measured: Vec<String> = found
-        .into_iter()
-        .map(|(set, count)| format!("{count} × {}", words(plugin, set)))
-        .collect();
+    let mut measured: Vec<String> =
+        found.into_iter().map(|(set, count)| format!("{count} × {}", words(plugin, set))).collect();
     if row.missing() > 0 {
         measured.push(format!("{} × no record", row.missing()));
     }
@@ -109,10 +84,7 @@ fn words(plugin: &str, conditions: &BTreeSet<String>) -> String {
         return "nothing".into();
     }
     let own = format!("{plugin}.");
-    let words: Vec<_> = conditions
-        .iter()
-        .map(|c| c.strip_prefix(&own).unwrap_or(c))
-        .collect();
+    let words: Vec<_> = conditions.iter().map(|c| c.strip_prefix(&own).unwrap_or(c)).collect();
     words.join(", ")
 }
 
@@ -133,20 +105,13 @@ mod tests {
     #[test]
     fn a_difference_shows_every_thing_found() {
         let truth = Truth::new("drop", "drops").expecting("ecn", &["ecn.connectivity.broken"]);
-        let target = Target {
-            truth: &truth,
-            address: [10, 0, 0, 1].into(),
-            port: 80,
-        };
+        let target = Target { truth: &truth, address: [10, 0, 0, 1].into(), port: 80 };
         let record = |condition: &str| Record {
             dip: target.address,
             lab_path: "drop".into(),
             conditions: vec![condition.into()],
         };
-        let records = [
-            record("ecn.connectivity.works"),
-            record("ecn.connectivity.broken"),
-        ];
+        let records = [record("ecn.connectivity.works"), record("ecn.connectivity.broken")];
         let text = render(&compare("ecn", [target; 3], &records), false);
         let pad = " ".repeat(47);
         let expected = format!(

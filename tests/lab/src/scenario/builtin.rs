@@ -54,10 +54,7 @@ const FILES: &[(&str, &str)] = scenarios![
 /// # Errors
 /// Never, if the tests passed: one of them reads every file.
 pub fn builtin() -> Result<Vec<Scenario>> {
-    FILES
-        .iter()
-        .map(|(name, text)| read(name, &format!("{name}.toml"), text))
-        .collect()
+    FILES.iter().map(|(name, text)| read(name, &format!("{name}.toml"), text)).collect()
 }
 
 #[cfg(test)]
@@ -71,19 +68,12 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        let mut known: Vec<String> = FILES
-            .iter()
-            .map(|(name, _)| format!("{name}.toml"))
-            .collect();
+        let mut known: Vec<String> = FILES.iter().map(|(name, _)| format!("{name}.toml")).collect();
         files.sort();
         known.sort();
         assert_eq!(files, known);
         for scenario in builtin().unwrap() {
-            assert!(
-                !scenario.expect.is_empty(),
-                "{} expects nothing",
-                scenario.name
-            );
+            assert!(!scenario.expect.is_empty(), "{} expects nothing", scenario.name);
         }
     }
 }

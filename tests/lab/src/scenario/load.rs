@@ -12,22 +12,14 @@ use crate::error::{Context, Error, Result};
 /// When nothing is called so, or the file is not a scenario.
 pub fn find(wanted: &str) -> Result<Vec<Scenario>> {
     let path = Path::new(wanted);
-    if path
-        .extension()
-        .is_some_and(|extension| extension == "toml")
-    {
+    if path.extension().is_some_and(|extension| extension == "toml") {
         let text = std::fs::read_to_string(path).context(|| format!("read {wanted}"))?;
-        let name = path
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned());
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         return Ok(vec![read(&name.unwrap_or_default(), wanted, &text)?]);
     }
     let all = builtin()?;
     let found: Vec<Scenario> = match wanted.strip_suffix('*') {
-        Some(start) => all
-            .into_iter()
-            .filter(|s| s.name.starts_with(start))
-            .collect(),
+        Some(start) => all.into_iter().filter(|s| s.name.starts_with(start)).collect(),
         None => all.into_iter().filter(|s| s.name == wanted).collect(),
     };
     if found.is_empty() {
@@ -78,10 +70,7 @@ fn check(scenario: &Scenario) -> std::result::Result<(), String> {
     let hops = scenario.rules.iter().map(|rule| rule.hop);
     for hop in hops.chain(scenario.special_hops.iter().map(|hop| hop.number)) {
         if hop == 0 || hop > scenario.hops {
-            return Err(format!(
-                "there is no hop {hop}; the path has 1 to {}",
-                scenario.hops
-            ));
+            return Err(format!("there is no hop {hop}; the path has 1 to {}", scenario.hops));
         }
     }
     for rule in &scenario.rules {
@@ -107,10 +96,7 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line() {
         let text = "summary = 'x'\n[[rule]]\nhop = 1\naction = 'drop'\nprobabilty = 0.5\n";
         let message = error(text);
-        assert!(
-            message.contains("line 5") && message.contains("probabilty"),
-            "{message}"
-        );
+        assert!(message.contains("line 5") && message.contains("probabilty"), "{message}");
     }
 
     #[test]
@@ -122,17 +108,11 @@ mod tests {
     #[test]
     fn a_hop_beyond_the_path_is_refused() {
         let text = "summary = 'x'\nhops = 2\n[[rule]]\nhop = 3\naction = 'drop'\n";
-        assert_eq!(
-            error(text),
-            "a.toml: there is no hop 3; the path has 1 to 2"
-        );
+        assert_eq!(error(text), "a.toml: there is no hop 3; the path has 1 to 2");
     }
 
     #[test]
     fn a_name_comes_from_the_file() {
-        assert_eq!(
-            read("clean", "clean.toml", "summary = 'x'").unwrap().name,
-            "clean"
-        );
+        assert_eq!(read("clean", "clean.toml", "summary = 'x'").unwrap().name, "clean");
     }
 }

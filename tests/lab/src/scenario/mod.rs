@@ -75,12 +75,7 @@ pub struct Targets {
 
 impl Default for Targets {
     fn default() -> Self {
-        Self {
-            ipv4: None,
-            ipv6: None,
-            versions: both_versions(),
-            port: None,
-        }
+        Self { ipv4: None, ipv6: None, versions: both_versions(), port: None }
     }
 }
 
@@ -125,16 +120,9 @@ pub struct Expectation {
 impl Scenario {
     /// What the runner needs to know of it.
     pub fn truth(&self) -> Truth {
-        let expected = self
-            .expect
-            .iter()
-            .map(|(plugin, e)| (plugin.clone(), e.conditions.clone()))
-            .collect();
-        Truth {
-            name: self.name.clone(),
-            summary: self.summary.clone(),
-            expected,
-        }
+        let expected =
+            self.expect.iter().map(|(plugin, e)| (plugin.clone(), e.conditions.clone())).collect();
+        Truth { name: self.name.clone(), summary: self.summary.clone(), expected }
     }
 }
 

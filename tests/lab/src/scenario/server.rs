@@ -46,10 +46,7 @@ impl Server {
             ("net.ipv4.tcp_sack", switch(self.sack)),
             ("net.ipv4.tcp_window_scaling", switch(self.window_scaling)),
             // 2 is the server's half; with 1,024 it holds for every listener without its asking.
-            (
-                "net.ipv4.tcp_fastopen",
-                if self.fast_open { "1026" } else { "0" },
-            ),
+            ("net.ipv4.tcp_fastopen", if self.fast_open { "1026" } else { "0" }),
         ]
     }
 }

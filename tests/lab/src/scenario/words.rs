@@ -32,22 +32,14 @@ impl Flags {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut flags = Flags::default();
         for word in text.split_whitespace() {
-            let (name, clear) = word
-                .strip_prefix('!')
-                .map_or((word, false), |name| (name, true));
-            let known = FLAGS
-                .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let (name, clear) = word.strip_prefix('!').map_or((word, false), |name| (name, true));
+            let known = FLAGS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
             let Some((_, bit)) = known else {
                 return Err(format!(
                     "{name:?} is not a TCP flag (FIN SYN RST PSH ACK URG ECE CWR)"
                 ));
             };
-            if clear {
-                flags.clear |= bit
-            } else {
-                flags.set |= bit
-            }
+            if clear { flags.clear |= bit } else { flags.set |= bit }
         }
         Ok(flags)
     }
@@ -115,11 +107,7 @@ impl Span {
 
     fn parse(text: &str) -> Option<Self> {
         let end = |text: &str, open: u32| {
-            if text.is_empty() {
-                Some(open)
-            } else {
-                text.trim().parse().ok()
-            }
+            if text.is_empty() { Some(open) } else { text.trim().parse().ok() }
         };
         let (low, high) = text.split_once("..").unwrap_or((text, text));
         Some(Self(end(low, 0)?..=end(high, u32::MAX)?))
@@ -153,11 +141,7 @@ mod tests {
         assert!(flags.matches(flag::SYN | flag::ECE | flag::CWR));
         assert!(!flags.matches(flag::SYN | flag::ECE | flag::ACK));
         assert!(!flags.matches(flag::SYN));
-        assert!(
-            Flags::parse("SYM")
-                .unwrap_err()
-                .contains("\"SYM\" is not a TCP flag")
-        );
+        assert!(Flags::parse("SYM").unwrap_err().contains("\"SYM\" is not a TCP flag"));
     }
 
     #[test]

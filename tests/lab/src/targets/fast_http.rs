@@ -3,7 +3,6 @@
 //! short connections a second, so it knows no more of HTTP than where a request's head ends.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +11,14 @@ use std::thread::JoinHandle;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv, send};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
+use super::sockets::listen;
 use crate::error::{Context, Result};
 use crate::net::Namespace;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\n\
     pathspider lab.\n";
-const BACKLOG: i32 = 65_535;
 /// How often an idle thread looks whether it is to stop.
 const TICK_MILLIS: u16 = 100;
 
@@ -38,10 +37,8 @@ impl FastHttp {
     /// When the port is taken or a thread cannot be made.
     pub fn start(namespace: &Namespace, port: u16, threads: usize) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut server = Self {
-            stop: Arc::clone(&stop),
-            threads: Vec::new(),
-        };
+        let mut server = Self { stop: Arc::clone(&stop), threads: Vec::new() };
+        // Every thread has a listener of its own, so the kernel spreads connections over them.
         for _ in 0..threads {
             let listener = namespace
                 .enter(|| listen(port))?
@@ -63,18 +60,6 @@ impl Drop for FastHttp {
     }
 }
 
-/// Every thread has a listener of its own on the same port, so the kernel spreads connections.
-fn listen(port: u16) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_only_v6(false)?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
-}
-
 struct Worker {
     listener: Socket,
     epoll: Epoll,
@@ -92,20 +77,13 @@ impl Worker {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let key = listener.as_raw_fd() as u64;
         epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, key))?;
-        Ok(Self {
-            listener,
-            epoll,
-            connections: Vec::new(),
-        })
+        Ok(Self { listener, epoll, connections: Vec::new() })
     }
 
     fn run(&mut self, stop: &AtomicBool) -> io::Result<()> {
         let mut events = vec![EpollEvent::empty(); 1024];
         while !stop.load(Ordering::Relaxed) {
-            let ready = match self
-                .epoll
-                .wait(&mut events, EpollTimeout::from(TICK_MILLIS))
-            {
+            let ready = match self.epoll.wait(&mut events, EpollTimeout::from(TICK_MILLIS)) {
                 Ok(ready) => ready,
                 Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(errno.into()),
@@ -139,10 +117,7 @@ impl Worker {
             if self.connections.len() <= index {
                 self.connections.resize_with(index + 1, || None);
             }
-            self.connections[index] = Some(Connection {
-                socket: socket.into(),
-                head_end: 0,
-            });
+            self.connections[index] = Some(Connection { socket: socket.into(), head_end: 0 });
         }
     }
 
@@ -194,10 +169,7 @@ mod tests {
 
     fn connection() -> Connection {
         let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();
-        Connection {
-            socket: epoll.0,
-            head_end: 0,
-        }
+        Connection { socket: epoll.0, head_end: 0 }
     }
 
     #[test]
@@ -209,9 +181,6 @@ mod tests {
 
     #[test]
     fn requests_in_one_read_are_counted_each() {
-        assert_eq!(
-            connection().heads_ended(b"GET /\r\n\r\nGET /\r\n\r\nGET"),
-            2
-        );
+        assert_eq!(connection().heads_ended(b"GET /\r\n\r\nGET /\r\n\r\nGET"), 2);
     }
 }
