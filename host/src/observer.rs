@@ -1,47 +1,69 @@
 //! Captures packets and turns them into flow records.
-//! (Types only; the observer itself is being written.)
-use std::net::{IpAddr, SocketAddr};
+//!
+//! 1. A **source** gives frames, live or recorded ([`open`]).
+//! 2. Each frame is **sliced** once, its lengths checked, and named by its flow's key.
+//! 3. The **table** finds its flow; the flow's **chains** see it.
+//! 4. A flow that has ended becomes a **record**: in [`observe`] when a chain says that it is
+//!    complete or when it falls silent, in [`watch`] when the connection that it belongs to asks.
+//!
+//! Time is the capture's: flows end by the times of packets, so a recorded capture gives what the
+//! live one gave.
 
-/// a
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// a
-    pub protocol: u8,
-    /// a
-    pub address: IpAddr,
-    /// a
-    pub port: u16,
+mod claims;
+mod counters;
+mod dissect;
+mod fragments;
+mod key;
+mod link;
+mod measuring;
+mod observing;
+mod save;
+mod source;
+mod table;
+mod tracker;
+mod watch;
+mod wheel;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use self::counters::{Counters, Malformed};
+pub use self::link::Link;
+pub use self::measuring::{Claim, Endpoint, Notice, Observation};
+pub use self::observing::{Observed, observe};
+pub use self::save::PcapWriter;
+pub use self::source::{Frame, Progress, Source, SourceError, SourceOptions, Stop, open};
+pub use self::watch::{Watch, watch};
+
+/// How long flows live, and how many at once.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a connection's flow is waited for after the connection has ended, where no chain
+    /// says that it is complete. Only for [`watch`].
+    pub grace: Duration,
+    /// How long late packets of a complete flow still count.
+    pub linger: Duration,
+    /// After how long without a packet a flow ends.
+    pub idle: Duration,
+    /// Flows in the table at most. Beyond it, the one that was silent for longest leaves.
+    pub max_flows: usize,
+    /// A capture file for the packets of our own flows. Only for [`watch`].
+    pub save: Option<PathBuf>,
 }
-/// a
-pub struct Claim {
-    /// a
-    pub id: u64,
-    /// a
-    pub protocol: u8,
-    /// a
-    pub local: SocketAddr,
-    /// a
-    pub remote: SocketAddr,
-    /// a
-    pub started_ns: i64,
-    /// a
-    pub ended_ns: i64,
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            grace: Duration::from_millis(500),
+            linger: Duration::from_secs(5),
+            idle: Duration::from_secs(30),
+            max_flows: 1 << 20,
+            save: None,
+        }
+    }
 }
-/// a
-pub enum Notice {
-    /// a
-    Expect(Endpoint),
-    /// a
-    Withdraw(Endpoint),
-    /// a
-    Claim(Claim),
-}
-/// a
-pub struct Observation {
-    /// a
-    pub id: u64,
-    /// a
-    pub flow: Option<pathspider_plugin_api::FlowRecord>,
-    /// a
-    pub failure: Option<pathspider_plugin_api::Error>,
+
+/// A duration in the units of packet time.
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
 }

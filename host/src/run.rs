@@ -162,7 +162,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         .map(RunError::from)
         .or(capture.map(RunError::from))
         .or(engine_end.err().map(|error| RunError::Engine { error, denied }))
-        .or(feeder_end(feeder, stop));
+        .or_else(|| feeder_end(feeder, stop));
     Ok(Ended {
         summary,
         counters,
@@ -197,7 +197,8 @@ impl Plan {
 fn plan_chains(settings: &Settings<'_>, plan: &Plan) -> Result<ChainSet, RunError> {
     let fail = |error| RunError::Plugin { name: settings.measurement.info.name.clone(), error };
     let names = plan.measurement.chains().map_err(fail)?;
-    settings.chains.resolve(&names).map_err(|error| fail(Error::new(error)))
+    let resolved = settings.chains.resolve(&names).map_err(|error| fail(Error::new(error)))?;
+    Ok(resolved.chains)
 }
 
 type MergerEnd = (Result<Summary, OutputError>, RecordWriter);

@@ -27,6 +27,8 @@ mod descriptor;
 mod export;
 mod flows;
 mod guard;
+#[cfg(test)]
+mod layout;
 mod loaded;
 mod object;
 pub(crate) mod services;

@@ -19,6 +19,20 @@ pub struct Job {
     record: Record,
 }
 
+/// For the test that pins it: name, size, fields with their offsets.
+#[cfg(test)]
+pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
+    "Job",
+    size_of::<Job>(),
+    &[
+        ("address", std::mem::offset_of!(Job, address)),
+        ("is_ipv6", std::mem::offset_of!(Job, is_ipv6)),
+        ("port", std::mem::offset_of!(Job, port)),
+        ("number", std::mem::offset_of!(Job, number)),
+        ("record", std::mem::offset_of!(Job, record)),
+    ],
+);
+
 impl Job {
     /// A job. `number` counts the jobs of a run from 0; `record` holds the keys of its input line
     /// in their order.

@@ -93,7 +93,26 @@ pub struct Packet<'a> {
     layers: u32,
     reverse: bool,
     protocol: u8,
+    wire_length: u32,
 }
+
+/// For the test that pins it: name, size, fields with their offsets.
+#[cfg(test)]
+pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
+    "Packet",
+    size_of::<Packet<'static>>(),
+    &[
+        ("time_ns", std::mem::offset_of!(Packet<'static>, time_ns)),
+        ("ip", std::mem::offset_of!(Packet<'static>, ip)),
+        ("transport", std::mem::offset_of!(Packet<'static>, transport)),
+        ("payload", std::mem::offset_of!(Packet<'static>, payload)),
+        ("ip_length", std::mem::offset_of!(Packet<'static>, ip_length)),
+        ("payload_length", std::mem::offset_of!(Packet<'static>, payload_length)),
+        ("layers", std::mem::offset_of!(Packet<'static>, layers)),
+        ("reverse", std::mem::offset_of!(Packet<'static>, reverse)),
+        ("protocol", std::mem::offset_of!(Packet<'static>, protocol)),
+    ],
+);
 
 /// What the host's dissector found: the arguments of [`Packet::new`].
 #[derive(Debug, Clone, Copy)]
@@ -146,7 +165,16 @@ impl<'a> Packet<'a> {
             layers,
             reverse: parts.direction == Direction::Reverse,
             protocol: parts.protocol,
+            wire_length: parts.ip_length,
         }
+    }
+
+    /// The same packet with the octets that it took on the wire, padding included.
+    #[inline]
+    #[must_use]
+    pub fn on_wire(mut self, octets: u32) -> Packet<'a> {
+        self.wire_length = octets;
+        self
     }
 
     /// Capture time, nanoseconds since the Unix epoch.
@@ -179,6 +207,13 @@ impl<'a> Packet<'a> {
         self.ip_length
     }
 
+    /// Octets on the wire from the IP header on: the whole IP packet, and what the link layer may
+    /// have added to fill its frame.
+    #[inline]
+    pub fn wire_length(&self) -> u32 {
+        self.wire_length
+    }
+
     /// The IP header.
     #[inline]
     pub fn ip(&self) -> Ip<'_> {
@@ -202,6 +237,16 @@ impl<'a> Packet<'a> {
     pub fn icmp(&self) -> Option<Icmp<'_>> {
         (self.layers & Layers::ICMP.0 != 0)
             .then(|| Icmp { header: self.transport.get(), body: self.payload.get() })
+    }
+
+    /// The sender's and the receiver's port, where the packet's transport protocol has ports
+    /// (TCP, UDP, UDP-Lite, SCTP) and its header is there.
+    #[inline]
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        use protocol::{SCTP, TCP, UDP, UDP_LITE};
+        let transport = self.transport.get();
+        (matches!(self.protocol, TCP | UDP | UDP_LITE | SCTP) && transport.len() >= 4)
+            .then(|| (be16(transport, 0), be16(transport, 2)))
     }
 
     /// The transport payload, as far as it was captured.

@@ -82,7 +82,12 @@ impl Request {
         let options = plugin_args::parse(&found.info, &found.options, words)?;
         let mut chains = Catalogue::library();
         for plugin in &registry.plugins {
-            chains.add(&plugin.name(), plugin.chains.clone());
+            if let Err(error) = chains.add(&plugin.name(), plugin.chains.clone()) {
+                eprintln!(
+                    "pathspider: the chains of {} are left out: {error}",
+                    plugin.path.display()
+                );
+            }
         }
         let source = self.running.interface.or_else(interface::of_default_route);
         let Some(source) = source else {

@@ -50,6 +50,20 @@ pub struct Descriptor {
     root: extern "C" fn() -> *const c_void,
 }
 
+/// For the test that pins it: name, size, fields with their offsets.
+#[cfg(test)]
+pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
+    "Descriptor",
+    size_of::<Descriptor>(),
+    &[
+        ("magic", std::mem::offset_of!(Descriptor, magic)),
+        ("size", std::mem::offset_of!(Descriptor, size)),
+        ("abi_major", std::mem::offset_of!(Descriptor, abi_major)),
+        ("abi_minor", std::mem::offset_of!(Descriptor, abi_minor)),
+        ("root", std::mem::offset_of!(Descriptor, root)),
+    ],
+);
+
 /// Why a descriptor is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {

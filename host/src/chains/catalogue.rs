@@ -1,0 +1,203 @@
+//! Finds chains by name, among the library's and those of plugins.
+
+use pathspider_plugin_api::abi::{ChainHandle, ChainSet};
+use pathspider_plugin_api::{Chain, ChainInfo, ChainName, Error};
+
+use super::{Basic, Dns, Dscp, Ecn, Evil, Icmp, Mss, Noop, Syn, Tcp, Tcpopt, Tfo, Udp};
+
+/// All chains that a run can use.
+pub struct Catalogue {
+    entries: Vec<Entry>,
+}
+
+/// One chain of the catalogue.
+pub struct Entry {
+    /// The plugin that it comes from; `None` for the library's own.
+    pub plugin: Option<String>,
+    /// Its name and fields.
+    pub info: ChainInfo,
+    handle: ChainHandle,
+}
+
+/// The chains of a run.
+pub struct Resolved {
+    /// The chains, as the observer takes them.
+    pub chains: ChainSet,
+    /// Their names, in the order of the set, with the plugin's where there is one.
+    pub names: Vec<String>,
+}
+
+/// Why chains cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogueError {
+    /// There is no chain of that name.
+    #[error("no chain {name:?}; there are: {}", available.join(", "))]
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        available: Vec<String>,
+    },
+    /// Several plugins have a chain of that name.
+    #[error("the chain {name:?} is ambiguous; say which: {}", candidates.join(", "))]
+    Ambiguous {
+        /// The name that was given.
+        name: String,
+        /// The names to choose from.
+        candidates: Vec<String>,
+    },
+    /// Two chains write the same field, so they cannot be used together.
+    #[error("the chains {first} and {second} both write the field {field:?}")]
+    FieldClash {
+        /// The field.
+        field: String,
+        /// One chain.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A plugin has two chains of one name.
+    #[error("the plugin {plugin} has two chains with the name {name:?}")]
+    Duplicate {
+        /// The plugin.
+        plugin: String,
+        /// The name.
+        name: String,
+    },
+    /// A chain could not be described or made.
+    #[error("{name}: {reason}")]
+    Chain {
+        /// The chain, or its plugin.
+        name: String,
+        /// What it says.
+        reason: Error,
+    },
+}
+
+impl Entry {
+    fn library<C: Chain>() -> Entry {
+        Entry { plugin: None, info: C::info(), handle: ChainHandle::of::<C>() }
+    }
+
+    /// The name that is never ambiguous: `plugin.chain`, or the bare name of a library chain.
+    pub fn full_name(&self) -> String {
+        match &self.plugin {
+            Some(plugin) => format!("{plugin}.{}", self.info.name),
+            None => self.info.name.clone(),
+        }
+    }
+}
+
+impl Catalogue {
+    /// The library's chains.
+    pub fn library() -> Catalogue {
+        Catalogue {
+            entries: vec![
+                Entry::library::<Basic>(),
+                Entry::library::<Tcp>(),
+                Entry::library::<Ecn>(),
+                Entry::library::<Dscp>(),
+                Entry::library::<Mss>(),
+                Entry::library::<Tfo>(),
+                Entry::library::<Tcpopt>(),
+                Entry::library::<Udp>(),
+                Entry::library::<Icmp>(),
+                Entry::library::<Dns>(),
+                Entry::library::<Evil>(),
+                Entry::library::<Syn>(),
+                Entry::library::<Noop>(),
+            ],
+        }
+    }
+
+    /// Adds the chains of a plugin.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be described, or two have the same name. None is added then.
+    pub fn add(&mut self, plugin: &str, chains: Vec<ChainHandle>) -> Result<(), CatalogueError> {
+        let mut added: Vec<Entry> = Vec::with_capacity(chains.len());
+        for handle in chains {
+            let info = handle
+                .describe()
+                .map_err(|reason| CatalogueError::Chain { name: plugin.into(), reason })?;
+            if added.iter().any(|other| other.info.name == info.name) {
+                return Err(CatalogueError::Duplicate { plugin: plugin.into(), name: info.name });
+            }
+            added.push(Entry { plugin: Some(plugin.into()), info, handle });
+        }
+        self.entries.extend(added);
+        Ok(())
+    }
+
+    /// All chains: the library's, then those of plugins in the order in which they were added.
+    pub fn list(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Makes the chains of these names. One that is named twice is there once.
+    ///
+    /// A bare name is the library's chain if there is one, else that of the only plugin that has
+    /// it. `plugin.chain` is always clear.
+    ///
+    /// # Errors
+    ///
+    /// A name that is unknown or ambiguous, two chains that write the same field, or a chain that
+    /// cannot be made.
+    pub fn resolve(&self, names: &[ChainName]) -> Result<Resolved, CatalogueError> {
+        let mut chosen: Vec<&Entry> = Vec::with_capacity(names.len());
+        for name in names {
+            let entry = self.find(&name.0)?;
+            if !chosen.iter().any(|other| std::ptr::eq(*other, entry)) {
+                chosen.push(entry);
+            }
+        }
+        check_fields(&chosen)?;
+        let handles: Vec<ChainHandle> = chosen.iter().map(|entry| entry.handle).collect();
+        let names: Vec<String> = chosen.iter().map(|entry| entry.full_name()).collect();
+        let chains = ChainSet::new(&handles)
+            .map_err(|reason| CatalogueError::Chain { name: names.join(", "), reason })?;
+        Ok(Resolved { chains, names })
+    }
+
+    fn find(&self, name: &str) -> Result<&Entry, CatalogueError> {
+        let exact = self.entries.iter().find(|entry| entry.full_name() == name);
+        if let Some(entry) = exact {
+            return Ok(entry);
+        }
+        let named: Vec<&Entry> = self.entries.iter().filter(|e| e.info.name == name).collect();
+        match named[..] {
+            [entry] => Ok(entry),
+            [] => Err(CatalogueError::Unknown {
+                name: name.into(),
+                available: self.entries.iter().map(Entry::full_name).collect(),
+            }),
+            _ => Err(CatalogueError::Ambiguous {
+                name: name.into(),
+                candidates: named.iter().map(|entry| entry.full_name()).collect(),
+            }),
+        }
+    }
+}
+
+/// The fields that the observer itself writes.
+const OWN_FIELDS: [&str; 2] = ["pkt_first", "pkt_last"];
+
+fn check_fields(chosen: &[&Entry]) -> Result<(), CatalogueError> {
+    let mut seen: Vec<(&str, String)> =
+        OWN_FIELDS.iter().map(|&field| (field, "the observer".to_owned())).collect();
+    for entry in chosen {
+        for field in &entry.info.fields {
+            if let Some((name, first)) = seen.iter().find(|(name, _)| *name == field.name) {
+                return Err(CatalogueError::FieldClash {
+                    field: (*name).into(),
+                    first: first.clone(),
+                    second: entry.full_name(),
+                });
+            }
+            seen.push((&field.name, entry.full_name()));
+        }
+    }
+    Ok(())
+}

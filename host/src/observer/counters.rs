@@ -1,0 +1,142 @@
+//! What the observer counts, so that no loss is silent.
+
+use std::fmt;
+
+/// Why a packet that says it is IP could not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// The link header is cut short.
+    Link,
+    /// The IP header is too short, or of another version than 4 and 6.
+    IpHeader,
+    /// The IP packet claims more octets than the frame had, or fewer than its header.
+    IpLength,
+    /// An IPv6 extension header is cut short or reaches beyond the packet.
+    Extension,
+    /// The first fragment does not hold the transport header (RFC 1858, RFC 7112).
+    Fragment,
+    /// The TCP header is too short or reaches beyond the packet.
+    Tcp,
+    /// The UDP header is too short or claims more octets than the packet has.
+    Udp,
+    /// The header of another transport protocol is too short.
+    Transport,
+    /// The capture's snap length cut the packet within its headers.
+    CutShort,
+}
+
+impl Malformed {
+    /// All kinds, in the order in which they are reported.
+    pub const ALL: [Malformed; 9] = [
+        Malformed::Link,
+        Malformed::IpHeader,
+        Malformed::IpLength,
+        Malformed::Extension,
+        Malformed::Fragment,
+        Malformed::Tcp,
+        Malformed::Udp,
+        Malformed::Transport,
+        Malformed::CutShort,
+    ];
+
+    /// The kind's name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Malformed::Link => "link",
+            Malformed::IpHeader => "ip_header",
+            Malformed::IpLength => "ip_length",
+            Malformed::Extension => "extension",
+            Malformed::Fragment => "fragment",
+            Malformed::Tcp => "tcp",
+            Malformed::Udp => "udp",
+            Malformed::Transport => "transport",
+            Malformed::CutShort => "cut_short",
+        }
+    }
+}
+
+/// Numbers of packets and flows since the source was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets that the source gave.
+    pub packets: u64,
+    /// Packets that the kernel dropped because the observer was too slow.
+    pub kernel_dropped: u64,
+    /// Packets that the interface or its driver dropped.
+    pub interface_dropped: u64,
+    /// Frames that carry no IP.
+    pub non_ip: u64,
+    /// Malformed packets, by kind; read it with [`Counters::malformed`].
+    pub(crate) malformed: [u64; Malformed::ALL.len()],
+    /// Flows begun.
+    pub flows: u64,
+    /// Well-formed packets that belong to nothing we look at.
+    pub ignored: u64,
+    /// Packets of a connection that was already answered for.
+    pub late: u64,
+    /// Later fragments whose first fragment was not seen.
+    pub orphaned: u64,
+    /// Flows that left the table early because it was full.
+    pub evicted: u64,
+}
+
+impl Counters {
+    /// The number of malformed packets of a kind.
+    pub fn malformed(&self, kind: Malformed) -> u64 {
+        self.malformed[kind as usize]
+    }
+
+    /// The number of malformed packets of all kinds.
+    pub fn malformed_total(&self) -> u64 {
+        self.malformed.iter().sum()
+    }
+
+    pub(crate) fn count_malformed(&mut self, kind: Malformed) {
+        self.malformed[kind as usize] += 1;
+    }
+}
+
+impl fmt::Display for Counters {
+    /// One line, for people: kinds of malformed packets only where there are any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} packets, {} dropped by the kernel, {} by the interface, {} not IP, {} malformed",
+            self.packets,
+            self.kernel_dropped,
+            self.interface_dropped,
+            self.non_ip,
+            self.malformed_total(),
+        )?;
+        let kinds = Malformed::ALL.iter().filter(|&&k| self.malformed(k) > 0);
+        for (index, &kind) in kinds.clone().enumerate() {
+            let before = if index == 0 { " (" } else { ", " };
+            write!(f, "{before}{} {}", self.malformed(kind), kind.name())?;
+        }
+        if kinds.count() > 0 {
+            f.write_str(")")?;
+        }
+        write!(
+            f,
+            "; {} flows, {} packets ignored, {} late, {} fragments orphaned, {} flows evicted",
+            self.flows, self.ignored, self.late, self.orphaned, self.evicted
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_their_own_places_and_names() {
+        let mut counters = Counters::default();
+        for kind in Malformed::ALL {
+            counters.count_malformed(kind);
+            assert_eq!(counters.malformed(kind), 1, "{}", kind.name());
+        }
+        counters.count_malformed(Malformed::Tcp);
+        assert!(counters.to_string().contains("10 malformed (1 link, "));
+        assert!(counters.to_string().contains("2 tcp"));
+    }
+}

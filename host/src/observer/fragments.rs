@@ -1,0 +1,69 @@
+//! Remembers the ports of fragmented packets, so that later fragments find their flow.
+
+use std::collections::VecDeque;
+
+use hashbrown::hash_map::Entry;
+
+use super::dissect::{Dissected, Fragment, FragmentId};
+use super::key::Tuple;
+
+/// How many fragmented packets are remembered at once. Beyond it the oldest is forgotten, and its
+/// later fragments count as orphaned.
+const LIMIT: usize = 4096;
+
+/// How long fragments may follow the first: the time that a host waits to reassemble a packet
+/// (RFC 8200, section 4.5, 60 s; RFC 1122, section 3.3.2, 60 to 120 s).
+const LIFETIME_NS: i64 = 60_000_000_000;
+
+/// The ports of the packets whose first fragment was seen.
+#[derive(Default)]
+pub(crate) struct Fragments {
+    ports: hashbrown::HashMap<FragmentId, (u16, u16), foldhash::fast::RandomState>,
+    order: VecDeque<(i64, FragmentId)>,
+}
+
+impl Fragments {
+    /// Gives a later fragment its ports, and notes those of a first one. `false` when a later
+    /// fragment's first was not seen.
+    #[cold]
+    pub(crate) fn resolve(&mut self, packet: &mut Dissected<'_>, time_ns: i64) -> bool {
+        match packet.fragment {
+            Some(Fragment::First(id)) => {
+                self.note(id, &packet.tuple, time_ns);
+                true
+            }
+            Some(Fragment::Later(id)) => self.complete(id, &mut packet.tuple),
+            None => true,
+        }
+    }
+
+    /// Gives the tuple of a later fragment its ports.
+    pub(crate) fn complete(&self, id: FragmentId, tuple: &mut Tuple) -> bool {
+        match self.ports.get(&id) {
+            Some(&(source, destination)) => {
+                (tuple.source_port, tuple.destination_port) = (source, destination);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn note(&mut self, id: FragmentId, tuple: &Tuple, time_ns: i64) {
+        let ports = (tuple.source_port, tuple.destination_port);
+        match self.ports.entry(id) {
+            Entry::Occupied(mut entry) => *entry.get_mut() = ports,
+            Entry::Vacant(entry) => {
+                entry.insert(ports);
+                self.order.push_back((time_ns, id));
+            }
+        }
+        while let Some(&(noted, oldest)) = self.order.front() {
+            let expired = time_ns.saturating_sub(noted) > LIFETIME_NS;
+            if !expired && self.order.len() <= LIMIT {
+                break;
+            }
+            self.order.pop_front();
+            self.ports.remove(&oldest);
+        }
+    }
+}

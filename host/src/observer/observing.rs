@@ -1,0 +1,235 @@
+//! Observing whatever passes: every flow becomes a record when it ends.
+
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pathspider_plugin_api::abi::ChainSet;
+use pathspider_plugin_api::packet::Packet;
+use pathspider_plugin_api::{Error, FlowRecord};
+
+use super::counters::Counters;
+use super::dissect::Dissected;
+use super::key::Key;
+use super::source::{Frame, IDLE_SLACK_NS, Progress, Source, SourceError};
+use super::table::{Flow, FlowId};
+use super::tracker::{Tracker, direction, packet};
+use super::{Settings, nanoseconds};
+
+/// How observing ended.
+#[derive(Debug)]
+pub struct Observed {
+    /// What was counted.
+    pub counters: Counters,
+    /// The source's failure, if it had one. All flows before it were given.
+    pub source: Result<(), SourceError>,
+    /// The failure of `emit`, after which nothing was given.
+    pub output: io::Result<()>,
+}
+
+/// Observes all packets of a source, on this thread, until its end; `emit` gets every flow's
+/// record as the flow ends, with the first failure of a chain on it.
+///
+/// Flows whose packets go both ways are one: the sender of the first packet is the originator.
+pub fn observe(
+    source: &mut Source,
+    chains: ChainSet,
+    settings: &Settings,
+    emit: &mut dyn FnMut(FlowRecord, Option<Error>) -> io::Result<()>,
+) -> Observed {
+    let mut observing = Observing {
+        idle_ns: nanoseconds(settings.idle),
+        linger_ns: nanoseconds(settings.linger),
+        max_flows: settings.max_flows.max(1),
+        tracker: Tracker::new(chains, nanoseconds(settings.idle.max(settings.linger))),
+        clock_ns: i64::MIN,
+        emit,
+        output: Ok(()),
+    };
+    let result = observing.run(source);
+    observing.flush();
+    let (kernel, interface) = source.dropped();
+    let mut counters = observing.tracker.counters;
+    counters.kernel_dropped = kernel;
+    counters.interface_dropped = interface;
+    Observed { counters, source: result, output: observing.output }
+}
+
+struct Observing<'a> {
+    tracker: Tracker,
+    idle_ns: i64,
+    linger_ns: i64,
+    max_flows: usize,
+    /// The time of the last packet.
+    clock_ns: i64,
+    emit: &'a mut dyn FnMut(FlowRecord, Option<Error>) -> io::Result<()>,
+    output: io::Result<()>,
+}
+
+impl Observing<'_> {
+    fn run(&mut self, source: &mut Source) -> Result<(), SourceError> {
+        while self.output.is_ok() {
+            match source.read(&mut |frame| self.frame(frame))? {
+                Progress::More => {}
+                Progress::Idle => self.tick(present_ns() - IDLE_SLACK_NS),
+                Progress::End => break,
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let Some(mut dissected) = self.tracker.dissect(frame) else {
+            return;
+        };
+        self.tick(frame.time_ns);
+        if let Some(mut quote) = dissected.quote.take()
+            && let Some((id, direction)) = self.tracker.quoted(&mut quote)
+            && !self.is_over(id, frame.time_ns)
+        {
+            self.show(id, &packet(&dissected, frame.time_ns, direction));
+            return;
+        }
+        let (key, is_first) = dissected.tuple.key();
+        let hash = self.tracker.table.hash(&key);
+        let id = match self.tracker.table.find(hash, &key) {
+            Some(id) if !self.begins_anew(id, &dissected, is_first, frame.time_ns) => id,
+            Some(id) => {
+                self.end(id);
+                return self.begin((hash, key), is_first, frame, &dissected);
+            }
+            None => return self.begin((hash, key), is_first, frame, &dissected),
+        };
+        let forward = self.tracker.table.get(id).forward_is_first == is_first;
+        self.show(id, &packet(&dissected, frame.time_ns, direction(forward)));
+    }
+
+    /// Moves the clock to the time of a packet, or of the present when there is none.
+    #[inline]
+    fn tick(&mut self, now_ns: i64) {
+        if now_ns < self.clock_ns.saturating_sub(self.idle_ns) {
+            // The clock was set back by more than disorder explains: no flow goes on across that.
+            self.flush();
+        }
+        self.clock_ns = now_ns;
+        if self.tracker.table.is_due(now_ns) {
+            self.expire();
+        }
+    }
+
+    #[inline]
+    fn begins_anew(
+        &mut self,
+        id: FlowId,
+        dissected: &Dissected<'_>,
+        is_first: bool,
+        time_ns: i64,
+    ) -> bool {
+        if self.is_over(id, time_ns) {
+            return true;
+        }
+        let flow = self.tracker.table.get(id);
+        if dissected.opening.is_none() || flow.forward_is_first != is_first {
+            return false;
+        }
+        // A SYN with another sequence number opens another connection (RFC 9293, section 3.10.7.4).
+        match flow.opening {
+            Some(_) => flow.opening != dissected.opening,
+            None => {
+                flow.opening = dissected.opening;
+                false
+            }
+        }
+    }
+
+    #[inline]
+    fn is_over(&mut self, id: FlowId, time_ns: i64) -> bool {
+        let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
+        time_ns >= ends_ns(self.tracker.table.get(id), idle_ns, linger_ns)
+    }
+
+    #[cold]
+    fn begin(
+        &mut self,
+        place: (u64, Key),
+        is_first: bool,
+        frame: &Frame<'_>,
+        dissected: &Dissected<'_>,
+    ) {
+        if self.tracker.table.len() >= self.max_flows {
+            self.evict();
+        }
+        let packet = packet(dissected, frame.time_ns, direction(true));
+        let due_ns = frame.time_ns.saturating_add(self.idle_ns);
+        let id = self.tracker.begin(place, is_first, &packet, due_ns);
+        self.tracker.table.get(id).opening = dissected.opening;
+        self.show(id, &packet);
+    }
+
+    #[inline]
+    fn show(&mut self, id: FlowId, packet: &Packet<'_>) {
+        if self.tracker.show(id, packet) {
+            let due_ns = packet.time_ns().saturating_add(self.linger_ns);
+            self.tracker.table.schedule(id, due_ns);
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self) {
+        let now_ns = self.clock_ns;
+        while let Some(id) = self.tracker.table.next_due(now_ns) {
+            if self.is_over(id, now_ns) {
+                self.end(id);
+            } else {
+                let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
+                let ends_ns = ends_ns(self.tracker.table.get(id), idle_ns, linger_ns);
+                self.tracker.table.schedule(id, ends_ns);
+            }
+        }
+    }
+
+    #[cold]
+    fn evict(&mut self) {
+        let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
+        let oldest = self.tracker.table.oldest(|flow| ends_ns(flow, idle_ns, linger_ns));
+        if let Some(id) = oldest {
+            self.tracker.counters.evicted += 1;
+            self.end(id);
+        }
+    }
+
+    fn end(&mut self, id: FlowId) {
+        if let (Some(ended), _) = self.tracker.end(id)
+            && self.output.is_ok()
+        {
+            self.output = (self.emit)(ended.record, ended.failure);
+        }
+    }
+
+    /// Ends all flows, the oldest first.
+    fn flush(&mut self) {
+        let mut flows = self.tracker.table.all();
+        flows.sort_by_key(|&id| {
+            let flow = self.tracker.table.get(id);
+            (flow.first_ns, id)
+        });
+        for id in flows {
+            self.end(id);
+        }
+    }
+}
+
+/// When a flow ends if nothing more is seen of it.
+fn ends_ns(flow: &Flow, idle_ns: i64, linger_ns: i64) -> i64 {
+    if flow.done {
+        flow.done_ns.saturating_add(linger_ns)
+    } else {
+        flow.last_ns.saturating_add(idle_ns)
+    }
+}
+
+/// The present, on the clock that the kernel stamps packets with.
+fn present_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, nanoseconds)
+}

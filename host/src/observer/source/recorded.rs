@@ -1,0 +1,98 @@
+//! Recorded captures: decompression, then pcap or pcapng by content.
+
+mod buffer;
+mod decompress;
+mod pcap;
+mod pcapng;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use self::buffer::Buffer;
+use self::pcap::{Flavour, Pcap};
+use self::pcapng::Pcapng;
+use super::filter::Filter;
+use super::{Frame, Progress, SourceError, SourceOptions};
+
+/// A recorded capture.
+pub(super) struct Recorded {
+    format: Format,
+    filter: Option<Filter>,
+}
+
+enum Format {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+impl Recorded {
+    pub(super) fn file(path: PathBuf, options: &SourceOptions) -> Result<Recorded, SourceError> {
+        let name = path.display().to_string();
+        let unreadable = |error: std::io::Error| SourceError::NotReadable {
+            path: name.clone(),
+            reason: error.to_string(),
+        };
+        let file = File::open(&path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(SourceError::NotReadable {
+                path: name,
+                reason: "it is a directory".into(),
+            });
+        }
+        Recorded::new(Box::new(file), &name, options)
+    }
+
+    pub(super) fn standard_input(
+        options: &SourceOptions,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Recorded, SourceError> {
+        let reader = buffer::Interruptible::new(std::io::stdin(), stop);
+        Recorded::new(Box::new(reader), "standard input", options)
+    }
+
+    pub(super) fn new(
+        reader: Box<dyn Read + Send>,
+        name: &str,
+        options: &SourceOptions,
+    ) -> Result<Recorded, SourceError> {
+        let filter = options.filter.as_deref().map(Filter::new).transpose()?;
+        let mut buffer = Buffer::new(decompress::by_content(reader, name)?, name);
+        let magic = buffer.peek(4)?.first_chunk().copied().unwrap_or_default();
+        let format = match (magic, Flavour::of(magic)) {
+            (pcapng::MAGIC, _) => Format::Pcapng(Pcapng::new(buffer)),
+            (_, Some(flavour)) => Format::Pcap(Pcap::new(buffer, flavour)?),
+            (_, None) => return Err(buffer.not_a_capture()),
+        };
+        Ok(Recorded { format, filter })
+    }
+
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        on_frame: &mut impl FnMut(&Frame<'_>),
+    ) -> Result<Progress, SourceError> {
+        let Some(filter) = &mut self.filter else {
+            return self.format.read(on_frame);
+        };
+        let mut failure = None;
+        let progress = self.format.read(&mut |frame| match filter.matches(frame) {
+            Ok(true) => on_frame(frame),
+            Ok(false) => {}
+            Err(error) => failure = Some(error),
+        });
+        failure.map_or(progress, Err)
+    }
+}
+
+impl Format {
+    #[inline]
+    fn read(&mut self, on_frame: &mut impl FnMut(&Frame<'_>)) -> Result<Progress, SourceError> {
+        match self {
+            Format::Pcap(pcap) => pcap.read(on_frame),
+            Format::Pcapng(pcapng) => pcapng.read(on_frame),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Finds out by content whether a capture is compressed, and how.
+
+use std::io::{self, Cursor, Read};
+
+use super::super::SourceError;
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
+
+/// Memory that a compressed file may have us use at most, which it says itself: more than any
+/// usual setting of zstd (`--ultra --long=27`) and xz (`-9`) takes.
+const ZSTD_WINDOW_LOG: u32 = 27;
+const XZ_MEMORY: u64 = 256 << 20;
+
+/// The reader itself, or one that decompresses what it gives.
+pub(super) fn by_content(
+    mut reader: Box<dyn Read + Send>,
+    name: &str,
+) -> Result<Box<dyn Read + Send>, SourceError> {
+    let unreadable = |error: io::Error| SourceError::NotReadable {
+        path: name.into(),
+        reason: error.to_string(),
+    };
+    let mut magic = Vec::with_capacity(6);
+    (&mut reader).take(6).read_to_end(&mut magic).map_err(unreadable)?;
+    let is = |signature| magic.starts_with(signature);
+    let (gzip, zstd, xz) = (is(GZIP), is(ZSTD), is(XZ));
+    let whole = Cursor::new(magic).chain(reader);
+    Ok(if gzip {
+        Box::new(flate2::read::MultiGzDecoder::new(whole))
+    } else if zstd {
+        let mut decoder = zstd::Decoder::new(whole).map_err(unreadable)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(unreadable)?;
+        Box::new(decoder)
+    } else if xz {
+        let stream =
+            liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
+                .map_err(|error| unreadable(error.into()))?;
+        Box::new(liblzma::read::XzDecoder::new_stream(whole, stream))
+    } else {
+        Box::new(whole)
+    })
+}

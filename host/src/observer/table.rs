@@ -1,0 +1,203 @@
+//! The flow table: one hash look-up per packet, and a timing wheel that ends flows.
+//!
+//! Flows stand in one vector and refer to each other by index. The wheel is lazy: a packet only
+//! notes its time in its flow, and when the flow's turn on the wheel comes it is looked at again.
+//! So a packet touches its own flow and no other.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use pathspider_plugin_api::abi::FlowState;
+
+use super::key::Key;
+use super::wheel::{Links, Wheel};
+
+/// A flow's place in the table.
+pub(crate) type FlowId = u32;
+
+/// No flow, or no claim.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// One flow.
+pub(crate) struct Flow {
+    pub(crate) key: Key,
+    /// The chains' state; absent once the flow was answered for.
+    pub(crate) state: Option<FlowState>,
+    pub(crate) first_ns: i64,
+    pub(crate) last_ns: i64,
+    /// When a chain said that the flow is complete, or when it was answered for.
+    pub(crate) done_ns: i64,
+    links: Links,
+    /// The connection that claims the flow, or `NONE`.
+    pub(crate) claim: u32,
+    /// The sequence number of the SYN that opened it, in the direction of the flow.
+    pub(crate) opening: Option<u32>,
+    pub(crate) done: bool,
+    /// Whether the originator is the key's first side.
+    pub(crate) forward_is_first: bool,
+}
+
+impl Flow {
+    /// A flow that begins with this packet.
+    pub(crate) fn new(key: Key, forward_is_first: bool, time_ns: i64, state: FlowState) -> Flow {
+        Flow {
+            key,
+            state: Some(state),
+            first_ns: time_ns,
+            last_ns: time_ns,
+            done_ns: 0,
+            links: Links::default(),
+            claim: NONE,
+            opening: None,
+            done: false,
+            forward_is_first,
+        }
+    }
+}
+
+/// All flows that have not ended.
+pub(crate) struct FlowTable {
+    index: HashTable<FlowId>,
+    flows: Vec<Flow>,
+    /// Places of flows that left.
+    free: Vec<FlowId>,
+    wheel: Wheel,
+    hasher: RandomState,
+}
+
+impl FlowTable {
+    /// An empty table; `span_ns` is the longest time a flow is scheduled ahead.
+    pub(crate) fn new(span_ns: i64) -> FlowTable {
+        FlowTable {
+            index: HashTable::new(),
+            flows: Vec::new(),
+            free: Vec::new(),
+            wheel: Wheel::new(span_ns),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// The number of flows.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The hash of a key in this table.
+    #[inline]
+    pub(crate) fn hash(&self, key: &Key) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// The flow with that key.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, key: &Key) -> Option<FlowId> {
+        let flows = &self.flows;
+        self.index.find(hash, |&id| flows[id as usize].key == *key).copied()
+    }
+
+    /// Adds a flow whose key is not in the table, to be looked at again at `due_ns`.
+    pub(crate) fn insert(&mut self, hash: u64, flow: Flow, due_ns: i64) -> FlowId {
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.flows[id as usize] = flow;
+                id
+            }
+            None => {
+                self.flows.push(flow);
+                (self.flows.len() - 1) as FlowId
+            }
+        };
+        let (flows, hasher) = (&self.flows, &self.hasher);
+        self.index.insert_unique(hash, id, |&id| hasher.hash_one(flows[id as usize].key));
+        self.schedule(id, due_ns);
+        id
+    }
+
+    /// Takes a flow out of the table.
+    pub(crate) fn remove(&mut self, id: FlowId) -> Removed {
+        self.wheel.remove(&mut self.flows, id);
+        let flow = &mut self.flows[id as usize];
+        let removed = Removed {
+            state: flow.state.take(),
+            first_ns: flow.first_ns,
+            last_ns: flow.last_ns,
+            claim: flow.claim,
+            key: flow.key,
+        };
+        let hash = self.hasher.hash_one(removed.key);
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == id) {
+            entry.remove();
+            self.free.push(id);
+        }
+        removed
+    }
+
+    /// The flow at a place that `find` or `insert` gave and that was not removed since.
+    #[inline]
+    pub(crate) fn get(&mut self, id: FlowId) -> &mut Flow {
+        &mut self.flows[id as usize]
+    }
+
+    /// Has a flow looked at again at `due_ns` instead of when it was to be.
+    pub(crate) fn schedule(&mut self, id: FlowId, due_ns: i64) {
+        self.wheel.remove(&mut self.flows, id);
+        self.wheel.insert(&mut self.flows, id, due_ns);
+    }
+
+    /// Whether the wheel has anything to turn to at `now_ns`: cheap, for every packet.
+    #[inline]
+    pub(crate) fn is_due(&self, now_ns: i64) -> bool {
+        self.wheel.is_due(now_ns)
+    }
+
+    /// The next flow whose turn has come. The caller removes it or schedules it again; until then
+    /// it is not on the wheel.
+    pub(crate) fn next_due(&mut self, now_ns: i64) -> Option<FlowId> {
+        self.wheel.next_due(&mut self.flows, now_ns)
+    }
+
+    /// The flow that will end first, if nothing more is seen; `ends` says when a flow ends.
+    ///
+    /// Flows whose turn comes first only because they were not looked at since are put where they
+    /// belong, at most a few for each call.
+    pub(crate) fn oldest(&mut self, ends: impl Fn(&Flow) -> i64) -> Option<FlowId> {
+        const PATIENCE: usize = 64;
+        let mut found = None;
+        for _ in 0..PATIENCE {
+            let (id, tick) = self.wheel.first(&mut self.flows)?;
+            let ends = ends(&self.flows[id as usize]);
+            found = Some(id);
+            if self.wheel.tick(ends) <= tick {
+                break;
+            }
+            self.wheel.insert(&mut self.flows, id, ends);
+        }
+        found
+    }
+
+    /// Every flow, in no order.
+    pub(crate) fn all(&self) -> Vec<FlowId> {
+        self.index.iter().copied().collect()
+    }
+
+    /// The time of the wheel's next turn may be set back after the clock was.
+    pub(crate) fn set_back(&mut self, now_ns: i64) {
+        self.wheel.set_back(now_ns);
+    }
+}
+
+/// What is left of a flow that was taken out.
+pub(crate) struct Removed {
+    pub(crate) key: Key,
+    pub(crate) state: Option<FlowState>,
+    pub(crate) first_ns: i64,
+    pub(crate) last_ns: i64,
+    pub(crate) claim: u32,
+}
+
+impl super::wheel::Linked for Vec<Flow> {
+    fn links(&mut self, id: u32) -> &mut Links {
+        &mut self[id as usize].links
+    }
+}

@@ -1,0 +1,177 @@
+//! The observer's thread in a measurement.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam::channel::{Receiver, Sender};
+use pathspider_plugin_api::abi::ChainSet;
+
+use super::counters::Counters;
+use super::measuring::{Measuring, Notice, Observation};
+use super::save::PcapWriter;
+use super::source::{IDLE_SLACK_NS, Progress, Source, SourceError};
+use super::tracker::Tracker;
+use super::{Settings, nanoseconds};
+
+/// The observer's thread. It ends when no notice can come any more and all claims are answered.
+pub struct Watch {
+    thread: JoinHandle<Result<(), SourceError>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    counters: Mutex<Counters>,
+    hurry: AtomicBool,
+}
+
+/// Observes the connections that notices announce, on a thread of its own.
+///
+/// Every claim is answered once on `observations`, which may be bounded: the observer waits for
+/// room in it.
+///
+/// # Errors
+///
+/// The thread cannot be started, or the file to save packets in cannot be created.
+pub fn watch(
+    source: Source,
+    chains: ChainSet,
+    settings: Settings,
+    notices: Receiver<Notice>,
+    observations: Sender<Observation>,
+) -> io::Result<Watch> {
+    let save = settings.save.as_deref().map(PcapWriter::create);
+    let span = settings.idle.max(settings.linger);
+    let tracker = Tracker::new(chains, nanoseconds(span));
+    let measuring = Measuring::new(tracker, &settings, notices, observations, save.transpose()?);
+    let shared = Arc::new(Shared::default());
+    let theirs = shared.clone();
+    let thread = std::thread::Builder::new().name("observer".into()).spawn(move || {
+        Thread { source, measuring, shared: theirs, settings, begun: Instant::now() }.run()
+    })?;
+    Ok(Watch { thread, shared })
+}
+
+impl Watch {
+    /// The counters as they were a moment ago. Cheap: the thread is not disturbed.
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// Has all claims answered at once with what was seen, from now on.
+    pub fn hurry(&self) {
+        self.shared.hurry.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the thread's end, which comes when the notices' senders are gone.
+    ///
+    /// The error is the source's, if it failed; all claims were answered nevertheless.
+    pub fn join(self) -> (Counters, Result<(), SourceError>) {
+        let result = match self.thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        (self.shared.counters(), result)
+    }
+}
+
+impl Shared {
+    fn counters(&self) -> Counters {
+        // The counters are plain numbers: no panic can leave them half-written.
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Thread {
+    source: Source,
+    measuring: Measuring,
+    shared: Arc<Shared>,
+    settings: Settings,
+    begun: Instant,
+}
+
+/// Batches of packets between two looks at the kernel's counters of drops.
+const BATCHES_PER_LOOK: u32 = 256;
+
+impl Thread {
+    fn run(mut self) -> Result<(), SourceError> {
+        let captured = self.capture();
+        self.look();
+        self.serve();
+        let saved = match (self.measuring.finish(), &self.settings.save) {
+            (Some(error), Some(path)) => Err(SourceError::NotWritable {
+                path: path.display().to_string(),
+                reason: error.to_string(),
+            }),
+            _ => Ok(()),
+        };
+        self.publish();
+        captured.and(saved)
+    }
+
+    /// Takes packets until the run is over or the source is.
+    fn capture(&mut self) -> Result<(), SourceError> {
+        let mut batches = 0;
+        while !self.measuring.is_over() {
+            let measuring = &mut self.measuring;
+            let progress = self.source.read(&mut |frame| measuring.frame(frame))?;
+            match progress {
+                Progress::More => {
+                    batches += 1;
+                    if batches % BATCHES_PER_LOOK == 0 {
+                        self.look();
+                    }
+                    let clock_ns = self.measuring.clock_ns();
+                    self.measuring.turn(clock_ns, self.begun.elapsed(), true);
+                }
+                Progress::Idle => {
+                    self.look();
+                    let clock_ns = present_ns() - IDLE_SLACK_NS;
+                    self.measuring.turn(clock_ns, self.begun.elapsed(), false);
+                }
+                Progress::End => return Ok(()),
+            }
+            self.hurry();
+            self.publish();
+        }
+        Ok(())
+    }
+
+    /// Answers claims when no more packets can come, until the run is over.
+    fn serve(&mut self) {
+        const WAIT: Duration = Duration::from_millis(100);
+        self.measuring.settle_all();
+        while !self.measuring.is_over() {
+            self.measuring.wait(WAIT);
+            self.measuring.settle_all();
+            self.publish();
+        }
+    }
+
+    fn hurry(&mut self) {
+        if self.shared.hurry.load(Ordering::Relaxed) {
+            self.measuring.settle_all();
+        }
+    }
+
+    fn look(&mut self) {
+        let (kernel, interface) = self.source.dropped();
+        let counters = self.measuring.counters();
+        counters.kernel_dropped = kernel;
+        counters.interface_dropped = interface;
+    }
+
+    fn publish(&mut self) {
+        let counters = *self.measuring.counters();
+        *self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+}
+
+/// The present, on the clock that the kernel stamps packets with.
+fn present_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, nanoseconds)
+}
