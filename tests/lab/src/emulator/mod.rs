@@ -18,3 +18,6 @@ pub use path::{Path, Router};
 
 /// Time since the emulator began. It is always handed in, never asked for.
 pub type Time = std::time::Duration;
+
+#[cfg(test)]
+mod tests;

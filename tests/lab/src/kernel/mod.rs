@@ -48,11 +48,7 @@ pub(crate) const SERVING: &[(&str, &str)] = &[
     ("net.ipv6.ip_nonlocal_bind", "1"),
 ];
 
-<<<<<<< HEAD
 pub(crate) const CONNECTING: &[(&str, &str)] =
-=======
-const CONNECTING: &[(&str, &str)] =
->>>>>>> main
     &[("net.ipv4.ip_local_port_range", "1024 65535"), ("net.ipv4.tcp_max_tw_buckets", "1000000")];
 
 /// A network of groups of targets; dropping it removes everything.

@@ -210,3 +210,6 @@ fn fragment_offset(bytes: &[u8], slice: &LaxIpSlice<'_>) -> u16 {
             .unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,13 +36,8 @@ pub(crate) fn write_jobs<'a>(
 ) -> Result<()> {
     let action = || format!("write {}", path.display());
     let mut file = BufWriter::new(File::create(path).context(action)?);
-<<<<<<< HEAD
     for (dip, dp, truth) in jobs {
         let job = Job { dip, dp, lab_path: &truth.name };
-=======
-    for target in targets {
-        let job = Job { dip: target.address, dp: target.port, lab_path: &target.truth.name };
->>>>>>> main
         serde_json::to_writer(&mut file, &job).context(action)?;
         file.write_all(b"\n").context(action)?;
     }
