@@ -112,9 +112,8 @@ fn the_first_are_counted_for_each_target() {
 
 #[test]
 fn the_same_seed_gives_the_same_packets_whatever_else_goes_on() {
-    let rules = |seed: u64| {
-        format!("seed = {seed}\n[[rule]]\nhop = 1\nprobability = 0.5\naction = 'drop'")
-    };
+    let rules =
+        |seed: u64| format!("seed = {seed}\n[[rule]]\nhop = 1\nprobability = 0.5\naction = 'drop'");
     let passed = |seed: u64, others: bool| -> Vec<usize> {
         let mut engine = engine(&rules(seed));
         let mut one = |_| {
@@ -183,7 +182,10 @@ fn flags_of_the_syn_are_reflected_on_the_syn_ack() {
     let mut engine = engine("[[rule]]\nhop = 2\naction = { reflect-flags = 'ECE CWR' }");
     let both = flag::SYN | flag::ACK;
     send(&mut engine, START, Side::Vantage, out(flag::SYN | flag::ECE | flag::CWR));
-    assert_eq!(flags(&send(&mut engine, START, SERVERS, back(both))), [both | flag::ECE | flag::CWR]);
+    assert_eq!(
+        flags(&send(&mut engine, START, SERVERS, back(both))),
+        [both | flag::ECE | flag::CWR]
+    );
     send(&mut engine, START, Side::Vantage, out(flag::SYN));
     assert_eq!(flags(&send(&mut engine, START, SERVERS, back(both | flag::ECE))), [both]);
 }

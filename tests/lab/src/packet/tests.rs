@@ -211,7 +211,10 @@ fn a_later_fragment_has_no_transport_header() {
     (bytes[6], bytes[7]) = (0, 10);
     let packet = Packet::parse(bytes).unwrap();
     assert!(packet.is_fragment());
-    assert_eq!((packet.protocol(), packet.ports(), packet.tcp_flags()), (IpNumber::TCP, None, None));
+    assert_eq!(
+        (packet.protocol(), packet.ports(), packet.tcp_flags()),
+        (IpNumber::TCP, None, None)
+    );
 }
 
 #[test]

@@ -77,12 +77,8 @@ fn lines(plugin: &str, row: &Row) -> Vec<(bool, [String; 4])> {
         .map(|line| {
             let once = |text: &str| if line == 0 { text.to_string() } else { String::new() };
             let cell = |cells: &[String]| cells.get(line).cloned().unwrap_or_default();
-            let cells = [
-                once(&row.truth.name),
-                once(&row.truth.summary),
-                cell(&expected),
-                cell(&measured),
-            ];
+            let cells =
+                [once(&row.truth.name), once(&row.truth.summary), cell(&expected), cell(&measured)];
             (right, cells)
         })
         .collect()

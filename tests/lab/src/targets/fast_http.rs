@@ -38,10 +38,7 @@ impl FastHttp {
     pub fn start(namespace: &Namespace, port: u16, threads: usize) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut server = Self { stop: Arc::clone(&stop), threads: Vec::new() };
-<<<<<<< HEAD
         // Every thread has a listener of its own, so the kernel spreads connections over them.
-=======
->>>>>>> main
         for _ in 0..threads {
             let listener = namespace
                 .enter(|| listen(port))?
