@@ -54,7 +54,9 @@ impl fmt::Display for Lines<'_> {
         let Summary { records, .. } = *self.summary;
         let seconds = self.duration.as_secs_f64();
         let rate = records as f64 / seconds.max(1e-9);
-        write!(f, "{records} targets in {seconds:.1} s ({rate:.0}/s)")?;
+        let noun = if records == 1 { "target" } else { "targets" };
+        let digits = if rate < 10.0 { 1 } else { 0 };
+        write!(f, "{records} {noun} in {seconds:.1} s ({rate:.digits$}/s)")?;
         let counts = [
             (self.bad_lines, "lines were not jobs"),
             (self.summary.missed_flows, "flows missed"),
