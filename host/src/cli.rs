@@ -5,6 +5,7 @@ mod args;
 mod exit;
 mod list;
 mod measure;
+mod observe;
 mod plugin_args;
 
 use std::ffi::OsString;
@@ -40,6 +41,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
     }
     match arguments.command {
         Some(Command::Measure(measure)) => measure::measure(measure, &registry()),
+        Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         None => measure::standalone(arguments.standalone, &registry()),
     }
 }

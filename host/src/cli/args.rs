@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::observe::ObserveArgs;
+
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
 ///
@@ -39,6 +41,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Measure the paths to all targets of the input
     Measure(Measure),
+    /// Watch whatever passes, and write a record of every flow
+    Observe(ObserveArgs),
 }
 
 /// How targets are reached and watched, in every form.

@@ -201,6 +201,8 @@ pub(super) fn of_source(error: &SourceError) -> Exit {
     match error {
         SourceError::NoInterface { .. } | SourceError::InterfaceDown { .. } => Exit::NoInterface,
         SourceError::NoPrivilege { .. } => Exit::NoPrivilege,
+        SourceError::Filter { .. } | SourceError::Scheme { .. } => Exit::Usage,
+        SourceError::NotReadable { .. } | SourceError::NotACapture { .. } => Exit::NoInput,
         _ => Exit::Failed,
     }
 }

@@ -41,6 +41,10 @@ impl Default for SourceOptions {
     }
 }
 
+/// Frames that are given together at most. A live source gives them one by one, for what libpcap
+/// shows is valid until the next.
+pub const BATCH: usize = 32;
+
 /// One captured frame, valid until the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
@@ -133,18 +137,21 @@ impl Source {
         Stop(self.stop.clone())
     }
 
-    /// Gives some frames, in the order of the capture.
+    /// Gives some frames, in the order of the capture, at most [`BATCH`] at a time.
     ///
     /// # Errors
     ///
     /// The capture fails, or the file is damaged. What was given before it counts.
-    pub fn read(&mut self, on_frame: &mut impl FnMut(&Frame<'_>)) -> Result<Progress, SourceError> {
+    pub fn read(
+        &mut self,
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
+    ) -> Result<Progress, SourceError> {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(Progress::End);
         }
         match &mut self.kind {
-            Kind::Live(live) => live.read(on_frame),
-            Kind::Recorded(recorded) => recorded.read(on_frame),
+            Kind::Live(live) => live.read(on_frames),
+            Kind::Recorded(recorded) => recorded.read(on_frames),
         }
     }
 

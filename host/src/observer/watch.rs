@@ -117,7 +117,9 @@ impl Thread {
         let mut batches = 0;
         while !self.measuring.is_over() {
             let measuring = &mut self.measuring;
-            let progress = self.source.read(&mut |frame| measuring.frame(frame))?;
+            let progress = self.source.read(&mut |frames| {
+                frames.iter().for_each(|frame| measuring.frame(frame));
+            })?;
             match progress {
                 Progress::More => {
                     batches += 1;

@@ -2,7 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::RefCell;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use super::data::Record;
@@ -17,7 +19,18 @@ use crate::packet::{Layers, Packet};
 pub struct ChainSet {
     chains: Vec<Member>,
     layout: Layout,
+    /// Blocks of flows that have ended, for those that begin.
+    spare: RefCell<Vec<Block>>,
 }
+
+/// Memory of the set's layout, without a value in it.
+struct Block(NonNull<u8>);
+
+// SAFETY: it is memory that nothing else refers to, and any thread may free it.
+unsafe impl Send for Block {}
+
+/// Blocks kept for flows to come; those beyond it are freed.
+const SPARE: usize = 4096;
 
 /// A chain's functions, looked up once, and where its state stands in a flow's block.
 struct Member {
@@ -79,7 +92,7 @@ impl ChainSet {
                 last_failure: table.last_failure(),
             });
         }
-        Ok(ChainSet { chains, layout: layout.pad_to_align() })
+        Ok(ChainSet { chains, layout: layout.pad_to_align(), spare: RefCell::default() })
     }
 
     /// The number of chains.
@@ -95,6 +108,20 @@ impl ChainSet {
     /// Octets of memory that each flow takes for its chains' state.
     pub fn flow_size(&self) -> usize {
         self.layout.size()
+    }
+
+    /// Fetches a flow's state into the cache, for a host that knows which packets come next.
+    #[inline]
+    pub fn touch(&self, flow: &FlowState) {
+        const CACHE_LINE: usize = 64;
+        for offset in (0..self.layout.size()).step_by(CACHE_LINE) {
+            // SAFETY: the block has the set's layout, so the octet is within it; it need not be
+            // initialised, and nothing is concluded from it.
+            unsafe {
+                let octet = flow.block.add(offset).as_ptr().cast::<MaybeUninit<u8>>();
+                octet.read_volatile();
+            }
+        }
     }
 
     /// Begins a flow with its first packet, which is *not* yet shown to the chains.
@@ -171,15 +198,36 @@ impl ChainSet {
         if self.layout.size() == 0 {
             return NonNull::<u128>::dangling().cast();
         }
+        if let Some(Block(block)) = self.spare.borrow_mut().pop() {
+            return block;
+        }
         // SAFETY: the size is not zero.
         let block = unsafe { alloc(self.layout) };
         NonNull::new(block).unwrap_or_else(|| handle_alloc_error(self.layout))
     }
 
     fn release(&self, block: NonNull<u8>) {
-        if self.layout.size() != 0 {
-            // SAFETY: `allocate` of this set made it, with this layout.
-            unsafe { dealloc(block.as_ptr(), self.layout) };
+        if self.layout.size() == 0 {
+            return;
+        }
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(Block(block));
+        } else {
+            self.free(Block(block));
+        }
+    }
+
+    fn free(&self, block: Block) {
+        // SAFETY: `allocate` of this set made it, with this layout.
+        unsafe { dealloc(block.0.as_ptr(), self.layout) };
+    }
+}
+
+impl Drop for ChainSet {
+    fn drop(&mut self) {
+        for block in std::mem::take(self.spare.get_mut()) {
+            self.free(block);
         }
     }
 }
