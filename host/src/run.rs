@@ -179,7 +179,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         Ok(left) => (None, left),
         Err(error) => (Some(RunError::Engine { error, denied }), None),
     };
-    summary.unfinished += left.unwrap_or(0);
+    summary.unstarted = left.unwrap_or(0);
     // Where a later stage failed, an engine's error is but its consequence.
     let failure = output
         .map(RunError::from)

@@ -17,8 +17,10 @@ pub struct Summary {
     pub first_plugin_error: Option<String>,
     /// Jobs that the plugin discarded.
     pub discarded: u64,
-    /// Jobs that were read and left when the run was told to stop.
+    /// Jobs that were begun and left when the run was told to stop.
     pub unfinished: u64,
+    /// Jobs that were read and not begun then.
+    pub unstarted: u64,
     /// How often each condition was given, values left out.
     pub conditions: BTreeMap<String, u64>,
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Lines<'_> {
             (self.summary.plugin_errors, "errors of the plugin"),
             (self.summary.discarded, "discarded"),
             (self.summary.unfinished, "left unfinished"),
+            (self.summary.unstarted, "read and not begun"),
         ];
         for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;

@@ -83,8 +83,9 @@ fn no_connectivity_where_a_flow_was_missed() {
 fn no_verdict_where_the_syn_was_not_captured() {
     let blind = |state, answer| {
         let mut flow = flow(state, SYN, answer);
-        ["syn_flags_all_fwd", "syn_flags_any_fwd"]
-            .map(|key| flow.set(key, pathspider_plugin_api::Value::NULL));
+        for key in ["syn_flags_all_fwd", "syn_flags_any_fwd"] {
+            flow.set(key, pathspider_plugin_api::Value::NULL);
+        }
         flow.with("syn_count_fwd", 0u8)
     };
     let a = || flow(State::Ok, SYN, Some(0x12));
