@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::plugin::{Registry, SearchPath};
+use crate::say::say;
 use args::{Arguments, Command};
 use exit::{Exit, Failure};
 
@@ -27,7 +28,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => return exit::of_clap(&error),
         Err(Failure::Told { exit, message }) => {
-            eprintln!("pathspider: {message}");
+            say!("{message}");
             exit
         }
     };
@@ -38,6 +39,12 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let registry = || Registry::scan(&SearchPath::resolve(&arguments.plugin_dir));
     if arguments.list_plugins {
         return list::plugins(&registry(), &SearchPath::resolve(&arguments.plugin_dir));
+    }
+    if arguments.command.is_some() && arguments.standalone.is_used() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "options of a command stand after it: pathspider measure -i IF PLUGIN",
+        ));
     }
     match arguments.command {
         Some(Command::Measure(measure)) => measure::measure(measure, &registry()),

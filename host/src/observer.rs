@@ -33,7 +33,9 @@ pub use self::link::Link;
 pub use self::measuring::{Claim, Endpoint, Notice, Observation};
 pub use self::observing::{Observed, Sink, observe};
 pub use self::save::PcapWriter;
-pub use self::source::{BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, open};
+pub use self::source::{
+    BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, is_recorded, open,
+};
 pub use self::watch::{Watch, watch};
 
 /// How long flows live, and how many at once.

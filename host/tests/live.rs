@@ -34,7 +34,7 @@ fn start(settings: Settings) -> Option<Run> {
     let chains = Catalogue::library().resolve(&names).unwrap().chains;
     let (notices, theirs) = unbounded();
     let (sender, observations) = bounded(16);
-    let watch = watch(source, chains, settings, theirs, sender).unwrap();
+    let watch = watch(source, chains, settings, theirs, sender, || {}).unwrap();
     Some(Run { watch, notices, observations })
 }
 
@@ -79,7 +79,7 @@ fn every_connection_is_answered_with_its_flow() {
     }
     drop(run.notices);
     drop(run.observations);
-    let (counters, result) = run.watch.join();
+    let (counters, result) = run.watch.join().unwrap();
     assert_eq!(result, Ok(()));
     let answers = collector.join().unwrap();
     assert_eq!(answers.len() as u64, COUNT, "{counters}");
@@ -109,7 +109,7 @@ fn a_connection_that_sent_nothing_is_answered_without_flow() {
     assert!(answer.flow.is_none());
     assert!(begun.elapsed() >= Settings::default().grace);
     drop(run.notices);
-    assert_eq!(run.watch.join().1, Ok(()));
+    assert_eq!(run.watch.join().unwrap().1, Ok(()));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn in_a_hurry_nothing_is_waited_for() {
     let answer = run.observations.recv_timeout(Duration::from_secs(5)).unwrap();
     assert!(answer.flow.is_none());
     drop(run.notices);
-    assert_eq!(run.watch.join().1, Ok(()));
+    assert_eq!(run.watch.join().unwrap().1, Ok(()));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::interface;
 use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
+use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
 
 /// `pathspider observe`.
@@ -173,9 +174,9 @@ fn report(
     observed: Observed,
 ) -> Result<Exit, Failure> {
     let flushed = writer.records.flush();
-    eprintln!("pathspider: {}", observed.counters);
+    say!("{}", observed.counters);
     if let Some(error) = writer.chain_failure {
-        eprintln!("pathspider: a chain failed on {} flows: {error}", writer.failed_flows);
+        say!("a chain failed on {} flows: {error}", writer.failed_flows);
     }
     if let Some(error) = writer.failure {
         return Err(no_output(error));

@@ -16,6 +16,7 @@ pub use self::error::SourceError;
 use self::live::Live;
 use self::recorded::Recorded;
 use self::uri::Uri;
+pub use self::uri::is_recorded;
 use super::link::Link;
 
 /// How far behind the present a packet of a live source may be that was not given yet although

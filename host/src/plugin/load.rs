@@ -2,10 +2,13 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use pathspider_plugin_api::abi::{DESCRIPTOR_SYMBOL, Descriptor, LoadedPlugin, Refusal};
+use pathspider_plugin_api::abi::{
+    ABI_VERSION, DESCRIPTOR_SYMBOL, Descriptor, LoadedPlugin, Refusal,
+};
 
 /// Why a file is not a plugin that this host can use.
 #[derive(Debug, thiserror::Error)]
@@ -23,11 +26,11 @@ pub enum LoadError {
     #[error("{0}")]
     Refused(Refusal),
     /// Its layout is not this ABI's, though its version says so.
-    #[error("its layout differs from plugin ABI {version}: {difference}", version = pathspider_plugin_api::abi::ABI_VERSION)]
-    Layout {
-        /// What differs.
-        difference: String,
-    },
+    #[error(
+        "its layout is not that of plugin ABI {ABI_VERSION}, though it says so: rebuild it against \
+         a released pathspider-plugin-api"
+    )]
+    Layout,
     /// It does not describe itself as it must.
     #[error("{0}")]
     Description(pathspider_plugin_api::Error),
@@ -48,6 +51,7 @@ pub(super) fn load(path: &Path) -> Result<LoadedPlugin, LoadError> {
     // SAFETY: loading runs the library's constructors, which nothing can make safe; whoever puts
     // a file into the plugin folders trusts it. `RTLD_NOW` finds undefined symbols here.
     let library = unsafe { Library::open(Some(&absolute), RTLD_NOW | RTLD_LOCAL) }
+        .map(ManuallyDrop::new)
         .map_err(|error| LoadError::Library(without_path(&error.to_string(), &absolute)))?;
     // SAFETY: the symbol's type is not trusted: it is taken as an address alone.
     let symbol = unsafe { library.get::<*mut c_void>(DESCRIPTOR_SYMBOL.as_bytes()) };
@@ -55,10 +59,10 @@ pub(super) fn load(path: &Path) -> Result<LoadedPlugin, LoadError> {
         Ok(symbol) => symbol.into_raw(),
         Err(_) => return Err(LoadError::NoDescriptor),
     };
-    std::mem::forget(library);
     // SAFETY: the address is that of the library's exported object, and the library stays.
     let descriptor = unsafe { Descriptor::check(symbol) }.map_err(LoadError::Refused)?;
-    LoadedPlugin::new(descriptor).map_err(|difference| LoadError::Layout { difference })
+    // What differs takes pages to say, in terms of `abi_stable`.
+    LoadedPlugin::new(descriptor).map_err(|_| LoadError::Layout)
 }
 
 /// The loader's message without the path, which stands before it anyway.

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::data::Record;
 use super::guard::Failure;
@@ -17,6 +18,8 @@ use crate::packet::{Layers, Packet};
 
 /// The chains of a run, in order. It belongs to one thread at a time.
 pub struct ChainSet {
+    /// Distinguishes it from the other sets of this process.
+    number: u64,
     chains: Vec<Member>,
     layout: Layout,
     /// Blocks of flows that have ended, for those that begin.
@@ -31,6 +34,8 @@ struct Block(NonNull<u8>);
 
 // SAFETY: it is memory that nothing else refers to, and any thread may free it.
 unsafe impl Send for Block {}
+
+static SETS: AtomicU64 = AtomicU64::new(0);
 
 /// Blocks that are allocated at once.
 const CHUNK: usize = 256;
@@ -52,6 +57,8 @@ struct Member {
 /// It goes back to the set that made it, by [`ChainSet::finish`]; one that is merely dropped leaks
 /// its memory, which is safe.
 pub struct FlowState {
+    /// The set that made it, which alone knows what is in the block.
+    set: u64,
     block: NonNull<u8>,
     /// Bit i: chain i has a state in the block.
     taken: u64,
@@ -96,6 +103,7 @@ impl ChainSet {
             });
         }
         Ok(ChainSet {
+            number: SETS.fetch_add(1, Ordering::Relaxed),
             chains,
             layout: layout.pad_to_align(),
             spare: RefCell::default(),
@@ -122,6 +130,9 @@ impl ChainSet {
     #[inline]
     pub fn touch(&self, flow: &FlowState) {
         const CACHE_LINE: usize = 64;
+        if flow.set != self.number {
+            return;
+        }
         for offset in (0..self.layout.size()).step_by(CACHE_LINE) {
             // SAFETY: the block has the set's layout, so the octet is within it; it need not be
             // initialised, and nothing is concluded from it.
@@ -134,7 +145,13 @@ impl ChainSet {
 
     /// Begins a flow with its first packet, which is *not* yet shown to the chains.
     pub fn new_flow(&self, packet: &Packet<'_>) -> FlowState {
-        let mut flow = FlowState { block: self.allocate(), taken: 0, failed: 0, failure: None };
+        let mut flow = FlowState {
+            set: self.number,
+            block: self.allocate(),
+            taken: 0,
+            failed: 0,
+            failure: None,
+        };
         for (index, chain) in self.chains.iter().enumerate() {
             // SAFETY: the block has the set's layout, so at `offset` there is room for this
             // chain's state, aligned, with no value in it.
@@ -154,7 +171,12 @@ impl ChainSet {
     /// Shows a packet to every chain that wants it; `true` when one says that the flow is
     /// complete.
     #[inline]
+    ///
+    /// # Panics
+    ///
+    /// Here and in [`finish`](ChainSet::finish): another set made the flow, a bug of the host.
     pub fn packet(&self, flow: &mut FlowState, packet: &Packet<'_>) -> bool {
+        assert_eq!(flow.set, self.number, "another set's flow");
         let mut done = false;
         for (index, chain) in self.chains.iter().enumerate() {
             let active = flow.taken & !flow.failed & 1 << index != 0;
@@ -181,6 +203,7 @@ impl ChainSet {
     ///
     /// The first failure of a chain on this flow. The other chains' fields are in the record.
     pub fn finish(&self, mut flow: FlowState, record: &mut Record) -> Result<()> {
+        assert_eq!(flow.set, self.number, "another set's flow");
         for (index, chain) in self.chains.iter().enumerate() {
             if flow.taken & 1 << index == 0 {
                 continue;

@@ -5,6 +5,9 @@
 //! - `bad_input`: what it says, and its exit status
 //! - `plugins`: finding them, refusing them, surviving them
 
+// Helpers of tests are tests too: a failure is a panic.
+#![allow(clippy::unwrap_used)]
+
 mod bad_input;
 mod measure;
 mod plugins;

@@ -18,10 +18,15 @@
 //! ```
 
 pub mod bench;
+pub mod emulated;
+pub mod emulator;
 mod error;
 pub mod kernel;
 pub mod net;
+pub mod packet;
+mod plan;
 pub mod runner;
+pub mod scenario;
 pub mod targets;
 mod truth;
 

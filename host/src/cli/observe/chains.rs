@@ -6,13 +6,14 @@ use std::io::{self, Write as _};
 use super::super::exit::{Exit, Failure};
 use crate::chains::Catalogue;
 use crate::plugin::Registry;
+use crate::say::say;
 
 /// The library's chains and those of all plugins.
 pub(super) fn catalogue(registry: &Registry) -> Catalogue {
     let mut chains = Catalogue::library();
     for plugin in &registry.plugins {
         if let Err(error) = chains.add(&plugin.name(), plugin.chains.clone()) {
-            eprintln!("pathspider: the chains of {} are left out: {error}", plugin.path.display());
+            say!("the chains of {} are left out: {error}", plugin.path.display());
         }
     }
     chains

@@ -22,7 +22,7 @@ pub const INTERFACE: &str = "vantage0";
 const SERVER_THREADS: usize = 2;
 
 /// Settings of every namespace that forwards or answers at thousands of addresses.
-const COMMON: &[(&str, &str)] = &[
+pub(crate) const COMMON: &[(&str, &str)] = &[
     ("net.ipv4.conf.all.rp_filter", "0"),
     ("net.ipv4.conf.default.rp_filter", "0"),
     ("net.ipv6.conf.all.accept_dad", "0"),
@@ -40,13 +40,15 @@ const FORWARDING: &[(&str, &str)] =
 
 /// A server whose queue of half-open connections overflows would answer with SYN cookies, which
 /// cannot carry every option.
-const SERVING: &[(&str, &str)] = &[
+pub(crate) const SERVING: &[(&str, &str)] = &[
     ("net.core.somaxconn", "65535"),
     ("net.ipv4.tcp_max_syn_backlog", "65535"),
     ("net.ipv4.tcp_max_tw_buckets", "1000000"),
+    // UDP answers come from addresses that only a route makes local.
+    ("net.ipv6.ip_nonlocal_bind", "1"),
 ];
 
-const CONNECTING: &[(&str, &str)] =
+pub(crate) const CONNECTING: &[(&str, &str)] =
     &[("net.ipv4.ip_local_port_range", "1024 65535"), ("net.ipv4.tcp_max_tw_buckets", "1000000")];
 
 /// A network of groups of targets; dropping it removes everything.

@@ -6,9 +6,11 @@ mod limits;
 mod namespace;
 mod privilege;
 mod tools;
+mod tun;
 
 pub use exec::{Finished, Running};
 pub use limits::raise_open_files;
 pub use namespace::Namespace;
 pub use privilege::prepare;
 pub use tools::{ip, nft};
+pub use tun::Tun;

@@ -3,19 +3,23 @@
 
 mod compare;
 mod records;
+mod suite;
 mod table;
 mod workdir;
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::error::{Context, Error, Result};
 use crate::net::{Finished, Namespace, Running};
 use crate::truth::Truth;
 
 pub use compare::{Comparison, Row, compare};
+pub(crate) use records::write_jobs;
 pub use records::{Record, read_records};
+pub use suite::{Measured, Suite};
 pub use table::render;
 pub use workdir::WorkDir;
 
@@ -79,20 +83,23 @@ impl Measurement {
     ) -> Result<Run> {
         let directory = WorkDir::new()?;
         let (input, output) = (directory.file("jobs.ndjson"), directory.file("out.ndjson"));
-        records::write_jobs(&input, targets)?;
+        let jobs = targets.into_iter().map(|t| (t.address, Some(t.port), t.truth));
+        write_jobs(&input, jobs)?;
         let mut command = Command::new(self.program()?);
         command.args(self.command_line(&input.to_string_lossy(), &output.to_string_lossy()));
+        // What it says is of interest only when it fails: the table says the rest.
+        let said = directory.file("stderr");
+        let file = File::create(&said).context(|| format!("write {}", said.display()))?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
         vantage.place(&mut command);
         let finished = Running::start(&mut command)?.finish()?;
         if !finished.status.success() {
+            let shown = self.command_line("jobs.ndjson", "out.ndjson").join(" ");
+            let said = std::fs::read(&said).unwrap_or_default();
             return Err(Error::Tool {
-                command: format!(
-                    "{} {}",
-                    self.pathspider.display(),
-                    self.command_line("jobs.ndjson", "out.ndjson").join(" ")
-                ),
+                command: format!("{} {shown}", self.pathspider.display()),
                 status: finished.status.to_string(),
-                message: "see its messages above".into(),
+                message: String::from_utf8_lossy(&said).trim().to_string(),
             });
         }
         Ok(Run { records: read_records(&output)?, finished })

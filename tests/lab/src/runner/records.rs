@@ -7,13 +7,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Target;
 use crate::error::{Context, Error, Result};
+use crate::truth::Truth;
 
 #[derive(Serialize)]
 struct Job<'a> {
     dip: IpAddr,
-    dp: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dp: Option<u16>,
     lab_path: &'a str,
 }
 
@@ -28,15 +29,15 @@ pub struct Record {
     pub conditions: Vec<String>,
 }
 
-/// Writes one job a line.
-pub(super) fn write_jobs<'a>(
+/// Writes one job a line: a target, its port if one is stated, and its path.
+pub(crate) fn write_jobs<'a>(
     path: &Path,
-    targets: impl IntoIterator<Item = Target<'a>>,
+    jobs: impl IntoIterator<Item = (IpAddr, Option<u16>, &'a Truth)>,
 ) -> Result<()> {
     let action = || format!("write {}", path.display());
     let mut file = BufWriter::new(File::create(path).context(action)?);
-    for target in targets {
-        let job = Job { dip: target.address, dp: target.port, lab_path: &target.truth.name };
+    for (dip, dp, truth) in jobs {
+        let job = Job { dip, dp, lab_path: &truth.name };
         serde_json::to_writer(&mut file, &job).context(action)?;
         file.write_all(b"\n").context(action)?;
     }

@@ -56,26 +56,47 @@ pub fn render(comparison: &Comparison, colour: bool) -> String {
     out
 }
 
+/// The lines of one path: cells wider than the page would be are broken after a comma.
 fn lines(plugin: &str, row: &Row) -> Vec<(bool, [String; 4])> {
-    let first = |measured: String| {
-        let expected = words(plugin, &row.expected);
-        [row.truth.name.clone(), row.truth.summary.clone(), expected, measured]
+    let right = row.is_right();
+    let expected = wrapped(&words(plugin, &row.expected));
+    let measured = if right {
+        vec![format!("all {} targets so", row.targets)]
+    } else {
+        // The most frequent first: it is what the path "is" when a few targets stray.
+        let mut found: Vec<_> = row.found.iter().collect();
+        found.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let missing = (row.missing() > 0).then(|| format!("{} × no record", row.missing()));
+        found
+            .into_iter()
+            .flat_map(|(set, count)| wrapped(&format!("{count} × {}", words(plugin, set))))
+            .chain(missing)
+            .collect()
     };
-    if row.is_right() {
-        return vec![(true, first(format!("all {} targets so", row.targets)))];
+    (0..expected.len().max(measured.len()))
+        .map(|line| {
+            let once = |text: &str| if line == 0 { text.to_string() } else { String::new() };
+            let cell = |cells: &[String]| cells.get(line).cloned().unwrap_or_default();
+            let cells =
+                [once(&row.truth.name), once(&row.truth.summary), cell(&expected), cell(&measured)];
+            (right, cells)
+        })
+        .collect()
+}
+
+/// Breaks a list so that no line is much longer than two conditions.
+fn wrapped(list: &str) -> Vec<String> {
+    const WIDE: usize = 46;
+    let mut lines = vec![String::new()];
+    for part in list.split_inclusive(", ") {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() || line.len() + part.trim_end().len() <= WIDE => {
+                line.push_str(part);
+            }
+            _ => lines.push(format!("  {part}")),
+        }
     }
-    // The most frequent first: it is what the path "is" when a few targets stray.
-    let mut found: Vec<_> = row.found.iter().collect();
-    found.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let mut measured: Vec<String> =
-        found.into_iter().map(|(set, count)| format!("{count} × {}", words(plugin, set))).collect();
-    if row.missing() > 0 {
-        measured.push(format!("{} × no record", row.missing()));
-    }
-    let mut measured = measured.into_iter();
-    let mut lines = vec![(false, first(measured.next().unwrap_or_default()))];
-    lines.extend(measured.map(|m| (false, [String::new(), String::new(), String::new(), m])));
-    lines
+    lines.iter().map(|line| line.trim_end().to_string()).collect()
 }
 
 /// Conditions without the plugin's own name before each.

@@ -3,7 +3,6 @@
 //! short connections a second, so it knows no more of HTTP than where a request's head ends.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +11,14 @@ use std::thread::JoinHandle;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv, send};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
+use super::sockets::listen;
 use crate::error::{Context, Result};
 use crate::net::Namespace;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\n\
     pathspider lab.\n";
-const BACKLOG: i32 = 65_535;
 /// How often an idle thread looks whether it is to stop.
 const TICK_MILLIS: u16 = 100;
 
@@ -39,6 +38,7 @@ impl FastHttp {
     pub fn start(namespace: &Namespace, port: u16, threads: usize) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut server = Self { stop: Arc::clone(&stop), threads: Vec::new() };
+        // Every thread has a listener of its own, so the kernel spreads connections over them.
         for _ in 0..threads {
             let listener = namespace
                 .enter(|| listen(port))?
@@ -58,18 +58,6 @@ impl Drop for FastHttp {
             let _ = thread.join();
         }
     }
-}
-
-/// Every thread has a listener of its own on the same port, so the kernel spreads connections.
-fn listen(port: u16) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_only_v6(false)?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
 }
 
 struct Worker {

@@ -1,5 +1,80 @@
 //! Owns what answers at the far end of a path: real servers on the kernel's own stack.
+//!
+//! | port | service |
+//! |---|---|
+//! | 7 | plain TCP, which sends back what it gets |
+//! | 53 | DNS over UDP and TCP, which knows every name |
+//! | 80 | HTTP/1.1 |
+//! | 443 | HTTPS, self-signed, ALPN `h2` and `http/1.1` |
 
+mod dns;
 mod fast_http;
+mod sockets;
+mod web;
+
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::error::{Context, Result};
+use crate::net::Namespace;
 
 pub use fast_http::FastHttp;
+
+/// All services of one namespace; dropping it stops them.
+#[derive(Debug)]
+pub struct Services {
+    _http: Option<FastHttp>,
+    runtime: Option<Runtime>,
+}
+
+impl Services {
+    /// Starts them at every local address of `namespace`; each answer waits `slow` first.
+    ///
+    /// # Errors
+    /// When a port is taken or a thread cannot be made.
+    pub fn start(namespace: &Namespace, slow: Duration) -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("services")
+            .enable_all()
+            .build()
+            .context(|| "start the servers' thread")?;
+        let tcp = |port: u16| {
+            namespace
+                .enter(|| sockets::listen(port))?
+                .context(|| format!("listen on port {port} in {}", namespace.label()))
+        };
+        // A socket stays in the namespace it was made in, so the threads that serve it need not
+        // be there.
+        let _inside = runtime.enter();
+        let http = if slow.is_zero() {
+            Some(FastHttp::start(namespace, 80, 1)?)
+        } else {
+            runtime.spawn(web::http(sockets::asynchronous(tcp(80)?)?, slow));
+            None
+        };
+        runtime.spawn(web::https(sockets::asynchronous(tcp(443)?)?, web::tls()?, slow));
+        runtime.spawn(web::echo(sockets::asynchronous(tcp(7)?)?, slow));
+        runtime.spawn(dns::over_tcp(sockets::asynchronous(tcp(53)?)?, slow));
+        for ipv6 in [false, true] {
+            let socket = namespace
+                .enter(|| sockets::datagrams(53, ipv6))?
+                .context(|| format!("serve DNS in {}", namespace.label()))?;
+            let socket = UdpSocket::from_std(socket.into())
+                .context(|| "hand the DNS socket to its thread")?;
+            runtime.spawn(dns::over_udp(socket, slow));
+        }
+        Ok(Self { _http: http, runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        // Connections still open are not waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

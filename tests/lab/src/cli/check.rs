@@ -1,0 +1,91 @@
+//! Owns `pathspider-lab check`: the table of path × plugin, for all scenarios or some.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::Args;
+use pathspider_lab::emulated::EmulatedLab;
+use pathspider_lab::runner::{Measured, Suite, default_pathspider, render};
+use pathspider_lab::{Error, Result, scenario};
+
+use super::{Verdict, say};
+
+/// Which pathspider is run, and how.
+#[derive(Args)]
+pub(super) struct Pathspider {
+    /// The pathspider to run [default: the one beside this program]
+    #[arg(long, value_name = "PATH")]
+    pathspider: Option<PathBuf>,
+    /// Jobs in flight
+    #[arg(short, long, value_name = "N", default_value_t = 200)]
+    workers: usize,
+}
+
+impl Pathspider {
+    pub(super) fn suite(self) -> Suite {
+        let pathspider = self.pathspider.unwrap_or_else(default_pathspider);
+        Suite { pathspider, workers: self.workers }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pathspider: Pathspider,
+    /// Only with these plugins; all that the scenarios state something of, if left out
+    #[arg(long, value_name = "NAME")]
+    plugin: Vec<String>,
+    /// Targets of each version, IPv4 and IPv6, behind each path
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    targets: u16,
+    /// Names of scenarios, beginnings such as 'ecn-*', or files of your own (*.toml); all that
+    /// ship with the lab, if left out
+    #[arg(value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<Verdict> {
+        let mut scenarios = if self.scenarios.is_empty() {
+            scenario::builtin()?
+        } else {
+            scenario::find_all(&self.scenarios)?
+        };
+        let wanted = |plugin: &String| self.plugin.is_empty() || self.plugin.contains(plugin);
+        scenarios.retain(|scenario| scenario.expect.keys().any(wanted));
+        let plugins: BTreeSet<String> = scenarios
+            .iter()
+            .flat_map(|scenario| scenario.expect.keys())
+            .filter(|plugin| wanted(plugin))
+            .cloned()
+            .collect();
+        if plugins.is_empty() {
+            return Err(Error::Invalid {
+                subject: "the scenarios".into(),
+                message: "none states what is expected of such a plugin".into(),
+            });
+        }
+        let lab = EmulatedLab::new(scenarios, self.targets)?;
+        let suite = self.pathspider.suite();
+        let mut right = true;
+        for plugin in plugins {
+            say(&format!("\n{plugin}\n"))?;
+            let measured = suite.measure(&lab, &plugin)?;
+            show(&measured)?;
+            right &= measured.comparison.is_right();
+        }
+        Ok(Verdict::of(right))
+    }
+}
+
+/// Prints a table, in colour on a terminal, and what it took.
+pub(super) fn show(measured: &Measured) -> Result<()> {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    say(&format!(
+        "{}   in {:.1} s, with at most {:.0} MiB of memory\n",
+        render(&measured.comparison, colour),
+        measured.elapsed.as_secs_f64(),
+        measured.peak_memory as f64 / f64::from(1 << 20),
+    ))
+}

@@ -1,0 +1,53 @@
+//! Owns the question whether a packet is one a rule is for.
+
+use etherparse::IpNumber;
+
+use super::path::Way;
+use crate::packet::Packet;
+use crate::scenario::{Match, Protocol};
+
+/// Whether `packet`, going `way`, is all that `wanted` states.
+pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
+    let Match {
+        protocol,
+        flags,
+        dscp,
+        ecn,
+        option,
+        size,
+        port,
+        data,
+        fragment,
+        evil,
+        zero_checksum,
+    } = wanted;
+    let class = packet.traffic_class();
+    protocol.is_none_or(|p| is_protocol(p, packet.protocol()))
+        && flags.is_none_or(|f| packet.tcp_flags().is_some_and(|flags| f.matches(flags)))
+        && dscp.as_ref().is_none_or(|d| d.contains(u32::from(class >> 2)))
+        && ecn.as_ref().is_none_or(|marks| marks.iter().any(|mark| mark.bits() == class & 3))
+        && option.is_none_or(|kind| packet.has_tcp_option(kind))
+        && size.as_ref().is_none_or(|s| s.contains(packet.bytes().len() as u32))
+        && port.as_ref().is_none_or(|p| target_port(packet, way).is_some_and(|n| p.contains(n)))
+        && data.is_none_or(|wanted| wanted != packet.data().is_empty())
+        && fragment.is_none_or(|wanted| wanted == packet.is_fragment())
+        && evil.is_none_or(|wanted| wanted == packet.is_evil())
+        && zero_checksum
+            .is_none_or(|wanted| packet.udp_checksum().is_some_and(|sum| wanted == (sum == 0)))
+}
+
+fn target_port(packet: &Packet, way: Way) -> Option<u32> {
+    let (source, destination) = packet.ports()?;
+    Some(match way {
+        Way::Forward => destination.into(),
+        Way::Reverse => source.into(),
+    })
+}
+
+fn is_protocol(wanted: Protocol, number: IpNumber) -> bool {
+    match wanted {
+        Protocol::Tcp => number == IpNumber::TCP,
+        Protocol::Udp => number == IpNumber::UDP,
+        Protocol::Icmp => number == IpNumber::ICMP || number == IpNumber::IPV6_ICMP,
+    }
+}

@@ -1,0 +1,240 @@
+//! The engine without a system: packets in, packets out, and the time said aloud.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use etherparse::PacketBuilder;
+
+use super::{Engine, Network, Output, Path, Side, Time};
+use crate::packet::{Packet, flag};
+use crate::scenario::read;
+
+const VANTAGE: [u8; 4] = [10, 0, 0, 2];
+const TARGET: [u8; 4] = [10, 64, 0, 1];
+const START: Time = Duration::ZERO;
+
+/// An engine with one path, all of whose targets are 10.64.0.0/24.
+fn engine(rules: &str) -> Engine {
+    let scenario = read("test", "test", &format!("summary = 'x'\n{rules}")).unwrap();
+    let router = |hop| (Ipv4Addr::new(10, 192, 0, hop), Ipv6Addr::LOCALHOST);
+    let [first, last] = [0, 255].map(|host| IpAddr::from([10, 64, 0, host]));
+    let network = Network { first, last, path: 0, servers: 4 };
+    Engine::new(vec![Path::new(&scenario, router)], vec![network])
+}
+
+fn tcp(from: [u8; 4], to: [u8; 4], ports: (u16, u16), flags: u8, ttl: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let step = PacketBuilder::ipv4(from, to, ttl).tcp(ports.0, ports.1, 1, 1000);
+    step.write(&mut bytes, &[]).unwrap();
+    let mut packet = Packet::parse(bytes).unwrap();
+    packet.set_tcp_flags(flags);
+    packet.into_bytes()
+}
+
+fn out(flags: u8) -> Vec<u8> {
+    tcp(VANTAGE, TARGET, (4000, 80), flags, 64)
+}
+
+fn back(flags: u8) -> Vec<u8> {
+    tcp(TARGET, VANTAGE, (80, 4000), flags, 64)
+}
+
+/// What comes of one packet at once.
+fn send(engine: &mut Engine, now: Time, side: Side, bytes: Vec<u8>) -> Vec<(Side, Packet)> {
+    let mut output = Vec::new();
+    engine.receive(now, side, bytes, &mut output);
+    parsed(output)
+}
+
+fn advance(engine: &mut Engine, now: Time) -> Vec<(Side, Packet)> {
+    let mut output = Vec::new();
+    engine.advance(now, &mut output);
+    parsed(output)
+}
+
+fn parsed(output: Vec<Output>) -> Vec<(Side, Packet)> {
+    let parse = |o: Output| {
+        let packet = Packet::parse(o.packet).unwrap();
+        assert!(packet.checksums_are_right());
+        (o.side, packet)
+    };
+    output.into_iter().map(parse).collect()
+}
+
+fn flags(packets: &[(Side, Packet)]) -> Vec<u8> {
+    packets.iter().map(|(_, packet)| packet.tcp_flags().unwrap()).collect()
+}
+
+const SERVERS: Side = Side::Servers(4);
+
+#[test]
+fn a_clean_path_takes_one_from_the_ttl_at_each_router() {
+    let mut engine = engine("hops = 5");
+    let forward = send(&mut engine, START, Side::Vantage, out(flag::SYN));
+    let reverse = send(&mut engine, START, SERVERS, back(flag::ACK));
+    assert_eq!((forward[0].0, forward[0].1.ttl()), (SERVERS, 59));
+    assert_eq!((reverse[0].0, reverse[0].1.ttl()), (Side::Vantage, 59));
+}
+
+#[test]
+fn a_spent_ttl_is_told_by_the_router_where_it_was_spent() {
+    let mut engine = engine("hops = 4\n[[hop]]\nnumber = 3\nsilent = true");
+    for (ttl, router) in [(1, 1), (2, 2), (4, 4)] {
+        let packet = tcp(VANTAGE, TARGET, (4000, 80), flag::SYN, ttl);
+        let told = send(&mut engine, START, Side::Vantage, packet);
+        assert_eq!(told[0].0, Side::Vantage);
+        assert_eq!(told[0].1.source(), IpAddr::from([10, 192, 0, router]));
+        // Made with 64, it passed the routers before the one that made it.
+        assert_eq!(told[0].1.ttl(), 64 - (router - 1));
+    }
+    let silent = tcp(VANTAGE, TARGET, (4000, 80), flag::SYN, 3);
+    assert_eq!(send(&mut engine, START, Side::Vantage, silent), []);
+}
+
+#[test]
+fn a_rule_acts_only_on_its_way_and_match() {
+    let rule = "[[rule]]\nhop = 2\nmatch = { flags = 'SYN !ACK' }\naction = 'drop'";
+    let mut engine = engine(rule);
+    assert_eq!(send(&mut engine, START, Side::Vantage, out(flag::SYN)).len(), 0);
+    assert_eq!(send(&mut engine, START, Side::Vantage, out(flag::ACK)).len(), 1);
+    assert_eq!(send(&mut engine, START, SERVERS, back(flag::SYN)).len(), 1);
+}
+
+#[test]
+fn the_first_are_counted_for_each_target() {
+    let mut engine = engine("[[rule]]\nhop = 1\nfirst = 2\naction = 'drop'");
+    let other = || tcp(VANTAGE, [10, 64, 0, 7], (4000, 80), flag::SYN, 64);
+    let passed: Vec<usize> =
+        (0..3).map(|_| send(&mut engine, START, Side::Vantage, out(flag::SYN)).len()).collect();
+    assert_eq!(passed, [0, 0, 1]);
+    assert_eq!(send(&mut engine, START, Side::Vantage, other()).len(), 0);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_packets_whatever_else_goes_on() {
+    let rules =
+        |seed: u64| format!("seed = {seed}\n[[rule]]\nhop = 1\nprobability = 0.5\naction = 'drop'");
+    let passed = |seed: u64, others: bool| -> Vec<usize> {
+        let mut engine = engine(&rules(seed));
+        let mut one = |_| {
+            if others {
+                let other = tcp(VANTAGE, [10, 64, 0, 9], (1, 2), flag::SYN, 64);
+                send(&mut engine, START, Side::Vantage, other);
+            }
+            send(&mut engine, START, Side::Vantage, out(flag::SYN)).len()
+        };
+        (0..64).map(&mut one).collect()
+    };
+    assert_eq!(passed(1, false), passed(1, true));
+    assert_ne!(passed(1, false), passed(2, false));
+    let kept: usize = passed(1, false).iter().sum();
+    assert!((16..48).contains(&kept), "{kept} of 64");
+}
+
+#[test]
+fn a_delay_holds_until_its_time() {
+    let mut engine = engine("[[rule]]\nhop = 2\naction = { delay = { millis = 200 } }");
+    let at = |millis| Duration::from_millis(millis);
+    assert_eq!(send(&mut engine, at(5), Side::Vantage, out(flag::SYN)), []);
+    assert_eq!(engine.next_due(), Some(at(205)));
+    assert_eq!(advance(&mut engine, at(204)), []);
+    assert_eq!(advance(&mut engine, at(205)).len(), 1);
+    assert_eq!(engine.next_due(), None);
+}
+
+#[test]
+fn reordering_swaps_pairs_and_gives_up_waiting() {
+    let mut engine = engine("[[rule]]\nhop = 2\naction = { reorder = { behind = 1 } }");
+    let mut order = Vec::new();
+    for kind in [flag::SYN, flag::ACK, flag::FIN] {
+        order.extend(flags(&send(&mut engine, START, Side::Vantage, out(kind))));
+    }
+    assert_eq!(order, [flag::ACK, flag::SYN]);
+    assert_eq!(flags(&advance(&mut engine, Duration::from_millis(100))), [flag::FIN]);
+}
+
+#[test]
+fn a_duplicate_follows_at_once() {
+    let mut engine = engine("[[rule]]\nhop = 2\naction = { duplicate = 2 }");
+    assert_eq!(send(&mut engine, START, Side::Vantage, out(flag::SYN)).len(), 3);
+}
+
+#[test]
+fn a_rate_limit_lets_a_burst_through_and_then_its_rate() {
+    let rule = "[[rule]]\nhop = 1\naction = { rate = { per-second = 10, burst = 2 } }";
+    let mut engine = engine(rule);
+    let mut at = |millis| {
+        send(&mut engine, Duration::from_millis(millis), Side::Vantage, out(flag::SYN)).len()
+    };
+    assert_eq!([at(0), at(0), at(0), at(50), at(150), at(151)], [1, 1, 0, 0, 1, 0]);
+}
+
+#[test]
+fn a_reset_comes_back_and_the_packet_ends() {
+    let mut engine = engine("[[rule]]\nhop = 2\naction = 'reset'");
+    let answer = send(&mut engine, START, Side::Vantage, out(flag::SYN));
+    assert_eq!(answer[0].0, Side::Vantage);
+    assert_eq!(flags(&answer), [flag::RST | flag::ACK]);
+}
+
+#[test]
+fn flags_of_the_syn_are_reflected_on_the_syn_ack() {
+    let mut engine = engine("[[rule]]\nhop = 2\naction = { reflect-flags = 'ECE CWR' }");
+    let both = flag::SYN | flag::ACK;
+    send(&mut engine, START, Side::Vantage, out(flag::SYN | flag::ECE | flag::CWR));
+    assert_eq!(
+        flags(&send(&mut engine, START, SERVERS, back(both))),
+        [both | flag::ECE | flag::CWR]
+    );
+    send(&mut engine, START, Side::Vantage, out(flag::SYN));
+    assert_eq!(flags(&send(&mut engine, START, SERVERS, back(both | flag::ECE))), [both]);
+}
+
+#[test]
+fn nat_rewrites_on_the_way_out_and_puts_back_on_the_way_in() {
+    let mut engine =
+        engine("[[rule]]\nhop = 2\naction = { nat = { sources = ['192.0.2.1'], ports = true } }");
+    let forward = send(&mut engine, START, Side::Vantage, out(flag::SYN)).remove(0).1;
+    assert_eq!(forward.source(), IpAddr::from([192, 0, 2, 1]));
+    assert_eq!(forward.ports(), Some((20_000, 80)));
+    let answer = tcp(TARGET, [192, 0, 2, 1], (80, 20_000), flag::SYN | flag::ACK, 64);
+    let reverse = send(&mut engine, START, SERVERS, answer).remove(0).1;
+    assert_eq!(reverse.destination(), IpAddr::from(VANTAGE));
+    assert_eq!(reverse.ports(), Some((80, 4000)));
+}
+
+#[test]
+fn a_script_answers_in_the_targets_place() {
+    let script = "[[respond]]\nmatch = { flags = 'SYN' }\nflags = 'SYN ACK ECE'\n\
+                  options = [{ kind = 2, value = [4, 0] }]\n[[respond]]";
+    let mut engine = engine(script);
+    let answer = send(&mut engine, START, Side::Vantage, out(flag::SYN));
+    assert_eq!(answer[0].0, Side::Vantage);
+    assert_eq!(flags(&answer), [flag::SYN | flag::ACK | flag::ECE]);
+    assert!(answer[0].1.has_tcp_option(2));
+    assert_eq!(answer[0].1.tcp_numbers().unwrap().1, 2);
+    assert_eq!(send(&mut engine, START, Side::Vantage, out(flag::ACK)), []);
+}
+
+#[test]
+fn marks_are_set_and_bleached_bit_by_bit() {
+    let class_after = |action: &str, class: u8| {
+        let mut engine = engine(&format!("[[rule]]\nhop = 1\naction = {action}"));
+        let mut packet = Packet::parse(out(flag::ACK)).unwrap();
+        packet.set_traffic_class(class);
+        send(&mut engine, START, Side::Vantage, packet.into_bytes())[0].1.traffic_class()
+    };
+    assert_eq!(class_after("{ dscp = 46 }", 0b00), 46 << 2);
+    assert_eq!(class_after("{ dscp = 0 }", (46 << 2) | 1), 1);
+    assert_eq!(class_after("'bleach-precedence'", 0b1011_1010), 0b0001_1010);
+    assert_eq!(class_after("{ ecn = 'ce' }", 0b1011_1010), 0b1011_1011);
+    assert_eq!(class_after("{ ecn = 'not-ect' }", 0b1011_1010), 0b1011_1000);
+}
+
+#[test]
+fn what_is_on_no_path_or_no_packet_ends_here() {
+    let mut engine = engine("");
+    let stray = tcp(VANTAGE, [10, 99, 0, 1], (1, 2), flag::SYN, 64);
+    assert_eq!(send(&mut engine, START, Side::Vantage, stray), []);
+    assert_eq!(send(&mut engine, START, Side::Vantage, vec![0; 40]), []);
+}

@@ -1,0 +1,200 @@
+//! Owns the packets a path makes itself: ICMP errors that quote what they are about, resets, and
+//! the scripted answers of a target that has no kernel.
+
+use std::net::IpAddr;
+
+use etherparse::IpNumber;
+
+use super::{Packet, TcpOption, checksum, flag};
+
+/// The ICMP errors a router can send, by what they mean; each has its form in both versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IcmpError {
+    /// No route to the network.
+    NetUnreachable,
+    /// The host does not answer its neighbours.
+    HostUnreachable,
+    /// The host does not speak the protocol; IPv6 calls it an unknown next header.
+    ProtocolUnreachable,
+    /// Nobody listens on the port.
+    PortUnreachable,
+    /// A filter forbids it.
+    AdminProhibited,
+    /// The packet is too big for the next link; `mtu` says what fits.
+    TooBig,
+    /// The time to live ran out.
+    TimeExceeded,
+    /// A header field makes no sense.
+    ParameterProblem,
+}
+
+impl IcmpError {
+    /// Type and code in ICMP.
+    fn ipv4(self) -> (u8, u8) {
+        match self {
+            Self::NetUnreachable => (3, 0),
+            Self::HostUnreachable => (3, 1),
+            Self::ProtocolUnreachable => (3, 2),
+            Self::PortUnreachable => (3, 3),
+            Self::AdminProhibited => (3, 13),
+            Self::TooBig => (3, 4),
+            Self::TimeExceeded => (11, 0),
+            Self::ParameterProblem => (12, 0),
+        }
+    }
+
+    /// Type and code in ICMPv6 (RFC 4443).
+    fn ipv6(self) -> (u8, u8) {
+        match self {
+            Self::NetUnreachable => (1, 0),
+            Self::HostUnreachable => (1, 3),
+            Self::AdminProhibited => (1, 1),
+            Self::PortUnreachable => (1, 4),
+            Self::TooBig => (2, 0),
+            Self::TimeExceeded => (3, 0),
+            Self::ProtocolUnreachable => (4, 1),
+            Self::ParameterProblem => (4, 0),
+        }
+    }
+}
+
+/// How much of the packet an ICMP error quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quote {
+    /// As much as fits the smallest packet everyone can take: 576 bytes, or 1,280.
+    Most,
+    /// The first so many bytes.
+    Bytes(usize),
+}
+
+/// What a scripted target answers to a TCP segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The flag byte.
+    pub flags: u8,
+    /// The options.
+    pub options: Vec<TcpOption>,
+    /// The data.
+    pub data: Vec<u8>,
+}
+
+impl Packet {
+    /// The ICMP error that `router` sends back about this packet.
+    ///
+    /// `None` where none may be sent: about another ICMP error (RFC 1122, section 3.2.2), a later
+    /// fragment, or across versions.
+    pub fn icmp_error(
+        &self,
+        router: IpAddr,
+        error: IcmpError,
+        mtu: u16,
+        quote: Quote,
+    ) -> Option<Packet> {
+        if router.is_ipv6() != self.is_ipv6() || !self.may_be_answered() {
+            return None;
+        }
+        let (kind, code) = if self.is_ipv6() { error.ipv6() } else { error.ipv4() };
+        let most = if self.is_ipv6() { 1280 - 48 } else { 576 - 28 };
+        let quoted = match quote {
+            Quote::Most => most,
+            Quote::Bytes(bytes) => bytes,
+        };
+        let quoted = &self.bytes[..quoted.min(self.bytes.len())];
+        let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
+        if error == IcmpError::TooBig {
+            message[6..8].copy_from_slice(&mtu.to_be_bytes());
+        }
+        message.extend(quoted);
+        let protocol = if self.is_ipv6() { IpNumber::IPV6_ICMP } else { IpNumber::ICMP };
+        let mut packet = Packet::assemble(router, self.source(), protocol, message)?;
+        if !self.is_ipv6() {
+            let at = packet.transport;
+            let computed = checksum::finish(checksum::sum(&packet.bytes[at..], 0));
+            packet.bytes[at + 2..at + 4].copy_from_slice(&computed.to_be_bytes());
+        }
+        Some(packet)
+    }
+
+    /// The reset that seems to come from the other end; `None` for anything but TCP, and for resets.
+    pub fn reset(&self) -> Option<Packet> {
+        let flags = self.tcp_flags().filter(|flags| flags & flag::RST == 0)?;
+        // RFC 9293, section 3.10.7.1: what has an acknowledgement is answered with its number.
+        let reply = if flags & flag::ACK != 0 { flag::RST } else { flag::RST | flag::ACK };
+        self.tcp_reply(&Reply { flags: reply, options: Vec::new(), data: Vec::new() })
+    }
+
+    /// The segment a target would answer with that remembers nothing: its numbers follow from this
+    /// packet alone.
+    pub fn tcp_reply(&self, reply: &Reply) -> Option<Packet> {
+        let flags = self.tcp_flags()?;
+        let ((sequence, acknowledged), (from, to)) = (self.tcp_numbers()?, self.ports()?);
+        let taken = self.data().len() as u32
+            + u32::from(flags & flag::SYN != 0)
+            + u32::from(flags & flag::FIN != 0);
+        let own = match (flags & flag::ACK != 0, reply.flags & flag::SYN != 0) {
+            (true, _) => acknowledged,
+            // Any number does for a first one; this one is always the same, as all in the lab is.
+            (false, true) => 0x1ab0_0000,
+            (false, false) => 0,
+        };
+        let acknowledging = reply.flags & flag::ACK != 0;
+        let acknowledge = if acknowledging { sequence.wrapping_add(taken) } else { 0 };
+        let mut segment = Vec::with_capacity(40);
+        segment.extend(to.to_be_bytes());
+        segment.extend(from.to_be_bytes());
+        segment.extend(own.to_be_bytes());
+        segment.extend(acknowledge.to_be_bytes());
+        let window: u16 = if reply.flags & flag::RST != 0 { 0 } else { 0xffff };
+        segment.extend([5 << 4, reply.flags]);
+        segment.extend(window.to_be_bytes());
+        segment.extend([0; 4]);
+        segment.extend(&reply.data);
+        let mut packet =
+            Packet::assemble(self.destination(), self.source(), IpNumber::TCP, segment)?;
+        packet.set_tcp_options(&reply.options);
+        Some(packet)
+    }
+
+    fn may_be_answered(&self) -> bool {
+        let kind = self.bytes.get(self.transport).copied();
+        match self.protocol {
+            _ if self.fragmented && !self.whole => false,
+            IpNumber::ICMP => matches!(kind, Some(0 | 8)),
+            IpNumber::IPV6_ICMP => kind.is_some_and(|kind| kind >= 128),
+            _ => true,
+        }
+    }
+
+    /// A packet with a plain IP header around `body`, every checksum but ICMP's right.
+    fn assemble(from: IpAddr, to: IpAddr, protocol: IpNumber, body: Vec<u8>) -> Option<Packet> {
+        const TTL: u8 = 64;
+        let mut bytes = match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                let mut header = vec![0x45, 0, 0, 0, 0, 0, 0x40, 0, TTL, protocol.0, 0, 0];
+                header.extend(from.octets());
+                header.extend(to.octets());
+                header
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                let mut header = vec![0x60, 0, 0, 0, 0, 0, protocol.0, TTL];
+                header.extend(from.octets());
+                header.extend(to.octets());
+                header
+            }
+            _ => return None,
+        };
+        let transport = bytes.len();
+        bytes.extend(body);
+        let mut packet = Packet {
+            bytes,
+            transport,
+            protocol,
+            fragmented: false,
+            whole: true,
+            leave_checksums: false,
+        };
+        packet.fit_lengths();
+        Some(packet)
+    }
+}

@@ -1,0 +1,197 @@
+//! Owns the edits that keep a packet's length: header fields, addresses, ports. Each mends the
+//! checksums that cover the field, unless they are to be left wrong.
+
+use std::net::IpAddr;
+
+use etherparse::IpNumber;
+
+use super::{Packet, checksum};
+
+/// Which checksums cover a field.
+#[derive(Clone, Copy)]
+enum Covered {
+    /// IPv4's own.
+    Network,
+    /// The transport's.
+    Transport,
+    /// Both: addresses, through the pseudo header.
+    Both,
+}
+
+impl Packet {
+    /// Says whether the edits that follow leave checksums as they are, wrong.
+    pub fn leave_checksums(&mut self, leave: bool) {
+        self.leave_checksums = leave;
+    }
+
+    /// Sets the time to live, or hop limit.
+    pub fn set_ttl(&mut self, ttl: u8) {
+        if self.is_ipv6() {
+            self.bytes[7] = ttl;
+        } else {
+            self.put(8, u16::from_be_bytes([ttl, self.bytes[9]]), Covered::Network);
+        }
+    }
+
+    /// Sets DSCP and ECN together.
+    pub fn set_traffic_class(&mut self, class: u8) {
+        if self.is_ipv6() {
+            let word = (self.word(0) & 0xf00f) | (u16::from(class) << 4);
+            self.bytes[..2].copy_from_slice(&word.to_be_bytes());
+        } else {
+            self.put(0, u16::from_be_bytes([self.bytes[0], class]), Covered::Network);
+        }
+    }
+
+    /// Clears the reserved flag of IPv4; IPv6 has none.
+    pub fn clear_evil(&mut self) {
+        if self.is_evil() {
+            self.put(6, self.word(6) & 0x7fff, Covered::Network);
+        }
+    }
+
+    /// Sets the TCP flag byte; other packets stay as they are.
+    pub fn set_tcp_flags(&mut self, flags: u8) {
+        if self.is_tcp() {
+            let at = self.transport + 12;
+            self.put(at, u16::from_be_bytes([self.bytes[at], flags]), Covered::Transport);
+        }
+    }
+
+    /// Sets the source address, of the packet's own version, and the source port if there is one.
+    pub fn set_source(&mut self, address: IpAddr, port: Option<u16>) {
+        self.set_end(address, port, 0);
+    }
+
+    /// Sets the destination address and port.
+    pub fn set_destination(&mut self, address: IpAddr, port: Option<u16>) {
+        self.set_end(address, port, 1);
+    }
+
+    fn set_end(&mut self, address: IpAddr, port: Option<u16>, end: usize) {
+        match address {
+            IpAddr::V4(address) if !self.is_ipv6() => {
+                self.put_words(12 + 4 * end, &address.octets())
+            }
+            IpAddr::V6(address) if self.is_ipv6() => {
+                self.put_words(8 + 16 * end, &address.octets())
+            }
+            _ => return,
+        }
+        if let (Some(port), Some(_)) = (port, self.ports()) {
+            self.put(self.transport + 2 * end, port, Covered::Transport);
+        }
+    }
+
+    fn put_words(&mut self, at: usize, bytes: &[u8]) {
+        for (index, &word) in bytes.as_chunks::<2>().0.iter().enumerate() {
+            self.put(at + 2 * index, u16::from_be_bytes(word), Covered::Both);
+        }
+    }
+
+    /// Computes the UDP checksum anew, or with `zero` sets it to none.
+    pub fn set_udp_checksum(&mut self, zero: bool) {
+        if self.is_udp() {
+            self.bytes[self.transport + 6..self.transport + 8].fill(0);
+            if !zero {
+                self.compute_transport_checksum();
+            }
+        }
+    }
+
+    /// Puts a word at an even place and mends what covers it.
+    fn put(&mut self, at: usize, new: u16, covered: Covered) {
+        let old = self.word(at);
+        self.bytes[at..at + 2].copy_from_slice(&new.to_be_bytes());
+        if self.leave_checksums {
+            return;
+        }
+        if !self.is_ipv6() && matches!(covered, Covered::Network | Covered::Both) {
+            self.mend(10, old, new);
+        }
+        if matches!(covered, Covered::Transport | Covered::Both)
+            && let Some(at) = self.transport_checksum()
+        {
+            let none = self.protocol == IpNumber::UDP && self.word(at) == 0;
+            if !none {
+                self.mend(at, old, new);
+            }
+        }
+    }
+
+    fn mend(&mut self, at: usize, old: u16, new: u16) {
+        let mended = checksum::mended(self.word(at), old, new);
+        self.bytes[at..at + 2].copy_from_slice(&mended.to_be_bytes());
+    }
+
+    /// Where the transport's checksum is. That of IPv4's ICMP covers no field that is edited here.
+    fn transport_checksum(&self) -> Option<usize> {
+        match self.protocol {
+            _ if !self.whole => None,
+            IpNumber::TCP => Some(self.transport + 16),
+            IpNumber::UDP => Some(self.transport + 6),
+            IpNumber::IPV6_ICMP => Some(self.transport + 2),
+            _ => None,
+        }
+    }
+
+    /// Computes the transport's checksum over the whole packet.
+    pub(super) fn compute_transport_checksum(&mut self) {
+        // A fragment's checksum covers what is not here.
+        let Some(at) = self.transport_checksum().filter(|_| !self.fragmented) else {
+            return;
+        };
+        self.bytes[at..at + 2].fill(0);
+        let computed = checksum::finish(self.transport_sum());
+        // UDP sends a computed zero as its complement: zero itself means none (RFC 768).
+        let udp_zero = self.protocol == IpNumber::UDP && computed == 0;
+        let computed = if udp_zero { 0xffff } else { computed };
+        self.bytes[at..at + 2].copy_from_slice(&computed.to_be_bytes());
+    }
+
+    /// Computes IPv4's header checksum.
+    pub(super) fn compute_header_checksum(&mut self) {
+        if !self.is_ipv6() {
+            self.bytes[10..12].fill(0);
+            let length = usize::from(self.bytes[0] & 0x0f) * 4;
+            let computed = checksum::finish(checksum::sum(&self.bytes[..length], 0));
+            self.bytes[10..12].copy_from_slice(&computed.to_be_bytes());
+        }
+    }
+
+    fn transport_sum(&self) -> u32 {
+        let addresses = if self.is_ipv6() { 8..40 } else { 12..20 };
+        let length = (self.bytes.len() - self.transport) as u32;
+        let pseudo = checksum::sum(&self.bytes[addresses], u32::from(self.protocol.0) + length);
+        checksum::sum(&self.bytes[self.transport..], pseudo)
+    }
+
+    /// Whether every checksum there is, is right.
+    pub fn checksums_are_right(&self) -> bool {
+        let header = self.is_ipv6() || {
+            let length = usize::from(self.bytes[0] & 0x0f) * 4;
+            checksum::finish(checksum::sum(&self.bytes[..length], 0)) == 0
+        };
+        let none = self.udp_checksum() == Some(0);
+        let transport = none
+            || self.transport_checksum().is_none()
+            || checksum::finish(self.transport_sum()) == 0;
+        header && transport
+    }
+
+    /// Writes the lengths that follow from the packet's size.
+    pub(super) fn fit_lengths(&mut self) {
+        let length = self.bytes.len();
+        let (at, value) = if self.is_ipv6() { (4, length - 40) } else { (2, length) };
+        self.bytes[at..at + 2].copy_from_slice(&(value as u16).to_be_bytes());
+        if self.is_udp() {
+            let length = (length - self.transport) as u16;
+            let at = self.transport + 4;
+            self.bytes[at..at + 2].copy_from_slice(&length.to_be_bytes());
+        }
+        if !self.leave_checksums {
+            self.compute_header_checksum();
+            self.compute_transport_checksum();
+        }
+    }
+}

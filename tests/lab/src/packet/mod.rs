@@ -1,0 +1,215 @@
+//! Owns packets as a path sees them: bytes of one IP packet, where its parts lie, and readers that
+//! cannot fail. Editing is in `edit` and `options`, making new ones in `build`.
+
+mod build;
+mod checksum;
+mod edit;
+mod options;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use etherparse::{IpNumber, LaxIpSlice};
+
+pub use build::{IcmpError, Quote, Reply};
+pub use options::TcpOption;
+
+/// The bits of a TCP header's flag byte.
+pub mod flag {
+    /// The sender has finished.
+    pub const FIN: u8 = 0x01;
+    /// A connection begins.
+    pub const SYN: u8 = 0x02;
+    /// The connection is reset.
+    pub const RST: u8 = 0x04;
+    /// Data is to be handed on at once.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer counts.
+    pub const URG: u8 = 0x20;
+    /// Congestion was experienced (RFC 3168).
+    pub const ECE: u8 = 0x40;
+    /// The congestion window was reduced (RFC 3168).
+    pub const CWR: u8 = 0x80;
+}
+
+/// One IPv4 or IPv6 packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    bytes: Vec<u8>,
+    /// Where the transport header begins.
+    transport: usize,
+    protocol: IpNumber,
+    fragmented: bool,
+    /// Whether the transport header is here whole: false in later fragments and cut packets.
+    whole: bool,
+    /// Whether edits leave the checksums as they are, wrong.
+    leave_checksums: bool,
+}
+
+impl Packet {
+    /// Takes the bytes of a packet; `None` when they are not one of IPv4 or IPv6.
+    pub fn parse(bytes: Vec<u8>) -> Option<Self> {
+        let (slice, _) = LaxIpSlice::from_slice(&bytes).ok()?;
+        let payload = slice.payload();
+        let transport = payload.payload.as_ptr() as usize - bytes.as_ptr() as usize;
+        let (protocol, fragmented) = (payload.ip_number, payload.fragmented);
+        // Only the first fragment begins with a transport header.
+        let first = !fragmented || fragment_offset(&bytes, &slice) == 0;
+        let needed = match protocol {
+            IpNumber::TCP => 20,
+            IpNumber::UDP | IpNumber::ICMP | IpNumber::IPV6_ICMP => 8,
+            _ => 0,
+        };
+        let mut whole = first && payload.payload.len() >= needed;
+        if whole && protocol == IpNumber::TCP {
+            let length = usize::from(payload.payload[12] >> 4) * 4;
+            whole = (20..=payload.payload.len()).contains(&length);
+        }
+        Some(Self { transport, protocol, fragmented, whole, leave_checksums: false, bytes })
+    }
+
+    /// The packet's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Gives the bytes back.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Whether it is IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.bytes[0] >> 4 == 6
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> IpAddr {
+        if self.is_ipv6() {
+            Ipv6Addr::from(self.array::<16>(8)).into()
+        } else {
+            Ipv4Addr::from(self.array::<4>(12)).into()
+        }
+    }
+
+    /// Where it goes to.
+    pub fn destination(&self) -> IpAddr {
+        if self.is_ipv6() {
+            Ipv6Addr::from(self.array::<16>(24)).into()
+        } else {
+            Ipv4Addr::from(self.array::<4>(16)).into()
+        }
+    }
+
+    /// Time to live, or hop limit.
+    pub fn ttl(&self) -> u8 {
+        self.bytes[if self.is_ipv6() { 7 } else { 8 }]
+    }
+
+    /// Type of service, or traffic class: six bits of DSCP and two of ECN.
+    pub fn traffic_class(&self) -> u8 {
+        if self.is_ipv6() { (self.word(0) >> 4) as u8 } else { self.bytes[1] }
+    }
+
+    /// The transport protocol.
+    pub fn protocol(&self) -> IpNumber {
+        self.protocol
+    }
+
+    /// Whether it is a fragment, the first or a later one.
+    pub fn is_fragment(&self) -> bool {
+        self.fragmented
+    }
+
+    /// Whether the reserved flag of IPv4 is set.
+    pub fn is_evil(&self) -> bool {
+        !self.is_ipv6() && self.bytes[6] & 0x80 != 0
+    }
+
+    /// Source and destination port of a whole TCP or UDP header.
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        let has_ports = self.protocol == IpNumber::TCP || self.protocol == IpNumber::UDP;
+        (self.whole && has_ports)
+            .then(|| (self.word(self.transport), self.word(self.transport + 2)))
+    }
+
+    /// Whether there is a whole TCP header.
+    pub fn is_tcp(&self) -> bool {
+        self.whole && self.protocol == IpNumber::TCP
+    }
+
+    /// Whether there is a whole UDP header.
+    pub fn is_udp(&self) -> bool {
+        self.whole && self.protocol == IpNumber::UDP
+    }
+
+    /// The TCP flag byte.
+    pub fn tcp_flags(&self) -> Option<u8> {
+        self.is_tcp().then(|| self.bytes[self.transport + 13])
+    }
+
+    /// Whether it is a SYN without ACK.
+    pub fn is_syn(&self) -> bool {
+        self.tcp_flags().is_some_and(|flags| flags & (flag::SYN | flag::ACK) == flag::SYN)
+    }
+
+    /// The TCP options as bytes, padding among them.
+    pub fn tcp_options(&self) -> Option<&[u8]> {
+        self.is_tcp().then(|| &self.bytes[self.transport + 20..self.data_start()])
+    }
+
+    /// What the transport header carries; for a transport the lab does not know, all of it.
+    pub fn data(&self) -> &[u8] {
+        if self.whole { &self.bytes[self.data_start()..] } else { &[] }
+    }
+
+    /// TCP sequence and acknowledgement number.
+    pub(crate) fn tcp_numbers(&self) -> Option<(u32, u32)> {
+        let number = |at| u32::from_be_bytes(self.array(self.transport + at));
+        self.is_tcp().then(|| (number(4), number(8)))
+    }
+
+    /// The UDP checksum as sent; 0 means none was computed.
+    pub fn udp_checksum(&self) -> Option<u16> {
+        self.is_udp().then(|| self.word(self.transport + 6))
+    }
+
+    fn data_start(&self) -> usize {
+        self.transport
+            + match self.protocol {
+                IpNumber::TCP => usize::from(self.bytes[self.transport + 12] >> 4) * 4,
+                IpNumber::UDP | IpNumber::ICMP | IpNumber::IPV6_ICMP => 8,
+                _ => 0,
+            }
+    }
+
+    fn word(&self, at: usize) -> u16 {
+        u16::from_be_bytes(self.array(at))
+    }
+
+    fn array<const N: usize>(&self, at: usize) -> [u8; N] {
+        std::array::from_fn(|index| self.bytes[at + index])
+    }
+}
+
+/// In units of eight bytes, whichever the version.
+fn fragment_offset(bytes: &[u8], slice: &LaxIpSlice<'_>) -> u16 {
+    match slice {
+        LaxIpSlice::Ipv4(_) => u16::from_be_bytes([bytes[6], bytes[7]]) & 0x1fff,
+        LaxIpSlice::Ipv6(ipv6) => ipv6
+            .extensions()
+            .clone()
+            .into_iter()
+            .find_map(|extension| match extension {
+                etherparse::Ipv6ExtensionSlice::Fragment(fragment) => {
+                    Some(fragment.fragment_offset().value())
+                }
+                _ => None,
+            })
+            .unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests;

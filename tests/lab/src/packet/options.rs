@@ -1,0 +1,153 @@
+//! Owns the edits that change a packet's length: TCP options taken out, put in or replaced, and
+//! data taken off.
+
+use super::{Packet, flag};
+
+/// One TCP option: its kind and what follows the length byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpOption {
+    /// The kind, as assigned.
+    pub kind: u8,
+    /// The value, without kind and length.
+    pub value: Vec<u8>,
+}
+
+const END: u8 = 0;
+const NOP: u8 = 1;
+const MSS: u8 = 2;
+
+/// Where the options other than padding lie in `bytes`; stops at the first that makes no sense.
+fn ranges(bytes: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            match *bytes.get(at)? {
+                END => return None,
+                NOP => at += 1,
+                _ => {
+                    let length = usize::from(*bytes.get(at + 1)?);
+                    let end = at.checked_add(length).filter(|end| *end <= bytes.len())?;
+                    if length < 2 {
+                        return None;
+                    }
+                    let range = at..end;
+                    at = end;
+                    return Some(range);
+                }
+            }
+        }
+    })
+}
+
+impl Packet {
+    /// The TCP options, padding left out.
+    pub fn parsed_tcp_options(&self) -> Vec<TcpOption> {
+        let bytes = self.tcp_options().unwrap_or(&[]);
+        ranges(bytes)
+            .map(|r| TcpOption { kind: bytes[r.start], value: bytes[r.start + 2..r.end].to_vec() })
+            .collect()
+    }
+
+    /// Whether there is a TCP option of `kind`.
+    pub fn has_tcp_option(&self, kind: u8) -> bool {
+        let bytes = self.tcp_options().unwrap_or(&[]);
+        ranges(bytes).any(|range| bytes[range.start] == kind)
+    }
+
+    /// Replaces every TCP option of `kind` with no-operations, as most boxes that strip do: the
+    /// packet keeps its length.
+    pub fn blank_tcp_option(&mut self, kind: u8) {
+        let bytes = self.tcp_options().unwrap_or(&[]).to_vec();
+        let start = self.transport + 20;
+        let mut changed = false;
+        for range in ranges(&bytes).filter(|range| bytes[range.start] == kind) {
+            self.bytes[start + range.start..start + range.end].fill(NOP);
+            changed = true;
+        }
+        if changed && !self.leave_checksums {
+            self.compute_transport_checksum();
+        }
+    }
+
+    /// Sets all TCP options; those past the 40 bytes there is room for are left out.
+    pub fn set_tcp_options(&mut self, options: &[TcpOption]) {
+        if !self.is_tcp() {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(40);
+        for option in options {
+            let length = option.value.len() + 2;
+            if bytes.len() + length <= 40 {
+                bytes.extend([option.kind, length as u8]);
+                bytes.extend(&option.value);
+            }
+        }
+        bytes.resize(bytes.len().next_multiple_of(4), END);
+        self.splice_tcp_options(&bytes);
+    }
+
+    /// Sets the TCP options as bytes, a multiple of four and at most 40.
+    pub fn splice_tcp_options(&mut self, options: &[u8]) {
+        if !self.is_tcp() || !options.len().is_multiple_of(4) || options.len() > 40 {
+            return;
+        }
+        let range = self.transport + 20..self.data_start();
+        self.bytes.splice(range, options.iter().copied());
+        let offset = ((20 + options.len()) / 4) as u8;
+        let at = self.transport + 12;
+        self.bytes[at] = (offset << 4) | (self.bytes[at] & 0x0f);
+        self.fit_lengths();
+    }
+
+    /// Lowers the MSS option to `most` where it says more.
+    pub fn clamp_mss(&mut self, most: u16) {
+        let mut options = self.parsed_tcp_options();
+        let mut changed = false;
+        for option in options.iter_mut().filter(|option| option.kind == MSS) {
+            if let Ok(value) = <[u8; 2]>::try_from(&option.value[..]) {
+                changed |= u16::from_be_bytes(value) > most;
+                option.value = u16::from_be_bytes(value).min(most).to_be_bytes().to_vec();
+            }
+        }
+        if changed {
+            // In place, since the length of no option changes: their order and padding stay.
+            let bytes = self.tcp_options().unwrap_or(&[]).to_vec();
+            let start = self.transport + 20;
+            for range in ranges(&bytes).filter(|range| bytes[range.start] == MSS) {
+                let value = options.iter().find(|o| o.kind == MSS).map(|o| o.value.clone());
+                if let Some(value) = value.filter(|value| value.len() + 2 == range.len()) {
+                    self.bytes[start + range.start + 2..start + range.end].copy_from_slice(&value);
+                }
+            }
+            if !self.leave_checksums {
+                self.compute_transport_checksum();
+            }
+        }
+    }
+
+    /// Takes all data off.
+    pub fn take_data(&mut self) -> Vec<u8> {
+        if !self.whole {
+            return Vec::new();
+        }
+        let data = self.bytes.split_off(self.data_start());
+        self.fit_lengths();
+        data
+    }
+
+    /// Splits the data off a SYN: the SYN alone stays, and what was on it is returned as a segment
+    /// of its own; `None` when there was none.
+    pub fn split_syn_data(&mut self) -> Option<Packet> {
+        if !self.is_syn() || self.data().is_empty() {
+            return None;
+        }
+        let mut segment = self.clone();
+        let (sequence, _) = self.tcp_numbers()?;
+        self.take_data();
+        let at = segment.transport + 4;
+        segment.bytes[at..at + 4].copy_from_slice(&sequence.wrapping_add(1).to_be_bytes());
+        segment.bytes[segment.transport + 13] = flag::PSH;
+        segment.splice_tcp_options(&[]);
+        Some(segment)
+    }
+}

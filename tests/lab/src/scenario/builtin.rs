@@ -1,0 +1,79 @@
+//! Owns the scenarios that ship with the lab: files beside the source, built into the program.
+
+use super::{Scenario, read};
+use crate::error::Result;
+
+macro_rules! scenarios {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),*]
+    };
+}
+
+/// In the order of the demonstration: what is well first, then by what is done to a packet.
+const FILES: &[(&str, &str)] = scenarios![
+    "ecn-clean",
+    "ecn-syn-dropped",
+    "ecn-syn-dropped-once",
+    "ecn-syn-stripped",
+    "ecn-syn-stripped-badly",
+    "ecn-synack-stripped",
+    "ecn-synack-dropped",
+    "ecn-reflected",
+    "ecn-syn-reset",
+    "ecn-icmp-net-unreachable",
+    "ecn-icmp-host-unreachable",
+    "ecn-icmp-protocol-unreachable",
+    "ecn-icmp-port-unreachable",
+    "ecn-icmp-admin-prohibited",
+    "ecn-icmp-too-big",
+    "ecn-icmp-time-exceeded",
+    "ecn-icmp-parameter-problem",
+    "ecn-icmp-short-quote",
+    "ecn-bleached-forward",
+    "ecn-bleached-reverse",
+    "ecn-bleached-both",
+    "ecn-ce-reverse",
+    "ecn-ce-both",
+    "ecn-ect0-to-ect1",
+    "ecn-ect-data-dropped",
+    "ecn-server-without",
+    "ecn-dead",
+    "ecn-host-unreachable",
+    "ecn-no-listener",
+    "ecn-dead-in-a",
+    "ecn-slow",
+    "ecn-nat",
+    "ecn-delay-and-loss",
+    "ecn-reordered",
+    "ecn-duplicated",
+    "ecn-syn-only",
+];
+
+/// All scenarios that ship with the lab.
+///
+/// # Errors
+/// Never, if the tests passed: one of them reads every file.
+pub fn builtin() -> Result<Vec<Scenario>> {
+    FILES.iter().map(|(name, text)| read(name, &format!("{name}.toml"), text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_built_in_and_can_be_read() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+        let mut files: Vec<String> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut known: Vec<String> = FILES.iter().map(|(name, _)| format!("{name}.toml")).collect();
+        files.sort();
+        known.sort();
+        assert_eq!(files, known);
+        for scenario in builtin().unwrap() {
+            assert!(!scenario.expect.is_empty(), "{} expects nothing", scenario.name);
+        }
+    }
+}

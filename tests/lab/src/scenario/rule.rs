@@ -1,0 +1,225 @@
+//! Owns how a rule is written: which packets it is for, how often, and what it does to them.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::{Ecn, Flags, Protocol, Span};
+use crate::packet::IcmpError;
+
+/// Something that happens to packets at one hop.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RuleText {
+    /// At which router, counted from 1 at the vantage point's side.
+    pub hop: u8,
+    /// On which way.
+    #[serde(default)]
+    pub direction: Direction,
+    /// To which packets; all, if left out.
+    #[serde(default, rename = "match")]
+    pub matching: Match,
+    /// Only to the first so many that match, counted for each target.
+    pub first: Option<u32>,
+    /// Only with this probability, 0 to 1, decided by the scenario's seed.
+    pub probability: Option<f64>,
+    /// What is done.
+    pub action: Action,
+    /// Whether checksums are left wrong by it.
+    #[serde(default)]
+    pub leave_checksums: bool,
+}
+
+/// The way a packet goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// From the vantage point to the target.
+    #[default]
+    Forward,
+    /// From the target to the vantage point.
+    Reverse,
+    /// Both ways.
+    Both,
+}
+
+/// Which packets a rule is for: those that are all that is stated.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Match {
+    /// The transport protocol.
+    pub protocol: Option<Protocol>,
+    /// TCP flags.
+    pub flags: Option<Flags>,
+    /// The DSCP, or any of a range.
+    pub dscp: Option<Span>,
+    /// The ECN field, any of these.
+    pub ecn: Option<Vec<Ecn>>,
+    /// A TCP option's kind that is present.
+    pub option: Option<u8>,
+    /// The packet's length in bytes.
+    pub size: Option<Span>,
+    /// The target's port, on either way.
+    pub port: Option<Span>,
+    /// Whether the transport carries data.
+    pub data: Option<bool>,
+    /// Whether the packet is a fragment.
+    pub fragment: Option<bool>,
+    /// Whether the reserved flag of IPv4 is set.
+    pub evil: Option<bool>,
+    /// Whether the UDP checksum is zero.
+    pub zero_checksum: Option<bool>,
+}
+
+/// What is done to a packet.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Dropped.
+    Drop,
+    /// Dropped, and its sender gets a reset that seems to come from the other end.
+    Reset,
+    /// Dropped, and its sender gets an ICMP error from the router.
+    Icmp(IcmpAction),
+    /// Held for a time.
+    Delay(DelayAction),
+    /// Held until later packets of the same target and direction have gone by.
+    Reorder(ReorderAction),
+    /// Sent so many times more.
+    Duplicate(u8),
+    /// Dropped when there are too many, counted for each target.
+    Rate(RateAction),
+    /// DSCP set.
+    Dscp(u8),
+    /// The three bits of the old ToS precedence cleared, the lower three of DSCP left.
+    BleachPrecedence,
+    /// ECN field set.
+    Ecn(Ecn),
+    /// TCP flags set and cleared.
+    TcpFlags(TcpFlagsEdit),
+    /// On a SYN/ACK, these flags set as they were on the SYN.
+    ReflectFlags(Flags),
+    /// A TCP option replaced with padding.
+    BlankOption(u8),
+    /// A TCP option removed, the header made shorter.
+    RemoveOption(u8),
+    /// A TCP option's value replaced where it is present.
+    ReplaceOption(OptionText),
+    /// A TCP option added.
+    AddOption(OptionText),
+    /// On a SYN/ACK, the SYN's own options sent back.
+    MirrorOptions,
+    /// The MSS option lowered to this.
+    ClampMss(u16),
+    /// The reserved flag of IPv4 cleared.
+    ClearEvil,
+    /// Data on a SYN taken off.
+    StripSynData,
+    /// Data on a SYN sent as a segment of its own.
+    SplitSynData,
+    /// The UDP checksum computed anew, also where it was zero.
+    FillUdpChecksum,
+    /// The UDP checksum set to zero.
+    ZeroUdpChecksum,
+    /// Source address, and port, replaced on the way out and put back on the way in.
+    Nat(NatAction),
+}
+
+/// An ICMP error.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct IcmpAction {
+    /// Which.
+    pub error: IcmpError,
+    /// How many bytes of the packet it quotes; as many as may be, if left out.
+    pub quote: Option<usize>,
+    /// For `too-big`: what fits.
+    #[serde(default = "smallest_mtu")]
+    pub mtu: u16,
+    /// Whether the packet itself goes on.
+    #[serde(default)]
+    pub pass: bool,
+}
+
+/// A delay.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DelayAction {
+    /// Milliseconds every packet is held.
+    pub millis: u32,
+    /// Milliseconds more at most, by the scenario's seed; packets may overtake each other.
+    #[serde(default)]
+    pub jitter_millis: u32,
+}
+
+/// Reordering.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ReorderAction {
+    /// How many packets go by first.
+    pub behind: u32,
+    /// Milliseconds after which it goes on all the same.
+    #[serde(default = "hundred")]
+    pub at_most_millis: u32,
+}
+
+/// A rate limit: a bucket of `burst` packets that fills at `per_second`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RateAction {
+    /// Packets a second.
+    pub per_second: f64,
+    /// Packets at once.
+    pub burst: f64,
+}
+
+/// Flags to set and to clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct TcpFlagsEdit(pub Flags);
+
+/// A TCP option.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OptionText {
+    /// Its kind.
+    pub kind: u8,
+    /// Its value's bytes.
+    pub value: Vec<u8>,
+}
+
+/// Address translation. A rule with it serves both ways.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NatAction {
+    /// The addresses put in the source's place, one of a version at most.
+    pub sources: Vec<IpAddr>,
+    /// Whether ports are rewritten too.
+    #[serde(default)]
+    pub ports: bool,
+}
+
+/// A scripted answer to TCP segments; the packet answered goes no further.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RespondRule {
+    /// To which packets.
+    #[serde(default, rename = "match")]
+    pub matching: Match,
+    /// The flags of the answer; without, there is none and the packet is swallowed.
+    pub flags: Option<Flags>,
+    /// The options of the answer.
+    #[serde(default)]
+    pub options: Vec<OptionText>,
+    /// The text it carries.
+    #[serde(default)]
+    pub data: String,
+}
+
+fn smallest_mtu() -> u16 {
+    1280
+}
+
+fn hundred() -> u32 {
+    100
+}

@@ -1,0 +1,52 @@
+//! Owns what a scenario says of its servers. Scenarios that say the same share servers.
+
+use serde::Deserialize;
+
+/// The settings of a group of servers on a kernel stack of their own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Server {
+    /// Whether it accepts ECN when asked.
+    pub ecn: bool,
+    /// Whether it accepts TCP timestamps.
+    pub timestamps: bool,
+    /// Whether it accepts selective acknowledgement.
+    pub sack: bool,
+    /// Whether it accepts window scaling.
+    pub window_scaling: bool,
+    /// Whether it accepts TCP Fast Open.
+    pub fast_open: bool,
+    /// Whether anyone listens; without, the kernel resets connections and refuses datagrams.
+    pub listening: bool,
+    /// How long it thinks before each answer, in milliseconds.
+    pub slow_millis: u32,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            ecn: true,
+            timestamps: true,
+            sack: true,
+            window_scaling: true,
+            fast_open: true,
+            listening: true,
+            slow_millis: 0,
+        }
+    }
+}
+
+impl Server {
+    /// The sysctls that make it so.
+    pub(crate) fn sysctls(&self) -> Vec<(&'static str, &'static str)> {
+        let switch = |on: bool| if on { "1" } else { "0" };
+        vec![
+            ("net.ipv4.tcp_ecn", switch(self.ecn)),
+            ("net.ipv4.tcp_timestamps", switch(self.timestamps)),
+            ("net.ipv4.tcp_sack", switch(self.sack)),
+            ("net.ipv4.tcp_window_scaling", switch(self.window_scaling)),
+            // 2 is the server's half; with 1,024 it holds for every listener without its asking.
+            ("net.ipv4.tcp_fastopen", if self.fast_open { "1026" } else { "0" }),
+        ]
+    }
+}
