@@ -238,3 +238,81 @@ fn what_is_on_no_path_or_no_packet_ends_here() {
     assert_eq!(send(&mut engine, START, Side::Vantage, stray), []);
     assert_eq!(send(&mut engine, START, Side::Vantage, vec![0; 40]), []);
 }
+
+/// Every action there is, on both ways.
+const ALL_ACTIONS: [&str; 27] = [
+    "'drop'",
+    "'reset'",
+    "{ icmp = { error = 'too-big', pass = true } }",
+    "{ icmp = { error = 'parameter-problem', quote = 3, pass = true } }",
+    "{ delay = { millis = 1, jitter-millis = 2 } }",
+    "{ reorder = { behind = 1 } }",
+    "{ duplicate = 1 }",
+    "{ rate = { per-second = 10, burst = 2 } }",
+    "{ dscp = 9 }",
+    "'bleach-precedence'",
+    "{ ecn = 'ce' }",
+    "{ tcp-flags = '!ECE CWR' }",
+    "{ reflect-flags = 'ECE CWR' }",
+    "{ blank-option = 8 }",
+    "{ remove-option = 8 }",
+    "{ replace-option = { kind = 2, value = [1, 2, 3, 4] } }",
+    "{ add-option = { kind = 254, value = [0, 0] } }",
+    "'mirror-options'",
+    "{ clamp-mss = 100 }",
+    "'clear-evil'",
+    "'strip-syn-data'",
+    "'split-syn-data'",
+    "'fill-udp-checksum'",
+    "'zero-udp-checksum'",
+    "{ nat = { sources = ['192.0.2.1', '2001:db8::1'], ports = true } }",
+    "{ nat = { sources = ['192.0.2.1'] } }",
+    "{ ecn = 'ect1' }",
+];
+
+#[test]
+fn no_packet_stops_the_engine() {
+    let mut state = 1_u64;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize
+    };
+    let mut whole = Vec::new();
+    let step = PacketBuilder::ipv4(VANTAGE, TARGET, 64).tcp(4000, 80, 1, 1000);
+    step.syn()
+        .options(&[
+            etherparse::TcpOptionElement::MaximumSegmentSize(1460),
+            etherparse::TcpOptionElement::Timestamp(1, 2),
+        ])
+        .unwrap()
+        .write(&mut whole, b"some data")
+        .unwrap();
+    let mut datagram = Vec::new();
+    let step = PacketBuilder::ipv4(VANTAGE, TARGET, 64).udp(4000, 53);
+    step.write(&mut datagram, b"some data").unwrap();
+    for action in ALL_ACTIONS {
+        let rule = format!("[[rule]]\nhop = 1\ndirection = 'both'\naction = {action}");
+        let mut engine = engine(&rule);
+        let mut output = Vec::new();
+        for round in 0..4000_u64 {
+            let mut bytes = if random() % 3 == 0 { datagram.clone() } else { whole.clone() };
+            // The addresses stay as they are, or hardly a packet would find its path.
+            for _ in 0..random() % 4 {
+                let at = random() % bytes.len();
+                if !(12..20).contains(&at) {
+                    bytes[at] = random() as u8;
+                }
+            }
+            if random() % 4 == 0 {
+                bytes.truncate(random() % (bytes.len() + 1));
+            }
+            let now = Duration::from_micros(round);
+            engine.receive(now, Side::Vantage, bytes.clone(), &mut output);
+            if bytes.len() >= 20 {
+                bytes[12..16].copy_from_slice(&TARGET);
+                engine.receive(now, Side::Servers(4), bytes, &mut output);
+            }
+            engine.advance(now, &mut output);
+        }
+    }
+}
