@@ -161,24 +161,40 @@ fn a_command_is_told_where_it_is_and_its_status_is_handed_on() {
     assert!(jobs.starts_with("{\"dip\":\"10.64.0.1\",\"lab_path\":\"ecn-clean\"}\n"), "{jobs}");
 }
 
+/// A process of the lab's command, watched from outside.
+struct Watched(String);
+
+impl Watched {
+    fn is_gone(&self) -> bool {
+        // Whoever adopts it may be slow to reap it; dead it is all the same.
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0));
+        status.map_or(true, |status| status.contains("State:\tZ"))
+    }
+
+    fn assert_gone_soon(&self, what: &str) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.is_gone() {
+            assert!(Instant::now() < deadline, "{what} outlived the lab");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 #[test]
-fn a_killed_lab_takes_its_command_and_network_along() {
-    let Some(mut child) = program(&["sh", "-c", "echo $$; exec sleep 60"]) else { return };
-    let mut line = String::new();
+fn a_killed_lab_takes_its_command_along_and_the_next_one_the_rest() {
+    let script = "sleep 60 & echo $!; echo $$; exec sleep 60";
+    let Some(mut child) = program(&["sh", "-c", script]) else { return };
     let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
-    let command = format!("/proc/{}", line.trim());
-    assert!(std::path::Path::new(&command).exists());
+    let mut watched = || {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+        Watched(line.trim().to_string())
+    };
+    let (grandchild, command) = (watched(), watched());
+    assert!(!command.is_gone() && !grandchild.is_gone());
     child.kill().unwrap();
     child.wait().unwrap();
-    let gone = || {
-        // Whoever adopts it may be slow to reap it; dead it is all the same.
-        let status = std::fs::read_to_string(format!("{command}/status"));
-        status.map_or(true, |status| status.contains("State:\tZ"))
-    };
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !gone() {
-        assert!(Instant::now() < deadline, "the command outlived the lab");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    command.assert_gone_soon("the command");
+    net::prepare().unwrap();
+    grandchild.assert_gone_soon("what the command started");
 }
