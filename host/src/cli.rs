@@ -5,6 +5,7 @@ mod args;
 mod exit;
 mod list;
 mod measure;
+mod observe;
 mod plugin_args;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::plugin::{Registry, SearchPath};
+use crate::say::say;
 use args::{Arguments, Command};
 use exit::{Exit, Failure};
 
@@ -26,7 +28,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => return exit::of_clap(&error),
         Err(Failure::Told { exit, message }) => {
-            eprintln!("pathspider: {message}");
+            say!("{message}");
             exit
         }
     };
@@ -38,8 +40,15 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
     if arguments.list_plugins {
         return list::plugins(&registry(), &SearchPath::resolve(&arguments.plugin_dir));
     }
+    if arguments.command.is_some() && arguments.standalone.is_used() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "options of a command stand after it: pathspider measure -i IF PLUGIN",
+        ));
+    }
     match arguments.command {
         Some(Command::Measure(measure)) => measure::measure(measure, &registry()),
+        Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         None => measure::standalone(arguments.standalone, &registry()),
     }
 }

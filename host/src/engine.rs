@@ -23,7 +23,7 @@ pub use work::{Report, Ticket, Work, job_and_config};
 use crate::observer::Notice;
 use crate::stop::{Stop, Urgency};
 use crate::system::Machine;
-use connect::{Attempt, Begun};
+use connect::{Attempt, BeginError, Begun};
 use scheduler::{Scheduler, Step};
 use workers::Workers;
 
@@ -82,12 +82,17 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Runs until every job that came is finished, or until told to stop.
+    /// Runs until every job that came is finished, or until told to stop. Gives the number of jobs
+    /// that were read and not begun; `None` where the input came to its end.
     ///
     /// # Errors
     ///
     /// The configurator failed, or a later stage is gone. Connections under way are left.
-    pub fn run(self, machine: &mut Machine, jobs: mpsc::Receiver<Job>) -> Result<(), EngineError> {
+    pub fn run(
+        self,
+        machine: &mut Machine,
+        jobs: mpsc::Receiver<Job>,
+    ) -> Result<Option<u64>, EngineError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async {
@@ -120,15 +125,19 @@ impl Round<'_> {
         mut self,
         mut jobs: mpsc::Receiver<Job>,
         mut inbox: mpsc::UnboundedReceiver<Event>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<u64>, EngineError> {
         let stop = Arc::clone(&self.engine.stop);
         let mut feeding = true;
+        let mut left = None;
         let mut started = 0;
         loop {
-            match stop.urgency() {
-                Urgency::None => {}
-                Urgency::Finish => feeding = false,
-                Urgency::Terminate => return Ok(()),
+            if feeding && stop.is_asked() {
+                feeding = false;
+                jobs.close();
+                left = Some(std::iter::from_fn(|| jobs.try_recv().ok()).count() as u64);
+            }
+            if stop.urgency() == Urgency::Terminate {
+                return Ok(left);
             }
             while let Ok(event) = inbox.try_recv() {
                 self.handle(event)?;
@@ -149,7 +158,7 @@ impl Round<'_> {
                         tokio::task::yield_now().await;
                     }
                 }
-                Step::Wait if self.in_flight == 0 && !feeding => return Ok(()),
+                Step::Wait if self.in_flight == 0 && !feeding => return Ok(left),
                 Step::Wait => {
                     let wants_jobs = feeding && self.in_flight < self.engine.workers;
                     tokio::select! {
@@ -250,11 +259,14 @@ impl Round<'_> {
 
     /// Makes the connection that the plugin asked for.
     fn make(&mut self, ticket: Ticket, answer: Result<Connect, Error>) -> Result<(), EngineError> {
-        let begun = answer.and_then(|connect| {
-            self.engine.dialer.begin(&ticket.work.job, connect, &self.engine.notices)
-        });
+        let dialed = match answer {
+            Ok(connect) => {
+                self.engine.dialer.begin(&ticket.work.job, connect, &self.engine.notices)
+            }
+            Err(error) => Err(BeginError::Plugin(error)),
+        };
         self.scheduler.initiated(ticket.config);
-        match begun {
+        match dialed {
             Ok(Begun::Under(connection)) => {
                 let events = self.events.clone();
                 tokio::task::spawn_local(async move {
@@ -268,7 +280,8 @@ impl Round<'_> {
                 self.scheduler.completed(ticket.config);
                 self.conclude(ticket, attempt)
             }
-            Err(error) => {
+            Err(BeginError::Gone) => Err(EngineError::Gone("observer")),
+            Err(BeginError::Plugin(error)) => {
                 self.scheduler.completed(ticket.config);
                 self.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })

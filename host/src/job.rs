@@ -5,5 +5,5 @@ mod feeder;
 mod ndjson;
 mod reader;
 
-pub use feeder::{Feed, feed};
+pub use feeder::{Feed, Feeder, feed};
 pub use reader::{BadLine, Defaults, Format, Input, JobReader, ReadError};

@@ -4,6 +4,9 @@
 //! `engine` (with `system`) → `merger` ← `observer` (with `chains`) → `output`. `run` joins them,
 //! `plugin` finds what they run, and `cli` is the front.
 
+// Standard error may be gone, and `eprintln!` panics then: see `say`.
+#![warn(clippy::print_stderr)]
+
 pub mod chains;
 pub mod cli;
 pub mod engine;
@@ -14,5 +17,7 @@ pub mod observer;
 pub mod output;
 pub mod plugin;
 pub mod run;
+mod say;
+
 pub mod stop;
 pub mod system;

@@ -40,18 +40,28 @@ pub struct Merger {
 impl Merger {
     /// Writes a record for every job that becomes complete, until both channels are closed.
     ///
-    /// # Errors
-    ///
-    /// A record could not be written. The run is to stop.
+    /// It ends early where a record cannot be written; the run is to stop then.
     pub fn run(
         self,
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
-        writer: &mut RecordWriter,
-    ) -> Result<Summary, OutputError> {
-        let mut pending = PendingJobs::new(self.configurations);
+        mut writer: RecordWriter,
+    ) -> (Summary, Option<OutputError>) {
         let mut summary = Summary::default();
-        let conclude = Conclude::new(&self);
+        let ended = self.merge(reports, observations, &mut writer, &mut summary);
+        let error = ended.and_then(|()| writer.flush()).err();
+        (summary, error)
+    }
+
+    fn merge(
+        &self,
+        reports: Receiver<Report>,
+        observations: Receiver<Observation>,
+        writer: &mut RecordWriter,
+        summary: &mut Summary,
+    ) -> Result<(), OutputError> {
+        let mut pending = PendingJobs::new(self.configurations);
+        let conclude = Conclude::new(self);
         let (mut reports, mut observations) = (Some(reports), Some(observations));
         let never_report = crossbeam::channel::never();
         let never_observation = crossbeam::channel::never();
@@ -73,7 +83,7 @@ impl Merger {
                 },
             };
             if let Some(complete) = done {
-                self.finish(&conclude, complete, writer, &mut summary)?;
+                self.finish(&conclude, complete, writer, summary)?;
             }
             let idle = reports.as_ref().is_none_or(Receiver::is_empty)
                 && observations.as_ref().is_none_or(Receiver::is_empty);
@@ -82,7 +92,7 @@ impl Merger {
             }
         }
         summary.unfinished = pending.len() as u64;
-        Ok(summary)
+        Ok(())
     }
 
     fn finish(

@@ -13,6 +13,7 @@ mod claims;
 mod counters;
 mod dissect;
 mod fragments;
+mod index;
 mod key;
 mod link;
 mod measuring;
@@ -30,9 +31,11 @@ use std::time::Duration;
 pub use self::counters::{Counters, Malformed};
 pub use self::link::Link;
 pub use self::measuring::{Claim, Endpoint, Notice, Observation};
-pub use self::observing::{Observed, observe};
+pub use self::observing::{Observed, Sink, observe};
 pub use self::save::PcapWriter;
-pub use self::source::{Frame, Progress, Source, SourceError, SourceOptions, Stop, open};
+pub use self::source::{
+    BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, is_recorded, open,
+};
 pub use self::watch::{Watch, watch};
 
 /// How long flows live, and how many at once.

@@ -1,5 +1,6 @@
 //! Writes what was found: records, one JSON object a line, and the summary of a run.
 
+mod json;
 mod records;
 mod summary;
 

@@ -3,6 +3,7 @@
 mod load;
 mod registry;
 mod search;
+mod secure;
 
 pub use load::LoadError;
 pub use registry::{Found, Plugin, Registry, Rejected, Shadowed};

@@ -1,28 +1,31 @@
 //! The life of one run. Each step below has its number in `docs/architecture.md`.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam::channel::bounded;
+use crossbeam::channel::{bounded, unbounded};
 use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
 use pathspider_plugin_api::{Configuration, Error, OptionValues};
 
 use crate::chains::Catalogue;
 use crate::engine::{Dialer, Engine, EngineError, Report, user_agent};
-use crate::job::{Defaults, Feed, Format, Input, JobReader, ReadError, feed};
+use crate::job::{Defaults, Feed, Feeder, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Merger;
 use crate::observer::{self, Counters, Observation, Source, SourceError, SourceOptions, Watch};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
 use crate::plugin::Found;
+use crate::say::say;
 use crate::stop::{Stop, Urgency};
 use crate::system::Machine;
 
-/// Messages that wait between two stages.
-const QUEUE: usize = 1 << 16;
+/// Jobs that may wait for the observer and the merger, beside those in flight. At full speed a job
+/// waits for late packets for a tenth of a second.
+const JOBS_BEHIND: usize = 1 << 13;
 
-/// Jobs that may wait for the observer and the merger, beside those in flight.
-const JOBS_BEHIND: usize = 1 << 15;
+/// How long a run that was told to stop at once waits for an output that takes nothing.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Octets of an HTTP response's body that are kept.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -103,6 +106,17 @@ pub enum RunError {
     /// The system refuses what the run needs.
     #[error("{0}")]
     System(String),
+    /// The output took nothing when the run was told to stop at once.
+    #[error("{output} took no more records; {jobs} finished ones are lost")]
+    Stalled {
+        /// The output's name.
+        output: String,
+        /// Jobs whose records were not written.
+        jobs: usize,
+    },
+    /// The arguments contradict each other.
+    #[error("{0}")]
+    Settings(String),
     /// A part of this program failed, which is a bug.
     #[error("the {0} panicked; please report this, with the message above")]
     Panicked(&'static str),
@@ -120,13 +134,15 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let plan = Plan::ask(&settings)?;
     let defaults = Defaults { port: plan.default_port, names: settings.measurement.info.names };
     let reader = JobReader::open(settings.input.clone(), settings.format, defaults)?;
+    check_files(&settings.input, &settings.output)?;
     raise_descriptors(settings.workers)?;
-    let writer = RecordWriter::open(settings.output.clone())?;
+    let chains = plan_chains(&settings, &plan)?;
 
     // 3. Open the observer: from here on, packets are captured.
     let source = observer::open(&settings.source, &settings.capture)?;
-    let pipeline =
-        Pipeline::start(&settings, &plan, plan_chains(&settings, &plan)?, source, writer)?;
+    // Last of all, for it empties a file.
+    let writer = RecordWriter::open(settings.output.clone())?;
+    let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
 
     // 4. Feed.
     let (jobs, inbox) = tokio::sync::mpsc::channel(settings.workers.clamp(64, 4096));
@@ -135,6 +151,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
 
     // 5–7. Prepare, configure, connect, finish.
     let Pipeline { notices, reports, places, watch, merger } = pipeline;
+    let waiting = places.clone();
     drop(places);
     let mut machine = Machine::new();
     let engine = Engine {
@@ -156,21 +173,40 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     drop(machine);
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
-    let Closed { summary, counters, output, capture } = close(watch, merger, stop)?;
+    let closing = Closing { watch, merger, waiting, output: settings.output.to_string() };
+    let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
+    let (engine, left) = match engine_end {
+        Ok(left) => (None, left),
+        Err(error) => (Some(RunError::Engine { error, denied }), None),
+    };
+    summary.unfinished += left.unwrap_or(0);
     // Where a later stage failed, an engine's error is but its consequence.
     let failure = output
         .map(RunError::from)
         .or(capture.map(RunError::from))
-        .or(engine_end.err().map(|error| RunError::Engine { error, denied }))
+        .or(engine)
         .or_else(|| feeder_end(feeder, stop));
     Ok(Ended {
         summary,
         counters,
         bad_lines: Feed::bad_lines(&feeding),
         duration: began.elapsed(),
-        stopped: stop.is_asked(),
+        stopped: left.is_some(),
         failure,
     })
+}
+
+/// Refuses to write over what is to be read.
+fn check_files(input: &Input, output: &Output) -> Result<(), RunError> {
+    use std::os::unix::fs::MetadataExt;
+    let (Input::File(from), Output::File(to)) = (input, output) else { return Ok(()) };
+    let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+    match (identity(from), identity(to)) {
+        (Some(from), Some(same)) if from == same => {
+            Err(RunError::Settings(format!("{} is both input and output", to.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the plugin says before the run.
@@ -201,7 +237,7 @@ fn plan_chains(settings: &Settings<'_>, plan: &Plan) -> Result<ChainSet, RunErro
     Ok(resolved.chains)
 }
 
-type MergerEnd = (Result<Summary, OutputError>, RecordWriter);
+type MergerEnd = (Summary, Option<OutputError>);
 
 /// The stages after the engine, running.
 struct Pipeline {
@@ -216,19 +252,31 @@ impl Pipeline {
     fn start(
         settings: &Settings<'_>,
         plan: &Plan,
-        chains: ChainSet,
-        source: Source,
-        mut writer: RecordWriter,
+        (chains, source, writer): (ChainSet, Source, RecordWriter),
+        stop: &Arc<Stop>,
     ) -> Result<Pipeline, RunError> {
-        let (notices, noticed) = bounded(QUEUE);
-        let (observed, observations) = bounded::<Observation>(QUEUE);
-        let (reports, reported) = bounded(QUEUE);
+        // What stands in these is bounded by the places: a few messages for each connection of a
+        // job that has one. So no stage ever waits to send, and all can be told to stop.
+        let (notices, noticed) = unbounded();
+        let (observed, observations) = unbounded::<Observation>();
+        let (reports, reported) = unbounded();
         let (places, freed) = bounded(settings.workers + JOBS_BEHIND);
         let system = |error| RunError::System(format!("cannot start a thread: {error}"));
         let observes = !chains.is_empty();
-        let watch =
-            observer::watch(source, chains, observer::Settings::default(), noticed, observed)
-                .map_err(system)?;
+        let stop = Arc::clone(stop);
+        let failed = move || {
+            say!("the capture failed: no new targets");
+            stop.finish();
+        };
+        let watch = observer::watch(
+            source,
+            chains,
+            observer::Settings::default(),
+            noticed,
+            observed,
+            failed,
+        )
+        .map_err(system)?;
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
             declared: settings.measurement.info.conditions.clone(),
@@ -240,7 +288,7 @@ impl Pipeline {
         };
         let merger = thread::Builder::new()
             .name("merger".into())
-            .spawn(move || (merger.run(reported, observations, &mut writer), writer))
+            .spawn(move || merger.run(reported, observations, writer))
             .map_err(system)?;
         Ok(Pipeline { notices, reports, places, watch, merger })
     }
@@ -254,30 +302,42 @@ struct Closed {
     capture: Option<SourceError>,
 }
 
-/// Waits for the observer and the merger, hastened by a second signal.
-fn close(watch: Watch, merger: JoinHandle<MergerEnd>, stop: &Stop) -> Result<Closed, RunError> {
-    while !merger.is_finished() {
-        if stop.urgency() == Urgency::Terminate {
-            watch.hurry();
+/// The later stages, when no more connections are made.
+struct Closing {
+    watch: Watch,
+    merger: JoinHandle<MergerEnd>,
+    /// Places that are still taken are jobs that wait for their record.
+    waiting: crossbeam::channel::Sender<()>,
+    output: String,
+}
+
+impl Closing {
+    /// Waits for them; after a second signal no longer than it takes to write what is complete.
+    fn close(self, stop: &Stop) -> Result<Closed, RunError> {
+        let mut hurried = None;
+        while !self.merger.is_finished() {
+            if stop.urgency() == Urgency::Terminate {
+                self.watch.hurry();
+                let since = hurried.get_or_insert_with(Instant::now);
+                if since.elapsed() > LAST_WORDS {
+                    return Err(RunError::Stalled {
+                        output: self.output,
+                        jobs: self.waiting.len(),
+                    });
+                }
+            }
+            thread::sleep(Duration::from_millis(5));
         }
-        thread::sleep(Duration::from_millis(5));
+        let (summary, output) = self.merger.join().map_err(|_| RunError::Panicked("merger"))?;
+        self.watch.hurry();
+        let (counters, capture) = self.watch.join().ok_or(RunError::Panicked("observer"))?;
+        Ok(Closed { summary, counters, output, capture: capture.err() })
     }
-    let (merged, mut writer) = merger.join().map_err(|_| RunError::Panicked("merger"))?;
-    let (summary, mut output) = match merged {
-        Ok(summary) => (summary, None),
-        Err(error) => (Summary::default(), Some(error)),
-    };
-    if output.is_none() {
-        output = writer.flush().err();
-    }
-    watch.hurry();
-    let (counters, capture) = watch.join();
-    Ok(Closed { summary, counters, output, capture: capture.err() })
 }
 
 /// The feeder's failure. It may still wait for input when the run was told to stop; then it is
 /// left.
-fn feeder_end(feeder: JoinHandle<Result<(), ReadError>>, stop: &Stop) -> Option<RunError> {
+fn feeder_end(feeder: Feeder, stop: &Stop) -> Option<RunError> {
     if stop.is_asked() && !feeder.is_finished() {
         return None;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::{io, thread};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::Notify;
 
@@ -73,16 +73,20 @@ impl Stop {
     }
 }
 
-/// Turns SIGINT, SIGTERM and SIGHUP into requests: the first finishes, the second terminates.
+/// Turns signals into requests: the first SIGINT, SIGTERM or SIGHUP finishes, the second
+/// terminates, and so does the first SIGQUIT.
 ///
 /// # Errors
 ///
 /// The handlers cannot be installed.
 pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
-        for _ in signals.forever() {
-            stop.escalate();
+        for signal in signals.forever() {
+            match signal {
+                SIGQUIT => stop.terminate(),
+                _ => stop.escalate(),
+            }
             then(stop.urgency());
         }
     })?;

@@ -9,6 +9,8 @@ mod sysctl;
 
 use pathspider_plugin_api::{Result, SystemChanges};
 
+use crate::say::say;
+
 use firewall::Firewall;
 use sysctl::Sysctls;
 
@@ -55,21 +57,35 @@ impl SystemChanges for Machine {
         })
     }
 
-    fn firewall(&mut self, rule: &str) -> Result<()> {
-        self.firewall.add(rule)
+    fn firewall(&mut self, rules: &[&str]) -> Result<()> {
+        self.firewall.set(rules).inspect_err(|error| self.denied |= was_denied(error))
     }
 
     fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
-        command::run(apply)?;
-        self.undo_commands.push(undo.iter().map(|&word| word.to_owned()).collect());
-        Ok(())
+        let undo: Vec<String> = undo.iter().map(|&word| word.to_owned()).collect();
+        let is_new = !self.undo_commands.contains(&undo);
+        if is_new {
+            self.undo_commands.push(undo);
+        }
+        // What was killed may have done a part of its work, so its undoing stays noted.
+        command::run(apply).inspect_err(|error| {
+            if is_new && !error.message().contains("signal") {
+                self.undo_commands.pop();
+            }
+            self.denied |= was_denied(error);
+        })
     }
+}
+
+/// Whether a command failed for want of a privilege, by its own words.
+fn was_denied(error: &pathspider_plugin_api::Error) -> bool {
+    error.message().contains("Operation not permitted")
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
         for complaint in self.restore() {
-            eprintln!("pathspider: {complaint}");
+            say!("{complaint}");
         }
     }
 }
@@ -88,6 +104,8 @@ mod tests {
             let undo = script(&format!("-{name}"));
             machine.run(&["sh", "-c", &script(name)], &["sh", "-c", &undo]).unwrap();
         }
+        // Noted once, however often it is applied.
+        machine.run(&["true"], &["sh", "-c", &script("-b")]).unwrap();
         assert!(machine.run(&["false"], &["sh", "-c", &script("never")]).is_err());
         drop(machine);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "ab-b-a");

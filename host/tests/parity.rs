@@ -4,6 +4,8 @@
 //! The captures are not in the repository. They are looked for in `../shared/corpus` beside the
 //! checkout; where they are absent, the test says so.
 
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -30,11 +32,16 @@ fn records(capture: &Path, chains: &[String]) -> Vec<Value> {
     let chains = Catalogue::library().resolve(&names).unwrap().chains;
     let mut source = open(capture.to_str().unwrap(), &SourceOptions::default()).unwrap();
     let mut records = Vec::new();
-    let observed = observe(&mut source, chains, &Settings::default(), &mut |record, failure| {
-        assert!(failure.is_none());
-        records.push(serde_json::to_value(record).unwrap());
-        Ok(())
-    });
+    let observed = observe(
+        &mut source,
+        chains,
+        &Settings::default(),
+        &mut |record: &_, failure: Option<_>| {
+            assert!(failure.is_none());
+            records.push(serde_json::to_value(record).unwrap());
+            Ok(())
+        },
+    );
     assert_eq!(observed.source, Ok(()), "{}", capture.display());
     assert_eq!(observed.counters.malformed_total(), 0, "{}", capture.display());
     records.sort_by(|a, b| {

@@ -31,6 +31,12 @@ impl Condition {
         Condition::with_value("pathspider.not_applied", config.index())
     }
 
+    /// `pathspider.not_observed`: what would prove a conclusion is not in the capture. The host
+    /// gives it for flows that were missed; a plugin, for the one packet that counts.
+    pub fn not_observed() -> Condition {
+        Condition::new("pathspider.not_observed")
+    }
+
     /// The comparison of a baseline A with an experimental B that every A/B measurement makes:
     /// `<prefix>.connectivity.works`, `broken`, `offline` or `transient`.
     ///

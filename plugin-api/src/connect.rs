@@ -67,8 +67,9 @@ impl ConnectKind {
 /// One connection: its kind, and the settings of its socket.
 ///
 /// Settings are per socket, so that no system setting is touched and connections with different
-/// ones can run at the same time. A setting that the host or the kernel cannot honour makes the
-/// connection fail; it is never left out silently.
+/// ones can run at the same time. A setting that the kernel cannot honour makes the connection
+/// fail, and one that the host does not know, or not for this kind, the job; none is left out
+/// silently.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Connect {
     kind: ConnectKind,

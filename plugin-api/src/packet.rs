@@ -111,6 +111,7 @@ pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
         ("layers", std::mem::offset_of!(Packet<'static>, layers)),
         ("reverse", std::mem::offset_of!(Packet<'static>, reverse)),
         ("protocol", std::mem::offset_of!(Packet<'static>, protocol)),
+        ("wire_length", std::mem::offset_of!(Packet<'static>, wire_length)),
     ],
 );
 

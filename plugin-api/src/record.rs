@@ -20,6 +20,11 @@ impl Record {
         Record { entries: Vec::with_capacity(capacity).into() }
     }
 
+    /// Removes all keys, and keeps the memory for others.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+
     /// The number of keys.
     pub fn len(&self) -> usize {
         self.entries.len()

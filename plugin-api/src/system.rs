@@ -10,7 +10,7 @@ pub trait SystemChanges {
     /// See [`System::sysctl`].
     fn sysctl(&mut self, key: &str, value: &str) -> Result<()>;
     /// See [`System::firewall`].
-    fn firewall(&mut self, rule: &str) -> Result<()>;
+    fn firewall(&mut self, rules: &[&str]) -> Result<()>;
     /// See [`System::run`].
     fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()>;
 }
@@ -41,21 +41,23 @@ impl<'a> System<'a> {
         self.changes.sysctl(key, &value.to_string())
     }
 
-    /// Adds a rule to the host's own nftables table, such as
-    /// `output tcp dport 80 tcp flags & rst == rst drop`: the chain's hook, then the rule.
+    /// Sets the rules of the host's own nftables table, in place of those that it had. Each is
+    /// the chain's hook and then the rule: `output tcp dport 80 tcp flags & rst == rst drop`.
+    /// Nothing happens where the table has these rules already; none deletes the table.
     ///
     /// # Errors
     ///
-    /// nftables refuses the rule, or is not there.
-    pub fn firewall(&mut self, rule: &str) -> Result<()> {
-        self.changes.firewall(rule)
+    /// nftables refuses a rule, or is not there; then the table is as it was.
+    pub fn firewall(&mut self, rules: &[&str]) -> Result<()> {
+        self.changes.firewall(rules)
     }
 
-    /// Runs a command that changes the machine, and notes the one that undoes it.
+    /// Runs a command that changes the machine. The one that undoes it is noted before, and run
+    /// once when the run ends, however often it was noted.
     ///
     /// # Errors
     ///
-    /// `apply` cannot be run or fails; then `undo` is not noted.
+    /// `apply` cannot be run or fails; then `undo` is not noted for this call.
     pub fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
         self.changes.run(apply, undo)
     }

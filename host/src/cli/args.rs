@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::observe::ObserveArgs;
+
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
 ///
@@ -14,7 +16,6 @@ use clap::{Args, Parser, Subcommand};
 #[command(
     name = "pathspider",
     version,
-    args_conflicts_with_subcommands = true,
     subcommand_precedence_over_arg = true,
     after_help = "Without a command, PATHspider 0.9's form: pathspider [-p PLUGIN] [-i IF] [-w N] INPUTFILE OUTPUTFILE"
 )]
@@ -39,6 +40,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Measure the paths to all targets of the input
     Measure(Measure),
+    /// Watch whatever passes, and write a record of every flow
+    Observe(ObserveArgs),
 }
 
 /// How targets are reached and watched, in every form.
@@ -48,10 +51,28 @@ pub(super) struct Running {
     #[arg(short, long, value_name = "IF")]
     pub(super) interface: Option<String>,
 
-    /// How many targets are measured at the same time
-    #[arg(short, long, value_name = "N", default_value_t = 100,
+    /// How many targets are measured at the same time [default: 100]
+    #[arg(short, long, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(super) workers: u32,
+    pub(super) workers: Option<u32>,
+}
+
+impl Running {
+    /// How many targets are measured at the same time.
+    pub(super) fn workers(&self) -> usize {
+        self.workers.unwrap_or(100) as usize
+    }
+}
+
+impl Standalone {
+    /// Whether any of these arguments was given: then there can be no command.
+    pub(super) fn is_used(&self) -> bool {
+        self.standalone
+            || self.plugin.is_some()
+            || self.running.interface.is_some()
+            || self.running.workers.is_some()
+            || self.input.is_some()
+    }
 }
 
 /// `pathspider measure`.
@@ -101,8 +122,8 @@ pub(super) struct Standalone {
     pub(super) standalone: bool,
 
     /// The plugin [default: ecn]
-    #[arg(short, long, value_name = "PLUGIN", default_value = "ecn", hide_default_value = true)]
-    pub(super) plugin: String,
+    #[arg(short, long, value_name = "PLUGIN")]
+    pub(super) plugin: Option<String>,
 
     #[command(flatten)]
     pub(super) running: Running,

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::exit::{Exit, Failure};
 use crate::plugin::{Registry, SearchPath};
+use crate::say::say;
 
 /// Lists the plugins on standard output, and what cannot be used on standard error.
 pub(super) fn plugins(registry: &Registry, path: &SearchPath) -> Result<Exit, Failure> {
@@ -26,20 +27,20 @@ pub(super) fn plugins(registry: &Registry, path: &SearchPath) -> Result<Exit, Fa
         );
     }
     for shadowed in &registry.shadowed {
-        eprintln!(
-            "pathspider: {} in {} is not used: {} comes first",
+        say!(
+            "{} in {} is not used: {} comes first",
             shadowed.name,
             shadowed.path.display(),
             shadowed.by.display()
         );
     }
     for rejected in &registry.rejected {
-        eprintln!("pathspider: {} is rejected: {}", rejected.path.display(), rejected.error);
+        say!("{} is rejected: {}", rejected.path.display(), rejected.error);
     }
     if rows.is_empty() {
         let folders: Vec<String> =
             path.folders().iter().map(|folder| folder.display().to_string()).collect();
-        eprintln!("pathspider: there is no plugin in {}", folders.join(", "));
+        say!("there is no plugin in {}", folders.join(", "));
     }
     match io::stdout().write_all(table.as_bytes()) {
         Ok(()) => Ok(Exit::Finished),

@@ -8,11 +8,15 @@ use super::plugin_args;
 use crate::chains::Catalogue;
 use crate::interface;
 use crate::job::{Format, Input};
-use crate::observer::{SourceError, SourceOptions};
+use crate::observer::{SourceError, SourceOptions, is_recorded};
 use crate::output::Output;
 use crate::plugin::{Found, Registry};
 use crate::run::{Ended, RunError, Settings, run};
+use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
+
+/// The plugin of 0.9's form where none is named.
+const DEFAULT_PLUGIN: &str = "ecn";
 
 /// Prefixes of libtrace's URIs for live capture.
 const LIVE_PREFIXES: [&str; 3] = ["int:", "ring:", "pcapint:"];
@@ -58,7 +62,8 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
         with_flows: false,
         capture: SourceOptions::default(),
     };
-    request.carry_out(&arguments.plugin, std::iter::empty(), registry)
+    let plugin = arguments.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
+    request.carry_out(plugin, std::iter::empty(), registry)
 }
 
 /// What both forms ask for.
@@ -83,19 +88,22 @@ impl Request {
         let mut chains = Catalogue::library();
         for plugin in &registry.plugins {
             if let Err(error) = chains.add(&plugin.name(), plugin.chains.clone()) {
-                eprintln!(
-                    "pathspider: the chains of {} are left out: {error}",
-                    plugin.path.display()
-                );
+                say!("the chains of {} are left out: {error}", plugin.path.display());
             }
         }
-        let source = self.running.interface.or_else(interface::of_default_route);
+        let source = self.running.interface.clone().or_else(interface::of_default_route);
         let Some(source) = source else {
             return Err(Failure::new(
                 Exit::NoInterface,
                 "there is no default route to tell the interface; name it with -i",
             ));
         };
+        if is_recorded(&source) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("{source} is a recorded capture; to measure, name an interface with -i"),
+            ));
+        }
         let stop = Stop::new();
         stop::on_signals(std::sync::Arc::clone(&stop), announce).map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot handle signals: {error}"))
@@ -107,7 +115,7 @@ impl Request {
             interface: device(&source),
             source,
             capture: self.capture,
-            workers: self.running.workers as usize,
+            workers: self.running.workers(),
             input: self.input,
             format: self.format,
             output: self.output,
@@ -126,26 +134,32 @@ fn device(source: &str) -> Option<String> {
 
 fn announce(urgency: Urgency) {
     match urgency {
-        Urgency::Terminate => eprintln!("pathspider: stopping at once"),
-        _ => eprintln!(
-            "pathspider: no new targets; finishing those in flight (once more to stop at once)"
-        ),
+        Urgency::Terminate => say!("stopping at once"),
+        _ => say!("no new targets; finishing those in flight (once more to stop at once)"),
     }
 }
 
 fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, Failure> {
     if let Some(found) = registry.find(name) {
         if let Some(shadowed) = registry.shadowed.iter().find(|s| s.name == found.info.name) {
-            eprintln!(
-                "pathspider: using {} of {}; the one of {} is not used",
+            say!(
+                "using {} of {}; the one of {} is not used",
                 shadowed.name,
                 shadowed.by.display(),
                 shadowed.path.display()
             );
         }
+        for rejected in registry.rejected_named(name) {
+            say!(
+                "using {}; {} is rejected: {}",
+                found.path.display(),
+                rejected.path.display(),
+                rejected.error
+            );
+        }
         return Ok(found);
     }
-    if let Some(rejected) = registry.rejected_like(name).next() {
+    if let Some(rejected) = registry.rejected_named(name).next() {
         return Err(Failure::new(
             Exit::PluginRefused,
             format!("the plugin {} is rejected: {}", rejected.path.display(), rejected.error),
@@ -168,11 +182,11 @@ fn there_are(registry: &Registry) -> String {
 /// Prints the summary of a run, and finds its exit status.
 fn report(ended: Ended) -> Result<Exit, Failure> {
     let Ended { summary, counters, bad_lines, duration, stopped, failure } = ended;
-    eprintln!("pathspider: {}", summary.over(duration, bad_lines));
+    say!("{}", summary.over(duration, bad_lines));
     let dropped = counters.kernel_dropped + counters.interface_dropped;
     if dropped > 0 {
-        eprintln!(
-            "pathspider: the capture lost {dropped} packets: use fewer workers (-w) or a larger \
+        say!(
+            "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
              buffer (--capture-buffer)"
         );
     }
@@ -186,10 +200,11 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
 
 fn tell(error: &RunError) -> Failure {
     let exit = match error {
+        RunError::Settings(_) => Exit::Usage,
         RunError::Plugin { .. } => Exit::PluginRefused,
         RunError::Source(source) => of_source(source),
         RunError::Read(_) => Exit::NoInput,
-        RunError::Output(_) => Exit::NoOutput,
+        RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,
         RunError::Engine { denied: true, .. } => Exit::NoPrivilege,
         RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,
     };
@@ -201,6 +216,8 @@ pub(super) fn of_source(error: &SourceError) -> Exit {
     match error {
         SourceError::NoInterface { .. } | SourceError::InterfaceDown { .. } => Exit::NoInterface,
         SourceError::NoPrivilege { .. } => Exit::NoPrivilege,
+        SourceError::Filter { .. } | SourceError::Scheme { .. } => Exit::Usage,
+        SourceError::NotReadable { .. } | SourceError::NotACapture { .. } => Exit::NoInput,
         _ => Exit::Failed,
     }
 }

@@ -32,6 +32,20 @@ pub(super) enum Begun {
     Over(Attempt),
 }
 
+/// Why a connection cannot begin.
+pub(super) enum BeginError {
+    /// The plugin failed, or asked for something that this host does not have.
+    Plugin(Error),
+    /// The observer is gone.
+    Gone,
+}
+
+impl From<Error> for BeginError {
+    fn from(error: Error) -> BeginError {
+        BeginError::Plugin(error)
+    }
+}
+
 /// A connection under way.
 pub(super) struct Connection {
     kind: ConnectKind,
@@ -49,7 +63,7 @@ impl Connection {
             (ConnectKind::Http, Some(request)) => {
                 tcp::within(timeout, async {
                     let stream = tcp::established(socket).await?;
-                    Ok(http::get(stream, request).await?)
+                    http::get(stream, request).await
                 })
                 .await
             }
@@ -123,7 +137,7 @@ impl Dialer {
         job: &Job,
         connect: Connect,
         notices: &Sender<Notice>,
-    ) -> Result<Begun, Error> {
+    ) -> Result<Begun, BeginError> {
         let kind = connect.kind();
         match kind {
             ConnectKind::Tcp | ConnectKind::Http => {}
@@ -133,17 +147,19 @@ impl Dialer {
                 return Ok(Begun::Over(Attempt { outcome, flow: None }));
             }
             other => {
-                return Err(Error::contract(format!(
+                return Err(BeginError::Plugin(Error::contract(format!(
                     "connect: this host makes no connections of kind {}",
                     other.name()
-                )));
+                ))));
             }
         }
         let remote = target(job, &connect)?;
         let timeout = connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT);
         let started = SystemTime::now();
-        let request =
-            (kind == ConnectKind::Http).then(|| http::Request::new(self, job, &connect, remote));
+        let request = match kind {
+            ConnectKind::Http => Some(http::Request::new(self, job, &connect, remote)?),
+            _ => None,
+        };
         let fail = |error: &std::io::Error| {
             let outcome =
                 failure::outcome(error).with("dip", remote.ip()).with("dp", remote.port());
@@ -155,8 +171,7 @@ impl Dialer {
         };
         let endpoint =
             Endpoint { protocol: protocol::TCP, address: remote.ip(), port: remote.port() };
-        let gone = || Error::new("the run's observer has stopped");
-        notices.send(Notice::Expect(endpoint)).map_err(|_| gone())?;
+        notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
         match socket::connect(&socket, remote) {
             Ok(local) => {
                 let flow = Flow { protocol: protocol::TCP, local, remote, started };
@@ -164,7 +179,7 @@ impl Dialer {
                 Ok(Begun::Under(Box::new(connection)))
             }
             Err(error) => {
-                notices.send(Notice::Withdraw(endpoint)).map_err(|_| gone())?;
+                notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
                 fail(&error)
             }
         }

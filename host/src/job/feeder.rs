@@ -10,6 +10,7 @@ use pathspider_plugin_api::Job;
 use tokio::sync::mpsc;
 
 use super::reader::{JobReader, ReadError};
+use crate::say::say;
 use crate::stop::Stop;
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
@@ -25,6 +26,9 @@ impl Feed {
     }
 }
 
+/// The feeder's thread; it gives the reason why the input cannot be read further.
+pub type Feeder = JoinHandle<Result<(), ReadError>>;
+
 /// Starts the feeder. It ends at the input's end, when the run stops, or when the engine is gone.
 ///
 /// Each job takes a place in `places` before it goes to the engine; the merger frees the place
@@ -35,7 +39,7 @@ pub fn feed(
     jobs: mpsc::Sender<Job>,
     places: Sender<()>,
     stop: Arc<Stop>,
-) -> io::Result<(Arc<Feed>, JoinHandle<Result<(), ReadError>>)> {
+) -> io::Result<(Arc<Feed>, Feeder)> {
     let feed = Arc::new(Feed::default());
     let shared = Arc::clone(&feed);
     let thread = thread::Builder::new().name("feeder".into()).spawn(move || {
@@ -44,7 +48,7 @@ pub fn feed(
                 None => break,
                 Some(Err(bad)) => {
                     shared.bad_lines.fetch_add(1, Ordering::Relaxed);
-                    eprintln!("pathspider: {bad}");
+                    say!("{bad}");
                 }
                 Some(Ok(job)) => {
                     if places.send(()).is_err() || jobs.blocking_send(job).is_err() {

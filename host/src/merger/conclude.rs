@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use pathspider_plugin_api::{
-    Condition, ConfigId, Error, Job, Record, Result, State, Value, connected, observed,
-};
+use pathspider_plugin_api::{Condition, ConfigId, Error, Job, Record, Result, State, Value};
 
 use super::Merger;
 use super::pending::{Complete, Connection};
@@ -40,20 +38,25 @@ impl<'a> Conclude<'a> {
             }
             Complete::Job { work, connections } => (work, connections),
         };
-        if connections.iter().any(|c| c.outcome.state() == State::Discard) {
-            summary.discarded += 1;
-            return Vec::new();
-        }
         let conclusion = self.conclude(&work, connections);
         let job = into_job(work);
         match conclusion {
+            Ok(conclusion) if conclusion.flows.iter().any(is_discarded) => {
+                summary.discarded += 1;
+                Vec::new()
+            }
             Ok(conclusion) => self.job_records(job, conclusion, summary),
             Err(error) => vec![self.error_record(job, error, summary)],
         }
     }
 
     fn conclude(&self, work: &Work, connections: Vec<Connection>) -> Result<Conclusion> {
-        let missed = connections.iter().filter(|c| c.claimed && c.flow.is_none()).count() as u64;
+        let observes = self.merger.observes;
+        let is_missed = |c: &&Connection| observes && c.claimed && c.flow.is_none();
+        let missed = connections.iter().filter(is_missed).count() as u64;
+        let unsent: Vec<usize> = (0..connections.len())
+            .filter(|&config| observes && is_unsent(&connections[config]))
+            .collect();
         let flows = connections
             .into_iter()
             .enumerate()
@@ -66,9 +69,11 @@ impl<'a> Conclude<'a> {
             )));
         }
         let rows = self.merger.measurement.rows(&work.job, &flows)?;
-        let unseen = |flow: &Record| !observed(flow) && !is_skipped(flow);
-        if self.merger.observes && flows.iter().any(unseen) {
-            conditions.push(Condition::new("pathspider.not_observed"));
+        for config in unsent {
+            conditions.push(Condition::with_value("pathspider.not_sent", config));
+        }
+        if missed > 0 && !conditions.contains(&Condition::not_observed()) {
+            conditions.push(Condition::not_observed());
         }
         if missed > 0 {
             conditions.push(Condition::with_value("pathspider.missed_flows", missed));
@@ -100,6 +105,7 @@ impl<'a> Conclude<'a> {
     fn is_declared(&self, condition: &Condition) -> bool {
         let name = condition.as_str();
         name.starts_with("pathspider.not_applied:")
+            || name == "pathspider.not_observed"
             || self.merger.declared.iter().any(|declared| declared.covers(name))
     }
 
@@ -108,45 +114,44 @@ impl<'a> Conclude<'a> {
     }
 
     fn job_records(&self, job: Job, conclusion: Conclusion, summary: &mut Summary) -> Vec<Record> {
-        let Conclusion { flows, conditions, rows, missed } = conclusion;
-        summary.records += rows.len().max(1) as u64;
-        summary.missed_flows += missed;
-        summary.failed_connections += flows.iter().filter(|flow| !connected(flow)).count() as u64;
-        for condition in &conditions {
-            summary.count_condition(condition.as_str());
-        }
+        count(&conclusion, summary);
         let id = self.job_id(&job);
         let target = job.target();
-        let mut record = job.into_record();
+        let own = job.into_record();
+        let Conclusion { flows, conditions, mut rows, missed } = conclusion;
+        let mut found = Record::with_capacity(8);
         let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
         let path = [source.as_deref(), Some("*")].into_iter().flatten();
         let path: Value = path.map(str::to_owned).chain([target.to_string()]).collect();
-        record.set("sip", source);
-        record.set("path", path);
-        record.set("conditions", conditions.into_iter().map(text).collect::<Value>());
+        found.push("sip", source);
+        found.push("path", path);
+        found.push("conditions", conditions.into_iter().map(text).collect::<Value>());
         let time = Record::new()
             .with("from", edge(&flows, "spdr_start", Iterator::min))
             .with("to", edge(&flows, "spdr_stop", Iterator::max));
-        record.set("time", time);
-        record.set("jobId", id);
+        found.push("time", time);
         if self.merger.with_flows {
-            record.set("missed_flows", missed);
-            record.set("flow_results", flows.into_iter().collect::<Value>());
+            found.push("missed_flows", missed);
+            found.push("flow_results", flows.into_iter().collect::<Value>());
         }
-        if rows.is_empty() {
-            return vec![record];
-        }
-        let with_row = |row: Record| {
-            let mut record = record.clone();
-            record.extend(row);
-            record
+        // The host's keys come last, so that no row can say otherwise.
+        let join = |mut own: Record, row: Record, found: Record, id: String| {
+            own.extend(row);
+            own.extend(found);
+            own.with("jobId", id)
         };
-        rows.into_iter().map(with_row).collect()
+        if rows.len() <= 1 {
+            return vec![join(own, rows.pop().unwrap_or_default(), found, id)];
+        }
+        let numbered = rows.into_iter().enumerate();
+        numbered
+            .map(|(k, row)| join(own.clone(), row, found.clone(), format!("{id}.{k}")))
+            .collect()
     }
 
     /// The record of a job for which the plugin failed: no conditions, and the reason.
     fn error_record(&self, job: Job, error: Error, summary: &mut Summary) -> Record {
-        summary.records += 1;
+        summary.targets += 1;
         summary.plugin_errors += 1;
         summary.first_plugin_error.get_or_insert_with(|| error.to_string());
         let id = self.job_id(&job);
@@ -158,6 +163,14 @@ impl<'a> Conclude<'a> {
     }
 }
 
+fn count(conclusion: &Conclusion, summary: &mut Summary) {
+    summary.targets += 1;
+    summary.missed_flows += conclusion.missed;
+    for condition in &conclusion.conditions {
+        summary.count_condition(condition.as_str());
+    }
+}
+
 fn into_job(work: Arc<Work>) -> Job {
     match Arc::try_unwrap(work) {
         Ok(work) => work.job,
@@ -165,8 +178,13 @@ fn into_job(work: Arc<Work>) -> Job {
     }
 }
 
-fn is_skipped(flow: &Record) -> bool {
-    flow.u64("spdr_state") == Some(State::Skipped.number().into())
+fn is_discarded(flow: &Record) -> bool {
+    flow.u64("spdr_state") == Some(State::Discard.number().into())
+}
+
+/// Whether a connection was to be made, and nothing left the machine: there is no route, say.
+fn is_unsent(connection: &Connection) -> bool {
+    !connection.claimed && connection.outcome.state() != State::Skipped
 }
 
 fn text(condition: Condition) -> Value {

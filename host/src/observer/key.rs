@@ -82,6 +82,12 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// Some of it, to fetch it into the cache.
+    #[inline]
+    pub(crate) fn first_word(&self) -> u64 {
+        self.addresses[0][0]
+    }
+
     /// One of the two sides, as an expectation names it.
     pub(crate) fn side(&self, first: bool) -> Peer {
         let at = usize::from(!first);

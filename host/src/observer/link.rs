@@ -37,7 +37,7 @@ impl Link {
 
     /// The IP packet in a frame: `Ok(None)` for a frame that carries something else.
     #[inline]
-    pub(crate) fn ip_packet<'a>(self, frame: &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
+    pub(crate) fn ip_packet(self, frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
         match self {
             Link::Ethernet => by_ether_type(frame, 12),
             Link::RawIp => Ok(Some(frame)),

@@ -12,6 +12,7 @@ use pathspider_plugin_api::{Error, FlowRecord};
 use super::claims::{Claims, Pending, TOLERANCE_NS};
 use super::counters::Counters;
 use super::dissect::{Dissected, Quote};
+use super::index::Hash;
 use super::key::{Key, Peer, Tuple};
 use super::save::PcapWriter;
 use super::source::Frame;
@@ -180,7 +181,7 @@ impl Measuring {
         frame: &Frame<'_>,
         dissected: &Dissected<'_>,
         id: FlowId,
-        place: (u64, Key),
+        place: (Hash, Key),
         is_first: bool,
     ) {
         let flow = self.tracker.table.get(id);
@@ -254,7 +255,7 @@ impl Measuring {
         &mut self,
         frame: &Frame<'_>,
         dissected: &Dissected<'_>,
-        place: (u64, Key),
+        place: (Hash, Key),
         is_first: bool,
     ) {
         let forward = match self.side(&dissected.tuple) {
@@ -284,7 +285,7 @@ impl Measuring {
         &mut self,
         frame: &Frame<'_>,
         dissected: &Dissected<'_>,
-        place: (u64, Key),
+        place: (Hash, Key),
         is_first: bool,
         forward: bool,
     ) {
@@ -296,7 +297,7 @@ impl Measuring {
         self.show(frame, id, &packet);
     }
 
-    fn add(&mut self, place: (u64, Key), forward_is_first: bool, packet: &Packet<'_>) -> FlowId {
+    fn add(&mut self, place: (Hash, Key), forward_is_first: bool, packet: &Packet<'_>) -> FlowId {
         if self.tracker.table.len() >= self.max_flows {
             self.evict();
         }

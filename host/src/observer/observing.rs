@@ -9,8 +9,9 @@ use pathspider_plugin_api::{Error, FlowRecord};
 
 use super::counters::Counters;
 use super::dissect::Dissected;
+use super::index::Hash;
 use super::key::Key;
-use super::source::{Frame, IDLE_SLACK_NS, Progress, Source, SourceError};
+use super::source::{BATCH, Frame, IDLE_SLACK_NS, Progress, Source, SourceError};
 use super::table::{Flow, FlowId};
 use super::tracker::{Tracker, direction, packet};
 use super::{Settings, nanoseconds};
@@ -22,19 +23,44 @@ pub struct Observed {
     pub counters: Counters,
     /// The source's failure, if it had one. All flows before it were given.
     pub source: Result<(), SourceError>,
-    /// The failure of `emit`, after which nothing was given.
+    /// The failure of the sink, after which nothing was given.
     pub output: io::Result<()>,
 }
 
-/// Observes all packets of a source, on this thread, until its end; `emit` gets every flow's
-/// record as the flow ends, with the first failure of a chain on it.
+/// Where records go. Any closure that takes a record and a failure is one.
+pub trait Sink {
+    /// Takes the record of a flow that has ended, and the first failure of a chain on it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written. Nothing more is given then.
+    fn flow(&mut self, record: &FlowRecord, failure: Option<Error>) -> io::Result<()>;
+
+    /// The packets that were there are all seen: a time to write what is buffered.
+    ///
+    /// # Errors
+    ///
+    /// As for `flow`.
+    fn pause(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&FlowRecord, Option<Error>) -> io::Result<()>> Sink for F {
+    fn flow(&mut self, record: &FlowRecord, failure: Option<Error>) -> io::Result<()> {
+        self(record, failure)
+    }
+}
+
+/// Observes all packets of a source, on this thread, until its end; the sink gets every flow's
+/// record as the flow ends.
 ///
 /// Flows whose packets go both ways are one: the sender of the first packet is the originator.
 pub fn observe(
     source: &mut Source,
     chains: ChainSet,
     settings: &Settings,
-    emit: &mut dyn FnMut(FlowRecord, Option<Error>) -> io::Result<()>,
+    sink: &mut dyn Sink,
 ) -> Observed {
     let mut observing = Observing {
         idle_ns: nanoseconds(settings.idle),
@@ -42,7 +68,8 @@ pub fn observe(
         max_flows: settings.max_flows.max(1),
         tracker: Tracker::new(chains, nanoseconds(settings.idle.max(settings.linger))),
         clock_ns: i64::MIN,
-        emit,
+        sink,
+        record: FlowRecord::new(),
         output: Ok(()),
     };
     let result = observing.run(source);
@@ -61,47 +88,78 @@ struct Observing<'a> {
     max_flows: usize,
     /// The time of the last packet.
     clock_ns: i64,
-    emit: &'a mut dyn FnMut(FlowRecord, Option<Error>) -> io::Result<()>,
+    sink: &'a mut dyn Sink,
+    /// The record that is given, whose memory serves for the next.
+    record: FlowRecord,
     output: io::Result<()>,
+}
+
+/// A sliced packet, and where its flow stands.
+struct Located<'a> {
+    dissected: Dissected<'a>,
+    place: (Hash, Key),
+    is_first: bool,
 }
 
 impl Observing<'_> {
     fn run(&mut self, source: &mut Source) -> Result<(), SourceError> {
         while self.output.is_ok() {
-            match source.read(&mut |frame| self.frame(frame))? {
+            match source.read(&mut |frames| self.frames(frames))? {
                 Progress::More => {}
                 Progress::Idle => self.tick(present_ns() - IDLE_SLACK_NS),
                 Progress::End => break,
+            }
+            if self.output.is_ok() {
+                self.output = self.sink.pause();
             }
         }
         Ok(())
     }
 
+    /// Takes frames in three steps: all are sliced, then what they need is fetched, then each is
+    /// shown to its flow.
     #[inline]
-    fn frame(&mut self, frame: &Frame<'_>) {
-        let Some(mut dissected) = self.tracker.dissect(frame) else {
-            return;
-        };
-        self.tick(frame.time_ns);
+    fn frames(&mut self, frames: &[Frame<'_>]) {
+        let mut packets: [Option<Located<'_>>; BATCH] = [const { None }; BATCH];
+        let mut hashes = [Hash::NONE; BATCH];
+        for ((frame, packet), hash) in frames.iter().zip(&mut packets).zip(&mut hashes) {
+            if let Some(dissected) = self.tracker.dissect(frame) {
+                let (key, is_first) = dissected.tuple.key();
+                *hash = self.tracker.table.hash(&key);
+                *packet = Some(Located { dissected, place: (*hash, key), is_first });
+            }
+        }
+        if frames.len() > 1 {
+            self.tracker.touch(&hashes[..frames.len()]);
+        }
+        for (frame, packet) in frames.iter().zip(&mut packets) {
+            if let Some(packet) = packet {
+                self.packet(frame.time_ns, packet);
+            }
+        }
+    }
+
+    #[inline]
+    fn packet(&mut self, time_ns: i64, located: &mut Located<'_>) {
+        self.tick(time_ns);
+        let Located { dissected, place, is_first } = located;
         if let Some(mut quote) = dissected.quote.take()
             && let Some((id, direction)) = self.tracker.quoted(&mut quote)
-            && !self.is_over(id, frame.time_ns)
+            && !self.is_over(id, time_ns)
         {
-            self.show(id, &packet(&dissected, frame.time_ns, direction));
+            self.show(id, &packet(dissected, time_ns, direction));
             return;
         }
-        let (key, is_first) = dissected.tuple.key();
-        let hash = self.tracker.table.hash(&key);
-        let id = match self.tracker.table.find(hash, &key) {
-            Some(id) if !self.begins_anew(id, &dissected, is_first, frame.time_ns) => id,
+        let id = match self.tracker.table.find(place.0, &place.1) {
+            Some(id) if !self.begins_anew(id, dissected, *is_first, time_ns) => id,
             Some(id) => {
                 self.end(id);
-                return self.begin((hash, key), is_first, frame, &dissected);
+                return self.begin(*place, *is_first, time_ns, dissected);
             }
-            None => return self.begin((hash, key), is_first, frame, &dissected),
+            None => return self.begin(*place, *is_first, time_ns, dissected),
         };
-        let forward = self.tracker.table.get(id).forward_is_first == is_first;
-        self.show(id, &packet(&dissected, frame.time_ns, direction(forward)));
+        let forward = self.tracker.table.get(id).forward_is_first == *is_first;
+        self.show(id, &packet(dissected, time_ns, direction(forward)));
     }
 
     /// Moves the clock to the time of a packet, or of the present when there is none.
@@ -151,16 +209,16 @@ impl Observing<'_> {
     #[cold]
     fn begin(
         &mut self,
-        place: (u64, Key),
+        place: (Hash, Key),
         is_first: bool,
-        frame: &Frame<'_>,
+        time_ns: i64,
         dissected: &Dissected<'_>,
     ) {
         if self.tracker.table.len() >= self.max_flows {
             self.evict();
         }
-        let packet = packet(dissected, frame.time_ns, direction(true));
-        let due_ns = frame.time_ns.saturating_add(self.idle_ns);
+        let packet = packet(dissected, time_ns, direction(true));
+        let due_ns = time_ns.saturating_add(self.idle_ns);
         let id = self.tracker.begin(place, is_first, &packet, due_ns);
         self.tracker.table.get(id).opening = dissected.opening;
         self.show(id, &packet);
@@ -199,10 +257,11 @@ impl Observing<'_> {
     }
 
     fn end(&mut self, id: FlowId) {
-        if let (Some(ended), _) = self.tracker.end(id)
+        self.record.clear();
+        if let Some(result) = self.tracker.end_into(id, &mut self.record)
             && self.output.is_ok()
         {
-            self.output = (self.emit)(ended.record, ended.failure);
+            self.output = self.sink.flow(&self.record, result.err());
         }
     }
 

@@ -16,6 +16,7 @@ pub use self::error::SourceError;
 use self::live::Live;
 use self::recorded::Recorded;
 use self::uri::Uri;
+pub use self::uri::is_recorded;
 use super::link::Link;
 
 /// How far behind the present a packet of a live source may be that was not given yet although
@@ -40,6 +41,10 @@ impl Default for SourceOptions {
         SourceOptions { buffer_size: 32 << 20, snaplen: 65_535, filter: None, promiscuous: false }
     }
 }
+
+/// Frames that are given together at most. A live source gives them one by one, for what libpcap
+/// shows is valid until the next.
+pub const BATCH: usize = 32;
 
 /// One captured frame, valid until the next.
 #[derive(Debug, Clone, Copy)]
@@ -133,18 +138,21 @@ impl Source {
         Stop(self.stop.clone())
     }
 
-    /// Gives some frames, in the order of the capture.
+    /// Gives some frames, in the order of the capture, at most [`BATCH`] at a time.
     ///
     /// # Errors
     ///
     /// The capture fails, or the file is damaged. What was given before it counts.
-    pub fn read(&mut self, on_frame: &mut impl FnMut(&Frame<'_>)) -> Result<Progress, SourceError> {
+    pub fn read(
+        &mut self,
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
+    ) -> Result<Progress, SourceError> {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(Progress::End);
         }
         match &mut self.kind {
-            Kind::Live(live) => live.read(on_frame),
-            Kind::Recorded(recorded) => recorded.read(on_frame),
+            Kind::Live(live) => live.read(on_frames),
+            Kind::Recorded(recorded) => recorded.read(on_frames),
         }
     }
 

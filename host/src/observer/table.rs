@@ -7,10 +7,11 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use pathspider_plugin_api::abi::FlowState;
 
+use super::index::{Hash, Index};
 use super::key::Key;
+use super::source::BATCH;
 use super::wheel::{Links, Wheel};
 
 /// A flow's place in the table.
@@ -58,7 +59,7 @@ impl Flow {
 
 /// All flows that have not ended.
 pub(crate) struct FlowTable {
-    index: HashTable<FlowId>,
+    index: Index,
     flows: Vec<Flow>,
     /// Places of flows that left.
     free: Vec<FlowId>,
@@ -70,7 +71,7 @@ impl FlowTable {
     /// An empty table; `span_ns` is the longest time a flow is scheduled ahead.
     pub(crate) fn new(span_ns: i64) -> FlowTable {
         FlowTable {
-            index: HashTable::new(),
+            index: Index::new(),
             flows: Vec::new(),
             free: Vec::new(),
             wheel: Wheel::new(span_ns),
@@ -85,19 +86,40 @@ impl FlowTable {
 
     /// The hash of a key in this table.
     #[inline]
-    pub(crate) fn hash(&self, key: &Key) -> u64 {
-        self.hasher.hash_one(key)
+    pub(crate) fn hash(&self, key: &Key) -> Hash {
+        Hash::new(self.hasher.hash_one(key))
     }
 
     /// The flow with that key.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, key: &Key) -> Option<FlowId> {
-        let flows = &self.flows;
-        self.index.find(hash, |&id| flows[id as usize].key == *key).copied()
+    pub(crate) fn find(&self, hash: Hash, key: &Key) -> Option<FlowId> {
+        self.index.find(hash, |id| self.flows[id as usize].key == *key)
+    }
+
+    /// Fetches into the cache what packets with these hashes will need.
+    ///
+    /// The loads of one step do not depend on each other, so that the processor makes them all at
+    /// the same time instead of waiting for each when its packet's turn comes.
+    #[inline]
+    pub(crate) fn touch(&self, hashes: &[Hash], touch_state: impl Fn(&FlowState)) {
+        let mut ids = [NONE; BATCH];
+        for (id, &hash) in ids.iter_mut().zip(hashes) {
+            *id = self.index.touch(hash).unwrap_or(NONE);
+        }
+        for &id in &ids {
+            if let Some(flow) = self.flows.get(id as usize) {
+                std::hint::black_box((flow.key.first_word(), flow.done));
+            }
+        }
+        for &id in &ids {
+            if let Some(state) = self.flows.get(id as usize).and_then(|flow| flow.state.as_ref()) {
+                touch_state(state);
+            }
+        }
     }
 
     /// Adds a flow whose key is not in the table, to be looked at again at `due_ns`.
-    pub(crate) fn insert(&mut self, hash: u64, flow: Flow, due_ns: i64) -> FlowId {
+    pub(crate) fn insert(&mut self, hash: Hash, flow: Flow, due_ns: i64) -> FlowId {
         let id = match self.free.pop() {
             Some(id) => {
                 self.flows[id as usize] = flow;
@@ -108,8 +130,7 @@ impl FlowTable {
                 (self.flows.len() - 1) as FlowId
             }
         };
-        let (flows, hasher) = (&self.flows, &self.hasher);
-        self.index.insert_unique(hash, id, |&id| hasher.hash_one(flows[id as usize].key));
+        self.index.insert(hash, id);
         self.schedule(id, due_ns);
         id
     }
@@ -125,11 +146,8 @@ impl FlowTable {
             claim: flow.claim,
             key: flow.key,
         };
-        let hash = self.hasher.hash_one(removed.key);
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == id) {
-            entry.remove();
-            self.free.push(id);
-        }
+        self.index.remove(self.hash(&removed.key), id);
+        self.free.push(id);
         removed
     }
 
@@ -178,7 +196,7 @@ impl FlowTable {
 
     /// Every flow, in no order.
     pub(crate) fn all(&self) -> Vec<FlowId> {
-        self.index.iter().copied().collect()
+        self.index.ids().collect()
     }
 
     /// The time of the wheel's next turn may be set back after the clock was.

@@ -7,6 +7,7 @@ use pathspider_plugin_api::{Error, FlowRecord, Record};
 use super::counters::Counters;
 use super::dissect::{Dissected, Quote, dissect};
 use super::fragments::Fragments;
+use super::index::Hash;
 use super::key::Key;
 use super::source::Frame;
 use super::table::{Flow, FlowId, FlowTable, NONE, Removed};
@@ -87,7 +88,7 @@ impl Tracker {
     /// Begins a flow with its first packet, which is not yet shown to the chains.
     pub(crate) fn begin(
         &mut self,
-        (hash, key): (u64, Key),
+        (hash, key): (Hash, Key),
         forward_is_first: bool,
         packet: &Packet<'_>,
         due_ns: i64,
@@ -139,13 +140,33 @@ impl Tracker {
         self.write(removed)
     }
 
+    /// As [`end`](Tracker::end), into an empty record; `None` where there is nothing to say.
+    pub(crate) fn end_into(
+        &mut self,
+        id: FlowId,
+        record: &mut FlowRecord,
+    ) -> Option<Result<(), Error>> {
+        let removed = self.table.remove(id);
+        self.write_into(removed, record)
+    }
+
     fn write(&mut self, flow: Removed) -> Option<Ended> {
         let mut record = Record::with_capacity(self.fields);
-        record.push("pkt_first", seconds(flow.first_ns));
-        record.push("pkt_last", seconds(flow.last_ns));
-        let failure = self.chains.finish(flow.state?, &mut record).err();
+        let failure = self.write_into(flow, &mut record)?.err();
         self.fields = record.len();
         Some(Ended { record, failure })
+    }
+
+    fn write_into(&mut self, flow: Removed, record: &mut FlowRecord) -> Option<Result<(), Error>> {
+        record.push("pkt_first", seconds(flow.first_ns));
+        record.push("pkt_last", seconds(flow.last_ns));
+        Some(self.chains.finish(flow.state?, record))
+    }
+
+    /// Fetches what packets with these hashes will need.
+    #[inline]
+    pub(crate) fn touch(&self, hashes: &[Hash]) {
+        self.table.touch(hashes, |state| self.chains.touch(state));
     }
 }
 

@@ -31,7 +31,8 @@ struct Shared {
 /// Observes the connections that notices announce, on a thread of its own.
 ///
 /// Every claim is answered once on `observations`, which may be bounded: the observer waits for
-/// room in it.
+/// room in it. Should the source fail, `failed` is called, on that thread, and claims are answered
+/// with what was seen.
 ///
 /// # Errors
 ///
@@ -42,6 +43,7 @@ pub fn watch(
     settings: Settings,
     notices: Receiver<Notice>,
     observations: Sender<Observation>,
+    failed: impl FnOnce() + Send + 'static,
 ) -> io::Result<Watch> {
     let save = settings.save.as_deref().map(PcapWriter::create);
     let span = settings.idle.max(settings.linger);
@@ -50,7 +52,8 @@ pub fn watch(
     let shared = Arc::new(Shared::default());
     let theirs = shared.clone();
     let thread = std::thread::Builder::new().name("observer".into()).spawn(move || {
-        Thread { source, measuring, shared: theirs, settings, begun: Instant::now() }.run()
+        let thread = Thread { source, measuring, shared: theirs, settings, begun: Instant::now() };
+        thread.run(failed)
     })?;
     Ok(Watch { thread, shared })
 }
@@ -68,13 +71,11 @@ impl Watch {
 
     /// Waits for the thread's end, which comes when the notices' senders are gone.
     ///
-    /// The error is the source's, if it failed; all claims were answered nevertheless.
-    pub fn join(self) -> (Counters, Result<(), SourceError>) {
-        let result = match self.thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        (self.shared.counters(), result)
+    /// The error is the source's, if it failed; all claims were answered nevertheless. `None`
+    /// when the thread panicked.
+    pub fn join(self) -> Option<(Counters, Result<(), SourceError>)> {
+        let result = self.thread.join().ok()?;
+        Some((self.shared.counters(), result))
     }
 }
 
@@ -97,8 +98,11 @@ struct Thread {
 const BATCHES_PER_LOOK: u32 = 256;
 
 impl Thread {
-    fn run(mut self) -> Result<(), SourceError> {
+    fn run(mut self, failed: impl FnOnce()) -> Result<(), SourceError> {
         let captured = self.capture();
+        if captured.is_err() {
+            failed();
+        }
         self.look();
         self.serve();
         let saved = match (self.measuring.finish(), &self.settings.save) {
@@ -117,7 +121,9 @@ impl Thread {
         let mut batches = 0;
         while !self.measuring.is_over() {
             let measuring = &mut self.measuring;
-            let progress = self.source.read(&mut |frame| measuring.frame(frame))?;
+            let progress = self.source.read(&mut |frames| {
+                frames.iter().for_each(|frame| measuring.frame(frame));
+            })?;
             match progress {
                 Progress::More => {
                     batches += 1;

@@ -184,10 +184,10 @@ mod tests {
         wheel.insert(&mut flows, 0, start + 30 * SECOND);
         wheel.insert(&mut flows, 1, start + 5 * SECOND);
         wheel.insert(&mut flows, 2, start + 20 * SECOND);
-        assert!(due(&mut wheel, &mut flows, start + 4 * SECOND).is_empty());
+        assert_eq!(due(&mut wheel, &mut flows, start + 4 * SECOND), [0; 0]);
         assert_eq!(due(&mut wheel, &mut flows, start + 6 * SECOND), [1]);
         wheel.remove(&mut flows, 2);
-        assert!(due(&mut wheel, &mut flows, start + 29 * SECOND).is_empty());
+        assert_eq!(due(&mut wheel, &mut flows, start + 29 * SECOND), [0; 0]);
         assert_eq!(due(&mut wheel, &mut flows, start + 31 * SECOND), [0]);
         assert!(!wheel.is_due(i64::MAX));
     }

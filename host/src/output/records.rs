@@ -82,10 +82,7 @@ impl RecordWriter {
     ///
     /// The disk is full, the pipe is closed, and the like.
     pub fn write(&mut self, record: &Record) -> Result<(), OutputError> {
-        // Into memory, where only a failure of the record itself could occur, of which there is
-        // none: keys are texts.
-        serde_json::to_writer(&mut self.lines, record)
-            .map_err(|error| self.fail(io::Error::from(error)))?;
+        super::json::write(record, &mut self.lines);
         self.lines.push(b'\n');
         if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
     }

@@ -7,10 +7,8 @@ use std::time::Duration;
 /// Counts of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Records written.
-    pub records: u64,
-    /// Connections that did not succeed.
-    pub failed_connections: u64,
+    /// Targets whose record was made.
+    pub targets: u64,
     /// Connections whose packets were not seen.
     pub missed_flows: u64,
     /// Jobs for which the plugin failed.
@@ -19,7 +17,7 @@ pub struct Summary {
     pub first_plugin_error: Option<String>,
     /// Jobs that the plugin discarded.
     pub discarded: u64,
-    /// Jobs that were left when the run was terminated.
+    /// Jobs that were read and left when the run was told to stop.
     pub unfinished: u64,
     /// How often each condition was given, values left out.
     pub conditions: BTreeMap<String, u64>,
@@ -51,10 +49,12 @@ struct Lines<'a> {
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { records, .. } = *self.summary;
+        let Summary { targets, .. } = *self.summary;
         let seconds = self.duration.as_secs_f64();
-        let rate = records as f64 / seconds.max(1e-9);
-        write!(f, "{records} targets in {seconds:.1} s ({rate:.0}/s)")?;
+        let rate = targets as f64 / seconds.max(1e-9);
+        let noun = if targets == 1 { "target" } else { "targets" };
+        let digits = if rate < 10.0 { 1 } else { 0 };
+        write!(f, "{targets} {noun} in {seconds:.1} s ({rate:.digits$}/s)")?;
         let counts = [
             (self.bad_lines, "lines were not jobs"),
             (self.summary.missed_flows, "flows missed"),

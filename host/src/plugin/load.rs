@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -48,6 +49,7 @@ pub(super) fn load(path: &Path) -> Result<LoadedPlugin, LoadError> {
     // SAFETY: loading runs the library's constructors, which nothing can make safe; whoever puts
     // a file into the plugin folders trusts it. `RTLD_NOW` finds undefined symbols here.
     let library = unsafe { Library::open(Some(&absolute), RTLD_NOW | RTLD_LOCAL) }
+        .map(ManuallyDrop::new)
         .map_err(|error| LoadError::Library(without_path(&error.to_string(), &absolute)))?;
     // SAFETY: the symbol's type is not trusted: it is taken as an address alone.
     let symbol = unsafe { library.get::<*mut c_void>(DESCRIPTOR_SYMBOL.as_bytes()) };
@@ -55,7 +57,6 @@ pub(super) fn load(path: &Path) -> Result<LoadedPlugin, LoadError> {
         Ok(symbol) => symbol.into_raw(),
         Err(_) => return Err(LoadError::NoDescriptor),
     };
-    std::mem::forget(library);
     // SAFETY: the address is that of the library's exported object, and the library stays.
     let descriptor = unsafe { Descriptor::check(symbol) }.map_err(LoadError::Refused)?;
     LoadedPlugin::new(descriptor).map_err(|difference| LoadError::Layout { difference })

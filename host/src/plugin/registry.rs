@@ -33,9 +33,15 @@ pub struct Plugin {
 impl Plugin {
     /// The name that stands before its chains' names: the file's, without `lib` and suffix.
     pub fn name(&self) -> String {
-        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
-        stem.strip_prefix("lib").unwrap_or(&stem).to_owned()
+        stem(&self.path)
     }
+}
+
+/// A file's name without `lib`, `pathspider_` and suffix.
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = stem.strip_prefix("lib").unwrap_or(&stem);
+    stem.strip_prefix("pathspider_").unwrap_or(stem).to_owned()
 }
 
 /// A measurement that is not used, because one of the same name was found before it.
@@ -110,12 +116,8 @@ impl Registry {
         self.found.iter().find(|found| found.info.name.eq_ignore_ascii_case(name))
     }
 
-    /// The rejected files whose name says that they could be the measurement asked for.
-    pub fn rejected_like(&self, name: &str) -> impl Iterator<Item = &Rejected> {
-        let name = name.to_ascii_lowercase();
-        self.rejected.iter().filter(move |rejected| {
-            let stem = rejected.path.file_stem().unwrap_or_default().to_string_lossy();
-            stem.to_ascii_lowercase().contains(&name)
-        })
+    /// The rejected files that are named like the measurement asked for.
+    pub fn rejected_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Rejected> {
+        self.rejected.iter().filter(|file| stem(&file.path).eq_ignore_ascii_case(name))
     }
 }

@@ -4,6 +4,9 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::secure::has_privileges_of_its_own;
+use crate::say::say;
+
 /// The environment variable that names more folders, separated by colons.
 const VARIABLE: &str = "PATHSPIDER_PLUGIN_PATH";
 
@@ -16,11 +19,24 @@ pub struct SearchPath {
 impl SearchPath {
     /// The folders that the command line names, then those of the environment, those beside this
     /// program (`plugins`, and `../lib/pathspider` for one installed anywhere), and the system's.
+    ///
+    /// A program that has more privileges than its user (file capabilities) does not let the user
+    /// choose what code it loads: then the first two are left out.
     pub fn resolve(named: &[PathBuf]) -> SearchPath {
         let mut path = SearchPath::default();
-        named.iter().for_each(|folder| path.push(folder));
-        if let Some(variable) = env::var_os(VARIABLE) {
-            env::split_paths(&variable).for_each(|folder| path.push(&folder));
+        let variable = env::var_os(VARIABLE);
+        if has_privileges_of_its_own() {
+            if !named.is_empty() || variable.is_some() {
+                say!(
+                    "--plugin-dir and {VARIABLE} are ignored, for this program has privileges \
+                     that its user has not"
+                );
+            }
+        } else {
+            named.iter().for_each(|folder| path.push(folder));
+            for folder in variable.iter().flat_map(env::split_paths) {
+                path.push(&folder);
+            }
         }
         if let Ok(program) = env::current_exe()
             && let Some(folder) = program.parent()

@@ -1,5 +1,6 @@
 //! Runs a command that changes the machine.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use pathspider_plugin_api::{Error, Result};
@@ -12,6 +13,8 @@ pub(super) fn run(words: &[&str]) -> Result<()> {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
+        // A Ctrl-C at the terminal is for us, not for what restores the system.
+        .process_group(0)
         .output()
         .map_err(|error| Error::new(format!("cannot run {program}: {error}")))?;
     if output.status.success() {

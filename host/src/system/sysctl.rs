@@ -15,6 +15,9 @@ struct Sysctl {
     key: String,
     file: File,
     before: String,
+    /// What was asked for last, in the asker's form.
+    asked: String,
+    /// What the kernel made of it.
     now: String,
 }
 
@@ -58,7 +61,7 @@ impl Sysctls {
             }
         };
         let sysctl = &mut self.touched[at];
-        if sysctl.now != value {
+        if sysctl.asked != value {
             sysctl.write(value)?;
         }
         Ok(())
@@ -82,10 +85,16 @@ impl Sysctl {
             .write(true)
             .open(path)
             .map_err(|error| SysctlError::new("open", key, error))?;
-        let mut sysctl =
-            Sysctl { key: key.to_owned(), file, before: String::new(), now: String::new() };
+        let mut sysctl = Sysctl {
+            key: key.to_owned(),
+            file,
+            before: String::new(),
+            asked: String::new(),
+            now: String::new(),
+        };
         sysctl.before = sysctl.read().map_err(|error| SysctlError::new("read", key, error))?;
         sysctl.now.clone_from(&sysctl.before);
+        sysctl.asked.clone_from(&sysctl.before);
         Ok(sysctl)
     }
 
@@ -99,16 +108,16 @@ impl Sysctl {
         self.file
             .write_at(value.as_bytes(), 0)
             .map_err(|error| SysctlError::new("set", &self.key, error))?;
-        value.clone_into(&mut self.now);
+        // The kernel has a form of its own for what it was given: lists are joined by tabs.
+        self.now = self.read().map_err(|error| SysctlError::new("read", &self.key, error))?;
+        value.clone_into(&mut self.asked);
         Ok(())
     }
 
     /// Restores it, unless somebody else has set it since: then theirs stays, and is reported.
     fn restore(mut self) -> Option<String> {
-        if self.now == self.before {
-            return None;
-        }
         match self.read() {
+            Ok(found) if found == self.before => None,
             Ok(found) if found != self.now => Some(format!(
                 "{} is {found}, which is not what this run had set ({}): left as it is \
                  (it was {} before the run)",

@@ -14,6 +14,8 @@ use abi_stable::std_types::{RCowStr, RVec};
 #[derive(StableAbi, Clone, PartialEq)]
 pub struct Value(pub(crate) Repr);
 
+/// Closed on purpose: these are JSON's types and bytes. Another variant would be another major
+/// version of the ABI; what needs more goes into a record.
 #[repr(u8)]
 #[derive(StableAbi, Clone, PartialEq)]
 pub enum Repr {

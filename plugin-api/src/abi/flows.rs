@@ -2,8 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::RefCell;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::data::Record;
 use super::guard::Failure;
@@ -15,9 +18,24 @@ use crate::packet::{Layers, Packet};
 
 /// The chains of a run, in order. It belongs to one thread at a time.
 pub struct ChainSet {
+    /// Distinguishes it from the other sets of this process.
+    number: u64,
     chains: Vec<Member>,
     layout: Layout,
+    /// Blocks of flows that have ended, for those that begin.
+    spare: RefCell<Vec<Block>>,
 }
+
+/// Memory of the set's layout, without a value in it.
+struct Block(NonNull<u8>);
+
+// SAFETY: it is memory that nothing else refers to, and any thread may free it.
+unsafe impl Send for Block {}
+
+static SETS: AtomicU64 = AtomicU64::new(0);
+
+/// Blocks kept for flows to come; those beyond it are freed.
+const SPARE: usize = 4096;
 
 /// A chain's functions, looked up once, and where its state stands in a flow's block.
 struct Member {
@@ -36,6 +54,8 @@ struct Member {
 /// It goes back to the set that made it, by [`ChainSet::finish`]; one that is merely dropped leaks
 /// its memory, which is safe.
 pub struct FlowState {
+    /// The set that made it, which alone knows what is in the block.
+    set: u64,
     block: NonNull<u8>,
     /// Bit i: chain i has a state in the block.
     taken: u64,
@@ -79,7 +99,8 @@ impl ChainSet {
                 last_failure: table.last_failure(),
             });
         }
-        Ok(ChainSet { chains, layout: layout.pad_to_align() })
+        let number = SETS.fetch_add(1, Ordering::Relaxed);
+        Ok(ChainSet { number, chains, layout: layout.pad_to_align(), spare: RefCell::default() })
     }
 
     /// The number of chains.
@@ -97,9 +118,29 @@ impl ChainSet {
         self.layout.size()
     }
 
+    /// Fetches a flow's state into the cache, for a host that knows which packets come next.
+    #[inline]
+    pub fn touch(&self, flow: &FlowState) {
+        const CACHE_LINE: usize = 64;
+        for offset in (0..self.layout.size()).step_by(CACHE_LINE) {
+            // SAFETY: the block has the set's layout, so the octet is within it; it need not be
+            // initialised, and nothing is concluded from it.
+            unsafe {
+                let octet = flow.block.add(offset).as_ptr().cast::<MaybeUninit<u8>>();
+                octet.read_volatile();
+            }
+        }
+    }
+
     /// Begins a flow with its first packet, which is *not* yet shown to the chains.
     pub fn new_flow(&self, packet: &Packet<'_>) -> FlowState {
-        let mut flow = FlowState { block: self.allocate(), taken: 0, failed: 0, failure: None };
+        let mut flow = FlowState {
+            set: self.number,
+            block: self.allocate(),
+            taken: 0,
+            failed: 0,
+            failure: None,
+        };
         for (index, chain) in self.chains.iter().enumerate() {
             // SAFETY: the block has the set's layout, so at `offset` there is room for this
             // chain's state, aligned, with no value in it.
@@ -119,7 +160,12 @@ impl ChainSet {
     /// Shows a packet to every chain that wants it; `true` when one says that the flow is
     /// complete.
     #[inline]
+    ///
+    /// # Panics
+    ///
+    /// Here and in [`finish`](ChainSet::finish): another set made the flow, a bug of the host.
     pub fn packet(&self, flow: &mut FlowState, packet: &Packet<'_>) -> bool {
+        assert_eq!(flow.set, self.number, "another set's flow");
         let mut done = false;
         for (index, chain) in self.chains.iter().enumerate() {
             let active = flow.taken & !flow.failed & 1 << index != 0;
@@ -146,6 +192,7 @@ impl ChainSet {
     ///
     /// The first failure of a chain on this flow. The other chains' fields are in the record.
     pub fn finish(&self, mut flow: FlowState, record: &mut Record) -> Result<()> {
+        assert_eq!(flow.set, self.number, "another set's flow");
         for (index, chain) in self.chains.iter().enumerate() {
             if flow.taken & 1 << index == 0 {
                 continue;
@@ -171,15 +218,36 @@ impl ChainSet {
         if self.layout.size() == 0 {
             return NonNull::<u128>::dangling().cast();
         }
+        if let Some(Block(block)) = self.spare.borrow_mut().pop() {
+            return block;
+        }
         // SAFETY: the size is not zero.
         let block = unsafe { alloc(self.layout) };
         NonNull::new(block).unwrap_or_else(|| handle_alloc_error(self.layout))
     }
 
     fn release(&self, block: NonNull<u8>) {
-        if self.layout.size() != 0 {
-            // SAFETY: `allocate` of this set made it, with this layout.
-            unsafe { dealloc(block.as_ptr(), self.layout) };
+        if self.layout.size() == 0 {
+            return;
+        }
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(Block(block));
+        } else {
+            self.free(Block(block));
+        }
+    }
+
+    fn free(&self, block: Block) {
+        // SAFETY: `allocate` of this set made it, with this layout.
+        unsafe { dealloc(block.0.as_ptr(), self.layout) };
+    }
+}
+
+impl Drop for ChainSet {
+    fn drop(&mut self) {
+        for block in std::mem::take(self.spare.get_mut()) {
+            self.free(block);
         }
     }
 }

@@ -17,7 +17,7 @@ use super::tables::ModuleRef;
 /// The types of ours that `layout` reaches, by name, each with its size, alignment and fields.
 /// Those of `abi_stable` are pinned by its own version.
 fn collect(layout: &'static TypeLayout, seen: &mut BTreeMap<String, String>) {
-    let name = layout.full_type().to_string();
+    let name = spell(layout);
     if seen.contains_key(&name) {
         return;
     }
@@ -59,6 +59,9 @@ fn spell(layout: &'static TypeLayout) -> String {
 fn present_layout() -> String {
     let mut types = BTreeMap::new();
     collect(<ModuleRef as StableAbi>::LAYOUT, &mut types);
+    for table in ["MeasurementTable", "ChainTable", "PacketRef<'a>", "ServicesTable", "Repr"] {
+        assert!(types.contains_key(table), "{table} is not reached");
+    }
     let mut text = format!("ABI {ABI_VERSION}\n\n");
     for (name, layout) in types.iter().filter(|(_, layout)| !layout.is_empty()) {
         let _ = writeln!(text, "{name}: {layout}\n");

@@ -3,6 +3,8 @@
 //! A handle comes from a loaded library (`LoadedPlugin`) or from a type linked in (`of`): hosts
 //! and tests use both alike.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use abi_stable::std_types::ROption;
 
 use super::data::Record;
@@ -76,7 +78,8 @@ impl MeasurementHandle {
     /// Makes the object of one run.
     pub fn instantiate(&self, options: OptionValues) -> Result<MeasurementObject> {
         let object = answer((self.table.new())(options.into_record(), Services::own()))?;
-        Ok(MeasurementObject { table: self.table, object })
+        let number = OBJECTS.fetch_add(1, Ordering::Relaxed);
+        Ok(MeasurementObject { table: self.table, object, number })
     }
 }
 
@@ -84,10 +87,17 @@ impl MeasurementHandle {
 pub struct MeasurementObject {
     table: MeasurementRef,
     object: Object,
+    number: u64,
 }
 
-/// What a plugin prepared for a job.
-pub struct PreparedHandle(Object);
+/// What a plugin prepared for a job. Only the object that made it takes it.
+pub struct PreparedHandle {
+    state: Object,
+    maker: u64,
+}
+
+/// Numbers the objects of this process, so that none is handed what another one made.
+static OBJECTS: AtomicU64 = AtomicU64::new(0);
 
 impl MeasurementObject {
     /// See [`Measurement::configurations`].
@@ -110,8 +120,8 @@ impl MeasurementObject {
 
     /// See [`Measurement::pre_connect`].
     pub fn pre_connect(&self, job: &Job) -> Result<PreparedHandle> {
-        answer((self.table.connector().pre_connect())(&self.object, JobRef::new(job)))
-            .map(PreparedHandle)
+        let state = answer((self.table.connector().pre_connect())(&self.object, JobRef::new(job)))?;
+        Ok(PreparedHandle { state, maker: self.number })
     }
 
     /// See [`Measurement::connect`].
@@ -122,7 +132,8 @@ impl MeasurementObject {
         config: ConfigId,
     ) -> Result<Connect> {
         let connect = self.table.connector().connect();
-        let wire = answer(connect(&self.object, JobRef::new(job), &prepared.0, number(config)))?;
+        let state = self.own(prepared)?;
+        let wire = answer(connect(&self.object, JobRef::new(job), state, number(config)))?;
         Connect::from_wire(wire).map_err(Error::contract)
     }
 
@@ -138,9 +149,15 @@ impl MeasurementObject {
             &self.object,
             JobRef::new(job),
             outcome.into_record(),
-            &prepared.0,
+            self.own(prepared)?,
             number(config),
         ))
+    }
+
+    /// The plugin's own state behind a handle.
+    fn own<'p>(&self, prepared: &'p PreparedHandle) -> Result<&'p Object> {
+        let is_own = prepared.maker == self.number;
+        is_own.then_some(&prepared.state).ok_or_else(|| Error::contract("another object's state"))
     }
 
     /// See [`Measurement::chains`].

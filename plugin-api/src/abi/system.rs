@@ -19,8 +19,8 @@ use crate::system::SystemChanges;
 pub struct SystemTable {
     /// Sets a kernel parameter.
     pub sysctl: extern "C" fn(*mut c_void, key: RStr<'_>, value: RStr<'_>) -> Answer<()>,
-    /// Adds a firewall rule.
-    pub firewall: extern "C" fn(*mut c_void, rule: RStr<'_>) -> Answer<()>,
+    /// Sets the firewall rules.
+    pub firewall: extern "C" fn(*mut c_void, rules: RSlice<'_, RStr<'_>>) -> Answer<()>,
     /// Runs a command, and notes the one that undoes it.
     #[sabi(last_prefix_field)]
     pub run: extern "C" fn(
@@ -71,9 +71,14 @@ extern "C" fn sysctl(changes: *mut c_void, key: RStr<'_>, value: RStr<'_>) -> An
     guard(|| unsafe { lent(changes) }.sysctl(key.as_str(), value.as_str()))
 }
 
-extern "C" fn firewall(changes: *mut c_void, rule: RStr<'_>) -> Answer<()> {
+/// The words of a list, borrowed for the length of the call.
+fn words<'a>(list: &'a RSlice<'_, RStr<'_>>) -> Vec<&'a str> {
+    list.iter().map(|word| word.as_str()).collect()
+}
+
+extern "C" fn firewall(changes: *mut c_void, rules: RSlice<'_, RStr<'_>>) -> Answer<()> {
     // SAFETY: as in `sysctl`.
-    guard(|| unsafe { lent(changes) }.firewall(rule.as_str()))
+    guard(|| unsafe { lent(changes) }.firewall(&words(&rules)))
 }
 
 extern "C" fn run(
@@ -81,16 +86,8 @@ extern "C" fn run(
     apply: RSlice<'_, RStr<'_>>,
     undo: RSlice<'_, RStr<'_>>,
 ) -> Answer<()> {
-    let words = |list: RSlice<'_, RStr<'_>>| -> Vec<String> {
-        list.iter().map(|word| word.as_str().to_owned()).collect()
-    };
-    guard(|| {
-        let (apply, undo) = (words(apply), words(undo));
-        let apply: Vec<&str> = apply.iter().map(String::as_str).collect();
-        let undo: Vec<&str> = undo.iter().map(String::as_str).collect();
-        // SAFETY: as in `sysctl`.
-        unsafe { lent(changes) }.run(&apply, &undo)
-    })
+    // SAFETY: as in `sysctl`.
+    guard(|| unsafe { lent(changes) }.run(&words(&apply), &words(&undo)))
 }
 
 /// The borrower's end.
@@ -101,8 +98,11 @@ impl SystemChanges for SystemLoan<'_> {
             .map_err(Error::from)
     }
 
-    fn firewall(&mut self, rule: &str) -> Result<()> {
-        (self.table.firewall())(self.changes, rule.into()).into_result().map_err(Error::from)
+    fn firewall(&mut self, rules: &[&str]) -> Result<()> {
+        let rules: Vec<RStr<'_>> = rules.iter().map(|&rule| rule.into()).collect();
+        (self.table.firewall())(self.changes, rules.as_slice().into())
+            .into_result()
+            .map_err(Error::from)
     }
 
     fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {

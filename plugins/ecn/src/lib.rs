@@ -13,8 +13,7 @@ use std::time::Duration;
 use pathspider_plugin_api::packet::TcpFlags;
 use pathspider_plugin_api::{
     ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Hold, Host, Info, Job,
-    Measurement, OptionValues, Options, Prepared, Record, Result, System, connected, export_plugin,
-    observed,
+    Measurement, OptionValues, Options, Prepared, Record, Result, System, export_plugin, observed,
 };
 
 /// The flags that ask for ECN on a SYN, and answer on a SYN/ACK.
@@ -87,13 +86,23 @@ impl Measurement for Ecn {
         if !conditions.is_empty() {
             return Ok(conditions);
         }
-        conditions.extend(Condition::connectivity("ecn", a, b));
-        if observed(b) {
+        if proven(a) && proven(b) {
+            conditions.extend(Condition::connectivity("ecn", a, b));
+        }
+        if proven(b) {
             conditions.extend(negotiation(b));
             conditions.extend(marks(b));
         }
+        if [a, b].iter().any(|flow| observed(flow) && !proven(flow)) {
+            conditions.push(Condition::not_observed());
+        }
         Ok(conditions)
     }
+}
+
+/// Whether the capture has the SYNs of a flow, which show what was asked of the path.
+fn proven(flow: &Record) -> bool {
+    observed(flow) && flow.u64("syn_count_fwd").is_some_and(|count| count > 0)
 }
 
 /// Configurations of which a SYN was seen that they do not send.
@@ -109,9 +118,10 @@ fn not_applied(a: &Record, b: &Record) -> Vec<Condition> {
         .collect()
 }
 
-/// The answer to the ECN-setup SYN (RFC 3168, section 6.1.1), of a connection that came about.
+/// The answer to the ECN-setup SYN (RFC 3168, section 6.1.1), where there was a handshake: also
+/// when no response followed it.
 fn negotiation(b: &Record) -> Option<Condition> {
-    if !connected(b) {
+    if b.bool("tcp_connected") != Some(true) {
         return None;
     }
     let answer = TcpFlags(b.u64("tcp_synflags_rev")? as u16);

@@ -14,7 +14,9 @@ fn flow(state: State, syn_flags: u64, answer: Option<u64>) -> Record {
         .with("observed", true)
         .with("syn_flags_all_fwd", syn_flags)
         .with("syn_flags_any_fwd", syn_flags)
+        .with("syn_count_fwd", 1u8)
         .with("tcp_synflags_rev", answer)
+        .with("tcp_connected", answer.is_some())
         .with("pkt_rev", answer.map_or(0u8, |_| 1))
 }
 
@@ -28,7 +30,7 @@ fn conclude(a: Record, b: Record) -> Vec<String> {
         .inspect(|condition| {
             let name = condition.as_str();
             let declared = info.conditions.iter().any(|declared| declared.covers(name));
-            assert!(declared || name.starts_with("pathspider.not_applied:"), "{name}");
+            assert!(declared || name.starts_with("pathspider."), "{name}");
         })
         .map(|condition| condition.to_string())
         .filter(|condition| !condition.ends_with("not_seen"))
@@ -75,6 +77,32 @@ fn no_connectivity_where_a_flow_was_missed() {
     assert_eq!(conclude(missed.clone(), b), ["ecn.negotiation.succeeded"]);
     let a = flow(State::Ok, SYN, Some(0x12));
     assert!(conclude(a, missed).is_empty());
+}
+
+#[test]
+fn no_verdict_where_the_syn_was_not_captured() {
+    let blind = |state, answer| {
+        let mut flow = flow(state, SYN, answer);
+        ["syn_flags_all_fwd", "syn_flags_any_fwd"]
+            .map(|key| flow.set(key, pathspider_plugin_api::Value::NULL));
+        flow.with("syn_count_fwd", 0u8)
+    };
+    let a = || flow(State::Ok, SYN, Some(0x12));
+    let unseen = ["pathspider.not_observed"];
+    assert_eq!(conclude(a(), blind(State::Ok, Some(0x52))), unseen);
+    assert_eq!(conclude(a(), blind(State::Failed, None)), unseen);
+    let b = flow(State::Ok, ECN_SYN, Some(0x52));
+    assert_eq!(
+        conclude(blind(State::Ok, Some(0x12)), b),
+        ["ecn.negotiation.succeeded", "pathspider.not_observed"]
+    );
+}
+
+#[test]
+fn negotiation_counts_also_without_a_response() {
+    let a = flow(State::Failed, SYN, Some(0x12));
+    let b = flow(State::Failed, ECN_SYN, Some(0x52));
+    assert_eq!(conclude(a, b), ["ecn.connectivity.offline", "ecn.negotiation.succeeded"]);
 }
 
 #[test]

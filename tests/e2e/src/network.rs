@@ -105,10 +105,17 @@ impl Network {
         INTERFACE
     }
 
-    /// The kernel parameters of the vantage point's network, as one text.
-    pub fn sysctls(&self) -> String {
+    /// The kernel parameters, firewall rules and routes of the vantage point, as one text.
+    ///
+    /// # Panics
+    ///
+    /// They cannot be read.
+    pub fn settings(&self) -> String {
         let script = "for f in /proc/sys/net/ipv4/tcp_*; do echo $f $(cat $f 2>/dev/null); done; \
-                      nft list ruleset";
-        self.script(script, "").stdout
+                      nft list ruleset && ip route";
+        let settings = self.script(script, "");
+        settings.expect(0, &[]);
+        assert!(settings.stdout.contains("/tcp_ecn "), "{}", settings.stdout);
+        settings.stdout
     }
 }

@@ -17,6 +17,8 @@ fn bad_arguments() {
     Program::run(&["measure", "ecn", "--connect", "pigeon"]).expect(2, &["pigeon", "http, tcp"]);
     Program::run(&["measure", "ecn", "--timeout", "-1"]).expect(2, &["--timeout", "-1"]);
     Program::run(&["measure", "ecn", "--nonsense"]).expect(2, &["--nonsense"]);
+    Program::run(&["-w", "5", "measure", "ecn"]).expect(2, &["stand after it"]);
+    Program::run(&["measure", "-i", "/nonexistent/x.pcap", "ecn"]).expect(2, &["recorded capture"]);
     Program::run(&["in.csv"]).expect(2, &["OUTPUTFILE"]);
     Program::run(&[]).expect(2, &["--help"]);
 }
@@ -61,6 +63,10 @@ fn no_privilege() {
         "--bounding-set=-all,+net_raw --inh-caps=+net_raw --ambient-caps=+net_raw",
     );
     network.script(&script, &network.jobs("clean")).expect(5, &["CAP_NET_ADMIN", "setcap"]);
+    let script = script.replace("+net_raw", "+net_raw,+net_admin");
+    network
+        .script(&script, &network.jobs("clean"))
+        .expect(0, &["1 target in", "ecn.connectivity.works"]);
 }
 
 #[test]
@@ -77,6 +83,15 @@ fn output_that_cannot_be_written() {
     let run =
         |output: &str| network.measure(&["--output", output, "ecn", "--connect", "tcp"], &jobs);
     run("/nonexistent/out").expect(8, &["cannot write to /nonexistent/out"]);
+    let folder = temp_dir("output");
+    let file = folder.join("out.ndjson");
+    std::fs::write(&file, &jobs).unwrap();
+    let path = file.to_str().unwrap();
+    Program::run(&["measure", "-i", "nowhere0", "--output", path, "ecn"]).expect(6, &[]);
+    network
+        .measure(&["--input", path, "--output", path, "ecn"], "")
+        .expect(2, &["is both input and output"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), jobs, "left as it was");
     run("/dev/full").expect(8, &["cannot write to /dev/full", "No space left"]);
 }
 

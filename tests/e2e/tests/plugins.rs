@@ -64,6 +64,8 @@ fn files_that_are_no_plugins_are_rejected_with_the_reason() {
     let folder = folder.to_str().unwrap();
     Program::run(&["measure", "--plugin-dir", folder, "-i", "lo", "wrong_abi"])
         .expect(4, &["ABI 2.7", "this host 1.0"]);
+    let before_the_command = Program::run(&["--plugin-dir", folder, "measure", "nothing"]);
+    before_the_command.expect(3, &["no plugin named \"nothing\""]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn some_output(child: &mut Child) -> String {
 #[test]
 fn the_first_signal_finishes_what_is_in_flight() {
     let Some(network) = network(20, 0) else { return };
-    let before = network.sysctls();
+    let before = network.settings();
     for sent in [Signal::INT, Signal::TERM, Signal::HUP] {
         let (mut child, feeder) = endless(&network, "clean");
         let mut text = some_output(&mut child);
@@ -50,14 +50,14 @@ fn the_first_signal_finishes_what_is_in_flight() {
         for record in pathspider_e2e::records(&text) {
             assert_eq!(record.conditions[0], "ecn.connectivity.works", "{record:?}");
         }
-        assert_eq!(network.sysctls(), before, "after {sent:?}");
+        assert_eq!(network.settings(), before, "after {sent:?}");
     }
 }
 
 #[test]
 fn the_second_signal_stops_at_once() {
     let Some(network) = network(20, 0) else { return };
-    let before = network.sysctls();
+    let before = network.settings();
     let (child, feeder) = endless(&network, "dead");
     std::thread::sleep(Duration::from_millis(500));
     signal(&child, Signal::INT);
@@ -65,26 +65,29 @@ fn the_second_signal_stops_at_once() {
     let asked = Instant::now();
     signal(&child, Signal::INT);
     let end = ended(child, feeder);
-    end.expect(10, &["stopping at once"]);
+    end.expect(10, &["stopping at once", "left unfinished"]);
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
-    end.records();
-    assert_eq!(network.sysctls(), before);
+    assert!(end.records().is_empty(), "no dead target can be concluded in 700 ms");
+    assert_eq!(network.settings(), before);
 }
 
 #[test]
 fn settings_are_restored_at_a_normal_end_and_on_errors() {
     let Some(network) = network(3, 0) else { return };
-    let before = network.sysctls();
+    let before = network.settings();
     let jobs = network.jobs("clean");
     network.measure(&["ecn", "--connect", "tcp"], &jobs).expect(0, &[]);
-    assert_eq!(network.sysctls(), before);
+    assert_eq!(network.settings(), before);
     let plugins = built("").display().to_string();
+    let arguments = ["--plugin-dir", &plugins, "misbehaving"];
+    network.measure(&arguments, &jobs).expect(0, &[]);
+    assert_eq!(network.settings(), before, "lists, firewall and commands");
     for (how, status, word) in
         [("configure-error", 1, "no such luck"), ("configure-panic", 1, "configured to panic")]
     {
         let arguments = ["--plugin-dir", &plugins, "misbehaving", "--how", how];
         network.measure(&arguments, &jobs).expect(status, &["configuration 1 (b)", word]);
-        assert_eq!(network.sysctls(), before, "{how}");
+        assert_eq!(network.settings(), before, "{how}");
     }
 }
 
@@ -103,11 +106,77 @@ fn a_setting_that_somebody_else_changed_is_left_and_reported() {
 #[test]
 fn a_closed_pipe_ends_the_run() {
     let Some(network) = network(20, 0) else { return };
-    let before = network.sysctls();
+    let before = network.settings();
     let (mut child, feeder) = endless(&network, "clean");
     some_output(&mut child);
     drop(child.stdout.take());
     let end = ended(child, feeder);
     end.expect(8, &["cannot write to standard output"]);
-    assert_eq!(network.sysctls(), before);
+    assert_eq!(network.settings(), before);
+}
+
+#[test]
+fn a_reader_that_stalls_cannot_keep_the_run() {
+    let Some(network) = network(250, 0) else { return };
+    let before = network.settings();
+    for workers in ["200", "3000"] {
+        let arguments =
+            ["measure", "-i", network.interface(), "-w", workers, "ecn", "--connect", "tcp"];
+        let mut child = network.start(Program::command(&arguments));
+        let mut stdin = child.stdin.take().unwrap();
+        let jobs = network.jobs("clean");
+        let feeder = std::thread::spawn(move || while stdin.write_all(jobs.as_bytes()).is_ok() {});
+        // Nobody reads: the pipe fills, and all places are taken.
+        std::thread::sleep(Duration::from_secs(4));
+        signal(&child, Signal::INT);
+        std::thread::sleep(Duration::from_millis(300));
+        signal(&child, Signal::INT);
+        let asked = Instant::now();
+        let status = child.wait().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+        assert_eq!(status.code(), Some(8));
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("standard output took no more records"), "{said}");
+        feeder.join().unwrap();
+        assert_eq!(network.settings(), before);
+    }
+}
+
+#[test]
+fn sigquit_restores_too() {
+    let Some(network) = network(20, 0) else { return };
+    let before = network.settings();
+    let (child, feeder) = endless(&network, "dead");
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, Signal::QUIT);
+    ended(child, feeder).expect(10, &["stopping at once"]);
+    assert_eq!(network.settings(), before);
+}
+
+#[test]
+fn a_capture_that_dies_ends_the_run() {
+    let Some(network) = network(20, 0) else { return };
+    let (mut child, feeder) = endless(&network, "clean");
+    some_output(&mut child);
+    network.script(&format!("ip link del {}", network.interface()), "").expect(0, &[]);
+    ended(child, feeder).expect(1, &["the capture failed", "capturing on"]);
+}
+
+#[test]
+fn a_run_whose_standard_error_is_gone_goes_on() {
+    let Some(network) = network(20, 0) else { return };
+    let input = format!("nonsense\n{}", network.jobs("clean"));
+    let mut child = network.start(Program::command(&[
+        "measure",
+        "-i",
+        network.interface(),
+        "ecn",
+        "--connect",
+        "tcp",
+    ]));
+    drop(child.stderr.take());
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let end: Ended = child.wait_with_output().unwrap().into();
+    assert_eq!((end.status, end.records().len()), (9, 20));
 }

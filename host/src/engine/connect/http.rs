@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Bytes};
-use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
-use pathspider_plugin_api::{Connect, Job, Outcome, Record, State, Value};
+use pathspider_plugin_api::{Connect, Error, Job, Outcome, Record, State, Value};
 use tokio::net::TcpStream;
 
 use super::Dialer;
@@ -20,45 +20,51 @@ pub fn user_agent(contact: Option<&str>) -> String {
 
 /// A request that is ready to be sent.
 pub(super) struct Request {
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: HeaderMap,
     body_limit: usize,
 }
 
 impl Request {
     /// The request for a job: its domain as `Host`, else the address.
+    ///
+    /// # Errors
+    ///
+    /// The domain, or a header of the plugin's, cannot stand in a request.
     pub(super) fn new(
         dialer: &Dialer,
         job: &Job,
         connect: &Connect,
         remote: SocketAddr,
-    ) -> Request {
+    ) -> Result<Request, Error> {
         let address = match remote {
             SocketAddr::V4(a) => a.ip().to_string(),
             SocketAddr::V6(a) => format!("[{}]", a.ip()),
         };
-        let name = job.domain().unwrap_or(&address);
+        let name = job.domain().filter(|domain| !domain.is_empty()).unwrap_or(&address);
+        if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::new(format!("the domain {name:?} cannot be an HTTP Host")));
+        }
         let host = match remote.port() {
             port if port == connect.kind().default_port() => name.to_owned(),
             port => format!("{name}:{port}"),
         };
-        let mut headers = vec![
-            (HOST, HeaderValue::from_str(&host)),
-            (USER_AGENT, HeaderValue::from_str(&dialer.user_agent)),
-            (CONNECTION, Ok(HeaderValue::from_static("close"))),
-        ];
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, header_value(&host)?);
+        headers.insert(USER_AGENT, header_value(&dialer.user_agent)?);
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         let extra = connect.settings().get("headers").and_then(Value::as_record);
         for (name, value) in extra.into_iter().flat_map(Record::iter) {
-            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
-                headers.retain(|(known, _)| *known != name);
-                headers.push((name, HeaderValue::from_str(value.as_str().unwrap_or(""))));
-            }
+            let header = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| Error::contract(format!("connect: no header is named {name:?}")))?;
+            headers.insert(header, header_value(value.as_str().unwrap_or(""))?);
         }
-        Request {
-            // A header that cannot be sent is left out: a domain with a line break, say.
-            headers: headers.into_iter().filter_map(|(n, v)| Some((n, v.ok()?))).collect(),
-            body_limit: dialer.body_limit,
-        }
+        Ok(Request { headers, body_limit: dialer.body_limit })
     }
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(text)
+        .map_err(|_| Error::contract(format!("connect: {text:?} cannot be a header's value")))
 }
 
 /// Sends the request, and reads the response up to the limit.
@@ -82,7 +88,7 @@ async fn exchange(
     request: Request,
 ) -> io::Result<Outcome> {
     let mut message = hyper::Request::new(Empty::<Bytes>::new());
-    message.headers_mut().extend(request.headers);
+    *message.headers_mut() = request.headers;
     let response = sender.send_request(message).await.map_err(reason)?;
     let (head, mut body) = response.into_parts();
     let (bytes, truncated) = read(&mut body, request.body_limit).await?;

@@ -44,7 +44,7 @@ impl Dialer {
             Err(error) => return Ok(Err(error)),
         };
         for (name, value) in settings.iter().filter(|(name, _)| !NOT_A_SOCKETS.contains(name)) {
-            match apply(&socket, remote, name, value) {
+            match apply(&socket, protocol, remote, name, value) {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return Ok(Err(error)),
                 None => {
@@ -66,15 +66,23 @@ impl Dialer {
     }
 }
 
-/// Applies one setting; `None` for one that does not exist or has a value out of range.
-fn apply(socket: &Socket, remote: SocketAddr, name: &str, value: &Value) -> Option<io::Result<()>> {
+/// Applies one setting; `None` for one that does not exist for this protocol, or has a value out
+/// of range.
+fn apply(
+    socket: &Socket,
+    protocol: u8,
+    remote: SocketAddr,
+    name: &str,
+    value: &Value,
+) -> Option<io::Result<()>> {
     let octet = || value.as_u64().and_then(|n| u8::try_from(n).ok()).map(u32::from);
     Some(match name {
         "dscp" => {
             let code_point = octet().filter(|&n| n < 64)?;
             change_traffic_class(socket, remote, |class| code_point << 2 | class & 3)
         }
-        "ecn" => {
+        // TCP's own field is the kernel's, which would drop ours without a word.
+        "ecn" if protocol != protocol::TCP => {
             let field = octet().filter(|&n| n < 4)?;
             change_traffic_class(socket, remote, |class| class & !3 | field)
         }

@@ -15,7 +15,7 @@ const BLOCK_MS: i32 = 5;
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// Frames given by one call of `read` at most, so that its caller can do other things.
-const BATCH: usize = 1024;
+const AT_ONCE: usize = 1024;
 
 /// How far behind the present a packet that we cannot see yet may be when nothing is waiting:
 /// the time that a block may stay open, several times over for a machine that is busy.
@@ -57,21 +57,21 @@ impl Live {
     /// not wake `poll` again.
     pub(super) fn read(
         &mut self,
-        on_frame: &mut impl FnMut(&Frame<'_>),
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<Progress, SourceError> {
         let (link, link_number) = (self.link, self.link_number);
         let count = self
             .capture
-            .dispatch(Some(BATCH), |packet| {
+            .dispatch(Some(AT_ONCE), |packet| {
                 let header = packet.header;
-                on_frame(&Frame {
+                on_frames(&[Frame {
                     // With nanosecond precision, the field for microseconds holds nanoseconds.
                     time_ns: header.ts.tv_sec * 1_000_000_000 + header.ts.tv_usec,
                     link,
                     link_number,
                     bytes: packet.data,
                     wire_length: header.len.max(header.caplen),
-                });
+                }]);
             })
             .map_err(|error| explain(&self.name, &error))?;
         if count > 0 {

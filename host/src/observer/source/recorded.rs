@@ -72,16 +72,20 @@ impl Recorded {
     #[inline]
     pub(super) fn read(
         &mut self,
-        on_frame: &mut impl FnMut(&Frame<'_>),
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<Progress, SourceError> {
         let Some(filter) = &mut self.filter else {
-            return self.format.read(on_frame);
+            return self.format.read(on_frames);
         };
         let mut failure = None;
-        let progress = self.format.read(&mut |frame| match filter.matches(frame) {
-            Ok(true) => on_frame(frame),
-            Ok(false) => {}
-            Err(error) => failure = Some(error),
+        let progress = self.format.read(&mut |frames| {
+            for frame in frames {
+                match filter.matches(frame) {
+                    Ok(true) => on_frames(std::slice::from_ref(frame)),
+                    Ok(false) => {}
+                    Err(error) => failure = Some(error),
+                }
+            }
         });
         failure.map_or(progress, Err)
     }
@@ -89,10 +93,10 @@ impl Recorded {
 
 impl Format {
     #[inline]
-    fn read(&mut self, on_frame: &mut impl FnMut(&Frame<'_>)) -> Result<Progress, SourceError> {
+    fn read(&mut self, on_frames: &mut impl FnMut(&[Frame<'_>])) -> Result<Progress, SourceError> {
         match self {
-            Format::Pcap(pcap) => pcap.read(on_frame),
-            Format::Pcapng(pcapng) => pcapng.read(on_frame),
+            Format::Pcap(pcap) => pcap.read(on_frames),
+            Format::Pcapng(pcapng) => pcapng.read(on_frames),
         }
     }
 }

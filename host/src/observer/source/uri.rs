@@ -31,6 +31,11 @@ impl Uri {
     }
 }
 
+/// Whether a URI names a file or standard input, and not an interface.
+pub fn is_recorded(uri: &str) -> bool {
+    matches!(Uri::parse(uri), Ok(Uri::File(_) | Uri::StandardInput))
+}
+
 /// An interface of that name wins over a file; what is neither is taken for a path when it looks
 /// like one, so that the error that follows speaks of the right thing.
 fn bare(name: &str) -> Uri {

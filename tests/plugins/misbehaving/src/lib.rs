@@ -53,7 +53,19 @@ impl Measurement for Misbehaving {
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
-        system.sysctl("net.ipv4.tcp_sack", if config == ConfigId::BASELINE { 1 } else { 0 })?;
+        let is_a = config == ConfigId::BASELINE;
+        system.sysctl("net.ipv4.tcp_sack", if is_a { 1 } else { 0 })?;
+        system.sysctl(
+            "net.ipv4.tcp_rmem",
+            if is_a { "4096 131072 6291456" } else { "4096 100000 6291456" },
+        )?;
+        system.firewall(if is_a {
+            &[]
+        } else {
+            &["output tcp dport 9 drop", "input tcp sport 9 drop"]
+        })?;
+        let blackhole = ["ip", "route", "replace", "blackhole", "203.0.113.0/24"];
+        system.run(&blackhole, &["ip", "route", "del", "203.0.113.0/24"])?;
         match self.how.as_str() {
             "configure-error" if config.index() == 1 => Err(Error::new("no such luck")),
             "configure-panic" if config.index() == 1 => panic!("configured to panic"),

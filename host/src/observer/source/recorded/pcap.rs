@@ -1,6 +1,6 @@
 //! The classic capture format (draft-ietf-opsawg-pcap): a header, then records.
 
-use super::super::{Frame, Progress, SourceError};
+use super::super::{BATCH, Frame, Progress, SourceError};
 use super::buffer::Buffer;
 use crate::observer::link::Link;
 
@@ -61,14 +61,25 @@ impl Pcap {
     #[inline]
     pub(super) fn read(
         &mut self,
-        on_frame: &mut impl FnMut(&Frame<'_>),
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<Progress, SourceError> {
+        let mut frames = [EMPTY; BATCH];
         let (mut used, mut given) = (0, 0);
         let window = self.buffer.window();
-        while let Some(record) = self.record(&window[used..]) {
-            on_frame(&record.frame);
-            used += record.length;
-            given += 1;
+        loop {
+            let mut count = 0;
+            while count < BATCH
+                && let Some(record) = self.record(&window[used..])
+            {
+                frames[count] = record.frame;
+                used += record.length;
+                count += 1;
+            }
+            if count == 0 {
+                break;
+            }
+            on_frames(&frames[..count]);
+            given += count as u64;
         }
         self.buffer.consume(used);
         self.buffer.packets += given;
@@ -127,6 +138,10 @@ impl Pcap {
         })
     }
 }
+
+/// What stands in a batch where no frame does.
+const EMPTY: Frame<'_> =
+    Frame { time_ns: 0, link: Link::RawIp, link_number: 0, bytes: &[], wire_length: 0 };
 
 struct Record<'a> {
     frame: Frame<'a>,

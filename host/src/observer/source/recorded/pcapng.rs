@@ -82,14 +82,14 @@ impl Pcapng {
     #[inline]
     pub(super) fn read(
         &mut self,
-        on_frame: &mut impl FnMut(&Frame<'_>),
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<Progress, SourceError> {
         let mut any = false;
         while let Some(length) = self.whole_block() {
             let block = &self.buffer.window()[..length];
             let kind = word(block, 0, self.big_endian);
             if matches!(kind, ENHANCED_PACKET | SIMPLE_PACKET | OLD_PACKET) {
-                self.packet(kind, length, on_frame)?;
+                self.packet(kind, length, on_frames)?;
                 self.buffer.packets += 1;
             } else {
                 self.describe(kind, length)?;
@@ -145,7 +145,7 @@ impl Pcapng {
         &mut self,
         kind: u32,
         length: usize,
-        on_frame: &mut impl FnMut(&Frame<'_>),
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<(), SourceError> {
         let block = &self.buffer.window()[..length];
         let Some(layout) = self.layout(kind, block) else {
@@ -166,13 +166,13 @@ impl Pcapng {
         if let Some((high, low)) = layout.time {
             self.time_ns = interface.clock.nanoseconds(high, low);
         }
-        on_frame(&Frame {
+        on_frames(&[Frame {
             time_ns: self.time_ns,
             link,
             link_number: interface.link_number,
             bytes: &block[layout.data..end],
             wire_length: layout.wire.max(layout.captured),
-        });
+        }]);
         Ok(())
     }
 

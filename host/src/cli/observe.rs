@@ -1,0 +1,198 @@
+//! `pathspider observe`: records of whatever passes on an interface or stands in a capture file.
+
+mod chains;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use pathspider_plugin_api::{ChainName, Error, FlowRecord};
+
+use super::exit::{Exit, Failure};
+use super::measure::of_source;
+use crate::chains::{Catalogue, Resolved};
+use crate::interface;
+use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
+use crate::output::{Output, OutputError, RecordWriter};
+use crate::plugin::Registry;
+use crate::say::say;
+use crate::stop::{self, Stop, Urgency};
+
+/// `pathspider observe`.
+#[derive(Debug, Args)]
+#[command(after_help = "SOURCE is an interface (eth0, int:eth0, ring:eth0, pcapint:eth0, any), a \
+                  capture file (x.pcap, pcapfile:x.pcap; pcap or pcapng, also compressed by gzip, \
+                  zstd or xz), or - for a capture on standard input.")]
+pub(super) struct ObserveArgs {
+    /// What to observe [default: the default route's interface]
+    #[arg(short, long, value_name = "SOURCE")]
+    interface: Option<String>,
+
+    /// Write records to this file; - is standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+
+    /// List the chains and their fields
+    #[arg(long)]
+    list_chains: bool,
+
+    /// Look only at packets that match, in the language of pcap-filter(7)
+    #[arg(long, value_name = "BPF")]
+    filter: Option<String>,
+
+    /// Keep this many octets of each captured packet
+    #[arg(long, value_name = "OCTETS", default_value_t = 65_535,
+          value_parser = clap::value_parser!(u32).range(64..=262_144))]
+    snaplen: u32,
+
+    /// Give the capture a buffer of this many mebibytes
+    #[arg(long, value_name = "MIB", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=2047))]
+    capture_buffer: u32,
+
+    /// Receive packets for other machines too
+    #[arg(long)]
+    promiscuous: bool,
+
+    /// End flows after this time without a packet
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    idle: Duration,
+
+    /// Wait this long for late packets of complete flows
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    linger: Duration,
+
+    /// Keep this many flows at once; beyond it, those that were silent for longest end early
+    #[arg(long, value_name = "N", default_value_t = 1 << 20,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
+    max_flows: u32,
+
+    /// The chains that look at the packets
+    #[arg(value_name = "CHAIN", required_unless_present = "list_chains")]
+    chains: Vec<String>,
+}
+
+/// Runs `pathspider observe`.
+pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, Failure> {
+    let catalogue = chains::catalogue(registry);
+    if arguments.list_chains {
+        return chains::list(&catalogue);
+    }
+    let chains = resolve(&catalogue, &arguments.chains)?;
+    let mut source = open_source(&arguments)?;
+    let stop = stop_on_signals(&source)?;
+    let mut writer = Writer {
+        records: RecordWriter::open(Output::from_argument(&arguments.output)).map_err(no_output)?,
+        failure: None,
+        failed_flows: 0,
+        chain_failure: None,
+    };
+    let settings = Settings {
+        idle: arguments.idle,
+        linger: arguments.linger,
+        max_flows: arguments.max_flows as usize,
+        ..Settings::default()
+    };
+    let observed = observe(&mut source, chains.chains, &settings, &mut writer);
+    report(&source, &stop, writer, observed)
+}
+
+fn resolve(catalogue: &Catalogue, names: &[String]) -> Result<Resolved, Failure> {
+    let names: Vec<ChainName> = names.iter().map(|name| name.as_str().into()).collect();
+    catalogue.resolve(&names).map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
+    let source = arguments.interface.clone().or_else(interface::of_default_route);
+    let Some(uri) = source else {
+        return Err(Failure::new(
+            Exit::NoInterface,
+            "there is no default route to tell the interface; name it with -i",
+        ));
+    };
+    let options = SourceOptions {
+        buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
+        snaplen: arguments.snaplen,
+        filter: arguments.filter.clone(),
+        promiscuous: arguments.promiscuous,
+    };
+    open(&uri, &options).map_err(|error| Failure::new(of_source(&error), error))
+}
+
+/// A signal ends the source, and so all flows: nothing that was seen is lost.
+fn stop_on_signals(source: &Source) -> Result<std::sync::Arc<Stop>, Failure> {
+    let stop = Stop::new();
+    let stopper = source.stopper();
+    stop::on_signals(stop.clone(), move |urgency| match urgency {
+        Urgency::Terminate => std::process::exit(Exit::Stopped as i32),
+        _ => stopper.stop(),
+    })
+    .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
+    Ok(stop)
+}
+
+/// Writes records, in whole lines, whenever the packets that were there are all seen.
+struct Writer {
+    records: RecordWriter,
+    failure: Option<OutputError>,
+    failed_flows: u64,
+    chain_failure: Option<Error>,
+}
+
+impl Writer {
+    /// The observer only needs to know that it failed; the reason is told at the end.
+    fn note(&mut self, result: Result<(), OutputError>) -> io::Result<()> {
+        result.map_err(|error| {
+            self.failure = Some(error);
+            io::ErrorKind::Other.into()
+        })
+    }
+}
+
+impl Sink for Writer {
+    fn flow(&mut self, record: &FlowRecord, failure: Option<Error>) -> io::Result<()> {
+        if let Some(failure) = failure {
+            self.failed_flows += 1;
+            self.chain_failure.get_or_insert(failure);
+        }
+        let result = self.records.write(record);
+        self.note(result)
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        let result = self.records.flush();
+        self.note(result)
+    }
+}
+
+/// Tells what was counted on standard error, and finds the exit status.
+fn report(
+    source: &Source,
+    stop: &Stop,
+    mut writer: Writer,
+    observed: Observed,
+) -> Result<Exit, Failure> {
+    let flushed = writer.records.flush();
+    say!("{}", observed.counters);
+    if let Some(error) = writer.chain_failure {
+        say!("a chain failed on {} flows: {error}", writer.failed_flows);
+    }
+    if let Some(error) = writer.failure {
+        return Err(no_output(error));
+    }
+    flushed.map_err(no_output)?;
+    if let Err(error) = observed.source {
+        let exit = if source.is_live() { of_source(&error) } else { Exit::NoInput };
+        return Err(Failure::new(exit, error));
+    }
+    // A live source has no other end than a signal.
+    if stop.is_asked() && !source.is_live() {
+        return Ok(Exit::Stopped);
+    }
+    Ok(if writer.failed_flows > 0 { Exit::FinishedWithErrors } else { Exit::Finished })
+}
+
+fn no_output(error: OutputError) -> Failure {
+    Failure::new(Exit::NoOutput, error)
+}
