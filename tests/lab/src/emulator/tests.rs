@@ -13,13 +13,17 @@ const VANTAGE: [u8; 4] = [10, 0, 0, 2];
 const TARGET: [u8; 4] = [10, 64, 0, 1];
 const START: Time = Duration::ZERO;
 
-/// An engine with one path, all of whose targets are 10.64.0.0/24.
+/// An engine with one path, whose targets are 10.64.0.0/24 and fd00:64::/112.
 fn engine(rules: &str) -> Engine {
     let scenario = read("test", "test", &format!("summary = 'x'\n{rules}")).unwrap();
     let router = |hop| (Ipv4Addr::new(10, 192, 0, hop), Ipv6Addr::LOCALHOST);
     let [first, last] = [0, 255].map(|host| IpAddr::from([10, 64, 0, host]));
-    let network = Network { first, last, path: 0, servers: 4 };
-    Engine::new(vec![Path::new(&scenario, router)], vec![network])
+    let [first6, last6] = [0, 0xffff].map(|host| Ipv6Addr::new(0xfd00, 0x64, 0, 0, 0, 0, 0, host));
+    let networks = vec![
+        Network { first, last, path: 0, servers: 4 },
+        Network { first: first6.into(), last: last6.into(), path: 0, servers: 4 },
+    ];
+    Engine::new(vec![Path::new(&scenario, router)], networks)
 }
 
 fn tcp(from: [u8; 4], to: [u8; 4], ports: (u16, u16), flags: u8, ttl: u8) -> Vec<u8> {
@@ -290,16 +294,23 @@ fn no_packet_stops_the_engine() {
     let mut datagram = Vec::new();
     let step = PacketBuilder::ipv4(VANTAGE, TARGET, 64).udp(4000, 53);
     step.write(&mut datagram, b"some data").unwrap();
+    let mut ipv6 = Vec::new();
+    let (mut near, mut far) = ([0; 16], [0; 16]);
+    (near[0], far[0], far[1], far[3]) = (0xfd, 0xfd, 0, 0x64);
+    let step = PacketBuilder::ipv6(near, far, 64).tcp(4000, 80, 1, 1000).syn();
+    step.write(&mut ipv6, b"some data").unwrap();
     for action in ALL_ACTIONS {
         let rule = format!("[[rule]]\nhop = 1\ndirection = 'both'\naction = {action}");
         let mut engine = engine(&rule);
         let mut output = Vec::new();
         for round in 0..4000_u64 {
-            let mut bytes = if random() % 3 == 0 { datagram.clone() } else { whole.clone() };
+            let kind = random() % 4;
+            let mut bytes = [&datagram, &whole, &whole, &ipv6][kind].clone();
             // The addresses stay as they are, or hardly a packet would find its path.
+            let addresses = if kind == 3 { 8..40 } else { 12..20 };
             for _ in 0..random() % 4 {
                 let at = random() % bytes.len();
-                if !(12..20).contains(&at) {
+                if !addresses.contains(&at) {
                     bytes[at] = random() as u8;
                 }
             }
@@ -308,10 +319,12 @@ fn no_packet_stops_the_engine() {
             }
             let now = Duration::from_micros(round);
             engine.receive(now, Side::Vantage, bytes.clone(), &mut output);
-            if bytes.len() >= 20 {
+            if kind == 3 && bytes.len() >= 40 {
+                bytes[8..24].copy_from_slice(&far);
+            } else if bytes.len() >= 20 {
                 bytes[12..16].copy_from_slice(&TARGET);
-                engine.receive(now, Side::Servers(4), bytes, &mut output);
             }
+            engine.receive(now, Side::Servers(4), bytes, &mut output);
             engine.advance(now, &mut output);
         }
     }
