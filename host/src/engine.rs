@@ -5,6 +5,7 @@
 //! plugin that blocks is called on worker threads instead (`workers`).
 
 mod connect;
+mod round;
 mod scheduler;
 mod work;
 mod workers;
@@ -14,21 +15,19 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::{ConfigId, Configuration, Connect, Error, Job, Outcome};
+use pathspider_plugin_api::{Configuration, Connect, Error, Job, Outcome};
 use tokio::sync::mpsc;
 
 pub use connect::{Dialer, user_agent};
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
-use crate::stop::{Stop, Urgency};
+use crate::stop::Stop;
 use crate::system::Machine;
-use connect::{Attempt, BeginError, Begun};
-use scheduler::{Scheduler, Step};
+use connect::Attempt;
+use round::Round;
+use scheduler::Scheduler;
 use workers::Workers;
-
-/// Starts in a row before the connections under way get their turn.
-const STARTS_IN_A_ROW: usize = 64;
 
 /// What the engine works with.
 pub struct Engine {
@@ -106,213 +105,6 @@ impl Engine {
                 .run(jobs, inbox)
                 .await
         })
-    }
-}
-
-/// The engine at work.
-struct Round<'a> {
-    engine: Engine,
-    machine: &'a mut Machine,
-    scheduler: Scheduler<Ticket>,
-    workers: Option<Workers>,
-    events: mpsc::UnboundedSender<Event>,
-    /// Jobs between their first call and the end of their last connection.
-    in_flight: usize,
-}
-
-impl Round<'_> {
-    async fn run(
-        mut self,
-        mut jobs: mpsc::Receiver<Job>,
-        mut inbox: mpsc::UnboundedReceiver<Event>,
-    ) -> Result<Option<u64>, EngineError> {
-        let stop = Arc::clone(&self.engine.stop);
-        let mut feeding = true;
-        let mut left = None;
-        let mut started = 0;
-        loop {
-            if feeding && stop.is_asked() {
-                feeding = false;
-                jobs.close();
-                left = Some(std::iter::from_fn(|| jobs.try_recv().ok()).count() as u64);
-            }
-            if stop.urgency() == Urgency::Terminate {
-                return Ok(left);
-            }
-            while let Ok(event) = inbox.try_recv() {
-                self.handle(event)?;
-            }
-            while feeding && self.in_flight < self.engine.workers {
-                match jobs.try_recv() {
-                    Ok(job) => self.admit(job)?,
-                    Err(mpsc::error::TryRecvError::Empty) => break,
-                    Err(mpsc::error::TryRecvError::Disconnected) => feeding = false,
-                }
-            }
-            match self.scheduler.step() {
-                Step::Configure(config) => self.configure(config)?,
-                Step::Start(ticket) => {
-                    self.start(ticket)?;
-                    started += 1;
-                    if started % STARTS_IN_A_ROW == 0 {
-                        tokio::task::yield_now().await;
-                    }
-                }
-                Step::Wait if self.in_flight == 0 && !feeding => return Ok(left),
-                Step::Wait => {
-                    let wants_jobs = feeding && self.in_flight < self.engine.workers;
-                    tokio::select! {
-                        Some(event) = inbox.recv() => self.handle(event)?,
-                        job = jobs.recv(), if wants_jobs => match job {
-                            Some(job) => self.admit(job)?,
-                            None => feeding = false,
-                        },
-                        () = stop.changed() => {}
-                    }
-                }
-            }
-        }
-    }
-
-    fn configure(&mut self, config: usize) -> Result<(), EngineError> {
-        let id = ConfigId::new(config);
-        self.engine.measurement.configure(id, self.machine).map_err(|error| {
-            let label = self.engine.configurations[config].label.clone();
-            EngineError::Configure { config, label, error }
-        })
-    }
-
-    /// Takes a job into flight.
-    fn admit(&mut self, job: Job) -> Result<(), EngineError> {
-        self.in_flight += 1;
-        match &self.workers {
-            Some(workers) => workers.prepare(job),
-            None => {
-                let prepared = Work::prepare(&self.engine.measurement, job);
-                self.handle(Event::Prepared(prepared))
-            }
-        }
-    }
-
-    /// Starts a connection: asks the plugin for it, and sends its first packet.
-    fn start(&mut self, ticket: Ticket) -> Result<(), EngineError> {
-        match &self.workers {
-            Some(workers) => {
-                for endpoint in connect::possible_endpoints(&ticket.work.job) {
-                    self.notify(Notice::Expect(endpoint))?;
-                }
-                workers.connect(ticket)
-            }
-            None => {
-                let answer = ticket.ask(&self.engine.measurement);
-                self.make(ticket, answer)
-            }
-        }
-    }
-
-    fn handle(&mut self, event: Event) -> Result<(), EngineError> {
-        match event {
-            Event::Prepared(Ok(work)) => {
-                self.scheduler.push(0, Ticket { work: Arc::new(work), config: 0 });
-                Ok(())
-            }
-            Event::Prepared(Err((job, error))) => {
-                self.in_flight -= 1;
-                self.report(Report::Refused { job, error })
-            }
-            Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
-            Event::Ended(ticket, attempt) => {
-                self.scheduler.completed(ticket.config);
-                self.conclude(ticket, attempt)
-            }
-        }
-    }
-
-    /// Makes the connection that a worker brought, which the plugin may have made by itself.
-    fn make_own(
-        &mut self,
-        ticket: Ticket,
-        started: SystemTime,
-        answer: Result<Connect, Error>,
-    ) -> Result<(), EngineError> {
-        let own = match &answer {
-            Ok(connect) => connect::own_flow(&ticket.work.job, connect, started),
-            Err(_) => None,
-        };
-        // The worker's call is bracketed by expectations of every protocol that it could have
-        // used; of these, a claim settles the one that it did.
-        for endpoint in connect::possible_endpoints(&ticket.work.job) {
-            if own.as_ref().is_none_or(|flow| flow.endpoint() != endpoint) {
-                self.notify(Notice::Withdraw(endpoint))?;
-            }
-        }
-        match (own, answer) {
-            (Some(flow), Ok(connect)) => {
-                self.scheduler.initiated(ticket.config);
-                self.scheduler.completed(ticket.config);
-                let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
-                self.conclude(ticket, flow.end(outcome))
-            }
-            (_, answer) => self.make(ticket, answer),
-        }
-    }
-
-    /// Makes the connection that the plugin asked for.
-    fn make(&mut self, ticket: Ticket, answer: Result<Connect, Error>) -> Result<(), EngineError> {
-        let dialed = match answer {
-            Ok(connect) => {
-                self.engine.dialer.begin(&ticket.work.job, connect, &self.engine.notices)
-            }
-            Err(error) => Err(BeginError::Plugin(error)),
-        };
-        self.scheduler.initiated(ticket.config);
-        match dialed {
-            Ok(Begun::Under(connection)) => {
-                let events = self.events.clone();
-                tokio::task::spawn_local(async move {
-                    let attempt = connection.complete().await;
-                    // The engine may have gone, on a second signal.
-                    let _ = events.send(Event::Ended(ticket, attempt));
-                });
-                Ok(())
-            }
-            Ok(Begun::Over(attempt)) => {
-                self.scheduler.completed(ticket.config);
-                self.conclude(ticket, attempt)
-            }
-            Err(BeginError::Gone) => Err(EngineError::Gone("observer")),
-            Err(BeginError::Plugin(error)) => {
-                self.scheduler.completed(ticket.config);
-                self.in_flight -= 1;
-                self.report(Report::Broken { work: ticket.work, error })
-            }
-        }
-    }
-
-    /// Hands a connection's end on, and lets its job go to the next configuration.
-    fn conclude(&mut self, ticket: Ticket, attempt: Attempt) -> Result<(), EngineError> {
-        let Attempt { outcome, flow } = attempt;
-        let claimed = flow.is_some();
-        if let Some(flow) = flow {
-            let id = ticket.id(self.engine.configurations.len());
-            self.notify(Notice::Claim(flow.into_claim(id)))?;
-        }
-        let Ticket { work, config } = ticket;
-        let next = config + 1;
-        if next < self.engine.configurations.len() {
-            self.scheduler.push(next, Ticket { work: Arc::clone(&work), config: next });
-        } else {
-            self.in_flight -= 1;
-        }
-        self.report(Report::Connection { work, config, outcome, claimed })
-    }
-
-    fn notify(&self, notice: Notice) -> Result<(), EngineError> {
-        self.engine.notices.send(notice).map_err(|_| EngineError::Gone("observer"))
-    }
-
-    fn report(&self, report: Report) -> Result<(), EngineError> {
-        self.engine.reports.send(report).map_err(|_| EngineError::Gone("merger"))
     }
 }
 

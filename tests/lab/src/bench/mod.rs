@@ -2,6 +2,7 @@
 //! in the same network, so that what the machine does besides touches both.
 
 mod connect_loop;
+mod emulator;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::kernel::{Group, KernelLab, standard_groups};
 use crate::runner::{Measurement, Target, compare};
 
 pub use connect_loop::{LoopResult, connect_loop};
+pub use emulator::{EmulatorSpeed, emulator_speed};
 
 /// What to compare.
 #[derive(Clone, Debug)]

@@ -27,8 +27,8 @@ impl Demo {
         let targets: usize = lab.paths().iter().map(|path| path.targets.len()).sum();
         say(&format!(
             "\nA network on this machine, made for this run: a vantage point, {} paths of which we\n\
-             know what each does, and {targets} targets behind them. Measured from the vantage point \
-             with\n\n  pathspider {}\n\n\
+             know what each does, and {targets} targets behind them, half of them IPv6.\n\
+             Measured from the vantage point with\n\n  pathspider {}\n\n\
              what pathspider found beside what is true:\n\n",
             lab.paths().len(),
             suite.measurement(PLUGIN, None).command_line("jobs.ndjson", "out.ndjson").join(" ")

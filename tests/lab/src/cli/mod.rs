@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod demo;
 mod run;
+mod speed;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Asked {
     Shell(run::Shell),
     /// Compare pathspider's speed with a bare connect loop's on the same targets
     Bench(bench::Bench),
+    /// Measure how fast the path emulator itself is
+    Speed(speed::Speed),
 }
 
 /// How a command that did its work ended.
@@ -69,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
             Asked::Run(run) => run.run(),
             Asked::Shell(shell) => shell.run(),
             Asked::Bench(bench) => bench.run(),
+            Asked::Speed(speed) => speed.run(),
         }),
     };
     match outcome {

@@ -13,13 +13,17 @@ const VANTAGE: [u8; 4] = [10, 0, 0, 2];
 const TARGET: [u8; 4] = [10, 64, 0, 1];
 const START: Time = Duration::ZERO;
 
-/// An engine with one path, all of whose targets are 10.64.0.0/24.
+/// An engine with one path, whose targets are 10.64.0.0/24 and fd00:64::/112.
 fn engine(rules: &str) -> Engine {
     let scenario = read("test", "test", &format!("summary = 'x'\n{rules}")).unwrap();
     let router = |hop| (Ipv4Addr::new(10, 192, 0, hop), Ipv6Addr::LOCALHOST);
     let [first, last] = [0, 255].map(|host| IpAddr::from([10, 64, 0, host]));
-    let network = Network { first, last, path: 0, servers: 4 };
-    Engine::new(vec![Path::new(&scenario, router)], vec![network])
+    let [first6, last6] = [0, 0xffff].map(|host| Ipv6Addr::new(0xfd00, 0x64, 0, 0, 0, 0, 0, host));
+    let networks = vec![
+        Network { first, last, path: 0, servers: 4 },
+        Network { first: first6.into(), last: last6.into(), path: 0, servers: 4 },
+    ];
+    Engine::new(vec![Path::new(&scenario, router)], networks)
 }
 
 fn tcp(from: [u8; 4], to: [u8; 4], ports: (u16, u16), flags: u8, ttl: u8) -> Vec<u8> {
@@ -237,4 +241,91 @@ fn what_is_on_no_path_or_no_packet_ends_here() {
     let stray = tcp(VANTAGE, [10, 99, 0, 1], (1, 2), flag::SYN, 64);
     assert_eq!(send(&mut engine, START, Side::Vantage, stray), []);
     assert_eq!(send(&mut engine, START, Side::Vantage, vec![0; 40]), []);
+}
+
+/// Every action there is, on both ways.
+const ALL_ACTIONS: [&str; 27] = [
+    "'drop'",
+    "'reset'",
+    "{ icmp = { error = 'too-big', pass = true } }",
+    "{ icmp = { error = 'parameter-problem', quote = 3, pass = true } }",
+    "{ delay = { millis = 1, jitter-millis = 2 } }",
+    "{ reorder = { behind = 1 } }",
+    "{ duplicate = 1 }",
+    "{ rate = { per-second = 10, burst = 2 } }",
+    "{ dscp = 9 }",
+    "'bleach-precedence'",
+    "{ ecn = 'ce' }",
+    "{ tcp-flags = '!ECE CWR' }",
+    "{ reflect-flags = 'ECE CWR' }",
+    "{ blank-option = 8 }",
+    "{ remove-option = 8 }",
+    "{ replace-option = { kind = 2, value = [1, 2, 3, 4] } }",
+    "{ add-option = { kind = 254, value = [0, 0] } }",
+    "'mirror-options'",
+    "{ clamp-mss = 100 }",
+    "'clear-evil'",
+    "'strip-syn-data'",
+    "'split-syn-data'",
+    "'fill-udp-checksum'",
+    "'zero-udp-checksum'",
+    "{ nat = { sources = ['192.0.2.1', '2001:db8::1'], ports = true } }",
+    "{ nat = { sources = ['192.0.2.1'] } }",
+    "{ ecn = 'ect1' }",
+];
+
+#[test]
+fn no_packet_stops_the_engine() {
+    let mut state = 1_u64;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize
+    };
+    let mut whole = Vec::new();
+    let step = PacketBuilder::ipv4(VANTAGE, TARGET, 64).tcp(4000, 80, 1, 1000);
+    step.syn()
+        .options(&[
+            etherparse::TcpOptionElement::MaximumSegmentSize(1460),
+            etherparse::TcpOptionElement::Timestamp(1, 2),
+        ])
+        .unwrap()
+        .write(&mut whole, b"some data")
+        .unwrap();
+    let mut datagram = Vec::new();
+    let step = PacketBuilder::ipv4(VANTAGE, TARGET, 64).udp(4000, 53);
+    step.write(&mut datagram, b"some data").unwrap();
+    let mut ipv6 = Vec::new();
+    let (mut near, mut far) = ([0; 16], [0; 16]);
+    (near[0], far[0], far[1], far[3]) = (0xfd, 0xfd, 0, 0x64);
+    let step = PacketBuilder::ipv6(near, far, 64).tcp(4000, 80, 1, 1000).syn();
+    step.write(&mut ipv6, b"some data").unwrap();
+    for action in ALL_ACTIONS {
+        let rule = format!("[[rule]]\nhop = 1\ndirection = 'both'\naction = {action}");
+        let mut engine = engine(&rule);
+        let mut output = Vec::new();
+        for round in 0..4000_u64 {
+            let kind = random() % 4;
+            let mut bytes = [&datagram, &whole, &whole, &ipv6][kind].clone();
+            // The addresses stay as they are, or hardly a packet would find its path.
+            let addresses = if kind == 3 { 8..40 } else { 12..20 };
+            for _ in 0..random() % 4 {
+                let at = random() % bytes.len();
+                if !addresses.contains(&at) {
+                    bytes[at] = random() as u8;
+                }
+            }
+            if random() % 4 == 0 {
+                bytes.truncate(random() % (bytes.len() + 1));
+            }
+            let now = Duration::from_micros(round);
+            engine.receive(now, Side::Vantage, bytes.clone(), &mut output);
+            if kind == 3 && bytes.len() >= 40 {
+                bytes[8..24].copy_from_slice(&far);
+            } else if bytes.len() >= 20 {
+                bytes[12..16].copy_from_slice(&TARGET);
+            }
+            engine.receive(now, Side::Servers(4), bytes, &mut output);
+            engine.advance(now, &mut output);
+        }
+    }
 }

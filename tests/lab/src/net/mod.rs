@@ -2,6 +2,7 @@
 //! programs run inside them. Refuses to know about paths, faults or targets.
 
 mod exec;
+mod leftovers;
 mod limits;
 mod namespace;
 mod privilege;

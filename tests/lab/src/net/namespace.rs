@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::exec;
+use super::{exec, leftovers};
 use crate::error::{Context, Error, Result};
 
 /// A network namespace held by this process. Clones hold the same namespace.
@@ -85,6 +85,7 @@ impl Namespace {
     ///
     /// The child sees the namespace's interfaces under `/sys/class/net` too.
     pub fn place(&self, command: &mut Command) {
+        leftovers::mark(command);
         exec::place(command, Arc::clone(&self.fd));
     }
 

@@ -9,13 +9,15 @@ use nix::unistd::{getegid, geteuid};
 
 use crate::error::{Context, Error, Result};
 
-/// Makes sure this process may make network namespaces, entering a user namespace if it must.
+/// Makes sure this process may make network namespaces, entering a user namespace if it must, and
+/// ends what the commands of a killed lab left running.
 ///
 /// Call it first in `main`: the kernel refuses a user namespace to a process with several threads.
 ///
 /// # Errors
 /// [`Error::Privilege`] with the reason when neither way is open.
 pub fn prepare() -> Result<()> {
+    super::leftovers::end();
     if may_make_namespaces() {
         return Ok(());
     }

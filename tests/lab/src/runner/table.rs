@@ -42,12 +42,11 @@ pub fn render(comparison: &Comparison, colour: bool) -> String {
         let text = if *right { text } else { paint.wrap("31", &text) };
         let _ = writeln!(out, " {mark} {text}");
     }
-    let right = comparison.rows.iter().filter(|row| row.is_right()).count();
-    let total = comparison.rows.len();
-    let verdict = if comparison.is_right() {
-        paint.wrap("32", &format!("✓ all {total} paths measured as they are"))
-    } else {
-        paint.wrap("31;1", &format!("✗ {} of {total} paths differ", total - right))
+    let wrong = comparison.rows.iter().filter(|row| !row.is_right()).count();
+    let verdict = match (comparison.is_right(), comparison.rows.len()) {
+        (true, 1) => paint.wrap("32", "✓ the path measured as it is"),
+        (true, total) => paint.wrap("32", &format!("✓ all {total} paths measured as they are")),
+        (false, total) => paint.wrap("31;1", &format!("✗ {wrong} of {total} paths differ")),
     };
     let _ = writeln!(out, "\n {verdict} ({} targets)", comparison.targets());
     if comparison.strangers > 0 {

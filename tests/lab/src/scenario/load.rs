@@ -112,6 +112,14 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_the_docs_can_be_read() {
+        for name in ["half-stripped", "mptcp-reset"] {
+            let path = format!("{}/examples/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            assert_eq!(find(&path).unwrap()[0].name, name);
+        }
+    }
+
+    #[test]
     fn a_name_comes_from_the_file() {
         assert_eq!(read("clean", "clean.toml", "summary = 'x'").unwrap().name, "clean");
     }

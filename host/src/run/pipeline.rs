@@ -1,0 +1,129 @@
+//! The stages after the engine: their start, and their end.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam::channel::{bounded, unbounded};
+use pathspider_plugin_api::abi::ChainSet;
+
+use super::plan::Plan;
+use super::{RunError, Settings};
+use crate::engine::Report;
+use crate::merger::Merger;
+use crate::observer::{self, Counters, Observation, Source, SourceError, Watch};
+use crate::output::{OutputError, RecordWriter, Summary};
+use crate::say::say;
+use crate::stop::{Stop, Urgency};
+
+/// Jobs that may wait for the observer and the merger, beside those in flight. At full speed a job
+/// waits for late packets for a tenth of a second.
+const JOBS_BEHIND: usize = 1 << 13;
+
+/// How long a run that was told to stop at once waits for an output that takes nothing.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+type MergerEnd = (Summary, Option<OutputError>);
+
+/// The stages after the engine, running.
+pub(super) struct Pipeline {
+    pub(super) notices: crossbeam::channel::Sender<observer::Notice>,
+    pub(super) reports: crossbeam::channel::Sender<Report>,
+    pub(super) places: crossbeam::channel::Sender<()>,
+    pub(super) watch: Watch,
+    pub(super) merger: JoinHandle<MergerEnd>,
+}
+
+impl Pipeline {
+    pub(super) fn start(
+        settings: &Settings<'_>,
+        plan: &Plan,
+        (chains, source, writer): (ChainSet, Source, RecordWriter),
+        stop: &Arc<Stop>,
+    ) -> Result<Pipeline, RunError> {
+        // What stands in these is bounded by the places: a few messages for each connection of a
+        // job that has one. So no stage ever waits to send, and all can be told to stop.
+        let (notices, noticed) = unbounded();
+        let (observed, observations) = unbounded::<Observation>();
+        let (reports, reported) = unbounded();
+        let (places, freed) = bounded(settings.workers + JOBS_BEHIND);
+        let system = |error| RunError::System(format!("cannot start a thread: {error}"));
+        let observes = !chains.is_empty();
+        let stop = Arc::clone(stop);
+        let failed = move || {
+            say!("the capture failed: no new targets");
+            stop.finish();
+        };
+        let watch = observer::watch(
+            source,
+            chains,
+            observer::Settings::default(),
+            noticed,
+            observed,
+            failed,
+        )
+        .map_err(system)?;
+        let merger = Merger {
+            measurement: Arc::clone(&plan.measurement),
+            declared: settings.measurement.info.conditions.clone(),
+            configurations: plan.configurations.len(),
+            observes,
+            run: run_number(),
+            with_flows: settings.with_flows,
+            places: freed,
+        };
+        let merger = thread::Builder::new()
+            .name("merger".into())
+            .spawn(move || merger.run(reported, observations, writer))
+            .map_err(system)?;
+        Ok(Pipeline { notices, reports, places, watch, merger })
+    }
+}
+
+/// How the later stages ended.
+pub(super) struct Closed {
+    pub(super) summary: Summary,
+    pub(super) counters: Counters,
+    pub(super) output: Option<OutputError>,
+    pub(super) capture: Option<SourceError>,
+}
+
+/// The later stages, when no more connections are made.
+pub(super) struct Closing {
+    pub(super) watch: Watch,
+    pub(super) merger: JoinHandle<MergerEnd>,
+    /// Places that are still taken are jobs that wait for their record.
+    pub(super) waiting: crossbeam::channel::Sender<()>,
+    pub(super) output: String,
+}
+
+impl Closing {
+    /// Waits for them; after a second signal no longer than it takes to write what is complete.
+    pub(super) fn close(self, stop: &Stop) -> Result<Closed, RunError> {
+        let mut hurried = None;
+        while !self.merger.is_finished() {
+            if stop.urgency() == Urgency::Terminate {
+                self.watch.hurry();
+                let since = hurried.get_or_insert_with(Instant::now);
+                if since.elapsed() > LAST_WORDS {
+                    return Err(RunError::Stalled {
+                        output: self.output,
+                        jobs: self.waiting.len(),
+                    });
+                }
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let (summary, output) = self.merger.join().map_err(|_| RunError::Panicked("merger"))?;
+        self.watch.hurry();
+        let (counters, capture) = self.watch.join().ok_or(RunError::Panicked("observer"))?;
+        Ok(Closed { summary, counters, output, capture: capture.err() })
+    }
+}
+
+/// A number that no other run has.
+fn run_number() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // Nanoseconds of 2026 take 61 bits; the process distinguishes runs that start together.
+    u64::try_from(since.as_nanos()).unwrap_or(0) ^ u64::from(std::process::id()) << 40
+}
