@@ -51,10 +51,10 @@ fn run(capture: &Capture, notices: &[Notice], settings: Settings) -> (Vec<Observ
     }
     drop(sender);
     let (answers, answered) = bounded(1);
-    let watch = watch(capture.source(), chains, settings, receiver, answers).unwrap();
+    let watch = watch(capture.source(), chains, settings, receiver, answers, || {}).unwrap();
     let mut answers: Vec<Observation> = answered.iter().collect();
     answers.sort_by_key(|answer| answer.id);
-    let (counters, result) = watch.join();
+    let (counters, result) = watch.join().unwrap();
     assert_eq!(result, Ok(()));
     (answers, counters)
 }
