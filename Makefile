@@ -11,7 +11,7 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps build install demo bench test lint unit clean
+.PHONY: help deps build install demo bench bench-observer test lint unit clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -47,6 +47,9 @@ demo: build ## measure a network of known paths, made on this machine for the oc
 
 bench: build ## compare with a bare connect loop in the same network
 	$(TARGET)/pathspider-lab bench
+
+bench-observer: build ## compare the observer with other tools, on a capture made for it
+	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap
 
 test: lint unit ## everything that has to hold
 

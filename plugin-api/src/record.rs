@@ -51,6 +51,7 @@ impl Record {
 
     /// Appends a key that the caller knows to be new: faster than [`set`](Record::set), which
     /// looks for it first.
+    #[inline]
     pub fn push(&mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         self.entries.push(Entry { key: key.into().into(), value: value.into() });
     }

@@ -201,3 +201,83 @@ fn check_fields(chosen: &[&Entry]) -> Result<(), CatalogueError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use pathspider_plugin_api::packet::{Layers, Packet};
+    use pathspider_plugin_api::{FieldType, FlowRecord};
+
+    use super::*;
+
+    /// A plugin's chain; `FIELD` keeps two of them apart.
+    #[derive(Default)]
+    struct Theirs<const FIELD: char>;
+
+    impl<const FIELD: char> Chain for Theirs<FIELD> {
+        type Flow = ();
+        const LAYERS: Layers = Layers::NONE;
+
+        fn info() -> ChainInfo {
+            ChainInfo::new(if FIELD == 't' { "tcp" } else { "mine" }, "a plugin's").field(
+                &format!("field_{FIELD}"),
+                FieldType::Bool,
+                "nothing",
+            )
+        }
+
+        fn new_flow(&self, _: &Packet<'_>) -> Option<()> {
+            Some(())
+        }
+
+        fn finish(&self, (): (), _: &mut FlowRecord) {}
+    }
+
+    fn names(catalogue: &Catalogue, names: &[&str]) -> Result<Vec<String>, String> {
+        let resolved = catalogue.resolve(&ChainName::list(names));
+        resolved.map(|resolved| resolved.names).map_err(|error| error.to_string())
+    }
+
+    fn with_plugins() -> Catalogue {
+        let mut catalogue = Catalogue::library();
+        let (a, t) = (ChainHandle::of::<Theirs<'a'>>(), ChainHandle::of::<Theirs<'t'>>());
+        catalogue.add("acme", vec![a, t]).unwrap();
+        catalogue
+    }
+
+    #[test]
+    fn the_library_wins_bare_names_and_plugins_have_their_own() {
+        let catalogue = with_plugins();
+        assert_eq!(names(&catalogue, &["tcp"]).unwrap(), ["tcp"]);
+        assert_eq!(names(&catalogue, &["mine"]).unwrap(), ["acme.mine"]);
+        let both = names(&catalogue, &["acme.tcp", "tcp", "acme.tcp"]).unwrap();
+        assert_eq!(both, ["acme.tcp", "tcp"]);
+    }
+
+    #[test]
+    fn a_name_of_two_plugins_takes_the_plugins_name() {
+        let mut catalogue = with_plugins();
+        catalogue.add("other", vec![ChainHandle::of::<Theirs<'b'>>()]).unwrap();
+        let error = names(&catalogue, &["mine"]).unwrap_err();
+        assert!(error.contains("acme.mine, other.mine"), "{error}");
+        assert_eq!(names(&catalogue, &["other.mine"]).unwrap(), ["other.mine"]);
+        let error = names(&catalogue, &["none"]).unwrap_err();
+        assert!(error.contains("there are: basic, tcp"), "{error}");
+    }
+
+    #[test]
+    fn two_chains_of_one_name_or_field_do_not_go_together() {
+        let mut catalogue = with_plugins();
+        catalogue.add("copy", vec![ChainHandle::of::<Theirs<'a'>>()]).unwrap();
+        let error = names(&catalogue, &["acme.mine", "copy.mine"]).unwrap_err();
+        assert!(error.contains("acme.mine and copy.mine both write"), "{error}");
+        let twice = vec![ChainHandle::of::<Theirs<'a'>>(), ChainHandle::of::<Theirs<'b'>>()];
+        assert!(catalogue.add("twice", twice).is_err());
+    }
+
+    #[test]
+    fn library_chains_go_together() {
+        let catalogue = Catalogue::library();
+        let all: Vec<&str> = catalogue.list().iter().map(|e| e.info.name.as_str()).collect();
+        assert_eq!(names(&catalogue, &all).unwrap(), all);
+    }
+}

@@ -18,6 +18,7 @@ impl<const N: usize> Fields<N> {
     }
 
     /// Writes one value for each field, in the fields' order.
+    #[inline(always)]
     pub(super) fn write(&self, record: &mut FlowRecord, values: [Value; N]) {
         for (&(name, ..), value) in self.0.iter().zip(values) {
             record.push(name, value);

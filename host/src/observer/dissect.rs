@@ -17,9 +17,7 @@ use super::key::{Address, Tuple};
 #[derive(Debug)]
 pub(crate) struct Dissected<'a> {
     pub(crate) tuple: Tuple,
-    /// The flow that an ICMP error quotes, in the quoted packet's direction.
-    pub(crate) quote: Option<Quote<'a>>,
-    pub(crate) fragment: Option<Fragment>,
+    pub(crate) fragment: Fragment,
     /// The sequence number of a SYN without ACK: the beginning of a TCP connection.
     pub(crate) opening: Option<u32>,
     pub(crate) ip: &'a [u8],
@@ -42,13 +40,22 @@ pub(crate) struct Quote<'a> {
     pub(crate) transport: &'a [u8],
 }
 
-/// A packet's place in a fragmented one.
+/// A packet's place in a fragmented one, and that one's identification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fragment {
+    /// It is not fragmented.
+    None,
     /// It begins the packet, so it has the ports.
-    First(FragmentId),
+    First(u32),
     /// It does not.
-    Later(FragmentId),
+    Later(u32),
+}
+
+impl Fragment {
+    #[inline]
+    fn new(offset: u16, identification: u32) -> Fragment {
+        if offset == 0 { Fragment::First(identification) } else { Fragment::Later(identification) }
+    }
 }
 
 /// What the fragments of one packet have in common (RFC 791, section 3.2; RFC 8200, section 4.5).
@@ -61,15 +68,58 @@ pub(crate) struct FragmentId {
     is_v6: bool,
 }
 
+impl FragmentId {
+    /// Of a packet with these addresses and this identification.
+    pub(crate) fn new(tuple: &Tuple, identification: u32) -> FragmentId {
+        FragmentId {
+            source: tuple.source,
+            destination: tuple.destination,
+            identification,
+            protocol: tuple.protocol,
+            is_v6: tuple.is_v6,
+        }
+    }
+}
+
+impl<'a> Dissected<'a> {
+    /// Nothing, to slice a packet into.
+    pub(crate) const NONE: Dissected<'static> = Dissected {
+        tuple: Tuple::NONE,
+        fragment: Fragment::None,
+        opening: None,
+        ip: &[],
+        transport: &[],
+        payload: &[],
+        wire: 0,
+        ip_length: 0,
+        payload_length: 0,
+        layers: Layers::NONE,
+    };
+
+    /// The packet that an ICMP error quotes; `None` for everything else.
+    #[inline]
+    pub(crate) fn quote(&self) -> Option<Quote<'a>> {
+        if self.layers.intersects(Layers::ICMP) {
+            quote::quoted(self.tuple.is_v6, self.transport, self.payload)
+        } else {
+            None
+        }
+    }
+}
+
 /// Slices an IP packet.
 ///
 /// `packet` is what was captured of it, link-layer padding included; `wire` is how many octets
 /// were on the wire.
-#[inline]
-pub(crate) fn dissect(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
+#[inline(always)]
+pub(crate) fn dissect<'a>(
+    packet: &'a [u8],
+    wire: u32,
+    into: &mut Dissected<'a>,
+) -> Result<(), Malformed> {
     match packet.first().map(|byte| byte >> 4) {
-        Some(4) => ipv4(packet, wire),
-        Some(6) => ipv6(packet, wire),
+        Some(4) => ipv4(packet, wire, into),
+        Some(6) => ipv6(packet, wire, into),
         Some(_) => Err(Malformed::IpHeader),
         None if wire > 0 => Err(Malformed::CutShort),
         None => Err(Malformed::IpHeader),
@@ -82,7 +132,7 @@ struct Network<'a> {
     protocol: u8,
     source: Address,
     destination: Address,
-    fragment: Option<Fragment>,
+    fragment: Fragment,
     ip: &'a [u8],
     /// What follows the IP header, as far as it was captured, without link-layer padding.
     rest: &'a [u8],
@@ -92,8 +142,8 @@ struct Network<'a> {
     rest_wire: u32,
 }
 
-#[inline]
-fn ipv4(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
+#[inline(always)]
+fn ipv4<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
     let short = cut_or(packet.len(), wire, Malformed::IpHeader);
     let Some(fixed) = packet.first_chunk::<20>() else {
         return Err(short);
@@ -117,17 +167,11 @@ fn ipv4(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
     let (protocol, source, destination) =
         (fixed[9], [u64::from(be32(fixed, 12)), 0], [u64::from(be32(fixed, 16)), 0]);
     let place = be16(fixed, 6) & 0x3fff;
-    let fragment = (place != 0).then(|| {
-        let id = FragmentId {
-            source,
-            destination,
-            identification: be16(fixed, 4).into(),
-            protocol,
-            is_v6: false,
-        };
-        fragment(place & 0x1fff, id)
-    });
-    transport(Network {
+    let fragment = match place {
+        0 => Fragment::None,
+        place => Fragment::new(place & 0x1fff, be16(fixed, 4).into()),
+    };
+    let network = Network {
         is_v6: false,
         protocol,
         source,
@@ -138,11 +182,12 @@ fn ipv4(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
         wire,
         ip_length,
         rest_wire: ip_length - header_length as u32,
-    })
+    };
+    transport(network, into)
 }
 
 #[inline]
-fn ipv6(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
+fn ipv6<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
     let Some(fixed) = packet.first_chunk::<40>() else {
         return Err(cut_or(packet.len(), wire, Malformed::IpHeader));
     };
@@ -159,17 +204,11 @@ fn ipv6(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
     let extensions = Extensions::walk(fixed[6], &captured[40..])
         .ok_or_else(|| cut_or(captured.len(), ip_length, Malformed::Extension))?;
     let (ip, rest) = captured.split_at(40 + extensions.length);
-    let fragment = extensions.fragment.map(|(offset, identification)| {
-        let id = FragmentId {
-            source,
-            destination,
-            identification,
-            protocol: extensions.protocol,
-            is_v6: true,
-        };
-        fragment(offset, id)
-    });
-    transport(Network {
+    let fragment = match extensions.fragment {
+        None => Fragment::None,
+        Some((offset, identification)) => Fragment::new(offset, identification),
+    };
+    let network = Network {
         is_v6: true,
         protocol: extensions.protocol,
         source,
@@ -180,15 +219,16 @@ fn ipv6(packet: &[u8], wire: u32) -> Result<Dissected<'_>, Malformed> {
         wire,
         ip_length,
         rest_wire: ip_length - ip.len() as u32,
-    })
+    };
+    transport(network, into)
 }
 
 /// How the transport layer of a packet was cut: header, payload, and the layer's bit.
 type Cut<'a> = (&'a [u8], &'a [u8], Layers);
 
-#[inline]
-fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
-    let later = matches!(network.fragment, Some(Fragment::Later(_)));
+#[inline(always)]
+fn transport<'a>(network: Network<'a>, into: &mut Dissected<'a>) -> Result<(), Malformed> {
+    let later = matches!(network.fragment, Fragment::Later(_));
     let (header, payload, layer) =
         if later { (&[][..], network.rest, Layers::L4) } else { cut_transport(&network)? };
     let (mut source_port, mut destination_port) = (0, 0);
@@ -199,7 +239,7 @@ fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
     }
     let opening = (layer == Layers::TCP && header[13] & 0b1_0010 == 0b10).then(|| be32(header, 4));
     let ip_layer = if network.is_v6 { Layers::IP6 } else { Layers::IP4 };
-    Ok(Dissected {
+    *into = Dissected {
         tuple: Tuple {
             is_v6: network.is_v6,
             protocol: network.protocol,
@@ -207,11 +247,6 @@ fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
             destination: network.destination,
             source_port,
             destination_port,
-        },
-        quote: if layer.intersects(Layers::ICMP) {
-            quote::quoted(network.is_v6, header, payload)
-        } else {
-            None
         },
         fragment: network.fragment,
         opening,
@@ -222,14 +257,15 @@ fn transport(network: Network<'_>) -> Result<Dissected<'_>, Malformed> {
         ip_length: network.ip_length,
         payload_length: network.rest_wire.saturating_sub(header.len() as u32),
         layers: ip_layer.and(layer),
-    })
+    };
+    Ok(())
 }
 
 #[inline]
 fn cut_transport<'a>(network: &Network<'a>) -> Result<Cut<'a>, Malformed> {
     let rest = network.rest;
     let short = |kind| {
-        if network.fragment.is_some() {
+        if network.fragment != Fragment::None {
             Malformed::Fragment
         } else {
             cut_or(rest.len(), network.rest_wire, kind)
@@ -245,7 +281,7 @@ fn cut_transport<'a>(network: &Network<'a>) -> Result<Cut<'a>, Malformed> {
         _ => (0, Layers::L4, Malformed::Transport),
     };
     let (header, payload) = rest.split_at_checked(length).ok_or_else(|| short(kind))?;
-    if layer == Layers::UDP && network.fragment.is_none() {
+    if layer == Layers::UDP && network.fragment == Fragment::None {
         let claimed = u32::from(be16(header, 4));
         // 0 is a jumbogram's (RFC 2675, section 4).
         if claimed != 0 && !(8..=network.rest_wire).contains(&claimed) {
@@ -282,10 +318,6 @@ pub(crate) fn has_ports(protocol: u8) -> bool {
     matches!(protocol, TCP | UDP | UDP_LITE | SCTP)
 }
 
-fn fragment(offset: u16, id: FragmentId) -> Fragment {
-    if offset == 0 { Fragment::First(id) } else { Fragment::Later(id) }
-}
-
 /// What is wrong with a packet that ends too early: the capture, or the packet itself.
 #[inline]
 fn cut_or(captured: usize, wire: u32, kind: Malformed) -> Malformed {
@@ -310,4 +342,4 @@ fn address_v6(bytes: &[u8], at: usize) -> Address {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -28,12 +28,16 @@ impl Fragments {
     #[cold]
     pub(crate) fn resolve(&mut self, packet: &mut Dissected<'_>, time_ns: i64) -> bool {
         match packet.fragment {
-            Some(Fragment::First(id)) => {
+            Fragment::First(identification) => {
+                let id = FragmentId::new(&packet.tuple, identification);
                 self.note(id, &packet.tuple, time_ns);
                 true
             }
-            Some(Fragment::Later(id)) => self.complete(id, &mut packet.tuple),
-            None => true,
+            Fragment::Later(identification) => {
+                let id = FragmentId::new(&packet.tuple, identification);
+                self.complete(id, &mut packet.tuple)
+            }
+            Fragment::None => true,
         }
     }
 

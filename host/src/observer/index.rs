@@ -44,13 +44,6 @@ impl Index {
         (u64::from(hash.0) >> (32 - bits)) as usize
     }
 
-    /// The first flow with that hash, unless another stands before it: likely the one.
-    #[inline]
-    pub(crate) fn touch(&self, hash: Hash) -> Option<FlowId> {
-        let entry = self.entries[self.home(hash)];
-        (hash_of(entry) == hash && entry != EMPTY).then_some(entry as u32)
-    }
-
     /// The flow with that hash of which `is` holds.
     #[inline]
     pub(crate) fn find(&self, hash: Hash, is: impl Fn(FlowId) -> bool) -> Option<FlowId> {

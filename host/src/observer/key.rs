@@ -19,6 +19,16 @@ pub(crate) struct Tuple {
 }
 
 impl Tuple {
+    /// The tuple of nothing.
+    pub(crate) const NONE: Tuple = Tuple {
+        is_v6: false,
+        protocol: 0,
+        source: [0; 2],
+        destination: [0; 2],
+        source_port: 0,
+        destination_port: 0,
+    };
+
     /// The tuple of a packet from `local` to `remote`; `None` when one is IPv4 and one IPv6.
     pub(crate) fn between(protocol: u8, local: SocketAddr, remote: SocketAddr) -> Option<Tuple> {
         let (is_v6, source) = number(local.ip());
@@ -82,6 +92,10 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// The key of nothing.
+    pub(crate) const NONE: Key =
+        Key { addresses: [[0; 2]; 2], ports: [0; 2], protocol: 0, is_v6: false };
+
     /// Some of it, to fetch it into the cache.
     #[inline]
     pub(crate) fn first_word(&self) -> u64 {

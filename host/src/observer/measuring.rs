@@ -160,10 +160,11 @@ impl Measuring {
     #[inline]
     pub(super) fn frame(&mut self, frame: &Frame<'_>) {
         self.clock_ns = frame.time_ns;
-        let Some(mut dissected) = self.tracker.dissect(frame) else {
+        let mut dissected = Dissected::NONE;
+        if !self.tracker.dissect(frame, &mut dissected) {
             return;
-        };
-        if let Some(quote) = dissected.quote.take()
+        }
+        if let Some(quote) = dissected.quote()
             && self.error(frame, &dissected, quote)
         {
             return;
@@ -187,7 +188,7 @@ impl Measuring {
         let flow = self.tracker.table.get(id);
         let forward = flow.forward_is_first == is_first;
         let answered = flow.state.is_none();
-        let other_opening = dissected.opening.is_some() && dissected.opening != flow.opening;
+        let other_opening = dissected.opening.is_some() && dissected.opening != flow.opening();
         if forward && (answered || other_opening) && self.begins_anew(id, dissected, frame.time_ns)
         {
             self.begin(frame, dissected, place, is_first, true);
@@ -208,7 +209,7 @@ impl Measuring {
         let flow = self.tracker.table.get(id);
         if flow.state.is_none() {
             // Without a SYN to tell, only what was expected again can be new.
-            let other = dissected.opening.is_some() && dissected.opening != flow.opening;
+            let other = dissected.opening.is_some() && dissected.opening != flow.opening();
             let anew = other || !is_tcp;
             if anew && self.expected.contains_key(&dissected.tuple.to()) {
                 self.tracker.end(id);
@@ -216,8 +217,8 @@ impl Measuring {
             }
             return false;
         }
-        if flow.opening.is_none() {
-            flow.opening = dissected.opening;
+        if flow.opening().is_none() {
+            flow.open(dissected.opening);
             return false;
         }
         match self.claims.get(flow.claim).map(|claim| claim.ended_ns) {
@@ -292,7 +293,7 @@ impl Measuring {
         let packet = packet(dissected, frame.time_ns, direction(forward));
         let id = self.add(place, is_first == forward, &packet);
         if forward {
-            self.tracker.table.get(id).opening = dissected.opening;
+            self.tracker.table.get(id).open(dissected.opening);
         }
         self.show(frame, id, &packet);
     }

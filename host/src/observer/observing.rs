@@ -99,6 +99,16 @@ struct Located<'a> {
     dissected: Dissected<'a>,
     place: (Hash, Key),
     is_first: bool,
+    is_there: bool,
+}
+
+impl Located<'_> {
+    const NONE: Located<'static> = Located {
+        dissected: Dissected::NONE,
+        place: (Hash::NONE, Key::NONE),
+        is_first: false,
+        is_there: false,
+    };
 }
 
 impl Observing<'_> {
@@ -120,30 +130,31 @@ impl Observing<'_> {
     /// shown to its flow.
     #[inline]
     fn frames(&mut self, frames: &[Frame<'_>]) {
-        let mut packets: [Option<Located<'_>>; BATCH] = [const { None }; BATCH];
+        let mut packets = [const { Located::NONE }; BATCH];
         let mut hashes = [Hash::NONE; BATCH];
         for ((frame, packet), hash) in frames.iter().zip(&mut packets).zip(&mut hashes) {
-            if let Some(dissected) = self.tracker.dissect(frame) {
-                let (key, is_first) = dissected.tuple.key();
+            packet.is_there = self.tracker.dissect(frame, &mut packet.dissected);
+            if packet.is_there {
+                let (key, is_first) = packet.dissected.tuple.key();
                 *hash = self.tracker.table.hash(&key);
-                *packet = Some(Located { dissected, place: (*hash, key), is_first });
+                (packet.place, packet.is_first) = ((*hash, key), is_first);
             }
         }
         if frames.len() > 1 {
             self.tracker.touch(&hashes[..frames.len()]);
         }
-        for (frame, packet) in frames.iter().zip(&mut packets) {
-            if let Some(packet) = packet {
+        for (frame, packet) in frames.iter().zip(&packets) {
+            if packet.is_there {
                 self.packet(frame.time_ns, packet);
             }
         }
     }
 
     #[inline]
-    fn packet(&mut self, time_ns: i64, located: &mut Located<'_>) {
+    fn packet(&mut self, time_ns: i64, located: &Located<'_>) {
         self.tick(time_ns);
-        let Located { dissected, place, is_first } = located;
-        if let Some(mut quote) = dissected.quote.take()
+        let Located { dissected, place, is_first, .. } = located;
+        if let Some(mut quote) = dissected.quote()
             && let Some((id, direction)) = self.tracker.quoted(&mut quote)
             && !self.is_over(id, time_ns)
         {
@@ -191,10 +202,10 @@ impl Observing<'_> {
             return false;
         }
         // A SYN with another sequence number opens another connection (RFC 9293, section 3.10.7.4).
-        match flow.opening {
-            Some(_) => flow.opening != dissected.opening,
+        match flow.opening() {
+            Some(_) => flow.opening() != dissected.opening,
             None => {
-                flow.opening = dissected.opening;
+                flow.open(dissected.opening);
                 false
             }
         }
@@ -220,7 +231,7 @@ impl Observing<'_> {
         let packet = packet(dissected, time_ns, direction(true));
         let due_ns = time_ns.saturating_add(self.idle_ns);
         let id = self.tracker.begin(place, is_first, &packet, due_ns);
-        self.tracker.table.get(id).opening = dissected.opening;
+        self.tracker.table.get(id).open(dissected.opening);
         self.show(id, &packet);
     }
 

@@ -20,7 +20,8 @@ pub(crate) type FlowId = u32;
 /// No flow, or no claim.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// One flow.
+/// One flow, in two cache lines.
+#[repr(align(64))]
 pub(crate) struct Flow {
     pub(crate) key: Key,
     /// The chains' state; absent once the flow was answered for.
@@ -32,8 +33,8 @@ pub(crate) struct Flow {
     links: Links,
     /// The connection that claims the flow, or `NONE`.
     pub(crate) claim: u32,
-    /// The sequence number of the SYN that opened it, in the direction of the flow.
-    pub(crate) opening: Option<u32>,
+    opening: u32,
+    has_opening: bool,
     pub(crate) done: bool,
     /// Whether the originator is the key's first side.
     pub(crate) forward_is_first: bool,
@@ -50,12 +51,30 @@ impl Flow {
             done_ns: 0,
             links: Links::default(),
             claim: NONE,
-            opening: None,
+            opening: 0,
+            has_opening: false,
             done: false,
             forward_is_first,
         }
     }
 }
+
+impl Flow {
+    /// The sequence number of the SYN that opened it, in the direction of the flow.
+    #[inline]
+    pub(crate) fn opening(&self) -> Option<u32> {
+        self.has_opening.then_some(self.opening)
+    }
+
+    /// Notes the SYN that opened it.
+    #[inline]
+    pub(crate) fn open(&mut self, sequence: Option<u32>) {
+        self.has_opening = sequence.is_some();
+        self.opening = sequence.unwrap_or_default();
+    }
+}
+
+const _: () = assert!(size_of::<Flow>() == 128, "a flow is to fit two cache lines");
 
 /// All flows that have not ended.
 pub(crate) struct FlowTable {
@@ -104,7 +123,7 @@ impl FlowTable {
     pub(crate) fn touch(&self, hashes: &[Hash], touch_state: impl Fn(&FlowState)) {
         let mut ids = [NONE; BATCH];
         for (id, &hash) in ids.iter_mut().zip(hashes) {
-            *id = self.index.touch(hash).unwrap_or(NONE);
+            *id = self.index.find(hash, |_| true).unwrap_or(NONE);
         }
         for &id in &ids {
             if let Some(flow) = self.flows.get(id as usize) {

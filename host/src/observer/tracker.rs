@@ -5,7 +5,7 @@ use pathspider_plugin_api::packet::{Direction, Layers, Packet, Parts};
 use pathspider_plugin_api::{Error, FlowRecord, Record};
 
 use super::counters::Counters;
-use super::dissect::{Dissected, Quote, dissect};
+use super::dissect::{Dissected, Fragment, Quote, dissect};
 use super::fragments::Fragments;
 use super::index::Hash;
 use super::key::Key;
@@ -40,33 +40,30 @@ impl Tracker {
         }
     }
 
-    /// Slices a frame and counts it. `None` when there is nothing in it for a flow.
-    #[inline]
-    pub(crate) fn dissect<'a>(&mut self, frame: &Frame<'a>) -> Option<Dissected<'a>> {
+    /// Slices a frame and counts it. `false` when there is nothing in it for a flow.
+    #[inline(always)]
+    pub(crate) fn dissect<'a>(&mut self, frame: &Frame<'a>, into: &mut Dissected<'a>) -> bool {
         self.counters.packets += 1;
         let sliced = match frame.link.ip_packet(frame.bytes) {
             Ok(Some(packet)) => {
                 let before = frame.bytes.len() - packet.len();
-                dissect(packet, frame.wire_length.saturating_sub(before as u32))
+                dissect(packet, frame.wire_length.saturating_sub(before as u32), into)
             }
             Ok(None) => {
                 self.counters.non_ip += 1;
-                return None;
+                return false;
             }
             Err(kind) => Err(kind),
         };
-        let mut packet = match sliced {
-            Ok(packet) => packet,
-            Err(kind) => {
-                self.counters.count_malformed(kind);
-                return None;
-            }
-        };
-        if packet.fragment.is_some() && !self.fragments.resolve(&mut packet, frame.time_ns) {
-            self.counters.orphaned += 1;
-            return None;
+        if let Err(kind) = sliced {
+            self.counters.count_malformed(kind);
+            return false;
         }
-        Some(packet)
+        if into.fragment != Fragment::None && !self.fragments.resolve(into, frame.time_ns) {
+            self.counters.orphaned += 1;
+            return false;
+        }
+        true
     }
 
     /// The flow that an ICMP error is about: its id, and the direction of the error in it.

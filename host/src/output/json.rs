@@ -5,18 +5,42 @@
 
 use pathspider_plugin_api::{Record, Value, ValueRef};
 
-/// Appends a record as one JSON object.
-pub(crate) fn write(record: &Record, json: &mut Vec<u8>) {
-    json.push(b'{');
-    for (index, (key, value)) in record.iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
+/// Writes records, and remembers the keys of the last: those of the next are mostly the same.
+#[derive(Default)]
+pub(crate) struct Writer {
+    /// Each key, and `,"key":`.
+    keys: Vec<(String, Vec<u8>)>,
+}
+
+impl Writer {
+    /// Appends a record as one JSON object.
+    pub(crate) fn write(&mut self, record: &Record, json: &mut Vec<u8>) {
+        json.push(b'{');
+        for (index, (key, value)) in record.iter().enumerate() {
+            let known = self.keys.get(index).is_some_and(|(known, _)| known == key);
+            if !known {
+                self.learn(index, key);
+            }
+            let start = usize::from(index == 0);
+            json.extend_from_slice(&self.keys[index].1[start..]);
+            self::value(value, json);
         }
-        text(key, json);
-        json.push(b':');
-        self::value(value, json);
+        json.push(b'}');
     }
-    json.push(b'}');
+
+    #[cold]
+    fn learn(&mut self, index: usize, key: &str) {
+        let mut json = vec![b','];
+        text(key, &mut json);
+        json.push(b':');
+        self.keys.truncate(index);
+        self.keys.push((key.to_owned(), json));
+    }
+}
+
+/// Appends a record that stands within another.
+fn inner(record: &Record, json: &mut Vec<u8>) {
+    Writer::default().write(record, json);
 }
 
 fn value(value: &Value, json: &mut Vec<u8>) {
@@ -41,7 +65,7 @@ fn value(value: &Value, json: &mut Vec<u8>) {
             }
             json.push(b']');
         }
-        ValueRef::Map(record) => write(record, json),
+        ValueRef::Map(record) => inner(record, json),
         ValueRef::Float(_) | ValueRef::Bytes(_) => by_serde(value, json),
     }
 }
@@ -58,8 +82,9 @@ fn by_serde(value: &Value, json: &mut Vec<u8>) {
 
 fn text(text: &str, json: &mut Vec<u8>) {
     json.push(b'"');
-    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().all(plain) {
+    // Without an early end, so that it is done for many octets at once.
+    let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    if !text.bytes().fold(false, |any, byte| any | special(byte)) {
         json.extend_from_slice(text.as_bytes());
     } else {
         text.bytes().for_each(|byte| escaped(byte, json));
@@ -119,8 +144,13 @@ mod tests {
             .with("empty", Value::from(Vec::<Value>::new()))
             .with("map", Record::new().with("inner", Record::new()));
         let mut json = Vec::new();
-        write(&record, &mut json);
-        let theirs = serde_json::to_string(&record).unwrap();
-        assert_eq!(String::from_utf8(json).unwrap(), theirs);
+        let mut writer = Writer::default();
+        let other = Record::new().with("null", 1u8).with("x", 2u8);
+        for record in [&record, &other, &record, &Record::new()] {
+            json.clear();
+            writer.write(record, &mut json);
+            let theirs = serde_json::to_string(record).unwrap();
+            assert_eq!(String::from_utf8_lossy(&json), theirs);
+        }
     }
 }

@@ -55,6 +55,7 @@ pub struct RecordWriter {
     output: Output,
     sink: Box<dyn Write + Send>,
     lines: Vec<u8>,
+    json: super::json::Writer,
 }
 
 impl RecordWriter {
@@ -73,7 +74,12 @@ impl RecordWriter {
                 }
             },
         };
-        Ok(RecordWriter { output, sink, lines: Vec::with_capacity(2 * BUFFER) })
+        Ok(RecordWriter {
+            output,
+            sink,
+            lines: Vec::with_capacity(2 * BUFFER),
+            json: Default::default(),
+        })
     }
 
     /// Writes a record, sooner or later.
@@ -82,7 +88,7 @@ impl RecordWriter {
     ///
     /// The disk is full, the pipe is closed, and the like.
     pub fn write(&mut self, record: &Record) -> Result<(), OutputError> {
-        super::json::write(record, &mut self.lines);
+        self.json.write(record, &mut self.lines);
         self.lines.push(b'\n');
         if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
     }

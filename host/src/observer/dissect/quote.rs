@@ -1,8 +1,8 @@
 //! The packet that an ICMP error quotes: how the error finds its flow.
 
 use super::extensions::Extensions;
-use super::{Fragment, FragmentId, Quote, address_v6, be16, be32, fragment, has_ports};
-use crate::observer::key::{Address, Tuple};
+use super::{FragmentId, Quote, address_v6, be16, be32, has_ports};
+use crate::observer::key::Tuple;
 
 /// The quoted packet of an ICMP error; `None` for other messages, and where the quote is too
 /// short to name a flow.
@@ -33,59 +33,48 @@ fn quoted_v4(body: &[u8]) -> Option<Quote<'_>> {
     if ip.len() < 20 {
         return None;
     }
-    let place = be16(fixed, 6) & 0x1fff;
-    let id = FragmentId {
+    let tuple = Tuple {
+        is_v6: false,
+        protocol: fixed[9],
         source: [be32(fixed, 12).into(), 0],
         destination: [be32(fixed, 16).into(), 0],
-        identification: be16(fixed, 4).into(),
-        protocol: fixed[9],
-        is_v6: false,
+        source_port: 0,
+        destination_port: 0,
     };
-    name(id, (place != 0).then(|| fragment(place, id)), ip, transport)
+    let is_later = be16(fixed, 6) & 0x1fff != 0;
+    name(tuple, is_later.then(|| be16(fixed, 4).into()), ip, transport)
 }
 
 fn quoted_v6(body: &[u8]) -> Option<Quote<'_>> {
     let fixed = body.first_chunk::<40>()?;
     let extensions = Extensions::walk(fixed[6], &body[40..])?;
     let (ip, transport) = body.split_at_checked(40 + extensions.length)?;
-    let (source, destination): (Address, Address) = (address_v6(fixed, 8), address_v6(fixed, 24));
-    let (offset, identification) = extensions.fragment.unwrap_or_default();
-    let id = FragmentId {
-        source,
-        destination,
-        identification,
-        protocol: extensions.protocol,
+    let tuple = Tuple {
         is_v6: true,
+        protocol: extensions.protocol,
+        source: address_v6(fixed, 8),
+        destination: address_v6(fixed, 24),
+        source_port: 0,
+        destination_port: 0,
     };
-    name(id, (offset != 0).then(|| fragment(offset, id)), ip, transport)
+    let later = match extensions.fragment {
+        Some((offset, identification)) if offset != 0 => Some(identification),
+        _ => None,
+    };
+    name(tuple, later, ip, transport)
 }
 
+/// Adds the ports; `later` is the identification of a later fragment, which has none.
 fn name<'a>(
-    id: FragmentId,
-    place: Option<Fragment>,
+    mut tuple: Tuple,
+    later: Option<u32>,
     ip: &'a [u8],
     transport: &'a [u8],
 ) -> Option<Quote<'a>> {
-    let later = match place {
-        Some(Fragment::Later(id)) => Some(id),
-        _ => None,
-    };
-    let (mut source_port, mut destination_port) = (0, 0);
-    if has_ports(id.protocol) && later.is_none() {
+    if has_ports(tuple.protocol) && later.is_none() {
         let ports = transport.first_chunk::<4>()?;
-        (source_port, destination_port) = (be16(ports, 0), be16(ports, 2));
+        (tuple.source_port, tuple.destination_port) = (be16(ports, 0), be16(ports, 2));
     }
-    Some(Quote {
-        tuple: Tuple {
-            is_v6: id.is_v6,
-            protocol: id.protocol,
-            source: id.source,
-            destination: id.destination,
-            source_port,
-            destination_port,
-        },
-        fragment: later,
-        ip,
-        transport,
-    })
+    let fragment = later.map(|identification| FragmentId::new(&tuple, identification));
+    Some(Quote { tuple, fragment, ip, transport })
 }

@@ -18,7 +18,7 @@ use crate::random::Random;
 
 const SNAPLEN: usize = 128;
 /// Between two flows' beginnings, on average.
-const GAP_NS: u64 = 60_000;
+const GAP_NS: u64 = 200_000;
 const START_NS: u64 = 1_700_000_000_000_000_000;
 
 /// One flow: what it has still to send, and when.

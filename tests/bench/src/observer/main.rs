@@ -86,14 +86,16 @@ fn tools(arguments: &Arguments) -> Result<Vec<Tool>> {
     let folder = folder.to_string_lossy();
     let mut tools = vec![
         tool("tcpdump -w /dev/null", other("tcpdump", &["-r"], &["-w", "/dev/null"])),
+        // Its option for the folder to write to was renamed; the first that works counts.
         tool("nfpcapd", other("nfpcapd", &["-r"], &["-w", &folder])),
-        tool("nfpcapd (-l)", other("nfpcapd", &["-r"], &["-l", &folder])),
+        tool("nfpcapd", other("nfpcapd", &["-r"], &["-l", &folder])),
         tool("argus", other("argus", &["-r"], &["-w", "/dev/null"])),
         tool("observe basic tcp ecn", ours(&CORE)),
         tool("observe, all chains", ours(&ALL)),
     ];
     // Tools that are absent, or of another version with other options, are left out.
     tools.retain_mut(|tool| time(&mut tool.command).is_ok());
+    tools.dedup_by_key(|tool| tool.name);
     ensure!(tools.iter().any(|t| t.name.starts_with("observe")), "pathspider is not there");
     Ok(tools)
 }
