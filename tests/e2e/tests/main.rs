@@ -3,6 +3,7 @@
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
 //! - `bad_input`: what it says, and its exit status
+//! - `observe`: sources, chains from plugins, signals
 //! - `plugins`: finding them, refusing them, surviving them
 
 // Helpers of tests are tests too: a failure is a panic.
@@ -10,5 +11,6 @@
 
 mod bad_input;
 mod measure;
+mod observe;
 mod plugins;
 mod stopping;

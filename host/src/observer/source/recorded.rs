@@ -7,6 +7,7 @@ mod pcapng;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -49,8 +50,13 @@ impl Recorded {
         options: &SourceOptions,
         stop: Arc<AtomicBool>,
     ) -> Result<Recorded, SourceError> {
-        let reader = buffer::Interruptible::new(std::io::stdin(), stop);
-        Recorded::new(Box::new(reader), "standard input", options)
+        const NAME: &str = "standard input";
+        // Without the standard library's buffer: what stands in it would not wake `poll`.
+        let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| {
+            SourceError::NotReadable { path: NAME.into(), reason: error.to_string() }
+        })?;
+        let reader = buffer::Interruptible::new(File::from(input), stop);
+        Recorded::new(Box::new(reader), NAME, options)
     }
 
     pub(super) fn new(
