@@ -81,17 +81,20 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Runs until every job that came is finished, or until told to stop. Gives the number of jobs
-    /// that were read and not begun; `None` where the input came to its end.
-    ///
-    /// # Errors
-    ///
-    /// The configurator failed, or a later stage is gone. Connections under way are left.
-    pub fn run(
+    /// Runs until every job that came is finished, until told to stop, or until it fails: the
+    /// configurator failed, or a later stage is gone.
+    pub fn run(self, machine: &mut Machine, jobs: mpsc::Receiver<Job>) -> EngineEnd {
+        let mut end = EngineEnd::default();
+        end.error = self.run_into(machine, jobs, &mut end).err();
+        end
+    }
+
+    fn run_into(
         self,
         machine: &mut Machine,
         jobs: mpsc::Receiver<Job>,
-    ) -> Result<Option<u64>, EngineError> {
+        end: &mut EngineEnd,
+    ) -> Result<(), EngineError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async {
@@ -101,11 +104,20 @@ impl Engine {
                 false => None,
             };
             let scheduler = Scheduler::new(self.configurations.iter().map(|c| c.hold).collect());
-            Round { engine: self, machine, scheduler, workers, events, in_flight: 0 }
-                .run(jobs, inbox)
-                .await
+            Round { engine: self, machine, scheduler, workers, events, end }.run(jobs, inbox).await
         })
     }
+}
+
+/// How the engine ended.
+#[derive(Debug, Default)]
+pub struct EngineEnd {
+    /// Jobs that were begun and whose connections did not all end.
+    pub in_flight: usize,
+    /// Jobs that were read and not begun; `None` where the input came to its end.
+    pub unstarted: Option<u64>,
+    /// Why it ended before it was told to.
+    pub error: Option<EngineError>,
 }
 
 /// The time-out of a connection whose plugin set none.

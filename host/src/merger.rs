@@ -91,7 +91,6 @@ impl Merger {
                 writer.flush()?;
             }
         }
-        summary.unfinished = pending.len() as u64;
         Ok(())
     }
 

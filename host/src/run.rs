@@ -166,11 +166,9 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
     let closing = Closing { watch, merger, waiting, output: settings.output.to_string() };
     let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
-    let (engine, left) = match engine_end {
-        Ok(left) => (None, left),
-        Err(error) => (Some(RunError::Engine { error, denied }), None),
-    };
-    summary.unstarted = left.unwrap_or(0);
+    summary.unfinished = engine_end.in_flight as u64;
+    summary.unstarted = engine_end.unstarted.unwrap_or(0);
+    let engine = engine_end.error.map(|error| RunError::Engine { error, denied });
     // Where a later stage failed, an engine's error is but its consequence.
     let failure = output
         .map(RunError::from)
@@ -182,7 +180,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         counters,
         bad_lines: Feed::bad_lines(&feeding),
         duration: began.elapsed(),
-        stopped: left.is_some(),
+        stopped: engine_end.unstarted.is_some(),
         failure,
     })
 }

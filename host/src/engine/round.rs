@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::connect::{self, Attempt, BeginError, Begun};
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
-use super::{Engine, EngineError, Event, Report, Ticket, Work};
+use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
 use crate::observer::Notice;
 use crate::stop::Urgency;
 use crate::system::Machine;
@@ -24,8 +24,8 @@ pub(super) struct Round<'a> {
     pub(super) scheduler: Scheduler<Ticket>,
     pub(super) workers: Option<Workers>,
     pub(super) events: mpsc::UnboundedSender<Event>,
-    /// Jobs between their first call and the end of their last connection.
-    pub(super) in_flight: usize,
+    /// Counts the jobs in flight, and what is left at the end.
+    pub(super) end: &'a mut EngineEnd,
 }
 
 impl Round<'_> {
@@ -33,24 +33,24 @@ impl Round<'_> {
         mut self,
         mut jobs: mpsc::Receiver<Job>,
         mut inbox: mpsc::UnboundedReceiver<Event>,
-    ) -> Result<Option<u64>, EngineError> {
+    ) -> Result<(), EngineError> {
         let stop = Arc::clone(&self.engine.stop);
         let mut feeding = true;
-        let mut left = None;
         let mut started = 0;
         loop {
             if feeding && stop.is_asked() {
                 feeding = false;
                 jobs.close();
-                left = Some(std::iter::from_fn(|| jobs.try_recv().ok()).count() as u64);
+                self.end.unstarted =
+                    Some(std::iter::from_fn(|| jobs.try_recv().ok()).count() as u64);
             }
             if stop.urgency() == Urgency::Terminate {
-                return Ok(left);
+                return Ok(());
             }
             while let Ok(event) = inbox.try_recv() {
                 self.handle(event)?;
             }
-            while feeding && self.in_flight < self.engine.workers {
+            while feeding && self.end.in_flight < self.engine.workers {
                 match jobs.try_recv() {
                     Ok(job) => self.admit(job)?,
                     Err(mpsc::error::TryRecvError::Empty) => break,
@@ -66,9 +66,9 @@ impl Round<'_> {
                         tokio::task::yield_now().await;
                     }
                 }
-                Step::Wait if self.in_flight == 0 && !feeding => return Ok(left),
+                Step::Wait if self.end.in_flight == 0 && !feeding => return Ok(()),
                 Step::Wait => {
-                    let wants_jobs = feeding && self.in_flight < self.engine.workers;
+                    let wants_jobs = feeding && self.end.in_flight < self.engine.workers;
                     tokio::select! {
                         Some(event) = inbox.recv() => self.handle(event)?,
                         job = jobs.recv(), if wants_jobs => match job {
@@ -92,7 +92,7 @@ impl Round<'_> {
 
     /// Takes a job into flight.
     fn admit(&mut self, job: Job) -> Result<(), EngineError> {
-        self.in_flight += 1;
+        self.end.in_flight += 1;
         match &self.workers {
             Some(workers) => workers.prepare(job),
             None => {
@@ -125,7 +125,7 @@ impl Round<'_> {
                 Ok(())
             }
             Event::Prepared(Err((job, error))) => {
-                self.in_flight -= 1;
+                self.end.in_flight -= 1;
                 self.report(Report::Refused { job, error })
             }
             Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
@@ -191,7 +191,7 @@ impl Round<'_> {
             Err(BeginError::Gone) => Err(EngineError::Gone("observer")),
             Err(BeginError::Plugin(error)) => {
                 self.scheduler.completed(ticket.config);
-                self.in_flight -= 1;
+                self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })
             }
         }
@@ -210,7 +210,7 @@ impl Round<'_> {
         if next < self.engine.configurations.len() {
             self.scheduler.push(next, Ticket { work: Arc::clone(&work), config: next });
         } else {
-            self.in_flight -= 1;
+            self.end.in_flight -= 1;
         }
         self.report(Report::Connection { work, config, outcome, claimed })
     }

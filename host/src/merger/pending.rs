@@ -66,11 +66,6 @@ impl PendingJobs {
         PendingJobs { configurations, jobs: HashMap::new() }
     }
 
-    /// The number of jobs.
-    pub(super) fn len(&self) -> usize {
-        self.jobs.len()
-    }
-
     /// Takes a word of the engine; gives the job that it completes.
     pub(super) fn report(&mut self, report: Report) -> Option<Complete> {
         match report {

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::data::Record;
 use super::guard::Failure;
@@ -19,7 +19,7 @@ use crate::packet::{Layers, Packet};
 /// The chains of a run, in order. It belongs to one thread at a time.
 pub struct ChainSet {
     /// Distinguishes it from the other sets of this process.
-    number: u64,
+    number: u32,
     chains: Vec<Member>,
     layout: Layout,
     /// Blocks of flows that have ended, for those that begin.
@@ -35,7 +35,11 @@ struct Block(NonNull<u8>);
 // SAFETY: it is memory that nothing else refers to, and any thread may free it.
 unsafe impl Send for Block {}
 
+<<<<<<< HEAD
+static SETS: AtomicU32 = AtomicU32::new(0);
+=======
 static SETS: AtomicU64 = AtomicU64::new(0);
+>>>>>>> observer
 
 /// Blocks that are allocated at once.
 const CHUNK: usize = 256;
@@ -58,12 +62,12 @@ struct Member {
 /// its memory, which is safe.
 pub struct FlowState {
     /// The set that made it, which alone knows what is in the block.
-    set: u64,
+    set: u32,
     block: NonNull<u8>,
     /// Bit i: chain i has a state in the block.
-    taken: u64,
+    taken: u32,
     /// Bit i: chain i failed on this flow, and is not called again for it.
-    failed: u64,
+    failed: u32,
     /// The first failure's message; boxed, because almost no flow has one.
     failure: Option<Box<Error>>,
 }
@@ -76,10 +80,10 @@ impl ChainSet {
     ///
     /// # Errors
     ///
-    /// A chain cannot be made, there are more than 64, or a plugin states an impossible layout.
+    /// A chain cannot be made, there are more than 32, or a plugin states an impossible layout.
     pub fn new(handles: &[ChainHandle]) -> Result<ChainSet> {
-        if handles.len() > 64 {
-            return Err(Error::new("more than 64 chains"));
+        if handles.len() > 32 {
+            return Err(Error::new("more than 32 chains"));
         }
         let mut layout = Layout::new::<()>();
         let mut chains = Vec::with_capacity(handles.len());
@@ -102,8 +106,14 @@ impl ChainSet {
                 last_failure: table.last_failure(),
             });
         }
+<<<<<<< HEAD
+        let number = SETS.fetch_add(1, Ordering::Relaxed);
+        Ok(ChainSet {
+            number,
+=======
         Ok(ChainSet {
             number: SETS.fetch_add(1, Ordering::Relaxed),
+>>>>>>> observer
             chains,
             layout: layout.pad_to_align(),
             spare: RefCell::default(),
@@ -130,9 +140,13 @@ impl ChainSet {
     #[inline]
     pub fn touch(&self, flow: &FlowState) {
         const CACHE_LINE: usize = 64;
+<<<<<<< HEAD
+        assert_eq!(flow.set, self.number, "another set's flow");
+=======
         if flow.set != self.number {
             return;
         }
+>>>>>>> observer
         for offset in (0..self.layout.size()).step_by(CACHE_LINE) {
             // SAFETY: the block has the set's layout, so the octet is within it; it need not be
             // initialised, and nothing is concluded from it.
@@ -170,11 +184,11 @@ impl ChainSet {
 
     /// Shows a packet to every chain that wants it; `true` when one says that the flow is
     /// complete.
-    #[inline]
     ///
     /// # Panics
     ///
-    /// Here and in [`finish`](ChainSet::finish): another set made the flow, a bug of the host.
+    /// Here and in the other methods that take a flow: another set made it, a bug of the host.
+    #[inline]
     pub fn packet(&self, flow: &mut FlowState, packet: &Packet<'_>) -> bool {
         assert_eq!(flow.set, self.number, "another set's flow");
         let mut done = false;
