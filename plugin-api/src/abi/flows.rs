@@ -35,11 +35,7 @@ struct Block(NonNull<u8>);
 // SAFETY: it is memory that nothing else refers to, and any thread may free it.
 unsafe impl Send for Block {}
 
-<<<<<<< HEAD
 static SETS: AtomicU32 = AtomicU32::new(0);
-=======
-static SETS: AtomicU64 = AtomicU64::new(0);
->>>>>>> observer
 
 /// Blocks that are allocated at once.
 const CHUNK: usize = 256;
@@ -106,14 +102,8 @@ impl ChainSet {
                 last_failure: table.last_failure(),
             });
         }
-<<<<<<< HEAD
-        let number = SETS.fetch_add(1, Ordering::Relaxed);
-        Ok(ChainSet {
-            number,
-=======
         Ok(ChainSet {
             number: SETS.fetch_add(1, Ordering::Relaxed),
->>>>>>> observer
             chains,
             layout: layout.pad_to_align(),
             spare: RefCell::default(),
@@ -140,13 +130,9 @@ impl ChainSet {
     #[inline]
     pub fn touch(&self, flow: &FlowState) {
         const CACHE_LINE: usize = 64;
-<<<<<<< HEAD
-        assert_eq!(flow.set, self.number, "another set's flow");
-=======
         if flow.set != self.number {
             return;
         }
->>>>>>> observer
         for offset in (0..self.layout.size()).step_by(CACHE_LINE) {
             // SAFETY: the block has the set's layout, so the octet is within it; it need not be
             // initialised, and nothing is concluded from it.
