@@ -105,7 +105,7 @@ pub fn open(uri: &str, options: &SourceOptions) -> Result<Source, SourceError> {
     let stop = Arc::new(AtomicBool::new(false));
     let kind = match Uri::parse(uri)? {
         Uri::Live(name) => Kind::Live(Live::open(name, options)?),
-        Uri::File(path) => Kind::Recorded(Recorded::file(path, options)?),
+        Uri::File(path) => Kind::Recorded(Recorded::file(path, options, stop.clone())?),
         Uri::StandardInput => Kind::Recorded(Recorded::standard_input(options, stop.clone())?),
     };
     Ok(Source { kind, stop })

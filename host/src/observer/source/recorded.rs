@@ -30,7 +30,11 @@ enum Format {
 }
 
 impl Recorded {
-    pub(super) fn file(path: PathBuf, options: &SourceOptions) -> Result<Recorded, SourceError> {
+    pub(super) fn file(
+        path: PathBuf,
+        options: &SourceOptions,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Recorded, SourceError> {
         let name = path.display().to_string();
         let unreadable = |error: std::io::Error| SourceError::NotReadable {
             path: name.clone(),
@@ -43,7 +47,8 @@ impl Recorded {
                 reason: "it is a directory".into(),
             });
         }
-        Recorded::new(Box::new(file), &name, options)
+        // It may be a named pipe, in which nothing comes for long.
+        Recorded::new(Box::new(buffer::Interruptible::new(file, stop)), &name, options)
     }
 
     pub(super) fn standard_input(
