@@ -146,6 +146,7 @@ impl fmt::Debug for Value {
 }
 
 impl From<bool> for Value {
+    #[inline]
     fn from(b: bool) -> Value {
         Value(Repr::Bool(b))
     }
@@ -154,6 +155,7 @@ impl From<bool> for Value {
 macro_rules! whole_numbers {
     ($variant:ident as $wide:ty: $($narrow:ty),*) => {
         $(impl From<$narrow> for Value {
+            #[inline]
             fn from(n: $narrow) -> Value {
                 Value(Repr::$variant(n as $wide))
             }
@@ -164,6 +166,7 @@ whole_numbers!(UInt as u64: u8, u16, u32, u64, usize);
 whole_numbers!(Int as i64: i8, i16, i32, i64);
 
 impl From<f64> for Value {
+    #[inline]
     fn from(x: f64) -> Value {
         Value(Repr::Float(x))
     }

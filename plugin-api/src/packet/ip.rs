@@ -13,11 +13,13 @@ pub struct Ip<'a> {
 
 impl<'a> Ip<'a> {
     /// The whole header: IPv4 with its options, IPv6 with its extension headers.
+    #[inline]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// 4 or 6.
+    #[inline]
     pub fn version(&self) -> u8 {
         if self.is_v6 { 6 } else { 4 }
     }
@@ -28,11 +30,13 @@ impl<'a> Ip<'a> {
     }
 
     /// The sender's address.
+    #[inline]
     pub fn source(&self) -> IpAddr {
         self.address(12, 8)
     }
 
     /// The receiver's address.
+    #[inline]
     pub fn destination(&self) -> IpAddr {
         self.address(16, 24)
     }
@@ -66,26 +70,31 @@ impl<'a> Ip<'a> {
     }
 
     /// Time to live, or hop limit.
+    #[inline]
     pub fn ttl(&self) -> u8 {
         if self.is_v6 { self.bytes[7] } else { self.bytes[8] }
     }
 
     /// IPv4's reserved flag, the "evil bit" of RFC 3514; never set for IPv6.
+    #[inline]
     pub fn reserved_flag(&self) -> bool {
         !self.is_v6 && self.bytes[6] & 0x80 != 0
     }
 
     /// IPv4's "don't fragment" flag; `true` for IPv6, which routers never fragment.
+    #[inline]
     pub fn dont_fragment(&self) -> bool {
         self.is_v6 || self.bytes[6] & 0x40 != 0
     }
 
     /// IPv4's identification; `None` for IPv6.
+    #[inline]
     pub fn identification(&self) -> Option<u16> {
         (!self.is_v6).then(|| be16(self.bytes, 4))
     }
 
     /// IPv6's flow label, 20 bits; `None` for IPv4.
+    #[inline]
     pub fn flow_label(&self) -> Option<u32> {
         self.is_v6.then(|| be32(self.bytes, 0) & 0x000f_ffff)
     }

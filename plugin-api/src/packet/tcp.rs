@@ -13,21 +13,25 @@ pub struct Tcp<'a> {
 
 impl<'a> Tcp<'a> {
     /// The sender's port.
+    #[inline]
     pub fn source_port(&self) -> u16 {
         be16(self.bytes, 0)
     }
 
     /// The receiver's port.
+    #[inline]
     pub fn destination_port(&self) -> u16 {
         be16(self.bytes, 2)
     }
 
     /// The sequence number. Compare with wrap-around, modulo 2³².
+    #[inline]
     pub fn sequence(&self) -> u32 {
         be32(self.bytes, 4)
     }
 
     /// The acknowledgment number; meaningful with the ACK flag only.
+    #[inline]
     pub fn acknowledgment(&self) -> u32 {
         be32(self.bytes, 8)
     }
@@ -45,26 +49,31 @@ impl<'a> Tcp<'a> {
     }
 
     /// The window field, not scaled.
+    #[inline]
     pub fn window(&self) -> u16 {
         be16(self.bytes, 14)
     }
 
     /// The checksum field.
+    #[inline]
     pub fn checksum(&self) -> u16 {
         be16(self.bytes, 16)
     }
 
     /// The urgent pointer.
+    #[inline]
     pub fn urgent(&self) -> u16 {
         be16(self.bytes, 18)
     }
 
     /// The options, in their order on the wire, malformed ones skipped as [`TcpOptions`] says.
+    #[inline]
     pub fn options(&self) -> TcpOptions<'a> {
         TcpOptions { rest: &self.bytes[20..] }
     }
 
     /// The first option of this kind.
+    #[inline]
     pub fn option(&self, kind: u8) -> Option<TcpOption<'a>> {
         self.options().find(|option| option.kind == kind)
     }
