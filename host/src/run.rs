@@ -4,6 +4,7 @@ mod checks;
 mod pipeline;
 mod plan;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ pub struct Settings<'a> {
     pub output: Output,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// A capture file for the packets of our own connections.
+    pub save_pcap: Option<PathBuf>,
 }
 
 /// How a run ended.

@@ -101,14 +101,14 @@ mod tests {
         let script = |text: &str| format!("printf {text} >> {path}");
         let mut machine = Machine::new();
         for name in ["a", "b"] {
-            let undo = script(&format!("-{name}"));
+            let undo = script(&name.to_uppercase());
             machine.run(&["sh", "-c", &script(name)], &["sh", "-c", &undo]).unwrap();
         }
         // Noted once, however often it is applied.
-        machine.run(&["true"], &["sh", "-c", &script("-b")]).unwrap();
+        machine.run(&["true"], &["sh", "-c", &script("B")]).unwrap();
         assert!(machine.run(&["false"], &["sh", "-c", &script("never")]).is_err());
         drop(machine);
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "ab-b-a");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "abBA");
         std::fs::remove_file(file).unwrap();
     }
 }

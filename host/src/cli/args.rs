@@ -99,6 +99,10 @@ pub(super) struct Measure {
     #[arg(long)]
     pub(super) output_flows: bool,
 
+    /// Keep the packets of our own connections in this capture file
+    #[arg(long, value_name = "FILE")]
+    pub(super) save_pcap: Option<PathBuf>,
+
     /// Keep this many octets of each captured packet
     #[arg(long, value_name = "OCTETS", default_value_t = 512,
           value_parser = clap::value_parser!(u32).range(128..=262_144))]

@@ -1,6 +1,7 @@
 //! `pathspider measure`, and PATHspider 0.9's form without a command.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::args::{Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
@@ -37,6 +38,7 @@ pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, F
         format,
         output: Output::from_argument(&arguments.output),
         with_flows: arguments.output_flows,
+        save_pcap: arguments.save_pcap,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
@@ -60,6 +62,7 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
         format: Format::Either,
         output: Output::from_argument(&output),
         with_flows: false,
+        save_pcap: None,
         capture: SourceOptions::default(),
     };
     let plugin = arguments.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
@@ -73,6 +76,7 @@ struct Request {
     format: Format,
     output: Output,
     with_flows: bool,
+    save_pcap: Option<PathBuf>,
     capture: SourceOptions,
 }
 
@@ -120,6 +124,7 @@ impl Request {
             format: self.format,
             output: self.output,
             with_flows: self.with_flows,
+            save_pcap: self.save_pcap,
         };
         run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
     }

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn both_shapes() {
-        let target = parse(br#"192.0.2.1, 80, "a, b.example""#).unwrap();
+        let target = parse(br#"192.0.2.1, 80,"a, b.example""#).unwrap();
         assert_eq!(target.record.str("domain"), Some("a, b.example"));
         let target = parse(b"2001:db8::1,443,example.org,12").unwrap();
         assert_eq!(target.record.u64("rank"), Some(12));

@@ -49,20 +49,22 @@ impl Pipeline {
         let (places, freed) = bounded(settings.workers + JOBS_BEHIND);
         let system = |error| RunError::System(format!("cannot start a thread: {error}"));
         let observes = !chains.is_empty();
+        let keep = observer::Settings {
+            save: settings.save_pcap.clone(),
+            ..observer::Settings::default()
+        };
         let stop = Arc::clone(stop);
         let failed = move || {
             say!("the capture failed: no new targets");
             stop.finish();
         };
-        let watch = observer::watch(
-            source,
-            chains,
-            observer::Settings::default(),
-            noticed,
-            observed,
-            failed,
-        )
-        .map_err(system)?;
+        let watch =
+            observer::watch(source, chains, keep, noticed, observed, failed).map_err(|error| {
+                match &settings.save_pcap {
+                    Some(path) => OutputError { output: path.display().to_string(), error }.into(),
+                    None => system(error),
+                }
+            })?;
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
             declared: settings.measurement.info.conditions.clone(),

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::process::Command;
 
-use pathspider_e2e::{Record, built, network, temp_dir};
+use pathspider_e2e::{Program, Record, built, network, temp_dir};
+use serde_json::{Map, Value};
 
 fn verdicts(record: &Record) -> Vec<&str> {
     record.conditions.iter().map(String::as_str).filter(|c| !c.starts_with("ecn.ipmark")).collect()
@@ -150,4 +151,36 @@ fn thousands_at_once_and_none_missed() {
     for record in &records {
         assert_eq!(verdicts(record), ["ecn.connectivity.works", "ecn.negotiation.succeeded"]);
     }
+}
+
+#[test]
+fn what_was_saved_gives_the_same_flows() {
+    let Some(network) = network(10, 5) else { return };
+    let saved = temp_dir("save-pcap").join("own.pcap");
+    let path = saved.to_str().unwrap();
+    let arguments = ["--save-pcap", path, "--output-flows", "ecn", "--timeout", "1"];
+    let jobs = network.jobs("clean") + &network.jobs("ecn-syn-reset") + &network.jobs("dead");
+    let measured = network.measure(&arguments, &jobs);
+    measured.expect(0, &[]);
+    let replayed = Program::run(&["observe", "-i", path, "basic", "tcp", "ecn", "syn"]);
+    replayed.expect(0, &[]);
+    let flow = |record: &Map<String, Value>| (record["sp"].clone(), record["dip"].clone());
+    let mut again: Vec<Map<String, Value>> =
+        replayed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut results: Vec<Map<String, Value>> = measured
+        .records()
+        .into_iter()
+        .flat_map(|record| record.flow_results.unwrap())
+        .map(|flow| flow.rest)
+        .collect();
+    assert_eq!((again.len(), results.len()), (90, 90));
+    again.sort_by_key(|record| format!("{:?}", flow(record)));
+    results.sort_by_key(|record| format!("{:?}", flow(record)));
+    for (again, result) in again.iter().zip(&results) {
+        for (key, value) in again {
+            assert_eq!(result.get(key), Some(value), "{key} of {again:?}");
+        }
+    }
+    let full = network.measure(&["--save-pcap", "/nonexistent/x.pcap", "ecn"], &jobs);
+    full.expect(8, &["cannot write to /nonexistent/x.pcap"]);
 }
