@@ -1,6 +1,5 @@
 //! Writes what was found: records, one JSON object a line, and the summary of a run.
 
-mod json;
 mod records;
 mod summary;
 

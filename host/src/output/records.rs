@@ -55,7 +55,6 @@ pub struct RecordWriter {
     output: Output,
     sink: Box<dyn Write + Send>,
     lines: Vec<u8>,
-    json: super::json::Writer,
 }
 
 impl RecordWriter {
@@ -74,12 +73,7 @@ impl RecordWriter {
                 }
             },
         };
-        Ok(RecordWriter {
-            output,
-            sink,
-            lines: Vec::with_capacity(2 * BUFFER),
-            json: Default::default(),
-        })
+        Ok(RecordWriter { output, sink, lines: Vec::with_capacity(2 * BUFFER) })
     }
 
     /// Writes a record, sooner or later.
@@ -88,7 +82,8 @@ impl RecordWriter {
     ///
     /// The disk is full, the pipe is closed, and the like.
     pub fn write(&mut self, record: &Record) -> Result<(), OutputError> {
-        self.json.write(record, &mut self.lines);
+        // Into memory, which cannot fail: every key of a record is a text.
+        serde_json::to_writer(&mut self.lines, record).map_err(|error| self.fail(error.into()))?;
         self.lines.push(b'\n');
         if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
