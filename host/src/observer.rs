@@ -17,6 +17,7 @@ mod index;
 mod key;
 mod link;
 mod measuring;
+mod notice;
 mod observing;
 mod save;
 mod source;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 pub use self::counters::{Counters, Malformed};
 pub use self::link::Link;
-pub use self::measuring::{Claim, Endpoint, Notice, Observation};
+pub use self::notice::{Claim, Endpoint, Notice, Observation};
 pub use self::observing::{Observed, Sink, observe};
 pub use self::save::PcapWriter;
 pub use self::source::{

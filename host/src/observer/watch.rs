@@ -10,7 +10,8 @@ use crossbeam::channel::{Receiver, Sender};
 use pathspider_plugin_api::abi::ChainSet;
 
 use super::counters::Counters;
-use super::measuring::{Measuring, Notice, Observation};
+use super::measuring::Measuring;
+use super::notice::{Notice, Observation};
 use super::save::PcapWriter;
 use super::source::{IDLE_SLACK_NS, Progress, Source, SourceError};
 use super::tracker::Tracker;

@@ -1,0 +1,56 @@
+//! What whoever connects tells the observer, and what it answers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use pathspider_plugin_api::{Error, FlowRecord};
+
+/// The remote end of connections. The port is 0 for protocols without ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// The transport protocol's IANA number.
+    pub protocol: u8,
+    /// The address.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+}
+
+/// A connection that has ended, and whose flow is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// What the answer is to carry.
+    pub id: u64,
+    /// The transport protocol's IANA number.
+    pub protocol: u8,
+    /// Our address and port; port 0 for protocols without ports.
+    pub local: SocketAddr,
+    /// The target's address and port.
+    pub remote: SocketAddr,
+    /// Before the connection's first packet, in nanoseconds since the Unix epoch.
+    pub started_ns: i64,
+    /// After its last packet of interest.
+    pub ended_ns: i64,
+}
+
+/// What whoever connects tells the observer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A connection to there is about to begin. Sent before its first packet.
+    Expect(Endpoint),
+    /// A connection that was expected did not begin.
+    Withdraw(Endpoint),
+    /// A connection that was expected has ended. It is answered by one [`Observation`], and it
+    /// also takes the expectation back.
+    Claim(Claim),
+}
+
+/// The answer to a [`Claim`].
+#[derive(Debug)]
+pub struct Observation {
+    /// The claim's id.
+    pub id: u64,
+    /// What the chains found; `None` when no packet of the connection was seen.
+    pub flow: Option<FlowRecord>,
+    /// The first failure of a chain on the flow.
+    pub failure: Option<Error>,
+}
