@@ -40,6 +40,7 @@ impl Value {
     }
 
     /// The value, borrowed for matching.
+    #[inline]
     pub fn view(&self) -> ValueRef<'_> {
         match &self.0 {
             Repr::Null => ValueRef::Null,

@@ -149,6 +149,18 @@ impl Kinds {
     }
 
     fn list(self) -> Value {
-        (0..=255u8).filter(|&kind| self.0[usize::from(kind >> 6)] >> (kind & 63) & 1 == 1).collect()
+        let words = self.0.into_iter().zip((0..).step_by(64));
+        words.flat_map(|(word, first)| bits(word).map(move |bit| first + bit)).collect()
     }
+}
+
+/// The places of the bits that are set, the lowest first.
+fn bits(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let lowest = word.trailing_zeros();
+        (word != 0).then(|| {
+            word &= word - 1;
+            lowest
+        })
+    })
 }
