@@ -127,3 +127,24 @@ fn a_plugins_failures_are_the_jobs_and_the_run_goes_on() {
         .count();
     assert_eq!(declined, 3);
 }
+
+#[test]
+fn a_measurement_uses_the_chains_of_any_plugin() {
+    let Some(network) = network(3, 0) else { return };
+    let folder = built("").display().to_string();
+    let measure = |chain: &str| {
+        let arguments =
+            ["--plugin-dir", &folder, "--output-flows", "misbehaving", "--chain", chain];
+        network.measure(&arguments, &network.jobs("clean"))
+    };
+    for (chain, field) in [("ttl", "ttl_rev"), ("chains.tcp", "segments")] {
+        let end = measure(chain);
+        end.expect(0, &["3 targets"]);
+        for flow in end.records().into_iter().flat_map(|record| record.flow_results.unwrap()) {
+            assert!(flow.rest[field].as_u64().unwrap() > 1, "{flow:?}");
+        }
+    }
+    measure("nonsense").expect(4, &["no chain \"nonsense\"", "chains.ttl"]);
+    let end = measure("panics");
+    end.expect(9, &["3 errors of the plugin"]);
+}

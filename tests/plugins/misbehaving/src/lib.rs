@@ -12,6 +12,7 @@ use pathspider_plugin_api::{
 /// The measurement of one run.
 pub struct Misbehaving {
     how: String,
+    chain: Option<String>,
 }
 
 const WAYS: [&str; 8] = [
@@ -37,11 +38,16 @@ impl Measurement for Misbehaving {
     }
 
     fn options() -> Options {
-        Options::none().choice("how", &WAYS, "What to do wrong")
+        Options::none().choice("how", &WAYS, "What to do wrong").text(
+            "chain",
+            "",
+            "One more chain to ask for",
+        )
     }
 
     fn new(options: &OptionValues, _host: Host) -> Result<Self> {
-        Ok(Misbehaving { how: options.text("how")?.unwrap_or("not").to_owned() })
+        let how = options.text("how")?.unwrap_or("not").to_owned();
+        Ok(Misbehaving { how, chain: options.text("chain")?.map(str::to_owned) })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -49,7 +55,9 @@ impl Measurement for Misbehaving {
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp"])
+        let mut chains = ChainName::list(&["basic", "tcp"]);
+        chains.extend(self.chain.as_deref().map(ChainName::from));
+        chains
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
