@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use super::args::{Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
 use super::plugin_args;
-use crate::chains::Catalogue;
 use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
@@ -89,19 +88,8 @@ impl Request {
     ) -> Result<Exit, Failure> {
         let found = find(registry, name)?;
         let options = plugin_args::parse(&found.info, &found.options, words)?;
-        let mut chains = Catalogue::library();
-        for plugin in &registry.plugins {
-            if let Err(error) = chains.add(&plugin.name(), plugin.chains.clone()) {
-                say!("the chains of {} are left out: {error}", plugin.path.display());
-            }
-        }
-        let source = self.running.interface.clone().or_else(interface::of_default_route);
-        let Some(source) = source else {
-            return Err(Failure::new(
-                Exit::NoInterface,
-                "there is no default route to tell the interface; name it with -i",
-            ));
-        };
+        let chains = registry.chains();
+        let source = source_or_default(self.running.interface.clone())?;
         if is_recorded(&source) {
             return Err(Failure::new(
                 Exit::Usage,
@@ -128,6 +116,16 @@ impl Request {
         };
         run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
     }
+}
+
+/// The source that an argument names, else the interface of the default route.
+pub(super) fn source_or_default(named: Option<String>) -> Result<String, Failure> {
+    named.or_else(interface::of_default_route).ok_or_else(|| {
+        Failure::new(
+            Exit::NoInterface,
+            "there is no default route to tell the interface; name it with -i",
+        )
+    })
 }
 
 /// The interface behind a live source; `None` for all of them together.

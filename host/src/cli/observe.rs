@@ -10,9 +10,8 @@ use clap::Args;
 use pathspider_plugin_api::{ChainName, Error, FlowRecord};
 
 use super::exit::{Exit, Failure};
-use super::measure::of_source;
+use super::measure::{of_source, source_or_default};
 use crate::chains::{Catalogue, Resolved};
-use crate::interface;
 use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
@@ -75,7 +74,7 @@ pub(super) struct ObserveArgs {
 
 /// Runs `pathspider observe`.
 pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, Failure> {
-    let catalogue = chains::catalogue(registry);
+    let catalogue = registry.chains();
     if arguments.list_chains {
         return chains::list(&catalogue);
     }
@@ -104,13 +103,7 @@ fn resolve(catalogue: &Catalogue, names: &[String]) -> Result<Resolved, Failure>
 }
 
 fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
-    let source = arguments.interface.clone().or_else(interface::of_default_route);
-    let Some(uri) = source else {
-        return Err(Failure::new(
-            Exit::NoInterface,
-            "there is no default route to tell the interface; name it with -i",
-        ));
-    };
+    let uri = source_or_default(arguments.interface.clone())?;
     let options = SourceOptions {
         buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
         snaplen: arguments.snaplen,

@@ -8,6 +8,8 @@ use pathspider_plugin_api::{Info, Options};
 
 use super::load::{LoadError, load};
 use super::search::{SearchPath, candidates};
+use crate::chains::Catalogue;
+use crate::say::say;
 
 /// A measurement that can be used.
 #[derive(Clone)]
@@ -114,6 +116,18 @@ impl Registry {
     /// The measurement of a name, in either case: 0.9's were written in capitals.
     pub fn find(&self, name: &str) -> Option<&Found> {
         self.found.iter().find(|found| found.info.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The library's chains and those of all plugins; a plugin's that cannot be had are told and
+    /// left out.
+    pub fn chains(&self) -> Catalogue {
+        let mut chains = Catalogue::library();
+        for plugin in &self.plugins {
+            if let Err(error) = chains.add(&plugin.name(), plugin.chains.clone()) {
+                say!("the chains of {} are left out: {error}", plugin.path.display());
+            }
+        }
+        chains
     }
 
     /// The rejected files that are named like the measurement asked for.

@@ -5,19 +5,6 @@ use std::io::{self, Write as _};
 
 use super::super::exit::{Exit, Failure};
 use crate::chains::Catalogue;
-use crate::plugin::Registry;
-use crate::say::say;
-
-/// The library's chains and those of all plugins.
-pub(super) fn catalogue(registry: &Registry) -> Catalogue {
-    let mut chains = Catalogue::library();
-    for plugin in &registry.plugins {
-        if let Err(error) = chains.add(&plugin.name(), plugin.chains.clone()) {
-            say!("the chains of {} are left out: {error}", plugin.path.display());
-        }
-    }
-    chains
-}
 
 /// Lists the chains on standard output, each followed by its fields.
 pub(super) fn list(catalogue: &Catalogue) -> Result<Exit, Failure> {
