@@ -35,6 +35,8 @@ pub struct Engine {
     pub measurement: Arc<MeasurementObject>,
     /// Its configurations, the baseline first.
     pub configurations: Vec<Configuration>,
+    /// Whether its `configure` may change the machine.
+    pub changes_system: bool,
     /// Whether its `pre_connect` or `connect` block.
     pub blocking: bool,
     /// Jobs in flight at most.
@@ -55,6 +57,8 @@ enum Event {
     Prepared(Result<Work, (Job, Error)>),
     /// A worker has the plugin's answer.
     Answered { ticket: Ticket, started: SystemTime, answer: Result<Connect, Error> },
+    /// A connection's handshake is over; only where the configuration waits for it.
+    Shaken { config: usize },
     /// A connection ended.
     Ended(Ticket, Attempt),
 }

@@ -151,6 +151,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let engine = Engine {
         measurement: plan.measurement,
         configurations: plan.configurations,
+        changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
         dialer: Dialer {

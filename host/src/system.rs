@@ -6,6 +6,7 @@
 mod command;
 mod firewall;
 mod sysctl;
+mod undeclared;
 
 use pathspider_plugin_api::{Result, SystemChanges};
 
@@ -13,6 +14,7 @@ use crate::say::say;
 
 use firewall::Firewall;
 use sysctl::Sysctls;
+pub use undeclared::Undeclared;
 
 /// The machine that a run configures.
 #[derive(Default)]

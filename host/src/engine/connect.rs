@@ -56,13 +56,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Sees the connection through to its end or its time-out.
-    pub(super) async fn complete(self: Box<Self>) -> Attempt {
+    /// Sees the connection through to its end or its time-out. Calls `shaken` when the handshake
+    /// is over; not where it never is.
+    pub(super) async fn complete(self: Box<Self>, shaken: &dyn Fn()) -> Attempt {
         let Connection { kind, socket, flow, timeout, request } = *self;
         let outcome = match (kind, request) {
             (ConnectKind::Http, Some(request)) => {
                 tcp::within(timeout, async {
                     let stream = tcp::established(socket).await?;
+                    shaken();
                     http::get(stream, request).await
                 })
                 .await

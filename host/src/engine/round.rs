@@ -1,18 +1,19 @@
 //! The engine at work: a loop of small steps, which never waits while something can be started.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pathspider_plugin_api::{ConfigId, Connect, Error, Job};
+use pathspider_plugin_api::{ConfigId, Connect, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
 
-use super::connect::{self, Attempt, BeginError, Begun};
+use super::connect::{self, Attempt, BeginError, Begun, Connection};
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
 use crate::observer::Notice;
 use crate::stop::Urgency;
-use crate::system::Machine;
+use crate::system::{Machine, Undeclared};
 
 /// Starts in a row before the connections under way get their turn.
 const STARTS_IN_A_ROW: usize = 64;
@@ -84,7 +85,11 @@ impl Round<'_> {
 
     fn configure(&mut self, config: usize) -> Result<(), EngineError> {
         let id = ConfigId::new(config);
-        self.engine.measurement.configure(id, self.machine).map_err(|error| {
+        let changes: &mut dyn SystemChanges = match self.engine.changes_system {
+            true => self.machine,
+            false => &mut Undeclared,
+        };
+        self.engine.measurement.configure(id, changes).map_err(|error| {
             let label = self.engine.configurations[config].label.clone();
             EngineError::Configure { config, label, error }
         })
@@ -129,8 +134,12 @@ impl Round<'_> {
                 self.report(Report::Refused { job, error })
             }
             Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
+            Event::Shaken { config } => {
+                self.scheduler.reached(config, Hold::Handshake);
+                Ok(())
+            }
             Event::Ended(ticket, attempt) => {
-                self.scheduler.completed(ticket.config);
+                self.scheduler.reached(ticket.config, Hold::Completion);
                 self.conclude(ticket, attempt)
             }
         }
@@ -156,8 +165,7 @@ impl Round<'_> {
         }
         match (own, answer) {
             (Some(flow), Ok(connect)) => {
-                self.scheduler.initiated(ticket.config);
-                self.scheduler.completed(ticket.config);
+                self.passed(ticket.config, &[Hold::Initiation, Hold::Handshake, Hold::Completion]);
                 let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
                 self.conclude(ticket, flow.end(outcome))
             }
@@ -173,28 +181,47 @@ impl Round<'_> {
             }
             Err(error) => Err(BeginError::Plugin(error)),
         };
-        self.scheduler.initiated(ticket.config);
+        self.passed(ticket.config, &[Hold::Initiation]);
         match dialed {
             Ok(Begun::Under(connection)) => {
-                let events = self.events.clone();
-                tokio::task::spawn_local(async move {
-                    let attempt = connection.complete().await;
-                    // The engine may have gone, on a second signal.
-                    let _ = events.send(Event::Ended(ticket, attempt));
-                });
+                self.see_through(ticket, connection);
                 Ok(())
             }
             Ok(Begun::Over(attempt)) => {
-                self.scheduler.completed(ticket.config);
+                self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
                 self.conclude(ticket, attempt)
             }
             Err(BeginError::Gone) => Err(EngineError::Gone("observer")),
             Err(BeginError::Plugin(error)) => {
-                self.scheduler.completed(ticket.config);
+                self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
                 self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })
             }
         }
+    }
+
+    /// Lets a connection that is under way go on by itself; its events come back.
+    fn see_through(&self, ticket: Ticket, connection: Box<Connection>) {
+        // The engine may have gone, on a second signal.
+        let events = self.events.clone();
+        let config = ticket.config;
+        let awaited = self.scheduler.awaits_handshake(config);
+        tokio::task::spawn_local(async move {
+            let shaken = Cell::new(!awaited);
+            let tell = || {
+                if !shaken.replace(true) {
+                    let _ = events.send(Event::Shaken { config });
+                }
+            };
+            let attempt = connection.complete(&tell).await;
+            tell();
+            let _ = events.send(Event::Ended(ticket, attempt));
+        });
+    }
+
+    /// A connection has come to these points of its life, or never will.
+    fn passed(&mut self, config: usize, points: &[Hold]) {
+        points.iter().for_each(|&point| self.scheduler.reached(config, point));
     }
 
     /// Hands a connection's end on, and lets its job go to the next configuration.

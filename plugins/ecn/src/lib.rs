@@ -33,6 +33,7 @@ impl Measurement for Ecn {
             "Explicit Congestion Notification: connectivity, negotiation, marks",
         )
         .contact(env!("CARGO_PKG_REPOSITORY"))
+        .changes_system()
         .connectivity("ecn")
         .condition("ecn.negotiation.succeeded", "the SYN/ACK to the ECN-setup SYN had ECE, not CWR")
         .condition("ecn.negotiation.reflected", "that SYN/ACK had both ECE and CWR")

@@ -34,7 +34,10 @@ impl Misbehaving {
 
 impl Measurement for Misbehaving {
     fn info() -> Info {
-        Info::new("misbehaving", "1.0.0", "Misbehaves on request").blocking().connectivity("mis")
+        Info::new("misbehaving", "1.0.0", "Misbehaves on request")
+            .blocking()
+            .changes_system()
+            .connectivity("mis")
     }
 
     fn options() -> Options {
