@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pathspider_plugin_api::abi::{ChainHandle, LoadedPlugin, MeasurementHandle};
+use pathspider_plugin_api::abi::{AbiVersion, ChainHandle, LoadedPlugin, MeasurementHandle};
 use pathspider_plugin_api::{Info, Options};
 
 use super::load::{LoadError, load};
@@ -22,6 +22,8 @@ pub struct Found {
     pub handle: MeasurementHandle,
     /// The file that it is in.
     pub path: PathBuf,
+    /// The version of the plugin ABI that it speaks.
+    pub abi: AbiVersion,
 }
 
 /// A file that was loaded.
@@ -106,7 +108,10 @@ impl Registry {
                     let by = other.path.clone();
                     self.shadowed.push(Shadowed { name: info.name, path: file.to_owned(), by });
                 }
-                None => self.found.push(Found { info, options, handle, path: file.to_owned() }),
+                None => {
+                    let (path, abi) = (file.to_owned(), loaded.version());
+                    self.found.push(Found { info, options, handle, path, abi });
+                }
             }
         }
         self.plugins.push(Plugin { path: file.to_owned(), chains: loaded.chains() });

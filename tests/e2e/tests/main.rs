@@ -4,12 +4,16 @@
 //! - `stopping`: signals, and what is left afterwards
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
+//! - `forms`: command lines of every generation, help
+//! - `filter`: picking and counting records
 //! - `plugins`: finding them, refusing them, surviving them
 
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod filter;
+mod forms;
 mod measure;
 mod observe;
 mod plugins;
