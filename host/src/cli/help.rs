@@ -11,22 +11,15 @@ use crate::plugin::{Found, Registry};
 /// its help at `help measure PLUGIN`.
 pub(super) fn run(
     topic: &[String],
-    mut parser: Command,
+    parser: Command,
     commands: &[&str],
     registry: impl Fn() -> Registry,
 ) -> Result<Exit, Failure> {
     let topic: Vec<&str> = topic.iter().map(String::as_str).collect();
     match topic[..] {
-        [] => show(&parser.render_long_help()),
+        [] => by_parser(parser, &["--help"]),
         ["measure", name] => about(name, &registry(), false),
-        [command] if commands.contains(&command) => {
-            // Building gives commands their full names, for the usage line.
-            parser.build();
-            match parser.find_subcommand_mut(command) {
-                Some(command) => show(&command.render_long_help()),
-                None => Err(Failure::new(Exit::Usage, format!("no command {command}"))),
-            }
-        }
+        [command] if commands.contains(&command) => by_parser(parser, &[command, "--help"]),
         [name] => {
             let registry = registry();
             if names::is_plugin(&registry, name) {
@@ -40,6 +33,12 @@ pub(super) fn run(
             format!("help takes a command or a plugin; see pathspider help {first}"),
         )),
     }
+}
+
+/// Shows the help that the parser makes itself.
+fn by_parser(parser: Command, words: &[&str]) -> Result<Exit, Failure> {
+    let parser = parser.no_binary_name(true);
+    parser.try_get_matches_from(words).map(|_| Exit::Finished).map_err(Failure::Clap)
 }
 
 /// Shows all about the plugin of a name.

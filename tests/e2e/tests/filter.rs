@@ -39,10 +39,10 @@ fn by_conditions_and_keys() {
     assert_eq!(picked(&["-c", "ecn.connectivity.works"]), [0, 2]);
     assert_eq!(picked(&["--condition", "ecn.connectivity.*"]), [0, 1, 2]);
     assert_eq!(picked(&["-c", "dscp.*.replymark"]), [2]);
-    assert_eq!(picked(&["-c", "dscp.*.replymark:1"]), []);
+    assert!(picked(&["-c", "dscp.*.replymark:1"]).is_empty());
     assert_eq!(picked(&["-c", "*.works", "-x", "dscp.*"]), [0]);
     assert_eq!(picked(&["--without", "dscp.*"]), [0, 1]);
-    assert_eq!(picked(&["-c", "*.broken", "-c", "dscp.*"]), []);
+    assert!(picked(&["-c", "*.broken", "-c", "dscp.*"]).is_empty());
     assert_eq!(picked(&["-c", "*.broken", "-c", "dscp.*", "--any"]), [1, 2]);
     assert_eq!(picked(&["--where", "a.ASN=64501"]), [2]);
     assert_eq!(picked(&["-k", "dip!=192.0.2.3", "-k", "a"]), [0]);
