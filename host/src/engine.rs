@@ -11,6 +11,7 @@ mod work;
 mod workers;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::Sender;
@@ -49,6 +50,8 @@ pub struct Engine {
     pub reports: Sender<Report>,
     /// Whether to stop.
     pub stop: Arc<Stop>,
+    /// How many jobs are in flight, for whoever shows it.
+    pub in_flight: Arc<AtomicUsize>,
 }
 
 /// What happens while the engine waits.

@@ -16,8 +16,8 @@ pub mod merger;
 pub mod observer;
 pub mod output;
 pub mod plugin;
+pub mod progress;
 pub mod run;
 mod say;
-
 pub mod stop;
 pub mod system;

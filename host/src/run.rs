@@ -5,7 +5,8 @@ mod pipeline;
 mod plan;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::{Error, OptionValues};
@@ -16,6 +17,7 @@ use crate::job::{Defaults, Feed, Feeder, Format, Input, JobReader, ReadError, fe
 use crate::observer::{self, Counters, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
 use crate::plugin::Found;
+use crate::progress::{Showing, Snapshot, Total};
 use crate::stop::Stop;
 use crate::system::Machine;
 use checks::{check_files, raise_descriptors};
@@ -49,6 +51,8 @@ pub struct Settings<'a> {
     pub output: Output,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// How the run is shown while it goes.
+    pub showing: Showing,
     /// A capture file for the packets of our own connections.
     pub save_pcap: Option<PathBuf>,
 }
@@ -144,10 +148,11 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         .map_err(|error| RunError::System(format!("cannot start the feeder: {error}")))?;
 
     // 5–7. Prepare, configure, connect, finish.
-    let Pipeline { notices, reports, places, watch, merger } = pipeline;
+    let Pipeline { notices, reports, places, watch, merger, summary } = pipeline;
     let waiting = places.clone();
     drop(places);
     let mut machine = Machine::new();
+    let in_flight = Arc::<AtomicUsize>::default();
     let engine = Engine {
         measurement: plan.measurement,
         configurations: plan.configurations,
@@ -162,14 +167,21 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         notices,
         reports,
         stop: Arc::clone(stop),
+        in_flight: Arc::clone(&in_flight),
     };
+    let look = looking(&feeding, &summary, watch.counters(), in_flight);
+    let shown = settings
+        .showing
+        .start(look)
+        .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
     let engine_end = engine.run(&mut machine, inbox);
     let denied = machine.was_denied();
     drop(machine);
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
-    let closing = Closing { watch, merger, waiting, output: settings.output.to_string() };
+    let closing = Closing { watch, merger, summary, waiting, output: settings.output.to_string() };
     let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
+    drop(shown);
     summary.unfinished = engine_end.in_flight as u64;
     summary.unstarted = engine_end.unstarted.unwrap_or(0);
     let engine = engine_end.error.map(|error| RunError::Engine { error, denied });
@@ -187,6 +199,29 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         stopped: engine_end.unstarted.is_some(),
         failure,
     })
+}
+
+/// What the stages count of the run, read while it goes.
+fn looking(
+    feeding: &Arc<Feed>,
+    summary: &Arc<Mutex<Summary>>,
+    counters: impl Fn() -> Counters + Send + 'static,
+    in_flight: Arc<AtomicUsize>,
+) -> impl Fn() -> Snapshot + Send + 'static {
+    let (feeding, summary) = (Arc::clone(feeding), Arc::clone(summary));
+    move || {
+        let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let counters = counters();
+        Snapshot {
+            done: summary.targets + summary.discarded,
+            total: feeding.total().map_or(Total::Unknown, Total::Exactly),
+            in_flight: in_flight.load(Ordering::Relaxed) as u64,
+            missed: summary.missed_flows,
+            dropped: counters.kernel_dropped + counters.interface_dropped,
+            errors: summary.plugin_errors + feeding.bad_lines(),
+            conditions: summary.conditions.into_iter().collect(),
+        }
+    }
 }
 
 /// The feeder's failure. It may still wait for input when the run was told to stop; then it is

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::observe::ObserveArgs;
+use crate::progress::Showing;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
@@ -55,6 +56,24 @@ pub(super) struct Running {
     #[arg(short, long, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) workers: Option<u32>,
+}
+
+/// How a run is shown while it goes.
+#[derive(Debug, Args)]
+pub(super) struct Watching {
+    /// Say nothing while it runs but warnings and errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Write a row of CSV each second to this file: done, rate, in flight, losses, conditions
+    #[arg(long, value_name = "FILE")]
+    pub(super) status_file: Option<PathBuf>,
+}
+
+impl From<Watching> for Showing {
+    fn from(watching: Watching) -> Showing {
+        Showing { quiet: watching.quiet, status_file: watching.status_file }
+    }
 }
 
 impl Running {
@@ -112,6 +131,9 @@ pub(super) struct Measure {
     #[arg(long, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
+
+    #[command(flatten)]
+    pub(super) watching: Watching,
 
     /// The plugin, and its own options
     #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]

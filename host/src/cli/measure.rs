@@ -11,6 +11,7 @@ use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
 use crate::output::Output;
 use crate::plugin::{Found, Registry};
+use crate::progress::Showing;
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
@@ -38,6 +39,7 @@ pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, F
         output: Output::from_argument(&arguments.output),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
+        showing: arguments.watching.into(),
         capture: SourceOptions {
             snaplen: arguments.snaplen,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
@@ -62,6 +64,7 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
         output: Output::from_argument(&output),
         with_flows: false,
         save_pcap: None,
+        showing: Showing::default(),
         capture: SourceOptions::default(),
     };
     let plugin = arguments.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
@@ -76,6 +79,7 @@ struct Request {
     output: Output,
     with_flows: bool,
     save_pcap: Option<PathBuf>,
+    showing: Showing,
     capture: SourceOptions,
 }
 
@@ -113,6 +117,7 @@ impl Request {
             output: self.output,
             with_flows: self.with_flows,
             save_pcap: self.save_pcap,
+            showing: self.showing,
         };
         run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
     }

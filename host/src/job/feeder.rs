@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::Sender;
@@ -17,12 +17,19 @@ use crate::stop::Stop;
 #[derive(Debug, Default)]
 pub struct Feed {
     bad_lines: AtomicU64,
+    jobs: AtomicU64,
+    ended: AtomicBool,
 }
 
 impl Feed {
     /// Lines that were not jobs.
     pub fn bad_lines(&self) -> u64 {
         self.bad_lines.load(Ordering::Relaxed)
+    }
+
+    /// Jobs in the whole input, once it has come to its end.
+    pub fn total(&self) -> Option<u64> {
+        self.ended.load(Ordering::Acquire).then(|| self.jobs.load(Ordering::Relaxed))
     }
 }
 
@@ -45,12 +52,16 @@ pub fn feed(
     let thread = thread::Builder::new().name("feeder".into()).spawn(move || {
         while !stop.is_asked() {
             match reader.next_job()? {
-                None => break,
+                None => {
+                    shared.ended.store(true, Ordering::Release);
+                    break;
+                }
                 Some(Err(bad)) => {
                     shared.bad_lines.fetch_add(1, Ordering::Relaxed);
                     say!("{bad}");
                 }
                 Some(Ok(job)) => {
+                    shared.jobs.fetch_add(1, Ordering::Relaxed);
                     if places.send(()).is_err() || jobs.blocking_send(job).is_err() {
                         break;
                     }

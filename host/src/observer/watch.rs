@@ -60,9 +60,10 @@ pub fn watch(
 }
 
 impl Watch {
-    /// The counters as they were a moment ago. Cheap: the thread is not disturbed.
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
+    /// Reads the counters as they were a moment ago. Cheap: the thread is not disturbed.
+    pub fn counters(&self) -> impl Fn() -> Counters + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.counters()
     }
 
     /// Has all claims answered at once with what was seen, from now on.
