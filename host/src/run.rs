@@ -134,6 +134,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let reader = JobReader::open(settings.input.clone(), settings.format, defaults)?;
     check_files(&settings.input, &settings.output)?;
     raise_descriptors(settings.workers)?;
+    let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
 
     // 3. Open the observer: from here on, packets are captured.
@@ -170,8 +171,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         in_flight: Arc::clone(&in_flight),
     };
     let look = looking(&feeding, &summary, watch.counters(), in_flight);
-    let shown = settings
-        .showing
+    let shown = showing
         .start(look)
         .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
     let engine_end = engine.run(&mut machine, inbox);
