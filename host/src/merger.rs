@@ -5,6 +5,7 @@
 //! claimed one is answered.
 
 mod conclude;
+mod path;
 mod pending;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::engine::Report;
 use crate::observer::Observation;
 use crate::output::{OutputError, RecordWriter, Summary};
 use conclude::Conclude;
+pub use path::Ends;
 use pending::{Complete, PendingJobs};
 
 /// What the merger works with.
@@ -33,6 +35,8 @@ pub struct Merger {
     pub run: u64,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// What is known of this end of the paths.
+    pub ends: Ends,
     /// A job's place, freed when its record is written.
     pub places: Receiver<()>,
 }

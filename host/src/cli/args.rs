@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::observe::ObserveArgs;
+use super::targets::Targets;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
@@ -71,6 +72,7 @@ impl Standalone {
             || self.plugin.is_some()
             || self.running.interface.is_some()
             || self.running.workers.is_some()
+            || self.targets.is_used()
             || self.input.is_some()
     }
 }
@@ -83,11 +85,12 @@ pub(super) struct Measure {
     #[command(flatten)]
     pub(super) running: Running,
 
-    /// Read targets from this file; - is standard input
+    /// Read targets from this file (ndjson or CSV, perhaps compressed); - is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub(super) input: PathBuf,
 
-    /// The input is comma-separated (ip,port,host or ip,port,host,rank) instead of ndjson
+    /// Every line of the input is comma-separated (ip,port,host or ip,port,host,rank or
+    /// rank,domain, or as its first row names the columns), also if it begins with a brace
     #[arg(long)]
     pub(super) csv_input: bool,
 
@@ -113,6 +116,9 @@ pub(super) struct Measure {
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
 
+    #[command(flatten)]
+    pub(super) targets: Targets,
+
     /// The plugin, and its own options
     #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) plugin: Vec<OsString>,
@@ -131,6 +137,9 @@ pub(super) struct Standalone {
 
     #[command(flatten)]
     pub(super) running: Running,
+
+    #[command(flatten)]
+    pub(super) targets: Targets,
 
     /// Read targets from this file, as ndjson or CSV
     #[arg(value_name = "INPUTFILE", requires = "output")]
