@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::observe::ObserveArgs;
+use super::targets::Targets;
 use crate::progress::Showing;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
@@ -90,6 +91,7 @@ impl Standalone {
             || self.plugin.is_some()
             || self.running.interface.is_some()
             || self.running.workers.is_some()
+            || self.targets.is_used()
             || self.input.is_some()
     }
 }
@@ -102,11 +104,12 @@ pub(super) struct Measure {
     #[command(flatten)]
     pub(super) running: Running,
 
-    /// Read targets from this file; - is standard input
+    /// Read targets from this file (ndjson or CSV, perhaps compressed); - is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub(super) input: PathBuf,
 
-    /// The input is comma-separated (ip,port,host or ip,port,host,rank) instead of ndjson
+    /// Every line of the input is comma-separated (ip,port,host or ip,port,host,rank or
+    /// rank,domain, or as its first row names the columns), also if it begins with a brace
     #[arg(long)]
     pub(super) csv_input: bool,
 
@@ -135,6 +138,9 @@ pub(super) struct Measure {
     #[command(flatten)]
     pub(super) watching: Watching,
 
+    #[command(flatten)]
+    pub(super) targets: Targets,
+
     /// The plugin, and its own options
     #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) plugin: Vec<OsString>,
@@ -153,6 +159,9 @@ pub(super) struct Standalone {
 
     #[command(flatten)]
     pub(super) running: Running,
+
+    #[command(flatten)]
+    pub(super) targets: Targets,
 
     /// Read targets from this file, as ndjson or CSV
     #[arg(value_name = "INPUTFILE", requires = "output")]
