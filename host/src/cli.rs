@@ -13,6 +13,7 @@ mod observe;
 mod plugin_args;
 mod plugin_info;
 mod shell;
+mod targets;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -21,7 +22,6 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches};
 use pathspider_plugin_api::{Level, abi};
 
-use crate::job::Format;
 use crate::plugin::{Registry, SearchPath};
 use crate::say::say;
 use args::{Arguments, Command, General};
@@ -82,7 +82,6 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
                 before: before.unwrap_or_default(),
                 plugin: plugin.to_string_lossy().into_owned(),
                 after: words.collect(),
-                otherwise: Format::Ndjson,
             };
             measure::carry_out(wanted, &registry())
         }

@@ -8,6 +8,8 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::filter::FilterArgs;
 use super::observe::ObserveArgs;
 use super::shell::CompletionsArgs;
+use super::targets::Targets;
+use crate::progress::Showing;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
@@ -104,6 +106,24 @@ pub(super) struct Running {
     pub(super) workers: Option<u32>,
 }
 
+/// How a run is shown while it goes.
+#[derive(Debug, Args)]
+pub(super) struct Watching {
+    /// Say nothing while it runs but warnings and errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Write a row of CSV each second to this file: done, rate, in flight, losses, conditions
+    #[arg(long, value_name = "FILE")]
+    pub(super) status_file: Option<PathBuf>,
+}
+
+impl From<Watching> for Showing {
+    fn from(watching: Watching) -> Showing {
+        Showing { quiet: watching.quiet, status_file: watching.status_file }
+    }
+}
+
 impl Running {
     /// How many targets are measured at the same time.
     pub(super) fn workers(&self) -> usize {
@@ -133,11 +153,12 @@ pub(super) struct MeasureOptions {
     #[command(flatten)]
     pub(super) running: Running,
 
-    /// Read targets from this file; - is standard input
+    /// Read targets from this file (ndjson or CSV, perhaps compressed); - is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub(super) input: PathBuf,
 
-    /// The input is comma-separated (ip,port,host or ip,port,host,rank) instead of ndjson
+    /// Every line of the input is comma-separated (ip,port,host or ip,port,host,rank or
+    /// rank,domain, or as its first row names the columns), also if it begins with a brace
     #[arg(long)]
     pub(super) csv_input: bool,
 
@@ -162,6 +183,12 @@ pub(super) struct MeasureOptions {
     #[arg(long, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
+
+    #[command(flatten)]
+    pub(super) watching: Watching,
+
+    #[command(flatten)]
+    pub(super) targets: Targets,
 }
 
 /// PATHspider 0.9's whole command line. Its options may stand between and after the files, so it

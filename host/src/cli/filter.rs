@@ -33,7 +33,7 @@ TEST is KEY=PATTERN, KEY!=PATTERN, or KEY alone for records that have it. A dot 
 
 Records have to pass all of these, or one with --any.")]
 pub(super) struct FilterArgs {
-    /// Read records or targets from these files (ndjson); - or none is standard input
+    /// Read records or targets from these files (ndjson, perhaps compressed); - or none is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -105,7 +105,7 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
     check_files(&inputs, &output)?;
     // All are opened before the output is emptied.
     let sources = inputs
-        .into_iter()
+        .iter()
         .map(|input| Source::open(input, arguments.csv_input))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Failure::new(Exit::NoInput, error))?;
@@ -136,9 +136,9 @@ impl Filter {
                 Some(Line::Record(record, text)) => {
                     self.record(record, text, writer).map_err(no_output)?;
                 }
-                Some(Line::Bad(bad)) => {
+                Some(Line::Bad(number, reason)) => {
                     self.bad_lines += 1;
-                    say!("{}:{}: not a record: {}", bad.input, bad.line, bad.reason);
+                    say!("{}:{number}: not a record: {reason}", source.name());
                 }
             }
             // Whoever reads along in a pipe sees what there is when there is nothing to do.

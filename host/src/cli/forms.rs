@@ -10,7 +10,6 @@ use super::args::{Files, General};
 use super::exit::{Exit, Failure};
 use super::measure::{self, Wanted};
 use super::names;
-use crate::job::Format;
 use crate::plugin::Registry;
 
 /// The plugin of 0.9's form where none is named.
@@ -45,7 +44,6 @@ pub(super) fn run(
             before: words.before,
             plugin: first,
             after: words.rest.into_iter().skip(1).collect(),
-            otherwise: Format::Either,
         };
         return measure::carry_out(wanted, registry);
     }
@@ -67,5 +65,5 @@ pub(super) fn run(
     options.input = files.input_file;
     options.output = files.output_file.unwrap_or(options.output);
     let plugin = files.general.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
-    measure::with_defaults(options, plugin, Format::Either, registry)
+    measure::with_defaults(options, plugin, registry)
 }

@@ -28,8 +28,6 @@ pub(super) struct Wanted {
     pub(super) plugin: String,
     /// What follows it: its own options, and those of the measurement.
     pub(super) after: Vec<OsString>,
-    /// The input's format, where no option says it.
-    pub(super) otherwise: Format,
 }
 
 /// Runs a measurement whose plugin has options of its own.
@@ -44,35 +42,34 @@ pub(super) fn carry_out(wanted: Wanted, registry: &Registry) -> Result<Exit, Fai
     let mut words = wanted.before;
     words.extend(given.general);
     let options = measure_options(words)?;
-    start(options, found, given.values, wanted.otherwise, registry)
+    start(options, found, given.values, registry)
 }
 
 /// Runs a measurement with its plugin's defaults.
 pub(super) fn with_defaults(
     options: MeasureOptions,
     plugin: &str,
-    otherwise: Format,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let found = names::find(registry, plugin)?;
-    start(options, found, found.options.defaults(), otherwise, registry)
+    start(options, found, found.options.defaults(), registry)
 }
 
 fn start(
     arguments: MeasureOptions,
     found: &Found,
     options: OptionValues,
-    otherwise: Format,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let chains = registry.chains();
-    let source = source_or_default(arguments.running.interface.clone())?;
-    if is_recorded(&source) {
+    let source = arguments.running.interface.clone().or_else(interface::of_default_route);
+    if let Some(source) = source.as_deref().filter(|source| is_recorded(source)) {
         return Err(Failure::new(
             Exit::Usage,
             format!("{source} is a recorded capture; to measure, name an interface with -i"),
         ));
     }
+    let rules = arguments.targets.rules()?;
     let stop = Stop::new();
     stop::on_signals(std::sync::Arc::clone(&stop), announce)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
@@ -80,7 +77,7 @@ fn start(
         measurement: found,
         options,
         chains: &chains,
-        interface: device(&source),
+        interface: source.as_deref().and_then(device),
         source,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
@@ -89,22 +86,23 @@ fn start(
         },
         workers: arguments.running.workers(),
         input: Input::from_argument(&arguments.input),
-        format: if arguments.csv_input { Format::Csv } else { otherwise },
+        format: if arguments.csv_input { Format::Csv } else { Format::Either },
+        rules,
+        max_runtime: arguments.targets.max_runtime(),
+        ends: arguments.targets.ends(),
         output: Output::from_argument(&arguments.output),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
+        showing: arguments.watching.into(),
     };
     run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
 }
 
 /// The source that an argument names, else the interface of the default route.
 pub(super) fn source_or_default(named: Option<String>) -> Result<String, Failure> {
-    named.or_else(interface::of_default_route).ok_or_else(|| {
-        Failure::new(
-            Exit::NoInterface,
-            "there is no default route to tell the interface; name it with -i",
-        )
-    })
+    named
+        .or_else(interface::of_default_route)
+        .ok_or_else(|| Failure::new(Exit::NoInterface, RunError::NoInterface))
 }
 
 /// The interface behind a live source; `None` for all of them together.
@@ -123,8 +121,11 @@ fn announce(urgency: Urgency) {
 
 /// Prints the summary of a run, and finds its exit status.
 fn report(ended: Ended) -> Result<Exit, Failure> {
-    let Ended { summary, counters, bad_lines, duration, stopped, failure } = ended;
-    say!("{}", summary.over(duration, bad_lines));
+    let Ended { summary, counters, input, duration, stopped, failure } = ended;
+    say!("{}", summary.over(duration, &input.told()));
+    if input.limited {
+        say!("the number of --max-targets was reached");
+    }
     let dropped = counters.kernel_dropped + counters.interface_dropped;
     if dropped > 0 {
         say!(
@@ -135,7 +136,7 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
     match failure {
         Some(error) => Err(tell(&error)),
         None if stopped => Ok(Exit::Stopped),
-        None if bad_lines > 0 || summary.plugin_errors > 0 => Ok(Exit::FinishedWithErrors),
+        None if input.bad_lines > 0 || summary.plugin_errors > 0 => Ok(Exit::FinishedWithErrors),
         None => Ok(Exit::Finished),
     }
 }
@@ -144,6 +145,7 @@ fn tell(error: &RunError) -> Failure {
     let exit = match error {
         RunError::Settings(_) => Exit::Usage,
         RunError::Plugin { .. } => Exit::PluginRefused,
+        RunError::NoInterface => Exit::NoInterface,
         RunError::Source(source) => of_source(source),
         RunError::Read(_) => Exit::NoInput,
         RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,

@@ -17,4 +17,5 @@ mod forms;
 mod measure;
 mod observe;
 mod plugins;
+mod progress;
 mod stopping;
