@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::args::{Measure, Running, Standalone};
+use super::args::{BODY_LIMIT, Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
 use super::plugin_args;
 use super::targets::Targets;
@@ -42,6 +42,8 @@ pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, F
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
         showing: arguments.watching.into(),
+        contact: arguments.contact,
+        body_limit: arguments.body_limit,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
@@ -68,6 +70,8 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
         with_flows: false,
         save_pcap: None,
         showing: Showing::default(),
+        contact: None,
+        body_limit: BODY_LIMIT,
         capture: SourceOptions::default(),
     };
     let plugin = arguments.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
@@ -84,6 +88,8 @@ struct Request {
     with_flows: bool,
     save_pcap: Option<PathBuf>,
     showing: Showing,
+    contact: Option<String>,
+    body_limit: u32,
     capture: SourceOptions,
 }
 
@@ -116,6 +122,8 @@ impl Request {
             interface: source.as_deref().and_then(device),
             source,
             capture: self.capture,
+            contact: self.contact,
+            body_limit: self.body_limit as usize,
             workers: self.running.workers(),
             input: self.input,
             format: self.format,
