@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, user_agent};
+use crate::engine::{Dialer, Engine, EngineError};
 use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
 use crate::observer::{self, Counters, SourceError, SourceOptions};
@@ -25,9 +25,6 @@ use crate::system::Machine;
 use checks::{check_files, raise_descriptors};
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
-
-/// Octets of an HTTP response's body that are kept.
-const BODY_LIMIT: usize = 64 * 1024;
 
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
@@ -42,6 +39,10 @@ pub struct Settings<'a> {
     pub source: Option<String>,
     /// The interface that connections leave by.
     pub interface: Option<String>,
+    /// Whom to ask about HTTP requests; sent with them.
+    pub contact: Option<String>,
+    /// Octets of an HTTP response's body that are kept.
+    pub body_limit: usize,
     /// How to capture.
     pub capture: SourceOptions,
     /// Jobs in flight at most.
@@ -147,6 +148,9 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     raise_descriptors(settings.workers)?;
     let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
+    let interface = settings.interface.clone();
+    let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
+        .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
     // packet is, and no privilege is needed.
@@ -188,11 +192,7 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
-        dialer: Dialer {
-            interface: settings.interface,
-            user_agent: user_agent(None),
-            body_limit: BODY_LIMIT,
-        },
+        dialer,
         notices,
         reports,
         stop: Arc::clone(stop),

@@ -94,6 +94,8 @@ fn start(
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
         showing: arguments.watching.into(),
+        contact: arguments.contact,
+        body_limit: arguments.body_limit as usize,
     };
     run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
 }

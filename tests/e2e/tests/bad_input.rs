@@ -7,14 +7,15 @@ use pathspider_e2e::{Program, built, network, temp_dir};
 #[test]
 fn no_such_plugin() {
     let end = Program::run(&["measure", "-i", "lo", "telepathy"]);
-    end.expect(3, &["no plugin named \"telepathy\"", "there are: ecn"]);
+    end.expect(3, &["no plugin named \"telepathy\"", "there are: ", "ecn"]);
     Program::run(&["measure", "-i", "lo"]).expect(2, &["which plugin?", "ecn"]);
 }
 
 #[test]
 fn bad_arguments() {
     Program::run(&["measure", "-w", "0", "ecn"]).expect(2, &["-w", "0"]);
-    Program::run(&["measure", "ecn", "--connect", "pigeon"]).expect(2, &["pigeon", "http, tcp"]);
+    Program::run(&["measure", "ecn", "--connect", "pigeon"])
+        .expect(2, &["pigeon", "http, https, tcp"]);
     Program::run(&["measure", "ecn", "--timeout", "-1"]).expect(2, &["--timeout", "-1"]);
     Program::run(&["measure", "ecn", "--nonsense"]).expect(2, &["--nonsense"]);
     Program::run(&["-w", "5", "measure", "ecn"]).expect(2, &["stand after it"]);
@@ -29,7 +30,7 @@ fn a_plugins_options_are_in_its_help() {
     end.expect(0, &[]);
     // Help is wrapped to the terminal's width.
     let help = end.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    for word in ["--connect <MODE>", "http, tcp", "--timeout <SECONDS>", "[default: 5]"] {
+    for word in ["--connect <MODE>", "http, https, tcp", "--timeout <SECONDS>", "[default: 5]"] {
         assert!(help.contains(word), "{help}");
     }
 }

@@ -134,7 +134,7 @@ fn records_of_a_run() {
     let Some(network) = network(3, 0) else { return };
     let input = network.jobs("clean") + &network.jobs("ecn-syn-dropped");
     let script = format!(
-        "$PATHSPIDER measure -i {} ecn --connect tcp --timeout 1 | \
+        "$PATHSPIDER measure --allow-special -i {} ecn --connect tcp --timeout 1 | \
          $PATHSPIDER filter -c ecn.connectivity.broken",
         network.interface()
     );

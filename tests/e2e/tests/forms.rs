@@ -28,12 +28,21 @@ fn the_form_of_0_9() {
     let (input, out) = (input.to_str().unwrap(), output.to_str().unwrap());
     let interface = network.interface();
     let forms: [&[&str]; 6] = [
-        &["-i", interface, input, out],
-        &["-s", "-p", "ECNSpider", "-i", interface, "-w", "2", input, out],
-        &["-p", "ECN", "-i", interface, "--worker-count", "2", input, out],
-        &["--standalone", "--plugin", "ecnspider", "--interface", interface, input, out],
-        &[input, "-i", interface, out, "-w2", "-p", "ecn"],
-        &["-i", interface, "-p", "ecn", "--output-flows", "--", input, out],
+        &["-i", interface, "--allow-special", input, out],
+        &["-s", "-p", "ECNSpider", "-i", interface, "-w", "2", "--allow-special", input, out],
+        &["-p", "ECN", "-i", interface, "--worker-count", "2", "--allow-special", input, out],
+        &[
+            "--standalone",
+            "--plugin",
+            "ecnspider",
+            "--interface",
+            interface,
+            "--allow-special",
+            input,
+            out,
+        ],
+        &[input, "-i", interface, out, "-w2", "--allow-special", "-p", "ecn"],
+        &["-i", interface, "-p", "ecn", "--output-flows", "--allow-special", "--", input, out],
     ];
     for arguments in forms {
         let end = network.run(Program::command(arguments), "");
@@ -55,11 +64,29 @@ fn the_form_of_1_0() {
     let interface = network.interface();
     let input = rows(&network, "clean") + &network.jobs("clean");
     let forms: [&[&str]; 5] = [
-        &["-i", interface, "ecn"],
-        &["-i", interface, "-w", "2", "ECN", "--connect", "tcp", "--timeout", "2"],
-        &["-s", "-v", "ecn", "--connect", "tcp", "-i", interface, "-w", "2"],
-        &["-i", "nowhere0", "ecn", "-i", interface],
-        &["ECNSpider", "--interface", interface, "--output-flows", "--connect=tcp"],
+        &["-i", interface, "--allow-special", "ecn"],
+        &[
+            "-i",
+            interface,
+            "-w",
+            "2",
+            "ECN",
+            "--connect",
+            "tcp",
+            "--timeout",
+            "2",
+            "--allow-special",
+        ],
+        &["-s", "-v", "--allow-special", "ecn", "--connect", "tcp", "-i", interface, "-w", "2"],
+        &["-i", "nowhere0", "ecn", "-i", interface, "--allow-special"],
+        &[
+            "ECNSpider",
+            "--interface",
+            interface,
+            "--output-flows",
+            "--allow-special",
+            "--connect=tcp",
+        ],
     ];
     for arguments in forms {
         let end = network.run(Program::command(arguments), &input);
@@ -70,7 +97,8 @@ fn the_form_of_1_0() {
     }
     let folder = temp_dir("form-1-0");
     fs::write(folder.join("in.csv"), &input).unwrap();
-    let script = format!("cd {} && exec $PATHSPIDER -i {interface}", folder.display());
+    let script =
+        format!("cd {} && exec $PATHSPIDER -i {interface} --allow-special", folder.display());
     let end = network.script(&format!("{script} --input in.csv --output out ecn"), "");
     end.expect(0, &["8 targets"]);
     all_work(&records(&fs::read_to_string(folder.join("out")).unwrap()), 8);
@@ -92,14 +120,21 @@ fn the_form_of_2_x_under_its_name() {
     };
     let interface = network.interface();
     let jobs = network.jobs("clean");
-    let end = run(&["measure", "-i", interface, "-w", "2", "ecn", "--connect", "tcp"], &jobs);
+    let end = run(
+        &["measure", "-i", interface, "--allow-special", "-w", "2", "ecn", "--connect", "tcp"],
+        &jobs,
+    );
     end.expect(0, &["4 targets"]);
     all_work(&end.records(), 4);
-    let arguments = ["--verbose", "measure", "-i", interface, "--csv-input", "ecn"];
+    let arguments =
+        ["--verbose", "measure", "--allow-special", "-i", interface, "--csv-input", "ecn"];
     let end = run(&arguments, &rows(&network, "clean"));
     end.expect(0, &["4 targets"]);
     all_work(&end.records(), 4);
-    let end = run(&["measure", "ecn", "--csv-input", "-i", interface], &rows(&network, "clean"));
+    let end = run(
+        &["measure", "ecn", "--csv-input", "--allow-special", "-i", interface],
+        &rows(&network, "clean"),
+    );
     all_work(&end.records(), 4);
     let help = run(&["--help"], "");
     help.expect(0, &[]);
@@ -154,15 +189,24 @@ fn a_plugin_named_like_a_command() {
         let end = run(arguments);
         assert!(end.stdout.starts_with("observe 1.0.0: Has the name of a command"), "{end:?}");
     }
-    let end = run(&["measure", "-i", network.interface(), "observe"]);
+    let end = run(&["measure", "--allow-special", "-i", network.interface(), "observe"]);
     end.expect(0, &["2 targets"]);
     assert_eq!(end.records()[0].conditions, ["observe.connectivity.online"]);
     // Its option --input hides the one of `measure`, which may still stand before it.
     let input = ["measure", "-i", network.interface(), "--input", "/nonexistent"];
     run(&[&input[..], &["observe"]].concat()).expect(7, &["/nonexistent"]);
-    let end = run(&["measure", "-i", network.interface(), "observe", "--input", "x"]);
+    let end =
+        run(&["measure", "--allow-special", "-i", network.interface(), "observe", "--input", "x"]);
     end.expect(0, &["2 targets"]);
-    let end = run(&["measure", "-i", network.interface(), "observe", "--input", "refused"]);
+    let end = run(&[
+        "measure",
+        "--allow-special",
+        "-i",
+        network.interface(),
+        "observe",
+        "--input",
+        "refused",
+    ]);
     end.expect(4, &["this input is refused"]);
 }
 
@@ -182,7 +226,7 @@ fn all_about_a_plugin() {
     for part in [
         "ecn 0.1.0: Explicit Congestion Notification",
         "--timeout <SECONDS> How long one connection may take [0.01 to 3600] [default: 5]",
-        "[default: http] [possible values: http, tcp",
+        "[default: http] [possible values: http, ",
         "1 ecn holds until the connection's first packet is sent",
         "tcp_connected bool",
         "ecn.connectivity.broken the baseline connected, the experiment did not",
