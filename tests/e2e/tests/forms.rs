@@ -12,6 +12,13 @@ fn rows(network: &Network, path: &str) -> String {
     network.targets(path).into_iter().enumerate().map(row).collect()
 }
 
+/// Each second one of them as an object of 2.x.
+fn mixed(network: &Network, path: &str) -> String {
+    let (rows, objects) = (rows(network, path), network.jobs(path));
+    let lines = rows.lines().zip(objects.lines()).enumerate();
+    lines.map(|(at, (row, object))| format!("{}\n", [row, object][at % 2])).collect()
+}
+
 fn all_work(records: &[Record], count: usize) {
     assert_eq!(records.len(), count);
     for record in records {
@@ -21,10 +28,10 @@ fn all_work(records: &[Record], count: usize) {
 
 #[test]
 fn the_form_of_0_9() {
-    let Some(network) = network(4, 0) else { return };
+    let Some(network) = network(8, 0) else { return };
     let folder = temp_dir("form-0-9");
     let (input, output) = (folder.join("in.csv"), folder.join("out.txt"));
-    fs::write(&input, rows(&network, "clean") + &network.jobs("clean")).unwrap();
+    fs::write(&input, mixed(&network, "clean")).unwrap();
     let (input, out) = (input.to_str().unwrap(), output.to_str().unwrap());
     let interface = network.interface();
     let forms: [&[&str]; 6] = [
@@ -60,9 +67,9 @@ fn the_form_of_0_9() {
 
 #[test]
 fn the_form_of_1_0() {
-    let Some(network) = network(4, 0) else { return };
+    let Some(network) = network(8, 0) else { return };
     let interface = network.interface();
-    let input = rows(&network, "clean") + &network.jobs("clean");
+    let input = mixed(&network, "clean");
     let forms: [&[&str]; 5] = [
         &["-i", interface, "--allow-special", "ecn"],
         &[
