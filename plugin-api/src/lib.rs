@@ -6,6 +6,7 @@ mod condition;
 mod connect;
 mod error;
 mod export;
+pub mod forge;
 mod host;
 mod job;
 mod measurement;
