@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, user_agent};
+use crate::engine::{Dialer, Engine, EngineError, Forger, user_agent};
 use crate::job::{Defaults, Feed, Feeder, Format, Input, JobReader, ReadError, feed};
 use crate::observer::{self, Counters, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
@@ -133,11 +133,12 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let defaults = Defaults { port: plan.default_port, names: settings.measurement.info.names };
     let reader = JobReader::open(settings.input.clone(), settings.format, defaults)?;
     check_files(&settings.input, &settings.output)?;
-    raise_descriptors(settings.workers)?;
+    raise_descriptors(settings.workers, settings.measurement.info.forges)?;
     let chains = plan_chains(&settings, &plan)?;
 
     // 3. Open the observer: from here on, packets are captured.
     let source = observer::open(&settings.source, &settings.capture)?;
+    let forger = open_forger(&settings, &plan)?;
     // Last of all, for it empties a file.
     let writer = RecordWriter::open(settings.output.clone())?;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
@@ -164,6 +165,10 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
             user_agent: user_agent(None),
             body_limit: BODY_LIMIT,
         },
+        forger: forger.map(|forger| {
+            let counters = watch.counters();
+            forger.slowed_by(move || counters().lost())
+        }),
         notices,
         reports,
         stop: Arc::clone(stop),
@@ -201,6 +206,17 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     })
 }
 
+/// Opens what forged packets are sent with, where the plugin declared them.
+fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, RunError> {
+    if !settings.measurement.info.forges {
+        return Ok(None);
+    }
+    let opened = Forger::open(settings.interface.as_deref(), plan.configurations.len());
+    opened.map(Some).map_err(|error| {
+        RunError::System(format!("cannot open what forged packets are sent with: {error}"))
+    })
+}
+
 /// What the stages count of the run, read while it goes.
 fn looking(
     feeding: &Arc<Feed>,
@@ -217,7 +233,7 @@ fn looking(
             total: feeding.total().map_or(Total::Unknown, Total::Exactly),
             in_flight: in_flight.load(Ordering::Relaxed) as u64,
             missed: summary.missed_flows,
-            dropped: counters.kernel_dropped + counters.interface_dropped,
+            dropped: counters.lost(),
             errors: summary.plugin_errors + feeding.bad_lines(),
             conditions: summary.conditions.into_iter().collect(),
         }

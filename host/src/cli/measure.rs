@@ -191,7 +191,7 @@ fn there_are(registry: &Registry) -> String {
 fn report(ended: Ended) -> Result<Exit, Failure> {
     let Ended { summary, counters, bad_lines, duration, stopped, failure } = ended;
     say!("{}", summary.over(duration, bad_lines));
-    let dropped = counters.kernel_dropped + counters.interface_dropped;
+    let dropped = counters.lost();
     if dropped > 0 {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \

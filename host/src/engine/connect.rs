@@ -2,6 +2,7 @@
 
 mod failure;
 mod http;
+mod packets;
 mod socket;
 mod tcp;
 
@@ -16,6 +17,8 @@ use super::{DEFAULT_TIMEOUT, stamp};
 use crate::observer::{Claim, Endpoint, Notice};
 
 pub use http::user_agent;
+pub(super) use packets::Sent;
+pub use packets::{Forger, RESERVED_SOCKETS};
 pub use socket::Dialer;
 
 /// The end of a connection, and its flow where one was sent.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use pathspider_plugin_api::{ConfigId, Connect, Error, Hold, Job, SystemChanges};
+use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
 
-use super::connect::{self, Attempt, BeginError, Begun, Connection};
+use super::connect::{self, Attempt, BeginError, Begun, Sent};
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
@@ -59,6 +59,14 @@ impl Round<'_> {
                     Err(mpsc::error::TryRecvError::Empty) => break,
                     Err(mpsc::error::TryRecvError::Disconnected) => feeding = false,
                 }
+            }
+            if let Some(pause) = self.engine.forger.as_ref().and_then(|forger| forger.pause()) {
+                tokio::select! {
+                    Some(event) = inbox.recv() => self.handle(event)?,
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.changed() => {}
+                }
+                continue;
             }
             match self.scheduler.step() {
                 Step::Configure(config) => self.configure(config)?,
@@ -178,6 +186,9 @@ impl Round<'_> {
     /// Makes the connection that the plugin asked for.
     fn make(&mut self, ticket: Ticket, answer: Result<Connect, Error>) -> Result<(), EngineError> {
         let dialed = match answer {
+            Ok(connect) if connect.kind() == ConnectKind::Packets => {
+                return self.forge(ticket, &connect);
+            }
             Ok(connect) => {
                 self.engine.dialer.begin(&ticket.work.job, connect, &self.engine.notices)
             }
@@ -186,15 +197,45 @@ impl Round<'_> {
         self.passed(ticket.config, &[Hold::Initiation]);
         match dialed {
             Ok(Begun::Under(connection)) => {
-                self.see_through(ticket, connection);
+                self.see_through(ticket, async move |tell| connection.complete(tell).await);
                 Ok(())
             }
-            Ok(Begun::Over(attempt)) => {
-                self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
-                self.conclude(ticket, attempt)
+            Ok(Begun::Over(attempt)) => self.over(ticket, attempt),
+            Err(error) => self.refused(ticket, error),
+        }
+    }
+
+    /// Sends the packets that the plugin made.
+    fn forge(&mut self, ticket: Ticket, connect: &Connect) -> Result<(), EngineError> {
+        let config = ticket.config;
+        let sent = match &self.engine.forger {
+            Some(forger) => forger.begin(connect, config, &self.engine.notices),
+            None => Err(BeginError::Plugin(Error::contract(
+                "connect: it gives packets, and does not declare Info::forges",
+            ))),
+        };
+        self.passed(config, &[Hold::Initiation]);
+        match sent {
+            Ok(Sent::Out(forged)) => {
+                self.see_through(ticket, async move |_| forged.complete().await);
+                Ok(())
             }
-            Err(BeginError::Gone) => Err(EngineError::Gone("observer")),
-            Err(BeginError::Plugin(error)) => {
+            Ok(Sent::Over(attempt)) => self.over(ticket, attempt),
+            Err(error) => self.refused(ticket, error),
+        }
+    }
+
+    /// A connection has ended as it began.
+    fn over(&mut self, ticket: Ticket, attempt: Attempt) -> Result<(), EngineError> {
+        self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
+        self.conclude(ticket, attempt)
+    }
+
+    /// A connection could not begin.
+    fn refused(&mut self, ticket: Ticket, error: BeginError) -> Result<(), EngineError> {
+        match error {
+            BeginError::Gone => Err(EngineError::Gone("observer")),
+            BeginError::Plugin(error) => {
                 self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
                 self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })
@@ -202,8 +243,12 @@ impl Round<'_> {
         }
     }
 
-    /// Lets a connection that is under way go on by itself; its events come back.
-    fn see_through(&self, ticket: Ticket, connection: Box<Connection>) {
+    /// Lets a connection that is under way go on by itself; its events come back. `complete` is
+    /// told to call when the handshake is over.
+    fn see_through<F>(&self, ticket: Ticket, complete: F)
+    where
+        F: AsyncFnOnce(&dyn Fn()) -> Attempt + 'static,
+    {
         // The engine may have gone, on a second signal.
         let events = self.events.clone();
         let config = ticket.config;
@@ -215,7 +260,7 @@ impl Round<'_> {
                     let _ = events.send(Event::Shaken { config });
                 }
             };
-            let attempt = connection.complete(&tell).await;
+            let attempt = complete(&tell).await;
             tell();
             let _ = events.send(Event::Ended(ticket, attempt));
         });
