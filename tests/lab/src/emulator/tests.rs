@@ -265,6 +265,7 @@ const ALL_ACTIONS: [&str; 27] = [
     "'mirror-options'",
     "{ clamp-mss = 100 }",
     "'clear-evil'",
+    "'set-evil'",
     "'strip-syn-data'",
     "'split-syn-data'",
     "'fill-udp-checksum'",
