@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError};
+use crate::engine::{Dialer, Engine, EngineError, Forger};
 use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
 use crate::observer::{self, Counters, SourceError, SourceOptions};
@@ -145,7 +145,7 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     let plan = Plan::ask(&settings)?;
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
-    raise_descriptors(settings.workers)?;
+    raise_descriptors(settings.workers, settings.measurement.info.forges)?;
     let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
     let interface = settings.interface.clone();
@@ -161,6 +161,7 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
             Some(observer::open(uri, &settings.capture)?)
         }
     };
+    let forger = open_forger(&settings, &plan)?;
     // Last of all, for it empties a file.
     let writer = RecordWriter::open(settings.output.clone())?;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
@@ -193,6 +194,10 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
         dialer,
+        forger: forger.map(|forger| {
+            let counters = watch.counters();
+            forger.slowed_by(move || counters().lost())
+        }),
         notices,
         reports,
         stop: Arc::clone(stop),
@@ -229,6 +234,17 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     })
 }
 
+/// Opens what forged packets are sent with, where the plugin declared them.
+fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, RunError> {
+    if !settings.measurement.info.forges {
+        return Ok(None);
+    }
+    let opened = Forger::open(settings.interface.as_deref(), plan.configurations.len());
+    opened.map(Some).map_err(|error| {
+        RunError::System(format!("cannot open what forged packets are sent with: {error}"))
+    })
+}
+
 /// What the stages count of the run, read while it goes.
 fn looking(
     fed: &Feed,
@@ -245,7 +261,7 @@ fn looking(
             total: fed.total.map_or(Total::Unknown, Total::Exactly),
             in_flight: in_flight.load(Ordering::Relaxed) as u64,
             missed: summary.missed_flows,
-            dropped: counters.kernel_dropped + counters.interface_dropped,
+            dropped: counters.lost(),
             errors: summary.plugin_errors + fed.bad_lines,
             conditions: summary.conditions.into_iter().collect(),
         }

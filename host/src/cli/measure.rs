@@ -207,7 +207,7 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
     if input.limited {
         say!("the number of --max-targets was reached");
     }
-    let dropped = counters.kernel_dropped + counters.interface_dropped;
+    let dropped = counters.lost();
     if dropped > 0 {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
