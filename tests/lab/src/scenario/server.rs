@@ -16,6 +16,8 @@ pub struct Server {
     pub window_scaling: bool,
     /// Whether it accepts TCP Fast Open.
     pub fast_open: bool,
+    /// Whether it answers with the DSCP that it was asked with.
+    pub reflect_dscp: bool,
     /// Whether anyone listens; without, the kernel resets connections and refuses datagrams.
     pub listening: bool,
     /// How long it thinks before each answer, in milliseconds.
@@ -30,6 +32,7 @@ impl Default for Server {
             sack: true,
             window_scaling: true,
             fast_open: true,
+            reflect_dscp: false,
             listening: true,
             slow_millis: 0,
         }
@@ -45,6 +48,7 @@ impl Server {
             ("net.ipv4.tcp_timestamps", switch(self.timestamps)),
             ("net.ipv4.tcp_sack", switch(self.sack)),
             ("net.ipv4.tcp_window_scaling", switch(self.window_scaling)),
+            ("net.ipv4.tcp_reflect_tos", switch(self.reflect_dscp)),
             // 2 is the server's half; with 1,024 it holds for every listener without its asking.
             ("net.ipv4.tcp_fastopen", if self.fast_open { "1026" } else { "0" }),
         ]
