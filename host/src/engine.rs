@@ -15,10 +15,10 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::{Configuration, Connect, Error, Job, Outcome};
+use pathspider_plugin_api::{Configuration, Connect, Error, Hold, Job, Outcome};
 use tokio::sync::mpsc;
 
-pub use connect::{Dialer, user_agent};
+pub use connect::Dialer;
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
@@ -57,8 +57,8 @@ enum Event {
     Prepared(Result<Work, (Job, Error)>),
     /// A worker has the plugin's answer.
     Answered { ticket: Ticket, started: SystemTime, answer: Result<Connect, Error> },
-    /// A connection's handshake is over; only where the configuration waits for it.
-    Shaken { config: usize },
+    /// A connection came to this point; only where the configuration waits for it.
+    Reached { config: usize, point: Hold },
     /// A connection ended.
     Ended(Ticket, Attempt),
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, user_agent};
+use crate::engine::{Dialer, Engine, EngineError};
 use crate::job::{Defaults, Feed, Feeder, Format, Input, JobReader, ReadError, feed};
 use crate::observer::{self, Counters, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
@@ -21,9 +21,6 @@ use crate::system::Machine;
 use checks::{check_files, raise_descriptors};
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
-
-/// Octets of an HTTP response's body that are kept.
-const BODY_LIMIT: usize = 64 * 1024;
 
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
@@ -37,6 +34,10 @@ pub struct Settings<'a> {
     pub source: String,
     /// The interface that connections leave by.
     pub interface: Option<String>,
+    /// Whom to ask about HTTP requests; sent with them.
+    pub contact: Option<String>,
+    /// Octets of an HTTP response's body that are kept.
+    pub body_limit: usize,
     /// How to capture.
     pub capture: SourceOptions,
     /// Jobs in flight at most.
@@ -131,6 +132,9 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     check_files(&settings.input, &settings.output)?;
     raise_descriptors(settings.workers)?;
     let chains = plan_chains(&settings, &plan)?;
+    let interface = settings.interface.clone();
+    let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
+        .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
     // 3. Open the observer: from here on, packets are captured.
     let source = observer::open(&settings.source, &settings.capture)?;
@@ -154,11 +158,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
-        dialer: Dialer {
-            interface: settings.interface,
-            user_agent: user_agent(None),
-            body_limit: BODY_LIMIT,
-        },
+        dialer,
         notices,
         reports,
         stop: Arc::clone(stop),

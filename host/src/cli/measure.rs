@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::args::{Measure, Running, Standalone};
+use super::args::{BODY_LIMIT, Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
 use super::plugin_args;
 use crate::interface;
@@ -38,6 +38,8 @@ pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, F
         output: Output::from_argument(&arguments.output),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
+        contact: arguments.contact,
+        body_limit: arguments.body_limit,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
@@ -62,6 +64,8 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
         output: Output::from_argument(&output),
         with_flows: false,
         save_pcap: None,
+        contact: None,
+        body_limit: BODY_LIMIT,
         capture: SourceOptions::default(),
     };
     let plugin = arguments.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
@@ -76,6 +80,8 @@ struct Request {
     output: Output,
     with_flows: bool,
     save_pcap: Option<PathBuf>,
+    contact: Option<String>,
+    body_limit: u32,
     capture: SourceOptions,
 }
 
@@ -107,6 +113,8 @@ impl Request {
             interface: device(&source),
             source,
             capture: self.capture,
+            contact: self.contact,
+            body_limit: self.body_limit as usize,
             workers: self.running.workers(),
             input: self.input,
             format: self.format,

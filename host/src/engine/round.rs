@@ -1,13 +1,13 @@
 //! The engine at work: a loop of small steps, which never waits while something can be started.
 
-use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use pathspider_plugin_api::{ConfigId, Connect, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
 
-use super::connect::{self, Attempt, BeginError, Begun, Connection};
+use super::connect::{self, Attempt, BeginError, Begun, Connection, Progress};
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
@@ -134,8 +134,8 @@ impl Round<'_> {
                 self.report(Report::Refused { job, error })
             }
             Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
-            Event::Shaken { config } => {
-                self.scheduler.reached(config, Hold::Handshake);
+            Event::Reached { config, point } => {
+                self.scheduler.reached(config, point);
                 Ok(())
             }
             Event::Ended(ticket, attempt) => {
@@ -181,19 +181,20 @@ impl Round<'_> {
             }
             Err(error) => Err(BeginError::Plugin(error)),
         };
-        self.passed(ticket.config, &[Hold::Initiation]);
+        let points = match &dialed {
+            Ok(Begun::Under(connection)) if connection.is_deferred() => &[][..],
+            Ok(Begun::Under(_)) => &[Hold::Initiation],
+            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+        };
+        self.passed(ticket.config, points);
         match dialed {
             Ok(Begun::Under(connection)) => {
                 self.see_through(ticket, connection);
                 Ok(())
             }
-            Ok(Begun::Over(attempt)) => {
-                self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
-                self.conclude(ticket, attempt)
-            }
+            Ok(Begun::Over(attempt)) => self.conclude(ticket, attempt),
             Err(BeginError::Gone) => Err(EngineError::Gone("observer")),
             Err(BeginError::Plugin(error)) => {
-                self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
                 self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })
             }
@@ -205,16 +206,18 @@ impl Round<'_> {
         // The engine may have gone, on a second signal.
         let events = self.events.clone();
         let config = ticket.config;
-        let awaited = self.scheduler.awaits_handshake(config);
+        let awaited = match self.engine.configurations[config].hold {
+            Hold::Initiation if !connection.is_deferred() => None,
+            Hold::Completion => None,
+            point => Some(point),
+        };
         tokio::task::spawn_local(async move {
-            let shaken = Cell::new(!awaited);
-            let tell = || {
-                if !shaken.replace(true) {
-                    let _ = events.send(Event::Shaken { config });
-                }
-            };
-            let attempt = connection.complete(&tell).await;
-            tell();
+            let tell = events.clone();
+            let progress = Rc::new(Progress::new(awaited, move |point| {
+                let _ = tell.send(Event::Reached { config, point });
+            }));
+            let attempt = connection.complete(&progress).await;
+            progress.over();
             let _ = events.send(Event::Ended(ticket, attempt));
         });
     }

@@ -20,6 +20,10 @@ pub struct Server {
     pub reflect_dscp: bool,
     /// Whether anyone listens; without, the kernel resets connections and refuses datagrams.
     pub listening: bool,
+    /// What the HTTPS server offers by ALPN, the preferred one first; none if empty.
+    pub alpn: Vec<String>,
+    /// Whether the HTTP server changes to HTTP/2 when asked.
+    pub h2c: bool,
     /// How long it thinks before each answer, in milliseconds.
     pub slow_millis: u32,
 }
@@ -34,6 +38,8 @@ impl Default for Server {
             fast_open: true,
             reflect_dscp: false,
             listening: true,
+            alpn: ["h2", "http/1.1"].map(Into::into).into(),
+            h2c: false,
             slow_millis: 0,
         }
     }
