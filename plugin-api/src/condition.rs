@@ -45,13 +45,19 @@ impl Condition {
         if !observed(a) || !observed(b) {
             return None;
         }
-        let word = match (connected(a), connected(b)) {
+        Some(Condition::connectivity_of(prefix, connected(a), connected(b)))
+    }
+
+    /// The same of what a measurement itself has found of A and B: for one where a connection that
+    /// succeeds may not have been carried as it was meant to be.
+    pub fn connectivity_of(prefix: &str, a: bool, b: bool) -> Condition {
+        let word = match (a, b) {
             (true, true) => "works",
             (true, false) => "broken",
             (false, true) => "transient",
             (false, false) => "offline",
         };
-        Some(Condition(format!("{prefix}.connectivity.{word}").into()))
+        Condition(format!("{prefix}.connectivity.{word}").into())
     }
 
     /// The verdict of a measurement with a single configuration: `<prefix>.connectivity.online`
