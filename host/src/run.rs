@@ -17,7 +17,7 @@ use crate::observer::{self, Counters, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
 use crate::plugin::Found;
 use crate::stop::Stop;
-use crate::system::Machine;
+use crate::system::{BeginError, Machine};
 use checks::{check_files, raise_descriptors};
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
@@ -108,6 +108,9 @@ pub enum RunError {
         /// Jobs whose records were not written.
         jobs: usize,
     },
+    /// The machine cannot be configured.
+    #[error(transparent)]
+    Machine(#[from] BeginError),
     /// The arguments contradict each other.
     #[error("{0}")]
     Settings(String),
@@ -123,7 +126,6 @@ pub enum RunError {
 /// The run could not start; nothing was sent. What goes wrong later is in [`Ended`].
 pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> {
     let began = Instant::now();
-
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
     let defaults = Defaults { port: plan.default_port, names: settings.measurement.info.names };
@@ -131,6 +133,13 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     check_files(&settings.input, &settings.output)?;
     raise_descriptors(settings.workers)?;
     let chains = plan_chains(&settings, &plan)?;
+
+    // Before there are threads (see `system::keeper`).
+    let info = &settings.measurement.info;
+    let mut machine = match info.changes_system || info.forges {
+        true => Machine::begin(&info.name, stop)?,
+        false => Machine::new(),
+    };
 
     // 3. Open the observer: from here on, packets are captured.
     let source = observer::open(&settings.source, &settings.capture)?;
@@ -147,7 +156,6 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let Pipeline { notices, reports, places, watch, merger } = pipeline;
     let waiting = places.clone();
     drop(places);
-    let mut machine = Machine::new();
     let engine = Engine {
         measurement: plan.measurement,
         configurations: plan.configurations,

@@ -2,6 +2,7 @@
 //!
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
+//! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
 //! - `plugins`: finding them, refusing them, surviving them
@@ -13,4 +14,5 @@ mod bad_input;
 mod measure;
 mod observe;
 mod plugins;
+mod restoring;
 mod stopping;
