@@ -8,6 +8,7 @@ mod measure;
 mod observe;
 mod plugin_args;
 mod restore;
+mod targets;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -11,6 +11,7 @@ mod work;
 mod workers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::Sender;
@@ -49,6 +50,8 @@ pub struct Engine {
     pub reports: Sender<Report>,
     /// Whether to stop.
     pub stop: Arc<Stop>,
+    /// How many jobs are in flight, for whoever shows it.
+    pub in_flight: Arc<AtomicUsize>,
 }
 
 /// What happens while the engine waits.
@@ -89,7 +92,9 @@ impl Engine {
     /// configurator failed, or a later stage is gone.
     pub fn run(self, machine: &mut Machine, jobs: mpsc::Receiver<Job>) -> EngineEnd {
         let mut end = EngineEnd::default();
+        let in_flight = Arc::clone(&self.in_flight);
         end.error = self.run_into(machine, jobs, &mut end).err();
+        in_flight.store(end.in_flight, Ordering::Relaxed);
         end
     }
 

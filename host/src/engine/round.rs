@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use pathspider_plugin_api::{ConfigId, Connect, Error, Hold, Job, SystemChanges};
@@ -48,6 +49,7 @@ impl Round<'_> {
             if stop.urgency() == Urgency::Terminate {
                 return Ok(());
             }
+            self.engine.in_flight.store(self.end.in_flight, Ordering::Relaxed);
             while let Ok(event) = inbox.try_recv() {
                 self.handle(event)?;
             }

@@ -14,5 +14,6 @@ mod bad_input;
 mod measure;
 mod observe;
 mod plugins;
+mod progress;
 mod restoring;
 mod stopping;
