@@ -140,7 +140,9 @@ impl Sysctl {
     fn read(&self) -> io::Result<String> {
         let mut buffer = [0; 4096];
         let length = self.file.read_at(&mut buffer, 0)?;
-        Ok(String::from_utf8_lossy(&buffer[..length]).trim().to_owned())
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        // For people, who do not see tabs; the kernel takes either.
+        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
     fn write(&self, value: &str) -> Result<(), SysctlError> {

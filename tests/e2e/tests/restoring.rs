@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use pathspider_e2e::{Network, Program, built, network, state_dir};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// An ECN run of dead targets, which goes on for seconds with settings changed.
+/// An ECN run of some dead targets, which goes on for seconds with settings changed.
 fn long_run(network: &Network) -> Child {
-    let arguments = ["measure", "-i", network.interface(), "ecn", "--connect", "tcp"];
+    let arguments =
+        ["measure", "--allow-special", "-i", network.interface(), "ecn", "--connect", "tcp"];
     let mut child = network.start(Program::command(&arguments));
-    child.stdin.take().unwrap().write_all(network.jobs("dead").as_bytes()).unwrap();
+    let jobs = network.jobs("clean") + &network.jobs("dead");
+    child.stdin.take().unwrap().write_all(jobs.as_bytes()).unwrap();
     child
 }
 
@@ -101,7 +103,8 @@ fn killed_with_its_keeper_and_restored_by_the_next_start() {
 fn of_what_was_left_behind_only_our_own_is_restored() {
     let Some(network) = network(3, 0) else { return };
     let mut run = long_run(&network);
-    wait_until("settings are changed", || changed(&network));
+    let ecn = || network.script("cat /proc/sys/net/ipv4/tcp_ecn", "").stdout.trim().to_owned();
+    wait_until("both parameters were changed", || changed(&network) && ecn() == "1");
     kill(keeper(&run), Signal::KILL);
     run.kill().unwrap();
     run.wait().unwrap();
@@ -110,8 +113,7 @@ fn of_what_was_left_behind_only_our_own_is_restored() {
     network.script("echo 0 >/proc/sys/net/ipv4/tcp_ecn", "").expect(0, &[]);
     let end = network.run(Program::command(&["restore"]), "");
     end.expect(0, &["tcp_ecn is 0, which is not what this run had set", "fallback is 1 again"]);
-    let ecn = network.script("cat /proc/sys/net/ipv4/tcp_ecn", "");
-    assert_eq!(ecn.stdout.trim(), "0");
+    assert_eq!(ecn(), "0");
     assert_eq!(journals(), 0);
     // The same journal after the machine was started anew.
     network.script("echo 0 >/proc/sys/net/ipv4/tcp_ecn_fallback", "").expect(0, &[]);
@@ -133,14 +135,16 @@ fn a_crash_of_a_plugin_is_told_and_everything_restored() {
         ("abort-in-combine", 6, ["the plugin misbehaving crashed in `combine`, by SIGABRT"]),
         ("overflow-in-connect", 6, ["has overflowed its stack"]),
     ] {
-        let mut command = Program::command(&["measure", "--plugin-dir", &plugins]);
+        let mut command =
+            Program::command(&["measure", "--allow-special", "--plugin-dir", &plugins]);
         command.args(["-i", network.interface(), "misbehaving", "--how", how]);
         let mut run = network.start(command);
-        run.stdin.take().unwrap().write_all(network.jobs("clean").as_bytes()).unwrap();
+        // The input stays open, so that the run does not come to its end before.
+        let mut stdin = run.stdin.take().unwrap();
+        stdin.write_all(network.jobs("clean").as_bytes()).unwrap();
         let said = standard_error(&mut run);
         assert_eq!(run.wait().unwrap().signal(), Some(signal), "{said}");
-        for word in words.iter().chain(&["ended without a word; restored: ", "pathspider is gone"])
-        {
+        for word in words.iter().chain(&["ended without a word; restored: ", "`ip route del 203"]) {
             assert!(said.contains(word), "{how}: {said}");
         }
         assert_eq!(network.settings(), before, "{how}: {said}");
@@ -163,7 +167,7 @@ fn one_run_at_a_time_configures_a_namespace() {
     std::thread::sleep(Duration::from_millis(300));
     kill(third.id(), Signal::INT);
     assert_eq!(third.wait().unwrap().code(), Some(10));
-    let mptcp = ["--plugin-dir", &built("").display().to_string(), "mptcp"];
+    let mptcp = ["--allow-special", "--plugin-dir", &built("").display().to_string(), "mptcp"];
     network.measure(&mptcp, &network.jobs("clean")).expect(0, &["3 targets"]);
     assert!(first.try_wait().unwrap().is_none(), "the first run was over too soon");
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
@@ -174,7 +178,8 @@ fn one_run_at_a_time_configures_a_namespace() {
 fn what_cannot_be_noted_is_not_changed() {
     let Some(network) = network(1, 0) else { return };
     // Only the keeper is left: nothing can be written, and the run goes on.
-    let mut command = Program::command(&["measure", "-i", network.interface(), "ecn"]);
+    let mut command =
+        Program::command(&["measure", "--allow-special", "-i", network.interface(), "ecn"]);
     command.env("PATHSPIDER_STATE_DIR", "/proc/nowhere");
     network.run(command, &network.jobs("clean")).expect(0, &["1 target in"]);
 }
@@ -186,7 +191,15 @@ fn the_firewall_table_is_gone_after_a_kill() {
     let plugins = built("").display().to_string();
     let mut command = Command::new(built("pathspider"));
     command.env("PATHSPIDER_STATE_DIR", state_dir());
-    command.args(["measure", "--plugin-dir", &plugins, "-i", network.interface(), "misbehaving"]);
+    command.args([
+        "measure",
+        "--allow-special",
+        "--plugin-dir",
+        &plugins,
+        "-i",
+        network.interface(),
+        "misbehaving",
+    ]);
     let mut run = network.start(command);
     let mut stdin = run.stdin.take().unwrap();
     stdin.write_all(network.jobs("dead").as_bytes()).unwrap();
