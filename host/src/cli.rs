@@ -12,6 +12,7 @@ mod names;
 mod observe;
 mod plugin_args;
 mod plugin_info;
+mod restore;
 mod shell;
 mod targets;
 
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches};
 use pathspider_plugin_api::{Level, abi};
 
+use crate::crash;
 use crate::plugin::{Registry, SearchPath};
 use crate::say::say;
 use args::{Arguments, Command, General};
@@ -29,6 +31,7 @@ use exit::{Exit, Failure};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crash::watch();
     let words: Vec<OsString> = arguments.into_iter().collect();
     let exit = match run(&words) {
         Ok(exit) => exit,
@@ -48,6 +51,9 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     let matches = parser.clone().try_get_matches_from(words)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     abi::set_log(if arguments.verbose { log_all } else { log });
+    if !matches!(arguments.command, Some(Command::Restore(_))) {
+        restore::first();
+    }
     let path = SearchPath::resolve(&arguments.plugin_dir);
     let registry = || Registry::scan(&path);
     if arguments.list_plugins {
@@ -87,6 +93,7 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
         }
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
+        Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic.topic, parser, &commands, registry),
         Some(Command::Completions(arguments)) => shell::completions(&arguments, parser),
         Some(Command::Man { folder }) => shell::manual(&folder, parser),

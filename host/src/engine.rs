@@ -10,6 +10,7 @@ mod scheduler;
 mod work;
 mod workers;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,7 @@ use pathspider_plugin_api::abi::MeasurementObject;
 use pathspider_plugin_api::{Configuration, Connect, Error, Hold, Job, Outcome};
 use tokio::sync::mpsc;
 
-pub use connect::Dialer;
+pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
@@ -44,6 +45,8 @@ pub struct Engine {
     pub workers: usize,
     /// Opens sockets.
     pub dialer: Dialer,
+    /// Sends forged packets, where the plugin declared them.
+    pub forger: Option<Rc<Forger>>,
     /// To the observer.
     pub notices: Sender<Notice>,
     /// To the merger.

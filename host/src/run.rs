@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError};
+use crate::engine::{Dialer, Engine, EngineError, Forger};
 use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
 use crate::observer::{self, Counters, SourceError, SourceOptions};
@@ -21,7 +21,7 @@ use crate::plugin::Found;
 use crate::progress::{Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
-use crate::system::Machine;
+use crate::system::{BeginError, Machine};
 use checks::{check_files, raise_descriptors};
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
@@ -125,6 +125,9 @@ pub enum RunError {
         /// Jobs whose records were not written.
         jobs: usize,
     },
+    /// The machine cannot be configured.
+    #[error(transparent)]
+    Machine(#[from] BeginError),
     /// The arguments contradict each other.
     #[error("{0}")]
     Settings(String),
@@ -145,12 +148,19 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     let plan = Plan::ask(&settings)?;
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
-    raise_descriptors(settings.workers)?;
+    raise_descriptors(settings.workers, settings.measurement.info.forges)?;
     let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
     let interface = settings.interface.clone();
     let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
+
+    // Before there are threads (see `system::keeper`).
+    let info = &settings.measurement.info;
+    let mut machine = match info.changes_system || info.forges {
+        true => Machine::begin(&info.name, stop)?,
+        false => Machine::new(),
+    };
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
     // packet is, and no privilege is needed.
@@ -161,6 +171,7 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
             Some(observer::open(uri, &settings.capture)?)
         }
     };
+    let forger = open_forger(&settings, &plan)?;
     // Last of all, for it empties a file.
     let writer = RecordWriter::open(settings.output.clone())?;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
@@ -184,7 +195,6 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     let Pipeline { notices, reports, places, watch, merger, summary } = pipeline;
     let waiting = places.clone();
     drop(places);
-    let mut machine = Machine::new();
     let in_flight = Arc::<AtomicUsize>::default();
     let engine = Engine {
         measurement: plan.measurement,
@@ -193,6 +203,10 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
         dialer,
+        forger: forger.map(|forger| {
+            let counters = watch.counters();
+            forger.slowed_by(move || counters().lost())
+        }),
         notices,
         reports,
         stop: Arc::clone(stop),
@@ -229,6 +243,17 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     })
 }
 
+/// Opens what forged packets are sent with, where the plugin declared them.
+fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, RunError> {
+    if !settings.measurement.info.forges {
+        return Ok(None);
+    }
+    let opened = Forger::open(settings.interface.as_deref(), plan.configurations.len());
+    opened.map(Some).map_err(|error| {
+        RunError::System(format!("cannot open what forged packets are sent with: {error}"))
+    })
+}
+
 /// What the stages count of the run, read while it goes.
 fn looking(
     fed: &Feed,
@@ -245,7 +270,7 @@ fn looking(
             total: fed.total.map_or(Total::Unknown, Total::Exactly),
             in_flight: in_flight.load(Ordering::Relaxed) as u64,
             missed: summary.missed_flows,
-            dropped: counters.kernel_dropped + counters.interface_dropped,
+            dropped: counters.lost(),
             errors: summary.plugin_errors + fed.bad_lines,
             conditions: summary.conditions.into_iter().collect(),
         }

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::filter::FilterArgs;
 use super::observe::ObserveArgs;
+use super::restore::RestoreArgs;
 use super::shell::CompletionsArgs;
 use super::targets::Targets;
 use crate::progress::Showing;
@@ -55,6 +56,8 @@ pub(super) enum Command {
     Observe(ObserveArgs),
     /// Pick from records or targets, by their conditions and keys
     Filter(FilterArgs),
+    /// Restore what killed runs had changed in the system
+    Restore(RestoreArgs),
     /// Show help for a command or a plugin
     Help(HelpArgs),
     /// Write a script that completes this program's arguments in a shell

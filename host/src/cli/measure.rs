@@ -8,6 +8,7 @@ use pathspider_plugin_api::OptionValues;
 use super::args::{MeasureOptions, measure_options};
 use super::exit::{Exit, Failure};
 use super::{help, names, plugin_args};
+use crate::crash;
 use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
@@ -16,6 +17,7 @@ use crate::plugin::{Found, Registry};
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
+use crate::system::BeginError;
 
 /// Prefixes of libtrace's URIs for live capture.
 const LIVE_PREFIXES: [&str; 3] = ["int:", "ring:", "pcapint:"];
@@ -61,6 +63,8 @@ fn start(
     options: OptionValues,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
+    let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
+    crash::running(&found.info.name, files);
     let chains = registry.chains();
     let source = arguments.running.interface.clone().or_else(interface::of_default_route);
     if let Some(source) = source.as_deref().filter(|source| is_recorded(source)) {
@@ -128,7 +132,7 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
     if input.limited {
         say!("the number of --max-targets was reached");
     }
-    let dropped = counters.kernel_dropped + counters.interface_dropped;
+    let dropped = counters.lost();
     if dropped > 0 {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
@@ -152,6 +156,8 @@ fn tell(error: &RunError) -> Failure {
         RunError::Read(_) => Exit::NoInput,
         RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,
         RunError::Engine { denied: true, .. } => Exit::NoPrivilege,
+        RunError::Machine(BeginError::Stopped(_)) => Exit::Stopped,
+        RunError::Machine(_) => Exit::Failed,
         RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,
     };
     Failure::new(exit, error)

@@ -98,7 +98,7 @@ struct Thread {
 }
 
 /// Batches of packets between two looks at the kernel's counters of drops.
-const BATCHES_PER_LOOK: u32 = 256;
+const BATCHES_PER_LOOK: u32 = 16;
 
 impl Thread {
     fn run(mut self, failed: impl FnOnce()) -> Result<(), SourceError> {

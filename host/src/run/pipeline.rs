@@ -49,6 +49,7 @@ impl Pipeline {
         let system = |error| RunError::System(format!("cannot start a thread: {error}"));
         let observes = !chains.is_empty();
         let keep = observer::Settings {
+            answers: settings.measurement.info.forges,
             save: settings.save_pcap.clone(),
             ..observer::Settings::default()
         };

@@ -2,6 +2,7 @@
 //!
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
+//! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
 //! - `forms`: command lines of every generation, help
@@ -18,4 +19,5 @@ mod measure;
 mod observe;
 mod plugins;
 mod progress;
+mod restoring;
 mod stopping;
