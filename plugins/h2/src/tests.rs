@@ -125,6 +125,8 @@ fn offers_are_read_from_a_request() {
 #[test]
 fn whatever_is_cut_or_damaged_is_read_without_harm() {
     let whole = hello(Some(&["http/1.1", "h2"]));
+    let longer = hello(Some(&["h2x"]));
+    assert_eq!(offer(&longer[..longer.len() - 1]), None);
     for length in 0..whole.len() {
         // The name that decides is the last thing in it.
         assert_eq!(offer(&whole[..length]), None, "{length}");

@@ -1,6 +1,7 @@
 //! End-to-end tests of the program, by subject:
 //!
 //! - `measure`: what it concludes and writes
+//! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
@@ -11,6 +12,7 @@
 
 mod bad_input;
 mod measure;
+mod measurements;
 mod observe;
 mod plugins;
 mod stopping;
