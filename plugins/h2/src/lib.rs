@@ -101,7 +101,7 @@ fn changed(b: &Record) -> Option<bool> {
     match b.get("tls_info").and_then(Value::as_record) {
         Some(tls) => {
             tls.str("version")?;
-            Some(tls.str("alpn") == Some("h2"))
+            Some(tls.get("alpn").and_then(Value::as_bytes) == Some(b"h2"))
         }
         None => {
             let agreed = b.u64("http_response_code")? == SWITCHING_PROTOCOLS;
