@@ -42,15 +42,12 @@ impl Condition {
     ///
     /// `None` where one of the two was not observed: without evidence there is no verdict.
     pub fn connectivity(prefix: &str, a: &Record, b: &Record) -> Option<Condition> {
-        if !observed(a) || !observed(b) {
-            return None;
-        }
-        Some(Condition::connectivity_of(prefix, connected(a), connected(b)))
+        let both = observed(a) && observed(b);
+        both.then(|| Condition::compared(prefix, connected(a), connected(b)))
     }
 
-    /// The same of what a measurement itself has found of A and B: for one where a connection that
-    /// succeeds may not have been carried as it was meant to be.
-    pub fn connectivity_of(prefix: &str, a: bool, b: bool) -> Condition {
+    /// The same comparison by the plugin's own measure of success, for flows that were observed.
+    pub fn compared(prefix: &str, a: bool, b: bool) -> Condition {
         let word = match (a, b) {
             (true, true) => "works",
             (true, false) => "broken",

@@ -129,7 +129,7 @@ fn connectivity(a: Option<&Record>, attempts: [Option<&Record>; 2]) -> Option<Co
     let carried = attempts.into_iter().flatten().any(is_carried);
     let decided = carried || attempts.iter().all(Option::is_some);
     let a = connected(a?);
-    decided.then(|| Condition::connectivity_of("tfo", a, carried))
+    decided.then(|| Condition::compared("tfo", a, carried))
 }
 
 /// What came of the SYNs that asked for a cookie.

@@ -3,6 +3,7 @@
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
+//! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
 //! - `plugins`: finding them, refusing them, surviving them
@@ -15,4 +16,6 @@ mod measure;
 mod measurements;
 mod observe;
 mod plugins;
+mod progress;
+mod restoring;
 mod stopping;

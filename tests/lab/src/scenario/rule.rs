@@ -115,6 +115,8 @@ pub enum Action {
     ClampMss(u16),
     /// The reserved flag of IPv4 cleared.
     ClearEvil,
+    /// The reserved flag of IPv4 set.
+    SetEvil,
     /// Data on a SYN taken off.
     StripSynData,
     /// Data on a SYN sent as a segment of its own.
