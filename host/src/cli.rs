@@ -7,6 +7,7 @@ mod list;
 mod measure;
 mod observe;
 mod plugin_args;
+mod targets;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

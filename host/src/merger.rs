@@ -5,6 +5,7 @@
 //! claimed one is answered.
 
 mod conclude;
+mod path;
 mod pending;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use crate::engine::Report;
 use crate::observer::Observation;
 use crate::output::{OutputError, RecordWriter, Summary};
 use conclude::Conclude;
+pub use path::Ends;
 use pending::{Complete, PendingJobs};
 
 /// What the merger works with.
@@ -35,6 +37,8 @@ pub struct Merger {
     pub with_flows: bool,
     /// What the run has come to so far, for whoever shows it.
     pub summary: Arc<Mutex<Summary>>,
+    /// What is known of this end of the paths.
+    pub ends: Ends,
     /// A job's place, freed when its record is written.
     pub places: Receiver<()>,
 }

@@ -16,6 +16,7 @@ use std::{io, mem};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::OutputError;
 use crate::say;
 pub use snapshot::{Snapshot, Total};
 use status_file::StatusFile;
@@ -45,14 +46,32 @@ pub struct Shown {
 }
 
 impl Showing {
+    /// Makes what is needed to show a run.
+    ///
+    /// # Errors
+    ///
+    /// The status file cannot be made.
+    pub fn prepare(&self) -> Result<Prepared, OutputError> {
+        let status = self.status_file.as_deref().map(StatusFile::create).transpose()?;
+        Ok(Prepared { quiet: self.quiet, status })
+    }
+}
+
+/// What a run is shown with.
+pub struct Prepared {
+    quiet: bool,
+    status: Option<StatusFile>,
+}
+
+impl Prepared {
     /// Starts to show what `look` sees.
     ///
     /// # Errors
     ///
-    /// The status file cannot be made, or the thread not be started.
-    pub fn start(&self, look: impl Fn() -> Snapshot + Send + 'static) -> io::Result<Shown> {
-        let status = self.status_file.as_deref().map(StatusFile::create).transpose()?;
-        let voice = match self.quiet {
+    /// The thread cannot be started.
+    pub fn start(self, look: impl Fn() -> Snapshot + Send + 'static) -> io::Result<Shown> {
+        let Prepared { quiet, status } = self;
+        let voice = match quiet {
             true => Voice::Silent,
             false if io::stderr().is_terminal() => Voice::Terminal(bar()),
             false => Voice::Lines,

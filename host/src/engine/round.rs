@@ -1,6 +1,6 @@
 //! The engine at work: a loop of small steps, which never waits while something can be started.
 
-use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
 
-use super::connect::{self, Attempt, BeginError, Begun, Sent};
+use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
@@ -144,8 +144,8 @@ impl Round<'_> {
                 self.report(Report::Refused { job, error })
             }
             Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
-            Event::Shaken { config } => {
-                self.scheduler.reached(config, Hold::Handshake);
+            Event::Reached { config, point } => {
+                self.scheduler.reached(config, point);
                 Ok(())
             }
             Event::Ended(ticket, attempt) => {
@@ -194,13 +194,21 @@ impl Round<'_> {
             }
             Err(error) => Err(BeginError::Plugin(error)),
         };
-        self.passed(ticket.config, &[Hold::Initiation]);
+        let points = match &dialed {
+            Ok(Begun::Under(connection)) if connection.is_deferred() => &[][..],
+            Ok(Begun::Under(_)) => &[Hold::Initiation],
+            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+        };
+        self.passed(ticket.config, points);
         match dialed {
             Ok(Begun::Under(connection)) => {
-                self.see_through(ticket, async move |tell| connection.complete(tell).await);
+                let is_deferred = connection.is_deferred();
+                self.see_through(ticket, is_deferred, async move |progress| {
+                    connection.complete(progress).await
+                });
                 Ok(())
             }
-            Ok(Begun::Over(attempt)) => self.over(ticket, attempt),
+            Ok(Begun::Over(attempt)) => self.conclude(ticket, attempt),
             Err(error) => self.refused(ticket, error),
         }
     }
@@ -214,21 +222,19 @@ impl Round<'_> {
                 "connect: it gives packets, and does not declare Info::forges",
             ))),
         };
-        self.passed(config, &[Hold::Initiation]);
+        let points = match &sent {
+            Ok(Sent::Out(_)) => &[Hold::Initiation][..],
+            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+        };
+        self.passed(config, points);
         match sent {
             Ok(Sent::Out(forged)) => {
-                self.see_through(ticket, async move |_| forged.complete().await);
+                self.see_through(ticket, false, async move |_| forged.complete().await);
                 Ok(())
             }
-            Ok(Sent::Over(attempt)) => self.over(ticket, attempt),
+            Ok(Sent::Over(attempt)) => self.conclude(ticket, attempt),
             Err(error) => self.refused(ticket, error),
         }
-    }
-
-    /// A connection has ended as it began.
-    fn over(&mut self, ticket: Ticket, attempt: Attempt) -> Result<(), EngineError> {
-        self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
-        self.conclude(ticket, attempt)
     }
 
     /// A connection could not begin.
@@ -236,32 +242,33 @@ impl Round<'_> {
         match error {
             BeginError::Gone => Err(EngineError::Gone("observer")),
             BeginError::Plugin(error) => {
-                self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
                 self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })
             }
         }
     }
 
-    /// Lets a connection that is under way go on by itself; its events come back. `complete` is
-    /// told to call when the handshake is over.
-    fn see_through<F>(&self, ticket: Ticket, complete: F)
+    /// Lets a connection that is under way go on by itself; its events come back. It is deferred
+    /// where its first packet is not out yet.
+    fn see_through<F>(&self, ticket: Ticket, is_deferred: bool, complete: F)
     where
-        F: AsyncFnOnce(&dyn Fn()) -> Attempt + 'static,
+        F: AsyncFnOnce(&Rc<Progress>) -> Attempt + 'static,
     {
         // The engine may have gone, on a second signal.
         let events = self.events.clone();
         let config = ticket.config;
-        let awaited = self.scheduler.awaits_handshake(config);
+        let awaited = match self.engine.configurations[config].hold {
+            Hold::Initiation if !is_deferred => None,
+            Hold::Completion => None,
+            point => Some(point),
+        };
         tokio::task::spawn_local(async move {
-            let shaken = Cell::new(!awaited);
-            let tell = || {
-                if !shaken.replace(true) {
-                    let _ = events.send(Event::Shaken { config });
-                }
-            };
-            let attempt = complete(&tell).await;
-            tell();
+            let tell = events.clone();
+            let progress = Rc::new(Progress::new(awaited, move |point| {
+                let _ = tell.send(Event::Reached { config, point });
+            }));
+            let attempt = complete(&progress).await;
+            progress.over();
             let _ = events.send(Event::Ended(ticket, attempt));
         });
     }

@@ -117,14 +117,17 @@ impl<'a> Conclude<'a> {
         self.merger.count(|summary| count(&conclusion, summary));
         let id = self.job_id(&job);
         let target = job.target();
-        let own = job.into_record();
+        let named = target.is_unspecified();
+        let own = own_keys(job);
         let Conclusion { flows, conditions, mut rows, missed } = conclusion;
         let mut found = Record::with_capacity(8);
-        let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
-        let path = [source.as_deref(), Some("*")].into_iter().flatten();
-        let path: Value = path.map(str::to_owned).chain([target.to_string()]).collect();
-        found.push("sip", source);
-        found.push("path", path);
+        // A name has no path.
+        if !named {
+            let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
+            let path = self.merger.ends.path(source.as_deref(), target, &own);
+            found.push("sip", source);
+            found.push("path", path);
+        }
         found.push("conditions", conditions.into_iter().map(text).collect::<Value>());
         let time = Record::new()
             .with("from", edge(&flows, "spdr_start", Iterator::min))
@@ -157,7 +160,7 @@ impl<'a> Conclude<'a> {
             summary.first_plugin_error.get_or_insert_with(|| error.to_string());
         });
         let id = self.job_id(&job);
-        let mut record = job.into_record();
+        let mut record = own_keys(job);
         record.set("conditions", Value::from(Vec::<Value>::new()));
         record.set("spdr_error", format!("plugin: {error}"));
         record.set("jobId", id);
@@ -171,6 +174,11 @@ fn count(conclusion: &Conclusion, summary: &mut Summary) {
     for condition in &conclusion.conditions {
         summary.count_condition(condition.as_str());
     }
+}
+
+/// The job's own keys, with the port that was used; a name that was given without one has none.
+fn own_keys(job: Job) -> Record {
+    if job.target().is_unspecified() { job.record().clone() } else { job.into_record() }
 }
 
 fn into_job(work: Arc<Work>) -> Job {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{Snapshot, Total};
+use crate::output::OutputError;
 
 /// The columns: RFC 3339 time, seconds since the start, targets done, targets in all (empty where
 /// unknown), targets a second over the last second, targets in flight, flows missed, packets
@@ -29,13 +30,14 @@ pub(super) struct StatusFile {
 }
 
 impl StatusFile {
-    pub(super) fn create(path: &Path) -> io::Result<StatusFile> {
-        let explain =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let mut rows = csv::Writer::from_writer(File::create(path).map_err(explain)?);
-        rows.write_record(COLUMNS)?;
-        rows.flush().map_err(explain)?;
-        Ok(StatusFile { rows })
+    pub(super) fn create(path: &Path) -> Result<StatusFile, OutputError> {
+        let begin = || {
+            let mut rows = csv::Writer::from_writer(File::create(path)?);
+            rows.write_record(COLUMNS)?;
+            rows.flush()?;
+            Ok(StatusFile { rows })
+        };
+        begin().map_err(|error| OutputError { output: path.display().to_string(), error })
     }
 
     pub(super) fn write(

@@ -37,7 +37,7 @@ impl Pipeline {
     pub(super) fn start(
         settings: &Settings<'_>,
         plan: &Plan,
-        (chains, source, writer): (ChainSet, Source, RecordWriter),
+        (chains, source, writer): (ChainSet, Option<Source>, RecordWriter),
         stop: &Arc<Stop>,
     ) -> Result<Pipeline, RunError> {
         // What stands in these is bounded by the places: a few messages for each connection of a
@@ -74,6 +74,7 @@ impl Pipeline {
             run: run_number(),
             with_flows: settings.with_flows,
             summary: Arc::clone(&summary),
+            ends: settings.ends.clone(),
             places: freed,
         };
         let merger = thread::Builder::new()

@@ -13,4 +13,5 @@ mod bad_input;
 mod measure;
 mod observe;
 mod plugins;
+mod progress;
 mod stopping;

@@ -26,7 +26,8 @@ use self::pace::Pace;
 pub use self::ports::RESERVED_SOCKETS;
 use self::ports::{Pair, Ports};
 use self::raw::Raw;
-use super::{Attempt, BeginError, Flow, failure};
+use super::failure::Failure;
+use super::{Attempt, BeginError, Flow};
 use crate::engine::{DEFAULT_TIMEOUT, stamp};
 use crate::observer::{Answer, Await, Endpoint, Notice};
 
@@ -105,7 +106,7 @@ impl Forger {
         let started = SystemTime::now();
         let fail = |error: &io::Error| {
             let outcome =
-                failure::outcome(error).with("dip", remote.ip()).with("dp", remote.port());
+                Failure::from(error).outcome().with("dip", remote.ip()).with("dp", remote.port());
             Ok(Sent::Over(Attempt { outcome: stamp(outcome, started), flow: None }))
         };
 
@@ -148,7 +149,7 @@ impl Forger {
             if let Err(error) = sent {
                 self.release(pair);
                 if at > 0 {
-                    return Ok(Sent::Over(flow.end(failure::outcome(&error))));
+                    return Ok(Sent::Over(flow.end(Failure::from(&error).outcome())));
                 }
                 notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
                 return fail(&error);
@@ -189,8 +190,8 @@ impl Forged {
         let came = match tokio::time::timeout(wait, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             // The observer answers nobody any more: the capture has failed, or the run is over.
-            Ok(Err(_)) => Err(io::ErrorKind::Other.into()),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            Ok(Err(_)) => Err(Failure::Other),
+            Err(_) => Err(Failure::Timeout),
         };
         if came.as_ref().is_ok_and(|answer| *answer == Answer::Packet)
             && let Some(reset) = &reset
@@ -202,7 +203,7 @@ impl Forged {
         forger.release(pair);
         let outcome = match came {
             Ok(answer) => answer::outcome(answer, flow.protocol),
-            Err(error) => failure::outcome(&error),
+            Err(failure) => failure.outcome(),
         };
         flow.end(outcome)
     }

@@ -63,6 +63,8 @@ pub struct Match {
     pub port: Option<Span>,
     /// Whether the transport carries data.
     pub data: Option<bool>,
+    /// A text that is somewhere in the transport's data.
+    pub contains: Option<String>,
     /// Whether the packet is a fragment.
     pub fragment: Option<bool>,
     /// Whether the reserved flag of IPv4 is set.

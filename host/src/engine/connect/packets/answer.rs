@@ -5,7 +5,7 @@ use std::io;
 use pathspider_plugin_api::Outcome;
 use pathspider_plugin_api::packet::protocol;
 
-use super::{answered, failure};
+use super::{Failure, answered};
 use crate::observer::Answer;
 
 /// How a connection ended that got this answer.
@@ -17,7 +17,7 @@ pub(super) fn outcome(answer: Answer, number: u8) -> Outcome {
         Answer::Icmp { is_v6: false, kind, code } => of_icmp4(kind, code),
         Answer::Icmp { is_v6: true, kind, code } => of_icmp6(kind, code),
     };
-    failure::outcome(&io::Error::from_raw_os_error(error))
+    Failure::from(io::Error::from_raw_os_error(error)).outcome()
 }
 
 /// What Linux tells a socket of an ICMP error (RFC 792; RFC 1122, section 3.2.2.1).
