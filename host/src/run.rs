@@ -153,8 +153,9 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
-    // packet is, and no privilege is needed.
-    let source = match chains.is_empty() && settings.save_pcap.is_none() {
+    // packet is, and no privilege is needed. Of answers to forged ones, only the capture tells.
+    let forges = settings.measurement.info.forges;
+    let source = match chains.is_empty() && settings.save_pcap.is_none() && !forges {
         true => None,
         false => {
             let uri = settings.source.as_ref().ok_or(RunError::NoInterface)?;

@@ -15,7 +15,7 @@ pub struct Misbehaving {
     chain: Option<String>,
 }
 
-const WAYS: [&str; 8] = [
+const WAYS: [&str; 9] = [
     "not",
     "panic-in-pre-connect",
     "panic-in-connect",
@@ -24,6 +24,7 @@ const WAYS: [&str; 8] = [
     "configure-error",
     "configure-panic",
     "decline-odd-jobs",
+    "forge",
 ];
 
 impl Misbehaving {
@@ -95,6 +96,9 @@ impl Measurement for Misbehaving {
     fn connect(&self, job: &Job, prepared: &Prepared, config: ConfigId) -> Result<Connect> {
         assert_eq!(prepared.get::<u64>(), Some(&job.number()), "the host mixed jobs up");
         assert!(!self.is("panic-in-connect") || config.index() == 0, "asked to panic in connect");
+        if self.is("forge") {
+            return Ok(Connect::packets(vec![vec![0x45]], Duration::from_secs(1)));
+        }
         let address = (job.target(), job.port()).into();
         Ok(Connect::done(match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
             Ok(stream) => Outcome::new(State::Ok).from_local(stream.local_addr()?),
