@@ -9,6 +9,7 @@
 
 pub mod chains;
 pub mod cli;
+mod crash;
 mod decompress;
 pub mod engine;
 pub mod interface;

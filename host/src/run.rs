@@ -21,7 +21,7 @@ use crate::plugin::Found;
 use crate::progress::{Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
-use crate::system::Machine;
+use crate::system::{BeginError, Machine};
 use checks::{check_files, raise_descriptors};
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
@@ -125,6 +125,9 @@ pub enum RunError {
         /// Jobs whose records were not written.
         jobs: usize,
     },
+    /// The machine cannot be configured.
+    #[error(transparent)]
+    Machine(#[from] BeginError),
     /// The arguments contradict each other.
     #[error("{0}")]
     Settings(String),
@@ -152,10 +155,16 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
+    // Before there are threads (see `system::keeper`).
+    let info = &settings.measurement.info;
+    let mut machine = match info.changes_system {
+        true => Machine::begin(&info.name, stop)?,
+        false => Machine::new(),
+    };
+
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
     // packet is, and no privilege is needed. Of answers to forged ones, only the capture tells.
-    let forges = settings.measurement.info.forges;
-    let source = match chains.is_empty() && settings.save_pcap.is_none() && !forges {
+    let source = match chains.is_empty() && settings.save_pcap.is_none() && !info.forges {
         true => None,
         false => {
             let uri = settings.source.as_ref().ok_or(RunError::NoInterface)?;
@@ -186,7 +195,6 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     let Pipeline { notices, reports, places, watch, merger, summary } = pipeline;
     let waiting = places.clone();
     drop(places);
-    let mut machine = Machine::new();
     let in_flight = Arc::<AtomicUsize>::default();
     let engine = Engine {
         measurement: plan.measurement,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::observe::ObserveArgs;
+use super::restore::RestoreArgs;
 use super::targets::Targets;
 use crate::progress::Showing;
 
@@ -44,6 +45,8 @@ pub(super) enum Command {
     Measure(Measure),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
+    /// Restore what killed runs had changed in the system
+    Restore(RestoreArgs),
 }
 
 /// How targets are reached and watched, in every form.

@@ -7,6 +7,7 @@ use super::args::{BODY_LIMIT, Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
 use super::plugin_args;
 use super::targets::Targets;
+use crate::crash;
 use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
@@ -16,6 +17,7 @@ use crate::progress::Showing;
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
+use crate::system::BeginError;
 
 /// The plugin of 0.9's form where none is named.
 const DEFAULT_PLUGIN: &str = "ecn";
@@ -101,6 +103,8 @@ impl Request {
         registry: &Registry,
     ) -> Result<Exit, Failure> {
         let found = find(registry, name)?;
+        let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
+        crash::running(&found.info.name, files);
         let options = plugin_args::parse(&found.info, &found.options, words)?;
         let chains = registry.chains();
         let source = self.running.interface.clone().or_else(interface::of_default_route);
@@ -231,6 +235,8 @@ fn tell(error: &RunError) -> Failure {
         RunError::Read(_) => Exit::NoInput,
         RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,
         RunError::Engine { denied: true, .. } => Exit::NoPrivilege,
+        RunError::Machine(BeginError::Stopped(_)) => Exit::Stopped,
+        RunError::Machine(_) => Exit::Failed,
         RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,
     };
     Failure::new(exit, error)

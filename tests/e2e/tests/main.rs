@@ -2,6 +2,7 @@
 //!
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
+//! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `forging`: packets that plugins made
 //! - `observe`: sources, chains from plugins, signals
@@ -16,4 +17,5 @@ mod measure;
 mod observe;
 mod plugins;
 mod progress;
+mod restoring;
 mod stopping;
