@@ -5,6 +5,7 @@
 //! - `stopping`: signals, and what is left afterwards
 //! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
+//! - `forging`: packets that plugins made
 //! - `observe`: sources, chains from plugins, signals
 //! - `forms`: command lines of every generation, help
 //! - `filter`: picking and counting records
@@ -15,6 +16,7 @@
 
 mod bad_input;
 mod filter;
+mod forging;
 mod forms;
 mod measure;
 mod measurements;

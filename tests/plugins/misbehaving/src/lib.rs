@@ -17,7 +17,7 @@ pub struct Misbehaving {
     chain: Option<String>,
 }
 
-const WAYS: [&str; 11] = [
+const WAYS: [&str; 12] = [
     "not",
     "panic-in-pre-connect",
     "panic-in-connect",
@@ -26,6 +26,7 @@ const WAYS: [&str; 11] = [
     "configure-error",
     "configure-panic",
     "decline-odd-jobs",
+    "forge",
     "crash-in-connect",
     "abort-in-combine",
     "overflow-in-connect",
@@ -114,6 +115,7 @@ impl Measurement for Misbehaving {
                 std::ptr::without_provenance::<u8>(16).read_volatile();
             },
             "overflow-in-connect" => drop(overflow(job.number())),
+            "forge" => return Ok(Connect::packets(vec![vec![0x45]], Duration::from_secs(1))),
             _ => {}
         }
         let address = (job.target(), job.port()).into();
