@@ -1,5 +1,6 @@
 //! End-to-end tests of the program, by subject:
 //!
+//! - `kinds`: every kind of connection, against servers that behave and that do not
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
 //! - `bad_input`: what it says, and its exit status
@@ -10,6 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod kinds;
 mod measure;
 mod observe;
 mod plugins;

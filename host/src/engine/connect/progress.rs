@@ -60,6 +60,11 @@ impl Progress {
         self.reached(Hold::Handshake);
     }
 
+    /// It has none. As its first packet may be repeated until the end, so may what decides over it.
+    pub(super) fn no_handshake(&self) {
+        self.is_shaken.set(true);
+    }
+
     fn reached(&self, point: Hold) {
         if self.awaited.get() == Some(point) {
             self.over();
