@@ -10,7 +10,9 @@ mod scheduler;
 mod work;
 mod workers;
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::Sender;
@@ -18,7 +20,7 @@ use pathspider_plugin_api::abi::MeasurementObject;
 use pathspider_plugin_api::{Configuration, Connect, Error, Hold, Job, Outcome};
 use tokio::sync::mpsc;
 
-pub use connect::Dialer;
+pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
@@ -43,12 +45,16 @@ pub struct Engine {
     pub workers: usize,
     /// Opens sockets.
     pub dialer: Dialer,
+    /// Sends forged packets, where the plugin declared them.
+    pub forger: Option<Rc<Forger>>,
     /// To the observer.
     pub notices: Sender<Notice>,
     /// To the merger.
     pub reports: Sender<Report>,
     /// Whether to stop.
     pub stop: Arc<Stop>,
+    /// How many jobs are in flight, for whoever shows it.
+    pub in_flight: Arc<AtomicUsize>,
 }
 
 /// What happens while the engine waits.
@@ -89,7 +95,9 @@ impl Engine {
     /// configurator failed, or a later stage is gone.
     pub fn run(self, machine: &mut Machine, jobs: mpsc::Receiver<Job>) -> EngineEnd {
         let mut end = EngineEnd::default();
+        let in_flight = Arc::clone(&self.in_flight);
         end.error = self.run_into(machine, jobs, &mut end).err();
+        in_flight.store(end.in_flight, Ordering::Relaxed);
         end
     }
 

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::observe::ObserveArgs;
+use super::restore::RestoreArgs;
+use super::targets::Targets;
+use crate::progress::Showing;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
@@ -42,6 +45,8 @@ pub(super) enum Command {
     Measure(Measure),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
+    /// Restore what killed runs had changed in the system
+    Restore(RestoreArgs),
 }
 
 /// How targets are reached and watched, in every form.
@@ -55,6 +60,24 @@ pub(super) struct Running {
     #[arg(short, long, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) workers: Option<u32>,
+}
+
+/// How a run is shown while it goes.
+#[derive(Debug, Args)]
+pub(super) struct Watching {
+    /// Say nothing while it runs but warnings and errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Write a row of CSV each second to this file: done, rate, in flight, losses, conditions
+    #[arg(long, value_name = "FILE")]
+    pub(super) status_file: Option<PathBuf>,
+}
+
+impl From<Watching> for Showing {
+    fn from(watching: Watching) -> Showing {
+        Showing { quiet: watching.quiet, status_file: watching.status_file }
+    }
 }
 
 impl Running {
@@ -71,6 +94,7 @@ impl Standalone {
             || self.plugin.is_some()
             || self.running.interface.is_some()
             || self.running.workers.is_some()
+            || self.targets.is_used()
             || self.input.is_some()
     }
 }
@@ -83,11 +107,12 @@ pub(super) struct Measure {
     #[command(flatten)]
     pub(super) running: Running,
 
-    /// Read targets from this file; - is standard input
+    /// Read targets from this file (ndjson or CSV, perhaps compressed); - is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub(super) input: PathBuf,
 
-    /// The input is comma-separated (ip,port,host or ip,port,host,rank) instead of ndjson
+    /// Every line of the input is comma-separated (ip,port,host or ip,port,host,rank or
+    /// rank,domain, or as its first row names the columns), also if it begins with a brace
     #[arg(long)]
     pub(super) csv_input: bool,
 
@@ -123,6 +148,12 @@ pub(super) struct Measure {
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
 
+    #[command(flatten)]
+    pub(super) watching: Watching,
+
+    #[command(flatten)]
+    pub(super) targets: Targets,
+
     /// The plugin, and its own options
     #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) plugin: Vec<OsString>,
@@ -153,6 +184,9 @@ pub(super) struct Standalone {
 
     #[command(flatten)]
     pub(super) running: Running,
+
+    #[command(flatten)]
+    pub(super) targets: Targets,
 
     /// Read targets from this file, as ndjson or CSV
     #[arg(value_name = "INPUTFILE", requires = "output")]

@@ -3,6 +3,7 @@
 mod dns;
 mod failure;
 mod http;
+mod packets;
 mod progress;
 mod socket;
 mod tcp;
@@ -20,6 +21,8 @@ use super::{DEFAULT_TIMEOUT, stamp};
 use crate::observer::{Claim, Endpoint, Notice};
 use failure::Failure;
 
+pub(super) use packets::Sent;
+pub use packets::{Forger, RESERVED_SOCKETS};
 pub(super) use progress::Progress;
 pub use socket::Dialer;
 

@@ -3,6 +3,7 @@
 //! - `kinds`: every kind of connection, against servers that behave and that do not
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
+//! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
 //! - `plugins`: finding them, refusing them, surviving them
@@ -15,4 +16,6 @@ mod kinds;
 mod measure;
 mod observe;
 mod plugins;
+mod progress;
+mod restoring;
 mod stopping;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use pathspider_plugin_api::State;
+use pathspider_plugin_api::{Outcome, State, Value};
 
 /// Why a connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,11 @@ impl Failure {
     /// The connection's state for this reason.
     pub(super) fn state(self) -> State {
         if self == Failure::Timeout { State::Timeout } else { State::Failed }
+    }
+
+    /// The outcome of a connection of which nothing else is known.
+    pub(super) fn outcome(self) -> Outcome {
+        Outcome::new(self.state()).with("spdr_error", Value::text(self.word()))
     }
 
     fn from_code(code: i32) -> Failure {
