@@ -4,8 +4,8 @@ use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
 
+use pathspider_plugin_api::forge::{dns_query, random};
 use pathspider_plugin_api::{Connect, Error, Job, Record};
-use ring::rand::{SystemRandom, generate};
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
@@ -40,10 +40,7 @@ impl Query {
     pub(super) fn new(job: &Job, connect: &Connect) -> Result<Query, Error> {
         let given = connect.settings().str("query").or(job.domain());
         let name = given.filter(|name| !name.is_empty()).unwrap_or(NAME).to_owned();
-        let id = generate(&SystemRandom::new())
-            .map_err(|_| Error::new("the system gives no random numbers"))?;
-        let message = message(id.expose(), &name)
-            .ok_or_else(|| Error::new(format!("the name {name:?} cannot stand in a DNS query")))?;
+        let message = dns_query(&name, random() as u16)?;
         Ok(Query { name, message })
     }
 
@@ -78,21 +75,6 @@ impl Query {
         progress.note("dns_info", info);
         Ok(())
     }
-}
-
-/// A query for the address (type A, class IN) of a name, with recursion desired.
-fn message(id: [u8; 2], name: &str) -> Option<Vec<u8>> {
-    let mut message = Vec::from(id);
-    message.extend([0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in name.strip_suffix('.').unwrap_or(name).split('.').filter(|_| name != ".") {
-        let length = u8::try_from(label.len()).ok().filter(|length| (1..64).contains(length))?;
-        message.push(length);
-        message.extend(label.bytes());
-    }
-    message.push(0);
-    let fits = message.len() - HEADER <= 255 && name.bytes().all(|byte| byte.is_ascii_graphic());
-    message.extend([0, 1, 0, 1]);
-    fits.then_some(message)
 }
 
 /// Waits for the response to a query that was sent on a connected UDP socket, and sends it again

@@ -100,8 +100,7 @@ impl Progress {
                     record.set("tls_info", info.unwrap_or_default().with("alert", number));
                 }
                 let phase = if self.is_shaken.get() { self.phase.get() } else { Phase::Connect };
-                let outcome = Outcome::with_record(failure.state(), record);
-                outcome
+                Outcome::with_record(failure.state(), record)
                     .with("spdr_error", Value::text(failure.word()))
                     .with("spdr_phase", Value::text(phase.word()))
             }
