@@ -19,7 +19,7 @@ pub enum ConnectKind {
     Https,
     /// A DNS query over TCP (RFC 7766).
     DnsTcp,
-    /// A DNS query over UDP (RFC 1035).
+    /// A DNS query over UDP (RFC 1035), sent again while there is no answer.
     DnsUdp,
     /// IP packets that the plugin made, sent as they are.
     Packets,
@@ -154,7 +154,7 @@ impl Connect {
     }
 
     /// Uses TCP Fast Open (RFC 7413): asks for a cookie, or sends the data on the SYN where the
-    /// kernel has one.
+    /// kernel has one. Not for [`ConnectKind::Tcp`], which has no data.
     pub fn fast_open(self) -> Connect {
         self.set("fast_open", true.into())
     }
@@ -198,7 +198,8 @@ impl Connect {
         self.set("headers", headers)
     }
 
-    /// Asks this name instead of the job's domain, in a DNS query.
+    /// Asks this name instead of the job's domain, in a DNS query. Without either, it is
+    /// `example.com`.
     pub fn query(self, name: &str) -> Connect {
         self.set("query", name.into())
     }

@@ -1,5 +1,6 @@
 //! End-to-end tests of the program, by subject:
 //!
+//! - `kinds`: every kind of connection, against servers that behave and that do not
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
@@ -18,6 +19,7 @@ mod bad_input;
 mod filter;
 mod forging;
 mod forms;
+mod kinds;
 mod measure;
 mod measurements;
 mod observe;
