@@ -3,8 +3,10 @@
 
 mod args;
 mod exit;
+mod keeping;
 mod list;
 mod measure;
+mod metadata;
 mod observe;
 mod plugin_args;
 mod restore;
@@ -56,6 +58,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Some(Command::Measure(measure)) => measure::measure(measure, &registry()),
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
+        Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         None => measure::standalone(arguments.standalone, &registry()),
     }

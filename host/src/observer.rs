@@ -29,6 +29,8 @@ mod wheel;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::files::Existing;
+
 pub use self::counters::{Counters, Malformed};
 pub use self::link::Link;
 pub use self::notice::{Claim, Endpoint, Notice, Observation};
@@ -53,6 +55,8 @@ pub struct Settings {
     pub max_flows: usize,
     /// A capture file for the packets of our own flows. Only for [`watch`].
     pub save: Option<PathBuf>,
+    /// What to do with one that is there.
+    pub save_existing: Existing,
 }
 
 impl Default for Settings {
@@ -63,6 +67,7 @@ impl Default for Settings {
             idle: Duration::from_secs(30),
             max_flows: 1 << 20,
             save: None,
+            save_existing: Existing::Refuse,
         }
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::keeping::Keeping;
+use super::metadata::MetadataArgs;
 use super::observe::ObserveArgs;
 use super::restore::RestoreArgs;
 use super::targets::Targets;
@@ -45,6 +47,8 @@ pub(super) enum Command {
     Measure(Measure),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
+    /// Make or amend the metadata beside files of records
+    Metadata(MetadataArgs),
     /// Restore what killed runs had changed in the system
     Restore(RestoreArgs),
 }
@@ -95,6 +99,7 @@ impl Standalone {
             || self.running.interface.is_some()
             || self.running.workers.is_some()
             || self.targets.is_used()
+            || self.keeping.is_used()
             || self.input.is_some()
     }
 }
@@ -144,6 +149,9 @@ pub(super) struct Measure {
     #[command(flatten)]
     pub(super) targets: Targets,
 
+    #[command(flatten)]
+    pub(super) keeping: Keeping,
+
     /// The plugin, and its own options
     #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) plugin: Vec<OsString>,
@@ -165,6 +173,9 @@ pub(super) struct Standalone {
 
     #[command(flatten)]
     pub(super) targets: Targets,
+
+    #[command(flatten)]
+    pub(super) keeping: Keeping,
 
     /// Read targets from this file, as ndjson or CSV
     #[arg(value_name = "INPUTFILE", requires = "output")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::args::{Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
+use super::keeping::Keeping;
 use super::plugin_args;
 use super::targets::Targets;
 use crate::crash;
@@ -38,6 +39,7 @@ pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, F
     let request = Request {
         running: arguments.running,
         targets: arguments.targets,
+        keeping: arguments.keeping,
         input: Input::from_argument(&arguments.input),
         format,
         output: Output::from_argument(&arguments.output),
@@ -64,6 +66,7 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
     let request = Request {
         running: arguments.running,
         targets: arguments.targets,
+        keeping: arguments.keeping,
         input: Input::from_argument(&input),
         format: Format::Either,
         output: Output::from_argument(&output),
@@ -80,6 +83,7 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
 struct Request {
     running: Running,
     targets: Targets,
+    keeping: Keeping,
     input: Input,
     format: Format,
     output: Output,
@@ -129,6 +133,7 @@ impl Request {
             output: self.output,
             with_flows: self.with_flows,
             save_pcap: self.save_pcap,
+            keep: self.keeping.keep(),
             showing: self.showing,
         };
         run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
@@ -198,7 +203,8 @@ fn there_are(registry: &Registry) -> String {
 
 /// Prints the summary of a run, and finds its exit status.
 fn report(ended: Ended) -> Result<Exit, Failure> {
-    let Ended { summary, counters, input, duration, stopped, failure } = ended;
+    let has_errors = ended.has_errors();
+    let Ended { summary, counters, input, duration, stopped, failure, .. } = ended;
     say!("{}", summary.over(duration, &input.told()));
     if input.limited {
         say!("the number of --max-targets was reached");
@@ -212,8 +218,8 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
     }
     match failure {
         Some(error) => Err(tell(&error)),
-        None if stopped => Ok(Exit::Stopped),
-        None if input.bad_lines > 0 || summary.plugin_errors > 0 => Ok(Exit::FinishedWithErrors),
+        None if stopped.is_some() => Ok(Exit::Stopped),
+        None if has_errors => Ok(Exit::FinishedWithErrors),
         None => Ok(Exit::Finished),
     }
 }
@@ -241,6 +247,7 @@ pub(super) fn of_source(error: &SourceError) -> Exit {
         SourceError::NoPrivilege { .. } => Exit::NoPrivilege,
         SourceError::Filter { .. } | SourceError::Scheme { .. } => Exit::Usage,
         SourceError::NotReadable { .. } | SourceError::NotACapture { .. } => Exit::NoInput,
+        SourceError::NotWritable { .. } => Exit::NoOutput,
         _ => Exit::Failed,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
+//! - `keeping`: outputs, metadata, and runs that go on after others
 //! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
@@ -11,6 +12,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod keeping;
 mod measure;
 mod observe;
 mod plugins;
