@@ -135,18 +135,18 @@ impl Thread {
             let progress = source.read(&mut |frames| {
                 frames.iter().for_each(|frame| measuring.frame(frame));
             })?;
+            // Before claims are answered: no record is to be kept without its packets.
+            self.measuring.flush_saved();
             match progress {
                 Progress::More => {
                     batches += 1;
                     if batches % BATCHES_PER_LOOK == 0 {
-                        self.measuring.flush_saved();
                         self.look();
                     }
                     let clock_ns = self.measuring.clock_ns();
                     self.measuring.turn(clock_ns, self.begun.elapsed(), true);
                 }
                 Progress::Idle => {
-                    self.measuring.flush_saved();
                     self.look();
                     let clock_ns = present_ns() - IDLE_SLACK_NS;
                     self.measuring.turn(clock_ns, self.begun.elapsed(), false);
