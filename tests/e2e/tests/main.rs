@@ -4,6 +4,7 @@
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
+//! - `keeping`: outputs, metadata, and runs that go on after others
 //! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `forging`: packets that plugins made
@@ -19,6 +20,7 @@ mod bad_input;
 mod filter;
 mod forging;
 mod forms;
+mod keeping;
 mod kinds;
 mod measure;
 mod measurements;
