@@ -1,6 +1,7 @@
 //! End-to-end tests of the program, by subject:
 //!
 //! - `measure`: what it concludes and writes
+//! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
 //! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
@@ -16,6 +17,7 @@ mod bad_input;
 mod filter;
 mod forms;
 mod measure;
+mod measurements;
 mod observe;
 mod plugins;
 mod progress;
