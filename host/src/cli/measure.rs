@@ -8,7 +8,6 @@ use pathspider_plugin_api::OptionValues;
 use super::args::{MeasureOptions, measure_options};
 use super::exit::{Exit, Failure};
 use super::{help, names, plugin_args};
-use crate::crash;
 use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
@@ -30,6 +29,21 @@ pub(super) struct Wanted {
     pub(super) plugin: String,
     /// What follows it: its own options, and those of the measurement.
     pub(super) after: Vec<OsString>,
+}
+
+/// Runs `pathspider measure`: `before` are its own options, `words` the plugin and what follows.
+pub(super) fn command(
+    before: Vec<OsString>,
+    words: Vec<OsString>,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
+    let mut words = words.into_iter();
+    let Some(plugin) = words.next() else {
+        let there_are = names::there_are(registry);
+        return Err(Failure::new(Exit::Usage, format!("measure which plugin? {there_are}")));
+    };
+    let plugin = plugin.to_string_lossy().into_owned();
+    carry_out(Wanted { before, plugin, after: words.collect() }, registry)
 }
 
 /// Runs a measurement whose plugin has options of its own.
@@ -63,8 +77,6 @@ fn start(
     options: OptionValues,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
-    let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
-    crash::running(&found.info.name, files);
     let chains = registry.chains();
     let source = arguments.running.interface.clone().or_else(interface::of_default_route);
     if let Some(source) = source.as_deref().filter(|source| is_recorded(source)) {
