@@ -6,12 +6,16 @@
 //! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
+//! - `forms`: command lines of every generation, help
+//! - `filter`: picking and counting records
 //! - `plugins`: finding them, refusing them, surviving them
 
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod filter;
+mod forms;
 mod measure;
 mod measurements;
 mod observe;
