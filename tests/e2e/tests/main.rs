@@ -3,6 +3,7 @@
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
 //! - `bad_input`: what it says, and its exit status
+//! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
 //! - `plugins`: finding them, refusing them, surviving them
 
@@ -10,6 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod inputs;
 mod measure;
 mod observe;
 mod plugins;
