@@ -5,6 +5,7 @@
 //! packet is captured: what is concluded is the server's word.
 
 use std::net::IpAddr;
+use std::sync::Once;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -12,7 +13,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Host, Info, Job, Measurement,
+    ChainName, Condition, ConfigId, Configuration, Connect, Host, Info, Job, Level, Measurement,
     OptionValues, Options, Outcome, Prepared, Record, Result, State, Value, export_plugin,
 };
 use tokio::runtime::Runtime;
@@ -20,8 +21,9 @@ use tokio::runtime::Runtime;
 /// Queries that one server may have open: as many as there are workers.
 const QUERIES: usize = 1 << 16;
 
-/// The reason where no answer came.
 const TIMEOUT: &str = "time-out";
+const NO_NAME: &str = "no such name";
+const NO_ADDRESS: &str = "no address";
 
 /// The lookups of one run.
 pub struct DnsResolv {
@@ -30,6 +32,9 @@ pub struct DnsResolv {
     types: &'static [RecordType],
     timeout: Duration,
     keep_failed: bool,
+    host: Host,
+    /// Whether a failure was told that may be the resolver's own.
+    told: Once,
 }
 
 impl Measurement for DnsResolv {
@@ -53,7 +58,7 @@ impl Measurement for DnsResolv {
             .flag("keep-failed", "Write a record also of a name without an address")
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+    fn new(options: &OptionValues, host: Host) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("dnsresolv")
@@ -74,6 +79,8 @@ impl Measurement for DnsResolv {
             },
             timeout: options.timeout()?,
             keep_failed: options.flag("keep-failed")?,
+            host,
+            told: Once::new(),
         })
     }
 
@@ -94,8 +101,15 @@ impl Measurement for DnsResolv {
                 let found: Value = found.into_iter().collect();
                 Outcome::new(State::Ok).with("dns_addresses", found)
             }
-            Err(_) if !self.keep_failed => Outcome::new(State::Discard),
-            Err((state, reason)) => Outcome::new(state).with("dns_error", reason),
+            Err(reason) => {
+                self.tell(name, &reason);
+                let state = match self.keep_failed {
+                    true if reason.contains(TIMEOUT) => State::Timeout,
+                    true => State::Failed,
+                    false => State::Discard,
+                };
+                Outcome::new(state).with("dns_error", reason)
+            }
         }))
     }
 
@@ -117,38 +131,36 @@ impl Measurement for DnsResolv {
 }
 
 impl DnsResolv {
-    /// The addresses of a name, or how asking for them ended.
-    fn addresses(&self, name: &str) -> std::result::Result<Vec<IpAddr>, (State, String)> {
+    /// The addresses of a name, or why none is known.
+    fn addresses(&self, name: &str) -> std::result::Result<Vec<IpAddr>, String> {
         let name = format!("{}.", name.trim_end_matches('.'));
         let ask = |kind| tokio::time::timeout(self.timeout, self.resolver.lookup(&*name, kind));
         let answers = self.runtime.block_on(async {
             match *self.types {
-                [first, second] => {
-                    let (first, second) = tokio::join!(ask(first), ask(second));
-                    vec![first, second]
-                }
+                [first, second] => <[_; 2]>::from(tokio::join!(ask(first), ask(second))).into(),
                 ref types => vec![ask(types[0]).await],
             }
         });
-        let (mut found, mut failures) = (Vec::new(), Vec::new());
+        let (mut found, mut reasons) = (Vec::new(), Vec::new());
         for answer in answers {
             match answer.unwrap_or(Err(NetError::Timeout)) {
                 Ok(lookup) => {
                     found.extend(lookup.answers().iter().filter_map(|r| r.data.ip_addr()))
                 }
-                Err(error) => failures.push(reason(&error)),
+                Err(error) => reasons.push(reason(&error)),
             }
         }
-        if found.is_empty() { Err(failure(failures)) } else { Ok(found) }
+        reasons.dedup();
+        if found.is_empty() { Err(reasons.join("; ")) } else { Ok(found) }
     }
-}
 
-/// How a lookup ended for which every question failed: what is not known outweighs what is not
-/// there.
-fn failure(mut reasons: Vec<String>) -> (State, String) {
-    reasons.dedup();
-    let timeout = reasons.iter().any(|reason| reason == TIMEOUT);
-    (if timeout { State::Timeout } else { State::Failed }, reasons.join("; "))
+    /// Tells the first failure that is not the name's own.
+    fn tell(&self, name: &str, reason: &str) {
+        if reason != NO_NAME && reason != NO_ADDRESS {
+            let message = format!("{name}: {reason}; further such failures are not told");
+            self.told.call_once(|| self.host.log(Level::Warning, &message));
+        }
+    }
 }
 
 /// In fixed words where there are some.
@@ -160,8 +172,8 @@ fn reason(error: &NetError) -> String {
         other => return other.to_string(),
     };
     match code {
-        ResponseCode::NXDomain => "no such name".to_owned(),
-        ResponseCode::NoError => "no address".to_owned(),
+        ResponseCode::NXDomain => NO_NAME.to_owned(),
+        ResponseCode::NoError => NO_ADDRESS.to_owned(),
         code => format!("the server answered: {code}"),
     }
 }

@@ -11,9 +11,11 @@ fn measure(network: &Network, arguments: &[&str], input: &str) -> Ended {
     network.measure(&[arguments, &ECN].concat(), input)
 }
 
-/// The targets of an output, in its order.
+/// The targets of an output, in the order in which they were begun.
 fn targets(ended: &Ended) -> Vec<String> {
-    ended.records().into_iter().map(|record| record.dip).collect()
+    let mut records = ended.records();
+    records.sort_by_key(|record| record.job_id.rsplit('-').next().unwrap().parse::<u64>().unwrap());
+    records.into_iter().map(|record| record.dip).collect()
 }
 
 #[test]
@@ -27,11 +29,11 @@ fn csv_with_and_without_a_header() {
     let end = measure(&network, &["-w", "1"], &rows);
     end.expect(9, &["standard input:4: not a job", "1 lines were not jobs", "2 targets"]);
     let start = format!("{{\"dp\":80,\"dip\":\"{a}\",\"note\":\"x, \\\"y\\\"\\nz\",\"rank\":1,");
-    assert!(end.stdout.starts_with(&start), "{}", end.stdout);
+    assert!(end.stdout.contains(&start), "{}", end.stdout);
     let rows = format!("{a},80,a.example\n{{\"dip\":\"{b}\"}}\n{c},80,c.example,17\n");
     let end = measure(&network, &["-w", "1"], &rows);
     end.expect(0, &["3 targets"]);
-    assert_eq!(end.records()[2].rest["rank"], 17);
+    assert!(end.records().iter().any(|record| record.rest.get("rank") == Some(&17.into())));
     measure(&network, &["--csv-input"], &rows).expect(9, &["standard input:2: not a job"]);
 }
 
@@ -65,7 +67,7 @@ fn duplicates_are_skipped_and_told() {
     let input = format!("{jobs}{other_port}{jobs}");
     let end = measure(&network, &["-w", "1"], &input);
     end.expect(0, &["4 targets", "3 duplicates skipped"]);
-    assert_eq!(end.records()[3].dp, 81);
+    assert_eq!(end.records().iter().filter(|record| record.dp == 81).count(), 1);
     let end = measure(&network, &["--duplicates"], &input);
     end.expect(0, &["7 targets"]);
     assert!(!end.stderr.contains("skipped"), "{}", end.stderr);
@@ -240,7 +242,8 @@ fn dnsresolv_makes_targets_of_names() {
     let copy = format!(
         "cp $PATHSPIDER {0}/pathspider; mkdir {0}/plugins; \
          cp $(dirname $PATHSPIDER)/plugins/*.so {0}/plugins; chmod -R a+rX {0}; \
-         PATHSPIDER={0}/pathspider; ip route del default 2>/dev/null;",
+         PATHSPIDER={0}/pathspider; \
+         ip route add 0.0.0.0/1 dev lab0; ip route add 128.0.0.0/1 dev lab0; ip route del default;",
         folder.display()
     );
     let end = network.script(&[all[0]], &format!("{copy} {resolve}"), &input);
