@@ -5,6 +5,7 @@
 //! plugin that blocks is called on worker threads instead (`workers`).
 
 mod connect;
+mod pace;
 mod round;
 mod scheduler;
 mod work;
@@ -19,12 +20,14 @@ use pathspider_plugin_api::{Configuration, Connect, Error, Job, Outcome};
 use tokio::sync::mpsc;
 
 pub use connect::{Dialer, user_agent};
+pub use pace::Limits;
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
 use crate::stop::Stop;
 use crate::system::Machine;
 use connect::Attempt;
+use pace::Pace;
 use round::Round;
 use scheduler::Scheduler;
 use workers::Workers;
@@ -39,6 +42,8 @@ pub struct Engine {
     pub blocking: bool,
     /// Jobs in flight at most.
     pub workers: usize,
+    /// When connections may start.
+    pub limits: Limits,
     /// Opens sockets.
     pub dialer: Dialer,
     /// To the observer.
@@ -104,7 +109,9 @@ impl Engine {
                 false => None,
             };
             let scheduler = Scheduler::new(self.configurations.iter().map(|c| c.hold).collect());
-            Round { engine: self, machine, scheduler, workers, events, end }.run(jobs, inbox).await
+            let pace = Pace::new(&self.limits);
+            let round = Round { engine: self, machine, scheduler, pace, workers, events, end };
+            round.run(jobs, inbox).await
         })
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, user_agent};
+use crate::engine::{Dialer, Engine, EngineError, Limits, user_agent};
 use crate::job::{self, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
 use crate::observer::{self, Counters, SourceError, SourceOptions};
@@ -50,6 +50,8 @@ pub struct Settings<'a> {
     pub format: Format,
     /// Which of them are measured.
     pub rules: job::Rules,
+    /// When connections may start.
+    pub limits: Limits,
     /// When no more are begun.
     pub max_runtime: Option<Duration>,
     /// What is known of this end of the paths.
@@ -181,6 +183,7 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         configurations: plan.configurations,
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
+        limits: settings.limits,
         dialer: Dialer {
             interface: settings.interface,
             user_agent: user_agent(None),

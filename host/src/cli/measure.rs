@@ -116,6 +116,7 @@ impl Request {
             input: self.input,
             format: self.format,
             rules,
+            limits: self.targets.limits(),
             max_runtime: self.targets.max_runtime(),
             ends: self.targets.ends(),
             output: self.output,
