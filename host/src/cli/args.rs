@@ -116,12 +116,13 @@ pub(super) struct Measure {
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
 
-    #[command(flatten)]
-    pub(super) targets: Targets,
-
     /// The plugin, and its own options
     #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) plugin: Vec<OsString>,
+
+    // At the end, because what follows would stand under its heading.
+    #[command(flatten)]
+    pub(super) targets: Targets,
 }
 
 /// PATHspider 0.9's arguments.
@@ -138,9 +139,6 @@ pub(super) struct Standalone {
     #[command(flatten)]
     pub(super) running: Running,
 
-    #[command(flatten)]
-    pub(super) targets: Targets,
-
     /// Read targets from this file, as ndjson or CSV
     #[arg(value_name = "INPUTFILE", requires = "output")]
     pub(super) input: Option<PathBuf>,
@@ -148,4 +146,7 @@ pub(super) struct Standalone {
     /// Write records to this file
     #[arg(value_name = "OUTPUTFILE")]
     pub(super) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) targets: Targets,
 }

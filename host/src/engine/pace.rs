@@ -40,11 +40,18 @@ pub(super) struct Pace<T = Ticket> {
 pub(super) trait Paced {
     /// Where it connects to; `None` where it is not known.
     fn target(&self) -> Option<IpAddr>;
+
+    /// Whether it goes before those that are not: a job that was begun is to be finished.
+    fn is_begun(&self) -> bool;
 }
 
 impl Paced for Ticket {
     fn target(&self) -> Option<IpAddr> {
         Some(self.work.job.target()).filter(|target| !target.is_unspecified())
+    }
+
+    fn is_begun(&self) -> bool {
+        self.config > 0
     }
 }
 
@@ -119,10 +126,10 @@ impl<T: Paced> Pace<T> {
         [&self.addresses, &self.prefixes].into_iter().flatten().map(|spacing| spacing.held).sum()
     }
 
-    /// Drops the held connections of this kind; gives their number.
-    pub(super) fn drop_held(&mut self, which: impl Fn(&T) -> bool) -> usize {
+    /// Drops the held connections of jobs that are not begun; gives their number.
+    pub(super) fn drop_unbegun(&mut self) -> usize {
         let spacings = [&mut self.addresses, &mut self.prefixes];
-        spacings.into_iter().flatten().map(|spacing| spacing.drop_held(&which)).sum()
+        spacings.into_iter().flatten().map(Spacing::drop_unbegun).sum()
     }
 }
 
@@ -150,7 +157,7 @@ struct Key<T> {
     waiting: VecDeque<T>,
 }
 
-impl<K: Copy + Eq + Hash + Ord, T> Spacing<K, T> {
+impl<K: Copy + Eq + Hash + Ord, T: Paced> Spacing<K, T> {
     fn new(spacing: Duration) -> Spacing<K, T> {
         Spacing { spacing, keys: HashMap::new(), due: BinaryHeap::new(), held: 0 }
     }
@@ -163,7 +170,9 @@ impl<K: Copy + Eq + Hash + Ord, T> Spacing<K, T> {
                 Some(item)
             }
             Some(used) => {
-                used.waiting.push_back(item);
+                let begun = used.waiting.iter().take_while(|other| other.is_begun()).count();
+                let place = if item.is_begun() { begun } else { used.waiting.len() };
+                used.waiting.insert(place, item);
                 self.held += 1;
                 None
             }
@@ -204,13 +213,12 @@ impl<K: Copy + Eq + Hash + Ord, T> Spacing<K, T> {
         self.due.peek().filter(|_| self.held > 0).map(|due| due.0.0)
     }
 
-    fn drop_held(&mut self, which: impl Fn(&T) -> bool) -> usize {
+    fn drop_unbegun(&mut self) -> usize {
         let before = self.held;
         for key in self.keys.values_mut() {
-            let count = key.waiting.len();
-            key.waiting.retain(|item| !which(item));
-            self.held -= count - key.waiting.len();
+            key.waiting.retain(Paced::is_begun);
         }
+        self.held = self.keys.values().map(|key| key.waiting.len()).sum();
         before - self.held
     }
 }

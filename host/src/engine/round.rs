@@ -45,7 +45,7 @@ impl Round<'_> {
                 jobs.close();
                 let unread = std::iter::from_fn(|| jobs.try_recv().ok()).count();
                 // Nothing was sent for these, and they could wait for long.
-                let held = self.pace.drop_held(|ticket| ticket.config == 0);
+                let held = self.pace.drop_unbegun();
                 self.end.in_flight -= held;
                 self.end.unstarted = Some((unread + held) as u64);
             }

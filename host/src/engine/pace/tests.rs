@@ -2,9 +2,14 @@
 
 use super::*;
 
+/// An address, and `+` for a job that was begun.
 impl Paced for &str {
     fn target(&self) -> Option<IpAddr> {
-        self.parse().ok()
+        self.trim_end_matches('+').parse().ok()
+    }
+
+    fn is_begun(&self) -> bool {
+        self.ends_with('+')
     }
 }
 
@@ -118,16 +123,18 @@ fn nothing_is_remembered_for_longer_than_needed() {
 }
 
 #[test]
-fn what_is_held_can_be_dropped() {
+fn what_was_begun_goes_first_and_stays() {
     let begun = Instant::now();
     let limits = Limits { prefix_spacing: Some(MS * 10), ..Limits::default() };
     let mut pace: Pace<&str> = Pace::new(&limits);
-    for item in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+    for item in ["192.0.2.1", "192.0.2.2", "192.0.2.3+", "192.0.2.4", "192.0.2.5+"] {
         pace.enter(item, begun);
     }
-    assert_eq!(pace.held(), 2);
-    assert_eq!(pace.drop_held(|item| item.ends_with('3')), 1);
+    assert_eq!(pace.held(), 4);
     pace.started(&"192.0.2.1", begun);
-    assert_eq!(pace.release(begun + MS * 10), Some("192.0.2.2"));
+    assert_eq!(pace.release(begun + MS * 10), Some("192.0.2.3+"), "it was begun");
+    assert_eq!(pace.drop_unbegun(), 2);
+    pace.started(&"192.0.2.3+", begun + MS * 10);
+    assert_eq!(pace.release(begun + MS * 20), Some("192.0.2.5+"));
     assert_eq!((pace.held(), pace.next_release()), (0, None));
 }
