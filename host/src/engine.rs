@@ -121,7 +121,7 @@ impl Engine {
 pub struct EngineEnd {
     /// Jobs that were begun and whose connections did not all end.
     pub in_flight: usize,
-    /// Jobs that were read and not begun; `None` where the input came to its end.
+    /// Jobs that were read and not begun; `None` where all were that the input has.
     pub unstarted: Option<u64>,
     /// Why it ended before it was told to.
     pub error: Option<EngineError>,

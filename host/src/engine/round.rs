@@ -37,17 +37,20 @@ impl Round<'_> {
         mut inbox: mpsc::UnboundedReceiver<Event>,
     ) -> Result<(), EngineError> {
         let stop = Arc::clone(&self.engine.stop);
-        let mut feeding = true;
+        let (mut feeding, mut stopping) = (true, false);
         let mut started = 0;
         loop {
-            if feeding && stop.is_asked() {
-                feeding = false;
-                jobs.close();
-                let unread = std::iter::from_fn(|| jobs.try_recv().ok()).count();
+            if !stopping && stop.is_asked() {
+                stopping = true;
                 // Nothing was sent for these, and they could wait for long.
-                let held = self.pace.drop_unbegun();
-                self.end.in_flight -= held;
-                self.end.unstarted = Some((unread + held) as u64);
+                let unbegun = self.pace.drop_unbegun() + self.scheduler.drop_waiting(0);
+                self.end.in_flight -= unbegun;
+                if feeding || unbegun > 0 {
+                    feeding = false;
+                    jobs.close();
+                    let unread = std::iter::from_fn(|| jobs.try_recv().ok()).count();
+                    self.end.unstarted = Some((unread + unbegun) as u64);
+                }
             }
             if stop.urgency() == Urgency::Terminate {
                 return Ok(());

@@ -48,6 +48,11 @@ impl<T> Scheduler<T> {
         self.waiting[config].push_back(connection);
     }
 
+    /// Drops what waits for a configuration; gives the number.
+    pub(super) fn drop_waiting(&mut self, config: usize) -> usize {
+        self.waiting[config].drain(..).count()
+    }
+
     /// What to do next. After `Start`, call [`initiated`](Scheduler::initiated) once the
     /// connection's first packet is out, and [`completed`](Scheduler::completed) at its end.
     pub(super) fn step(&mut self) -> Step<T> {
@@ -164,6 +169,17 @@ mod tests {
         assert_eq!(drain(&mut s), "[0]a[1]x[2]y");
         s.push(2, (2, 'z'));
         assert_eq!(drain(&mut s), "z", "still in configuration 2");
+    }
+
+    #[test]
+    fn what_was_dropped_is_not_waited_for() {
+        let mut s = Scheduler::new(vec![Hold::Completion; 2]);
+        s.push(0, (0, 'a'));
+        s.push(1, (1, 'A'));
+        assert_eq!(s.step(), Step::Configure(0));
+        s.push(0, (0, 'b'));
+        assert_eq!(s.drop_waiting(0), 2);
+        assert_eq!(drain(&mut s), "[1]A");
     }
 
     #[test]

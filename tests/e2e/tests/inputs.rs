@@ -375,8 +375,15 @@ fn an_address_keeps_its_rate_on_the_wire() {
 }
 
 #[test]
-fn a_run_that_stops_leaves_what_only_waits_for_its_prefix() {
+fn a_run_that_stops_leaves_what_only_waits() {
     let Some(network) = network(20, 0) else { return };
+    let script = format!(
+        "$PATHSPIDER measure -i {} --allow-special --rate 2 --max-runtime 1.2 ecn",
+        network.interface()
+    );
+    let end = network.script(&script, &network.jobs("clean"));
+    end.expect(10, &["read and not begun"]);
+    assert!((1..=3).contains(&end.records().len()), "{}", end.stdout);
     let script = format!(
         "$PATHSPIDER measure -i {} --allow-special --prefix-spacing 2 --max-runtime 1 ecn",
         network.interface()
