@@ -7,6 +7,7 @@ mod list;
 mod measure;
 mod observe;
 mod plugin_args;
+mod restore;
 mod targets;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::crash;
 use crate::plugin::{Registry, SearchPath};
 use crate::say::say;
 use args::{Arguments, Command};
@@ -21,6 +23,7 @@ use exit::{Exit, Failure};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crash::watch();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return exit::of_clap(&error),
@@ -37,6 +40,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    if !matches!(arguments.command, Some(Command::Restore(_))) {
+        restore::first();
+    }
     let registry = || Registry::scan(&SearchPath::resolve(&arguments.plugin_dir));
     if arguments.list_plugins {
         return list::plugins(&registry(), &SearchPath::resolve(&arguments.plugin_dir));
@@ -50,6 +56,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Some(Command::Measure(measure)) => measure::measure(measure, &registry()),
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
+        Some(Command::Restore(arguments)) => restore::run(&arguments),
         None => measure::standalone(arguments.standalone, &registry()),
     }
 }

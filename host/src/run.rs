@@ -5,27 +5,26 @@ mod pipeline;
 mod plan;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, Limits, user_agent};
-use crate::job::{self, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
+use crate::engine::{Dialer, Engine, EngineError, Forger, Limits};
+use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
 use crate::observer::{self, Counters, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
 use crate::plugin::Found;
+use crate::progress::{Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
-use crate::system::Machine;
+use crate::system::{BeginError, Machine};
 use checks::{check_files, raise_descriptors};
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
-
-/// Octets of an HTTP response's body that are kept.
-const BODY_LIMIT: usize = 64 * 1024;
 
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
@@ -40,6 +39,10 @@ pub struct Settings<'a> {
     pub source: Option<String>,
     /// The interface that connections leave by.
     pub interface: Option<String>,
+    /// Whom to ask about HTTP requests; sent with them.
+    pub contact: Option<String>,
+    /// Octets of an HTTP response's body that are kept.
+    pub body_limit: usize,
     /// How to capture.
     pub capture: SourceOptions,
     /// Jobs in flight at most.
@@ -60,6 +63,8 @@ pub struct Settings<'a> {
     pub output: Output,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// How the run is shown while it goes.
+    pub showing: Showing,
     /// A capture file for the packets of our own connections.
     pub save_pcap: Option<PathBuf>,
 }
@@ -122,6 +127,9 @@ pub enum RunError {
         /// Jobs whose records were not written.
         jobs: usize,
     },
+    /// The machine cannot be configured.
+    #[error(transparent)]
+    Machine(#[from] BeginError),
     /// The arguments contradict each other.
     #[error("{0}")]
     Settings(String),
@@ -142,8 +150,19 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     let plan = Plan::ask(&settings)?;
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
-    raise_descriptors(settings.workers)?;
+    raise_descriptors(settings.workers, settings.measurement.info.forges)?;
+    let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
+    let interface = settings.interface.clone();
+    let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
+        .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
+
+    // Before there are threads (see `system::keeper`).
+    let info = &settings.measurement.info;
+    let mut machine = match info.changes_system || info.forges {
+        true => Machine::begin(&info.name, stop)?,
+        false => Machine::new(),
+    };
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
     // packet is, and no privilege is needed.
@@ -154,6 +173,7 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
             Some(observer::open(uri, &settings.capture)?)
         }
     };
+    let forger = open_forger(&settings, &plan)?;
     // Last of all, for it empties a file.
     let writer = RecordWriter::open(settings.output.clone())?;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
@@ -174,32 +194,39 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
     }
 
     // 5–7. Prepare, configure, connect, finish.
-    let Pipeline { notices, reports, places, watch, merger } = pipeline;
+    let Pipeline { notices, reports, places, watch, merger, summary } = pipeline;
     let waiting = places.clone();
     drop(places);
-    let mut machine = Machine::new();
+    let in_flight = Arc::<AtomicUsize>::default();
     let engine = Engine {
         measurement: plan.measurement,
         configurations: plan.configurations,
+        changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
         limits: settings.limits,
-        dialer: Dialer {
-            interface: settings.interface,
-            user_agent: user_agent(None),
-            body_limit: BODY_LIMIT,
-        },
+        dialer,
+        forger: forger.map(|forger| {
+            let counters = watch.counters();
+            forger.slowed_by(move || counters().lost())
+        }),
         notices,
         reports,
         stop: Arc::clone(stop),
+        in_flight: Arc::clone(&in_flight),
     };
+    let look = looking(&fed, &summary, watch.counters(), in_flight);
+    let shown = showing
+        .start(look)
+        .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
     let engine_end = engine.run(&mut machine, inbox);
     let denied = machine.was_denied();
     drop(machine);
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
-    let closing = Closing { watch, merger, waiting, output: settings.output.to_string() };
+    let closing = Closing { watch, merger, summary, waiting, output: settings.output.to_string() };
     let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
+    drop(shown);
     summary.unfinished = engine_end.in_flight as u64;
     summary.unstarted = engine_end.unstarted.unwrap_or(0);
     let engine = engine_end.error.map(|error| RunError::Engine { error, denied });
@@ -217,6 +244,40 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         stopped: engine_end.unstarted.is_some(),
         failure,
     })
+}
+
+/// Opens what forged packets are sent with, where the plugin declared them.
+fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, RunError> {
+    if !settings.measurement.info.forges {
+        return Ok(None);
+    }
+    let opened = Forger::open(settings.interface.as_deref(), plan.configurations.len());
+    opened.map(Some).map_err(|error| {
+        RunError::System(format!("cannot open what forged packets are sent with: {error}"))
+    })
+}
+
+/// What the stages count of the run, read while it goes.
+fn looking(
+    fed: &Feed,
+    summary: &Arc<Mutex<Summary>>,
+    counters: impl Fn() -> Counters + Send + 'static,
+    in_flight: Arc<AtomicUsize>,
+) -> impl Fn() -> Snapshot + Send + 'static {
+    let (fed, summary) = (fed.clone(), Arc::clone(summary));
+    move || {
+        let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (counters, fed) = (counters(), fed.counts());
+        Snapshot {
+            done: summary.targets + summary.discarded,
+            total: fed.total.map_or(Total::Unknown, Total::Exactly),
+            in_flight: in_flight.load(Ordering::Relaxed) as u64,
+            missed: summary.missed_flows,
+            dropped: counters.lost(),
+            errors: summary.plugin_errors + fed.bad_lines,
+            conditions: summary.conditions.into_iter().collect(),
+        }
+    }
 }
 
 /// Ends the run in order after this time, as a first signal does.

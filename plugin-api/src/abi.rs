@@ -21,6 +21,7 @@
 // What `StableAbi` derives is public in name, so its fields' types must be too.
 #![allow(unreachable_pub)]
 
+mod calls;
 pub(crate) mod data;
 mod describe;
 mod descriptor;
@@ -35,6 +36,7 @@ pub(crate) mod services;
 mod system;
 mod tables;
 
+pub use calls::current_call;
 pub use descriptor::{ABI_VERSION, AbiVersion, DESCRIPTOR_SYMBOL, Descriptor, Refusal};
 pub use export::{Exports, chain, measurement};
 pub use flows::{ChainSet, FlowState};

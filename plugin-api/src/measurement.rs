@@ -115,8 +115,8 @@ impl ConfigId {
     pub const BASELINE: ConfigId = ConfigId(0);
 
     /// The configuration at this place.
-    pub fn new(index: usize) -> ConfigId {
-        ConfigId(u32::try_from(index).unwrap_or(u32::MAX))
+    pub const fn new(index: usize) -> ConfigId {
+        ConfigId(if index > u32::MAX as usize { u32::MAX } else { index as u32 })
     }
 
     /// The place.
@@ -132,6 +132,10 @@ pub enum Hold {
     /// Until the connection's first packet has been sent. Enough for what the kernel decides then,
     /// such as ECN on the SYN; the next configuration does not wait for slow or dead targets.
     Initiation,
+    /// Until the handshake is over, or will never be. For settings that the kernel reads again
+    /// whenever it repeats a SYN, such as TCP's timestamps: a target that answers holds it for one
+    /// round trip, a dead one for the connection's time-out.
+    Handshake,
     /// Until the connection has ended.
     Completion,
 }
@@ -196,6 +200,10 @@ pub struct Info {
     pub blocking: bool,
     /// Whether a job may have a `domain` and no address.
     pub names: bool,
+    /// Whether `configure` changes the machine's settings.
+    pub changes_system: bool,
+    /// Whether `connect` gives packets of its own making.
+    pub forges: bool,
     /// Every condition it can give.
     pub conditions: Vec<ConditionInfo>,
 }
@@ -210,6 +218,8 @@ impl Info {
             contact: String::new(),
             blocking: false,
             names: false,
+            changes_system: false,
+            forges: false,
             conditions: Vec::new(),
         }
     }
@@ -233,6 +243,21 @@ impl Info {
         self
     }
 
+    /// Declares that `configure` changes the machine's settings through [`System`]: two such runs
+    /// cannot share a network namespace, and the host keeps the privilege (`CAP_NET_ADMIN`). A
+    /// plugin that did not declare it is refused each change.
+    pub fn changes_system(mut self) -> Info {
+        self.changes_system = true;
+        self
+    }
+
+    /// Declares that `connect` gives [`Connect::packets`]: the host opens what it sends them with
+    /// before the run. A plugin that did not declare it cannot send any.
+    pub fn forges(mut self) -> Info {
+        self.forges = true;
+        self
+    }
+
     /// Declares a condition; a word in angle brackets stands for any word or value.
     pub fn condition(mut self, name: &str, meaning: &str) -> Info {
         self.conditions.push(ConditionInfo { name: name.into(), meaning: meaning.into() });
@@ -251,6 +276,12 @@ impl Info {
         .fold(self, |info, (word, meaning)| {
             info.condition(&format!("{prefix}.connectivity.{word}"), meaning)
         })
+    }
+
+    /// Declares the two conditions of [`Condition::online`].
+    pub fn online(self, prefix: &str) -> Info {
+        self.condition(&format!("{prefix}.connectivity.online"), "the connection succeeded")
+            .condition(&format!("{prefix}.connectivity.offline"), "it did not")
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::observe::ObserveArgs;
+use super::restore::RestoreArgs;
 use super::targets::Targets;
+use crate::progress::Showing;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
@@ -43,6 +45,8 @@ pub(super) enum Command {
     Measure(Measure),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
+    /// Restore what killed runs had changed in the system
+    Restore(RestoreArgs),
 }
 
 /// How targets are reached and watched, in every form.
@@ -56,6 +60,24 @@ pub(super) struct Running {
     #[arg(short, long, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) workers: Option<u32>,
+}
+
+/// How a run is shown while it goes.
+#[derive(Debug, Args)]
+pub(super) struct Watching {
+    /// Say nothing while it runs but warnings and errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Write a row of CSV each second to this file: done, rate, in flight, losses, conditions
+    #[arg(long, value_name = "FILE")]
+    pub(super) status_file: Option<PathBuf>,
+}
+
+impl From<Watching> for Showing {
+    fn from(watching: Watching) -> Showing {
+        Showing { quiet: watching.quiet, status_file: watching.status_file }
+    }
 }
 
 impl Running {
@@ -106,6 +128,16 @@ pub(super) struct Measure {
     #[arg(long, value_name = "FILE")]
     pub(super) save_pcap: Option<PathBuf>,
 
+    /// Whom to ask about these connections, an address or a URL; sent in the User-Agent of HTTP
+    /// requests [default: pathspider's own page]
+    #[arg(long, value_name = "TEXT", value_parser = contact)]
+    pub(super) contact: Option<String>,
+
+    /// Keep this many octets of the body of an HTTP response; the rest is not read
+    #[arg(long, value_name = "OCTETS", default_value_t = BODY_LIMIT,
+          value_parser = clap::value_parser!(u32).range(..=67_108_864))]
+    pub(super) body_limit: u32,
+
     /// Keep this many octets of each captured packet
     #[arg(long, value_name = "OCTETS", default_value_t = 512,
           value_parser = clap::value_parser!(u32).range(128..=262_144))]
@@ -116,6 +148,9 @@ pub(super) struct Measure {
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
 
+    #[command(flatten)]
+    pub(super) watching: Watching,
+
     /// The plugin, and its own options
     #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) plugin: Vec<OsString>,
@@ -123,6 +158,18 @@ pub(super) struct Measure {
     // At the end, because what follows would stand under its heading.
     #[command(flatten)]
     pub(super) targets: Targets,
+}
+
+/// Octets of an HTTP response's body that are kept.
+pub(super) const BODY_LIMIT: u32 = 64 * 1024;
+
+/// Checks that a text can stand in a User-Agent's comment (RFC 9110, section 5.6.5).
+fn contact(text: &str) -> Result<String, String> {
+    let fits = |c: char| (c == ' ' || c.is_ascii_graphic()) && !['(', ')', '\\'].contains(&c);
+    if !text.trim().is_empty() && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("it is sent in an HTTP header: ASCII without parentheses and backslashes".to_owned())
 }
 
 /// PATHspider 0.9's arguments.

@@ -3,18 +3,21 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::args::{Measure, Running, Standalone};
+use super::args::{BODY_LIMIT, Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
 use super::plugin_args;
 use super::targets::Targets;
+use crate::crash;
 use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
 use crate::output::Output;
 use crate::plugin::{Found, Registry};
+use crate::progress::Showing;
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
+use crate::system::BeginError;
 
 /// The plugin of 0.9's form where none is named.
 const DEFAULT_PLUGIN: &str = "ecn";
@@ -40,6 +43,9 @@ pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, F
         output: Output::from_argument(&arguments.output),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
+        showing: arguments.watching.into(),
+        contact: arguments.contact,
+        body_limit: arguments.body_limit,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
@@ -65,6 +71,9 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
         output: Output::from_argument(&output),
         with_flows: false,
         save_pcap: None,
+        showing: Showing::default(),
+        contact: None,
+        body_limit: BODY_LIMIT,
         capture: SourceOptions::default(),
     };
     let plugin = arguments.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
@@ -80,6 +89,9 @@ struct Request {
     output: Output,
     with_flows: bool,
     save_pcap: Option<PathBuf>,
+    showing: Showing,
+    contact: Option<String>,
+    body_limit: u32,
     capture: SourceOptions,
 }
 
@@ -91,6 +103,8 @@ impl Request {
         registry: &Registry,
     ) -> Result<Exit, Failure> {
         let found = find(registry, name)?;
+        let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
+        crash::running(&found.info.name, files);
         let options = plugin_args::parse(&found.info, &found.options, words)?;
         let chains = registry.chains();
         let source = self.running.interface.clone().or_else(interface::of_default_route);
@@ -112,6 +126,8 @@ impl Request {
             interface: source.as_deref().and_then(device),
             source,
             capture: self.capture,
+            contact: self.contact,
+            body_limit: self.body_limit as usize,
             workers: self.running.workers(),
             input: self.input,
             format: self.format,
@@ -122,6 +138,7 @@ impl Request {
             output: self.output,
             with_flows: self.with_flows,
             save_pcap: self.save_pcap,
+            showing: self.showing,
         };
         run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
     }
@@ -195,7 +212,7 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
     if input.limited {
         say!("the number of --max-targets was reached");
     }
-    let dropped = counters.kernel_dropped + counters.interface_dropped;
+    let dropped = counters.lost();
     if dropped > 0 {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
@@ -219,6 +236,8 @@ fn tell(error: &RunError) -> Failure {
         RunError::Read(_) => Exit::NoInput,
         RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,
         RunError::Engine { denied: true, .. } => Exit::NoPrivilege,
+        RunError::Machine(BeginError::Stopped(_)) => Exit::Stopped,
+        RunError::Machine(_) => Exit::Failed,
         RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,
     };
     Failure::new(exit, error)

@@ -1,19 +1,21 @@
 //! The engine at work: a loop of small steps, which never waits while something can be started.
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
-use pathspider_plugin_api::{ConfigId, Connect, Error, Job};
+use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
 
-use super::connect::{self, Attempt, BeginError, Begun};
+use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
 use super::pace::Pace;
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
 use crate::observer::Notice;
 use crate::stop::Urgency;
-use crate::system::Machine;
+use crate::system::{Machine, Undeclared};
 
 /// Starts in a row before the connections under way get their turn.
 const STARTS_IN_A_ROW: usize = 64;
@@ -55,6 +57,7 @@ impl Round<'_> {
             if stop.urgency() == Urgency::Terminate {
                 return Ok(());
             }
+            self.engine.in_flight.store(self.end.in_flight, Ordering::Relaxed);
             while let Ok(event) = inbox.try_recv() {
                 self.handle(event)?;
             }
@@ -68,6 +71,14 @@ impl Round<'_> {
                     Err(mpsc::error::TryRecvError::Empty) => break,
                     Err(mpsc::error::TryRecvError::Disconnected) => feeding = false,
                 }
+            }
+            if let Some(pause) = self.engine.forger.as_ref().and_then(|forger| forger.pause()) {
+                tokio::select! {
+                    Some(event) = inbox.recv() => self.handle(event)?,
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.changed() => {}
+                }
+                continue;
             }
             let paused = self.pace.wait(now);
             let step = if paused.is_some() { Step::Wait } else { self.scheduler.step() };
@@ -114,7 +125,11 @@ impl Round<'_> {
 
     fn configure(&mut self, config: usize) -> Result<(), EngineError> {
         let id = ConfigId::new(config);
-        self.engine.measurement.configure(id, self.machine).map_err(|error| {
+        let changes: &mut dyn SystemChanges = match self.engine.changes_system {
+            true => self.machine,
+            false => &mut Undeclared,
+        };
+        self.engine.measurement.configure(id, changes).map_err(|error| {
             let label = self.engine.configurations[config].label.clone();
             EngineError::Configure { config, label, error }
         })
@@ -159,8 +174,12 @@ impl Round<'_> {
                 self.report(Report::Refused { job, error })
             }
             Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
+            Event::Reached { config, point } => {
+                self.scheduler.reached(config, point);
+                Ok(())
+            }
             Event::Ended(ticket, attempt) => {
-                self.scheduler.completed(ticket.config);
+                self.scheduler.reached(ticket.config, Hold::Completion);
                 self.conclude(ticket, attempt)
             }
         }
@@ -186,8 +205,7 @@ impl Round<'_> {
         }
         match (own, answer) {
             (Some(flow), Ok(connect)) => {
-                self.scheduler.initiated(ticket.config);
-                self.scheduler.completed(ticket.config);
+                self.passed(ticket.config, &[Hold::Initiation, Hold::Handshake, Hold::Completion]);
                 let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
                 self.conclude(ticket, flow.end(outcome))
             }
@@ -198,33 +216,96 @@ impl Round<'_> {
     /// Makes the connection that the plugin asked for.
     fn make(&mut self, ticket: Ticket, answer: Result<Connect, Error>) -> Result<(), EngineError> {
         let dialed = match answer {
+            Ok(connect) if connect.kind() == ConnectKind::Packets => {
+                return self.forge(ticket, &connect);
+            }
             Ok(connect) => {
                 self.engine.dialer.begin(&ticket.work.job, connect, &self.engine.notices)
             }
             Err(error) => Err(BeginError::Plugin(error)),
         };
-        self.scheduler.initiated(ticket.config);
+        let points = match &dialed {
+            Ok(Begun::Under(connection)) if connection.is_deferred() => &[][..],
+            Ok(Begun::Under(_)) => &[Hold::Initiation],
+            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+        };
+        self.passed(ticket.config, points);
         match dialed {
             Ok(Begun::Under(connection)) => {
-                let events = self.events.clone();
-                tokio::task::spawn_local(async move {
-                    let attempt = connection.complete().await;
-                    // The engine may have gone, on a second signal.
-                    let _ = events.send(Event::Ended(ticket, attempt));
+                let is_deferred = connection.is_deferred();
+                self.see_through(ticket, is_deferred, async move |progress| {
+                    connection.complete(progress).await
                 });
                 Ok(())
             }
-            Ok(Begun::Over(attempt)) => {
-                self.scheduler.completed(ticket.config);
-                self.conclude(ticket, attempt)
+            Ok(Begun::Over(attempt)) => self.conclude(ticket, attempt),
+            Err(error) => self.refused(ticket, error),
+        }
+    }
+
+    /// Sends the packets that the plugin made.
+    fn forge(&mut self, ticket: Ticket, connect: &Connect) -> Result<(), EngineError> {
+        let config = ticket.config;
+        let sent = match &self.engine.forger {
+            Some(forger) => forger.begin(connect, config, &self.engine.notices),
+            None => Err(BeginError::Plugin(Error::contract(
+                "connect: it gives packets, and does not declare Info::forges",
+            ))),
+        };
+        let points = match &sent {
+            Ok(Sent::Out(_)) => &[Hold::Initiation][..],
+            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+        };
+        self.passed(config, points);
+        match sent {
+            Ok(Sent::Out(forged)) => {
+                self.see_through(ticket, false, async move |_| forged.complete().await);
+                Ok(())
             }
-            Err(BeginError::Gone) => Err(EngineError::Gone("observer")),
-            Err(BeginError::Plugin(error)) => {
-                self.scheduler.completed(ticket.config);
+            Ok(Sent::Over(attempt)) => self.conclude(ticket, attempt),
+            Err(error) => self.refused(ticket, error),
+        }
+    }
+
+    /// A connection could not begin.
+    fn refused(&mut self, ticket: Ticket, error: BeginError) -> Result<(), EngineError> {
+        match error {
+            BeginError::Gone => Err(EngineError::Gone("observer")),
+            BeginError::Plugin(error) => {
                 self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })
             }
         }
+    }
+
+    /// Lets a connection that is under way go on by itself; its events come back. It is deferred
+    /// where its first packet is not out yet.
+    fn see_through<F>(&self, ticket: Ticket, is_deferred: bool, complete: F)
+    where
+        F: AsyncFnOnce(&Rc<Progress>) -> Attempt + 'static,
+    {
+        // The engine may have gone, on a second signal.
+        let events = self.events.clone();
+        let config = ticket.config;
+        let awaited = match self.engine.configurations[config].hold {
+            Hold::Initiation if !is_deferred => None,
+            Hold::Completion => None,
+            point => Some(point),
+        };
+        tokio::task::spawn_local(async move {
+            let tell = events.clone();
+            let progress = Rc::new(Progress::new(awaited, move |point| {
+                let _ = tell.send(Event::Reached { config, point });
+            }));
+            let attempt = complete(&progress).await;
+            progress.over();
+            let _ = events.send(Event::Ended(ticket, attempt));
+        });
+    }
+
+    /// A connection has come to these points of its life, or never will.
+    fn passed(&mut self, config: usize, points: &[Hold]) {
+        points.iter().for_each(|&point| self.scheduler.reached(config, point));
     }
 
     /// Hands a connection's end on, and lets its job go to the next configuration.

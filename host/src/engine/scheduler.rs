@@ -5,7 +5,8 @@
 //! is entered is its batch; when that is started, the next configuration with something waiting
 //! has its turn, as soon as no connection needs the present one any more. A configuration that
 //! must hold for `Initiation` needs only that the batch's first packets are out, so dead targets
-//! delay nobody; with `Completion` it waits until each connection of the batch has ended.
+//! delay nobody; with `Handshake` and `Completion` it waits until each connection of the batch has
+//! come so far.
 
 use std::collections::VecDeque;
 
@@ -53,8 +54,9 @@ impl<T> Scheduler<T> {
         self.waiting[config].drain(..).count()
     }
 
-    /// What to do next. After `Start`, call [`initiated`](Scheduler::initiated) once the
-    /// connection's first packet is out, and [`completed`](Scheduler::completed) at its end.
+    /// What to do next. After `Start`, call [`reached`](Scheduler::reached) for each point of the
+    /// connection's life: its first packet is out, its handshake is over, it has ended. Where it
+    /// does not come to one of them, call it at the latest when it ends, once for each.
     pub(super) fn step(&mut self) -> Step<T> {
         if let Some(current) = self.current {
             if self.batch == 0 && self.others_wait(current) {
@@ -95,16 +97,9 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// A connection's first packet is out, or never will be.
-    pub(super) fn initiated(&mut self, config: usize) {
-        if self.holds[config] == Hold::Initiation {
-            self.holding -= 1;
-        }
-    }
-
-    /// A connection has ended.
-    pub(super) fn completed(&mut self, config: usize) {
-        if self.holds[config] != Hold::Initiation {
+    /// A connection has come to a point of its life, or never will.
+    pub(super) fn reached(&mut self, config: usize, point: Hold) {
+        if self.holds[config] == point {
             self.holding -= 1;
         }
     }
@@ -122,7 +117,7 @@ mod tests {
                 Step::Configure(config) => log += &format!("[{config}]"),
                 Step::Start((config, name)) => {
                     log.push(name);
-                    scheduler.initiated(config);
+                    scheduler.reached(config, Hold::Initiation);
                 }
                 Step::Wait => return log,
             }
@@ -139,7 +134,7 @@ mod tests {
         s.push(0, (0, 'c'));
         assert_eq!(drain(&mut s), "[1]A[0]c");
         for config in [0, 0, 0, 1] {
-            s.completed(config);
+            s.reached(config, Hold::Completion);
         }
         assert_eq!(drain(&mut s), "");
     }
@@ -150,14 +145,27 @@ mod tests {
         s.push(0, (0, 'a'));
         s.push(0, (0, 'b'));
         assert_eq!(drain(&mut s), "[0]ab");
-        s.completed(0);
+        s.reached(0, Hold::Completion);
         s.push(1, (1, 'A'));
         s.push(0, (0, 'c'));
         assert_eq!(drain(&mut s), "", "b still holds, and c would starve A");
-        s.completed(0);
+        s.reached(0, Hold::Completion);
         assert_eq!(drain(&mut s), "[1]A");
-        s.completed(1);
+        s.reached(1, Hold::Completion);
         assert_eq!(drain(&mut s), "[0]c");
+    }
+
+    #[test]
+    fn a_handshake_holds_and_an_exchange_does_not() {
+        let mut s = Scheduler::new(vec![Hold::Handshake; 2]);
+        s.push(0, (0, 'a'));
+        s.push(1, (1, 'B'));
+        assert_eq!(drain(&mut s), "[0]a", "a may send its SYN again");
+        s.reached(0, Hold::Handshake);
+        assert_eq!(drain(&mut s), "[1]B");
+        s.reached(0, Hold::Completion);
+        s.push(0, (0, 'c'));
+        assert_eq!(drain(&mut s), "", "B holds");
     }
 
     #[test]
@@ -190,7 +198,7 @@ mod tests {
             s.push(i % 3, (i % 3, char::from(b'a' + (i % 26) as u8)));
             log += &drain(&mut s);
             if i % 3 == 2 {
-                s.completed(1);
+                s.reached(1, Hold::Completion);
             }
         }
         log += &drain(&mut s);

@@ -17,6 +17,7 @@ use super::target::{Place, Target};
 use crate::stop::Stop;
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
+#[derive(Clone)]
 pub struct Feed(Arc<Tally>);
 
 impl Feed {
@@ -135,6 +136,7 @@ impl Sorter {
             resolver.finish(|| self.is_done());
         }
         if !self.is_done() {
+            self.tally.ended();
             self.gate().finish();
         }
         end

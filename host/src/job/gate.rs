@@ -48,6 +48,8 @@ pub struct Counts {
     pub special: u64,
     /// Whether the limit of targets was reached.
     pub limited: bool,
+    /// Targets in all; `None` before that is known.
+    pub total: Option<u64>,
 }
 
 impl Counts {
@@ -70,6 +72,8 @@ pub(super) struct Tally {
     blocklisted: AtomicU64,
     special: AtomicU64,
     limited: AtomicBool,
+    admitted: AtomicU64,
+    ended: AtomicBool,
 }
 
 impl Tally {
@@ -81,7 +85,13 @@ impl Tally {
             blocklisted: read(&self.blocklisted),
             special: read(&self.special),
             limited: self.limited.load(Ordering::Relaxed),
+            total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
         }
+    }
+
+    /// No more targets will be admitted.
+    pub(super) fn ended(&self) {
+        self.ended.store(true, Ordering::Release);
     }
 
     /// Tells and counts a line that is no target.
@@ -103,6 +113,7 @@ pub(super) struct Onward {
 pub(super) struct Gate {
     courtesy: Courtesy,
     seen: Option<Seen>,
+    most: Option<u64>,
     left: Option<u64>,
     shuffle: Option<Shuffle>,
     /// `None` once no more are wanted, so that the engine sees the input's end.
@@ -121,6 +132,7 @@ impl Gate {
         Gate {
             courtesy: Courtesy::new(rules.blocklist, rules.allow_special),
             seen: (!rules.duplicates).then(Seen::default),
+            most: rules.max_targets,
             left: rules.max_targets,
             shuffle: rules.shuffle.map(Shuffle::new),
             onward: Some(onward),
@@ -157,6 +169,9 @@ impl Gate {
             self.tally.duplicates.fetch_add(1, Ordering::Relaxed);
             return true;
         }
+        if self.most.is_none_or(|most| self.tally.admitted.load(Ordering::Relaxed) < most) {
+            self.tally.admitted.fetch_add(1, Ordering::Relaxed);
+        }
         match &mut self.shuffle {
             Some(shuffle) => {
                 shuffle.hold(line, address, port, &target.record);
@@ -184,6 +199,7 @@ impl Gate {
         let sent = onward.places.send(()).is_ok() && onward.jobs.blocking_send(job).is_ok();
         if self.left == Some(0) {
             self.tally.limited.store(true, Ordering::Relaxed);
+            self.tally.ended();
             self.onward = None;
         }
         sent && self.onward.is_some()

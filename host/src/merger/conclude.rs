@@ -28,13 +28,13 @@ impl<'a> Conclude<'a> {
     }
 
     /// The job's records: one, unless the plugin discards it or makes several.
-    pub(super) fn records(&self, complete: Complete, summary: &mut Summary) -> Vec<Record> {
+    pub(super) fn records(&self, complete: Complete) -> Vec<Record> {
         let (work, connections) = match complete {
             Complete::Refused { job, error } => {
-                return vec![self.error_record(job, error, summary)];
+                return vec![self.error_record(job, error)];
             }
             Complete::Broken { work, error } => {
-                return vec![self.error_record(into_job(work), error, summary)];
+                return vec![self.error_record(into_job(work), error)];
             }
             Complete::Job { work, connections } => (work, connections),
         };
@@ -42,11 +42,11 @@ impl<'a> Conclude<'a> {
         let job = into_job(work);
         match conclusion {
             Ok(conclusion) if conclusion.flows.iter().any(is_discarded) => {
-                summary.discarded += 1;
+                self.merger.count(|summary| summary.discarded += 1);
                 Vec::new()
             }
-            Ok(conclusion) => self.job_records(job, conclusion, summary),
-            Err(error) => vec![self.error_record(job, error, summary)],
+            Ok(conclusion) => self.job_records(job, conclusion),
+            Err(error) => vec![self.error_record(job, error)],
         }
     }
 
@@ -113,8 +113,8 @@ impl<'a> Conclude<'a> {
         format!("{:x}-{}", self.merger.run, job.number())
     }
 
-    fn job_records(&self, job: Job, conclusion: Conclusion, summary: &mut Summary) -> Vec<Record> {
-        count(&conclusion, summary);
+    fn job_records(&self, job: Job, conclusion: Conclusion) -> Vec<Record> {
+        self.merger.count(|summary| count(&conclusion, summary));
         let id = self.job_id(&job);
         let target = job.target();
         let named = target.is_unspecified();
@@ -153,10 +153,12 @@ impl<'a> Conclude<'a> {
     }
 
     /// The record of a job for which the plugin failed: no conditions, and the reason.
-    fn error_record(&self, job: Job, error: Error, summary: &mut Summary) -> Record {
-        summary.targets += 1;
-        summary.plugin_errors += 1;
-        summary.first_plugin_error.get_or_insert_with(|| error.to_string());
+    fn error_record(&self, job: Job, error: Error) -> Record {
+        self.merger.count(|summary| {
+            summary.targets += 1;
+            summary.plugin_errors += 1;
+            summary.first_plugin_error.get_or_insert_with(|| error.to_string());
+        });
         let id = self.job_id(&job);
         let mut record = own_keys(job);
         record.set("conditions", Value::from(Vec::<Value>::new()));

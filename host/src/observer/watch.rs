@@ -61,9 +61,10 @@ pub fn watch(
 }
 
 impl Watch {
-    /// The counters as they were a moment ago. Cheap: the thread is not disturbed.
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
+    /// Reads the counters as they were a moment ago. Cheap: the thread is not disturbed.
+    pub fn counters(&self) -> impl Fn() -> Counters + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.counters()
     }
 
     /// Has all claims answered at once with what was seen, from now on.
@@ -97,7 +98,7 @@ struct Thread {
 }
 
 /// Batches of packets between two looks at the kernel's counters of drops.
-const BATCHES_PER_LOOK: u32 = 256;
+const BATCHES_PER_LOOK: u32 = 16;
 
 impl Thread {
     fn run(mut self, failed: impl FnOnce()) -> Result<(), SourceError> {

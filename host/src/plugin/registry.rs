@@ -9,6 +9,7 @@ use pathspider_plugin_api::{Info, Options};
 use super::load::{LoadError, load};
 use super::search::{SearchPath, candidates};
 use crate::chains::Catalogue;
+use crate::crash;
 use crate::say::say;
 
 /// A measurement that can be used.
@@ -93,7 +94,10 @@ impl Registry {
     }
 
     fn add(&mut self, file: &Path) -> Result<(), LoadError> {
-        let loaded: LoadedPlugin = load(file)?;
+        crash::loading(Some(file));
+        let loaded = load(file);
+        crash::loading(None);
+        let loaded: LoadedPlugin = loaded?;
         let described = loaded
             .measurements()
             .into_iter()

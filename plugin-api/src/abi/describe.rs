@@ -23,6 +23,8 @@ pub(super) fn measurement_to_record(info: Info, options: &Options) -> Record {
         .with("contact", info.contact)
         .with("blocking", info.blocking)
         .with("names", info.names)
+        .with("changes_system", info.changes_system)
+        .with("forges", info.forges)
         .with("conditions", conditions)
         .with("options", options.iter().map(option_to_record).collect::<Value>())
 }
@@ -38,6 +40,8 @@ pub(super) fn measurement_from_record(record: &Record) -> Result<(Info, Options)
         contact: text(record, "contact").unwrap_or_default(),
         blocking: record.bool("blocking").unwrap_or(false),
         names: record.bool("names").unwrap_or(false),
+        changes_system: record.bool("changes_system").unwrap_or(false),
+        forges: record.bool("forges").unwrap_or(false),
         conditions,
     };
     let options = records(record, "options").map(option_from_record).collect::<Result<_>>()?;
@@ -116,6 +120,7 @@ pub(super) fn configurations_to_value(configurations: Vec<Configuration>) -> Val
         .map(|c| {
             let hold = match c.hold {
                 Hold::Initiation => "initiation",
+                Hold::Handshake => "handshake",
                 Hold::Completion => "completion",
             };
             Record::new().with("label", c.label).with("hold", Value::text(hold))
@@ -130,6 +135,7 @@ pub(super) fn configurations_from_value(value: &Value) -> Result<Vec<Configurati
         .map(|record| {
             let hold = match record.str("hold") {
                 Some("initiation") => Hold::Initiation,
+                Some("handshake") => Hold::Handshake,
                 // A way to hold that this host does not know is met by the strictest.
                 _ => Hold::Completion,
             };
@@ -192,6 +198,7 @@ mod tests {
     fn a_measurement_survives_the_boundary() {
         let info =
             Info::new("x", "1.2.3", "d").contact("c").blocking().takes_names().connectivity("x");
+        let info = info.changes_system().forges();
         let options = Options::none()
             .connect(&[ConnectKind::Tcp])
             .timeout()

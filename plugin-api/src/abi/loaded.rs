@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi_stable::std_types::ROption;
 
+use super::calls::Call;
 use super::data::Record;
 use super::describe;
 use super::descriptor::{AbiVersion, Descriptor};
@@ -72,11 +73,13 @@ impl MeasurementHandle {
 
     /// What it is, and its options.
     pub fn describe(&self) -> Result<(Info, Options)> {
+        let _call = Call::of(&"info");
         describe::measurement_from_record(&answer((self.table.describe())())?)
     }
 
     /// Makes the object of one run.
     pub fn instantiate(&self, options: OptionValues) -> Result<MeasurementObject> {
+        let _call = Call::of(&"new");
         let object = answer((self.table.new())(options.into_record(), Services::own()))?;
         let number = OBJECTS.fetch_add(1, Ordering::Relaxed);
         Ok(MeasurementObject { table: self.table, object, number })
@@ -102,12 +105,14 @@ static OBJECTS: AtomicU64 = AtomicU64::new(0);
 impl MeasurementObject {
     /// See [`Measurement::configurations`].
     pub fn configurations(&self) -> Result<Vec<Configuration>> {
+        let _call = Call::of(&"configurations");
         let value = answer((self.table.configurator().configurations())(&self.object))?;
         describe::configurations_from_value(&value)
     }
 
     /// See [`Measurement::configure`].
     pub fn configure(&self, config: ConfigId, changes: &mut dyn SystemChanges) -> Result<()> {
+        let _call = Call::of(&"configure");
         let mut changes = changes;
         let loan = SystemLoan::new(&mut changes);
         answer((self.table.configurator().configure())(&self.object, number(config), loan))
@@ -115,11 +120,13 @@ impl MeasurementObject {
 
     /// See [`Measurement::default_port`].
     pub fn default_port(&self) -> Result<u16> {
+        let _call = Call::of(&"default_port");
         answer((self.table.connector().default_port())(&self.object))
     }
 
     /// See [`Measurement::pre_connect`].
     pub fn pre_connect(&self, job: &Job) -> Result<PreparedHandle> {
+        let _call = Call::of(&"pre_connect");
         let state = answer((self.table.connector().pre_connect())(&self.object, JobRef::new(job)))?;
         Ok(PreparedHandle { state, maker: self.number })
     }
@@ -131,6 +138,7 @@ impl MeasurementObject {
         prepared: &PreparedHandle,
         config: ConfigId,
     ) -> Result<Connect> {
+        let _call = Call::of(&"connect");
         let connect = self.table.connector().connect();
         let state = self.own(prepared)?;
         let wire = answer(connect(&self.object, JobRef::new(job), state, number(config)))?;
@@ -145,6 +153,7 @@ impl MeasurementObject {
         prepared: &PreparedHandle,
         config: ConfigId,
     ) -> Result<Record> {
+        let _call = Call::of(&"post_connect");
         answer((self.table.connector().post_connect())(
             &self.object,
             JobRef::new(job),
@@ -162,17 +171,20 @@ impl MeasurementObject {
 
     /// See [`Measurement::chains`].
     pub fn chains(&self) -> Result<Vec<ChainName>> {
+        let _call = Call::of(&"chains");
         let names = answer((self.table.merger().chains())(&self.object))?;
         Ok(names.into_iter().map(|name| ChainName(name.into_owned().into())).collect())
     }
 
     /// See [`Measurement::merge`].
     pub fn merge(&self, flow: Option<FlowRecord>, result: Record) -> Result<Record> {
+        let _call = Call::of(&"merge");
         answer((self.table.merger().merge())(&self.object, ROption::from(flow), result))
     }
 
     /// See [`Measurement::combine`].
     pub fn combine(&self, job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
+        let _call = Call::of(&"combine");
         let combine = self.table.merger().combine();
         let conditions = answer(combine(&self.object, JobRef::new(job), flows.into()))?;
         // The text stays the plugin's: borrowed if it is a constant of its own.
@@ -187,6 +199,7 @@ impl MeasurementObject {
 
     /// See [`Measurement::rows`].
     pub fn rows(&self, job: &Job, flows: &[Record]) -> Result<Vec<Record>> {
+        let _call = Call::of(&"rows");
         let rows = self.table.merger().rows();
         answer(rows(&self.object, JobRef::new(job), flows.into())).map(Into::into)
     }

@@ -169,6 +169,7 @@ impl Names {
 fn shell(script: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(script).env("PATHSPIDER", crate::built("pathspider"));
+    shell.env("PATHSPIDER_STATE_DIR", crate::state_dir());
     shell
 }
 

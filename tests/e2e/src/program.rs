@@ -30,6 +30,17 @@ pub fn temp_dir(test: &str) -> PathBuf {
     path
 }
 
+/// The folder of this test's journals, so that no test finds another's.
+///
+/// # Panics
+///
+/// It cannot be made.
+pub fn state_dir() -> PathBuf {
+    let path = std::env::temp_dir().join(format!("pathspider-e2e-{}-state", std::process::id()));
+    assert!(std::fs::create_dir_all(&path).is_ok(), "cannot make {}", path.display());
+    path
+}
+
 /// How the program ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -78,6 +89,7 @@ impl Program {
     pub fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(built("pathspider"));
         command.args(arguments).env_remove("PATHSPIDER_PLUGIN_PATH");
+        command.env("PATHSPIDER_STATE_DIR", state_dir());
         command
     }
 

@@ -2,6 +2,7 @@
 //!
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
+//! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
@@ -15,4 +16,6 @@ mod inputs;
 mod measure;
 mod observe;
 mod plugins;
+mod progress;
+mod restoring;
 mod stopping;

@@ -1,5 +1,7 @@
 //! A measurement that misbehaves as its option `--how` says, and else connects twice by itself,
 //! blocking its worker.
+// One of its ways to misbehave is a crash.
+#![allow(unsafe_code)]
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -15,7 +17,7 @@ pub struct Misbehaving {
     chain: Option<String>,
 }
 
-const WAYS: [&str; 8] = [
+const WAYS: [&str; 11] = [
     "not",
     "panic-in-pre-connect",
     "panic-in-connect",
@@ -24,6 +26,9 @@ const WAYS: [&str; 8] = [
     "configure-error",
     "configure-panic",
     "decline-odd-jobs",
+    "crash-in-connect",
+    "abort-in-combine",
+    "overflow-in-connect",
 ];
 
 impl Misbehaving {
@@ -32,9 +37,20 @@ impl Misbehaving {
     }
 }
 
+/// Calls itself until there is no stack left.
+#[allow(unconditional_recursion)]
+fn overflow(depth: u64) -> [u64; 512] {
+    let mut deeper = overflow(std::hint::black_box(depth + 1));
+    deeper[(depth % 512) as usize] = depth;
+    std::hint::black_box(deeper)
+}
+
 impl Measurement for Misbehaving {
     fn info() -> Info {
-        Info::new("misbehaving", "1.0.0", "Misbehaves on request").blocking().connectivity("mis")
+        Info::new("misbehaving", "1.0.0", "Misbehaves on request")
+            .blocking()
+            .changes_system()
+            .connectivity("mis")
     }
 
     fn options() -> Options {
@@ -92,6 +108,14 @@ impl Measurement for Misbehaving {
     fn connect(&self, job: &Job, prepared: &Prepared, config: ConfigId) -> Result<Connect> {
         assert_eq!(prepared.get::<u64>(), Some(&job.number()), "the host mixed jobs up");
         assert!(!self.is("panic-in-connect") || config.index() == 0, "asked to panic in connect");
+        match self.how.as_str() {
+            // SAFETY: none. It is to crash.
+            "crash-in-connect" => unsafe {
+                std::ptr::without_provenance::<u8>(16).read_volatile();
+            },
+            "overflow-in-connect" => drop(overflow(job.number())),
+            _ => {}
+        }
         let address = (job.target(), job.port()).into();
         Ok(Connect::done(match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
             Ok(stream) => Outcome::new(State::Ok).from_local(stream.local_addr()?),
@@ -101,6 +125,9 @@ impl Measurement for Misbehaving {
 
     fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
         assert!(!self.is("panic-in-combine"), "asked to panic in combine");
+        if self.is("abort-in-combine") {
+            std::process::abort();
+        }
         if self.is("undeclared-condition") {
             return Ok(vec![Condition::new("mis.declared.never")]);
         }
