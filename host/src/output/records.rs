@@ -84,6 +84,20 @@ impl RecordWriter {
     pub fn write(&mut self, record: &Record) -> Result<(), OutputError> {
         // Into memory, which cannot fail: every key of a record is a text.
         serde_json::to_writer(&mut self.lines, record).map_err(|error| self.fail(error.into()))?;
+        self.end_line()
+    }
+
+    /// Writes a line that is there already, without its end, sooner or later.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](RecordWriter::write).
+    pub fn write_line(&mut self, line: &[u8]) -> Result<(), OutputError> {
+        self.lines.extend_from_slice(line);
+        self.end_line()
+    }
+
+    fn end_line(&mut self) -> Result<(), OutputError> {
         self.lines.push(b'\n');
         if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
     }

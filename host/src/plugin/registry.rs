@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pathspider_plugin_api::abi::{ChainHandle, LoadedPlugin, MeasurementHandle};
+use pathspider_plugin_api::abi::{AbiVersion, ChainHandle, LoadedPlugin, MeasurementHandle};
 use pathspider_plugin_api::{Info, Options};
 
 use super::load::{LoadError, load};
@@ -23,6 +23,8 @@ pub struct Found {
     pub handle: MeasurementHandle,
     /// The file that it is in.
     pub path: PathBuf,
+    /// The version of the plugin ABI that it speaks.
+    pub abi: AbiVersion,
 }
 
 /// A file that was loaded.
@@ -110,7 +112,10 @@ impl Registry {
                     let by = other.path.clone();
                     self.shadowed.push(Shadowed { name: info.name, path: file.to_owned(), by });
                 }
-                None => self.found.push(Found { info, options, handle, path: file.to_owned() }),
+                None => {
+                    let (path, abi) = (file.to_owned(), loaded.version());
+                    self.found.push(Found { info, options, handle, path, abi });
+                }
             }
         }
         self.plugins.push(Plugin { path: file.to_owned(), chains: loaded.chains() });
