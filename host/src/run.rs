@@ -14,7 +14,7 @@ use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, Forger};
+use crate::engine::{Dialer, Engine, EngineError, Forger, Limits};
 use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
 use crate::observer::{self, Counters, Source, SourceError, SourceOptions};
@@ -57,6 +57,8 @@ pub struct Settings<'a> {
     pub format: Format,
     /// Which of them are measured.
     pub rules: job::Rules,
+    /// When connections may start.
+    pub limits: Limits,
     /// When no more are begun.
     pub max_runtime: Option<Duration>,
     /// What is known of this end of the paths.
@@ -266,6 +268,7 @@ fn carry_out(
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
+        limits: settings.limits,
         dialer,
         forger: forger.map(|forger| {
             let counters = watch.counters();

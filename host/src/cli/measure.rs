@@ -104,6 +104,7 @@ fn start(
         input: Input::from_argument(&arguments.input),
         format: if arguments.csv_input { Format::Csv } else { Format::Either },
         rules,
+        limits: arguments.targets.limits(),
         max_runtime: arguments.targets.max_runtime(),
         ends: arguments.targets.ends(),
         output: Output::from_argument(&arguments.output),

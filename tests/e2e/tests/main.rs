@@ -8,6 +8,7 @@
 //! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `forging`: packets that plugins made
+//! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
 //! - `forms`: command lines of every generation, help
 //! - `filter`: picking and counting records
@@ -20,6 +21,7 @@ mod bad_input;
 mod filter;
 mod forging;
 mod forms;
+mod inputs;
 mod keeping;
 mod kinds;
 mod measure;
