@@ -53,7 +53,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Measure the paths to all targets of the input
-    Measure(Measure),
+    Measure(Box<Measure>),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
     /// Pick from records or targets, by their conditions and keys
