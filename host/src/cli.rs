@@ -6,8 +6,10 @@ mod exit;
 mod filter;
 mod forms;
 mod help;
+mod keeping;
 mod list;
 mod measure;
+mod metadata;
 mod names;
 mod observe;
 mod plugin_args;
@@ -80,6 +82,7 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
         }
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
+        Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic.topic, parser, &commands, registry),
         Some(Command::Completions(arguments)) => shell::completions(&arguments, parser),

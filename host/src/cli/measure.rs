@@ -110,6 +110,7 @@ fn start(
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
         showing: arguments.watching.into(),
+        keep: arguments.keeping.keep(),
         contact: arguments.contact,
         body_limit: arguments.body_limit as usize,
     };
@@ -139,7 +140,8 @@ fn announce(urgency: Urgency) {
 
 /// Prints the summary of a run, and finds its exit status.
 fn report(ended: Ended) -> Result<Exit, Failure> {
-    let Ended { summary, counters, input, duration, stopped, failure } = ended;
+    let has_errors = ended.has_errors();
+    let Ended { summary, counters, input, duration, stopped, failure, .. } = ended;
     say!("{}", summary.over(duration, &input.told()));
     if input.limited {
         say!("the number of --max-targets was reached");
@@ -153,8 +155,8 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
     }
     match failure {
         Some(error) => Err(tell(&error)),
-        None if stopped => Ok(Exit::Stopped),
-        None if input.bad_lines > 0 || summary.plugin_errors > 0 => Ok(Exit::FinishedWithErrors),
+        None if stopped.is_some() => Ok(Exit::Stopped),
+        None if has_errors => Ok(Exit::FinishedWithErrors),
         None => Ok(Exit::Finished),
     }
 }
@@ -182,6 +184,7 @@ pub(super) fn of_source(error: &SourceError) -> Exit {
         SourceError::NoPrivilege { .. } => Exit::NoPrivilege,
         SourceError::Filter { .. } | SourceError::Scheme { .. } => Exit::Usage,
         SourceError::NotReadable { .. } | SourceError::NotACapture { .. } => Exit::NoInput,
+        SourceError::NotWritable { .. } => Exit::NoOutput,
         _ => Exit::Failed,
     }
 }
