@@ -12,14 +12,20 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use pathspider_plugin_api::Level;
 
-use crate::plugin::{Registry, SearchPath};
+use crate::plugin::{Registry, SearchPath, child};
 use crate::say::say;
 use args::{Arguments, Command};
 use exit::{Exit, Failure};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = child::main(&arguments) {
+        return code;
+    }
+    pathspider_plugin_api::abi::set_log(log);
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return exit::of_clap(&error),
@@ -35,10 +41,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.into()
 }
 
+/// Where the messages of plugins go.
+fn log(level: Level, message: &str) {
+    match level {
+        Level::Warning => say!("plugin: warning: {message}"),
+        _ => say!("plugin: {message}"),
+    }
+}
+
 fn run(arguments: Arguments) -> Result<Exit, Failure> {
-    let registry = || Registry::scan(&SearchPath::resolve(&arguments.plugin_dir));
+    let path = || SearchPath::resolve(&arguments.plugin_dir, arguments.insecure_plugins);
+    let registry = || Registry::scan(&path());
     if arguments.list_plugins {
-        return list::plugins(&registry(), &SearchPath::resolve(&arguments.plugin_dir));
+        let path = path();
+        return list::plugins(&Registry::scan(&path), &path);
     }
     if arguments.command.is_some() && arguments.standalone.is_used() {
         return Err(Failure::new(

@@ -15,7 +15,7 @@ use crate::engine::{Dialer, Engine, EngineError, user_agent};
 use crate::job::{Defaults, Feed, Feeder, Format, Input, JobReader, ReadError, feed};
 use crate::observer::{self, Counters, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
-use crate::plugin::Found;
+use crate::plugin::Loaded;
 use crate::stop::Stop;
 use crate::system::Machine;
 use checks::{check_files, raise_descriptors};
@@ -28,7 +28,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
     /// The measurement.
-    pub measurement: &'a Found,
+    pub measurement: &'a Loaded,
     /// Its options.
     pub options: OptionValues,
     /// The chains that exist.

@@ -1,5 +1,7 @@
 //! Finds chains by name, among the library's and those of plugins.
 
+use std::sync::Arc;
+
 use pathspider_plugin_api::abi::{ChainHandle, ChainSet};
 use pathspider_plugin_api::{Chain, ChainInfo, ChainName, Error};
 
@@ -16,7 +18,16 @@ pub struct Entry {
     pub plugin: Option<String>,
     /// Its name and fields.
     pub info: ChainInfo,
-    handle: ChainHandle,
+    source: Source,
+}
+
+/// Loads the file of a chain that is used: its place in the file, and what is known of it.
+pub type LoadChain = Arc<dyn Fn(usize, &ChainInfo) -> Result<ChainHandle, Error> + Send + Sync>;
+
+/// Where a chain comes from.
+enum Source {
+    Here(ChainHandle),
+    File { load: LoadChain, index: usize },
 }
 
 /// The chains of a run.
@@ -77,7 +88,16 @@ pub enum CatalogueError {
 
 impl Entry {
     fn library<C: Chain>() -> Entry {
-        Entry { plugin: None, info: C::info(), handle: ChainHandle::of::<C>() }
+        Entry { plugin: None, info: C::info(), source: Source::Here(ChainHandle::of::<C>()) }
+    }
+
+    /// The chain, whose file is loaded now if it was not.
+    fn handle(&self) -> Result<ChainHandle, CatalogueError> {
+        match &self.source {
+            Source::Here(handle) => Ok(*handle),
+            Source::File { load, index } => load(*index, &self.info)
+                .map_err(|reason| CatalogueError::Chain { name: self.full_name(), reason }),
+        }
     }
 
     /// The name that is never ambiguous: `plugin.chain`, or the bare name of a library chain.
@@ -111,21 +131,49 @@ impl Catalogue {
         }
     }
 
-    /// Adds the chains of a plugin.
+    /// Adds the chains of a plugin that is loaded.
     ///
     /// # Errors
     ///
     /// One of them cannot be described, or two have the same name. None is added then.
     pub fn add(&mut self, plugin: &str, chains: Vec<ChainHandle>) -> Result<(), CatalogueError> {
+        let describe = |handle: ChainHandle| match handle.describe() {
+            Ok(info) => Ok((info, Source::Here(handle))),
+            Err(reason) => Err(CatalogueError::Chain { name: plugin.into(), reason }),
+        };
+        let described = chains.into_iter().map(describe).collect::<Result<Vec<_>, _>>()?;
+        self.extend(plugin, described)
+    }
+
+    /// Adds the chains of a plugin that is loaded only when one of them is used.
+    ///
+    /// # Errors
+    ///
+    /// Two have the same name. None is added then.
+    pub fn add_later(
+        &mut self,
+        plugin: &str,
+        chains: &[ChainInfo],
+        load: LoadChain,
+    ) -> Result<(), CatalogueError> {
+        let later = chains
+            .iter()
+            .enumerate()
+            .map(|(index, info)| (info.clone(), Source::File { load: Arc::clone(&load), index }));
+        self.extend(plugin, later.collect())
+    }
+
+    fn extend(
+        &mut self,
+        plugin: &str,
+        chains: Vec<(ChainInfo, Source)>,
+    ) -> Result<(), CatalogueError> {
         let mut added: Vec<Entry> = Vec::with_capacity(chains.len());
-        for handle in chains {
-            let info = handle
-                .describe()
-                .map_err(|reason| CatalogueError::Chain { name: plugin.into(), reason })?;
+        for (info, source) in chains {
             if added.iter().any(|other| other.info.name == info.name) {
                 return Err(CatalogueError::Duplicate { plugin: plugin.into(), name: info.name });
             }
-            added.push(Entry { plugin: Some(plugin.into()), info, handle });
+            added.push(Entry { plugin: Some(plugin.into()), info, source });
         }
         self.entries.extend(added);
         Ok(())
@@ -154,7 +202,7 @@ impl Catalogue {
             }
         }
         check_fields(&chosen)?;
-        let handles: Vec<ChainHandle> = chosen.iter().map(|entry| entry.handle).collect();
+        let handles = chosen.iter().map(|entry| entry.handle()).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = chosen.iter().map(|entry| entry.full_name()).collect();
         let chains = ChainSet::new(&handles)
             .map_err(|reason| CatalogueError::Chain { name: names.join(", "), reason })?;

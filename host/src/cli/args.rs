@@ -31,6 +31,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) plugin_dir: Vec<PathBuf>,
 
+    /// As root, take plugins also from files and folders that others own or can write: they get
+    /// root's privileges
+    #[arg(long, global = true)]
+    pub(super) insecure_plugins: bool,
+
     #[command(flatten)]
     pub(super) standalone: Standalone,
 }

@@ -1,7 +1,7 @@
 //! `pathspider measure`, and PATHspider 0.9's form without a command.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::{Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
@@ -10,7 +10,7 @@ use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
 use crate::output::Output;
-use crate::plugin::{Found, Registry};
+use crate::plugin::{Found, LoadError, Registry};
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
@@ -88,6 +88,7 @@ impl Request {
     ) -> Result<Exit, Failure> {
         let found = find(registry, name)?;
         let options = plugin_args::parse(&found.info, &found.options, words)?;
+        let measurement = found.load().map_err(|error| refuse(&found.path, &error))?;
         let chains = registry.chains();
         let source = source_or_default(self.running.interface.clone())?;
         if is_recorded(&source) {
@@ -101,7 +102,7 @@ impl Request {
             Failure::new(Exit::Failed, format!("cannot handle signals: {error}"))
         })?;
         let settings = Settings {
-            measurement: found,
+            measurement: &measurement,
             options,
             chains: &chains,
             interface: device(&source),
@@ -163,15 +164,17 @@ fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, Failure> {
         return Ok(found);
     }
     if let Some(rejected) = registry.rejected_named(name).next() {
-        return Err(Failure::new(
-            Exit::PluginRefused,
-            format!("the plugin {} is rejected: {}", rejected.path.display(), rejected.error),
-        ));
+        return Err(refuse(&rejected.path, &rejected.error));
     }
     Err(Failure::new(
         Exit::NoPlugin,
         format!("there is no plugin named {name:?}; {}", there_are(registry)),
     ))
+}
+
+fn refuse(path: &Path, error: &LoadError) -> Failure {
+    let message = format!("the plugin {} is rejected: {error}", path.display());
+    Failure::new(Exit::PluginRefused, message)
 }
 
 fn there_are(registry: &Registry) -> String {

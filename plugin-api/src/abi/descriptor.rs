@@ -73,23 +73,31 @@ pub enum Refusal {
     Version(AbiVersion),
 }
 
+impl Refusal {
+    /// What the person who has such a plugin can do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Refusal::Foreign => "remove it from the folder, or get another build",
+            Refusal::Version(plugin) if plugin.major < ABI_VERSION.major => {
+                "rebuild the plugin against a current pathspider-plugin-api, or get a newer build"
+            }
+            Refusal::Version(_) => {
+                "install a newer pathspider, or rebuild the plugin against an older \
+                 pathspider-plugin-api"
+            }
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = ABI_VERSION;
         match self {
             Refusal::Foreign => {
                 write!(f, "its {DESCRIPTOR_SYMBOL} is not a pathspider plugin's")
             }
-            Refusal::Version(plugin) if plugin.major < host.major => write!(
-                f,
-                "it speaks plugin ABI {plugin}, this host {host}: \
-                 rebuild the plugin against a current pathspider-plugin-api"
-            ),
-            Refusal::Version(plugin) => write!(
-                f,
-                "it speaks plugin ABI {plugin}, this host {host}: install a newer pathspider, \
-                 or rebuild the plugin against an older pathspider-plugin-api"
-            ),
+            Refusal::Version(plugin) => {
+                write!(f, "it speaks plugin ABI {plugin}, this host {ABI_VERSION}")
+            }
         }
     }
 }

@@ -221,9 +221,8 @@ impl MeasurementObject {
     /// See [`Measurement::combine`].
     pub fn combine(&self, job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
         let combine = self.table.merger().combine();
-        let conditions = self.call(Function::Combine, |object| {
-            combine(object, JobRef::new(job), flows.into())
-        })?;
+        let conditions =
+            self.call(Function::Combine, |object| combine(object, JobRef::new(job), flows.into()))?;
         // The text stays the plugin's: borrowed if it is a constant of its own.
         Ok(conditions
             .into_iter()

@@ -4,13 +4,17 @@
 //! - `stopping`: signals, and what is left afterwards
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
-//! - `plugins`: finding them, refusing them, surviving them
+//! - `discovery`: finding plugins among files of every kind
+//! - `trust`: whose plugins a privileged program takes
+//! - `plugins`: running them, and surviving what they do
 
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod discovery;
 mod measure;
 mod observe;
 mod plugins;
 mod stopping;
+mod trust;
