@@ -2,6 +2,7 @@
 //! has its exit status in one place.
 
 mod args;
+mod check;
 mod exit;
 mod list;
 mod measure;
@@ -64,6 +65,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
     }
     match arguments.command {
         Some(Command::Measure(measure)) => measure::measure(measure, &registry()),
+        Some(Command::Check(check)) => check::run(check, &path()),
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         None => measure::standalone(arguments.standalone, &registry()),
     }

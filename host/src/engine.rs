@@ -11,7 +11,7 @@ mod work;
 mod workers;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::abi::MeasurementObject;
@@ -39,6 +39,8 @@ pub struct Engine {
     pub changes_system: bool,
     /// Whether its `pre_connect` or `connect` block.
     pub blocking: bool,
+    /// How long they may.
+    pub plugin_timeout: Duration,
     /// Jobs in flight at most.
     pub workers: usize,
     /// Opens sockets.
@@ -79,6 +81,9 @@ pub enum EngineError {
     /// Another stage of the pipeline is gone.
     #[error("the run's {0} has stopped")]
     Gone(&'static str),
+    /// The plugin does not come back from its calls.
+    #[error("the plugin keeps {0} threads and does not give them back")]
+    Stuck(usize),
     /// A thread or the runtime could not be started.
     #[error("cannot start the engine: {0}")]
     Start(#[from] std::io::Error),
@@ -104,11 +109,21 @@ impl Engine {
         tasks.block_on(&runtime, async {
             let (events, inbox) = mpsc::unbounded_channel();
             let workers = match self.blocking {
-                true => Some(Workers::start(self.workers, &self.measurement, events.clone())?),
+                true => Some(Workers::start(
+                    self.workers,
+                    &self.measurement,
+                    events.clone(),
+                    self.plugin_timeout,
+                )?),
                 false => None,
             };
             let scheduler = Scheduler::new(self.configurations.iter().map(|c| c.hold).collect());
-            Round { engine: self, machine, scheduler, workers, events, end }.run(jobs, inbox).await
+            // Without workers there is nobody to look after.
+            let patience = workers.as_ref().map_or(Duration::MAX, Workers::patience);
+            let looked = Instant::now();
+            let round =
+                Round { engine: self, machine, scheduler, workers, patience, looked, events, end };
+            round.run(jobs, inbox).await
         })
     }
 }

@@ -6,7 +6,7 @@
 //! process, when it is used). `check` applies the contract's `rules` to one file.
 
 mod cache;
-mod check;
+pub(crate) mod check;
 pub(crate) mod child;
 mod elf;
 mod error;

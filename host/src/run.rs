@@ -39,6 +39,8 @@ pub struct Settings<'a> {
     pub interface: Option<String>,
     /// How to capture.
     pub capture: SourceOptions,
+    /// How long the plugin's functions may keep a worker.
+    pub plugin_timeout: Option<Duration>,
     /// Jobs in flight at most.
     pub workers: usize,
     /// Where jobs come from.
@@ -51,6 +53,16 @@ pub struct Settings<'a> {
     pub with_flows: bool,
     /// A capture file for the packets of our own connections.
     pub save_pcap: Option<PathBuf>,
+}
+
+impl Settings<'_> {
+    /// How long the plugin's functions may keep a worker: unless it was said, a minute, or twice
+    /// the time-out of a connection where that is more.
+    fn plugin_timeout(&self) -> Duration {
+        const USUAL: Duration = Duration::from_secs(60);
+        let of_plugin = || self.options.timeout().map_or(USUAL, |timeout| (timeout * 2).max(USUAL));
+        self.plugin_timeout.unwrap_or_else(of_plugin)
+    }
 }
 
 /// How a run ended.
@@ -153,6 +165,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         configurations: plan.configurations,
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
+        plugin_timeout: settings.plugin_timeout(),
         workers: settings.workers,
         dialer: Dialer {
             interface: settings.interface,

@@ -16,6 +16,7 @@ mod record;
 #[cfg(feature = "serde")]
 mod serde;
 mod system;
+mod validity;
 mod value;
 
 pub use abi::data::{Record, Value};

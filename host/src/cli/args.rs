@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::check::CheckArgs;
 use super::observe::ObserveArgs;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
@@ -47,6 +49,8 @@ pub(super) enum Command {
     Measure(Measure),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
+    /// Check plugins' files against the contract
+    Check(CheckArgs),
 }
 
 /// How targets are reached and watched, in every form.
@@ -112,6 +116,11 @@ pub(super) struct Measure {
     #[arg(long, value_name = "OCTETS", default_value_t = 512,
           value_parser = clap::value_parser!(u32).range(128..=262_144))]
     pub(super) snaplen: u32,
+
+    /// Give a plugin that connects by itself so long for each call [default: 60s, or twice its
+    /// --timeout]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) plugin_timeout: Option<Duration>,
 
     /// Give the capture a buffer of this many mebibytes
     #[arg(long, value_name = "MIB", default_value_t = 64,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::args::{Measure, Running, Standalone};
 use super::exit::{Exit, Failure};
@@ -38,6 +39,7 @@ pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, F
         output: Output::from_argument(&arguments.output),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
+        plugin_timeout: arguments.plugin_timeout,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
@@ -62,6 +64,7 @@ pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<E
         output: Output::from_argument(&output),
         with_flows: false,
         save_pcap: None,
+        plugin_timeout: None,
         capture: SourceOptions::default(),
     };
     let plugin = arguments.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
@@ -76,6 +79,7 @@ struct Request {
     output: Output,
     with_flows: bool,
     save_pcap: Option<PathBuf>,
+    plugin_timeout: Option<Duration>,
     capture: SourceOptions,
 }
 
@@ -108,6 +112,7 @@ impl Request {
             interface: device(&source),
             source,
             capture: self.capture,
+            plugin_timeout: self.plugin_timeout,
             workers: self.running.workers(),
             input: self.input,
             format: self.format,

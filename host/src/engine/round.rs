@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use pathspider_plugin_api::{ConfigId, Connect, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
@@ -24,6 +24,9 @@ pub(super) struct Round<'a> {
     pub(super) machine: &'a mut Machine,
     pub(super) scheduler: Scheduler<Ticket>,
     pub(super) workers: Option<Workers>,
+    /// How often to look after the workers, and when it was done.
+    pub(super) patience: Duration,
+    pub(super) looked: Instant,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Counts the jobs in flight, and what is left at the end.
     pub(super) end: &'a mut EngineEnd,
@@ -51,6 +54,7 @@ impl Round<'_> {
             while let Ok(event) = inbox.try_recv() {
                 self.handle(event)?;
             }
+            self.give_up_overdue()?;
             while feeding && self.end.in_flight < self.engine.workers {
                 match jobs.try_recv() {
                     Ok(job) => self.admit(job)?,
@@ -77,10 +81,24 @@ impl Round<'_> {
                             None => feeding = false,
                         },
                         () = stop.changed() => {}
+                        () = tokio::time::sleep(self.patience), if self.workers.is_some() => {}
                     }
                 }
             }
         }
+    }
+
+    /// Answers for workers that do not come back from the plugin.
+    fn give_up_overdue(&mut self) -> Result<(), EngineError> {
+        let Some(workers) = &mut self.workers else { return Ok(()) };
+        if self.looked.elapsed() < self.patience {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        for event in workers.give_up_overdue()? {
+            self.handle(event)?;
+        }
+        Ok(())
     }
 
     fn configure(&mut self, config: usize) -> Result<(), EngineError> {

@@ -30,6 +30,8 @@ pub(crate) enum Task {
         rule: String,
         /// For what is chosen at random.
         seed: u64,
+        /// Values of options.
+        options: Vec<(String, String)>,
     },
 }
 

@@ -75,6 +75,15 @@ fn declined(error: pathspider_plugin_api::Error) -> LoadError {
     LoadError::description(visible(&error.to_string(), 400))
 }
 
+/// Whether a loaded plugin describes itself as it must.
+///
+/// # Errors
+///
+/// What is wrong with the description.
+pub(super) fn describe(plugin: &LoadedPlugin) -> Result<(), LoadError> {
+    Description::of(plugin)?.checked().map(|_| ())
+}
+
 /// The step in which a plugin that cannot catch its panics dies.
 const CANARY: &str = "it was to catch a panic";
 

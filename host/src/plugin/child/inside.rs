@@ -48,8 +48,9 @@ fn serve() -> io::Result<()> {
             drop_capabilities();
             serde_json::to_value(examine::inside(file, &order.name, &mut reporter))?
         }
-        Task::Check { rule, seed } => {
-            serde_json::to_value(check::inside(file, &order.name, &rule, seed, &mut reporter))?
+        Task::Check { rule, seed, options } => {
+            let order_of_rule = (rule.as_str(), seed, options);
+            serde_json::to_value(check::inside(file, &order.name, order_of_rule, &mut reporter))?
         }
     };
     reporter.send(&Message::Answer(answer))

@@ -89,7 +89,9 @@ impl Measurement {
         write_jobs(&input, jobs)?;
         let program = self.program()?;
         let mut command = Command::new(&program);
-        command.args(plugin_waiver(&program)).args(self.command_line(&input.to_string_lossy(), &output.to_string_lossy()));
+        command
+            .args(plugin_waiver(&program))
+            .args(self.command_line(&input.to_string_lossy(), &output.to_string_lossy()));
         // What it says is of interest only when it fails: the table says the rest.
         let said = directory.file("stderr");
         let file = File::create(&said).context(|| format!("write {}", said.display()))?;
