@@ -6,12 +6,14 @@
 //! - `observe`: sources, chains from plugins, signals
 //! - `discovery`: finding plugins among files of every kind
 //! - `trust`: whose plugins a privileged program takes
+//! - `check`: the rules of the contract
 //! - `plugins`: running them, and surviving what they do
 
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod check;
 mod discovery;
 mod measure;
 mod observe;

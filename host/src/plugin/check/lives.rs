@@ -307,7 +307,7 @@ pub(super) fn fuzz(subject: &mut Subject<'_>) -> Answer {
     for sample in subject.samples() {
         subject.reporter.step(&format!("{} was made with random options", sample.info.name));
         for _ in 0..FUZZED {
-            let values = any_options(&sample, &mut random);
+            let values = any_options(subject, &sample, &mut random);
             let label = format!(" {values:?}");
             if let Err(trouble) = Life::start(&sample, Variant { label, values }) {
                 troubles.push(trouble);
@@ -339,7 +339,7 @@ fn any_job(jobs: &[Job], random: &mut fastrand::Rng) -> Job {
 }
 
 /// Values within what is declared, which is what the host lets through.
-fn any_options(sample: &Sample, random: &mut fastrand::Rng) -> OptionValues {
+fn any_options(subject: &Subject<'_>, sample: &Sample, random: &mut fastrand::Rng) -> OptionValues {
     let one = |spec: &OptionSpec, random: &mut fastrand::Rng| -> Value {
         match &spec.kind {
             OptionKind::Flag => random.bool().into(),
@@ -354,9 +354,11 @@ fn any_options(sample: &Sample, random: &mut fastrand::Rng) -> OptionValues {
             _ => any_text(random).into(),
         }
     };
-    let mut record = sample.options.defaults().into_record();
+    let given = subject.variants(sample).ok().and_then(|variants| variants.into_iter().next());
+    let mut record = given.map(|first| first.values.into_record()).unwrap_or_default();
     for spec in sample.options.iter() {
-        if random.bool() {
+        let is_given = subject.options.iter().any(|(name, _)| *name == spec.name);
+        if !is_given && random.bool() {
             let value = match spec.several {
                 true => (0..random.usize(1..5)).map(|_| one(spec, random)).collect(),
                 false => one(spec, random),
