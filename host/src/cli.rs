@@ -8,6 +8,8 @@ mod list;
 mod measure;
 mod observe;
 mod plugin_args;
+mod restore;
+mod targets;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use pathspider_plugin_api::Level;
 
+use crate::crash;
 use crate::plugin::{Registry, SearchPath, child};
 use crate::say::say;
 use args::{Arguments, Command};
@@ -27,6 +30,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return code;
     }
     pathspider_plugin_api::abi::set_log(log);
+    crash::watch();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return exit::of_clap(&error),
@@ -51,6 +55,9 @@ fn log(level: Level, message: &str) {
 }
 
 fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    if !matches!(arguments.command, Some(Command::Restore(_))) {
+        restore::first();
+    }
     let path = || SearchPath::resolve(&arguments.plugin_dir, arguments.insecure_plugins);
     let registry = || Registry::scan(&path());
     if arguments.list_plugins {
@@ -67,6 +74,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Measure(measure)) => measure::measure(measure, &registry()),
         Some(Command::Check(check)) => check::run(check, &path()),
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
+        Some(Command::Restore(arguments)) => restore::run(&arguments),
         None => measure::standalone(arguments.standalone, &registry()),
     }
 }

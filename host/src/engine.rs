@@ -10,15 +10,17 @@ mod scheduler;
 mod work;
 mod workers;
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::{Configuration, Connect, Error, Job, Outcome};
+use pathspider_plugin_api::{Configuration, Connect, Error, Hold, Job, Outcome};
 use tokio::sync::mpsc;
 
-pub use connect::{Dialer, user_agent};
+pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
@@ -45,12 +47,16 @@ pub struct Engine {
     pub workers: usize,
     /// Opens sockets.
     pub dialer: Dialer,
+    /// Sends forged packets, where the plugin declared them.
+    pub forger: Option<Rc<Forger>>,
     /// To the observer.
     pub notices: Sender<Notice>,
     /// To the merger.
     pub reports: Sender<Report>,
     /// Whether to stop.
     pub stop: Arc<Stop>,
+    /// How many jobs are in flight, for whoever shows it.
+    pub in_flight: Arc<AtomicUsize>,
 }
 
 /// What happens while the engine waits.
@@ -59,8 +65,8 @@ enum Event {
     Prepared(Result<Work, (Job, Error)>),
     /// A worker has the plugin's answer.
     Answered { ticket: Ticket, started: SystemTime, answer: Result<Connect, Error> },
-    /// A connection's handshake is over; only where the configuration waits for it.
-    Shaken { config: usize },
+    /// A connection came to this point; only where the configuration waits for it.
+    Reached { config: usize, point: Hold },
     /// A connection ended.
     Ended(Ticket, Attempt),
 }
@@ -94,7 +100,9 @@ impl Engine {
     /// configurator failed, or a later stage is gone.
     pub fn run(self, machine: &mut Machine, jobs: mpsc::Receiver<Job>) -> EngineEnd {
         let mut end = EngineEnd::default();
+        let in_flight = Arc::clone(&self.in_flight);
         end.error = self.run_into(machine, jobs, &mut end).err();
+        in_flight.store(end.in_flight, Ordering::Relaxed);
         end
     }
 

@@ -1,9 +1,22 @@
-//! Jobs: the targets of a run, read from ndjson or CSV.
+//! Jobs: the targets of a run, read from ndjson or CSV, looked up where they are names, and let
+//! through or not: duplicates, blocklists, limits.
 
+mod courtesy;
 mod csv;
 mod feeder;
+mod gate;
+mod lines;
 mod ndjson;
 mod reader;
+mod resolve;
+mod seen;
+mod shuffle;
+mod special;
+mod target;
 
-pub use feeder::{Feed, Feeder, feed};
-pub use reader::{BadLine, Defaults, Format, Input, JobReader, ReadError};
+pub use courtesy::{Blocklist, BlocklistError};
+pub use feeder::{Feed, Feeder, Feeding, feed};
+pub use gate::{Counts, Rules};
+pub use lines::{Input, ReadError};
+pub use reader::{Format, JobReader};
+pub use shuffle::random_seed;

@@ -9,6 +9,8 @@
 
 pub mod chains;
 pub mod cli;
+mod crash;
+mod decompress;
 pub mod engine;
 pub mod interface;
 pub mod job;
@@ -16,8 +18,8 @@ pub mod merger;
 pub mod observer;
 pub mod output;
 pub mod plugin;
+pub mod progress;
 pub mod run;
 mod say;
-
 pub mod stop;
 pub mod system;

@@ -5,9 +5,10 @@
 //! claimed one is answered.
 
 mod conclude;
+mod path;
 mod pending;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::channel::{Receiver, select};
 use pathspider_plugin_api::abi::MeasurementObject;
@@ -17,6 +18,7 @@ use crate::engine::Report;
 use crate::observer::Observation;
 use crate::output::{OutputError, RecordWriter, Summary};
 use conclude::Conclude;
+pub use path::Ends;
 use pending::{Complete, PendingJobs};
 
 /// What the merger works with.
@@ -33,6 +35,10 @@ pub struct Merger {
     pub run: u64,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// What the run has come to so far, for whoever shows it.
+    pub summary: Arc<Mutex<Summary>>,
+    /// What is known of this end of the paths.
+    pub ends: Ends,
     /// A job's place, freed when its record is written.
     pub places: Receiver<()>,
 }
@@ -46,11 +52,9 @@ impl Merger {
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
         mut writer: RecordWriter,
-    ) -> (Summary, Option<OutputError>) {
-        let mut summary = Summary::default();
-        let ended = self.merge(reports, observations, &mut writer, &mut summary);
-        let error = ended.and_then(|()| writer.flush()).err();
-        (summary, error)
+    ) -> Option<OutputError> {
+        let ended = self.merge(reports, observations, &mut writer);
+        ended.and_then(|()| writer.flush()).err()
     }
 
     fn merge(
@@ -58,7 +62,6 @@ impl Merger {
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
         writer: &mut RecordWriter,
-        summary: &mut Summary,
     ) -> Result<(), OutputError> {
         let mut pending = PendingJobs::new(self.configurations);
         let conclude = Conclude::new(self);
@@ -83,7 +86,7 @@ impl Merger {
                 },
             };
             if let Some(complete) = done {
-                self.finish(&conclude, complete, writer, summary)?;
+                self.finish(&conclude, complete, writer)?;
             }
             let idle = reports.as_ref().is_none_or(Receiver::is_empty)
                 && observations.as_ref().is_none_or(Receiver::is_empty);
@@ -99,11 +102,16 @@ impl Merger {
         conclude: &Conclude<'_>,
         complete: Complete,
         writer: &mut RecordWriter,
-        summary: &mut Summary,
     ) -> Result<(), OutputError> {
-        let records: Vec<Record> = conclude.records(complete, summary);
+        let records: Vec<Record> = conclude.records(complete);
         // The place is free also when there is nothing to write.
         let _ = self.places.try_recv();
         records.iter().try_for_each(|record| writer.write(record))
+    }
+
+    /// Counts what a job came to.
+    fn count(&self, count: impl FnOnce(&mut Summary)) {
+        // Numbers only: no panic can leave them half-written.
+        count(&mut self.summary.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -24,3 +24,4 @@ pub use error::LoadError;
 pub use file::PluginFile;
 pub use registry::{Found, Loaded, Plugin, Registry, Rejected, Shadowed};
 pub use search::{SearchPath, candidates};
+pub(crate) use secure::has_privileges_of_its_own;

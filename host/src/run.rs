@@ -5,25 +5,26 @@ mod pipeline;
 mod plan;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, user_agent};
-use crate::job::{Defaults, Feed, Feeder, Format, Input, JobReader, ReadError, feed};
+use crate::engine::{Dialer, Engine, EngineError, Forger};
+use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
+use crate::merger::Ends;
 use crate::observer::{self, Counters, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
 use crate::plugin::Loaded;
+use crate::progress::{Showing, Snapshot, Total};
+use crate::say::say;
 use crate::stop::Stop;
-use crate::system::Machine;
+use crate::system::{BeginError, Machine};
 use checks::{check_files, raise_descriptors};
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
-
-/// Octets of an HTTP response's body that are kept.
-const BODY_LIMIT: usize = 64 * 1024;
 
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
@@ -33,10 +34,15 @@ pub struct Settings<'a> {
     pub options: OptionValues,
     /// The chains that exist.
     pub chains: &'a Catalogue,
-    /// The capture source: an interface, perhaps with a libtrace prefix.
-    pub source: String,
+    /// The capture source: an interface, perhaps with a libtrace prefix. A measurement without
+    /// chains needs none.
+    pub source: Option<String>,
     /// The interface that connections leave by.
     pub interface: Option<String>,
+    /// Whom to ask about HTTP requests; sent with them.
+    pub contact: Option<String>,
+    /// Octets of an HTTP response's body that are kept.
+    pub body_limit: usize,
     /// How to capture.
     pub capture: SourceOptions,
     /// How long the plugin's functions may keep a worker.
@@ -47,10 +53,18 @@ pub struct Settings<'a> {
     pub input: Input,
     /// How they are written.
     pub format: Format,
+    /// Which of them are measured.
+    pub rules: job::Rules,
+    /// When no more are begun.
+    pub max_runtime: Option<Duration>,
+    /// What is known of this end of the paths.
+    pub ends: Ends,
     /// Where records go.
     pub output: Output,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// How the run is shown while it goes.
+    pub showing: Showing,
     /// A capture file for the packets of our own connections.
     pub save_pcap: Option<PathBuf>,
 }
@@ -71,8 +85,8 @@ pub struct Ended {
     pub summary: Summary,
     /// What the observer counted.
     pub counters: Counters,
-    /// Lines that were not jobs.
-    pub bad_lines: u64,
+    /// What was counted of the input.
+    pub input: job::Counts,
     /// How long it took.
     pub duration: Duration,
     /// Whether it was told to stop before its input ended.
@@ -92,6 +106,9 @@ pub enum RunError {
         /// Its reason.
         error: Error,
     },
+    /// No interface was named, and there is no default route to tell one.
+    #[error("there is no default route to tell the interface; name it with -i")]
+    NoInterface,
     /// Packets cannot be captured, or not any more.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -120,6 +137,9 @@ pub enum RunError {
         /// Jobs whose records were not written.
         jobs: usize,
     },
+    /// The machine cannot be configured.
+    #[error(transparent)]
+    Machine(#[from] BeginError),
     /// The arguments contradict each other.
     #[error("{0}")]
     Settings(String),
@@ -133,33 +153,61 @@ pub enum RunError {
 /// # Errors
 ///
 /// The run could not start; nothing was sent. What goes wrong later is in [`Ended`].
-pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> {
+pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> {
     let began = Instant::now();
 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
-    let defaults = Defaults { port: plan.default_port, names: settings.measurement.info.names };
-    let reader = JobReader::open(settings.input.clone(), settings.format, defaults)?;
+    let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
-    raise_descriptors(settings.workers)?;
+    raise_descriptors(settings.workers, settings.measurement.info.forges)?;
+    let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
+    let interface = settings.interface.clone();
+    let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
+        .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
-    // 3. Open the observer: from here on, packets are captured.
-    let source = observer::open(&settings.source, &settings.capture)?;
+    // Before there are threads (see `system::keeper`).
+    let info = &settings.measurement.info;
+    let mut machine = match info.changes_system || info.forges {
+        true => Machine::begin(&info.name, stop)?,
+        false => Machine::new(),
+    };
+
+    // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
+    // packet is, and no privilege is needed.
+    let source = match chains.is_empty() && settings.save_pcap.is_none() {
+        true => None,
+        false => {
+            let uri = settings.source.as_ref().ok_or(RunError::NoInterface)?;
+            Some(observer::open(uri, &settings.capture)?)
+        }
+    };
+    let forger = open_forger(&settings, &plan)?;
     // Last of all, for it empties a file.
     let writer = RecordWriter::open(settings.output.clone())?;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
 
     // 4. Feed.
     let (jobs, inbox) = tokio::sync::mpsc::channel(settings.workers.clamp(64, 4096));
-    let (feeding, feeder) = feed(reader, jobs, pipeline.places.clone(), Arc::clone(stop))
+    let feeding = Feeding {
+        rules: std::mem::take(&mut settings.rules),
+        names: settings.measurement.info.names,
+        port: plan.default_port,
+        interface: settings.interface.clone(),
+    };
+    let (fed, feeder) = feed(reader, feeding, (jobs, pipeline.places.clone()), Arc::clone(stop))
         .map_err(|error| RunError::System(format!("cannot start the feeder: {error}")))?;
+    if let Some(limit) = settings.max_runtime {
+        limit_runtime(limit.saturating_sub(began.elapsed()), Arc::clone(stop))
+            .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
+    }
 
     // 5–7. Prepare, configure, connect, finish.
-    let Pipeline { notices, reports, places, watch, merger } = pipeline;
+    let Pipeline { notices, reports, places, watch, merger, summary } = pipeline;
     let waiting = places.clone();
     drop(places);
-    let mut machine = Machine::new();
+    let in_flight = Arc::<AtomicUsize>::default();
     let engine = Engine {
         measurement: plan.measurement,
         configurations: plan.configurations,
@@ -167,22 +215,28 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         blocking: settings.measurement.info.blocking,
         plugin_timeout: settings.plugin_timeout(),
         workers: settings.workers,
-        dialer: Dialer {
-            interface: settings.interface,
-            user_agent: user_agent(None),
-            body_limit: BODY_LIMIT,
-        },
+        dialer,
+        forger: forger.map(|forger| {
+            let counters = watch.counters();
+            forger.slowed_by(move || counters().lost())
+        }),
         notices,
         reports,
         stop: Arc::clone(stop),
+        in_flight: Arc::clone(&in_flight),
     };
+    let look = looking(&fed, &summary, watch.counters(), in_flight);
+    let shown = showing
+        .start(look)
+        .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
     let engine_end = engine.run(&mut machine, inbox);
     let denied = machine.was_denied();
     drop(machine);
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
-    let closing = Closing { watch, merger, waiting, output: settings.output.to_string() };
+    let closing = Closing { watch, merger, summary, waiting, output: settings.output.to_string() };
     let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
+    drop(shown);
     summary.unfinished = engine_end.in_flight as u64;
     summary.unstarted = engine_end.unstarted.unwrap_or(0);
     let engine = engine_end.error.map(|error| RunError::Engine { error, denied });
@@ -195,11 +249,58 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     Ok(Ended {
         summary,
         counters,
-        bad_lines: Feed::bad_lines(&feeding),
+        input: fed.counts(),
         duration: began.elapsed(),
         stopped: engine_end.unstarted.is_some(),
         failure,
     })
+}
+
+/// Opens what forged packets are sent with, where the plugin declared them.
+fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, RunError> {
+    if !settings.measurement.info.forges {
+        return Ok(None);
+    }
+    let opened = Forger::open(settings.interface.as_deref(), plan.configurations.len());
+    opened.map(Some).map_err(|error| {
+        RunError::System(format!("cannot open what forged packets are sent with: {error}"))
+    })
+}
+
+/// What the stages count of the run, read while it goes.
+fn looking(
+    fed: &Feed,
+    summary: &Arc<Mutex<Summary>>,
+    counters: impl Fn() -> Counters + Send + 'static,
+    in_flight: Arc<AtomicUsize>,
+) -> impl Fn() -> Snapshot + Send + 'static {
+    let (fed, summary) = (fed.clone(), Arc::clone(summary));
+    move || {
+        let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (counters, fed) = (counters(), fed.counts());
+        Snapshot {
+            done: summary.targets + summary.discarded,
+            total: fed.total.map_or(Total::Unknown, Total::Exactly),
+            in_flight: in_flight.load(Ordering::Relaxed) as u64,
+            missed: summary.missed_flows,
+            dropped: counters.lost(),
+            errors: summary.plugin_errors + fed.bad_lines,
+            conditions: summary.conditions.into_iter().collect(),
+        }
+    }
+}
+
+/// Ends the run in order after this time, as a first signal does.
+fn limit_runtime(limit: Duration, stop: Arc<Stop>) -> std::io::Result<()> {
+    // It is left behind where the run ends before.
+    std::thread::Builder::new().name("limit".into()).spawn(move || {
+        std::thread::sleep(limit);
+        if !stop.is_asked() {
+            say!("the time of --max-runtime is over: no new targets; finishing those in flight");
+            stop.finish();
+        }
+    })?;
+    Ok(())
 }
 
 /// The feeder's failure. It may still wait for input when the run was told to stop; then it is

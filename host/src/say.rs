@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Arguments, Write as _};
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::ProgressBar;
 
 /// Writes a line for people, as `format!` would make it.
 macro_rules! say {
@@ -11,13 +14,27 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+/// The bar on the terminal, above which lines are written.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Has lines written above this bar from now on; `None` when it is gone.
+pub(crate) fn show_above(bar: Option<ProgressBar>) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+}
+
 /// Writes a line. Where standard error is gone there is nobody to tell, and the run goes on.
 pub(crate) fn line(message: Arguments<'_>) {
     let mut line = Line(String::from("pathspider: "));
     let _ = line.write_fmt(message);
     line.0.push('\n');
     // At once, so that the lines of several threads do not mix.
-    let _ = io::stderr().write_all(line.0.as_bytes());
+    let write = || {
+        let _ = io::stderr().write_all(line.0.as_bytes());
+    };
+    match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
 }
 
 /// A message in which nothing can pass for another one: parts of it are the words of plugins and

@@ -1,34 +1,72 @@
 //! Reversible changes to the machine, on behalf of a plugin.
 //!
-//! Every change notes how to undo it before it is made. All are undone, the last first, when the
-//! `Machine` goes away: at the end of a run, on an error and on a panic alike.
+//! Every change is noted before it is made: in memory, in a journal on the disk, and with a child
+//! process, the keeper. All are undone, the last first, when the `Machine` goes away: at the end
+//! of a run, on an error and on a panic alike. Where the process goes without that, the keeper
+//! undoes them; where that goes too, the next start of the program does.
 
+mod change;
 mod command;
 mod firewall;
+mod guard;
+mod identity;
+mod journal;
+mod keeper;
+mod leftover;
+mod lock;
+mod place;
 mod sysctl;
 mod undeclared;
 
-use pathspider_plugin_api::{Result, SystemChanges};
+use pathspider_plugin_api::{Error, Result, SystemChanges};
 
 use crate::say::say;
+use crate::stop::Stop;
 
+use change::{Changes, Entry, Undone};
 use firewall::Firewall;
-use sysctl::Sysctls;
+pub use guard::BeginError;
+use guard::Guard;
+pub use leftover::{Restored, restore};
+use lock::Lock;
+use sysctl::{Intent, SysctlError, Sysctls};
 pub use undeclared::Undeclared;
 
 /// The machine that a run configures.
 #[derive(Default)]
 pub struct Machine {
+    plugin: String,
     sysctls: Sysctls,
     firewall: Firewall,
-    undo_commands: Vec<Vec<String>>,
+    changes: Changes,
+    guard: Option<Guard>,
     denied: bool,
+    #[cfg(test)]
+    unguarded: bool,
 }
 
 impl Machine {
-    /// A machine on which nothing was changed yet.
+    /// A machine on which nothing was changed yet. The first change takes the lock, and fails
+    /// where somebody has it.
     pub fn new() -> Machine {
         Machine::default()
+    }
+
+    /// A machine that is to be changed: nobody else changes it meanwhile. Waits for whoever does,
+    /// and undoes what earlier runs left behind.
+    ///
+    /// It has to be called before threads are started, because it forks (see `keeper`).
+    ///
+    /// # Errors
+    ///
+    /// See [`BeginError`].
+    pub fn begin(plugin: &str, stop: &Stop) -> std::result::Result<Machine, BeginError> {
+        let lock = guard::wait_for_lock(stop)?;
+        let guard = Guard::new(plugin, lock, true).map_err(BeginError::Journal)?;
+        let mut machine = Machine::new();
+        plugin.clone_into(&mut machine.plugin);
+        machine.guard = Some(guard);
+        Ok(machine)
     }
 
     /// Whether a change failed for want of a privilege.
@@ -36,51 +74,110 @@ impl Machine {
         self.denied
     }
 
+    /// The kernel parameters that were touched.
+    pub fn sysctls(&self) -> Vec<String> {
+        self.sysctls.keys().map(str::to_owned).collect()
+    }
+
     /// Undoes all changes, and returns what could not be undone, a sentence each.
     pub fn restore(&mut self) -> Vec<String> {
-        let mut complaints = Vec::new();
-        while let Some(words) = self.undo_commands.pop() {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            if let Err(error) = command::run(&words) {
-                complaints.push(format!("could not undo a change: {error}"));
-            }
+        let guard = &mut self.guard;
+        let undone = self.changes.undo(|entry| {
+            let _ = guard.as_mut().map(|guard| guard.note(&entry));
+        });
+        self.sysctls = Sysctls::default();
+        self.firewall = Firewall::default();
+        let all = !undone.iter().any(|undone| matches!(undone, Undone::Failed(_)));
+        if let Some(guard) = self.guard.take() {
+            guard.end(all);
         }
-        complaints.extend(self.firewall.restore().err());
-        complaints.extend(self.sysctls.restore());
-        complaints
+        let complaint = |undone| match undone {
+            Undone::Left(what) | Undone::Failed(what) => Some(what),
+            Undone::Restored(_) | Undone::Nothing => None,
+        };
+        undone.into_iter().filter_map(complaint).collect()
+    }
+
+    fn note(&mut self, entry: Entry) -> Result<()> {
+        #[cfg(test)]
+        if self.unguarded {
+            self.changes.note(entry);
+            return Ok(());
+        }
+        let guard = match &mut self.guard {
+            Some(guard) => guard,
+            none => none.insert(at_once(&self.plugin)?),
+        };
+        guard.note(&entry)?;
+        self.changes.note(entry);
+        Ok(())
+    }
+}
+
+/// The guard of a machine that nobody announced to change: without the keeper, for there are
+/// threads by now.
+fn at_once(plugin: &str) -> Result<Guard> {
+    match Lock::take() {
+        Ok(Ok(lock)) => Guard::new(plugin, lock, false),
+        Ok(Err(holder)) => {
+            Err(Error::new(format!("{holder} configures this network namespace already")))
+        }
+        Err(error) => Err(Error::new(format!("cannot lock this network namespace: {error}"))),
     }
 }
 
 impl SystemChanges for Machine {
     fn sysctl(&mut self, key: &str, value: &str) -> Result<()> {
-        self.sysctls.set(key, value).map_err(|error| {
+        let mut sysctls = std::mem::take(&mut self.sysctls);
+        let result = sysctls.set(key, value, |intent| {
+            let entry = match intent {
+                Intent::Touch { key, before } => {
+                    Entry::Sysctl { key: key.into(), before: before.into() }
+                }
+                Intent::Value { key, value } => {
+                    Entry::Value { key: key.into(), value: value.into() }
+                }
+            };
+            self.note(entry).map_err(|error| SysctlError::Journal(error.to_string()))
+        });
+        self.sysctls = sysctls;
+        result.map_err(|error| {
             self.denied |= error.is_denied();
-            pathspider_plugin_api::Error::new(error)
+            Error::new(error)
         })
     }
 
     fn firewall(&mut self, rules: &[&str]) -> Result<()> {
+        if !self.firewall.differs(rules) {
+            return Ok(());
+        }
+        let table = firewall::TABLE;
+        if !self.changes.has_firewall() {
+            self.note(Entry::Firewall { table: table.to_owned() })?;
+        }
         self.firewall.set(rules).inspect_err(|error| self.denied |= was_denied(error))
     }
 
     fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
         let undo: Vec<String> = undo.iter().map(|&word| word.to_owned()).collect();
-        let is_new = !self.undo_commands.contains(&undo);
+        let is_new = !self.changes.has_command(&undo);
         if is_new {
-            self.undo_commands.push(undo);
+            self.note(Entry::Command { undo: undo.clone() })?;
         }
-        // What was killed may have done a part of its work, so its undoing stays noted.
-        command::run(apply).inspect_err(|error| {
-            if is_new && !error.message().contains("signal") {
-                self.undo_commands.pop();
-            }
+        let applied = command::run(apply);
+        if let Err(error) = &applied {
             self.denied |= was_denied(error);
-        })
+            // What was killed may have done a part of its work, so its undoing stays noted.
+            if is_new && !error.message().contains("signal") {
+                self.note(Entry::Over { undo })?;
+            }
+        }
+        applied
     }
 }
 
 /// Whether a command failed for want of a privilege, by its own words.
-fn was_denied(error: &pathspider_plugin_api::Error) -> bool {
+fn was_denied(error: &Error) -> bool {
     error.message().contains("Operation not permitted")
 }
 
@@ -102,6 +199,7 @@ mod tests {
         let path = file.to_str().unwrap();
         let script = |text: &str| format!("printf {text} >> {path}");
         let mut machine = Machine::new();
+        machine.unguarded = true;
         for name in ["a", "b"] {
             let undo = script(&name.to_uppercase());
             machine.run(&["sh", "-c", &script(name)], &["sh", "-c", &undo]).unwrap();

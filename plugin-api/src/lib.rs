@@ -5,7 +5,9 @@ mod chain;
 mod condition;
 mod connect;
 mod error;
+mod evidence;
 mod export;
+pub mod forge;
 mod host;
 mod job;
 mod measurement;
@@ -16,6 +18,7 @@ mod record;
 #[cfg(feature = "serde")]
 mod serde;
 mod system;
+pub mod testing;
 mod validity;
 mod value;
 
@@ -24,6 +27,7 @@ pub use chain::{Chain, ChainInfo, Field, FieldType, Verdict};
 pub use condition::{Condition, ConditionInfo, connected, observed};
 pub use connect::{Connect, ConnectKind};
 pub use error::{Error, ErrorKind, Result};
+pub use evidence::{Evidence, SentSyns};
 pub use host::{Host, Level};
 pub use job::Job;
 pub use measurement::{ChainName, ConfigId, Configuration, Hold, Info, Measurement, Prepared};

@@ -115,8 +115,8 @@ impl ConfigId {
     pub const BASELINE: ConfigId = ConfigId(0);
 
     /// The configuration at this place.
-    pub fn new(index: usize) -> ConfigId {
-        ConfigId(u32::try_from(index).unwrap_or(u32::MAX))
+    pub const fn new(index: usize) -> ConfigId {
+        ConfigId(if index > u32::MAX as usize { u32::MAX } else { index as u32 })
     }
 
     /// The place.
@@ -276,6 +276,12 @@ impl Info {
         .fold(self, |info, (word, meaning)| {
             info.condition(&format!("{prefix}.connectivity.{word}"), meaning)
         })
+    }
+
+    /// Declares the two conditions of [`Condition::online`].
+    pub fn online(self, prefix: &str) -> Info {
+        self.condition(&format!("{prefix}.connectivity.online"), "the connection succeeded")
+            .condition(&format!("{prefix}.connectivity.offline"), "it did not")
     }
 }
 

@@ -1,7 +1,7 @@
 //! The options that a plugin declares, which the host turns into arguments of its command line.
 
 use crate::Record;
-use crate::connect::ConnectKind;
+use crate::connect::{Connect, ConnectKind};
 use crate::error::{Error, Result};
 use crate::{Value, ValueRef};
 
@@ -239,6 +239,11 @@ impl OptionValues {
         self.value("timeout", "a number of seconds", |v| {
             std::time::Duration::try_from_secs_f64(v.as_f64()?).ok()
         })
+    }
+
+    /// The connection that `--connect` and `--timeout` describe.
+    pub fn connection(&self) -> Result<Connect> {
+        Ok(Connect::new(self.connect()?).timeout(self.timeout()?))
     }
 
     fn value<'a, T>(

@@ -8,6 +8,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::check::CheckArgs;
 use super::observe::ObserveArgs;
+use super::restore::RestoreArgs;
+use super::targets::Targets;
+use crate::progress::Showing;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
@@ -51,6 +54,8 @@ pub(super) enum Command {
     Observe(ObserveArgs),
     /// Check plugins' files against the contract
     Check(CheckArgs),
+    /// Restore what killed runs had changed in the system
+    Restore(RestoreArgs),
 }
 
 /// How targets are reached and watched, in every form.
@@ -64,6 +69,24 @@ pub(super) struct Running {
     #[arg(short, long, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) workers: Option<u32>,
+}
+
+/// How a run is shown while it goes.
+#[derive(Debug, Args)]
+pub(super) struct Watching {
+    /// Say nothing while it runs but warnings and errors
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// Write a row of CSV each second to this file: done, rate, in flight, losses, conditions
+    #[arg(long, value_name = "FILE")]
+    pub(super) status_file: Option<PathBuf>,
+}
+
+impl From<Watching> for Showing {
+    fn from(watching: Watching) -> Showing {
+        Showing { quiet: watching.quiet, status_file: watching.status_file }
+    }
 }
 
 impl Running {
@@ -80,6 +103,7 @@ impl Standalone {
             || self.plugin.is_some()
             || self.running.interface.is_some()
             || self.running.workers.is_some()
+            || self.targets.is_used()
             || self.input.is_some()
     }
 }
@@ -92,11 +116,12 @@ pub(super) struct Measure {
     #[command(flatten)]
     pub(super) running: Running,
 
-    /// Read targets from this file; - is standard input
+    /// Read targets from this file (ndjson or CSV, perhaps compressed); - is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub(super) input: PathBuf,
 
-    /// The input is comma-separated (ip,port,host or ip,port,host,rank) instead of ndjson
+    /// Every line of the input is comma-separated (ip,port,host or ip,port,host,rank or
+    /// rank,domain, or as its first row names the columns), also if it begins with a brace
     #[arg(long)]
     pub(super) csv_input: bool,
 
@@ -111,6 +136,16 @@ pub(super) struct Measure {
     /// Keep the packets of our own connections in this capture file
     #[arg(long, value_name = "FILE")]
     pub(super) save_pcap: Option<PathBuf>,
+
+    /// Whom to ask about these connections, an address or a URL; sent in the User-Agent of HTTP
+    /// requests [default: pathspider's own page]
+    #[arg(long, value_name = "TEXT", value_parser = contact)]
+    pub(super) contact: Option<String>,
+
+    /// Keep this many octets of the body of an HTTP response; the rest is not read
+    #[arg(long, value_name = "OCTETS", default_value_t = BODY_LIMIT,
+          value_parser = clap::value_parser!(u32).range(..=67_108_864))]
+    pub(super) body_limit: u32,
 
     /// Keep this many octets of each captured packet
     #[arg(long, value_name = "OCTETS", default_value_t = 512,
@@ -127,9 +162,27 @@ pub(super) struct Measure {
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
 
+    #[command(flatten)]
+    pub(super) watching: Watching,
+
+    #[command(flatten)]
+    pub(super) targets: Targets,
+
     /// The plugin, and its own options
     #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) plugin: Vec<OsString>,
+}
+
+/// Octets of an HTTP response's body that are kept.
+pub(super) const BODY_LIMIT: u32 = 64 * 1024;
+
+/// Checks that a text can stand in a User-Agent's comment (RFC 9110, section 5.6.5).
+fn contact(text: &str) -> Result<String, String> {
+    let fits = |c: char| (c == ' ' || c.is_ascii_graphic()) && !['(', ')', '\\'].contains(&c);
+    if !text.trim().is_empty() && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("it is sent in an HTTP header: ASCII without parentheses and backslashes".to_owned())
 }
 
 /// PATHspider 0.9's arguments.
@@ -145,6 +198,9 @@ pub(super) struct Standalone {
 
     #[command(flatten)]
     pub(super) running: Running,
+
+    #[command(flatten)]
+    pub(super) targets: Targets,
 
     /// Read targets from this file, as ndjson or CSV
     #[arg(value_name = "INPUTFILE", requires = "output")]

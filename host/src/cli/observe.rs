@@ -12,6 +12,7 @@ use pathspider_plugin_api::{ChainName, Error, FlowRecord};
 use super::exit::{Exit, Failure};
 use super::measure::{of_source, source_or_default};
 use crate::chains::{Catalogue, Resolved};
+use crate::crash;
 use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
@@ -79,6 +80,7 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
         return chains::list(&catalogue);
     }
     let chains = resolve(&catalogue, &arguments.chains)?;
+    crash::loaded(registry.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     let mut source = open_source(&arguments)?;
     let stop = stop_on_signals(&source)?;
     let mut writer = Writer {

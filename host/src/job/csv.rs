@@ -1,75 +1,324 @@
 //! One job as a comma-separated row (RFC 4180): `ip,port,host` (PATHspider 0.9),
-//! `ip,port,host,rank` (1.0) or `rank,domain` (for measurements that take names).
+//! `ip,port,host,rank` (1.0), `rank,domain`, or the columns that a header row names.
 
-use pathspider_plugin_api::{Record, Value};
+use std::net::IpAddr;
 
-use super::ndjson::{Target, address};
+use csv_core::{ReadRecordResult, Terminator};
+use pathspider_plugin_api::Record;
 
-/// Parses one row.
-///
-/// # Errors
-///
-/// What is wrong with it.
-pub(super) fn parse(line: &[u8]) -> Result<Target, String> {
-    let mut rows = csv::ReaderBuilder::new()
-        .buffer_capacity(512)
-        .has_headers(false)
-        .trim(csv::Trim::All)
-        .from_reader(line);
-    let mut row = csv::StringRecord::new();
-    rows.read_record(&mut row).map_err(|error| error.to_string())?;
-    match row.len() {
-        2 => Ok(Target {
-            address: None,
-            port: None,
-            record: Record::new().with("rank", rank(&row[0])).with("domain", &row[1]),
-        }),
-        3 | 4 => with_address(&row),
-        count => Err(format!(
-            "the row has {count} fields, not 2 (rank,domain), 3 (ip,port,host) or 4 \
-             (ip,port,host,rank)"
-        )),
+use super::lines::{Lines, ReadError};
+use super::target::{self, Target};
+
+/// A row of several lines that is longer than this has a quote too many.
+const LONGEST_ROW: usize = 1 << 16;
+
+/// What a column says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Column {
+    Address,
+    Port,
+    Domain,
+    Rank,
+    /// A key of this name.
+    Other(String),
+}
+
+impl Column {
+    /// The column of this name in a header row.
+    fn of(name: &str) -> Column {
+        match name.to_ascii_lowercase().as_str() {
+            "dip" | "ip" | "address" | "addr" => Column::Address,
+            "dp" | "port" => Column::Port,
+            "domain" | "host" | "hostname" => Column::Domain,
+            "rank" => Column::Rank,
+            _ => Column::Other(name.to_owned()),
+        }
+    }
+
+    fn key(self) -> String {
+        match self {
+            Column::Address => "dip".to_owned(),
+            Column::Port => "dp".to_owned(),
+            Column::Domain => "domain".to_owned(),
+            Column::Rank => "rank".to_owned(),
+            Column::Other(name) => name,
+        }
     }
 }
 
-fn with_address(row: &csv::StringRecord) -> Result<Target, String> {
-    let address = address(&row[0])?;
-    let port: u16 = row[1]
-        .parse()
-        .ok()
-        .filter(|&port| port != 0)
-        .ok_or_else(|| format!("{:?} is not a port (1 to 65535)", &row[1]))?;
-    let mut record = Record::new().with("dip", address).with("dp", port).with("domain", &row[2]);
-    if let Some(text) = row.get(3) {
-        record.set("rank", rank(text));
-    }
-    Ok(Target { address: Some(address), port: Some(port), record })
+/// Reads rows, after the first of which its columns are known.
+pub(super) struct Rows {
+    reader: csv_core::Reader,
+    /// The present row's fields, and where each ends.
+    fields: Vec<u8>,
+    ends: Vec<usize>,
+    written: usize,
+    ended: usize,
+    header: Option<Vec<Column>>,
+    begun: bool,
 }
 
-/// A rank: a number where it is one.
-fn rank(text: &str) -> Value {
-    text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from)
+/// What a row is.
+pub(super) enum Row {
+    Target(Target),
+    /// It names the columns.
+    Header,
+}
+
+impl Rows {
+    pub(super) fn new() -> Rows {
+        let mut reader = csv_core::ReaderBuilder::new();
+        Rows {
+            reader: reader.terminator(Terminator::Any(b'\n')).build(),
+            fields: vec![0; 1024],
+            ends: vec![0; 16],
+            written: 0,
+            ended: 0,
+            header: None,
+            begun: false,
+        }
+    }
+
+    /// Parses the row that begins with `line`, which was just read. Where a quoted field goes on
+    /// in further lines, they are read too; should the row be wrong then, its first line alone is
+    /// given up: a quote that was a slip must not cost the rows after it.
+    pub(super) fn read(
+        &mut self,
+        line: &mut Vec<u8>,
+        lines: &mut Lines,
+    ) -> Result<Result<Row, String>, ReadError> {
+        let first = line.len();
+        let (mut from, mut further) = (0, 0);
+        self.reader.reset();
+        (self.written, self.ended) = (0, 0);
+        let row = loop {
+            if self.is_whole_with(&line[from..]) {
+                break self.row();
+            }
+            from = line.len();
+            let length = lines.read(line)?;
+            further += u64::from(length > 0);
+            if length == 0 || line.len() > LONGEST_ROW {
+                break Err("a quoted field has no end".to_owned());
+            }
+        };
+        if row.is_err() && further > 0 {
+            lines.put_back(line.split_off(first), further);
+        }
+        Ok(row)
+    }
+
+    /// Takes one more line of a row; `false` where it ends within quotes.
+    fn is_whole_with(&mut self, line: &[u8]) -> bool {
+        let end: &[u8] = if line.ends_with(b"\n") { b"" } else { b"\n" };
+        for mut part in [line, end] {
+            while !part.is_empty() {
+                let (fields, ends) =
+                    (&mut self.fields[self.written..], &mut self.ends[self.ended..]);
+                let (result, read, written, ended) = self.reader.read_record(part, fields, ends);
+                part = &part[read..];
+                self.written += written;
+                self.ended += ended;
+                match result {
+                    ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
+                    ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                    ReadRecordResult::Record | ReadRecordResult::End => return true,
+                    ReadRecordResult::InputEmpty => {}
+                }
+            }
+        }
+        false
+    }
+
+    fn row(&mut self) -> Result<Row, String> {
+        let fields = fields(&self.fields, &self.ends[..self.ended])?;
+        let first = !std::mem::replace(&mut self.begun, true);
+        if first && is_header(&fields) {
+            self.header = Some(header(&fields)?);
+            return Ok(Row::Header);
+        }
+        self.target(&fields).map(Row::Target)
+    }
+
+    fn target(&self, fields: &[&str]) -> Result<Target, String> {
+        use Column::{Address, Domain, Port, Rank};
+        let count = fields.len();
+        match &self.header {
+            Some(header) if header.len() == count => target(header, fields),
+            Some(header) => Err(format!("the row has {count} fields, the header {}", header.len())),
+            None => match count {
+                2 => target(&[Rank, Domain], fields),
+                3 | 4 => target(&[Address, Port, Domain, Rank][..count], fields),
+                _ => Err(format!(
+                    "the row has {count} fields, not 2 (rank,domain), 3 (ip,port,host) or 4 \
+                     (ip,port,host,rank), and the first row names no columns"
+                )),
+            },
+        }
+    }
+}
+
+fn fields<'a>(text: &'a [u8], ends: &[usize]) -> Result<Vec<&'a str>, String> {
+    let starts = std::iter::once(&0).chain(ends);
+    let field = |(&start, &end)| match std::str::from_utf8(&text[start..end]) {
+        Ok(field) => Ok(field.trim()),
+        Err(_) => Err("the row is not UTF-8".to_owned()),
+    };
+    starts.zip(ends).map(field).collect()
+}
+
+/// Whether a row names columns: one of them is a known one that says where the target is, and none
+/// is a number or an address.
+fn is_header(fields: &[&str]) -> bool {
+    let is_name = |field: &&str| {
+        !field.is_empty() && field.parse::<f64>().is_err() && field.parse::<IpAddr>().is_err()
+    };
+    let places = |field: &&str| matches!(Column::of(field), Column::Address | Column::Domain);
+    fields.iter().all(is_name) && fields.iter().any(places)
+}
+
+fn header(names: &[&str]) -> Result<Vec<Column>, String> {
+    let columns: Vec<Column> = names.iter().map(|name| Column::of(name)).collect();
+    for (at, column) in columns.iter().enumerate() {
+        if columns[..at].iter().any(|other| other.clone().key() == column.clone().key()) {
+            return Err(format!("two columns of the header mean {:?}", column.clone().key()));
+        }
+    }
+    Ok(columns)
+}
+
+/// The target of a row; empty fields are left out.
+fn target(columns: &[Column], fields: &[&str]) -> Result<Target, String> {
+    let mut record = Record::with_capacity(columns.len() + 4);
+    let (mut dip, mut port) = (None, None);
+    for (column, &field) in columns.iter().zip(fields).filter(|(_, field)| !field.is_empty()) {
+        match column {
+            Column::Other(name) => record.push(name.clone(), field),
+            // The quote was a slip.
+            _ if field.contains('\n') => return Err("a quoted field has no end".to_owned()),
+            Column::Address => {
+                dip = Some(field);
+                record.push("dip", field);
+            }
+            Column::Port => {
+                let number = target::port(field)
+                    .ok_or_else(|| format!("{field:?} is not a port (1 to 65535)"))?;
+                port = Some(number);
+                record.push("dp", number);
+            }
+            Column::Domain => record.push("domain", field),
+            Column::Rank => record.push("rank", target::number(field)),
+        }
+    }
+    Target::new(dip, port, record)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use super::super::target::Place;
     use super::*;
 
+    /// The rows of a text: each target's record as JSON, or what is wrong, with the line's number.
+    fn rows(text: &str) -> Vec<String> {
+        let mut lines = Lines::new("t".into(), Box::new(Cursor::new(text.as_bytes().to_vec())));
+        let mut rows = Rows::new();
+        let mut found = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            if lines.read(&mut line).unwrap() == 0 {
+                return found;
+            }
+            let number = lines.number();
+            match rows.read(&mut line, &mut lines).unwrap() {
+                Ok(Row::Header) => found.push("header".to_owned()),
+                Ok(Row::Target(target)) => {
+                    found.push(serde_json::to_string(&target.record).unwrap());
+                }
+                Err(reason) => found.push(format!("{number}: {reason}")),
+            }
+        }
+    }
+
     #[test]
-    fn both_shapes() {
-        let target = parse(br#"192.0.2.1, 80,"a, b.example""#).unwrap();
-        assert_eq!(target.record.str("domain"), Some("a, b.example"));
-        let target = parse(b"2001:db8::1,443,example.org,12").unwrap();
-        assert_eq!(target.record.u64("rank"), Some(12));
-        assert_eq!(target.port, Some(443));
-        let target = parse(b"12,example.org").unwrap();
-        assert_eq!((target.address, target.record.str("domain")), (None, Some("example.org")));
+    fn the_three_shapes() {
+        assert_eq!(
+            rows("192.0.2.1, 80,\"a, \"\"b\"\".example\"\r\n2001:db8::1,443,example.org,12\n"),
+            [
+                r#"{"dip":"192.0.2.1","dp":80,"domain":"a, \"b\".example"}"#,
+                r#"{"dip":"2001:db8::1","dp":443,"domain":"example.org","rank":12}"#
+            ]
+        );
+        assert_eq!(rows("12,example.org"), [r#"{"rank":12,"domain":"example.org"}"#]);
+        assert_eq!(rows("www.example.org,80,"), [r#"{"dip":"www.example.org","dp":80}"#]);
+    }
+
+    #[test]
+    fn a_header_names_the_columns() {
+        assert_eq!(
+            rows("Rank,note,HOST,ip,Port\n7,\"x, y\",a.example,192.0.2.1,8080\n,,b.example,,\n1\n"),
+            [
+                "header",
+                r#"{"rank":7,"note":"x, y","domain":"a.example","dip":"192.0.2.1","dp":8080}"#,
+                r#"{"domain":"b.example"}"#,
+                "4: the row has 1 fields, the header 5"
+            ]
+        );
+        assert!(rows("ip,address\n")[0].contains("two columns of the header mean \"dip\""));
+        assert_eq!(rows("rank,domain\n3,host\n"), ["header", r#"{"rank":3,"domain":"host"}"#]);
+    }
+
+    #[test]
+    fn quoted_fields_may_have_line_ends() {
+        assert_eq!(
+            rows("ip,note\n192.0.2.1,\"a\r\nb\n\nc\"\nnonsense\n192.0.2.2,d\n"),
+            [
+                "header",
+                r#"{"dip":"192.0.2.1","note":"a\r\nb\n\nc"}"#,
+                "6: the row has 1 fields, the header 2",
+                r#"{"dip":"192.0.2.2","note":"d"}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn a_quote_that_is_a_slip_costs_its_own_line_only() {
+        let slips = rows("192.0.2.1,80,\"a\n192.0.2.2,80,\"b\n192.0.2.3,80,c\n");
+        assert_eq!(slips.len(), 3, "{slips:?}");
+        assert!(slips[0].starts_with("1: ") && slips[1].starts_with("2: "), "{slips:?}");
+        assert!(slips[2].contains("192.0.2.3"));
+        assert_eq!(
+            rows("192.0.2.1,80,\"a\n192.0.2.2,80,b\nx\n"),
+            [
+                "1: a quoted field has no end",
+                r#"{"dip":"192.0.2.2","dp":80,"domain":"b"}"#,
+                "3: the row has 1 fields, not 2 (rank,domain), 3 (ip,port,host) or 4 \
+                 (ip,port,host,rank), and the first row names no columns"
+            ]
+        );
+    }
+
+    #[test]
+    fn many_and_long_fields() {
+        let long = "x".repeat(5000);
+        let header: String = (0..100).map(|n| format!(",c{n}")).collect();
+        let row: String = (0..100).map(|n| format!(",{long}{n}")).collect();
+        let found = rows(&format!("ip{header}\n192.0.2.1{row}\n192.0.2.2{row}\n"));
+        assert_eq!(found.len(), 3);
+        assert!(found[2].ends_with(&format!("\"c99\":\"{long}99\"}}")));
     }
 
     #[test]
     fn reasons_say_what_is_wrong() {
-        assert!(parse(b"192.0.2.1").unwrap_err().contains("1 fields"));
-        assert!(parse(b"ip,port,host").unwrap_err().contains("not an IP address"));
-        assert!(parse(b"192.0.2.1,http,host").unwrap_err().contains("not a port"));
+        assert!(rows("192.0.2.1,http,host")[0].contains("not a port"));
+        assert!(rows("192.0.2,80,host")[0].contains("neither an IP address nor a name"));
+    }
+
+    #[test]
+    fn a_name_for_an_address_is_a_name() {
+        let fields = ["www.example.org", "80", "x.example"];
+        let row = target(&[Column::Address, Column::Port, Column::Domain], &fields).unwrap();
+        assert_eq!(row.place, Place::Name("www.example.org".into()));
     }
 }

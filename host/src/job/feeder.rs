@@ -1,63 +1,161 @@
-//! The feeder's thread: reads jobs and hands them to the engine, as fast as it takes them.
+//! The feeder's thread: reads targets, has names looked up, and hands them to the engine, as fast
+//! as it takes them.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::Job;
 use tokio::sync::mpsc;
 
-use super::reader::{JobReader, ReadError};
-use crate::say::say;
+use super::gate::{Counts, Gate, Onward, Rules, Tally};
+use super::lines::ReadError;
+use super::reader::JobReader;
+use super::resolve::Resolver;
+use super::target::{Place, Target};
 use crate::stop::Stop;
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
-#[derive(Debug, Default)]
-pub struct Feed {
-    bad_lines: AtomicU64,
-}
+#[derive(Clone)]
+pub struct Feed(Arc<Tally>);
 
 impl Feed {
-    /// Lines that were not jobs.
-    pub fn bad_lines(&self) -> u64 {
-        self.bad_lines.load(Ordering::Relaxed)
+    /// What was counted until now.
+    pub fn counts(&self) -> Counts {
+        self.0.counts()
     }
 }
 
 /// The feeder's thread; it gives the reason why the input cannot be read further.
 pub type Feeder = JoinHandle<Result<(), ReadError>>;
 
+/// What the feeder is to do with targets.
+pub struct Feeding {
+    /// Which of them are measured.
+    pub rules: Rules,
+    /// Whether the measurement takes names as they are.
+    pub names: bool,
+    /// The port of targets that name none.
+    pub port: u16,
+    /// The interface that connections leave by.
+    pub interface: Option<String>,
+}
+
 /// Starts the feeder. It ends at the input's end, when the run stops, or when the engine is gone.
 ///
 /// Each job takes a place in `places` before it goes to the engine; the merger frees the place
 /// when the job's record is written. So the number of unfinished jobs, and with it the memory, is
 /// bounded however far the observer lags behind the engine.
+///
+/// # Errors
+///
+/// The thread cannot be started.
 pub fn feed(
-    mut reader: JobReader,
-    jobs: mpsc::Sender<Job>,
-    places: Sender<()>,
+    reader: JobReader,
+    feeding: Feeding,
+    (jobs, places): (mpsc::Sender<Job>, Sender<()>),
     stop: Arc<Stop>,
-) -> io::Result<(Arc<Feed>, Feeder)> {
-    let feed = Arc::new(Feed::default());
-    let shared = Arc::clone(&feed);
+) -> io::Result<(Feed, Feeder)> {
+    let tally = Arc::new(Tally::default());
+    let feed = Feed(Arc::clone(&tally));
     let thread = thread::Builder::new().name("feeder".into()).spawn(move || {
-        while !stop.is_asked() {
-            match reader.next_job()? {
-                None => break,
-                Some(Err(bad)) => {
-                    shared.bad_lines.fetch_add(1, Ordering::Relaxed);
-                    say!("{bad}");
+        let (names, interface) = (feeding.names, feeding.interface.clone());
+        let resolve = feeding.rules.resolve && !names;
+        let gate = Gate::new(feeding, Onward { jobs, places }, Arc::clone(&tally));
+        let sorter =
+            Sorter { gate: Mutex::new(gate), tally, input: reader.name().to_owned(), stop };
+        let sorter = Arc::new(sorter);
+        let answered = Arc::clone(&sorter);
+        let resolver = resolve.then(|| {
+            Resolver::new(interface.as_deref(), move |(line, mut target): (u64, Target), answer| {
+                match answer {
+                    Ok(address) => {
+                        target.resolved(address);
+                        answered.admit(line, target);
+                    }
+                    Err(reason) => answered.bad_line(line, &reason),
                 }
-                Some(Ok(job)) => {
-                    if places.send(()).is_err() || jobs.blocking_send(job).is_err() {
+            })
+        });
+        sorter.read(reader, names, resolver)
+    })?;
+    Ok((feed, thread))
+}
+
+/// Sorts targets: to the gate, to the resolver, or out.
+struct Sorter {
+    /// Of the feeder and of the resolver's threads.
+    gate: Mutex<Gate>,
+    tally: Arc<Tally>,
+    input: String,
+    stop: Arc<Stop>,
+}
+
+impl Sorter {
+    fn read(
+        &self,
+        mut reader: JobReader,
+        names: bool,
+        mut resolver: Option<Resolver<(u64, Target)>>,
+    ) -> Result<(), ReadError> {
+        let mut wanted = true;
+        let mut end = Ok(());
+        while wanted && !self.is_done() {
+            let (line, mut target) = match reader.next() {
+                Ok(Some((line, Ok(target)))) => (line, target),
+                Ok(Some((line, Err(reason)))) => {
+                    self.bad_line(line, &reason);
+                    continue;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    end = Err(error);
+                    break;
+                }
+            };
+            match (&target.place, &mut resolver) {
+                (Place::Name(name), Some(resolver)) => {
+                    let name = name.clone();
+                    if let Err(error) = resolver.look_up(name, (line, target)) {
+                        end = Err(ReadError { input: self.input.clone(), error });
                         break;
                     }
                 }
+                (Place::Name(name), None) if !names => self.bad_line(
+                    line,
+                    &format!("{name:?} is not an IP address; with --resolve names are looked up"),
+                ),
+                _ => {
+                    target.unresolved();
+                    wanted = self.admit(line, target);
+                }
             }
         }
-        Ok(())
-    })?;
-    Ok((feed, thread))
+        if let Some(resolver) = resolver {
+            resolver.finish(|| self.is_done());
+        }
+        if !self.is_done() {
+            self.tally.ended();
+            self.gate().finish();
+        }
+        end
+    }
+
+    /// Whether targets that are still to be read or looked up are of no use.
+    fn is_done(&self) -> bool {
+        self.stop.is_asked() || self.tally.counts().limited
+    }
+
+    fn gate(&self) -> std::sync::MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self, line: u64, target: Target) -> bool {
+        !self.is_done() && self.gate().admit(line, target)
+    }
+
+    fn bad_line(&self, line: u64, reason: &str) {
+        self.tally.bad_line(&self.input, line, reason);
+    }
 }

@@ -29,13 +29,13 @@ impl<'a> Conclude<'a> {
     }
 
     /// The job's records: one, unless the plugin discards it or makes several.
-    pub(super) fn records(&self, complete: Complete, summary: &mut Summary) -> Vec<Record> {
+    pub(super) fn records(&self, complete: Complete) -> Vec<Record> {
         let (work, connections) = match complete {
             Complete::Refused { job, error } => {
-                return vec![self.error_record(job, error, summary)];
+                return vec![self.error_record(job, error)];
             }
             Complete::Broken { work, error } => {
-                return vec![self.error_record(into_job(work), error, summary)];
+                return vec![self.error_record(into_job(work), error)];
             }
             Complete::Job { work, connections } => (work, connections),
         };
@@ -43,11 +43,11 @@ impl<'a> Conclude<'a> {
         let job = into_job(work);
         match conclusion {
             Ok(conclusion) if conclusion.flows.iter().any(is_discarded) => {
-                summary.discarded += 1;
+                self.merger.count(|summary| summary.discarded += 1);
                 Vec::new()
             }
-            Ok(conclusion) => self.job_records(job, conclusion, summary),
-            Err(error) => vec![self.error_record(job, error, summary)],
+            Ok(conclusion) => self.job_records(job, conclusion),
+            Err(error) => vec![self.error_record(job, error)],
         }
     }
 
@@ -111,18 +111,21 @@ impl<'a> Conclude<'a> {
         format!("{:x}-{}", self.merger.run, job.number())
     }
 
-    fn job_records(&self, job: Job, conclusion: Conclusion, summary: &mut Summary) -> Vec<Record> {
-        count(&conclusion, summary);
+    fn job_records(&self, job: Job, conclusion: Conclusion) -> Vec<Record> {
+        self.merger.count(|summary| count(&conclusion, summary));
         let id = self.job_id(&job);
         let target = job.target();
-        let own = job.into_record();
+        let named = target.is_unspecified();
+        let own = own_keys(job);
         let Conclusion { flows, conditions, mut rows, missed } = conclusion;
         let mut found = Record::with_capacity(8);
-        let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
-        let path = [source.as_deref(), Some("*")].into_iter().flatten();
-        let path: Value = path.map(str::to_owned).chain([target.to_string()]).collect();
-        found.push("sip", source);
-        found.push("path", path);
+        // A name has no path.
+        if !named {
+            let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
+            let path = self.merger.ends.path(source.as_deref(), target, &own);
+            found.push("sip", source);
+            found.push("path", path);
+        }
         found.push("conditions", conditions.into_iter().map(text).collect::<Value>());
         let time = Record::new()
             .with("from", edge(&flows, "spdr_start", Iterator::min))
@@ -148,12 +151,14 @@ impl<'a> Conclude<'a> {
     }
 
     /// The record of a job for which the plugin failed: no conditions, and the reason.
-    fn error_record(&self, job: Job, error: Error, summary: &mut Summary) -> Record {
-        summary.targets += 1;
-        summary.plugin_errors += 1;
-        summary.first_plugin_error.get_or_insert_with(|| error.to_string());
+    fn error_record(&self, job: Job, error: Error) -> Record {
+        self.merger.count(|summary| {
+            summary.targets += 1;
+            summary.plugin_errors += 1;
+            summary.first_plugin_error.get_or_insert_with(|| error.to_string());
+        });
         let id = self.job_id(&job);
-        let mut record = job.into_record();
+        let mut record = own_keys(job);
         record.set("conditions", Value::from(Vec::<Value>::new()));
         record.set("spdr_error", format!("plugin: {error}"));
         record.set("jobId", id);
@@ -167,6 +172,11 @@ fn count(conclusion: &Conclusion, summary: &mut Summary) {
     for condition in &conclusion.conditions {
         summary.count_condition(condition.as_str());
     }
+}
+
+/// The job's own keys, with the port that was used; a name that was given without one has none.
+fn own_keys(job: Job) -> Record {
+    if job.target().is_unspecified() { job.record().clone() } else { job.into_record() }
 }
 
 fn into_job(work: Arc<Work>) -> Job {

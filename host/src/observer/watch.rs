@@ -31,7 +31,7 @@ struct Shared {
 
 /// Observes the connections that notices announce, on a thread of its own.
 ///
-/// Every claim is answered once on `observations`, which may be bounded: the observer waits for
+/// Without a source, every claim is answered with nothing. Every claim is answered once on `observations`, which may be bounded: the observer waits for
 /// room in it. Should the source fail, `failed` is called, on that thread, and claims are answered
 /// with what was seen.
 ///
@@ -39,13 +39,14 @@ struct Shared {
 ///
 /// The thread cannot be started, or the file to save packets in cannot be created.
 pub fn watch(
-    source: Source,
+    source: impl Into<Option<Source>>,
     chains: ChainSet,
     settings: Settings,
     notices: Receiver<Notice>,
     observations: Sender<Observation>,
     failed: impl FnOnce() + Send + 'static,
 ) -> io::Result<Watch> {
+    let source = source.into();
     let save = settings.save.as_deref().map(PcapWriter::create);
     let span = settings.idle.max(settings.linger);
     let tracker = Tracker::new(chains, nanoseconds(span));
@@ -60,9 +61,10 @@ pub fn watch(
 }
 
 impl Watch {
-    /// The counters as they were a moment ago. Cheap: the thread is not disturbed.
-    pub fn counters(&self) -> Counters {
-        self.shared.counters()
+    /// Reads the counters as they were a moment ago. Cheap: the thread is not disturbed.
+    pub fn counters(&self) -> impl Fn() -> Counters + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.counters()
     }
 
     /// Has all claims answered at once with what was seen, from now on.
@@ -88,7 +90,7 @@ impl Shared {
 }
 
 struct Thread {
-    source: Source,
+    source: Option<Source>,
     measuring: Measuring,
     shared: Arc<Shared>,
     settings: Settings,
@@ -96,7 +98,7 @@ struct Thread {
 }
 
 /// Batches of packets between two looks at the kernel's counters of drops.
-const BATCHES_PER_LOOK: u32 = 256;
+const BATCHES_PER_LOOK: u32 = 16;
 
 impl Thread {
     fn run(mut self, failed: impl FnOnce()) -> Result<(), SourceError> {
@@ -122,7 +124,8 @@ impl Thread {
         let mut batches = 0;
         while !self.measuring.is_over() {
             let measuring = &mut self.measuring;
-            let progress = self.source.read(&mut |frames| {
+            let Some(source) = &mut self.source else { return Ok(()) };
+            let progress = source.read(&mut |frames| {
                 frames.iter().for_each(|frame| measuring.frame(frame));
             })?;
             match progress {
@@ -165,7 +168,8 @@ impl Thread {
     }
 
     fn look(&mut self) {
-        let (kernel, interface) = self.source.dropped();
+        let Some(source) = &mut self.source else { return };
+        let (kernel, interface) = source.dropped();
         let counters = self.measuring.counters();
         counters.kernel_dropped = kernel;
         counters.interface_dropped = interface;

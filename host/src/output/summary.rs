@@ -37,16 +37,20 @@ impl Summary {
         }
     }
 
-    /// The summary with the run's duration and input.
-    pub fn over(&self, duration: Duration, bad_lines: u64) -> impl fmt::Display + '_ {
-        Lines { summary: self, duration, bad_lines }
+    /// The summary with the run's duration, and with counts of its input and what each counts.
+    pub fn over<'a>(
+        &'a self,
+        duration: Duration,
+        input: &'a [(u64, &'static str)],
+    ) -> impl fmt::Display + 'a {
+        Lines { summary: self, duration, input }
     }
 }
 
 struct Lines<'a> {
     summary: &'a Summary,
     duration: Duration,
-    bad_lines: u64,
+    input: &'a [(u64, &'static str)],
 }
 
 impl fmt::Display for Lines<'_> {
@@ -58,14 +62,13 @@ impl fmt::Display for Lines<'_> {
         let digits = if rate < 10.0 { 1 } else { 0 };
         write!(f, "{targets} {noun} in {seconds:.1} s ({rate:.digits$}/s)")?;
         let counts = [
-            (self.bad_lines, "lines were not jobs"),
             (self.summary.missed_flows, "flows missed"),
             (self.summary.plugin_errors, "errors of the plugin"),
             (self.summary.discarded, "discarded"),
             (self.summary.unfinished, "left unfinished"),
             (self.summary.unstarted, "read and not begun"),
         ];
-        for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
+        for (count, what) in self.input.iter().chain(&counts).filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;
         }
         for (condition, count) in &self.summary.conditions {

@@ -15,6 +15,7 @@ use super::examine::Description;
 use super::load::load;
 use super::text::visible;
 use super::trust::Opened;
+use crate::crash;
 
 /// A file that was examined.
 pub struct PluginFile {
@@ -49,7 +50,10 @@ impl PluginFile {
     fn load(&self) -> Result<&LoadedPlugin, LoadError> {
         let load = || {
             let file = self.opened.file.try_clone().map_err(|e| LoadError::unreadable(&e))?;
-            load(file, &visible(&self.path.display().to_string(), 4096))
+            crash::loading(Some(&self.path));
+            let loaded = load(file, &visible(&self.path.display().to_string(), 4096));
+            crash::loading(None);
+            loaded
         };
         self.loaded.get_or_init(load).as_ref().map_err(LoadError::clone)
     }

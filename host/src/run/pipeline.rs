@@ -1,6 +1,6 @@
 //! The stages after the engine: their start, and their end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,22 +23,21 @@ const JOBS_BEHIND: usize = 1 << 13;
 /// How long a run that was told to stop at once waits for an output that takes nothing.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-type MergerEnd = (Summary, Option<OutputError>);
-
 /// The stages after the engine, running.
 pub(super) struct Pipeline {
     pub(super) notices: crossbeam::channel::Sender<observer::Notice>,
     pub(super) reports: crossbeam::channel::Sender<Report>,
     pub(super) places: crossbeam::channel::Sender<()>,
     pub(super) watch: Watch,
-    pub(super) merger: JoinHandle<MergerEnd>,
+    pub(super) merger: JoinHandle<Option<OutputError>>,
+    pub(super) summary: Arc<Mutex<Summary>>,
 }
 
 impl Pipeline {
     pub(super) fn start(
         settings: &Settings<'_>,
         plan: &Plan,
-        (chains, source, writer): (ChainSet, Source, RecordWriter),
+        (chains, source, writer): (ChainSet, Option<Source>, RecordWriter),
         stop: &Arc<Stop>,
     ) -> Result<Pipeline, RunError> {
         // What stands in these is bounded by the places: a few messages for each connection of a
@@ -50,6 +49,7 @@ impl Pipeline {
         let system = |error| RunError::System(format!("cannot start a thread: {error}"));
         let observes = !chains.is_empty();
         let keep = observer::Settings {
+            answers: settings.measurement.info.forges,
             save: settings.save_pcap.clone(),
             ..observer::Settings::default()
         };
@@ -65,6 +65,7 @@ impl Pipeline {
                     None => system(error),
                 }
             })?;
+        let summary = Arc::<Mutex<Summary>>::default();
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
             declared: settings.measurement.info.conditions.clone(),
@@ -72,13 +73,15 @@ impl Pipeline {
             observes,
             run: run_number(),
             with_flows: settings.with_flows,
+            summary: Arc::clone(&summary),
+            ends: settings.ends.clone(),
             places: freed,
         };
         let merger = thread::Builder::new()
             .name("merger".into())
             .spawn(move || merger.run(reported, observations, writer))
             .map_err(system)?;
-        Ok(Pipeline { notices, reports, places, watch, merger })
+        Ok(Pipeline { notices, reports, places, watch, merger, summary })
     }
 }
 
@@ -93,7 +96,8 @@ pub(super) struct Closed {
 /// The later stages, when no more connections are made.
 pub(super) struct Closing {
     pub(super) watch: Watch,
-    pub(super) merger: JoinHandle<MergerEnd>,
+    pub(super) merger: JoinHandle<Option<OutputError>>,
+    pub(super) summary: Arc<Mutex<Summary>>,
     /// Places that are still taken are jobs that wait for their record.
     pub(super) waiting: crossbeam::channel::Sender<()>,
     pub(super) output: String,
@@ -116,7 +120,8 @@ impl Closing {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        let (summary, output) = self.merger.join().map_err(|_| RunError::Panicked("merger"))?;
+        let output = self.merger.join().map_err(|_| RunError::Panicked("merger"))?;
+        let summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.watch.hurry();
         let (counters, capture) = self.watch.join().ok_or(RunError::Panicked("observer"))?;
         Ok(Closed { summary, counters, output, capture: capture.err() })

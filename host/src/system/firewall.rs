@@ -7,40 +7,38 @@ use pathspider_plugin_api::{Error, Result};
 
 use super::command;
 
+/// The table, of the family `inet`. The lock lets one run at a time have it.
+pub(super) const TABLE: &str = "pathspider";
+
 const HOOKS: [&str; 5] = ["prerouting", "input", "forward", "output", "postrouting"];
 
+/// The rules that the table has.
 #[derive(Default)]
 pub(super) struct Firewall {
     rules: Vec<String>,
 }
 
 impl Firewall {
-    fn table() -> String {
-        format!("pathspider-{}", std::process::id())
+    /// Whether these are other rules than it has.
+    pub(super) fn differs(&self, rules: &[&str]) -> bool {
+        self.rules != rules
     }
 
     /// Sets the rules, in place of those before, in one transaction.
     pub(super) fn set(&mut self, rules: &[&str]) -> Result<()> {
-        if self.rules == rules {
-            return Ok(());
-        }
-        let script = script(rules)?;
-        command::run(&["nft", &script])?;
+        command::run(&["nft", &script(TABLE, rules)?])?;
         self.rules = rules.iter().map(|&rule| rule.to_owned()).collect();
         Ok(())
     }
+}
 
-    /// Deletes the table, if there is one.
-    pub(super) fn restore(&mut self) -> Result<(), String> {
-        let table = Firewall::table();
-        self.set(&[])
-            .map_err(|error| format!("could not delete the firewall table {table}: {error}"))
-    }
+/// Deletes a table, if it is there.
+pub(super) fn delete(table: &str) -> Result<()> {
+    command::run(&["nft", &script(table, &[])?])
 }
 
 /// What replaces the table, whether there is one or not, by one with these rules.
-fn script(rules: &[&str]) -> Result<String> {
-    let table = Firewall::table();
+fn script(table: &str, rules: &[&str]) -> Result<String> {
     // A table has to be there to be deleted.
     let mut script = format!("add table inet {table}; delete table inet {table}; ");
     if !rules.is_empty() {
@@ -72,9 +70,10 @@ mod tests {
 
     #[test]
     fn a_hook_has_one_chain() {
-        let script = script(&["output tcp dport 80 drop", "output udp dport 53 drop"]).unwrap();
-        assert_eq!(script.matches("add chain").count(), 1);
-        assert_eq!(script.matches("add rule").count(), 2);
-        assert!(super::script(&["sideways drop"]).is_err());
+        let rules = ["output tcp dport 80 drop", "output udp dport 53 drop"];
+        let text = script(TABLE, &rules).unwrap();
+        assert_eq!(text.matches("add chain").count(), 1);
+        assert_eq!(text.matches("add rule").count(), 2);
+        assert!(script(TABLE, &["sideways drop"]).is_err());
     }
 }

@@ -1,10 +1,10 @@
-//! Kernel parameters: noted before the first change, given back at the end.
+//! Kernel parameters, as a run sets them to and fro.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Every parameter that was touched, in the order of the first touch.
+/// Every parameter that was touched.
 #[derive(Default)]
 pub(super) struct Sysctls {
     touched: Vec<Sysctl>,
@@ -17,8 +17,8 @@ struct Sysctl {
     before: String,
     /// What was asked for last, in the asker's form.
     asked: String,
-    /// What the kernel made of it.
-    now: String,
+    /// What was asked for so far. A configurator has few values, which come again and again.
+    known: Vec<String>,
 }
 
 /// Why a parameter could not be set.
@@ -33,6 +33,8 @@ pub(super) enum SysctlError {
     Denied { key: String, error: io::Error },
     #[error("cannot {what} the kernel parameter {key}: {error}")]
     Io { what: &'static str, key: String, error: io::Error },
+    #[error("{0}")]
+    Journal(String),
 }
 
 impl SysctlError {
@@ -50,9 +52,33 @@ impl SysctlError {
     }
 }
 
+/// What is told of a parameter before it is done.
+pub(super) enum Intent<'a> {
+    /// It is touched for the first time.
+    Touch { key: &'a str, before: &'a str },
+    /// It will have this value, or has got it where the kernel gave what was asked another form.
+    Value { key: &'a str, value: &'a str },
+}
+
+/// The file of a parameter.
+pub(super) fn path(key: &str) -> String {
+    format!("/proc/sys/{}", key.replace('.', "/"))
+}
+
+/// Whether two texts are the same value: the kernel joins lists by tabs.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    a.split_whitespace().eq(b.split_whitespace())
+}
+
 impl Sysctls {
-    /// Sets a parameter; nothing is written where it has the value already.
-    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), SysctlError> {
+    /// Sets a parameter; nothing is written where it has the value already. `note` is told of the
+    /// first touch, and of each value before it is given for the first time.
+    pub(super) fn set(
+        &mut self,
+        key: &str,
+        value: &str,
+        mut note: impl FnMut(Intent<'_>) -> Result<(), SysctlError>,
+    ) -> Result<(), SysctlError> {
         let at = match self.touched.iter().position(|sysctl| sysctl.key == key) {
             Some(at) => at,
             None => {
@@ -61,15 +87,30 @@ impl Sysctls {
             }
         };
         let sysctl = &mut self.touched[at];
-        if sysctl.asked != value {
-            sysctl.write(value)?;
+        if sysctl.asked == value {
+            return Ok(());
         }
+        if sysctl.known.iter().any(|known| known == value) {
+            sysctl.write(value)?;
+        } else {
+            if sysctl.known.is_empty() {
+                note(Intent::Touch { key, before: &sysctl.before })?;
+            }
+            note(Intent::Value { key, value })?;
+            sysctl.known.push(value.to_owned());
+            sysctl.write(value)?;
+            let now = sysctl.read().map_err(|error| SysctlError::new("read", key, error))?;
+            if !same(&now, value) {
+                note(Intent::Value { key, value: &now })?;
+            }
+        }
+        value.clone_into(&mut sysctl.asked);
         Ok(())
     }
 
-    /// Gives every parameter its old value, the last touched first.
-    pub(super) fn restore(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.touched).into_iter().rev().filter_map(Sysctl::restore).collect()
+    /// The parameters that were touched.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.touched.iter().map(|sysctl| sysctl.key.as_str())
     }
 }
 
@@ -79,21 +120,19 @@ impl Sysctl {
         if key.is_empty() || !key.chars().all(plain) || key.contains("..") {
             return Err(SysctlError::Name(key.to_owned()));
         }
-        let path = format!("/proc/sys/{}", key.replace('.', "/"));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
-            .open(path)
+            .open(path(key))
             .map_err(|error| SysctlError::new("open", key, error))?;
         let mut sysctl = Sysctl {
             key: key.to_owned(),
             file,
             before: String::new(),
             asked: String::new(),
-            now: String::new(),
+            known: Vec::new(),
         };
         sysctl.before = sysctl.read().map_err(|error| SysctlError::new("read", key, error))?;
-        sysctl.now.clone_from(&sysctl.before);
         sysctl.asked.clone_from(&sysctl.before);
         Ok(sysctl)
     }
@@ -101,34 +140,14 @@ impl Sysctl {
     fn read(&self) -> io::Result<String> {
         let mut buffer = [0; 4096];
         let length = self.file.read_at(&mut buffer, 0)?;
-        Ok(String::from_utf8_lossy(&buffer[..length]).trim().to_owned())
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        // For people, who do not see tabs; the kernel takes either.
+        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    fn write(&mut self, value: &str) -> Result<(), SysctlError> {
-        self.file
-            .write_at(value.as_bytes(), 0)
-            .map_err(|error| SysctlError::new("set", &self.key, error))?;
-        // The kernel has a form of its own for what it was given: lists are joined by tabs.
-        self.now = self.read().map_err(|error| SysctlError::new("read", &self.key, error))?;
-        value.clone_into(&mut self.asked);
-        Ok(())
-    }
-
-    /// Restores it, unless somebody else has set it since: then theirs stays, and is reported.
-    fn restore(mut self) -> Option<String> {
-        match self.read() {
-            Ok(found) if found == self.before => None,
-            Ok(found) if found != self.now => Some(format!(
-                "{} is {found}, which is not what this run had set ({}): left as it is \
-                 (it was {} before the run)",
-                self.key, self.now, self.before
-            )),
-            Ok(_) => {
-                let before = self.before.clone();
-                self.write(&before).err().map(|error| error.to_string())
-            }
-            Err(error) => Some(format!("cannot read {} back: {error}", self.key)),
-        }
+    fn write(&self, value: &str) -> Result<(), SysctlError> {
+        let written = self.file.write_at(value.as_bytes(), 0);
+        written.map(|_| ()).map_err(|error| SysctlError::new("set", &self.key, error))
     }
 }
 
@@ -141,5 +160,11 @@ mod tests {
         for key in ["", "net/ipv4", "../../etc/passwd", "net..ipv4", "net.ipv4.no_such_thing"] {
             assert!(matches!(Sysctl::open(key), Err(SysctlError::Name(_))), "{key}");
         }
+    }
+
+    #[test]
+    fn lists_are_the_same_however_they_are_joined() {
+        assert!(same("4096\t131072\t6291456\n", "4096 131072 6291456"));
+        assert!(!same("1", "11"));
     }
 }

@@ -8,21 +8,22 @@
 //! kernel's fallback (repeating an unanswered ECN-setup SYN without ECN, section 6.1.1.1) is off:
 //! with it, a path that drops ECN looks as if it worked.
 
-use std::time::Duration;
-
 use pathspider_plugin_api::packet::TcpFlags;
 use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Hold, Host, Info, Job,
-    Measurement, OptionValues, Options, Prepared, Record, Result, System, export_plugin, observed,
+    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Evidence, Hold, Host,
+    Info, Job, Measurement, OptionValues, Options, Prepared, Record, Result, SentSyns, System,
+    export_plugin,
 };
 
 /// The flags that ask for ECN on a SYN, and answer on a SYN/ACK.
 const ECN_FLAGS: TcpFlags = TcpFlags(TcpFlags::ECE.0 | TcpFlags::CWR.0);
 
+/// The experiment, B.
+const ECN: ConfigId = ConfigId::new(1);
+
 /// The ECN measurement of one run.
 pub struct Ecn {
-    connect: ConnectKind,
-    timeout: Duration,
+    connection: Connect,
 }
 
 impl Measurement for Ecn {
@@ -51,11 +52,12 @@ impl Measurement for Ecn {
     }
 
     fn options() -> Options {
-        Options::none().connect(&[ConnectKind::Http, ConnectKind::Tcp]).timeout()
+        use ConnectKind::{DnsTcp, Http, Https, Tcp};
+        Options::none().connect(&[Http, Https, Tcp, DnsTcp]).timeout()
     }
 
     fn new(options: &OptionValues, _host: Host) -> Result<Self> {
-        Ok(Ecn { connect: options.connect()?, timeout: options.timeout()? })
+        Ok(Ecn { connection: options.connection()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -67,7 +69,7 @@ impl Measurement for Ecn {
     }
 
     fn default_port(&self) -> u16 {
-        self.connect.default_port()
+        self.connection.kind().default_port()
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
@@ -78,45 +80,24 @@ impl Measurement for Ecn {
     }
 
     fn connect(&self, _job: &Job, _prepared: &Prepared, _config: ConfigId) -> Result<Connect> {
-        Ok(Connect::new(self.connect).timeout(self.timeout))
+        Ok(self.connection.clone())
     }
 
     fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let [a, b] = flows else { return Ok(Vec::new()) };
-        let mut conditions = not_applied(a, b);
-        if !conditions.is_empty() {
-            return Ok(conditions);
-        }
-        if proven(a) && proven(b) {
-            conditions.extend(Condition::connectivity("ecn", a, b));
-        }
-        if proven(b) {
+        let evidence = Evidence::weigh(flows, |config, flow| {
+            let syns = SentSyns::of(flow)?;
+            Some(match config {
+                ConfigId::BASELINE => !syns.any_has(ECN_FLAGS),
+                _ => syns.all_have(ECN_FLAGS),
+            })
+        });
+        let mut conditions = Vec::from_iter(evidence.connectivity("ecn", ECN));
+        if let Some(b) = evidence.flow(ECN) {
             conditions.extend(negotiation(b));
             conditions.extend(marks(b));
         }
-        if [a, b].iter().any(|flow| observed(flow) && !proven(flow)) {
-            conditions.push(Condition::not_observed());
-        }
-        Ok(conditions)
+        Ok(evidence.conclude(conditions))
     }
-}
-
-/// Whether the capture has the SYNs of a flow, which show what was asked of the path.
-fn proven(flow: &Record) -> bool {
-    observed(flow) && flow.u64("syn_count_fwd").is_some_and(|count| count > 0)
-}
-
-/// Configurations of which a SYN was seen that they do not send.
-fn not_applied(a: &Record, b: &Record) -> Vec<Condition> {
-    let flags = |flow: &Record, key| flow.u64(key).map(|bits| TcpFlags(bits as u16));
-    let a_asked =
-        flags(a, "syn_flags_any_fwd").is_some_and(|any| any & ECN_FLAGS != TcpFlags::NONE);
-    let b_did_not = flags(b, "syn_flags_all_fwd").is_some_and(|all| !all.has(ECN_FLAGS));
-    [(a_asked, 0), (b_did_not, 1)]
-        .into_iter()
-        .filter(|(wrong, _)| *wrong)
-        .map(|(_, config)| Condition::not_applied(ConfigId::new(config)))
-        .collect()
 }
 
 /// The answer to the ECN-setup SYN (RFC 3168, section 6.1.1), where there was a handshake: also

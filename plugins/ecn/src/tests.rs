@@ -1,6 +1,6 @@
 //! What ECN concludes from flows that are written out here.
 
-use pathspider_plugin_api::State;
+use pathspider_plugin_api::{State, testing};
 
 use super::*;
 
@@ -9,9 +9,7 @@ const ECN_SYN: u64 = 0xc2;
 
 /// A connection's merged record: how it ended, what its SYNs carried, what the SYN/ACK did.
 fn flow(state: State, syn_flags: u64, answer: Option<u64>) -> Record {
-    Record::new()
-        .with("spdr_state", state.number())
-        .with("observed", true)
+    testing::flow(state)
         .with("syn_flags_all_fwd", syn_flags)
         .with("syn_flags_any_fwd", syn_flags)
         .with("syn_count_fwd", 1u8)
@@ -21,20 +19,20 @@ fn flow(state: State, syn_flags: u64, answer: Option<u64>) -> Record {
 }
 
 fn conclude(a: Record, b: Record) -> Vec<String> {
-    let ecn = Ecn { connect: ConnectKind::Tcp, timeout: Duration::from_secs(5) };
-    let job = Job::new(0, "192.0.2.1".parse().unwrap(), 80, Record::new());
-    let conditions = ecn.combine(&job, &[a, b]).unwrap();
-    let info = Ecn::info();
+    let ecn: Ecn = testing::with_options(Record::new());
+    let mut conditions = testing::conclude(&ecn, &[a, b]);
+    conditions.retain(|condition| !condition.ends_with("not_seen"));
     conditions
-        .into_iter()
-        .inspect(|condition| {
-            let name = condition.as_str();
-            let declared = info.conditions.iter().any(|declared| declared.covers(name));
-            assert!(declared || name.starts_with("pathspider."), "{name}");
-        })
-        .map(|condition| condition.to_string())
-        .filter(|condition| !condition.ends_with("not_seen"))
-        .collect()
+}
+
+#[test]
+fn the_kernel_asks_in_b_and_never_falls_back() {
+    let ecn: Ecn = testing::with_options(Record::new());
+    for (config, ask) in [(ConfigId::BASELINE, 2), (ECN, 1)] {
+        let expected =
+            ["net.ipv4.tcp_ecn_fallback=0".to_owned(), format!("net.ipv4.tcp_ecn={ask}")];
+        assert_eq!(testing::changes(&ecn, config), expected);
+    }
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Network {
     pub fn script(&self, script: &str, input: &str) -> Ended {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(script).env("PATHSPIDER", crate::built("pathspider"));
+        shell.env("PATHSPIDER_STATE_DIR", crate::state_dir());
         self.run(shell, input)
     }
 

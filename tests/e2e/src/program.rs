@@ -32,6 +32,17 @@ pub fn temp_dir(test: &str) -> PathBuf {
     path
 }
 
+/// The folder of this test's journals, so that no test finds another's.
+///
+/// # Panics
+///
+/// It cannot be made.
+pub fn state_dir() -> PathBuf {
+    let path = std::env::temp_dir().join(format!("pathspider-e2e-{}-state", std::process::id()));
+    assert!(std::fs::create_dir_all(&path).is_ok(), "cannot make {}", path.display());
+    path
+}
+
 /// How the program ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -81,6 +92,7 @@ impl Program {
         let program = built("pathspider");
         let mut command = Command::new(&program);
         command.args(plugin_waiver(&program)).args(arguments).env_remove("PATHSPIDER_PLUGIN_PATH");
+        command.env("PATHSPIDER_STATE_DIR", state_dir());
         command
     }
 

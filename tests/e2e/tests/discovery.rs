@@ -33,7 +33,7 @@ fn version_at() -> u64 {
     let size = u32::to_le_bytes(40);
     let places = octets.windows(20).enumerate();
     let mut found = places.filter(|(_, window)| window[..16] == *magic && window[16..] == size);
-    let (at, _) = found.next().expect("a descriptor");
+    let (at, _) = found.next().unwrap();
     at as u64 + 20
 }
 
@@ -79,7 +79,7 @@ fn break_everything(folder: &Path) -> Vec<(&'static str, &'static str)> {
     }
     compile("undefined", &[], folder.join("undefined.so"));
     let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6"];
-    let libc = libc.iter().find(|path| Path::new(path).exists()).expect("a C library");
+    let libc = libc.iter().find(|path| Path::new(path).exists()).unwrap();
     fs::copy(libc, folder.join("foreign.so")).unwrap();
     vec![
         ("text.so", "it is no shared library: it begins with \"not a library\\x1b[2\""),

@@ -2,6 +2,7 @@
 //!
 //! - `measure`: what it concludes and writes
 //! - `stopping`: signals, and what is left afterwards
+//! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
 //! - `discovery`: finding plugins among files of every kind
@@ -18,5 +19,7 @@ mod discovery;
 mod measure;
 mod observe;
 mod plugins;
+mod progress;
+mod restoring;
 mod stopping;
 mod trust;

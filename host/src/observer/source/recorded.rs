@@ -1,7 +1,6 @@
 //! Recorded captures: decompression, then pcap or pcapng by content.
 
 mod buffer;
-mod decompress;
 mod pcap;
 mod pcapng;
 
@@ -17,6 +16,7 @@ use self::pcap::{Flavour, Pcap};
 use self::pcapng::Pcapng;
 use super::filter::Filter;
 use super::{Frame, Progress, SourceError, SourceOptions};
+use crate::decompress;
 
 /// A recorded capture.
 pub(super) struct Recorded {
@@ -70,7 +70,11 @@ impl Recorded {
         options: &SourceOptions,
     ) -> Result<Recorded, SourceError> {
         let filter = options.filter.as_deref().map(Filter::new).transpose()?;
-        let mut buffer = Buffer::new(decompress::by_content(reader, name)?, name);
+        let reader = decompress::by_content(reader).map_err(|error| SourceError::NotReadable {
+            path: name.into(),
+            reason: error.to_string(),
+        })?;
+        let mut buffer = Buffer::new(reader, name);
         let magic = buffer.peek(4)?.first_chunk().copied().unwrap_or_default();
         let format = match (magic, Flavour::of(magic)) {
             (pcapng::MAGIC, _) => Format::Pcapng(Pcapng::new(buffer)),

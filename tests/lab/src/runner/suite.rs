@@ -31,7 +31,7 @@ pub struct Measured {
 /// The arguments of a plugin that fit most scenarios.
 fn usual_arguments(plugin: &str) -> &'static [&'static str] {
     match plugin {
-        "ecn" => &["--connect", "tcp", "--timeout", "3"],
+        "ecn" | "mss" | "tcpopt" => &["--connect", "tcp", "--timeout", "3"],
         _ => &["--timeout", "3"],
     }
 }

@@ -1,5 +1,7 @@
 //! A measurement that misbehaves as its option `--how` says, and else connects twice by itself,
 //! blocking its worker.
+// One of its ways to misbehave is a crash.
+#![allow(unsafe_code)]
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -17,7 +19,7 @@ pub struct Misbehaving {
     odd: bool,
 }
 
-const WAYS: [&str; 25] = [
+const WAYS: [&str; 27] = [
     "not",
     "panic-in-new",
     "panic-in-configurations",
@@ -29,7 +31,6 @@ const WAYS: [&str; 25] = [
     "panic-in-merge",
     "panic-in-combine",
     "panic-in-rows",
-    "abort-in-connect",
     "block-in-pre-connect",
     "block-in-connect",
     "undeclared-condition",
@@ -43,6 +44,9 @@ const WAYS: [&str; 25] = [
     "sysctl-by-itself",
     "configure-error",
     "configure-panic",
+    "crash-in-connect",
+    "abort-in-combine",
+    "overflow-in-connect",
 ];
 
 /// Longer than any test waits.
@@ -56,6 +60,14 @@ impl Misbehaving {
     fn may_panic(&self, function: &str) {
         assert!(self.how != format!("panic-in-{function}"), "asked to panic in {function}");
     }
+}
+
+/// Calls itself until there is no stack left.
+#[allow(unconditional_recursion)]
+fn overflow(depth: u64) -> [u64; 512] {
+    let mut deeper = overflow(std::hint::black_box(depth + 1));
+    deeper[(depth % 512) as usize] = depth;
+    std::hint::black_box(deeper)
 }
 
 impl Measurement for Misbehaving {
@@ -141,9 +153,13 @@ impl Measurement for Misbehaving {
             self.may_panic("connect");
         }
         match self.how.as_str() {
-            "abort-in-connect" => std::process::abort(),
             "block-in-connect" if job.number() == 0 => std::thread::sleep(LONG),
             "print" => println!("{{\"dip\":\"192.0.2.1\"}}"),
+            // SAFETY: none. It is to crash.
+            "crash-in-connect" => unsafe {
+                std::ptr::without_provenance::<u8>(16).read_volatile();
+            },
+            "overflow-in-connect" => drop(overflow(job.number())),
             _ => {}
         }
         let address = (job.target(), job.port()).into();
@@ -184,6 +200,9 @@ impl Measurement for Misbehaving {
 
     fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
         self.may_panic("combine");
+        if self.is("abort-in-combine") {
+            std::process::abort();
+        }
         Ok(match self.how.as_str() {
             "undeclared-condition" => vec![Condition::new("misbehaving.declared.never")],
             "wrong-index" => vec![Condition::not_applied(ConfigId::new(7))],

@@ -1,8 +1,6 @@
-//! Finds out by content whether a capture is compressed, and how.
+//! Finds out by content whether what is read is compressed, and how: captures and inputs.
 
 use std::io::{self, Cursor, Read};
-
-use super::super::SourceError;
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -13,30 +11,26 @@ const XZ: &[u8] = &[0xfd, b'7', b'z', b'X', b'Z', 0];
 const ZSTD_WINDOW_LOG: u32 = 27;
 const XZ_MEMORY: u64 = 256 << 20;
 
-/// The reader itself, or one that decompresses what it gives.
-pub(super) fn by_content(
-    mut reader: Box<dyn Read + Send>,
-    name: &str,
-) -> Result<Box<dyn Read + Send>, SourceError> {
-    let unreadable = |error: io::Error| SourceError::NotReadable {
-        path: name.into(),
-        reason: error.to_string(),
-    };
+/// The reader itself, or one that decompresses what it gives. Reads the first few octets.
+///
+/// # Errors
+///
+/// They cannot be read.
+pub(crate) fn by_content(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut magic = Vec::with_capacity(6);
-    (&mut reader).take(6).read_to_end(&mut magic).map_err(unreadable)?;
+    (&mut reader).take(6).read_to_end(&mut magic)?;
     let is = |signature| magic.starts_with(signature);
     let (gzip, zstd, xz) = (is(GZIP), is(ZSTD), is(XZ));
     let whole = Cursor::new(magic).chain(reader);
     Ok(if gzip {
         Box::new(flate2::read::MultiGzDecoder::new(whole))
     } else if zstd {
-        let mut decoder = zstd::Decoder::new(whole).map_err(unreadable)?;
-        decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(unreadable)?;
+        let mut decoder = zstd::Decoder::new(whole)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG)?;
         Box::new(decoder)
     } else if xz {
         let stream =
-            liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)
-                .map_err(|error| unreadable(error.into()))?;
+            liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
         Box::new(liblzma::read::XzDecoder::new_stream(whole, stream))
     } else {
         Box::new(whole)

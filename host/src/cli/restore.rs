@@ -1,0 +1,41 @@
+//! `pathspider restore`: puts right what runs left behind that were killed.
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use crate::say::say;
+use crate::system;
+
+/// `pathspider restore`.
+#[derive(Debug, Args)]
+#[command(after_help = "Every command does this when it starts. Run it in the network namespace \
+                  whose settings are meant (ip netns exec NAME pathspider restore).")]
+pub(super) struct RestoreArgs {
+    /// Forget what was left in other network namespaces
+    #[arg(long)]
+    forget: bool,
+}
+
+/// Runs `pathspider restore`.
+pub(super) fn run(arguments: &RestoreArgs) -> Result<Exit, Failure> {
+    let found = system::restore(arguments.forget);
+    for sentence in found.done.iter().chain(&found.failed).chain(&found.elsewhere) {
+        say!("{sentence}");
+    }
+    if !found.failed.is_empty() {
+        return Ok(Exit::Failed);
+    }
+    if found.done.is_empty() && found.elsewhere.is_empty() {
+        say!("nothing was left behind");
+    }
+    Ok(Exit::Finished)
+}
+
+/// What every other command does before its own work; who only looks is not told of other
+/// namespaces.
+pub(super) fn first() {
+    let found = system::restore(false);
+    for sentence in found.done.iter().chain(&found.failed) {
+        say!("{sentence}");
+    }
+}

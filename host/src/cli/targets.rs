@@ -1,0 +1,122 @@
+//! The arguments that say which targets are measured, in which order, and what is known of the
+//! source; the same in every form of the command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use crate::job::{Blocklist, Rules, random_seed};
+use crate::merger::Ends;
+use crate::say::say;
+
+/// Which targets.
+#[derive(Debug, Default, PartialEq, Args)]
+#[command(next_help_heading = "Targets")]
+pub(super) struct Targets {
+    /// Look up targets that are names, through the system's resolver (nsswitch.conf, hosts,
+    /// resolv.conf)
+    #[arg(long)]
+    resolve: bool,
+
+    /// Measure a target as often as it comes; otherwise once for each address and port
+    #[arg(long)]
+    duplicates: bool,
+
+    /// Never measure the addresses and prefixes in this file, one a line, # for comments; may be
+    /// given several times
+    #[arg(long, value_name = "FILE")]
+    blocklist: Vec<PathBuf>,
+
+    /// Measure special-purpose addresses too: private, documentation, multicast and the like
+    #[arg(long)]
+    allow_special: bool,
+
+    /// End after this many targets
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_targets: Option<u64>,
+
+    /// Measure in random order: the input is read to its end first, and held in memory (some 100
+    /// octets beside each line)
+    #[arg(long)]
+    shuffle: bool,
+
+    /// The order of --shuffle: the same number gives the same order [default: random, and told]
+    #[arg(long, value_name = "N", requires = "shuffle")]
+    seed: Option<u64>,
+
+    /// Begin no more targets after this time: seconds, or such as 2h 30m
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    max_runtime: Option<Duration>,
+
+    /// The source address that targets see, for `path`; once for each family
+    #[arg(long, value_name = "ADDR")]
+    source_public: Vec<IpAddr>,
+
+    /// The source's autonomous system, for `path`
+    #[arg(long, value_name = "N")]
+    source_asn: Option<u32>,
+}
+
+impl Targets {
+    /// Whether any of these was given.
+    pub(super) fn is_used(&self) -> bool {
+        *self != Targets::default()
+    }
+
+    /// When no more targets are begun.
+    pub(super) fn max_runtime(&self) -> Option<Duration> {
+        self.max_runtime
+    }
+
+    /// What is known of the source.
+    pub(super) fn ends(&self) -> Ends {
+        Ends { public: self.source_public.clone(), asn: self.source_asn }
+    }
+
+    /// Which targets are measured: reads the blocklists, and draws a seed where none is given.
+    pub(super) fn rules(&self) -> Result<Rules, Failure> {
+        let blocklist =
+            Blocklist::read(&self.blocklist).map_err(|error| Failure::new(Exit::NoInput, error))?;
+        let seed = match (self.shuffle, self.seed) {
+            (true, None) => {
+                let seed = random_seed().map_err(|error| {
+                    Failure::new(Exit::Failed, format!("cannot draw a seed: {error}"))
+                })?;
+                say!("shuffling with --seed {seed}");
+                Some(seed)
+            }
+            (_, seed) => seed,
+        };
+        Ok(Rules {
+            resolve: self.resolve,
+            duplicates: self.duplicates,
+            blocklist,
+            allow_special: self.allow_special,
+            max_targets: self.max_targets,
+            shuffle: seed,
+        })
+    }
+}
+
+/// A time in seconds, or in words.
+fn time(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    humantime::parse_duration(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_seconds_and_in_words() {
+        assert_eq!(time("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(time("2h 30m"), Ok(Duration::from_secs(9000)));
+        assert!(time("-1").is_err() && time("soon").is_err());
+    }
+}

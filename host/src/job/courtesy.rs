@@ -1,0 +1,171 @@
+//! Whom not to measure: blocklists of people who asked for it, and special-purpose addresses.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use prefix_trie::joint::JointPrefixSet;
+
+use super::special::{Special, embedded};
+
+/// A set of prefixes of both families.
+#[derive(Default)]
+pub(super) struct Prefixes(JointPrefixSet<IpNet>);
+
+impl Prefixes {
+    /// Whether one of them covers the address.
+    pub(super) fn covers(&self, address: IpAddr) -> bool {
+        self.0.get_spm(&IpNet::from(address)).is_some()
+    }
+}
+
+impl FromIterator<IpNet> for Prefixes {
+    fn from_iter<I: IntoIterator<Item = IpNet>>(prefixes: I) -> Prefixes {
+        let mut set = JointPrefixSet::default();
+        for prefix in prefixes {
+            set.insert(prefix.trunc());
+        }
+        Prefixes(set)
+    }
+}
+
+/// Prefixes that are not to be measured.
+#[derive(Default)]
+pub struct Blocklist(Prefixes);
+
+/// A blocklist cannot be used. A run without it could measure who asked not to be.
+#[derive(Debug, thiserror::Error)]
+pub enum BlocklistError {
+    /// It cannot be read.
+    #[error("cannot read the blocklist {}: {error}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// One of its lines says something else.
+    #[error("{}:{line}: {text:?} is neither an IP address nor a prefix such as 192.0.2.0/24", .path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: u64,
+        /// What stands there.
+        text: String,
+    },
+}
+
+impl Blocklist {
+    /// Reads files with an address or prefix on each line; `#` begins a comment.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be read, or has a line of another kind.
+    pub fn read(paths: &[PathBuf]) -> Result<Blocklist, BlocklistError> {
+        let mut all = Vec::new();
+        for path in paths {
+            read(path, &mut all)?;
+        }
+        Ok(Blocklist(all.into_iter().collect()))
+    }
+}
+
+fn read(path: &Path, all: &mut Vec<IpNet>) -> Result<(), BlocklistError> {
+    let fail = |error| BlocklistError::Read { path: path.to_owned(), error };
+    let file = File::open(path).map_err(fail)?;
+    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
+        let line = line.map_err(fail)?;
+        let text = line.split('#').next().unwrap_or_default().trim();
+        let prefix = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        match prefix {
+            _ if text.is_empty() => {}
+            Ok(prefix) => all.push(prefix),
+            Err(_) => {
+                let (path, text) = (path.to_owned(), text.to_owned());
+                return Err(BlocklistError::Line { path, line: number, text });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a target is not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A blocklist has it.
+    Blocklist,
+    /// It is a special-purpose address.
+    Special,
+}
+
+/// What is asked of each address before it is measured.
+pub(super) struct Courtesy {
+    blocklist: Blocklist,
+    special: Option<Special>,
+}
+
+impl Courtesy {
+    pub(super) fn new(blocklist: Blocklist, allow_special: bool) -> Courtesy {
+        Courtesy { blocklist, special: (!allow_special).then(Special::new) }
+    }
+
+    /// Why an address is not to be measured, if so.
+    pub(super) fn refuses(&self, address: IpAddr) -> Option<Refusal> {
+        let inner = embedded(address);
+        let any = |has: &dyn Fn(IpAddr) -> bool| has(address) || inner.is_some_and(has);
+        if any(&|address| self.blocklist.0.covers(address)) {
+            return Some(Refusal::Blocklist);
+        }
+        let special = self.special.as_ref()?;
+        any(&|address| special.has(address)).then_some(Refusal::Special)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("pathspider-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn blocklists_hold_what_they_say() {
+        let a = file("block-a", "# asked on 1 May\n\n8.8.8.0/24 # all of it\n9.9.9.9\n");
+        let b = file("block-b", "2001:4860::/32\n1.2.3.4/16\n");
+        let courtesy = Courtesy::new(Blocklist::read(&[a, b]).unwrap(), false);
+        let refuses = |text: &str| courtesy.refuses(text.parse().unwrap());
+        for text in [
+            "8.8.8.255",
+            "9.9.9.9",
+            "2001:4860::1",
+            "1.2.255.1",
+            "64:ff9b::8.8.8.8",
+            "::ffff:8.8.8.8",
+        ] {
+            assert_eq!(refuses(text), Some(Refusal::Blocklist), "{text}");
+        }
+        for text in ["8.8.9.0", "9.9.9.8", "2001:4861::1", "64:ff9b::8.8.9.8"] {
+            assert_eq!(refuses(text), None, "{text}");
+        }
+        for text in ["10.0.0.1", "64:ff9b::10.0.0.1"] {
+            assert_eq!(refuses(text), Some(Refusal::Special), "{text}");
+        }
+        let waived = Courtesy::new(Blocklist::default(), true);
+        assert_eq!(waived.refuses("10.0.0.1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        let path = file("block-c", "8.8.8.0/24\n8.8.8.0/33\n");
+        let error = Blocklist::read(&[path.clone()]).err().unwrap().to_string();
+        assert!(error.starts_with(&format!("{}:2: \"8.8.8.0/33\"", path.display())), "{error}");
+        let error = Blocklist::read(&["/nonexistent/list".into()]).err().unwrap().to_string();
+        assert!(error.contains("/nonexistent/list: No such file"), "{error}");
+    }
+}

@@ -1,0 +1,207 @@
+//! Lets targets through to the engine, or counts why not: courtesy, duplicates, limits, order.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam::channel::Sender;
+use pathspider_plugin_api::{Job, Record};
+use tokio::sync::mpsc;
+
+use super::courtesy::{Blocklist, Courtesy, Refusal};
+use super::feeder::Feeding;
+use super::seen::Seen;
+use super::shuffle::Shuffle;
+use super::target::{Place, Target};
+use crate::say::say;
+
+/// The target of a job that has a name only.
+const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// Which targets are measured, and in which order.
+#[derive(Default)]
+pub struct Rules {
+    /// Whether names are looked up.
+    pub resolve: bool,
+    /// Whether a target may come several times.
+    pub duplicates: bool,
+    /// Who is not to be measured.
+    pub blocklist: Blocklist,
+    /// Whether special-purpose addresses may be.
+    pub allow_special: bool,
+    /// How many at most.
+    pub max_targets: Option<u64>,
+    /// The seed of a random order; `None` for the input's.
+    pub shuffle: Option<u64>,
+}
+
+/// What is counted of the input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines that were no targets, and names that have no address.
+    pub bad_lines: u64,
+    /// Targets that came before.
+    pub duplicates: u64,
+    /// Targets on a blocklist.
+    pub blocklisted: u64,
+    /// Special-purpose addresses.
+    pub special: u64,
+    /// Whether the limit of targets was reached.
+    pub limited: bool,
+    /// Targets in all; `None` before that is known.
+    pub total: Option<u64>,
+}
+
+impl Counts {
+    /// The counts, each with what it says after a number.
+    pub fn told(&self) -> [(u64, &'static str); 4] {
+        [
+            (self.bad_lines, "lines were not jobs"),
+            (self.duplicates, "duplicates skipped"),
+            (self.blocklisted, "skipped for the blocklist"),
+            (self.special, "skipped for their special-purpose address"),
+        ]
+    }
+}
+
+/// The counts as they grow.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    bad_lines: AtomicU64,
+    duplicates: AtomicU64,
+    blocklisted: AtomicU64,
+    special: AtomicU64,
+    limited: AtomicBool,
+    admitted: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Tally {
+    pub(super) fn counts(&self) -> Counts {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counts {
+            bad_lines: read(&self.bad_lines),
+            duplicates: read(&self.duplicates),
+            blocklisted: read(&self.blocklisted),
+            special: read(&self.special),
+            limited: self.limited.load(Ordering::Relaxed),
+            total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
+        }
+    }
+
+    /// No more targets will be admitted.
+    pub(super) fn ended(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Tells and counts a line that is no target.
+    pub(super) fn bad_line(&self, input: &str, line: u64, reason: &str) {
+        self.bad_lines.fetch_add(1, Ordering::Relaxed);
+        say!("{input}:{line}: not a job: {reason}");
+    }
+}
+
+/// What the gate's targets are for.
+pub(super) struct Onward {
+    /// To the engine.
+    pub(super) jobs: mpsc::Sender<Job>,
+    /// Taken for each job, freed when its record is written.
+    pub(super) places: Sender<()>,
+}
+
+/// The gate.
+pub(super) struct Gate {
+    courtesy: Courtesy,
+    seen: Option<Seen>,
+    most: Option<u64>,
+    left: Option<u64>,
+    shuffle: Option<Shuffle>,
+    /// `None` once no more are wanted, so that the engine sees the input's end.
+    onward: Option<Onward>,
+    number: u64,
+    /// The port of targets that name none.
+    port: u16,
+    /// Whether targets are told apart by their names.
+    names: bool,
+    tally: Arc<Tally>,
+}
+
+impl Gate {
+    pub(super) fn new(feeding: Feeding, onward: Onward, tally: Arc<Tally>) -> Gate {
+        let Feeding { rules, names, port, .. } = feeding;
+        Gate {
+            courtesy: Courtesy::new(rules.blocklist, rules.allow_special),
+            seen: (!rules.duplicates).then(Seen::default),
+            most: rules.max_targets,
+            left: rules.max_targets,
+            shuffle: rules.shuffle.map(Shuffle::new),
+            onward: Some(onward),
+            number: 0,
+            port,
+            names,
+            tally,
+        }
+    }
+
+    /// Takes a target that is to be measured; one with a name is for a measurement that takes
+    /// names. `false` when no more can be taken.
+    pub(super) fn admit(&mut self, line: u64, target: Target) -> bool {
+        let port = target.port.unwrap_or(self.port);
+        let address = match target.place {
+            Place::Address(address) => Some(address),
+            Place::Name(_) => None,
+        };
+        if let Some(refusal) = address.and_then(|address| self.courtesy.refuses(address)) {
+            let count = match refusal {
+                Refusal::Blocklist => &self.tally.blocklisted,
+                Refusal::Special => &self.tally.special,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        let name = target.record.str("domain").filter(|name| self.names && !name.is_empty());
+        let is_new = self.seen.as_mut().is_none_or(|seen| match (name, address) {
+            (Some(name), _) => seen.is_new_name(name),
+            (None, Some(address)) => seen.is_new(address, port),
+            (None, None) => true,
+        });
+        if !is_new {
+            self.tally.duplicates.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        if self.most.is_none_or(|most| self.tally.admitted.load(Ordering::Relaxed) < most) {
+            self.tally.admitted.fetch_add(1, Ordering::Relaxed);
+        }
+        match &mut self.shuffle {
+            Some(shuffle) => {
+                shuffle.hold(line, address, port, &target.record);
+                true
+            }
+            None => self.send(address, port, target.record),
+        }
+    }
+
+    /// The input has come to its end: gives what was held back.
+    pub(super) fn finish(&mut self) {
+        let Some(shuffle) = &mut self.shuffle else { return };
+        for (address, port, record) in shuffle.take() {
+            if !self.send(address, port, record) {
+                break;
+            }
+        }
+    }
+
+    fn send(&mut self, address: Option<IpAddr>, port: u16, record: Record) -> bool {
+        let Some(onward) = &self.onward else { return false };
+        let job = Job::new(self.number, address.unwrap_or(UNSPECIFIED), port, record);
+        self.number += 1;
+        self.left = self.left.map(|left| left - 1);
+        let sent = onward.places.send(()).is_ok() && onward.jobs.blocking_send(job).is_ok();
+        if self.left == Some(0) {
+            self.tally.limited.store(true, Ordering::Relaxed);
+            self.tally.ended();
+            self.onward = None;
+        }
+        sent && self.onward.is_some()
+    }
+}

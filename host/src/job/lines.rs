@@ -1,0 +1,214 @@
+//! Opens an input, compressed or not, and reads it line by line.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use crate::decompress;
+
+/// A line longer than this is no job; it bounds the memory that damaged input can take.
+pub(super) const LONGEST_LINE: u64 = 1 << 20;
+
+/// Where jobs come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Input {
+    /// The input that an argument names: `-` is standard input.
+    pub fn from_argument(path: &Path) -> Input {
+        if path == Path::new("-") { Input::Stdin } else { Input::File(path.to_owned()) }
+    }
+
+    /// # Errors
+    ///
+    /// It does not exist, is a folder, or may not be read.
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        match self {
+            Input::Stdin => Ok(Box::new(io::stdin())),
+            Input::File(path) => {
+                let file = File::open(path)?;
+                if file.metadata()?.is_dir() {
+                    return Err(io::Error::from(io::ErrorKind::IsADirectory));
+                }
+                Ok(Box::new(file))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Stdin => f.write_str("standard input"),
+            Input::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// The input cannot be read, or not further.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {input}: {error}")]
+pub struct ReadError {
+    /// The input's name.
+    pub input: String,
+    /// The system's reason, or what is wrong with compressed data.
+    pub error: io::Error,
+}
+
+/// The lines of an input.
+pub(super) struct Lines {
+    name: String,
+    reader: Reader,
+    /// Lines that were put back, and are read again.
+    again: Cursor<Vec<u8>>,
+    number: u64,
+}
+
+enum Reader {
+    /// Nothing was read: a pipe may be silent for long, and only the feeder may wait for it.
+    Fresh(Box<dyn Read + Send>),
+    Open(Box<dyn BufRead + Send>),
+    /// Decompression could not begin.
+    Broken,
+}
+
+impl Reader {
+    /// The reader of which nothing was read; broken until it is opened.
+    fn take_fresh(&mut self) -> Option<Box<dyn Read + Send>> {
+        match std::mem::replace(self, Reader::Broken) {
+            Reader::Fresh(reader) => Some(reader),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+impl Lines {
+    /// Opens an input, and reads nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// It does not exist, is a folder, or may not be read.
+    pub(super) fn open(input: &Input) -> Result<Lines, ReadError> {
+        let name = input.to_string();
+        match input.open() {
+            Ok(reader) => Ok(Lines::new(name, reader)),
+            Err(error) => Err(ReadError { input: name, error }),
+        }
+    }
+
+    pub(super) fn new(name: String, reader: Box<dyn Read + Send>) -> Lines {
+        Lines { name, reader: Reader::Fresh(reader), again: Cursor::default(), number: 0 }
+    }
+
+    /// The input's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number, from 1, of the line that was read last.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Appends the next line with its end to `line`, and gives its length; 0 at the input's end.
+    /// A line that is longer than [`LONGEST_LINE`] is cut, and so longer than it by one octet.
+    pub(super) fn read(&mut self, line: &mut Vec<u8>) -> Result<u64, ReadError> {
+        let length = self.read_into(line).map_err(|error| self.fail(error))?;
+        if length > 0 {
+            self.number += 1;
+        }
+        Ok(length)
+    }
+
+    /// Gives back so many lines, which were read last, to be read again.
+    pub(super) fn put_back(&mut self, lines: Vec<u8>, count: u64) {
+        let mut lines = lines;
+        // In memory: nothing can fail.
+        let _ = self.again.read_to_end(&mut lines);
+        self.again = Cursor::new(lines);
+        self.number -= count;
+    }
+
+    fn fail(&self, error: io::Error) -> ReadError {
+        ReadError { input: self.name.clone(), error }
+    }
+
+    fn read_into(&mut self, line: &mut Vec<u8>) -> io::Result<u64> {
+        if self.again.position() < self.again.get_ref().len() as u64 {
+            return Ok(self.again.read_until(b'\n', line)? as u64);
+        }
+        if let Some(reader) = self.reader.take_fresh() {
+            let content = decompress::by_content(reader)?;
+            let mut reader = BufReader::with_capacity(1 << 16, content);
+            if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+                reader.consume(3);
+            }
+            self.reader = Reader::Open(Box::new(reader));
+        }
+        let Reader::Open(reader) = &mut self.reader else { return Ok(0) };
+        let length = reader.take(LONGEST_LINE + 1).read_until(b'\n', line)? as u64;
+        if length > LONGEST_LINE && line.last() != Some(&b'\n') {
+            reader.skip_until(b'\n')?;
+        }
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn all(bytes: Vec<u8>) -> Result<String, ReadError> {
+        let mut lines = Lines::new("test".into(), Box::new(Cursor::new(bytes)));
+        let mut text = Vec::new();
+        while lines.read(&mut text)? > 0 {}
+        Ok(format!("{} {}", lines.number(), String::from_utf8_lossy(&text)))
+    }
+
+    #[test]
+    fn compressed_input_is_told_by_its_content() {
+        let text = b"one\ntwo\n".repeat(1000);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&text).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::encode_all(&text[..], 1).unwrap();
+        let mut xz = Vec::new();
+        liblzma::read::XzEncoder::new(&text[..], 1).read_to_end(&mut xz).unwrap();
+        let plain = all(text).unwrap();
+        assert!(plain.starts_with("2000 one\ntwo\n"));
+        for compressed in [gzip.clone(), zstd, xz] {
+            assert_eq!(all(compressed).unwrap(), plain);
+        }
+        assert!(all(gzip[..gzip.len() / 2].to_vec()).is_err(), "cut in the middle");
+    }
+
+    #[test]
+    fn lines_that_are_put_back_keep_their_numbers() {
+        let mut lines = Lines::new("test".into(), Box::new(Cursor::new(b"a\nb\nc\nd".to_vec())));
+        let mut text = Vec::new();
+        for _ in 0..3 {
+            lines.read(&mut text).unwrap();
+        }
+        lines.put_back(b"b\nc\n".to_vec(), 2);
+        let mut seen = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            if lines.read(&mut line).unwrap() == 0 {
+                break;
+            }
+            seen.push((lines.number(), String::from_utf8(line).unwrap()));
+        }
+        assert_eq!(seen, [(2, "b\n".into()), (3, "c\n".into()), (4, "d".into())]);
+    }
+}

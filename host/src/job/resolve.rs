@@ -1,0 +1,148 @@
+//! Looks names up through the system's resolver, on threads of their own, so that a slow answer
+//! delays no other target.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Names looked up at the same time: as many as a resolver for a campus answers with ease.
+const THREADS: usize = 64;
+
+/// Names that wait for a thread at most; a target takes some hundred octets.
+const WAITING: usize = 4096;
+
+/// Threads that look names up.
+pub(super) struct Resolver<T> {
+    names: Option<Sender<(String, T)>>,
+    queue: Receiver<(String, T)>,
+    threads: Vec<JoinHandle<()>>,
+    interface: Option<Arc<str>>,
+    done: Done<T>,
+}
+
+/// What takes an answer: the address, or why there is none.
+type Done<T> = Arc<dyn Fn(T, Result<IpAddr, String>) + Send + Sync>;
+
+impl<T: Send + 'static> Resolver<T> {
+    /// A resolver whose answers go to `done`, on its threads. Only addresses that can be reached
+    /// from `interface` are taken, where one is named.
+    pub(super) fn new(
+        interface: Option<&str>,
+        done: impl Fn(T, Result<IpAddr, String>) + Send + Sync + 'static,
+    ) -> Resolver<T> {
+        let (names, queue) = bounded(WAITING);
+        let interface = interface.map(Arc::from);
+        Resolver { names: Some(names), queue, threads: Vec::new(), interface, done: Arc::new(done) }
+    }
+
+    /// Has a name looked up; waits while too many are.
+    ///
+    /// # Errors
+    ///
+    /// A thread cannot be started.
+    pub(super) fn look_up(&mut self, name: String, target: T) -> io::Result<()> {
+        if self.threads.len() < THREADS {
+            self.threads.push(self.start()?);
+        }
+        if let Some(names) = &self.names {
+            // The queue's other end is here too, so it is open.
+            let _ = names.send((name, target));
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> io::Result<JoinHandle<()>> {
+        let (queue, done) = (self.queue.clone(), Arc::clone(&self.done));
+        let interface = self.interface.clone();
+        thread::Builder::new().name("resolver".into()).spawn(move || {
+            for (name, target) in queue {
+                done(target, look_up(&name, interface.as_deref()));
+            }
+        })
+    }
+
+    /// Waits until every name is answered, or until the answers are `unwanted`: what is looked up
+    /// then is left.
+    pub(super) fn finish(mut self, unwanted: impl Fn() -> bool) {
+        const LOOK: Duration = Duration::from_millis(20);
+        self.names = None;
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
+            if unwanted() {
+                while self.queue.try_recv().is_ok() {}
+                return;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// The first address of a name, in the system's order (RFC 6724), that there is a route to.
+fn look_up(name: &str, interface: Option<&str>) -> Result<IpAddr, String> {
+    let found = (name, 0u16).to_socket_addrs().map_err(|error| {
+        let text = error.to_string();
+        let reason = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+        format!("{name:?} cannot be resolved: {reason}")
+    })?;
+    let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    let usable = addresses.iter().copied().find(|&address| has_route(address, interface));
+    usable.ok_or_else(|| match addresses.first() {
+        None => format!("{name:?} has no address"),
+        Some(first) => {
+            let kinds = match (
+                addresses.iter().any(IpAddr::is_ipv4),
+                addresses.iter().any(IpAddr::is_ipv6),
+            ) {
+                (true, false) => "only IPv4 addresses",
+                (false, true) => "only IPv6 addresses",
+                _ => "addresses of both families",
+            };
+            format!("{name:?} has {kinds}, and there is no route to them (such as {first})")
+        }
+    })
+}
+
+/// Whether the kernel knows a route: connecting a datagram socket sends nothing.
+fn has_route(address: IpAddr, interface: Option<&str>) -> bool {
+    let remote = SocketAddr::new(address, 9);
+    Socket::new(Domain::for_address(remote), Type::DGRAM, Some(Protocol::UDP))
+        .and_then(|socket| {
+            socket.bind_device(interface.map(str::as_bytes))?;
+            socket.connect(&remote.into())
+        })
+        .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_answered_once() {
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&answers);
+        let mut resolver =
+            Resolver::new(None, move |n: usize, answer| sink.lock().unwrap().push((n, answer)));
+        // `localhost` is in the hosts file of every machine; nothing is sent for either.
+        for n in 0..200 {
+            let name = if n % 2 == 0 { "localhost" } else { "an.empty..label" };
+            resolver.look_up(name.to_owned(), n).unwrap();
+        }
+        resolver.finish(|| false);
+        let mut answers = std::mem::take(&mut *answers.lock().unwrap());
+        answers.sort_by_key(|(n, _)| *n);
+        assert_eq!(answers.len(), 200);
+        for (n, answer) in answers {
+            match n % 2 {
+                0 => assert!(answer.unwrap().is_loopback()),
+                _ => assert!(answer.unwrap_err().contains("cannot be resolved: ")),
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Holds the targets of an input until its end, and gives them in an order that a seed decides.
+
+use std::io;
+use std::net::IpAddr;
+
+use pathspider_plugin_api::Record;
+use rand::rngs::{ChaCha8Rng, SysRng};
+use rand::seq::SliceRandom;
+use rand::{SeedableRng, TryRng};
+
+/// A target that waits, its keys as compact as they came: 72 octets and those of its line.
+struct Held {
+    line: u64,
+    address: Option<IpAddr>,
+    port: u16,
+    record: Box<[u8]>,
+}
+
+/// The targets that wait for the input's end.
+pub(super) struct Shuffle {
+    seed: u64,
+    held: Vec<Held>,
+}
+
+impl Shuffle {
+    pub(super) fn new(seed: u64) -> Shuffle {
+        Shuffle { seed, held: Vec::new() }
+    }
+
+    pub(super) fn hold(&mut self, line: u64, address: Option<IpAddr>, port: u16, record: &Record) {
+        // Cannot fail: every key of a record is a text, and what was read can be written.
+        let record = serde_json::to_vec(record).unwrap_or_default().into_boxed_slice();
+        self.held.push(Held { line, address, port, record });
+    }
+
+    /// All of them, in the seed's order: the same for the same input, in whichever order the names
+    /// in it were resolved.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (Option<IpAddr>, u16, Record)> + use<> {
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_unstable_by_key(|held| held.line);
+        held.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        held.into_iter().map(|held| {
+            let record = serde_json::from_slice(&held.record).unwrap_or_default();
+            (held.address, held.port, record)
+        })
+    }
+}
+
+/// A seed that nobody can foresee.
+///
+/// # Errors
+///
+/// The system has no random numbers.
+pub fn random_seed() -> io::Result<u64> {
+    // Short enough to be typed again.
+    SysRng.try_next_u32().map(u64::from).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(seed: u64, lines: impl Iterator<Item = u64>) -> Vec<u64> {
+        let mut shuffle = Shuffle::new(seed);
+        for line in lines {
+            shuffle.hold(line, None, 80, &Record::new().with("line", line));
+        }
+        shuffle.take().map(|(_, _, record)| record.u64("line").unwrap()).collect()
+    }
+
+    #[test]
+    fn a_seed_decides_the_order() {
+        let first = order(7, 0..1000);
+        assert_eq!(order(7, (0..1000).rev()), first, "in whichever order they came");
+        assert_ne!(order(8, 0..1000), first);
+        // Pinned: a seed means the same order in every version.
+        assert_eq!(order(1, 0..8), [3, 4, 5, 2, 7, 1, 6, 0]);
+        let mut sorted = first;
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..1000), "none is lost");
+    }
+}

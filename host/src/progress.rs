@@ -1,0 +1,168 @@
+//! Shows how a run goes, while it goes: a line on the terminal, or one every ten seconds where
+//! there is none, and a file for other programs.
+//!
+//! It looks at counters that the stages keep anyway, from a thread of its own, so that it costs the
+//! run nothing.
+
+mod snapshot;
+mod status_file;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::OutputError;
+use crate::say;
+pub use snapshot::{Snapshot, Total};
+use status_file::StatusFile;
+
+/// Between two looks at the counters.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Between two lines where there is no terminal.
+const LINE: Duration = Duration::from_secs(10);
+
+/// Between two rows of the status file.
+const ROW: Duration = Duration::from_secs(1);
+
+/// What is shown of a run while it goes.
+#[derive(Debug, Clone, Default)]
+pub struct Showing {
+    /// Nothing on standard error.
+    pub quiet: bool,
+    /// A file that gets a row of CSV each second.
+    pub status_file: Option<PathBuf>,
+}
+
+/// A run that is being shown, until this is dropped.
+pub struct Shown {
+    thread: Option<JoinHandle<()>>,
+    end: Option<Sender<()>>,
+}
+
+impl Showing {
+    /// Makes what is needed to show a run.
+    ///
+    /// # Errors
+    ///
+    /// The status file cannot be made.
+    pub fn prepare(&self) -> Result<Prepared, OutputError> {
+        let status = self.status_file.as_deref().map(StatusFile::create).transpose()?;
+        Ok(Prepared { quiet: self.quiet, status })
+    }
+}
+
+/// What a run is shown with.
+pub struct Prepared {
+    quiet: bool,
+    status: Option<StatusFile>,
+}
+
+impl Prepared {
+    /// Starts to show what `look` sees.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
+    pub fn start(self, look: impl Fn() -> Snapshot + Send + 'static) -> io::Result<Shown> {
+        let Prepared { quiet, status } = self;
+        let voice = match quiet {
+            true => Voice::Silent,
+            false if io::stderr().is_terminal() => Voice::Terminal(bar()),
+            false => Voice::Lines,
+        };
+        if matches!(voice, Voice::Silent) && status.is_none() {
+            return Ok(Shown { thread: None, end: None });
+        }
+        let (end, ended) = bounded(0);
+        let show = Show { voice, status, begun: Instant::now() };
+        let thread = thread::Builder::new()
+            .name("progress".into())
+            .spawn(move || show.until(&ended, look))?;
+        Ok(Shown { thread: Some(thread), end: Some(end) })
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of its own was told on standard error already, and concerns nobody else.
+            let _ = thread.join();
+        }
+    }
+}
+
+enum Voice {
+    Silent,
+    Terminal(ProgressBar),
+    Lines,
+}
+
+struct Show {
+    voice: Voice,
+    status: Option<StatusFile>,
+    begun: Instant,
+}
+
+impl Show {
+    fn until(mut self, ended: &Receiver<()>, look: impl Fn() -> Snapshot) {
+        let mut next_line = self.begun + LINE;
+        let mut next_row = self.begun + ROW;
+        let mut before = (self.begun, 0);
+        let mut rate = 0.0;
+        loop {
+            let over = !matches!(ended.recv_timeout(TICK), Err(RecvTimeoutError::Timeout));
+            let now = Instant::now();
+            let snapshot = look();
+            if now >= next_row || over {
+                let seconds = (now - before.0).as_secs_f64();
+                rate = (snapshot.done - before.1) as f64 / seconds.max(1e-3);
+                before = (now, snapshot.done);
+                next_row = now + ROW;
+                self.write_row(&snapshot, rate);
+            }
+            match &self.voice {
+                Voice::Terminal(bar) if over => {
+                    say::show_above(None);
+                    bar.finish_and_clear();
+                }
+                Voice::Terminal(bar) => bar.set_message(snapshot.line(rate, self.begun.elapsed())),
+                Voice::Lines if now >= next_line && !over => {
+                    next_line = now + LINE;
+                    say::line(format_args!("{}", snapshot.line(rate, self.begun.elapsed())));
+                }
+                Voice::Lines | Voice::Silent => {}
+            }
+            if over {
+                return;
+            }
+        }
+    }
+
+    /// A status file that cannot be written is told once and left: the run matters more.
+    fn write_row(&mut self, snapshot: &Snapshot, rate: f64) {
+        let elapsed = self.begun.elapsed();
+        if let Some(mut status) = mem::take(&mut self.status) {
+            match status.write(snapshot, rate, elapsed) {
+                Ok(()) => self.status = Some(status),
+                Err(error) => say::line(format_args!("no more status: {error}")),
+            }
+        }
+    }
+}
+
+/// The line on the terminal; other messages are written above it.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
+    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+        bar.set_style(style);
+    }
+    say::show_above(Some(bar.clone()));
+    bar
+}

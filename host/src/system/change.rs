@@ -1,0 +1,207 @@
+//! What was changed, in the words of the journal, and how it is undone.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+use super::{command, firewall, sysctl};
+
+/// One line of a journal: what is about to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Entry {
+    /// A kernel parameter is touched for the first time.
+    Sysctl { key: String, before: String },
+    /// It gets a value that it had not got from us before.
+    Value { key: String, value: String },
+    /// The table of firewall rules is made.
+    Firewall { table: String },
+    /// A command is run, and this one undoes it.
+    Command { undo: Vec<String> },
+    /// It needs no undoing any more: its command failed, or it was undone.
+    Over { undo: Vec<String> },
+    /// All was undone.
+    Restored,
+}
+
+/// A change that is to be undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Change {
+    /// `ours` are the values that we gave it; what else it has is somebody else's.
+    Sysctl {
+        key: String,
+        before: String,
+        ours: Vec<String>,
+    },
+    Firewall {
+        table: String,
+    },
+    Command {
+        undo: Vec<String>,
+    },
+}
+
+/// All changes of a run, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    changes: Vec<Change>,
+}
+
+/// What came of undoing a change.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Undone {
+    /// It is as it was before; what was done for it.
+    Restored(String),
+    /// There was nothing to do.
+    Nothing,
+    /// It is not ours any more, and was left; the sentence says what was found.
+    Left(String),
+    /// It could not be undone.
+    Failed(String),
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Whether the table of firewall rules may be there.
+    pub(super) fn has_firewall(&self) -> bool {
+        self.changes.iter().any(|change| matches!(change, Change::Firewall { .. }))
+    }
+
+    /// Whether this command is to be run.
+    pub(super) fn has_command(&self, words: &[String]) -> bool {
+        let is = |change: &Change| matches!(change, Change::Command { undo } if undo == words);
+        self.changes.iter().any(is)
+    }
+
+    /// Takes a line of the journal.
+    pub(super) fn note(&mut self, entry: Entry) {
+        match entry {
+            Entry::Sysctl { key, before } => {
+                self.changes.push(Change::Sysctl { key, before, ours: Vec::new() });
+            }
+            Entry::Value { key: of, value } => {
+                for change in &mut self.changes {
+                    if let Change::Sysctl { key, ours, .. } = change
+                        && *key == of
+                    {
+                        ours.push(value.clone());
+                    }
+                }
+            }
+            Entry::Firewall { table } => self.changes.push(Change::Firewall { table }),
+            Entry::Command { undo } => self.changes.push(Change::Command { undo }),
+            Entry::Over { undo } => self.changes.retain(|change| match change {
+                Change::Command { undo: noted } => *noted != undo,
+                _ => true,
+            }),
+            Entry::Restored => self.changes.clear(),
+        }
+    }
+
+    /// Undoes all, the last first. `done` is told of what must not be undone twice.
+    pub(super) fn undo(&mut self, mut done: impl FnMut(Entry)) -> Vec<Undone> {
+        let changes = std::mem::take(&mut self.changes);
+        let undo = |change: &Change| {
+            let undone = change.undo();
+            if let Change::Command { undo } = change {
+                done(Entry::Over { undo: undo.clone() });
+            }
+            undone
+        };
+        changes.iter().rev().map(undo).collect()
+    }
+
+    /// What was changed, for people, a sentence each.
+    pub(super) fn describe(&self) -> Vec<String> {
+        let sentence = |change: &Change| match change {
+            Change::Sysctl { key, before, ours } => {
+                format!("{key} was {before}, and set to {}", ours.join(", then "))
+            }
+            Change::Firewall { table } => format!("the firewall table {table} was made"),
+            Change::Command { undo } => format!("`{}` undoes a change", undo.join(" ")),
+        };
+        self.changes.iter().map(sentence).collect()
+    }
+}
+
+impl Change {
+    fn undo(&self) -> Undone {
+        match self {
+            Change::Sysctl { key, before, ours } => undo_sysctl(key, before, ours),
+            Change::Firewall { table } => match firewall::delete(table) {
+                Ok(()) => Undone::Restored(format!("the firewall table {table} is gone")),
+                Err(error) => {
+                    Undone::Failed(format!("could not delete the firewall table {table}: {error}"))
+                }
+            },
+            Change::Command { undo } => {
+                let words: Vec<&str> = undo.iter().map(String::as_str).collect();
+                match command::run(&words) {
+                    Ok(()) => Undone::Restored(format!("`{}` was run", undo.join(" "))),
+                    Err(error) => Undone::Failed(format!("could not undo a change: {error}")),
+                }
+            }
+        }
+    }
+}
+
+/// Restores a parameter, unless somebody else has set it since: then theirs stays.
+fn undo_sysctl(key: &str, before: &str, ours: &[String]) -> Undone {
+    let path = sysctl::path(key);
+    let found = match fs::read_to_string(&path) {
+        Ok(found) => found,
+        Err(error) => return Undone::Failed(format!("cannot read {key} back: {error}")),
+    };
+    if sysctl::same(&found, before) {
+        return Undone::Nothing;
+    }
+    if !ours.iter().any(|value| sysctl::same(&found, value)) {
+        return Undone::Left(format!(
+            "{key} is {}, which is not what this run had set ({}): left as it is (it was {before} \
+             before the run)",
+            found.trim(),
+            ours.join(" or "),
+        ));
+    }
+    match fs::write(&path, before) {
+        Ok(()) => Undone::Restored(format!("{key} is {before} again")),
+        Err(error) => Undone::Failed(format!("cannot set {key} back to {before}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_read_as_it_was_written() {
+        let entries = [
+            Entry::Sysctl { key: "a.b".into(), before: "1 2".into() },
+            Entry::Value { key: "a.b".into(), value: "3".into() },
+            Entry::Firewall { table: "t".into() },
+            Entry::Command { undo: vec!["x".into(), "y z".into()] },
+            Entry::Command { undo: vec!["never".into()] },
+            Entry::Over { undo: vec!["never".into()] },
+        ];
+        let mut changes = Changes::default();
+        for entry in entries {
+            let line = serde_json::to_string(&entry).unwrap();
+            let read: Entry = serde_json::from_str(&line).unwrap();
+            assert_eq!(read, entry, "{line}");
+            changes.note(read);
+        }
+        assert_eq!(
+            changes.describe(),
+            [
+                "a.b was 1 2, and set to 3",
+                "the firewall table t was made",
+                "`x y z` undoes a change"
+            ]
+        );
+        changes.note(Entry::Restored);
+        assert!(changes.is_empty());
+    }
+}

@@ -1,0 +1,192 @@
+//! The keeper: a child process that undoes the run's changes when the run cannot.
+//!
+//! It is forked before the run has threads, holds the journal's lines in memory and the lock, and
+//! waits for the run's end. When that comes without a last word (a crash of a plugin, SIGKILL, the
+//! kernel short of memory) it undoes them. Why a process, and why forked: `docs/architecture.md`.
+#![allow(unsafe_code)]
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+
+use super::change::{Entry, Undone};
+use super::journal::{self, Head};
+use super::lock::Lock;
+use super::place;
+
+/// Signals that end other processes of ours, and are not to end this one.
+const IGNORED: [i32; 7] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGTSTP,
+    libc::SIGTTOU,
+    libc::SIGPIPE,
+];
+
+/// The run's end of it.
+pub(super) struct Keeper {
+    pid: Pid,
+    pipe: PipeWriter,
+}
+
+impl Keeper {
+    /// Forks the keeper. It has to be called before the run starts threads, which the child would
+    /// not have, while it would have the locks that they held.
+    ///
+    /// # Errors
+    ///
+    /// There can be no more processes, or the kernel is older than 5.3.
+    pub(super) fn start(head: &Head, journal: Option<&Path>, lock: &Lock) -> io::Result<Keeper> {
+        let (reader, writer) = io::pipe()?;
+        let run = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+        let plugin = head.plugin.clone();
+        // SAFETY: the child goes on with what it has alone: it calls `keep`, which takes no lock
+        // of this program (glibc itself makes its allocator usable in a child), and never returns
+        // from here.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                drop(writer);
+                let duty = Duty { reader, run, plugin: &plugin, journal };
+                duty.prepare(lock.as_fd());
+                // A panic must not unwind into the run's code.
+                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| duty.keep()));
+                // SAFETY: it ends the process at once: nothing of the run's is flushed twice.
+                unsafe { libc::_exit(0) }
+            }
+            pid => {
+                let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
+                Ok(Keeper { pid, pipe: writer })
+            }
+        }
+    }
+
+    /// Gives it a line to keep. It has it when this returns, whatever becomes of us.
+    ///
+    /// # Errors
+    ///
+    /// It is gone.
+    pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        self.pipe.write_all(line)
+    }
+
+    /// Ends it, when all was undone, and with it its hold on the lock.
+    pub(super) fn dismiss(mut self) {
+        if let Ok(line) = journal::line(&Entry::Restored) {
+            let _ = self.pipe.write_all(&line);
+        }
+        drop(self.pipe);
+        let _ = waitpid(Some(self.pid), WaitOptions::empty());
+    }
+}
+
+/// What the child works with.
+struct Duty<'a> {
+    reader: PipeReader,
+    run: OwnedFd,
+    plugin: &'a str,
+    journal: Option<&'a Path>,
+}
+
+impl Duty<'_> {
+    /// Leaves the run's terminal and descriptors: who waits for the end of the run's output is not
+    /// to wait for us.
+    fn prepare(&self, lock: BorrowedFd<'_>) {
+        let _ = rustix::process::setsid();
+        let _ = rustix::thread::set_name(c"pathspider-keep");
+        for signal in IGNORED {
+            // SAFETY: ignoring a signal runs no code of ours.
+            unsafe { libc::signal(signal, libc::SIG_IGN) };
+        }
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
+            // SAFETY: as above: the kernel's own action.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        let mut kept =
+            [libc::STDERR_FILENO, lock.as_raw_fd(), self.reader.as_raw_fd(), self.run.as_raw_fd()];
+        kept.sort_unstable();
+        let mut first = 0;
+        for fd in kept.into_iter().chain([i32::MAX]) {
+            if first < fd {
+                // SAFETY: the descriptors between those that are kept belong to objects of the
+                // run, none of which this process uses or drops any more.
+                unsafe { libc::close_range(first as u32, fd as u32 - 1, 0) };
+            }
+            first = fd.saturating_add(1);
+        }
+    }
+
+    /// Waits for the run's end, and does what it could not do.
+    fn keep(mut self) {
+        let lines = self.listen();
+        let mut changes = journal::entries(&lines);
+        if changes.is_empty() {
+            let _ = self.journal.map(place::remove);
+            return;
+        }
+        let mut all = true;
+        let mut restored = Vec::new();
+        let mut complaints = Vec::new();
+        for undone in changes.undo(drop) {
+            match undone {
+                Undone::Nothing => {}
+                Undone::Restored(what) => restored.push(what),
+                Undone::Left(what) => complaints.push(what),
+                Undone::Failed(what) => {
+                    all = false;
+                    complaints.push(what);
+                }
+            }
+        }
+        let what = match restored.is_empty() {
+            true => "no setting was left to restore".to_owned(),
+            false => format!("restored: {}", restored.join("; ")),
+        };
+        self.say(&format!("the {} run ended without a word; {what}", self.plugin));
+        complaints.iter().for_each(|complaint| self.say(complaint));
+        if let Some(journal) = self.journal.filter(|_| all) {
+            let _ = place::remove(journal);
+        }
+    }
+
+    /// All that the run says, until it is gone.
+    ///
+    /// Its end is told by its process, too: a plugin's own children may hold its end of the pipe.
+    fn listen(&mut self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        let mut gone = false;
+        loop {
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let (pipe, run) = (self.reader.as_fd(), self.run.as_fd());
+            let mut ends = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(&run, PollFlags::IN)];
+            if poll(&mut ends, gone.then_some(&now)).is_err() {
+                continue;
+            }
+            let (talks, ended) = (!ends[0].revents().is_empty(), !ends[1].revents().is_empty());
+            if talks {
+                let mut buffer = [0; 4096];
+                match self.reader.read(&mut buffer) {
+                    Ok(0) => return lines,
+                    Ok(length) => lines.extend_from_slice(&buffer[..length]),
+                    Err(_) => {}
+                }
+            } else if gone {
+                return lines;
+            }
+            gone |= ended;
+        }
+    }
+
+    /// Standard error's own lock may have been taken when we were forked.
+    fn say(&self, message: &str) {
+        let line = format!("pathspider: {message}\n");
+        // SAFETY: the descriptor was not closed, and nothing is done to it but to write.
+        let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+        let _ = rustix::io::write(stderr, line.as_bytes());
+    }
+}

@@ -1,0 +1,157 @@
+//! Where journals are kept: folders that nobody else can write to, and never through a link.
+
+use std::env;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+
+use crate::plugin::has_privileges_of_its_own;
+
+/// The environment variable that names the folder.
+const VARIABLE: &str = "PATHSPIDER_STATE_DIR";
+
+/// A folder of journals.
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    folder: OwnedFd,
+}
+
+/// The folders that may hold this user's journals, the preferred one first.
+///
+/// There is none where the program has more privileges than its user: in a folder that the user
+/// can write to, the user could write down changes to be "undone".
+fn candidates() -> Vec<PathBuf> {
+    if has_privileges_of_its_own() {
+        return Vec::new();
+    }
+    if let Some(folder) = env::var_os(VARIABLE).filter(|folder| !folder.is_empty()) {
+        return vec![folder.into()];
+    }
+    let user = rustix::process::geteuid();
+    let mut folders = Vec::new();
+    if user.is_root() {
+        folders.push("/var/lib/pathspider".into());
+        folders.push("/run/pathspider".into());
+    }
+    let home = |name, below: &str| {
+        let folder = env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+        folder.map(|folder| folder.join(below))
+    };
+    folders.extend(home("XDG_STATE_HOME", "pathspider"));
+    folders.extend(home("HOME", ".local/state/pathspider"));
+    folders.push(format!("/tmp/pathspider-{}", user.as_raw()).into());
+    folders
+}
+
+impl Place {
+    /// The first folder that can be used, made where it is not there.
+    pub(super) fn to_write() -> Option<Place> {
+        candidates().into_iter().find_map(|path| {
+            let parent = path.parent().filter(|parent| !parent.exists());
+            if let Some(parent) = parent {
+                let _ = DirBuilder::new().recursive(true).mode(0o700).create(parent);
+            }
+            let _ = DirBuilder::new().mode(0o700).create(&path);
+            Place::open(path).ok()
+        })
+    }
+
+    /// All folders that are there.
+    pub(super) fn all() -> Vec<Place> {
+        candidates().into_iter().filter_map(|path| Place::open(path).ok()).collect()
+    }
+
+    fn open(path: PathBuf) -> io::Result<Place> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(&path, flags, Mode::empty())?;
+        is_ours_alone(&folder)?;
+        Ok(Place { path, folder })
+    }
+
+    /// Makes a file that was not there.
+    pub(super) fn create(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY
+            | OFlags::APPEND
+            | OFlags::CREATE
+            | OFlags::EXCL
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.folder, name, flags, Mode::from_raw_mode(0o600))?;
+        // The name has to survive a power cut as well as what will be written.
+        rustix::fs::fsync(&self.folder)?;
+        Ok(file.into())
+    }
+
+    /// Reads a file; one that another user could have written is none.
+    pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty())?;
+        is_ours_alone(&file)?;
+        let mut text = Vec::new();
+        File::from(file).read_to_end(&mut text)?;
+        Ok(text)
+    }
+
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?)
+    }
+
+    /// The names of its files that end so.
+    pub(super) fn names(&self, ending: &str) -> Vec<String> {
+        let Ok(entries) = rustix::fs::Dir::read_from(&self.folder) else { return Vec::new() };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned))
+            .filter(|name| name.ends_with(ending))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Whether a file or folder is this user's, and nobody else may write to it.
+fn is_ours_alone(file: &OwnedFd) -> io::Result<()> {
+    let status = rustix::fs::fstat(file)?;
+    let kind = FileType::from_raw_mode(status.st_mode);
+    let ours = status.st_uid == rustix::process::geteuid().as_raw() && status.st_mode & 0o022 == 0;
+    let plain = matches!(kind, FileType::RegularFile | FileType::Directory);
+    if ours && plain { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+}
+
+/// Removes a file by its path; for the keeper, which has no folder open.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::unlinkat(CWD, path, AtFlags::empty())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let path = env::temp_dir().join(format!("pathspider-place-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        DirBuilder::new().mode(0o700).create(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn links_and_folders_of_others_are_not_used() {
+        let path = folder("safe");
+        let place = Place::open(path.clone()).unwrap();
+        symlink("/etc/passwd", path.join("x.journal")).unwrap();
+        assert!(place.create("x.journal").is_err() && place.read("x.journal").is_err());
+        drop(place.create("y.journal").unwrap());
+        assert!(place.create("y.journal").is_err(), "never over another one");
+        assert_eq!(place.names(".journal"), ["x.journal", "y.journal"]);
+        symlink(&path, path.join("link")).unwrap();
+        assert!(Place::open(path.join("link")).is_err());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(Place::open(path.clone()).is_err());
+        std::fs::remove_dir_all(path).unwrap();
+    }
+}

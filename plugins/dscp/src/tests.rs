@@ -1,0 +1,87 @@
+//! What DSCP concludes from flows that are written out here.
+
+use pathspider_plugin_api::{State, Value, testing};
+
+use super::*;
+
+/// A connection's merged record: how it ended, the mark of all that was sent, and those of the
+/// answer's SYN/ACK and data.
+fn flow(state: State, sent: u8, answer: [Option<u8>; 2]) -> Record {
+    testing::flow(state)
+        .with("dscp_mark_syn_fwd", sent)
+        .with("dscp_mark_data_fwd", answer[0].map(|_| sent))
+        .with("dscp_mark_syn_rev", answer[0])
+        .with("dscp_mark_data_rev", answer[1])
+}
+
+fn dscp(code_points: &[i64]) -> Dscp {
+    let given: Value = code_points.iter().copied().collect();
+    testing::with_options(Record::new().with("codepoint", given))
+}
+
+fn conclude(flows: &[Record]) -> Vec<String> {
+    testing::conclude(&dscp(&[48]), flows)
+}
+
+#[test]
+fn each_code_point_is_a_configuration_and_a_setting_of_its_socket() {
+    let dscp = dscp(&[46, 8, 46, 0]);
+    let job = Job::new(0, std::net::Ipv4Addr::LOCALHOST.into(), 80, Record::new());
+    let sent: Vec<_> = (0..dscp.configurations().len())
+        .map(|k| dscp.connect(&job, &Prepared::default(), ConfigId::new(k)).unwrap())
+        .map(|connect| connect.settings().u64("dscp").unwrap())
+        .collect();
+    assert_eq!(sent, [0, 46, 8, 0]);
+    assert!(testing::changes(&dscp, ConfigId::new(1)).is_empty());
+}
+
+/// PATHspider loses a reply mark of 0.
+#[test]
+fn a_bleached_answer_has_the_mark_0() {
+    let a = flow(State::Ok, 0, [Some(0), Some(0)]);
+    let b = flow(State::Ok, 48, [Some(0), Some(0)]);
+    assert_eq!(
+        conclude(&[a, b]),
+        ["dscp.0.replymark:0", "dscp.48.connectivity.works", "dscp.48.replymark:0"]
+    );
+}
+
+#[test]
+fn marks_of_the_syn_ack_and_of_data_may_differ() {
+    let a = flow(State::Ok, 0, [Some(0), Some(0)]);
+    let b = flow(State::Ok, 48, [Some(48), Some(10)]);
+    let found = conclude(&[a, b]);
+    assert_eq!(found[2..], ["dscp.48.replymark:48", "dscp.48.replymark:10"]);
+}
+
+#[test]
+fn a_path_that_drops_the_mark_is_broken() {
+    let a = flow(State::Ok, 0, [Some(0), None]);
+    let b = flow(State::Timeout, 48, [None, None]);
+    assert_eq!(conclude(&[a, b]), ["dscp.0.replymark:0", "dscp.48.connectivity.broken"]);
+}
+
+#[test]
+fn each_code_point_is_compared_with_the_baseline() {
+    let a = flow(State::Ok, 0, [None, None]);
+    let (b, c) = (flow(State::Failed, 8, [None, None]), flow(State::Ok, 46, [None, None]));
+    let found = testing::conclude(&dscp(&[8, 46]), &[a, b, c]);
+    assert_eq!(found, ["dscp.8.connectivity.broken", "dscp.46.connectivity.works"]);
+}
+
+#[test]
+fn no_verdict_where_a_packet_left_with_another_mark() {
+    let a = flow(State::Ok, 0, [Some(0), Some(0)]);
+    for part in ["dscp_mark_syn_fwd", "dscp_mark_data_fwd"] {
+        let b = flow(State::Ok, 48, [Some(48), Some(48)]).with(part, 0u8);
+        let found = conclude(&[a.clone(), b]);
+        assert_eq!(found, ["dscp.0.replymark:0", "pathspider.not_applied:1"], "{part}");
+    }
+}
+
+#[test]
+fn no_verdict_where_nothing_sent_was_captured() {
+    let a = flow(State::Ok, 0, [Some(0), Some(0)]);
+    let b = testing::flow(State::Ok).with("dscp_mark_data_rev", 0u8);
+    assert_eq!(conclude(&[a, b]), ["dscp.0.replymark:0", "pathspider.not_observed"]);
+}

@@ -1,0 +1,108 @@
+//! What is concluded of TCP options from flows that are written out here.
+
+use pathspider_plugin_api::{State, Value, testing};
+
+use super::*;
+
+const KINDS: [u8; 4] = [2, 8, 3, 4];
+
+/// The flow of a configuration: its SYN has the MSS and what the configuration offers; its SYN/ACK
+/// has these kinds.
+fn flow(config: usize, state: State, answer: Option<&[u8]>) -> Record {
+    let own: Value =
+        KINDS[..1].iter().chain((config > 0).then(|| &KINDS[config])).copied().collect();
+    let has = |kind| answer.is_some_and(|kinds| kinds.contains(&kind)).then_some(true);
+    testing::flow(state)
+        .with("syn_count_fwd", 1u8)
+        .with("syn_count_rev", u8::from(answer.is_some()))
+        .with("syn_options_all_fwd", own.clone())
+        .with("syn_options_any_fwd", own)
+        .with("tcpopt_ts", has(8))
+        .with("tcpopt_ws", has(3))
+        .with("tcpopt_sack", has(4))
+}
+
+/// Flows of a target that accepts all that it is offered.
+fn accepting() -> [Record; 4] {
+    [0, 1, 2, 3].map(|config| flow(config, State::Ok, Some(&[2, KINDS[config]])))
+}
+
+fn conclude(flows: &[Record]) -> Vec<String> {
+    let tcpopt: Tcpopt = testing::with_options(Record::new());
+    testing::conclude(&tcpopt, flows)
+}
+
+fn all_well() -> Vec<String> {
+    let words = ["connectivity.works", "negotiation.succeeded", "unsolicited.not_seen"];
+    let of = |prefix| words.map(|word| format!("{prefix}.{word}"));
+    ["tsopt", "wsopt", "sack"].into_iter().flat_map(of).collect()
+}
+
+#[test]
+fn exactly_one_option_is_on_in_each_configuration() {
+    let tcpopt: Tcpopt = testing::with_options(Record::new());
+    assert!(tcpopt.configurations().iter().all(|c| c.hold == Hold::Handshake));
+    for (config, switches) in ["000", "100", "010", "001"].into_iter().enumerate() {
+        let changes = testing::changes(&tcpopt, ConfigId::new(config));
+        let set: String = changes.iter().filter_map(|change| change.chars().last()).collect();
+        assert_eq!(set, switches, "{changes:?}");
+    }
+}
+
+#[test]
+fn a_target_that_accepts_all() {
+    assert_eq!(conclude(&accepting()), all_well());
+}
+
+#[test]
+fn an_option_that_is_not_accepted() {
+    let mut flows = accepting();
+    flows[2] = flow(2, State::Ok, Some(&[2]));
+    let found = conclude(&flows);
+    assert!(found.contains(&"wsopt.negotiation.failed".to_owned()), "{found:?}");
+    assert!(found.contains(&"tsopt.negotiation.succeeded".to_owned()), "{found:?}");
+}
+
+#[test]
+fn a_path_that_drops_one_option_is_broken_for_that_one() {
+    let mut flows = accepting();
+    flows[1] = flow(1, State::Timeout, None);
+    let mut expected = all_well();
+    expected[0] = "tsopt.connectivity.broken".to_owned();
+    expected.remove(1);
+    assert_eq!(conclude(&flows), expected);
+}
+
+#[test]
+fn an_option_that_nobody_offered() {
+    for config in [0, 1, 3] {
+        let mut flows = accepting();
+        flows[config] = flow(config, State::Ok, Some(&[2, KINDS[config], 3]));
+        let mut expected = all_well();
+        expected[5] = "wsopt.unsolicited.seen".to_owned();
+        assert_eq!(conclude(&flows), expected);
+    }
+}
+
+#[test]
+fn a_syn_repeated_in_another_configuration_is_no_evidence() {
+    let mut flows = accepting();
+    let kinds = |kinds: &[u8]| kinds.iter().copied().collect::<Value>();
+    flows[3].set("syn_options_all_fwd", kinds(&[2]));
+    flows[3].set("syn_options_any_fwd", kinds(&[2, 4, 8]));
+    let mut expected = all_well();
+    expected.drain(6..8);
+    expected.push("pathspider.not_applied:3".to_owned());
+    assert_eq!(conclude(&flows), expected);
+    flows[0].set("syn_options_any_fwd", kinds(&[2, 8]));
+    assert_eq!(conclude(&flows), ["pathspider.not_applied:0", "pathspider.not_applied:3"]);
+}
+
+#[test]
+fn no_answer_says_nothing_of_negotiation() {
+    let dead = [0, 1, 2, 3].map(|config| flow(config, State::Timeout, None));
+    assert_eq!(
+        conclude(&dead),
+        ["tsopt.connectivity.offline", "wsopt.connectivity.offline", "sack.connectivity.offline"]
+    );
+}

@@ -1,0 +1,215 @@
+//! The system's settings after crashes, kills and several runs at once.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use pathspider_e2e::{Network, Program, built, network, state_dir};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// An ECN run of some dead targets, which goes on for seconds with settings changed.
+fn long_run(network: &Network) -> Child {
+    let arguments =
+        ["measure", "--allow-special", "-i", network.interface(), "ecn", "--connect", "tcp"];
+    let mut child = network.start(Program::command(&arguments));
+    let jobs = network.jobs("clean") + &network.jobs("dead");
+    child.stdin.take().unwrap().write_all(jobs.as_bytes()).unwrap();
+    child
+}
+
+fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn changed(network: &Network) -> bool {
+    network.script("cat /proc/sys/net/ipv4/tcp_ecn_fallback", "").stdout.trim() == "0"
+}
+
+fn journals() -> usize {
+    fs::read_dir(state_dir()).unwrap().count()
+}
+
+fn kill(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
+}
+
+/// The keeper of a run: its child that goes by this name.
+fn keeper(run: &Child) -> u32 {
+    let children = format!("/proc/{0}/task/{0}/children", run.id());
+    let children = fs::read_to_string(children).unwrap();
+    let mut children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    let is_keeper = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).unwrap().trim() == "pathspider-keep"
+    };
+    children.find(is_keeper).unwrap()
+}
+
+fn standard_error(child: &mut Child) -> String {
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn killed_and_restored_at_once() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let mut run = long_run(&network);
+    wait_until("settings are changed", || changed(&network));
+    assert_eq!(journals(), 1);
+    run.kill().unwrap();
+    // Its standard error ends with the keeper.
+    let said = standard_error(&mut run);
+    assert!(said.contains("ended without a word; restored: "), "{said}");
+    assert_eq!(run.wait().unwrap().signal(), Some(9));
+    assert_eq!(network.settings(), before);
+    assert_eq!(journals(), 0);
+}
+
+#[test]
+fn killed_with_its_keeper_and_restored_by_the_next_start() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    for next in ["restore", "--list-plugins", "measure"] {
+        let mut run = long_run(&network);
+        wait_until("settings are changed", || changed(&network));
+        kill(keeper(&run), Signal::KILL);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        assert_ne!(network.settings(), before);
+        // A process of another network namespace leaves it alone.
+        let elsewhere = Program::run(&["restore"]);
+        elsewhere.expect(0, &["another network namespace"]);
+        assert_ne!(network.settings(), before);
+        let mut arguments = vec![next];
+        if next == "measure" {
+            arguments.extend(["-i", network.interface(), "ecn"]);
+        }
+        let end = network.run(Program::command(&arguments), "");
+        end.expect(0, &["restored after the ecn run of", "net.ipv4.tcp_ecn_fallback is 1 again"]);
+        assert_eq!(network.settings(), before, "{next}");
+        assert_eq!(journals(), 0);
+    }
+    network.run(Program::command(&["restore"]), "").expect(0, &["nothing was left behind"]);
+}
+
+#[test]
+fn of_what_was_left_behind_only_our_own_is_restored() {
+    let Some(network) = network(3, 0) else { return };
+    let mut run = long_run(&network);
+    let ecn = || network.script("cat /proc/sys/net/ipv4/tcp_ecn", "").stdout.trim().to_owned();
+    wait_until("both parameters were changed", || changed(&network) && ecn() == "1");
+    kill(keeper(&run), Signal::KILL);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let journal = fs::read_dir(state_dir()).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&journal).unwrap();
+    network.script("echo 0 >/proc/sys/net/ipv4/tcp_ecn", "").expect(0, &[]);
+    let end = network.run(Program::command(&["restore"]), "");
+    end.expect(0, &["tcp_ecn is 0, which is not what this run had set", "fallback is 1 again"]);
+    assert_eq!(ecn(), "0");
+    assert_eq!(journals(), 0);
+    // The same journal after the machine was started anew.
+    network.script("echo 0 >/proc/sys/net/ipv4/tcp_ecn_fallback", "").expect(0, &[]);
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    fs::write(&journal, text.replace(boot.trim(), "another-boot")).unwrap();
+    let end = network.run(Program::command(&["restore"]), "");
+    end.expect(0, &["started anew since", "tcp_ecn_fallback was 1, and set to 0"]);
+    assert!(changed(&network), "left as it was");
+    assert_eq!(journals(), 0);
+}
+
+#[test]
+fn a_crash_of_a_plugin_is_told_and_everything_restored() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let plugins = built("").display().to_string();
+    for (how, signal, words) in [
+        ("crash-in-connect", 11, ["libmisbehaving.so crashed in `connect`, by SIGSEGV, at 0x"]),
+        ("abort-in-combine", 6, ["libmisbehaving.so crashed in `combine`, by SIGABRT"]),
+        ("overflow-in-connect", 6, ["has overflowed its stack"]),
+    ] {
+        let mut command =
+            Program::command(&["measure", "--allow-special", "--plugin-dir", &plugins]);
+        command.args(["-i", network.interface(), "misbehaving", "--how", how]);
+        let mut run = network.start(command);
+        // The input stays open, so that the run does not come to its end before.
+        let mut stdin = run.stdin.take().unwrap();
+        stdin.write_all(network.jobs("clean").as_bytes()).unwrap();
+        let said = standard_error(&mut run);
+        assert_eq!(run.wait().unwrap().signal(), Some(signal), "{said}");
+        for word in words.iter().chain(&["ended without a word; restored: ", "`ip route del 203"]) {
+            assert!(said.contains(word), "{how}: {said}");
+        }
+        assert_eq!(network.settings(), before, "{how}: {said}");
+    }
+    assert_eq!(journals(), 0);
+}
+
+#[test]
+fn one_run_at_a_time_configures_a_namespace() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let mut first = long_run(&network);
+    wait_until("settings are changed", || changed(&network));
+    let mut second = long_run(&network);
+    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
+    let waits = lines.next().unwrap().unwrap();
+    assert!(waits.contains(&format!("waiting for process {}", first.id())), "{waits}");
+    // One that waits can be told to stop; one that changes nothing need not wait.
+    let mut third = long_run(&network);
+    std::thread::sleep(Duration::from_millis(300));
+    kill(third.id(), Signal::INT);
+    assert_eq!(third.wait().unwrap().code(), Some(10));
+    let mptcp = ["--allow-special", "--plugin-dir", &built("").display().to_string(), "mptcp"];
+    network.measure(&mptcp, &network.jobs("clean")).expect(0, &["3 targets"]);
+    assert!(first.try_wait().unwrap().is_none(), "the first run was over too soon");
+    assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
+    assert_eq!(network.settings(), before);
+}
+
+#[test]
+fn what_cannot_be_noted_is_not_changed() {
+    let Some(network) = network(1, 0) else { return };
+    // Only the keeper is left: nothing can be written, and the run goes on.
+    let mut command =
+        Program::command(&["measure", "--allow-special", "-i", network.interface(), "ecn"]);
+    command.env("PATHSPIDER_STATE_DIR", "/proc/nowhere");
+    network.run(command, &network.jobs("clean")).expect(0, &["1 target in"]);
+}
+
+#[test]
+fn the_firewall_table_is_gone_after_a_kill() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let plugins = built("").display().to_string();
+    let mut command = Command::new(built("pathspider"));
+    command.env("PATHSPIDER_STATE_DIR", state_dir());
+    command.args([
+        "measure",
+        "--allow-special",
+        "--plugin-dir",
+        &plugins,
+        "-i",
+        network.interface(),
+        "misbehaving",
+    ]);
+    let mut run = network.start(command);
+    let mut stdin = run.stdin.take().unwrap();
+    stdin.write_all(network.jobs("dead").as_bytes()).unwrap();
+    let tables = || network.script("nft list tables; ip route show type blackhole", "").stdout;
+    wait_until("there is a table", || tables().contains("table inet pathspider"));
+    run.kill().unwrap();
+    let said = standard_error(&mut run);
+    assert!(said.contains("the firewall table pathspider is gone"), "{said}");
+    assert!(said.contains("`ip route del 203.0.113.0/24` was run"), "{said}");
+    assert_eq!(network.settings(), before);
+    drop(stdin);
+    run.wait().unwrap();
+}
