@@ -41,6 +41,10 @@ install: ## install what was built under DESTDIR and PREFIX
 		install -D -m 644 -v $(TARGET)/plugins/$$plugin.so \
 			$(DESTDIR)$(PREFIX)/lib/pathspider/$$plugin.so || exit 1; \
 	done
+	$(TARGET)/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1
+	@# PATHspider 2.x's name, unless PATHspider itself is installed.
+	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
+		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr
 
 demo: build ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo

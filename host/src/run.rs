@@ -169,14 +169,14 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
 
     // Before there are threads (see `system::keeper`).
     let info = &settings.measurement.info;
-    let mut machine = match info.changes_system || info.forges {
+    let mut machine = match info.changes_system {
         true => Machine::begin(&info.name, stop)?,
         false => Machine::new(),
     };
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
-    // packet is, and no privilege is needed.
-    let source = match chains.is_empty() && settings.save_pcap.is_none() {
+    // packet is, and no privilege is needed. Of answers to forged ones, only the capture tells.
+    let source = match chains.is_empty() && settings.save_pcap.is_none() && !info.forges {
         true => None,
         false => {
             let uri = settings.source.as_ref().ok_or(RunError::NoInterface)?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use pathspider_plugin_api::abi::{
-    LoadedPlugin, chain_from_record, chain_to_record, measurement_from_record,
+    AbiVersion, LoadedPlugin, chain_from_record, chain_to_record, measurement_from_record,
     measurement_to_record,
 };
 use pathspider_plugin_api::{ChainInfo, Info, Options, Record};
@@ -20,7 +20,7 @@ use super::{elf, rules};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Description {
     /// The ABI version that the plugin speaks.
-    pub(super) abi: String,
+    abi: (u32, u32),
     measurements: Vec<Record>,
     chains: Vec<Record>,
 }
@@ -34,10 +34,15 @@ impl Description {
         });
         let chains = plugin.chains().into_iter().map(|c| Ok(chain_to_record(c.describe()?)));
         Ok(Description {
-            abi: plugin.version().to_string(),
+            abi: (plugin.version().major, plugin.version().minor),
             measurements: measurements.collect::<Result<_, _>>().map_err(declined)?,
             chains: chains.collect::<Result<_, _>>().map_err(declined)?,
         })
+    }
+
+    /// The ABI version that the plugin speaks.
+    pub(super) fn abi(&self) -> AbiVersion {
+        AbiVersion { major: self.abi.0, minor: self.abi.1 }
     }
 
     /// The measurements, with texts that are safe to print.

@@ -11,7 +11,6 @@ use pathspider_plugin_api::{ChainInfo, Error, Info, Options};
 use sha2::{Digest, Sha256};
 
 use super::error::LoadError;
-use super::examine::Description;
 use super::load::load;
 use super::text::visible;
 use super::trust::Opened;
@@ -21,15 +20,13 @@ use crate::crash;
 pub struct PluginFile {
     /// Where it was found.
     pub path: PathBuf,
-    /// The ABI version that it speaks.
-    pub abi: String,
     opened: Opened,
     loaded: OnceLock<Result<LoadedPlugin, LoadError>>,
 }
 
 impl PluginFile {
-    pub(super) fn new(path: PathBuf, opened: Opened, description: &Description) -> PluginFile {
-        PluginFile { path, abi: description.abi.clone(), opened, loaded: OnceLock::new() }
+    pub(super) fn new(path: PathBuf, opened: Opened) -> PluginFile {
+        PluginFile { path, opened, loaded: OnceLock::new() }
     }
 
     /// The name that stands before its chains' names: the file's, without `lib` and suffix.

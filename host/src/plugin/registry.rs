@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use pathspider_plugin_api::abi::MeasurementHandle;
+use pathspider_plugin_api::abi::{AbiVersion, MeasurementHandle};
 use pathspider_plugin_api::{ChainInfo, Info, Options};
 
 use super::cache::Cache;
@@ -35,6 +35,8 @@ pub struct Found {
     pub file: Arc<PluginFile>,
     /// Its place in the file.
     index: usize,
+    /// The version of the plugin ABI that it speaks.
+    pub abi: AbiVersion,
 }
 
 impl Found {
@@ -143,7 +145,7 @@ impl Registry {
     ) -> Result<(), LoadError> {
         let measurements = description.measurements()?;
         let chains = description.chains()?;
-        let file = Arc::new(PluginFile::new(path.clone(), opened, description));
+        let file = Arc::new(PluginFile::new(path.clone(), opened));
         for (index, (info, options)) in measurements.into_iter().enumerate() {
             match self.find(&info.name) {
                 Some(other) => {
@@ -152,7 +154,8 @@ impl Registry {
                 }
                 None => {
                     let (path, file) = (path.clone(), Arc::clone(&file));
-                    self.found.push(Found { info, options, path, file, index });
+                    let abi = description.abi();
+                    self.found.push(Found { info, options, path, file, index, abi });
                 }
             }
         }

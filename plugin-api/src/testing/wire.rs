@@ -100,7 +100,9 @@ impl<'a> Sliced<'a> {
     fn of(packet: &'a [u8]) -> Sliced<'a> {
         let sliced = match SlicedPacket::from_ip(packet) {
             Ok(sliced) => sliced,
-            Err(error) => panic!("a malformed packet: {error}; {:?}", LaxSlicedPacket::from_ip(packet)),
+            Err(error) => {
+                panic!("a malformed packet: {error}; {:?}", LaxSlicedPacket::from_ip(packet))
+            }
         };
         let (source, version, protocol, ip_payload) = match &sliced.net {
             Some(NetSlice::Ipv4(ip)) => {

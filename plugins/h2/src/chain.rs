@@ -113,8 +113,9 @@ fn client_hello(mut record: Reader<'_>) -> Option<bool> {
         if kind == PROTOCOLS {
             let mut names = extension.block(2)?;
             while !names.is_empty()? {
-                if names.block(1)?.rest == b"h2" {
-                    return Some(true);
+                let name = names.block(1)?;
+                if name.rest == b"h2" {
+                    return (!name.is_cut).then_some(true);
                 }
             }
             return Some(false);

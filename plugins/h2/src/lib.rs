@@ -3,7 +3,7 @@
 //!
 //! Over TLS, A offers `http/1.1` by ALPN (RFC 7301) and B offers `h2` before it, so that a target
 //! without HTTP/2 chooses `http/1.1` and is no fault of the path. Without TLS, B's request asks
-//! for the change by `Upgrade: h2c` (RFC 7540, section 3.2; RFC 9113 has done away with it).
+//! for the change by `Upgrade: h2c` (RFC 7540, section 3.2; deprecated by RFC 9113, section 3.1).
 
 mod chain;
 
@@ -101,7 +101,7 @@ fn changed(b: &Record) -> Option<bool> {
     match b.get("tls_info").and_then(Value::as_record) {
         Some(tls) => {
             tls.str("version")?;
-            Some(tls.str("alpn") == Some("h2"))
+            Some(tls.get("alpn").and_then(Value::as_bytes) == Some(b"h2"))
         }
         None => {
             let agreed = b.u64("http_response_code")? == SWITCHING_PROTOCOLS;

@@ -52,7 +52,9 @@ fn the_upgrade_is_the_status_seen_on_the_wire() {
 #[test]
 fn over_tls_it_is_the_protocol_chosen() {
     let b = |state, alpn: Option<&str>| {
-        let tls = Record::new().with("version", "TLSv1.3").with("alpn", alpn.map(str::to_owned));
+        let tls = Record::new()
+            .with("version", "TLSv1.3")
+            .with("alpn", alpn.map(|name| name.as_bytes().to_vec()));
         flow(state, true).with("tls_info", tls).with("http_response_code", 200u8)
     };
     let a = || flow(State::Ok, false);
@@ -125,6 +127,8 @@ fn offers_are_read_from_a_request() {
 #[test]
 fn whatever_is_cut_or_damaged_is_read_without_harm() {
     let whole = hello(Some(&["http/1.1", "h2"]));
+    let longer = hello(Some(&["h2x"]));
+    assert_eq!(offer(&longer[..longer.len() - 1]), None);
     for length in 0..whole.len() {
         // The name that decides is the last thing in it.
         assert_eq!(offer(&whole[..length]), None, "{length}");

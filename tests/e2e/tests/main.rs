@@ -1,14 +1,19 @@
 //! End-to-end tests of the program, by subject:
 //!
+//! - `kinds`: every kind of connection, against servers that behave and that do not
 //! - `measure`: what it concludes and writes
+//! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
 //! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
+//! - `forging`: packets that plugins made
 //! - `observe`: sources, chains from plugins, signals
 //! - `discovery`: finding plugins among files of every kind
 //! - `trust`: whose plugins a privileged program takes
 //! - `check`: the rules of the contract
 //! - `plugins`: running them, and surviving what they do
+//! - `forms`: command lines of every generation, help
+//! - `filter`: picking and counting records
 
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
@@ -16,7 +21,12 @@
 mod bad_input;
 mod check;
 mod discovery;
+mod filter;
+mod forging;
+mod forms;
+mod kinds;
 mod measure;
+mod measurements;
 mod observe;
 mod plugins;
 mod progress;

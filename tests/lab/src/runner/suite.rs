@@ -41,6 +41,7 @@ fn usual_port(plugin: &str, arguments: &[String]) -> u16 {
     let connects = |mode: &str| arguments.iter().any(|argument| argument.contains(mode));
     match plugin {
         _ if connects("https") => 443,
+        _ if connects("http") => 80,
         _ if connects("dns") => 53,
         "tfo" | "udpzero" | "dnsresolv" => 53,
         _ => 80,

@@ -103,6 +103,7 @@ const FILES: &[(&str, &str)] = scenarios![
     "tfo-option-dropped-once",
     "tfo-option-reset",
     "tfo-option-stripped",
+    "tfo-option-34-stripped",
     "tfo-cookie-stripped",
     "tfo-data-dropped",
     "tfo-data-reset",
