@@ -194,9 +194,23 @@ impl Catalogue {
     /// A name that is unknown or ambiguous, two chains that write the same field, or a chain that
     /// cannot be made.
     pub fn resolve(&self, names: &[ChainName]) -> Result<Resolved, CatalogueError> {
+        self.resolve_for(None, names)
+    }
+
+    /// The same for a measurement of this plugin: a bare name that the library has not is its own
+    /// chain, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`resolve`](Catalogue::resolve).
+    pub fn resolve_for(
+        &self,
+        plugin: Option<&str>,
+        names: &[ChainName],
+    ) -> Result<Resolved, CatalogueError> {
         let mut chosen: Vec<&Entry> = Vec::with_capacity(names.len());
         for name in names {
-            let entry = self.find(&name.0)?;
+            let entry = self.find(plugin, &name.0)?;
             if !chosen.iter().any(|other| std::ptr::eq(*other, entry)) {
                 chosen.push(entry);
             }
@@ -209,8 +223,11 @@ impl Catalogue {
         Ok(Resolved { chains, names })
     }
 
-    fn find(&self, name: &str) -> Result<&Entry, CatalogueError> {
+    fn find(&self, plugin: Option<&str>, name: &str) -> Result<&Entry, CatalogueError> {
+        let is_own = |entry: &&Entry| plugin.is_some() && entry.plugin.as_deref() == plugin;
         let exact = self.entries.iter().find(|entry| entry.full_name() == name);
+        let own = || self.entries.iter().filter(is_own).find(|entry| entry.info.name == name);
+        let exact = exact.or_else(own);
         if let Some(entry) = exact {
             return Ok(entry);
         }
@@ -308,6 +325,8 @@ mod tests {
         let error = names(&catalogue, &["mine"]).unwrap_err();
         assert!(error.contains("acme.mine, other.mine"), "{error}");
         assert_eq!(names(&catalogue, &["other.mine"]).unwrap(), ["other.mine"]);
+        let own = catalogue.resolve_for(Some("acme"), &ChainName::list(&["mine", "tcp"])).unwrap();
+        assert_eq!(own.names, ["acme.mine", "tcp"]);
         let error = names(&catalogue, &["none"]).unwrap_err();
         assert!(error.contains("there are: basic, tcp"), "{error}");
     }

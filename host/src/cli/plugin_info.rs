@@ -186,7 +186,8 @@ impl SetUp {
         let measurement = loaded.handle.instantiate(loaded.options.defaults())?;
         let configurations = measurement.configurations()?.into_iter().enumerate();
         let names = measurement.chains()?;
-        let resolved = catalogue.resolve(&names).map_err(Error::new)?;
+        let resolved =
+            catalogue.resolve_for(Some(&found.file.name()), &names).map_err(Error::new)?;
         let is_needed = |entry: &&Entry| resolved.names.contains(&entry.full_name());
         Ok(SetUp {
             default_port: Some(measurement.default_port()?),

@@ -11,6 +11,7 @@
 //! - `discovery`: finding plugins among files of every kind
 //! - `trust`: whose plugins a privileged program takes
 //! - `check`: the rules of the contract
+//! - `template`: forks of the template, built by several compilers
 //! - `plugins`: running them, and surviving what they do
 //! - `forms`: command lines of every generation, help
 //! - `filter`: picking and counting records
@@ -32,4 +33,5 @@ mod plugins;
 mod progress;
 mod restoring;
 mod stopping;
+mod template;
 mod trust;

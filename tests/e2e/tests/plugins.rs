@@ -175,3 +175,18 @@ fn a_worker_that_is_blocked_is_replaced() {
         }
     }
 }
+
+#[test]
+fn allocators_threads_and_thread_locals_of_plugins_do_no_harm() {
+    let Some(network) = network(6, 4) else { return };
+    let folder = built("").display().to_string();
+    for name in ["allocator", "threads"] {
+        let end = network.measure(&["--plugin-dir", &folder, name], &network.jobs("clean"));
+        end.expect(0, &["10 targets"]);
+        for record in end.records() {
+            assert_eq!(record.conditions, [format!("{name}.connectivity.online")]);
+        }
+        let library = built(&format!("libown_{name}.so"));
+        Program::run(&["check", library.to_str().unwrap()]).expect(0, &[]);
+    }
+}
