@@ -19,7 +19,7 @@ use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadErro
 use crate::merger::Ends;
 use crate::observer::{self, Counters, Source, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
-use crate::plugin::Found;
+use crate::plugin::Loaded;
 use crate::progress::{Prepared, Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
@@ -33,7 +33,7 @@ use plan::{Plan, plan_chains};
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
     /// The measurement.
-    pub measurement: &'a Found,
+    pub measurement: &'a Loaded,
     /// Its options.
     pub options: OptionValues,
     /// The chains that exist.
@@ -49,6 +49,8 @@ pub struct Settings<'a> {
     pub body_limit: usize,
     /// How to capture.
     pub capture: SourceOptions,
+    /// How long the plugin's functions may keep a worker.
+    pub plugin_timeout: Option<Duration>,
     /// Jobs in flight at most.
     pub workers: usize,
     /// Where jobs come from.
@@ -73,6 +75,16 @@ pub struct Settings<'a> {
     pub showing: Showing,
     /// A capture file for the packets of our own connections.
     pub save_pcap: Option<PathBuf>,
+}
+
+impl Settings<'_> {
+    /// How long the plugin's functions may keep a worker: unless it was said, a minute, or twice
+    /// the time-out of a connection where that is more.
+    fn plugin_timeout(&self) -> Duration {
+        const USUAL: Duration = Duration::from_secs(60);
+        let of_plugin = || self.options.timeout().map_or(USUAL, |timeout| (timeout * 2).max(USUAL));
+        self.plugin_timeout.unwrap_or_else(of_plugin)
+    }
 }
 
 /// How a run ended.
@@ -267,6 +279,7 @@ fn carry_out(
         configurations: plan.configurations,
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
+        plugin_timeout: settings.plugin_timeout(),
         workers: settings.workers,
         limits: settings.limits,
         dialer,

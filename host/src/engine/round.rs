@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
@@ -27,6 +27,9 @@ pub(super) struct Round<'a> {
     pub(super) scheduler: Scheduler<Ticket>,
     pub(super) pace: Pace,
     pub(super) workers: Option<Workers>,
+    /// How often to look after the workers, and when it was done.
+    pub(super) patience: Duration,
+    pub(super) looked: Instant,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Counts the jobs in flight, and what is left at the end.
     pub(super) end: &'a mut EngineEnd,
@@ -65,6 +68,7 @@ impl Round<'_> {
             while let Some(ticket) = self.pace.release(now) {
                 self.scheduler.push(ticket.config, ticket);
             }
+            self.give_up_overdue()?;
             while feeding && self.wants_jobs() {
                 match jobs.try_recv() {
                     Ok(job) => self.admit(job)?,
@@ -104,6 +108,7 @@ impl Round<'_> {
                             None => feeding = false,
                         },
                         () = stop.changed() => {}
+                        () = tokio::time::sleep(self.patience), if self.workers.is_some() => {}
                     }
                 }
             }
@@ -121,6 +126,19 @@ impl Round<'_> {
         if let Some(ticket) = self.pace.enter(ticket, Instant::now()) {
             self.scheduler.push(ticket.config, ticket);
         }
+    }
+
+    /// Answers for workers that do not come back from the plugin.
+    fn give_up_overdue(&mut self) -> Result<(), EngineError> {
+        let Some(workers) = &mut self.workers else { return Ok(()) };
+        if self.looked.elapsed() < self.patience {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        for event in workers.give_up_overdue()? {
+            self.handle(event)?;
+        }
+        Ok(())
     }
 
     fn configure(&mut self, config: usize) -> Result<(), EngineError> {

@@ -10,14 +10,20 @@
 //! - `forging`: packets that plugins made
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
+//! - `discovery`: finding plugins among files of every kind
+//! - `trust`: whose plugins a privileged program takes
+//! - `check`: the rules of the contract
+//! - `template`: forks of the template, built by several compilers
+//! - `plugins`: running them, and surviving what they do
 //! - `forms`: command lines of every generation, help
 //! - `filter`: picking and counting records
-//! - `plugins`: finding them, refusing them, surviving them
 
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod check;
+mod discovery;
 mod filter;
 mod forging;
 mod forms;
@@ -31,3 +37,5 @@ mod plugins;
 mod progress;
 mod restoring;
 mod stopping;
+mod template;
+mod trust;
