@@ -5,6 +5,7 @@
 //! plugin that blocks is called on worker threads instead (`workers`).
 
 mod connect;
+mod pace;
 mod round;
 mod scheduler;
 mod work;
@@ -21,12 +22,14 @@ use pathspider_plugin_api::{Configuration, Connect, Error, Hold, Job, Outcome};
 use tokio::sync::mpsc;
 
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
+pub use pace::Limits;
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
 use crate::stop::Stop;
 use crate::system::Machine;
 use connect::Attempt;
+use pace::Pace;
 use round::Round;
 use scheduler::Scheduler;
 use workers::Workers;
@@ -43,6 +46,8 @@ pub struct Engine {
     pub blocking: bool,
     /// Jobs in flight at most.
     pub workers: usize,
+    /// When connections may start.
+    pub limits: Limits,
     /// Opens sockets.
     pub dialer: Dialer,
     /// Sends forged packets, where the plugin declared them.
@@ -116,7 +121,9 @@ impl Engine {
                 false => None,
             };
             let scheduler = Scheduler::new(self.configurations.iter().map(|c| c.hold).collect());
-            Round { engine: self, machine, scheduler, workers, events, end }.run(jobs, inbox).await
+            let pace = Pace::new(&self.limits);
+            let round = Round { engine: self, machine, scheduler, pace, workers, events, end };
+            round.run(jobs, inbox).await
         })
     }
 }
@@ -126,7 +133,7 @@ impl Engine {
 pub struct EngineEnd {
     /// Jobs that were begun and whose connections did not all end.
     pub in_flight: usize,
-    /// Jobs that were read and not begun; `None` where the input came to its end.
+    /// Jobs that were read and not begun; `None` where all were that the input has.
     pub unstarted: Option<u64>,
     /// Why it ended before it was told to.
     pub error: Option<EngineError>,

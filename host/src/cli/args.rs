@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::filter::FilterArgs;
+use super::keeping::Keeping;
+use super::metadata::MetadataArgs;
 use super::observe::ObserveArgs;
 use super::restore::RestoreArgs;
 use super::shell::CompletionsArgs;
@@ -56,6 +58,8 @@ pub(super) enum Command {
     Observe(ObserveArgs),
     /// Pick from records or targets, by their conditions and keys
     Filter(FilterArgs),
+    /// Make or amend the metadata beside files of records
+    Metadata(MetadataArgs),
     /// Restore what killed runs had changed in the system
     Restore(RestoreArgs),
     /// Show help for a command or a plugin
@@ -202,6 +206,9 @@ pub(super) struct MeasureOptions {
 
     #[command(flatten)]
     pub(super) targets: Targets,
+
+    #[command(flatten)]
+    pub(super) keeping: Keeping,
 }
 
 /// Octets of an HTTP response's body that are kept.

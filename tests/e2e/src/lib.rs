@@ -5,6 +5,6 @@ mod network;
 mod program;
 mod record;
 
-pub use network::{Network, network};
+pub use network::{Names, Network, names, network};
 pub use program::{Ended, Program, built, state_dir, temp_dir};
 pub use record::{FlowResult, Record, records};

@@ -62,11 +62,11 @@ impl Measurement {
     /// The arguments after the program's name.
     pub fn command_line(&self, input: &str, output: &str) -> Vec<String> {
         let workers = self.workers.to_string();
-        let fixed =
-            ["measure", "-i", &self.interface, "-w", &workers, "--input", input, "--output"];
+        // The lab's addresses are for private use.
+        let fixed = ["measure", "-i", &self.interface, "-w", &workers, "--allow-special"];
         fixed
             .into_iter()
-            .chain([output, &self.plugin])
+            .chain(["--input", input, "--output", output, &self.plugin])
             .map(ToString::to_string)
             .chain(self.arguments.iter().cloned())
             .collect()

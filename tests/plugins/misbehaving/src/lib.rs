@@ -17,7 +17,7 @@ pub struct Misbehaving {
     chain: Option<String>,
 }
 
-const WAYS: [&str; 12] = [
+const WAYS: [&str; 14] = [
     "not",
     "panic-in-pre-connect",
     "panic-in-connect",
@@ -27,6 +27,8 @@ const WAYS: [&str; 12] = [
     "configure-panic",
     "decline-odd-jobs",
     "forge",
+    "discard-odd-jobs",
+    "three-rows",
     "crash-in-connect",
     "abort-in-combine",
     "overflow-in-connect",
@@ -119,10 +121,18 @@ impl Measurement for Misbehaving {
             _ => {}
         }
         let address = (job.target(), job.port()).into();
+        if self.is("discard-odd-jobs") && job.number() % 2 == 1 {
+            return Ok(Connect::done(Outcome::new(State::Discard)));
+        }
         Ok(Connect::done(match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
             Ok(stream) => Outcome::new(State::Ok).from_local(stream.local_addr()?),
             Err(_) => Outcome::new(State::Failed),
         }))
+    }
+
+    fn rows(&self, _job: &Job, _flows: &[Record]) -> Result<Vec<Record>> {
+        let rows = if self.is("three-rows") { 3u64 } else { 0 };
+        Ok((0..rows).map(|row| Record::new().with("row", row)).collect())
     }
 
     fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
