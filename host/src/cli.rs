@@ -6,8 +6,10 @@ mod exit;
 mod filter;
 mod forms;
 mod help;
+mod keeping;
 mod list;
 mod measure;
+mod metadata;
 mod names;
 mod observe;
 mod plugin_args;
@@ -74,25 +76,13 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     }
     match arguments.command {
         Some(Command::Measure(measure)) => {
-            let before =
-                matches.subcommand_matches("measure").map(as_words::<args::MeasureOptions>);
-            let mut words = measure.plugin.into_iter();
-            let Some(plugin) = words.next() else {
-                let there_are = names::there_are(&registry());
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format!("measure which plugin? {there_are}"),
-                ));
-            };
-            let wanted = measure::Wanted {
-                before: before.unwrap_or_default(),
-                plugin: plugin.to_string_lossy().into_owned(),
-                after: words.collect(),
-            };
-            measure::carry_out(wanted, &registry())
+            let before = matches.subcommand_matches("measure");
+            let before = before.map(as_words::<args::MeasureOptions>).unwrap_or_default();
+            measure::command(before, measure.plugin, &registry())
         }
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
+        Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic.topic, parser, &commands, registry),
         Some(Command::Completions(arguments)) => shell::completions(&arguments, parser),

@@ -32,15 +32,16 @@ pub(crate) struct Opened {
 }
 
 /// Opens a file for writing, and for reading where it is to be continued; makes it where it is not
-/// there. Pipes and devices are opened as they are.
+/// there. It is this process's alone for as long as it is open. Pipes and devices are opened as
+/// they are.
 ///
 /// # Errors
 ///
-/// `AlreadyExists` as `existing` says, or what the system says.
+/// `AlreadyExists` as `existing` says, another run writes it, or what the system says.
 pub(crate) fn open(path: &Path, existing: Existing) -> io::Result<Opened> {
     let made = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     match rustix::fs::open(path, made, Mode::from_raw_mode(0o644)) {
-        Ok(file) => return Ok(Opened { file: file.into(), regular: true }),
+        Ok(file) => return Opened::locked(file, true),
         Err(rustix::io::Errno::EXIST) => {}
         // A folder whose files may be written, and no more be made.
         Err(error) if path.symlink_metadata().is_err() => return Err(error.into()),
@@ -63,12 +64,24 @@ pub(crate) fn open(path: &Path, existing: Existing) -> io::Result<Opened> {
         Err(error) => return Err(error.into()),
     };
     let regular = is_regular(&file)?;
-    match existing {
-        Existing::Refuse if regular => return Err(io::ErrorKind::AlreadyExists.into()),
-        Existing::Overwrite if regular => rustix::fs::ftruncate(&file, 0)?,
-        _ => {}
+    if existing == Existing::Refuse && regular {
+        return Err(io::ErrorKind::AlreadyExists.into());
     }
-    Ok(Opened { file: file.into(), regular })
+    let opened = Opened::locked(file, regular)?;
+    if existing == Existing::Overwrite && regular {
+        opened.file.set_len(0)?;
+    }
+    Ok(opened)
+}
+
+impl Opened {
+    fn locked(file: OwnedFd, regular: bool) -> io::Result<Opened> {
+        let file = File::from(file);
+        match regular && !lock(&file)? {
+            true => Err(io::Error::other("another run is writing it")),
+            false => Ok(Opened { file, regular }),
+        }
+    }
 }
 
 fn is_regular(file: &OwnedFd) -> io::Result<bool> {
@@ -91,7 +104,7 @@ fn folder(path: &Path) -> &Path {
 }
 
 /// Keeps a file to this process for as long as it is open; `false` where another one has it.
-pub(crate) fn lock(file: &File) -> io::Result<bool> {
+fn lock(file: &File) -> io::Result<bool> {
     match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
@@ -126,7 +139,8 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         let _ = std::fs::remove_file(&new);
         return Err(error);
     }
-    let folder = rustix::fs::openat(CWD, folder(path), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let folder =
+        rustix::fs::openat(CWD, folder(path), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     // The new name, too, is to survive a power cut; a folder that may not be read has to do without.
     let _ = folder.and_then(rustix::fs::fsync);
     Ok(())
@@ -187,11 +201,13 @@ mod tests {
     #[test]
     fn a_lock_is_held_once() {
         let folder = folder("lock", 0o700);
-        let first = open(&folder.join("x"), Existing::Refuse).unwrap().file;
-        let second = open(&folder.join("x"), Existing::Continue).unwrap().file;
-        assert!(lock(&first).unwrap() && !lock(&second).unwrap());
+        let first = open(&folder.join("x"), Existing::Refuse).unwrap();
+        for existing in [Existing::Continue, Existing::Overwrite] {
+            let error = open(&folder.join("x"), existing).unwrap_err();
+            assert!(error.to_string().contains("another run"));
+        }
         drop(first);
-        assert!(lock(&second).unwrap());
+        assert!(open(&folder.join("x"), Existing::Continue).is_ok());
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,6 +1,14 @@
-//! The interface that packets leave by when the command line names none.
+//! The machine's interfaces: which one packets leave by when the command line names none, and
+//! their addresses.
 
 use std::fs;
+
+/// The addresses of an interface.
+pub fn addresses(name: &str) -> Vec<String> {
+    let devices = pcap::Device::list().unwrap_or_default();
+    let named = devices.into_iter().filter(|device| device.name == name);
+    named.flat_map(|device| device.addresses).map(|address| address.addr.to_string()).collect()
+}
 
 /// The interface of the default route, IPv4's before IPv6's, the best metric first.
 pub fn of_default_route() -> Option<String> {

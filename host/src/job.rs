@@ -3,6 +3,7 @@
 
 mod courtesy;
 mod csv;
+mod done;
 mod feeder;
 mod gate;
 mod lines;
@@ -15,6 +16,8 @@ mod special;
 mod target;
 
 pub use courtesy::{Blocklist, BlocklistError};
+pub use done::Done;
+pub(crate) use done::Identity;
 pub use feeder::{Feed, Feeder, Feeding, feed};
 pub use gate::{Counts, Rules};
 pub use lines::{Input, Lines, ReadError};

@@ -12,6 +12,7 @@ pub mod cli;
 mod crash;
 mod decompress;
 pub mod engine;
+pub mod files;
 pub mod interface;
 pub mod job;
 pub mod merger;

@@ -9,17 +9,21 @@ mod path;
 mod pending;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crossbeam::channel::{Receiver, select};
+use pathspider_plugin_api::ConditionInfo;
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::{ConditionInfo, Record};
 
 use crate::engine::Report;
 use crate::observer::Observation;
 use crate::output::{OutputError, RecordWriter, Summary};
-use conclude::Conclude;
+use conclude::{Conclude, Concluded};
 pub use path::Ends;
 use pending::{Complete, PendingJobs};
+
+/// How often it looks whether lines have waited for long enough, when nothing else happens.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What the merger works with.
 pub struct Merger {
@@ -54,7 +58,9 @@ impl Merger {
         mut writer: RecordWriter,
     ) -> Option<OutputError> {
         let ended = self.merge(reports, observations, &mut writer);
-        ended.and_then(|()| writer.flush()).err()
+        // What was concluded before a failure is kept.
+        let finished = writer.finish();
+        ended.and(finished).err()
     }
 
     fn merge(
@@ -84,6 +90,7 @@ impl Merger {
                         None
                     }
                 },
+                default(LOOK) => None,
             };
             if let Some(complete) = done {
                 self.finish(&conclude, complete, writer)?;
@@ -103,10 +110,16 @@ impl Merger {
         complete: Complete,
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
-        let records: Vec<Record> = conclude.records(complete);
+        let concluded = conclude.records(complete);
         // The place is free also when there is nothing to write.
         let _ = self.places.try_recv();
-        records.iter().try_for_each(|record| writer.write(record))
+        match concluded {
+            Concluded::Records(records) => writer.write_job(&records),
+            Concluded::Discarded(job) => {
+                writer.note_without(&job);
+                Ok(())
+            }
+        }
     }
 
     /// Counts what a job came to.

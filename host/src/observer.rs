@@ -29,6 +29,8 @@ mod wheel;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::files::Existing;
+
 pub use self::counters::{Counters, Malformed};
 pub(crate) use self::dissect::{Dissected, Fragment, dissect};
 pub use self::link::Link;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub answers: bool,
     /// A capture file for the packets of our own flows. Only for [`watch`].
     pub save: Option<PathBuf>,
+    /// What to do with one that is there.
+    pub save_existing: Existing,
 }
 
 impl Default for Settings {
@@ -68,6 +72,7 @@ impl Default for Settings {
             max_flows: 1 << 20,
             answers: false,
             save: None,
+            save_existing: Existing::Refuse,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The life of one run. Each step below has its number in `docs/architecture.md`.
 
 mod checks;
+mod keeping;
 mod pipeline;
 mod plan;
 
@@ -9,20 +10,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
 use crate::engine::{Dialer, Engine, EngineError, Forger, Limits};
 use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
-use crate::observer::{self, Counters, SourceError, SourceOptions};
+use crate::observer::{self, Counters, Source, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
 use crate::plugin::Found;
-use crate::progress::{Showing, Snapshot, Total};
+use crate::progress::{Prepared, Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
 use crate::system::{BeginError, Machine};
 use checks::{check_files, raise_descriptors};
+pub use keeping::Keep;
+use keeping::Keeping;
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
 
@@ -63,6 +67,8 @@ pub struct Settings<'a> {
     pub output: Output,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// What becomes of outputs that are there already, and whose records they are.
+    pub keep: Keep,
     /// How the run is shown while it goes.
     pub showing: Showing,
     /// A capture file for the packets of our own connections.
@@ -79,10 +85,30 @@ pub struct Ended {
     pub input: job::Counts,
     /// How long it took.
     pub duration: Duration,
-    /// Whether it was told to stop before its input ended.
-    pub stopped: bool,
+    /// Why it was told to stop, if it was before its input ended.
+    pub stopped: Option<&'static str>,
+    /// The kernel parameters that were changed: before, and what they were given.
+    pub changed: Vec<(String, String, Vec<String>)>,
     /// Why it ended early, where it did not end by itself: what was finished is written.
     pub failure: Option<RunError>,
+}
+
+impl Ended {
+    /// Why it ended, for the metadata.
+    pub(crate) fn reason(&self) -> String {
+        match (&self.failure, self.stopped) {
+            (Some(failure), _) => failure.to_string(),
+            (None, Some(why)) => format!("stopped by {why}"),
+            (None, None) if self.input.limited => "--max-targets was reached".to_owned(),
+            (None, None) if self.has_errors() => "finished, with errors in some jobs".to_owned(),
+            (None, None) => "finished".to_owned(),
+        }
+    }
+
+    /// Whether some lines were no jobs, or the plugin failed for some.
+    pub fn has_errors(&self) -> bool {
+        self.input.bad_lines > 0 || self.summary.plugin_errors > 0
+    }
 }
 
 /// Why a run could not start, or ended early.
@@ -142,14 +168,16 @@ pub enum RunError {
 ///
 /// # Errors
 ///
-/// The run could not start; nothing was sent. What goes wrong later is in [`Ended`].
-pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> {
+/// The run could not start, and nothing was sent, or could not even end in order. What goes wrong
+/// between is in [`Ended`].
+pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> {
     let began = Instant::now();
 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
+    let mut keeping = Keeping::prepare(&settings, &plan)?;
     raise_descriptors(settings.workers, settings.measurement.info.forges)?;
     let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
@@ -159,14 +187,14 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
 
     // Before there are threads (see `system::keeper`).
     let info = &settings.measurement.info;
-    let mut machine = match info.changes_system || info.forges {
+    let machine = match info.changes_system {
         true => Machine::begin(&info.name, stop)?,
         false => Machine::new(),
     };
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
-    // packet is, and no privilege is needed.
-    let source = match chains.is_empty() && settings.save_pcap.is_none() {
+    // packet is, and no privilege is needed. Of answers to forged ones, only the capture tells.
+    let source = match chains.is_empty() && settings.save_pcap.is_none() && !info.forges {
         true => None,
         false => {
             let uri = settings.source.as_ref().ok_or(RunError::NoInterface)?;
@@ -174,8 +202,43 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         }
     };
     let forger = open_forger(&settings, &plan)?;
-    // Last of all, for it empties a file.
-    let writer = RecordWriter::open(settings.output.clone())?;
+    // Last of all, for it may empty files.
+    let writer = keeping.open(&settings)?;
+    let done = keeping.done.take();
+    let connecting = (dialer, forger);
+    let stages =
+        Stages { began, machine, reader, done, chains, source, connecting, writer, showing };
+    let mut ended = carry_out(settings, plan, stages, stop);
+    let kept = keeping.end(&ended);
+    if let (Ok(Ended { failure: failure @ None, .. }), Err(error)) = (&mut ended, kept) {
+        *failure = Some(error.into());
+    }
+    ended
+}
+
+/// What the stages of a run begin with.
+struct Stages {
+    began: Instant,
+    machine: Machine,
+    reader: JobReader,
+    done: Option<job::Done>,
+    chains: ChainSet,
+    source: Option<Source>,
+    connecting: (Dialer, Option<Forger>),
+    writer: RecordWriter,
+    showing: Prepared,
+}
+
+/// Runs the stages to their end.
+fn carry_out(
+    mut settings: Settings<'_>,
+    plan: Plan,
+    stages: Stages,
+    stop: &Arc<Stop>,
+) -> Result<Ended, RunError> {
+    let Stages { began, mut machine, reader, done, chains, source, connecting, writer, showing } =
+        stages;
+    let (dialer, forger) = connecting;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
 
     // 4. Feed.
@@ -185,6 +248,7 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         names: settings.measurement.info.names,
         port: plan.default_port,
         interface: settings.interface.clone(),
+        done,
     };
     let (fed, feeder) = feed(reader, feeding, (jobs, pipeline.places.clone()), Arc::clone(stop))
         .map_err(|error| RunError::System(format!("cannot start the feeder: {error}")))?;
@@ -220,7 +284,7 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         .start(look)
         .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
     let engine_end = engine.run(&mut machine, inbox);
-    let denied = machine.was_denied();
+    let (denied, changed) = (machine.was_denied(), machine.touched());
     drop(machine);
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
@@ -241,7 +305,8 @@ pub fn run(mut settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunErr
         counters,
         input: fed.counts(),
         duration: began.elapsed(),
-        stopped: engine_end.unstarted.is_some(),
+        stopped: engine_end.unstarted.is_some().then(|| stop.why()),
+        changed,
         failure,
     })
 }
@@ -287,7 +352,7 @@ fn limit_runtime(limit: Duration, stop: Arc<Stop>) -> std::io::Result<()> {
         std::thread::sleep(limit);
         if !stop.is_asked() {
             say!("the time of --max-runtime is over: no new targets; finishing those in flight");
-            stop.finish();
+            stop.finish("--max-runtime");
         }
     })?;
     Ok(())

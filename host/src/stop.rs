@@ -1,7 +1,7 @@
 //! How a run is told to stop: in order, or at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::{io, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -24,6 +24,7 @@ pub enum Urgency {
 pub struct Stop {
     level: AtomicU8,
     changed: Notify,
+    why: OnceLock<&'static str>,
 }
 
 impl Stop {
@@ -32,18 +33,26 @@ impl Stop {
         Arc::new(Stop::default())
     }
 
-    /// Asks for no new jobs.
-    pub fn finish(&self) {
+    /// Asks for no new jobs, and says what does.
+    pub fn finish(&self, why: &'static str) {
+        let _ = self.why.set(why);
         self.raise(1);
     }
 
-    /// Asks to stop at once.
-    pub fn terminate(&self) {
+    /// Asks to stop at once, and says what does.
+    pub fn terminate(&self, why: &'static str) {
+        let _ = self.why.set(why);
         self.raise(2);
     }
 
+    /// What asked first.
+    pub fn why(&self) -> &'static str {
+        self.why.get().copied().unwrap_or_default()
+    }
+
     /// One step more urgent than before.
-    fn escalate(&self) {
+    fn escalate(&self, why: &'static str) {
+        let _ = self.why.set(why);
         self.raise(self.level.load(Ordering::SeqCst) + 1);
     }
 
@@ -84,8 +93,8 @@ pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> i
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             match signal {
-                SIGQUIT => stop.terminate(),
-                _ => stop.escalate(),
+                SIGQUIT => stop.terminate("a signal"),
+                _ => stop.escalate("a signal"),
             }
             then(stop.urgency());
         }
@@ -101,11 +110,12 @@ mod tests {
     fn only_ever_more_urgent() {
         let stop = Stop::default();
         assert!(!stop.is_asked());
-        stop.escalate();
+        stop.escalate("x");
         assert_eq!(stop.urgency(), Urgency::Finish);
-        stop.escalate();
-        stop.finish();
-        stop.escalate();
+        stop.escalate("x");
+        stop.finish("y");
+        stop.escalate("x");
         assert_eq!(stop.urgency(), Urgency::Terminate);
+        assert_eq!(stop.why(), "x", "the first");
     }
 }

@@ -32,6 +32,38 @@ use lock::Lock;
 use sysctl::{Intent, SysctlError, Sysctls};
 pub use undeclared::Undeclared;
 
+/// What of TCP's and IP's settings the kernel decides by, when it makes and answers connections.
+const RELEVANT: [&str; 19] = [
+    "net.ipv4.ip_default_ttl",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_no_pmtu_disc",
+    "net.ipv4.tcp_base_mss",
+    "net.ipv4.tcp_congestion_control",
+    "net.ipv4.tcp_ecn",
+    "net.ipv4.tcp_ecn_fallback",
+    "net.ipv4.tcp_ecn_option",
+    "net.ipv4.tcp_fastopen",
+    "net.ipv4.tcp_fastopen_blackhole_timeout_sec",
+    "net.ipv4.tcp_mtu_probing",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_sack",
+    "net.ipv4.tcp_syn_retries",
+    "net.ipv4.tcp_timestamps",
+    "net.ipv4.tcp_tw_reuse",
+    "net.ipv4.tcp_window_scaling",
+    "net.ipv4.tcp_wmem",
+    "net.mptcp.enabled",
+];
+
+/// The kernel parameters that matter for measurements, as they are now.
+pub fn parameters() -> Vec<(String, String)> {
+    let value = |key: &str| {
+        let text = std::fs::read_to_string(sysctl::path(key)).ok()?;
+        Some((key.to_owned(), text.split_whitespace().collect::<Vec<_>>().join(" ")))
+    };
+    RELEVANT.into_iter().filter_map(value).collect()
+}
+
 /// The machine that a run configures.
 #[derive(Default)]
 pub struct Machine {
@@ -74,9 +106,9 @@ impl Machine {
         self.denied
     }
 
-    /// The kernel parameters that were touched.
-    pub fn sysctls(&self) -> Vec<String> {
-        self.sysctls.keys().map(str::to_owned).collect()
+    /// The kernel parameters that were touched: the value before, and those that they were given.
+    pub fn touched(&self) -> Vec<(String, String, Vec<String>)> {
+        self.changes.sysctls()
     }
 
     /// Undoes all changes, and returns what could not be undone, a sentence each.

@@ -47,7 +47,7 @@ fn measure(what: &str, rules: Rules, names: bool, line: fn(u64, &mut String)) {
     let reader = JobReader::open(&Input::File(path.clone()), Format::Either).unwrap();
     let (jobs, mut inbox) = tokio::sync::mpsc::channel(4096);
     let (places, freed) = crossbeam::channel::bounded(8192);
-    let feeding = Feeding { rules, names, port: 80, interface: None };
+    let feeding = Feeding { rules, names, port: 80, interface: None, done: None };
     let (before, begun) = (memory("VmRSS"), Instant::now());
     let (fed, feeder) = feed(reader, feeding, (jobs, places), Stop::new()).unwrap();
     let mut count = 0u64;

@@ -34,7 +34,7 @@ pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
 );
 
 impl Job {
-    /// A job. `number` counts the jobs of a run from 0; `record` holds the keys of its input line
+    /// A job. `number` counts the lines of the input from 0; `record` holds the keys of its input line
     /// in their order.
     pub fn new(number: u64, target: IpAddr, port: u16, record: Record) -> Job {
         let (address, is_ipv6) = match target {
@@ -63,7 +63,7 @@ impl Job {
         self.record.str("domain")
     }
 
-    /// The job's place in the run, from 0.
+    /// The job's number: that of its line in the input, from 0. No two jobs of a run have the same.
     pub fn number(&self) -> u64 {
         self.number
     }

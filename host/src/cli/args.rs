@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::filter::FilterArgs;
+use super::keeping::Keeping;
+use super::metadata::MetadataArgs;
 use super::observe::ObserveArgs;
 use super::restore::RestoreArgs;
 use super::shell::CompletionsArgs;
@@ -51,11 +53,13 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Measure the paths to all targets of the input
-    Measure(Measure),
+    Measure(Box<Measure>),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
     /// Pick from records or targets, by their conditions and keys
     Filter(FilterArgs),
+    /// Make or amend the metadata beside files of records
+    Metadata(MetadataArgs),
     /// Restore what killed runs had changed in the system
     Restore(RestoreArgs),
     /// Show help for a command or a plugin
@@ -202,6 +206,9 @@ pub(super) struct MeasureOptions {
 
     #[command(flatten)]
     pub(super) targets: Targets,
+
+    #[command(flatten)]
+    pub(super) keeping: Keeping,
 }
 
 /// Octets of an HTTP response's body that are kept.

@@ -2,6 +2,7 @@
 //! at what a mistyped one was meant to be.
 
 use super::exit::{Exit, Failure};
+use crate::crash;
 use crate::plugin::{Found, Registry};
 use crate::say::say;
 
@@ -65,6 +66,9 @@ pub(super) fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, 
                 rejected.error
             );
         }
+        // Whatever is done with it next runs its code.
+        let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
+        crash::running(&found.info.name, files);
         return Ok(found);
     }
     if let Some(rejected) = registry.rejected_named(plain).next() {

@@ -10,11 +10,12 @@ use clap::Args;
 use pathspider_plugin_api::{ChainName, Error, FlowRecord};
 
 use super::exit::{Exit, Failure};
+use super::keeping::Forcing;
 use super::measure::{of_source, source_or_default};
 use crate::chains::{Catalogue, Resolved};
 use crate::crash;
 use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
-use crate::output::{Output, OutputError, RecordWriter};
+use crate::output::{Opening, Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
 use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
@@ -32,6 +33,9 @@ pub(super) struct ObserveArgs {
     /// Write records to this file; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+
+    #[command(flatten)]
+    forcing: Forcing,
 
     /// List the chains and their fields
     #[arg(long)]
@@ -84,7 +88,11 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
     let mut source = open_source(&arguments)?;
     let stop = stop_on_signals(&source)?;
     let mut writer = Writer {
-        records: RecordWriter::open(Output::from_argument(&arguments.output)).map_err(no_output)?,
+        records: RecordWriter::open_as(
+            Output::from_argument(&arguments.output),
+            Opening { existing: arguments.forcing.existing(), length: 0 },
+        )
+        .map_err(no_output)?,
         failure: None,
         failed_flows: 0,
         chain_failure: None,
@@ -168,7 +176,7 @@ fn report(
     mut writer: Writer,
     observed: Observed,
 ) -> Result<Exit, Failure> {
-    let flushed = writer.records.flush();
+    let flushed = writer.records.finish();
     say!("{}", observed.counters);
     if let Some(error) = writer.chain_failure {
         say!("a chain failed on {} flows: {error}", writer.failed_flows);

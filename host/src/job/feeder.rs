@@ -9,6 +9,7 @@ use crossbeam::channel::Sender;
 use pathspider_plugin_api::Job;
 use tokio::sync::mpsc;
 
+use super::done::Done;
 use super::gate::{Counts, Gate, Onward, Rules, Tally};
 use super::lines::ReadError;
 use super::reader::JobReader;
@@ -40,6 +41,8 @@ pub struct Feeding {
     pub port: u16,
     /// The interface that connections leave by.
     pub interface: Option<String>,
+    /// What a run before has measured, when this one goes on after it.
+    pub done: Option<Done>,
 }
 
 /// Starts the feeder. It ends at the input's end, when the run stops, or when the engine is gone.
@@ -117,6 +120,10 @@ impl Sorter {
             match (&target.place, &mut resolver) {
                 (Place::Name(name), Some(resolver)) => {
                     let name = name.clone();
+                    let domain = target.record.str("domain").filter(|domain| !domain.is_empty());
+                    if self.gate().is_done(line, domain.unwrap_or(&name)) {
+                        continue;
+                    }
                     if let Err(error) = resolver.look_up(name, (line, target)) {
                         end = Err(ReadError { input: self.input.clone(), error });
                         break;

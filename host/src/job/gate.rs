@@ -9,6 +9,7 @@ use pathspider_plugin_api::{Job, Record};
 use tokio::sync::mpsc;
 
 use super::courtesy::{Blocklist, Courtesy, Refusal};
+use super::done::Done;
 use super::feeder::Feeding;
 use super::seen::Seen;
 use super::shuffle::Shuffle;
@@ -46,6 +47,8 @@ pub struct Counts {
     pub blocklisted: u64,
     /// Special-purpose addresses.
     pub special: u64,
+    /// Targets that the run before, which this one goes on after, has measured.
+    pub done: u64,
     /// Whether the limit of targets was reached.
     pub limited: bool,
     /// Targets in all; `None` before that is known.
@@ -54,12 +57,13 @@ pub struct Counts {
 
 impl Counts {
     /// The counts, each with what it says after a number.
-    pub fn told(&self) -> [(u64, &'static str); 4] {
+    pub fn told(&self) -> [(u64, &'static str); 5] {
         [
             (self.bad_lines, "lines were not jobs"),
             (self.duplicates, "duplicates skipped"),
             (self.blocklisted, "skipped for the blocklist"),
             (self.special, "skipped for their special-purpose address"),
+            (self.done, "measured before"),
         ]
     }
 }
@@ -71,6 +75,7 @@ pub(super) struct Tally {
     duplicates: AtomicU64,
     blocklisted: AtomicU64,
     special: AtomicU64,
+    done: AtomicU64,
     limited: AtomicBool,
     admitted: AtomicU64,
     ended: AtomicBool,
@@ -84,6 +89,7 @@ impl Tally {
             duplicates: read(&self.duplicates),
             blocklisted: read(&self.blocklisted),
             special: read(&self.special),
+            done: read(&self.done),
             limited: self.limited.load(Ordering::Relaxed),
             total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
         }
@@ -118,7 +124,8 @@ pub(super) struct Gate {
     shuffle: Option<Shuffle>,
     /// `None` once no more are wanted, so that the engine sees the input's end.
     onward: Option<Onward>,
-    number: u64,
+    /// What a run before has measured.
+    done: Option<Done>,
     /// The port of targets that name none.
     port: u16,
     /// Whether targets are told apart by their names.
@@ -128,15 +135,17 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(feeding: Feeding, onward: Onward, tally: Arc<Tally>) -> Gate {
-        let Feeding { rules, names, port, .. } = feeding;
+        let Feeding { rules, names, port, done, .. } = feeding;
+        let before = done.as_ref().map_or(0, Done::count);
+        let left = rules.max_targets.map(|most| most.saturating_sub(before));
         Gate {
             courtesy: Courtesy::new(rules.blocklist, rules.allow_special),
             seen: (!rules.duplicates).then(Seen::default),
-            most: rules.max_targets,
-            left: rules.max_targets,
+            most: left,
+            left,
             shuffle: rules.shuffle.map(Shuffle::new),
             onward: Some(onward),
-            number: 0,
+            done,
             port,
             names,
             tally,
@@ -169,6 +178,16 @@ impl Gate {
             self.tally.duplicates.fetch_add(1, Ordering::Relaxed);
             return true;
         }
+        let domain = target.record.str("domain");
+        if self.done.as_ref().is_some_and(|done| done.has(line, domain, (address, port), name)) {
+            self.tally.done.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        if self.left == Some(0) {
+            // The run before had measured as many as there were to be.
+            self.close();
+            return false;
+        }
         if self.most.is_none_or(|most| self.tally.admitted.load(Ordering::Relaxed) < most) {
             self.tally.admitted.fetch_add(1, Ordering::Relaxed);
         }
@@ -177,31 +196,46 @@ impl Gate {
                 shuffle.hold(line, address, port, &target.record);
                 true
             }
-            None => self.send(address, port, target.record),
+            None => self.send(line, address, port, target.record),
         }
     }
 
     /// The input has come to its end: gives what was held back.
     pub(super) fn finish(&mut self) {
         let Some(shuffle) = &mut self.shuffle else { return };
-        for (address, port, record) in shuffle.take() {
-            if !self.send(address, port, record) {
+        for (line, address, port, record) in shuffle.take() {
+            if !self.send(line, address, port, record) {
                 break;
             }
         }
     }
 
-    fn send(&mut self, address: Option<IpAddr>, port: u16, record: Record) -> bool {
+    /// Whether the target of a line, still a name, was measured before; then it is counted.
+    pub(super) fn is_done(&self, line: u64, domain: &str) -> bool {
+        let done = self.done.as_ref().is_some_and(|done| done.has_line(line, Some(domain)));
+        if done {
+            self.tally.done.fetch_add(1, Ordering::Relaxed);
+        }
+        done
+    }
+
+    fn send(&mut self, line: u64, address: Option<IpAddr>, port: u16, record: Record) -> bool {
         let Some(onward) = &self.onward else { return false };
-        let job = Job::new(self.number, address.unwrap_or(UNSPECIFIED), port, record);
-        self.number += 1;
+        // The first line's is 0.
+        let number = line.saturating_sub(1);
+        let job = Job::new(number, address.unwrap_or(UNSPECIFIED), port, record);
         self.left = self.left.map(|left| left - 1);
         let sent = onward.places.send(()).is_ok() && onward.jobs.blocking_send(job).is_ok();
         if self.left == Some(0) {
-            self.tally.limited.store(true, Ordering::Relaxed);
-            self.tally.ended();
-            self.onward = None;
+            self.close();
         }
         sent && self.onward.is_some()
+    }
+
+    /// The limit is reached.
+    fn close(&mut self) {
+        self.tally.limited.store(true, Ordering::Relaxed);
+        self.tally.ended();
+        self.onward = None;
     }
 }

@@ -3,7 +3,7 @@
 //! IPv4 targets are kept in compressed bitmaps, one for each port: a few octets each, and never more
 //! than 512 MiB for a port. What each kind costs is measured in `docs/performance.md`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hashbrown::HashSet;
 use roaring::RoaringTreemap;
@@ -24,20 +24,38 @@ impl Seen {
     pub(super) fn is_new(&mut self, address: IpAddr, port: u16) -> bool {
         match address {
             IpAddr::V4(v4) => self.ipv4.insert(u64::from(port) << 32 | u64::from(v4.to_bits())),
-            IpAddr::V6(v6) => {
-                let mut key = [0; 18];
-                key[..16].copy_from_slice(&v6.octets());
-                key[16..].copy_from_slice(&port.to_be_bytes());
-                self.ipv6.insert(key)
-            }
+            IpAddr::V6(v6) => self.ipv6.insert(ipv6_key(v6, port)),
         }
+    }
+
+    /// Whether an address and port were seen.
+    pub(super) fn has(&self, address: IpAddr, port: u16) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.ipv4.contains(u64::from(port) << 32 | u64::from(v4.to_bits())),
+            IpAddr::V6(v6) => self.ipv6.contains(&ipv6_key(v6, port)),
+        }
+    }
+
+    /// Whether a name was seen.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.names.contains(plain_name(name).as_str())
     }
 
     /// Notes a name, whose case and final dot mean nothing; `false` where it was seen before.
     pub(super) fn is_new_name(&mut self, name: &str) -> bool {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        self.names.insert(name.into_boxed_str())
+        self.names.insert(plain_name(name).into_boxed_str())
     }
+}
+
+fn plain_name(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn ipv6_key(address: Ipv6Addr, port: u16) -> [u8; 18] {
+    let mut key = [0; 18];
+    key[..16].copy_from_slice(&address.octets());
+    key[16..].copy_from_slice(&port.to_be_bytes());
+    key
 }
 
 #[cfg(test)]

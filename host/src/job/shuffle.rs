@@ -35,13 +35,15 @@ impl Shuffle {
 
     /// All of them, in the seed's order: the same for the same input, in whichever order the names
     /// in it were resolved.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = (Option<IpAddr>, u16, Record)> + use<> {
+    pub(super) fn take(
+        &mut self,
+    ) -> impl Iterator<Item = (u64, Option<IpAddr>, u16, Record)> + use<> {
         let mut held = std::mem::take(&mut self.held);
         held.sort_unstable_by_key(|held| held.line);
         held.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
         held.into_iter().map(|held| {
             let record = serde_json::from_slice(&held.record).unwrap_or_default();
-            (held.address, held.port, record)
+            (held.line, held.address, held.port, record)
         })
     }
 }
@@ -65,7 +67,7 @@ mod tests {
         for line in lines {
             shuffle.hold(line, None, 80, &Record::new().with("line", line));
         }
-        shuffle.take().map(|(_, _, record)| record.u64("line").unwrap()).collect()
+        shuffle.take().map(|(_, _, _, record)| record.u64("line").unwrap()).collect()
     }
 
     #[test]

@@ -14,6 +14,14 @@ pub(super) struct Conclude<'a> {
     merger: &'a Merger,
 }
 
+/// What is written of a job.
+pub(super) enum Concluded {
+    /// One record, unless the plugin makes several.
+    Records(Vec<Record>),
+    /// The plugin discarded it: what tells which job it was.
+    Discarded(Record),
+}
+
 /// What came of a job's connections.
 struct Conclusion {
     flows: Vec<Record>,
@@ -27,15 +35,12 @@ impl<'a> Conclude<'a> {
         Conclude { merger }
     }
 
-    /// The job's records: one, unless the plugin discards it or makes several.
-    pub(super) fn records(&self, complete: Complete) -> Vec<Record> {
+    /// The job's records.
+    pub(super) fn records(&self, complete: Complete) -> Concluded {
+        let failed = |job, error| Concluded::Records(vec![self.error_record(job, error)]);
         let (work, connections) = match complete {
-            Complete::Refused { job, error } => {
-                return vec![self.error_record(job, error)];
-            }
-            Complete::Broken { work, error } => {
-                return vec![self.error_record(into_job(work), error)];
-            }
+            Complete::Refused { job, error } => return failed(job, error),
+            Complete::Broken { work, error } => return failed(into_job(work), error),
             Complete::Job { work, connections } => (work, connections),
         };
         let conclusion = self.conclude(&work, connections);
@@ -43,10 +48,11 @@ impl<'a> Conclude<'a> {
         match conclusion {
             Ok(conclusion) if conclusion.flows.iter().any(is_discarded) => {
                 self.merger.count(|summary| summary.discarded += 1);
-                Vec::new()
+                let id = self.job_id(&job);
+                Concluded::Discarded(own_keys(job).with("jobId", id))
             }
-            Ok(conclusion) => self.job_records(job, conclusion),
-            Err(error) => vec![self.error_record(job, error)],
+            Ok(conclusion) => Concluded::Records(self.job_records(job, conclusion)),
+            Err(error) => failed(job, error),
         }
     }
 
@@ -173,6 +179,9 @@ fn count(conclusion: &Conclusion, summary: &mut Summary) {
     summary.missed_flows += conclusion.missed;
     for condition in &conclusion.conditions {
         summary.count_condition(condition.as_str());
+    }
+    for failure in conclusion.flows.iter().filter_map(|flow| flow.str("spdr_error")) {
+        summary.count_failure(failure);
     }
 }
 

@@ -266,13 +266,27 @@ impl Measuring {
         id
     }
 
-    fn show(&mut self, frame: &Frame<'_>, id: FlowId, packet: &Packet<'_>) {
+    /// Whether packets were to be saved, and cannot be any more.
+    pub(super) fn save_failed(&self) -> bool {
+        self.save_failure.is_some()
+    }
+
+    /// Writes packets that wait to be saved, so that a kill loses few.
+    pub(super) fn flush_saved(&mut self) {
+        self.save(PcapWriter::flush);
+    }
+
+    fn save(&mut self, write: impl FnOnce(&mut PcapWriter) -> std::io::Result<()>) {
         if let Some(save) = &mut self.save
-            && let Err(error) = save.write(frame)
+            && let Err(error) = write(save)
         {
             self.save_failure = Some(error);
             self.save = None;
         }
+    }
+
+    fn show(&mut self, frame: &Frame<'_>, id: FlowId, packet: &Packet<'_>) {
+        self.save(|save| save.write(frame));
         if self.tracker.show(id, packet) {
             let claim = self.tracker.table.get(id).claim;
             self.complete(claim, packet.time_ns());

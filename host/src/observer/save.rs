@@ -1,33 +1,55 @@
 //! Writes captured frames to a capture file, with their times to the nanosecond.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::source::Frame;
+use crate::files::{self, Existing};
+
+/// Octets of frames that wait for more before they are written.
+const BUFFER: usize = 256 << 10;
+
+/// Of the file's header, and of that of a packet.
+const FILE_HEADER: usize = 24;
+const PACKET_HEADER: usize = 16;
+
+/// The first octets of the classic format's nanosecond variant, as this program writes it.
+const MAGIC: u32 = 0xa1b2_3c4d;
+
+/// The longest packet.
+const SNAPLEN: u32 = 256 << 10;
 
 /// Writes a capture file in the classic format, nanosecond variant.
-pub struct PcapWriter<W: Write = File> {
-    writer: BufWriter<W>,
+pub struct PcapWriter {
+    file: File,
+    /// Whether the file keeps what is written, and is no pipe.
+    regular: bool,
+    /// Octets of whole packets that are in it.
+    good: u64,
+    /// Whole packets that wait.
+    waiting: Vec<u8>,
     /// The link type of the file, once the first frame has said it.
     link: Option<u32>,
 }
 
 impl PcapWriter {
-    /// Creates the file, or empties it.
+    /// Makes the file, or opens one as is said. One that is continued loses the packet that a kill
+    /// tore.
     ///
     /// # Errors
     ///
-    /// The file cannot be created.
-    pub fn create(path: &Path) -> io::Result<PcapWriter> {
-        Ok(PcapWriter::new(File::create(path)?))
-    }
-}
-
-impl<W: Write> PcapWriter<W> {
-    /// Writes to any writer.
-    pub fn new(writer: W) -> PcapWriter<W> {
-        PcapWriter { writer: BufWriter::with_capacity(256 << 10, writer), link: None }
+    /// The file cannot be made or opened, or to be continued is none that this program wrote.
+    pub fn create(path: &Path, existing: Existing) -> io::Result<PcapWriter> {
+        let files::Opened { mut file, regular } = files::open(path, existing)?;
+        let (mut good, mut link) = (0, None);
+        if existing == Existing::Continue && regular {
+            (good, link) = scan(&mut file)?;
+            file.set_len(good)?;
+            file.seek(SeekFrom::Start(good))?;
+        }
+        let waiting = Vec::with_capacity(2 * BUFFER);
+        Ok(PcapWriter { file, regular, good, waiting, link })
     }
 
     /// Appends a frame.
@@ -37,8 +59,8 @@ impl<W: Write> PcapWriter<W> {
     /// Writing failed, or the frame has another link type than the first.
     pub fn write(&mut self, frame: &Frame<'_>) -> io::Result<()> {
         match self.link {
-            None => self.begin(frame.link_number)?,
-            Some(link) if link != frame.link_number => {
+            None => self.begin(frame.link_number),
+            Some(link) if link != in_files(frame.link_number) => {
                 return Err(io::Error::other(
                     "a capture file cannot hold frames of two link types",
                 ));
@@ -49,33 +71,129 @@ impl<W: Write> PcapWriter<W> {
         let nanoseconds = frame.time_ns.rem_euclid(1_000_000_000) as u32;
         let captured = frame.bytes.len() as u32;
         for field in [seconds, nanoseconds, captured, frame.wire_length] {
-            self.writer.write_all(&field.to_le_bytes())?;
+            self.waiting.extend_from_slice(&field.to_le_bytes());
         }
-        self.writer.write_all(frame.bytes)
+        self.waiting.extend_from_slice(frame.bytes);
+        if self.waiting.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 
-    /// Writes what is buffered. A file without a frame is a valid capture, of Ethernet.
+    /// Writes what waits. Where it fails, the file is left with whole packets.
+    ///
+    /// # Errors
+    ///
+    /// Writing failed.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(&self.waiting);
+        match written {
+            Ok(()) => self.good += self.waiting.len() as u64,
+            Err(_) if self.regular => self.file.set_len(self.good)?,
+            Err(_) => {}
+        }
+        self.waiting.clear();
+        written
+    }
+
+    /// Writes what waits. A file without a frame is a valid capture, of Ethernet.
     ///
     /// # Errors
     ///
     /// Writing failed.
     pub fn finish(mut self) -> io::Result<()> {
         if self.link.is_none() {
-            self.begin(1)?;
+            self.begin(1);
         }
-        self.writer.flush()
+        self.flush()
     }
 
-    fn begin(&mut self, link: u32) -> io::Result<()> {
+    fn begin(&mut self, link: u32) {
+        let link = in_files(link);
         self.link = Some(link);
-        // libpcap's own number for raw IP; files have 101.
-        let number = if link == 12 { 101 } else { link };
-        self.writer.write_all(&0xa1b2_3c4d_u32.to_le_bytes())?;
+        self.waiting.extend_from_slice(&MAGIC.to_le_bytes());
         // Version 2.4, two reserved fields, the longest packet, the link type.
-        self.writer.write_all(&[2, 0, 4, 0])?;
-        for field in [0, 0, 256 << 10, number] {
-            self.writer.write_all(&u32::to_le_bytes(field))?;
+        self.waiting.extend_from_slice(&[2, 0, 4, 0]);
+        for field in [0, 0, SNAPLEN, link] {
+            self.waiting.extend_from_slice(&u32::to_le_bytes(field));
         }
-        Ok(())
+    }
+}
+
+/// The number of a link type in files, where libpcap's own for raw IP differs.
+fn in_files(link: u32) -> u32 {
+    if link == 12 { 101 } else { link }
+}
+
+/// Up to where a file has whole packets, and its link type.
+fn scan(file: &mut File) -> io::Result<(u64, Option<u32>)> {
+    let length = file.metadata()?.len();
+    if length < FILE_HEADER as u64 {
+        // Torn before its first packet.
+        return Ok((0, None));
+    }
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    reader.seek(SeekFrom::Start(0))?;
+    let mut header = [0; FILE_HEADER];
+    reader.read_exact(&mut header)?;
+    let field = |octets: &[u8], at: usize| {
+        u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+    };
+    if field(&header, 0) != MAGIC {
+        return Err(io::Error::other("it is no capture that this program wrote"));
+    }
+    let mut good = FILE_HEADER as u64;
+    let mut packet = [0; PACKET_HEADER];
+    while good + PACKET_HEADER as u64 <= length {
+        reader.read_exact(&mut packet)?;
+        let (nanoseconds, captured) = (field(&packet, 4), field(&packet, 8));
+        let end = good + PACKET_HEADER as u64 + u64::from(captured);
+        // What a power cut left may be anything, zeros above all.
+        let sound = captured > 0 && captured <= SNAPLEN && nanoseconds < 1_000_000_000;
+        if !sound || end > length {
+            break;
+        }
+        reader.seek_relative(i64::from(captured))?;
+        good = end;
+    }
+    Ok((good, Some(field(&header, 20))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observer::link::Link;
+
+    #[test]
+    fn a_torn_packet_is_cut_and_the_file_goes_on() {
+        let path =
+            std::env::temp_dir().join(format!("pathspider-save-{}.pcap", std::process::id()));
+        let frame = |time_ns| Frame {
+            time_ns,
+            link: Link::from_number(1).unwrap(),
+            link_number: 1,
+            bytes: &[7; 100],
+            wire_length: 100,
+        };
+        let write = |existing, times: &[i64]| -> io::Result<()> {
+            let mut writer = PcapWriter::create(&path, existing)?;
+            times.iter().try_for_each(|&time_ns| writer.write(&frame(time_ns)))?;
+            writer.finish()
+        };
+        write(Existing::Overwrite, &[1, 2]).unwrap();
+        assert!(write(Existing::Refuse, &[3]).is_err());
+        let text = std::fs::read(&path).unwrap();
+        assert_eq!(text.len(), 24 + 2 * 116);
+        for length in 0..=text.len() {
+            std::fs::write(&path, &text[..length]).unwrap();
+            write(Existing::Continue, &[3]).unwrap();
+            let now = std::fs::read(&path).unwrap();
+            let kept = length.saturating_sub(24) / 116;
+            assert_eq!(now.len(), 24 + 116 * (kept + 1), "cut at {length}");
+            assert_eq!(now[..24 + 116 * kept], text[..24 + 116 * kept]);
+        }
+        std::fs::write(&path, [0; 64]).unwrap();
+        assert!(write(Existing::Continue, &[3]).is_err(), "not one of ours");
+        std::fs::remove_file(path).unwrap();
     }
 }

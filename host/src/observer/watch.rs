@@ -33,7 +33,7 @@ struct Shared {
 ///
 /// Without a source, every claim is answered with nothing. Every claim is answered once on `observations`, which may be bounded: the observer waits for
 /// room in it. Should the source fail, `failed` is called, on that thread, and claims are answered
-/// with what was seen.
+/// with what was seen. It is called, too, when packets cannot be saved any more.
 ///
 /// # Errors
 ///
@@ -47,7 +47,8 @@ pub fn watch(
     failed: impl FnOnce() + Send + 'static,
 ) -> io::Result<Watch> {
     let source = source.into();
-    let save = settings.save.as_deref().map(PcapWriter::create);
+    let create = |path| PcapWriter::create(path, settings.save_existing);
+    let save = settings.save.as_deref().map(create);
     let span = settings.idle.max(settings.linger);
     let tracker = Tracker::new(chains, nanoseconds(span));
     let measuring = Measuring::new(tracker, &settings, notices, observations, save.transpose()?);
@@ -102,9 +103,15 @@ const BATCHES_PER_LOOK: u32 = 16;
 
 impl Thread {
     fn run(mut self, failed: impl FnOnce()) -> Result<(), SourceError> {
-        let captured = self.capture();
+        let mut failed = Some(failed);
+        let mut fail = || {
+            if let Some(failed) = failed.take() {
+                failed();
+            }
+        };
+        let captured = self.capture(&mut fail);
         if captured.is_err() {
-            failed();
+            fail();
         }
         self.look();
         self.serve();
@@ -120,7 +127,7 @@ impl Thread {
     }
 
     /// Takes packets until the run is over or the source is.
-    fn capture(&mut self) -> Result<(), SourceError> {
+    fn capture(&mut self, fail: &mut impl FnMut()) -> Result<(), SourceError> {
         let mut batches = 0;
         while !self.measuring.is_over() {
             let measuring = &mut self.measuring;
@@ -128,6 +135,8 @@ impl Thread {
             let progress = source.read(&mut |frames| {
                 frames.iter().for_each(|frame| measuring.frame(frame));
             })?;
+            // Before claims are answered: no record is to be kept without its packets.
+            self.measuring.flush_saved();
             match progress {
                 Progress::More => {
                     batches += 1;
@@ -143,6 +152,10 @@ impl Thread {
                     self.measuring.turn(clock_ns, self.begun.elapsed(), false);
                 }
                 Progress::End => return Ok(()),
+            }
+            if self.measuring.save_failed() {
+                // What is seen still counts; only no more targets are to come.
+                fail();
             }
             self.hurry();
             self.publish();

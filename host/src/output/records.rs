@@ -3,14 +3,18 @@
 //! The format is PATHspider 2.x's. A measurement's record has the job's own keys, then `sip`,
 //! `path` (source, `*` for what lies between, target), `conditions`, `time` (`from`, `to`; RFC
 //! 3339, UTC) and `jobId`; with flows also `missed_flows` and `flow_results`, one object per
-//! configuration. Where the plugin failed there is `spdr_error`, and `conditions` is empty.
+//! configuration. Where the plugin failed there is `spdr_error`, and `conditions` is empty. All keys
+//! stand in `docs/records.md`.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use pathspider_plugin_api::Record;
+
+use super::sink::Sink;
+use crate::files::{self, Existing};
 
 /// Octets that wait for more before they are written.
 const BUFFER: usize = 1 << 16;
@@ -20,7 +24,7 @@ const BUFFER: usize = 1 << 16;
 pub enum Output {
     /// Standard output.
     Stdout,
-    /// A file, which is made or emptied.
+    /// A file; compressed where its name ends in `.zst` or `.gz`.
     File(PathBuf),
 }
 
@@ -42,7 +46,7 @@ impl fmt::Display for Output {
 
 /// Records cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write to {output}: {error}")]
+#[error("cannot write to {output}: {}", reason(.error))]
 pub struct OutputError {
     /// The output's name.
     pub output: String,
@@ -50,30 +54,73 @@ pub struct OutputError {
     pub error: io::Error,
 }
 
+impl OutputError {
+    /// What an output's writing failed of.
+    pub(crate) fn new(output: &impl fmt::Display, error: io::Error) -> OutputError {
+        OutputError { output: output.to_string(), error }
+    }
+}
+
+/// The system's reason, and what to do about it.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            "it is there already (--force writes over it; measure --resume goes on with it)".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
 /// Writes records.
 pub struct RecordWriter {
     output: Output,
-    sink: Box<dyn Write + Send>,
+    sink: Sink,
     lines: Vec<u8>,
+    /// Where jobs are noted that have no record, so that a run that goes on knows of them.
+    without: Option<Without>,
+}
+
+/// How an output is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opening {
+    /// What to do with a file that is there.
+    pub existing: Existing,
+    /// How much of a file that is continued is good.
+    pub length: u64,
 }
 
 impl RecordWriter {
-    /// Opens the output.
+    /// Opens an output that must be new.
     ///
     /// # Errors
     ///
-    /// The file cannot be made.
+    /// The file cannot be made, or is there already.
     pub fn open(output: Output) -> Result<RecordWriter, OutputError> {
-        let sink: Box<dyn Write + Send> = match &output {
-            Output::Stdout => Box::new(io::stdout()),
-            Output::File(path) => match File::create(path) {
-                Ok(file) => Box::new(file),
-                Err(error) => {
-                    return Err(OutputError { output: output.to_string(), error });
-                }
-            },
+        RecordWriter::open_as(output, Opening::default())
+    }
+
+    /// Opens an output.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be made or opened, or is there already.
+    pub fn open_as(output: Output, opening: Opening) -> Result<RecordWriter, OutputError> {
+        let opened = match &output {
+            Output::Stdout => Ok(Sink::standard_output()),
+            Output::File(path) => Sink::file(path, opening.existing, opening.length),
         };
-        Ok(RecordWriter { output, sink, lines: Vec::with_capacity(2 * BUFFER) })
+        match opened {
+            Ok(sink) => {
+                let lines = Vec::with_capacity(2 * BUFFER);
+                Ok(RecordWriter { output, sink, lines, without: None })
+            }
+            Err(error) => Err(OutputError::new(&output, error)),
+        }
+    }
+
+    /// Notes jobs without a record in this file from now on.
+    pub(crate) fn note_jobs_without(&mut self, path: PathBuf, existing: Existing) {
+        self.without = Some(Without { path, existing, file: None, lines: Vec::new() });
     }
 
     /// Writes a record, sooner or later.
@@ -82,9 +129,22 @@ impl RecordWriter {
     ///
     /// The disk is full, the pipe is closed, and the like.
     pub fn write(&mut self, record: &Record) -> Result<(), OutputError> {
-        // Into memory, which cannot fail: every key of a record is a text.
-        serde_json::to_writer(&mut self.lines, record).map_err(|error| self.fail(error.into()))?;
-        self.end_line()
+        self.write_job(std::slice::from_ref(record))
+    }
+
+    /// Writes the records of one job, sooner or later, and together.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](RecordWriter::write).
+    pub fn write_job(&mut self, records: &[Record]) -> Result<(), OutputError> {
+        for record in records {
+            // Into memory, which cannot fail: every key of a record is a text.
+            serde_json::to_writer(&mut self.lines, record)
+                .map_err(|error| self.fail(error.into()))?;
+            self.lines.push(b'\n');
+        }
+        self.flush_if_full()
     }
 
     /// Writes a line that is there already, without its end, sooner or later.
@@ -94,29 +154,100 @@ impl RecordWriter {
     /// As for [`write`](RecordWriter::write).
     pub fn write_line(&mut self, line: &[u8]) -> Result<(), OutputError> {
         self.lines.extend_from_slice(line);
-        self.end_line()
+        self.lines.push(b'\n');
+        self.flush_if_full()
     }
 
-    fn end_line(&mut self) -> Result<(), OutputError> {
-        self.lines.push(b'\n');
+    fn flush_if_full(&mut self) -> Result<(), OutputError> {
         if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 
-    /// Writes all that waits, in whole lines.
+    /// Notes a job that has no record.
+    pub(crate) fn note_without(&mut self, record: &Record) {
+        if let Some(without) = &mut self.without {
+            let _ = serde_json::to_writer(&mut without.lines, record);
+            without.lines.push(b'\n');
+        }
+    }
+
+    /// Writes all that waits, in whole lines; what is compressed may wait for its frame.
     ///
     /// # Errors
     ///
     /// As for [`write`](RecordWriter::write).
     pub fn flush(&mut self) -> Result<(), OutputError> {
-        if self.lines.is_empty() {
-            return Ok(());
+        if self.sink.wants(self.lines.len()) { self.write_out() } else { self.write_without() }
+    }
+
+    /// Writes all that waits, and has the disk keep it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](RecordWriter::write).
+    pub fn finish(&mut self) -> Result<(), OutputError> {
+        if !self.lines.is_empty() {
+            self.write_out()?;
         }
-        let written = self.sink.write_all(&self.lines).and_then(|()| self.sink.flush());
+        self.write_without()?;
+        self.sink.finish().map_err(|error| self.fail(error))
+    }
+
+    fn write_out(&mut self) -> Result<(), OutputError> {
+        let written = self.sink.write(&self.lines);
         self.lines.clear();
-        written.map_err(|error| self.fail(error))
+        written.map_err(|error| self.fail(error))?;
+        self.write_without()
+    }
+
+    fn write_without(&mut self) -> Result<(), OutputError> {
+        let Some(without) = self.without.as_mut().filter(|without| !without.lines.is_empty())
+        else {
+            return Ok(());
+        };
+        let output = Output::File(without.path.clone());
+        without.write().map_err(|error| OutputError::new(&output, error))
     }
 
     fn fail(&self, error: io::Error) -> OutputError {
-        OutputError { output: self.output.to_string(), error }
+        OutputError::new(&self.output, error)
+    }
+}
+
+/// The file of jobs without a record: made when there is one.
+struct Without {
+    path: PathBuf,
+    existing: Existing,
+    file: Option<File>,
+    lines: Vec<u8>,
+}
+
+impl Without {
+    fn write(&mut self) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let mut file = files::open(&self.path, self.existing)?.file;
+                file.seek(SeekFrom::End(0))?;
+                none.insert(file)
+            }
+        };
+        let written = file.write_all(&self.lines);
+        self.lines.clear();
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_survive_and_can_be_told_from_text() {
+        let text = |octets: &[u8]| {
+            serde_json::to_string(&Record::new().with("k", octets.to_vec())).unwrap()
+        };
+        assert_eq!(text("é\0\"".as_bytes()), r#"{"k":"é\u0000\""}"#);
+        assert_eq!(text(b"\xe9\0\""), r#"{"k":{"base64":"6QAi"}}"#);
+        assert_eq!(text(b""), r#"{"k":""}"#);
     }
 }

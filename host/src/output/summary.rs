@@ -23,18 +23,20 @@ pub struct Summary {
     pub unstarted: u64,
     /// How often each condition was given, values left out.
     pub conditions: BTreeMap<String, u64>,
+    /// How often connections failed, by the reason.
+    pub failures: BTreeMap<String, u64>,
 }
 
 impl Summary {
     /// Counts a condition.
     pub fn count_condition(&mut self, condition: &str) {
-        let name = condition.split(':').next().unwrap_or(condition);
-        match self.conditions.get_mut(name) {
-            Some(count) => *count += 1,
-            None => {
-                self.conditions.insert(name.to_owned(), 1);
-            }
-        }
+        count(&mut self.conditions, condition.split(':').next().unwrap_or(condition));
+    }
+
+    /// Counts a connection that failed.
+    pub fn count_failure(&mut self, reason: &str) {
+        // A plugin's own reasons may hold anything; the first word tells the kind.
+        count(&mut self.failures, reason.split(':').next().unwrap_or(reason));
     }
 
     /// The summary with the run's duration, and with counts of its input and what each counts.
@@ -44,6 +46,15 @@ impl Summary {
         input: &'a [(u64, &'static str)],
     ) -> impl fmt::Display + 'a {
         Lines { summary: self, duration, input }
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(name.to_owned(), 1);
+        }
     }
 }
 

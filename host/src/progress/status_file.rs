@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{Snapshot, Total};
+use crate::files::{self, Existing};
 use crate::output::OutputError;
 
 /// The columns: RFC 3339 time, seconds since the start, targets done, targets in all (empty where
@@ -32,7 +33,7 @@ pub(super) struct StatusFile {
 impl StatusFile {
     pub(super) fn create(path: &Path) -> Result<StatusFile, OutputError> {
         let begin = || {
-            let mut rows = csv::Writer::from_writer(File::create(path)?);
+            let mut rows = csv::Writer::from_writer(files::open(path, Existing::Overwrite)?.file);
             rows.write_record(COLUMNS)?;
             rows.flush()?;
             Ok(StatusFile { rows })

@@ -51,17 +51,18 @@ impl Pipeline {
         let keep = observer::Settings {
             answers: settings.measurement.info.forges,
             save: settings.save_pcap.clone(),
+            save_existing: settings.keep.existing,
             ..observer::Settings::default()
         };
-        let stop = Arc::clone(stop);
+        let (capture_stop, output_stop) = (Arc::clone(stop), Arc::clone(stop));
         let failed = move || {
             say!("the capture failed: no new targets");
-            stop.finish();
+            capture_stop.finish("the capture");
         };
         let watch =
             observer::watch(source, chains, keep, noticed, observed, failed).map_err(|error| {
                 match &settings.save_pcap {
-                    Some(path) => OutputError { output: path.display().to_string(), error }.into(),
+                    Some(path) => OutputError::new(&path.display(), error).into(),
                     None => system(error),
                 }
             })?;
@@ -79,7 +80,14 @@ impl Pipeline {
         };
         let merger = thread::Builder::new()
             .name("merger".into())
-            .spawn(move || merger.run(reported, observations, writer))
+            .spawn(move || {
+                let failure = merger.run(reported, observations, writer);
+                if failure.is_some() {
+                    // What cannot be written need not be measured.
+                    output_stop.terminate("the output");
+                }
+                failure
+            })
             .map_err(system)?;
         Ok(Pipeline { notices, reports, places, watch, merger, summary })
     }

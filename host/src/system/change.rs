@@ -76,6 +76,17 @@ impl Changes {
         self.changes.iter().any(is)
     }
 
+    /// The kernel parameters: the value before, and ours.
+    pub(super) fn sysctls(&self) -> Vec<(String, String, Vec<String>)> {
+        let sysctl = |change: &Change| match change {
+            Change::Sysctl { key, before, ours } => {
+                Some((key.clone(), before.clone(), ours.clone()))
+            }
+            _ => None,
+        };
+        self.changes.iter().filter_map(sysctl).collect()
+    }
+
     /// Takes a line of the journal.
     pub(super) fn note(&mut self, entry: Entry) {
         match entry {

@@ -107,11 +107,6 @@ impl Sysctls {
         value.clone_into(&mut sysctl.asked);
         Ok(())
     }
-
-    /// The parameters that were touched.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.touched.iter().map(|sysctl| sysctl.key.as_str())
-    }
 }
 
 impl Sysctl {

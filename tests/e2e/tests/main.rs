@@ -1,10 +1,13 @@
 //! End-to-end tests of the program, by subject:
 //!
+//! - `kinds`: every kind of connection, against servers that behave and that do not
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
+//! - `keeping`: outputs, metadata, and runs that go on after others
 //! - `restoring`: the system's settings after crashes and kills
 //! - `bad_input`: what it says, and its exit status
+//! - `forging`: packets that plugins made
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
 //! - `forms`: command lines of every generation, help
@@ -16,8 +19,11 @@
 
 mod bad_input;
 mod filter;
+mod forging;
 mod forms;
 mod inputs;
+mod keeping;
+mod kinds;
 mod measure;
 mod measurements;
 mod observe;

@@ -81,8 +81,10 @@ fn a_cookie_of_an_earlier_run_sends_data_at_once() {
     if network(1, 0).is_none() {
         return;
     }
-    let measure =
-        format!("{} measure --allow-special --input $LAB_JOBS tfo", built("pathspider").display());
+    let measure = format!(
+        "{} measure -i $LAB_INTERFACE --allow-special --input $LAB_JOBS tfo",
+        built("pathspider").display()
+    );
     let output = Command::new(built("pathspider-lab"))
         .args(["run", "tfo-clean", "--", "sh", "-c", &format!("{measure} && {measure}")])
         .output()

@@ -17,7 +17,7 @@ pub struct Misbehaving {
     chain: Option<String>,
 }
 
-const WAYS: [&str; 11] = [
+const WAYS: [&str; 14] = [
     "not",
     "panic-in-pre-connect",
     "panic-in-connect",
@@ -26,6 +26,9 @@ const WAYS: [&str; 11] = [
     "configure-error",
     "configure-panic",
     "decline-odd-jobs",
+    "forge",
+    "discard-odd-jobs",
+    "three-rows",
     "crash-in-connect",
     "abort-in-combine",
     "overflow-in-connect",
@@ -114,13 +117,22 @@ impl Measurement for Misbehaving {
                 std::ptr::without_provenance::<u8>(16).read_volatile();
             },
             "overflow-in-connect" => drop(overflow(job.number())),
+            "forge" => return Ok(Connect::packets(vec![vec![0x45]], Duration::from_secs(1))),
             _ => {}
         }
         let address = (job.target(), job.port()).into();
+        if self.is("discard-odd-jobs") && job.number() % 2 == 1 {
+            return Ok(Connect::done(Outcome::new(State::Discard)));
+        }
         Ok(Connect::done(match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
             Ok(stream) => Outcome::new(State::Ok).from_local(stream.local_addr()?),
             Err(_) => Outcome::new(State::Failed),
         }))
+    }
+
+    fn rows(&self, _job: &Job, _flows: &[Record]) -> Result<Vec<Record>> {
+        let rows = if self.is("three-rows") { 3u64 } else { 0 };
+        Ok((0..rows).map(|row| Record::new().with("row", row)).collect())
     }
 
     fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {

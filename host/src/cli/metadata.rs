@@ -1,0 +1,162 @@
+//! `pathspider metadata`: makes or amends the metadata that the PTO wants beside files of records.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::exit::{Exit, Failure};
+use crate::decompress;
+use crate::output::{FILE_TYPE, FILE_TYPE_KEY, Metadata, TIME_END, TIME_START};
+use crate::say::say;
+
+/// `pathspider metadata`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Beside each FILE, FILE.meta.json gets _time_start and _time_end, which are \
+                  the times of its records, and _file_type; what it has else stays. A KEY such as \
+                  _owner is set to its VALUE; one without VALUE (KEY=) is removed. A FILE with = \
+                  in its name is written with its folder: ./a=b.ndjson."
+)]
+pub(super) struct MetadataArgs {
+    /// The type of the files, as the PTO calls it
+    #[arg(short = 't', long, value_name = "TYPE", default_value = FILE_TYPE)]
+    filetype: String,
+
+    /// Keys to set, and files of records (perhaps compressed)
+    #[arg(value_name = "KEY=VALUE|FILE", required = true)]
+    words: Vec<String>,
+}
+
+/// A word of the command line.
+enum Word<'a> {
+    Pair(&'a str, &'a str),
+    File(PathBuf),
+}
+
+fn sort(word: &str) -> Word<'_> {
+    match word.split_once('=') {
+        Some((key, value)) if !key.contains('/') && !key.is_empty() => Word::Pair(key, value),
+        _ => Word::File(word.into()),
+    }
+}
+
+/// Runs `pathspider metadata`.
+pub(super) fn run(arguments: &MetadataArgs) -> Result<Exit, Failure> {
+    let (mut pairs, mut files) = (Vec::new(), Vec::new());
+    for word in &arguments.words {
+        match sort(word) {
+            Word::Pair(key, value) => pairs.push((key, value)),
+            Word::File(path) => files.push(path),
+        }
+    }
+    if files.is_empty() {
+        return Err(Failure::new(Exit::Usage, "metadata of which file? none was named"));
+    }
+    let mut exit = Exit::Finished;
+    for file in files {
+        let (times, odd) = times(&file).map_err(|error| {
+            Failure::new(Exit::NoInput, format!("cannot read {}: {error}", file.display()))
+        })?;
+        if odd > 0 {
+            say!("{}: {odd} lines are no records with a time", file.display());
+            exit = Exit::FinishedWithErrors;
+        }
+        amend(&file, times, &arguments.filetype, &pairs)?;
+    }
+    Ok(exit)
+}
+
+fn amend(
+    file: &Path,
+    times: Option<(SystemTime, SystemTime)>,
+    filetype: &str,
+    pairs: &[(&str, &str)],
+) -> Result<(), Failure> {
+    let mut metadata = match Metadata::read(file) {
+        Ok(found) => found.unwrap_or_else(|| Metadata::new(file)),
+        Err(error) => {
+            let path = Metadata::new(file).path().display().to_string();
+            return Err(Failure::new(Exit::NoInput, format!("cannot read {path}: {error}")));
+        }
+    };
+    let text = |time| humantime::format_rfc3339_seconds(time).to_string();
+    if let Some((first, last)) = times {
+        metadata.set(TIME_START, text(first));
+        // Seconds are as exact as the PTO's times: the end is not to be before the last record's.
+        metadata.set(TIME_END, text(last + Duration::from_nanos(999_999_999)));
+    }
+    metadata.set(FILE_TYPE_KEY, filetype);
+    for &(key, value) in pairs {
+        match value {
+            "" => metadata.remove(key),
+            value => metadata.set(key, value),
+        }
+    }
+    metadata.write().map_err(|error| {
+        let path = metadata.path().display();
+        Failure::new(Exit::NoOutput, format!("cannot write {path}: {error}"))
+    })
+}
+
+#[derive(Deserialize)]
+struct Timed<'a> {
+    #[serde(borrow)]
+    time: Times<'a>,
+}
+
+#[derive(Deserialize)]
+struct Times<'a> {
+    from: &'a str,
+    to: &'a str,
+}
+
+/// The earliest and latest times of a file's records, and how many lines have none.
+fn times(path: &Path) -> io::Result<(Option<(SystemTime, SystemTime)>, u64)> {
+    let mut lines = BufReader::new(decompress::by_content(Box::new(File::open(path)?))?);
+    let (mut found, mut odd) = (None, 0);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let timed: Option<Timed<'_>> = serde_json::from_slice(&line).ok();
+        match timed.and_then(|timed| Some((time(timed.time.from)?, time(timed.time.to)?))) {
+            Some((from, to)) => {
+                let (first, last) = found.unwrap_or((from, to));
+                found = Some((first.min(from), last.max(to)));
+            }
+            None => odd += 1,
+        }
+        line.clear();
+    }
+    Ok((found, odd))
+}
+
+/// A time as we write it (RFC 3339, UTC), or as PATHspider did: with a space, and without a zone.
+fn time(text: &str) -> Option<SystemTime> {
+    let text = text.strip_suffix("+00:00").unwrap_or(text);
+    humantime::parse_rfc3339_weak(text).ok().filter(|&time| time > UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_pairs_or_files() {
+        assert!(matches!(sort("_owner=a=b"), Word::Pair("_owner", "a=b")));
+        assert!(matches!(sort("note="), Word::Pair("note", "")));
+        for file in ["x.ndjson", "./a=b", "/tmp/a=b/x", "=x"] {
+            assert!(matches!(sort(file), Word::File(_)), "{file}");
+        }
+    }
+
+    #[test]
+    fn times_of_both_programs() {
+        let same = ["2018-02-14T00:28:07Z", "2018-02-14 00:28:07", "2018-02-14T00:28:07+00:00"];
+        assert!(same.iter().all(|text| time(text) == time(same[0]) && time(text).is_some()));
+        assert!(time("2018-02-14 00:28:07.123456") > time(same[0]));
+        assert!(time("yesterday").is_none());
+    }
+}

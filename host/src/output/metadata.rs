@@ -1,0 +1,172 @@
+//! The metadata beside an output: `F.meta.json`, in the terms of the Path Transparency Observatory.
+//!
+//! The PTO's own keys begin with an underscore: `_time_start` and `_time_end` (RFC 3339),
+//! `_file_type` and `_owner`. The rest says how the records came about: `program`, `plugin`,
+//! `settings`, and in `runs` what each run on this output was and came to.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::files;
+
+/// The PTO's name for our records.
+pub(crate) const FILE_TYPE: &str = "pathspider-v2-ndjson";
+
+/// The keys of the PTO.
+pub(crate) const TIME_START: &str = "_time_start";
+pub(crate) const TIME_END: &str = "_time_end";
+pub(crate) const FILE_TYPE_KEY: &str = "_file_type";
+pub(crate) const OWNER: &str = "_owner";
+
+/// The metadata of one output.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Metadata {
+    path: PathBuf,
+    keys: Map<String, Value>,
+}
+
+/// The name of a file beside an output.
+pub(crate) fn beside(output: &Path, ending: &str) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+impl Metadata {
+    /// New metadata of an output.
+    pub(crate) fn new(output: &Path) -> Metadata {
+        Metadata { path: beside(output, ".meta.json"), keys: Map::new() }
+    }
+
+    /// Reads an output's metadata; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is none.
+    pub(crate) fn read(output: &Path) -> io::Result<Option<Metadata>> {
+        let path = beside(output, ".meta.json");
+        match fs::read(&path) {
+            Ok(text) => Ok(Some(Metadata { keys: serde_json::from_slice(&text)?, path })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes it, in place of what was there, as a whole.
+    ///
+    /// # Errors
+    ///
+    /// What was there stays.
+    pub(crate) fn write(&self) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(&self.keys)?;
+        text.push(b'\n');
+        files::replace(&self.path, &text)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.keys.get(key)
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.keys.insert(key.to_owned(), value.into());
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.keys.remove(key);
+    }
+
+    /// Begins a run on the output.
+    pub(crate) fn begin_run(&mut self, run: Value) {
+        match self.keys.get_mut("runs").and_then(Value::as_array_mut) {
+            Some(runs) => runs.push(run),
+            None => self.set("runs", json!([run])),
+        }
+    }
+
+    /// Adds keys to the run that was begun last.
+    pub(crate) fn amend_run(&mut self, keys: Map<String, Value>) {
+        let runs = self.keys.get_mut("runs").and_then(Value::as_array_mut);
+        let last = runs.and_then(|runs| runs.last_mut()).and_then(Value::as_object_mut);
+        if let Some(run) = last {
+            run.extend(keys);
+        }
+    }
+
+    /// What differs from other metadata in `keys`, a sentence each.
+    pub(crate) fn differences(&self, other: &Metadata, keys: &[&str]) -> Vec<String> {
+        let mut found = Vec::new();
+        for key in keys {
+            let none = Value::Null;
+            let pointer = format!("/{}", key.replace('.', "/"));
+            let mine = self.pointer(&pointer).unwrap_or(&none);
+            let theirs = other.pointer(&pointer).unwrap_or(&none);
+            differ(key, mine, theirs, &mut found);
+        }
+        found
+    }
+
+    fn pointer(&self, pointer: &str) -> Option<&Value> {
+        let (first, rest) = pointer[1..].split_once('/').unwrap_or((&pointer[1..], ""));
+        let value = self.keys.get(first)?;
+        if rest.is_empty() { Some(value) } else { value.pointer(&format!("/{rest}")) }
+    }
+}
+
+/// Descends into objects, so that what differs is named exactly.
+fn differ(key: &str, mine: &Value, theirs: &Value, found: &mut Vec<String>) {
+    match (mine, theirs) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for inner in keys {
+                let of = |map: &Map<String, Value>| map.get(inner).cloned().unwrap_or(Value::Null);
+                differ(&format!("{key}.{inner}"), &of(a), &of(b), found);
+            }
+        }
+        _ if mine != theirs => found.push(format!("{key} was {mine} and is {theirs} now")),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_named_exactly() {
+        let metadata = |timeout: f64, version: &str| {
+            let mut metadata = Metadata::new(Path::new("x"));
+            let options = json!({"timeout": timeout, "connect": "tcp"});
+            metadata.set("plugin", json!({"version": version, "options": options}));
+            metadata
+        };
+        let (a, b) = (metadata(5.0, "1"), metadata(2.5, "2"));
+        let keys = ["plugin.version", "plugin.options"];
+        assert_eq!(
+            a.differences(&b, &keys),
+            [
+                "plugin.version was \"1\" and is \"2\" now",
+                "plugin.options.timeout was 5.0 and is 2.5 now"
+            ]
+        );
+        assert!(a.differences(&a, &keys).is_empty());
+    }
+
+    #[test]
+    fn runs_follow_each_other() {
+        let mut metadata = Metadata::new(Path::new("x"));
+        for number in [1, 2] {
+            metadata.begin_run(json!({"number": number}));
+            metadata.amend_run(json!({"end": number * 10}).as_object().unwrap().clone());
+        }
+        let runs = json!([{"number": 1, "end": 10}, {"number": 2, "end": 20}]);
+        assert_eq!(metadata.get("runs"), Some(&runs));
+    }
+}

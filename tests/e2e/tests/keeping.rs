@@ -1,0 +1,313 @@
+//! Outputs: nothing torn, nothing lost, nothing twice; and the metadata beside them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir};
+use serde_json::Value;
+
+/// Runs a measurement of `jobs` with these arguments before the plugin.
+fn measure(network: &Network, arguments: &[&str], plugin: &[&str], jobs: &str) -> Ended {
+    network.run(command(network, arguments, plugin), jobs)
+}
+
+fn command(network: &Network, arguments: &[&str], plugin: &[&str]) -> Command {
+    let mut command = Program::command(&["measure", "--allow-special", "-i", network.interface()]);
+    command.args(["--plugin-dir", built("").to_str().unwrap()]).args(arguments).args(plugin);
+    command
+}
+
+const ECN: [&str; 3] = ["ecn", "--connect", "tcp"];
+
+/// The text of an output, decompressed by programs that are not ours.
+fn text(path: &str) -> String {
+    let program = match Path::new(path).extension().unwrap().to_str().unwrap() {
+        "zst" => "zstd",
+        "gz" => "gzip",
+        _ => return fs::read_to_string(path).unwrap(),
+    };
+    let output = Command::new(program).args(["-dc", path]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn metadata(path: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(format!("{path}.meta.json")).unwrap()).unwrap()
+}
+
+/// How often each target has a record, rows of one job counted once.
+fn targets(text: &str) -> BTreeMap<(String, u16), usize> {
+    let mut targets = BTreeMap::<_, std::collections::BTreeSet<String>>::new();
+    for record in records(text) {
+        targets.entry((record.dip, record.dp)).or_default().insert(record.job_id);
+    }
+    targets.into_iter().map(|(target, ids)| (target, ids.len())).collect()
+}
+
+#[test]
+fn an_output_that_is_there_is_kept() {
+    let Some(network) = network(2, 0) else { return };
+    let folder = temp_dir("existing");
+    let path = folder.join("out.ndjson").display().to_string();
+    let jobs = network.jobs("clean");
+    measure(&network, &["--output", &path], &ECN, &jobs).expect(0, &["2 targets"]);
+    let written = fs::read_to_string(&path).unwrap();
+    let again = measure(&network, &["--output", &path], &ECN, &jobs);
+    again.expect(8, &["is there already", "--force", "--resume"]);
+    let input = folder.join("in.ndjson");
+    fs::write(&input, &jobs).unwrap();
+    let mut old = Program::command(&["--allow-special", "-i", network.interface()]);
+    old.arg(&input).arg(&path);
+    network.run(old, "").expect(8, &["is there already"]);
+    let capture = folder.join("own.pcap").display().to_string();
+    fs::write(&capture, "mine").unwrap();
+    measure(&network, &["--save-pcap", &capture], &ECN, &jobs).expect(8, &["is there already"]);
+    assert_eq!(fs::read_to_string(&capture).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(&path).unwrap(), written);
+    measure(&network, &["--output", &path, "--force"], &ECN, &jobs).expect(0, &["2 targets"]);
+    assert_eq!(targets(&text(&path)).len(), 2);
+    assert_ne!(fs::read_to_string(&path).unwrap(), written);
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_tears_nothing() {
+    let Some(network) = network(200, 0) else { return };
+    let before = network.settings();
+    for (name, save) in [("out.ndjson", false), ("out.ndjson.zst", false), ("own.pcap", true)] {
+        let folder = temp_dir("full");
+        let path = folder.join("small").join(name).display().to_string();
+        let output = if save { "--save-pcap" } else { "--output" };
+        // A namespace of mounts that goes with the script. It reads the same targets for ever.
+        let script = format!(
+            "mkdir {0}/small && mount -t tmpfs -o size=64k small {0}/small && \
+             (while cat {0}/jobs; do :; done) | $PATHSPIDER measure --allow-special --duplicates \
+             -i {1} {output} {path} --output-flows {2} ecn --connect tcp >{0}/stdout; \
+             status=$?; cp {path}* {0}/; exit $status",
+            folder.display(),
+            network.interface(),
+            if save { "" } else { "--quiet" },
+        );
+        fs::write(folder.join("jobs"), network.jobs("clean")).unwrap();
+        let mut shell = Command::new("unshare");
+        shell.args(["--mount", "sh", "-c", &script]).env("PATHSPIDER", built("pathspider"));
+        let end = network.run(shell, "");
+        end.expect(8, &["No space left"]);
+        let copy = folder.join(name).display().to_string();
+        if save {
+            let replayed = Program::run(&["observe", "-i", &copy, "basic"]);
+            replayed.expect(0, &["0 malformed"]);
+            assert!(replayed.stdout.lines().count() > 10);
+        } else {
+            assert!(records(&text(&copy)).len() > 10, "{name}");
+        }
+        assert_eq!(network.settings(), before);
+    }
+}
+
+#[test]
+fn metadata_says_how_the_records_came_about() {
+    let Some(network) = network(2, 0) else { return };
+    let path = temp_dir("metadata").join("out.ndjson").display().to_string();
+    let jobs = network.jobs("clean") + &network.jobs("ecn-syn-reset") + "nonsense\n";
+    let arguments = ["--output", &path, "--owner", "lab@example.org"];
+    measure(&network, &arguments, &ECN, &jobs).expect(9, &["4 targets"]);
+    let meta = metadata(&path);
+    assert_eq!(meta["_owner"], "lab@example.org");
+    assert_eq!(meta["_file_type"], "pathspider-v2-ndjson");
+    for (key, record) in [("_time_start", "from"), ("_time_end", "to")] {
+        let time = meta[key].as_str().unwrap();
+        assert!(time.ends_with('Z') && time.len() == 20, "{record} {time}");
+    }
+    let sum = Command::new("sha256sum").arg(built("plugins/ecn.so")).output().unwrap();
+    let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
+    let used = meta["plugin"]["file"].as_str().unwrap();
+    let own = Command::new("sha256sum").arg(used).output().unwrap();
+    assert_eq!(meta["plugin"]["sha256"], String::from_utf8_lossy(&own.stdout)[..64]);
+    assert!(sum.len() > 64);
+    assert_eq!(meta["plugin"]["name"], "ecn");
+    assert_eq!(meta["plugin"]["abi"], "1.0");
+    assert_eq!(meta["plugin"]["options"]["connect"], "tcp");
+    assert_eq!(meta["plugin"]["configurations"], serde_json::json!(["no ecn", "ecn"]));
+    let run = &meta["runs"][0];
+    assert_eq!(run["end"], "finished, with errors in some jobs");
+    assert_eq!(run["interface"], network.interface());
+    assert!(run["command"].as_array().unwrap().contains(&path.as_str().into()));
+    assert!(!run["addresses"].as_array().unwrap().is_empty());
+    assert!(run["kernel"].as_str().unwrap().starts_with("Linux "));
+    assert_eq!(run["sysctls"]["net.ipv4.tcp_ecn"], "2");
+    assert_eq!(run["sysctls_changed"]["net.ipv4.tcp_ecn"]["before"], "2");
+    assert_eq!(run["counts"]["targets"], 4);
+    assert_eq!(run["counts"]["failures"]["refused"], 2);
+    assert_eq!(run["counts"]["conditions"]["ecn.connectivity.broken"], 2);
+    assert_eq!(run["counts"]["input"]["bad_lines"], 1);
+    assert_eq!(run["counts"]["capture"]["dropped_by_kernel"], 0);
+    // The command, on the same file without its metadata, and then with it.
+    fs::remove_file(format!("{path}.meta.json")).unwrap();
+    Program::run(&["metadata", "_owner=a=b", "campaign=1.10", &path]).expect(0, &[]);
+    let made = metadata(&path);
+    assert_eq!((&made["_owner"], &made["campaign"]), (&"a=b".into(), &"1.10".into()));
+    let first: String =
+        records(&text(&path)).into_iter().map(|r| r.time.unwrap().from).min().unwrap();
+    assert_eq!(made["_time_start"], format!("{}Z", &first[..19]));
+    Program::run(&["metadata", "_owner=", &path]).expect(0, &[]);
+    assert_eq!(metadata(&path).get("_owner"), None);
+    assert_eq!(metadata(&path)["campaign"], "1.10");
+    Program::run(&["metadata", "_owner=x"]).expect(2, &["which file"]);
+    Program::run(&["metadata", "/nonexistent/x"]).expect(7, &["cannot read /nonexistent/x"]);
+}
+
+#[test]
+fn a_run_goes_on_only_with_what_it_fits() {
+    let Some(network) = network(4, 0) else { return };
+    let folder = temp_dir("fits");
+    let path = folder.join("out.ndjson").display().to_string();
+    let jobs = network.jobs("clean");
+    let half: String = jobs.split_inclusive('\n').take(2).collect();
+    let resume = ["--output", &path, "--resume"];
+    // Nothing to go on with is a beginning.
+    measure(&network, &resume, &ECN, &half).expect(0, &["2 targets"]);
+    measure(&network, &resume, &ECN, &jobs).expect(0, &["2 targets", "2 measured before"]);
+    assert_eq!(targets(&text(&path)).values().copied().collect::<Vec<_>>(), [1; 4]);
+    let meta = metadata(&path);
+    assert_eq!(meta["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(meta["runs"][1]["counts"]["input"]["measured_before"], 2);
+    let other = ["ecn", "--connect", "tcp", "--timeout", "2"];
+    measure(&network, &resume, &other, &jobs)
+        .expect(2, &["cannot be resumed: plugin.options.timeout was 5.0 and is 2.0 now"]);
+    let flows = ["--output", &path, "--resume", "--output-flows"];
+    measure(&network, &flows, &ECN, &jobs).expect(2, &["settings.output_flows was false"]);
+    measure(&network, &resume, &["mptcp"], &jobs).expect(2, &["plugin.name was \"ecn\""]);
+    measure(&network, &["--resume"], &ECN, &jobs).expect(2, &["--output"]);
+    fs::rename(format!("{path}.meta.json"), folder.join("elsewhere")).unwrap();
+    measure(&network, &resume, &ECN, &jobs).expect(2, &["out.ndjson.meta.json is missing"]);
+    let foreign = folder.join("foreign.ndjson").display().to_string();
+    fs::write(&foreign, "{\"a\":1}\n{\"dip\":\"192.0.2.1\",\"jobId\":\"1-1\"}\n").unwrap();
+    measure(&network, &["--output", &foreign, "--resume"], &ECN, &jobs)
+        .expect(8, &["line 1 is no record"]);
+    // Two runs never write one file.
+    let mut first = network.start(command(&network, &["--output", &path, "--force"], &ECN));
+    let mut stdin = first.stdin.take().unwrap();
+    stdin.write_all(jobs.as_bytes()).unwrap();
+    let meta = format!("{path}.meta.json");
+    while !Path::new(&meta).exists() || targets(&text(&path)).len() < 4 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    measure(&network, &resume, &["mptcp"], "").expect(2, &["plugin.name"]);
+    let dscp = ["--output", &path, "--force"];
+    measure(&network, &dscp, &["mptcp"], "").expect(8, &["another run is writing it"]);
+    drop(stdin);
+    assert!(first.wait().unwrap().success());
+    assert_eq!(targets(&text(&path)).len(), 4);
+}
+
+#[test]
+fn killed_at_any_moment_each_target_is_measured_once() {
+    let Some(network) = network(250, 20) else { return };
+    let before = network.settings();
+    let jobs = network.jobs("clean") + &network.jobs("ecn-syn-reset");
+    for (round, name) in ["out.ndjson", "out.ndjson.zst", "out.ndjson.gz"].into_iter().enumerate() {
+        let folder = temp_dir("kill");
+        let path = folder.join(name).display().to_string();
+        let capture = folder.join("own.pcap").display().to_string();
+        let arguments =
+            ["--output", &path, "--resume", "--save-pcap", &capture, "--quiet", "-w", "10"];
+        let (mut kills, mut state) = (0, 7 + round as u64);
+        let end = loop {
+            let mut run = network.start(command(&network, &arguments, &ECN));
+            let mut stdin = run.stdin.take().unwrap();
+            let all = jobs.clone();
+            // Slowly, so that kills meet the run at every stage.
+            let feeder = std::thread::spawn(move || {
+                for line in all.split_inclusive('\n') {
+                    if stdin.write_all(line.as_bytes()).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(3));
+                }
+            });
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            std::thread::sleep(Duration::from_millis(20 + (state >> 33) % 900));
+            let ended = run.try_wait().unwrap().is_some();
+            if !ended && kills < 12 {
+                run.kill().unwrap();
+                kills += 1;
+                // Until its keeper, too, is gone.
+                let mut said = String::new();
+                run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                run.wait().unwrap();
+                feeder.join().unwrap();
+                continue;
+            }
+            feeder.join().unwrap();
+            break Ended::from(run.wait_with_output().unwrap());
+        };
+        end.expect(0, &["measured before"]);
+        assert_eq!(kills, 12);
+        let found = targets(&text(&path));
+        assert_eq!(found.len(), 540, "{name}");
+        assert!(found.values().all(|&times| times == 1), "{name}: {found:?}");
+        assert_eq!(network.settings(), before);
+        // The capture is whole too, and has the flows of all records: two each.
+        let replayed = Program::run(&["observe", "-i", &capture, "basic"]);
+        replayed.expect(0, &["0 malformed"]);
+        assert!(replayed.stdout.lines().count() >= 1080, "{}", replayed.stderr);
+        let meta = metadata(&path);
+        let runs = meta["runs"].as_array().unwrap();
+        assert!(runs.len() > 6 && runs[0]["end"].is_null(), "{meta}");
+        assert_eq!(runs.last().unwrap()["end"], "finished");
+    }
+}
+
+#[test]
+fn jobs_without_a_record_are_not_measured_again() {
+    let Some(network) = network(6, 0) else { return };
+    let path = temp_dir("discarded").join("out.ndjson").display().to_string();
+    let arguments = ["--output", &path, "--resume"];
+    let plugin = ["misbehaving", "--how", "discard-odd-jobs"];
+    let jobs = network.jobs("clean");
+    let half: String = jobs.split_inclusive('\n').take(3).collect();
+    measure(&network, &arguments, &plugin, &half).expect(0, &["2 targets", "1 discarded"]);
+    measure(&network, &arguments, &plugin, &jobs)
+        .expect(0, &["1 target", "2 discarded", "3 measured before"]);
+    measure(&network, &arguments, &plugin, &jobs).expect(0, &["0 targets", "6 measured before"]);
+    assert_eq!(targets(&text(&path)).len(), 3);
+}
+
+#[test]
+fn all_rows_of_a_job_or_none() {
+    let Some(network) = network(3, 0) else { return };
+    let path = temp_dir("rows").join("out.ndjson").display().to_string();
+    let arguments = ["--output", &path, "--resume"];
+    let plugin = ["misbehaving", "--how", "three-rows"];
+    let jobs = network.jobs("clean");
+    measure(&network, &arguments, &plugin, &jobs).expect(0, &["3 targets"]);
+    let all = fs::read_to_string(&path).unwrap();
+    assert_eq!(all.lines().count(), 9);
+    for cut in [1, all.len() / 2, all.len() * 5 / 6, all.len() - 1] {
+        fs::write(&path, &all[..cut]).unwrap();
+        measure(&network, &arguments, &plugin, &jobs).expect(0, &["torn end"]);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 9, "cut at {cut}");
+        let mut ids: Vec<String> = records(&text).into_iter().map(|record| record.job_id).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 9);
+        assert!(targets(&text).values().all(|&rows| rows == 3));
+    }
+}
+
+#[test]
+fn a_limit_of_targets_holds_for_all_runs_together() {
+    let Some(network) = network(10, 0) else { return };
+    let path = temp_dir("limit").join("out.ndjson").display().to_string();
+    let jobs = network.jobs("clean");
+    for (limit, count) in [("4", 4), ("4", 4), ("7", 7), ("100", 10)] {
+        let arguments = ["--output", &path, "--resume", "--shuffle", "--max-targets", limit];
+        measure(&network, &arguments, &ECN, &jobs).expect(0, &[]);
+        assert_eq!(targets(&text(&path)).len(), count);
+    }
+}
