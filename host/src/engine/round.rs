@@ -12,7 +12,7 @@ use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
 use super::pace::Pace;
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
-use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
+use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work, stamp};
 use crate::observer::Notice;
 use crate::stop::Urgency;
 use crate::system::{Machine, Undeclared};
@@ -221,13 +221,17 @@ impl Round<'_> {
                 self.notify(Notice::Withdraw(endpoint))?;
             }
         }
-        match (own, answer) {
-            (Some(flow), Ok(connect)) => {
+        match answer {
+            Ok(connect) if connect.kind() == ConnectKind::Done => {
                 self.passed(ticket.config, &[Hold::Initiation, Hold::Handshake, Hold::Completion]);
                 let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
-                self.conclude(ticket, flow.end(outcome))
+                let attempt = match own {
+                    Some(flow) => flow.end(outcome),
+                    None => Attempt { outcome: stamp(outcome, started), flow: None },
+                };
+                self.conclude(ticket, attempt)
             }
-            (_, answer) => self.make(ticket, answer),
+            answer => self.make(ticket, answer),
         }
     }
 
