@@ -11,7 +11,7 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps build install demo bench bench-observer test lint unit clean
+.PHONY: help deps build install setcap demo bench bench-observer test lint unit clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,6 +41,17 @@ install: ## install what was built under DESTDIR and PREFIX
 		install -D -m 644 -v $(TARGET)/plugins/$$plugin.so \
 			$(DESTDIR)$(PREFIX)/lib/pathspider/$$plugin.so || exit 1; \
 	done
+	$(TARGET)/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1
+	@# PATHspider 2.x's name, unless PATHspider itself is installed.
+	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
+		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr
+
+# The program then has more privileges than its users, so only members of GROUP may run it.
+GROUP ?= adm
+setcap: ## let members of GROUP run what was installed without root
+	chgrp $(GROUP) $(DESTDIR)$(PREFIX)/bin/pathspider
+	chmod 750 $(DESTDIR)$(PREFIX)/bin/pathspider
+	setcap cap_net_raw,cap_net_admin+ep $(DESTDIR)$(PREFIX)/bin/pathspider
 
 demo: build ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo

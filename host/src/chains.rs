@@ -2,7 +2,7 @@
 
 mod basic;
 mod catalogue;
-mod dns;
+pub(crate) mod dns;
 mod dscp;
 mod ecn;
 mod evil;

@@ -3,34 +3,41 @@
 
 mod args;
 mod exit;
+mod filter;
+mod forms;
+mod help;
 mod keeping;
 mod list;
 mod measure;
 mod metadata;
+mod names;
 mod observe;
 mod plugin_args;
+mod plugin_info;
 mod restore;
+mod shell;
 mod targets;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, Args, FromArgMatches};
+use pathspider_plugin_api::{Level, abi};
 
 use crate::crash;
 use crate::plugin::{Registry, SearchPath};
+use crate::privileges;
 use crate::say::say;
-use args::{Arguments, Command};
+use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     crash::watch();
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => return exit::of_clap(&error),
-    };
-    let exit = match run(arguments) {
+    privileges::no_more();
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let exit = match run(&words) {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => return exit::of_clap(&error),
         Err(Failure::Told { exit, message }) => {
@@ -41,25 +48,96 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.into()
 }
 
-fn run(arguments: Arguments) -> Result<Exit, Failure> {
+fn run(words: &[OsString]) -> Result<Exit, Failure> {
+    let parser = args::parser(&called_by(words));
+    let commands = commands(&parser);
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    let matches = parser.clone().try_get_matches_from(words)?;
+    let arguments = Arguments::from_arg_matches(&matches)?;
+    abi::set_log(if arguments.verbose { log_all } else { log });
     if !matches!(arguments.command, Some(Command::Restore(_))) {
         restore::first();
     }
-    let registry = || Registry::scan(&SearchPath::resolve(&arguments.plugin_dir));
+    let path = SearchPath::resolve(&arguments.plugin_dir);
+    let registry = || Registry::scan(&path);
     if arguments.list_plugins {
-        return list::plugins(&registry(), &SearchPath::resolve(&arguments.plugin_dir));
+        return list::plugins(&registry(), &path, arguments.json);
     }
-    if arguments.command.is_some() && arguments.standalone.is_used() {
+    if let Some(name) = &arguments.plugin_info {
+        return help::about(name, &registry(), arguments.json);
+    }
+    if arguments.json {
+        return Err(Failure::new(Exit::Usage, "--json goes with --list-plugins or --plugin-info"));
+    }
+    let is_command = !matches!(arguments.command, None | Some(Command::Other(_)));
+    if is_command && !as_words::<General>(&matches).is_empty() {
         return Err(Failure::new(
             Exit::Usage,
             "options of a command stand after it: pathspider measure -i IF PLUGIN",
         ));
     }
     match arguments.command {
-        Some(Command::Measure(measure)) => measure::measure(measure, &registry()),
+        Some(Command::Measure(measure)) => {
+            let before =
+                matches.subcommand_matches("measure").map(as_words::<args::MeasureOptions>);
+            let mut words = measure.plugin.into_iter();
+            let Some(plugin) = words.next() else {
+                let there_are = names::there_are(&registry());
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("measure which plugin? {there_are}"),
+                ));
+            };
+            let wanted = measure::Wanted {
+                before: before.unwrap_or_default(),
+                plugin: plugin.to_string_lossy().into_owned(),
+                after: words.collect(),
+            };
+            measure::carry_out(wanted, &registry())
+        }
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
+        Some(Command::Filter(filter)) => filter::run(filter),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
-        None => measure::standalone(arguments.standalone, &registry()),
+        Some(Command::Help(topic)) => help::run(&topic.topic, parser, &commands, registry),
+        Some(Command::Completions(arguments)) => shell::completions(&arguments, parser),
+        Some(Command::Man { folder }) => shell::manual(&folder, parser),
+        other => {
+            let words = forms::Words {
+                all: words,
+                rest: if let Some(Command::Other(rest)) = other { rest } else { Vec::new() },
+                before: as_words::<args::MeasureOptions>(&matches),
+                general: arguments.general,
+            };
+            forms::run(words, &commands, &registry())
+        }
     }
+}
+
+/// The program's name: it may be called by a link, as `pspdr`.
+fn called_by(words: &[OsString]) -> String {
+    let name = words.first().and_then(|word| Path::new(word).file_name());
+    name.map_or_else(|| "pathspider".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The names of all commands that help shows.
+fn commands(parser: &clap::Command) -> Vec<String> {
+    let shown = parser.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.map(|command| command.get_name().to_owned()).collect()
+}
+
+/// Those of a group's arguments that the command line has.
+fn as_words<A: Args>(matches: &ArgMatches) -> Vec<OsString> {
+    let command = A::augment_args(clap::Command::new(""));
+    plugin_args::as_words(command.get_arguments().cloned(), matches)
+}
+
+fn log(level: Level, message: &str) {
+    if level > Level::Debug {
+        log_all(level, message);
+    }
+}
+
+fn log_all(_: Level, message: &str) {
+    say!("{message}");
 }

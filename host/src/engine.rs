@@ -10,16 +10,17 @@ mod scheduler;
 mod work;
 mod workers;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::{Configuration, Connect, Error, Job, Outcome};
+use pathspider_plugin_api::{Configuration, Connect, Error, Hold, Job, Outcome};
 use tokio::sync::mpsc;
 
-pub use connect::{Dialer, user_agent};
+pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
@@ -44,6 +45,8 @@ pub struct Engine {
     pub workers: usize,
     /// Opens sockets.
     pub dialer: Dialer,
+    /// Sends forged packets, where the plugin declared them.
+    pub forger: Option<Rc<Forger>>,
     /// To the observer.
     pub notices: Sender<Notice>,
     /// To the merger.
@@ -60,8 +63,8 @@ enum Event {
     Prepared(Result<Work, (Job, Error)>),
     /// A worker has the plugin's answer.
     Answered { ticket: Ticket, started: SystemTime, answer: Result<Connect, Error> },
-    /// A connection's handshake is over; only where the configuration waits for it.
-    Shaken { config: usize },
+    /// A connection came to this point; only where the configuration waits for it.
+    Reached { config: usize, point: Hold },
     /// A connection ended.
     Ended(Ticket, Attempt),
 }

@@ -32,13 +32,15 @@ use std::time::Duration;
 use crate::files::Existing;
 
 pub use self::counters::{Counters, Malformed};
+pub(crate) use self::dissect::{Dissected, Fragment, dissect};
 pub use self::link::Link;
-pub use self::notice::{Claim, Endpoint, Notice, Observation};
+pub use self::notice::{Answer, Await, Claim, Endpoint, Notice, Observation};
 pub use self::observing::{Observed, Sink, observe};
 pub use self::save::PcapWriter;
 pub use self::source::{
     BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, is_recorded, open,
 };
+pub(crate) use self::tracker::packet;
 pub use self::watch::{Watch, watch};
 
 /// How long flows live, and how many at once.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub idle: Duration,
     /// Flows in the table at most. Beyond it, the one that was silent for longest leaves.
     pub max_flows: usize,
+    /// Whether first answers will be asked for ([`Notice::Await`]). Only for [`watch`].
+    pub answers: bool,
     /// A capture file for the packets of our own flows. Only for [`watch`].
     pub save: Option<PathBuf>,
     /// What to do with one that is there.
@@ -66,6 +70,7 @@ impl Default for Settings {
             linger: Duration::from_secs(5),
             idle: Duration::from_secs(30),
             max_flows: 1 << 20,
+            answers: false,
             save: None,
             save_existing: Existing::Refuse,
         }

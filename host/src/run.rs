@@ -14,12 +14,13 @@ use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, user_agent};
+use crate::engine::{Dialer, Engine, EngineError, Forger};
 use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
 use crate::observer::{self, Counters, Source, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
 use crate::plugin::Found;
+use crate::privileges;
 use crate::progress::{Prepared, Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
@@ -29,9 +30,6 @@ pub use keeping::Keep;
 use keeping::Keeping;
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
-
-/// Octets of an HTTP response's body that are kept.
-const BODY_LIMIT: usize = 64 * 1024;
 
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
@@ -46,6 +44,10 @@ pub struct Settings<'a> {
     pub source: Option<String>,
     /// The interface that connections leave by.
     pub interface: Option<String>,
+    /// Whom to ask about HTTP requests; sent with them.
+    pub contact: Option<String>,
+    /// Octets of an HTTP response's body that are kept.
+    pub body_limit: usize,
     /// How to capture.
     pub capture: SourceOptions,
     /// Jobs in flight at most.
@@ -150,6 +152,12 @@ pub enum RunError {
         /// Jobs whose records were not written.
         jobs: usize,
     },
+    /// The measurement is to change settings that we may not.
+    #[error(
+        "{0} changes the network's settings: it takes CAP_NET_ADMIN; run as root, or once: \
+         sudo setcap cap_net_raw,cap_net_admin+ep $(command -v pathspider)"
+    )]
+    NoNetworkPrivilege(String),
     /// The machine cannot be configured.
     #[error(transparent)]
     Machine(#[from] BeginError),
@@ -175,12 +183,18 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
     let mut keeping = Keeping::prepare(&settings, &plan)?;
-    raise_descriptors(settings.workers)?;
+    raise_descriptors(settings.workers, settings.measurement.info.forges)?;
     let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
+    let interface = settings.interface.clone();
+    let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
+        .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
     // Before there are threads (see `system::keeper`).
     let info = &settings.measurement.info;
+    if info.changes_system && !privileges::may_change_network() {
+        return Err(RunError::NoNetworkPrivilege(info.name.clone()));
+    }
     let machine = match info.changes_system || info.forges {
         true => Machine::begin(&info.name, stop)?,
         false => Machine::new(),
@@ -195,10 +209,14 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
             Some(observer::open(uri, &settings.capture)?)
         }
     };
+    let forger = open_forger(&settings, &plan)?;
+    let info = &settings.measurement.info;
+    privileges::reduce(info.changes_system || info.forges);
     // Last of all, for it may empty files.
     let writer = keeping.open(&settings)?;
     let done = keeping.done.take();
-    let stages = Stages { began, machine, reader, done, chains, source, writer, showing };
+    let stages =
+        Stages { began, machine, reader, done, chains, source, writer, showing, dialer, forger };
     let mut ended = carry_out(settings, plan, stages, stop);
     let kept = keeping.end(&ended);
     if let (Ok(Ended { failure: failure @ None, .. }), Err(error)) = (&mut ended, kept) {
@@ -217,6 +235,8 @@ struct Stages {
     source: Option<Source>,
     writer: RecordWriter,
     showing: Prepared,
+    dialer: Dialer,
+    forger: Option<Forger>,
 }
 
 /// Runs the stages to their end.
@@ -226,7 +246,18 @@ fn carry_out(
     stages: Stages,
     stop: &Arc<Stop>,
 ) -> Result<Ended, RunError> {
-    let Stages { began, mut machine, reader, done, chains, source, writer, showing } = stages;
+    let Stages {
+        began,
+        mut machine,
+        reader,
+        done,
+        chains,
+        source,
+        writer,
+        showing,
+        dialer,
+        forger,
+    } = stages;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
 
     // 4. Feed.
@@ -256,11 +287,11 @@ fn carry_out(
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
         workers: settings.workers,
-        dialer: Dialer {
-            interface: settings.interface,
-            user_agent: user_agent(None),
-            body_limit: BODY_LIMIT,
-        },
+        dialer,
+        forger: forger.map(|forger| {
+            let counters = watch.counters();
+            forger.slowed_by(move || counters().lost())
+        }),
         notices,
         reports,
         stop: Arc::clone(stop),
@@ -298,6 +329,17 @@ fn carry_out(
     })
 }
 
+/// Opens what forged packets are sent with, where the plugin declared them.
+fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, RunError> {
+    if !settings.measurement.info.forges {
+        return Ok(None);
+    }
+    let opened = Forger::open(settings.interface.as_deref(), plan.configurations.len());
+    opened.map(Some).map_err(|error| {
+        RunError::System(format!("cannot open what forged packets are sent with: {error}"))
+    })
+}
+
 /// What the stages count of the run, read while it goes.
 fn looking(
     fed: &Feed,
@@ -314,7 +356,7 @@ fn looking(
             total: fed.total.map_or(Total::Unknown, Total::Exactly),
             in_flight: in_flight.load(Ordering::Relaxed) as u64,
             missed: summary.missed_flows,
-            dropped: counters.kernel_dropped + counters.interface_dropped,
+            dropped: counters.lost(),
             errors: summary.plugin_errors + fed.bad_lines,
             conditions: summary.conditions.into_iter().collect(),
         }

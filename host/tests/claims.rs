@@ -46,8 +46,8 @@ fn run(capture: &Capture, notices: &[Notice], settings: Settings) -> (Vec<Observ
     let names = ChainName::list(&["basic", "tcp", "syn", "icmp"]);
     let chains = Catalogue::library().resolve(&names).unwrap().chains;
     let (sender, receiver) = unbounded();
-    for &notice in notices {
-        sender.send(notice).unwrap();
+    for notice in notices {
+        sender.send(again(notice)).unwrap();
     }
     drop(sender);
     let (answers, answered) = bounded(1);
@@ -57,6 +57,16 @@ fn run(capture: &Capture, notices: &[Notice], settings: Settings) -> (Vec<Observ
     let (counters, result) = watch.join().unwrap();
     assert_eq!(result, Ok(()));
     (answers, counters)
+}
+
+/// A notice, once more.
+fn again(notice: &Notice) -> Notice {
+    match notice {
+        Notice::Expect(end) => Notice::Expect(*end),
+        Notice::Withdraw(end) => Notice::Withdraw(*end),
+        Notice::Claim(claim) => Notice::Claim(*claim),
+        Notice::Await(_) => panic!("an answer can be asked for once"),
+    }
 }
 
 fn number(record: &Option<FlowRecord>, key: &str) -> Option<u64> {
@@ -194,7 +204,7 @@ proptest! {
         let capture = packets.into_iter().fold(Capture::raw(), |capture, (ms, port, there, flags, isn)| {
             capture.at(ms, segment(port, if there { There } else { Back }, flags, isn))
         });
-        let mut notices = vec![expect(); claims.len()];
+        let mut notices: Vec<Notice> = claims.iter().map(|_| expect()).collect();
         for (id, &(port, started, lasted)) in claims.iter().enumerate() {
             notices.push(claim(id as u64, port, (started, started + lasted)));
         }

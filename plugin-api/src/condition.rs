@@ -42,16 +42,19 @@ impl Condition {
     ///
     /// `None` where one of the two was not observed: without evidence there is no verdict.
     pub fn connectivity(prefix: &str, a: &Record, b: &Record) -> Option<Condition> {
-        if !observed(a) || !observed(b) {
-            return None;
-        }
-        let word = match (connected(a), connected(b)) {
+        let both = observed(a) && observed(b);
+        both.then(|| Condition::compared(prefix, connected(a), connected(b)))
+    }
+
+    /// The same comparison by the plugin's own measure of success, for flows that were observed.
+    pub fn compared(prefix: &str, a: bool, b: bool) -> Condition {
+        let word = match (a, b) {
             (true, true) => "works",
             (true, false) => "broken",
             (false, true) => "transient",
             (false, false) => "offline",
         };
-        Some(Condition(format!("{prefix}.connectivity.{word}").into()))
+        Condition(format!("{prefix}.connectivity.{word}").into())
     }
 
     /// The verdict of a measurement with a single configuration: `<prefix>.connectivity.online`

@@ -7,6 +7,7 @@ mod connect;
 mod error;
 mod evidence;
 mod export;
+pub mod forge;
 mod host;
 mod job;
 mod measurement;

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
+use data_encoding::BASE64;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Record, Value, ValueRef};
 
 impl Serialize for Value {
-    /// Bytes become text; those that are not UTF-8 are written as U+0080 to U+00FF, one code
-    /// point an octet, so that nothing is lost.
+    /// Bytes become text where they are UTF-8, else the object `{"base64": "…"}` (RFC 4648,
+    /// section 4), so that nothing is lost and each can be told from the other.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.view() {
             ValueRef::Null => serializer.serialize_unit(),
@@ -20,8 +21,7 @@ impl Serialize for Value {
             ValueRef::Text(text) => serializer.serialize_str(text),
             ValueRef::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => serializer.serialize_str(text),
-                Err(_) => serializer
-                    .serialize_str(&bytes.iter().map(|&b| char::from(b)).collect::<String>()),
+                Err(_) => serializer.collect_map([("base64", BASE64.encode(bytes))]),
             },
             ValueRef::List(list) => serializer.collect_seq(list),
             ValueRef::Map(record) => record.serialize(serializer),

@@ -1,6 +1,6 @@
 //! `dns`: an answer that is one (RFC 1035, section 4).
 
-mod message;
+pub(crate) mod message;
 
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp, Udp};
 use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};

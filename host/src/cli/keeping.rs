@@ -37,11 +37,6 @@ impl Forcing {
 }
 
 impl Keeping {
-    /// Whether any of these was given.
-    pub(super) fn is_used(&self) -> bool {
-        *self != Keeping::default()
-    }
-
     /// What a run is to keep.
     pub(super) fn keep(&self) -> Keep {
         Keep {

@@ -1,51 +1,103 @@
 //! `pathspider --list-plugins`.
 
-use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde::Serialize;
 
 use super::exit::{Exit, Failure};
+use super::shell;
 use crate::plugin::{Registry, SearchPath};
 use crate::say::say;
 
-/// Lists the plugins on standard output, and what cannot be used on standard error.
-pub(super) fn plugins(registry: &Registry, path: &SearchPath) -> Result<Exit, Failure> {
-    let mut table = String::new();
-    let rows: Vec<[String; 4]> = registry
-        .found
+/// What `--json` shows: one object with these keys.
+#[derive(Serialize)]
+struct Listing<'a> {
+    /// Measurements that can be used, by name.
+    plugins: Vec<Listed<'a>>,
+    /// Measurements that another one of the same name hides.
+    hidden: Vec<Hidden<'a>>,
+    /// Files that cannot be used.
+    rejected: Vec<Rejected<'a>>,
+    /// Where plugins were looked for, in this order.
+    folders: &'a [PathBuf],
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    version: &'a str,
+    description: &'a str,
+    contact: &'a str,
+    file: &'a PathBuf,
+    abi: String,
+}
+
+#[derive(Serialize)]
+struct Hidden<'a> {
+    name: &'a str,
+    file: &'a PathBuf,
+    by: &'a PathBuf,
+}
+
+#[derive(Serialize)]
+struct Rejected<'a> {
+    file: &'a PathBuf,
+    reason: String,
+}
+
+/// Lists the plugins on standard output; without `json`, what cannot be used on standard error.
+pub(super) fn plugins(registry: &Registry, path: &SearchPath, json: bool) -> Result<Exit, Failure> {
+    let listing = Listing {
+        plugins: registry
+            .found
+            .iter()
+            .map(|found| Listed {
+                name: &found.info.name,
+                version: &found.info.version,
+                description: &found.info.description,
+                contact: &found.info.contact,
+                file: &found.path,
+                abi: found.abi.to_string(),
+            })
+            .collect(),
+        hidden: registry
+            .shadowed
+            .iter()
+            .map(|hidden| Hidden { name: &hidden.name, file: &hidden.path, by: &hidden.by })
+            .collect(),
+        rejected: registry
+            .rejected
+            .iter()
+            .map(|file| Rejected { file: &file.path, reason: file.error.to_string() })
+            .collect(),
+        folders: path.folders(),
+    };
+    if json { shell::write_json(&listing) } else { table(&listing) }
+}
+
+fn table(listing: &Listing<'_>) -> Result<Exit, Failure> {
+    let rows: Vec<[&str; 3]> =
+        listing.plugins.iter().map(|p| [p.name, p.version, p.description]).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let [name_width, version_width, width] = [0, 1, 2].map(|column| width(column).unwrap_or(0));
+    let lines: String = listing
+        .plugins
         .iter()
-        .map(|found| {
-            let info = &found.info;
-            let path = found.path.display().to_string();
-            [info.name.clone(), info.version.clone(), info.description.clone(), path]
+        .map(|Listed { name, version, description, file, .. }| {
+            let file = file.display();
+            format!("{name:name_width$}  {version:version_width$}  {description:width$}  {file}\n")
         })
         .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2].map(|column| width(column).unwrap_or(0));
-    for [name, version, description, path] in &rows {
-        let [name_width, version_width, description_width] = widths;
-        table += &format!(
-            "{name:name_width$}  {version:version_width$}  {description:description_width$}  {path}\n"
-        );
+    for Hidden { name, file, by } in &listing.hidden {
+        say!("{name} in {} is not used: {} comes first", file.display(), by.display());
     }
-    for shadowed in &registry.shadowed {
-        say!(
-            "{} in {} is not used: {} comes first",
-            shadowed.name,
-            shadowed.path.display(),
-            shadowed.by.display()
-        );
-    }
-    for rejected in &registry.rejected {
-        say!("{} is rejected: {}", rejected.path.display(), rejected.error);
+    for Rejected { file, reason } in &listing.rejected {
+        say!("{} is rejected: {reason}", file.display());
     }
     if rows.is_empty() {
         let folders: Vec<String> =
-            path.folders().iter().map(|folder| folder.display().to_string()).collect();
+            listing.folders.iter().map(|folder| folder.display().to_string()).collect();
         say!("there is no plugin in {}", folders.join(", "));
     }
-    match io::stdout().write_all(table.as_bytes()) {
-        Ok(()) => Ok(Exit::Finished),
-        Err(error) => {
-            Err(Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}")))
-        }
-    }
+    shell::write(lines.as_bytes())
 }

@@ -1,143 +1,108 @@
-//! `pathspider measure`, and PATHspider 0.9's form without a command.
+//! Measurements, in whatever form they were asked for.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use super::args::{Measure, Running, Standalone};
+use clap::error::ErrorKind;
+use pathspider_plugin_api::OptionValues;
+
+use super::args::{MeasureOptions, measure_options};
 use super::exit::{Exit, Failure};
-use super::keeping::Keeping;
-use super::plugin_args;
-use super::targets::Targets;
+use super::{help, names, plugin_args};
 use crate::crash;
 use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
 use crate::output::Output;
 use crate::plugin::{Found, Registry};
-use crate::progress::Showing;
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
 use crate::system::BeginError;
 
-/// The plugin of 0.9's form where none is named.
-const DEFAULT_PLUGIN: &str = "ecn";
-
 /// Prefixes of libtrace's URIs for live capture.
 const LIVE_PREFIXES: [&str; 3] = ["int:", "ring:", "pcapint:"];
 
-/// Runs `pathspider measure`.
-pub(super) fn measure(arguments: Measure, registry: &Registry) -> Result<Exit, Failure> {
-    let mut words = arguments.plugin.into_iter();
-    let Some(name) = words.next() else {
+/// What a command line asks to be measured.
+pub(super) struct Wanted {
+    /// Options of the measurement that stand before the plugin's name.
+    pub(super) before: Vec<OsString>,
+    /// The plugin's name.
+    pub(super) plugin: String,
+    /// What follows it: its own options, and those of the measurement.
+    pub(super) after: Vec<OsString>,
+}
+
+/// Runs a measurement whose plugin has options of its own.
+pub(super) fn carry_out(wanted: Wanted, registry: &Registry) -> Result<Exit, Failure> {
+    let found = names::find(registry, &wanted.plugin)?;
+    let given = match plugin_args::parse(&found.info, &found.options, wanted.after) {
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            return help::plugin(found, registry);
+        }
+        given => given?,
+    };
+    let mut words = wanted.before;
+    words.extend(given.general);
+    let options = measure_options(words)?;
+    start(options, found, given.values, registry)
+}
+
+/// Runs a measurement with its plugin's defaults.
+pub(super) fn with_defaults(
+    options: MeasureOptions,
+    plugin: &str,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
+    let found = names::find(registry, plugin)?;
+    start(options, found, found.options.defaults(), registry)
+}
+
+fn start(
+    arguments: MeasureOptions,
+    found: &Found,
+    options: OptionValues,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
+    let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
+    crash::running(&found.info.name, files);
+    let chains = registry.chains();
+    let source = arguments.running.interface.clone().or_else(interface::of_default_route);
+    if let Some(source) = source.as_deref().filter(|source| is_recorded(source)) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("measure which plugin? {}", there_are(registry)),
+            format!("{source} is a recorded capture; to measure, name an interface with -i"),
         ));
-    };
-    let format = if arguments.csv_input { Format::Csv } else { Format::Either };
-    let request = Request {
-        running: arguments.running,
-        targets: arguments.targets,
-        keeping: arguments.keeping,
-        input: Input::from_argument(&arguments.input),
-        format,
-        output: Output::from_argument(&arguments.output),
-        with_flows: arguments.output_flows,
-        save_pcap: arguments.save_pcap,
-        showing: arguments.watching.into(),
+    }
+    let rules = arguments.targets.rules()?;
+    let stop = Stop::new();
+    stop::on_signals(std::sync::Arc::clone(&stop), announce)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
+    let settings = Settings {
+        measurement: found,
+        options,
+        chains: &chains,
+        interface: source.as_deref().and_then(device),
+        source,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
             ..SourceOptions::default()
         },
+        workers: arguments.running.workers(),
+        input: Input::from_argument(&arguments.input),
+        format: if arguments.csv_input { Format::Csv } else { Format::Either },
+        rules,
+        max_runtime: arguments.targets.max_runtime(),
+        ends: arguments.targets.ends(),
+        output: Output::from_argument(&arguments.output),
+        with_flows: arguments.output_flows,
+        save_pcap: arguments.save_pcap,
+        keep: arguments.keeping.keep(),
+        showing: arguments.watching.into(),
+        contact: arguments.contact,
+        body_limit: arguments.body_limit as usize,
     };
-    request.carry_out(&name.to_string_lossy(), words, registry)
-}
-
-/// Runs the form of 0.9.
-pub(super) fn standalone(arguments: Standalone, registry: &Registry) -> Result<Exit, Failure> {
-    let (Some(input), Some(output)) = (arguments.input, arguments.output) else {
-        return Err(Failure::new(
-            Exit::Usage,
-            "no command and no INPUTFILE OUTPUTFILE were given; see pathspider --help",
-        ));
-    };
-    let request = Request {
-        running: arguments.running,
-        targets: arguments.targets,
-        keeping: arguments.keeping,
-        input: Input::from_argument(&input),
-        format: Format::Either,
-        output: Output::from_argument(&output),
-        with_flows: false,
-        save_pcap: None,
-        showing: Showing::default(),
-        capture: SourceOptions::default(),
-    };
-    let plugin = arguments.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
-    request.carry_out(plugin, std::iter::empty(), registry)
-}
-
-/// What both forms ask for.
-struct Request {
-    running: Running,
-    targets: Targets,
-    keeping: Keeping,
-    input: Input,
-    format: Format,
-    output: Output,
-    with_flows: bool,
-    save_pcap: Option<PathBuf>,
-    showing: Showing,
-    capture: SourceOptions,
-}
-
-impl Request {
-    fn carry_out(
-        self,
-        name: &str,
-        words: impl Iterator<Item = OsString>,
-        registry: &Registry,
-    ) -> Result<Exit, Failure> {
-        let found = find(registry, name)?;
-        let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
-        crash::running(&found.info.name, files);
-        let options = plugin_args::parse(&found.info, &found.options, words)?;
-        let chains = registry.chains();
-        let source = self.running.interface.clone().or_else(interface::of_default_route);
-        if let Some(source) = source.as_deref().filter(|source| is_recorded(source)) {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("{source} is a recorded capture; to measure, name an interface with -i"),
-            ));
-        }
-        let rules = self.targets.rules()?;
-        let stop = Stop::new();
-        stop::on_signals(std::sync::Arc::clone(&stop), announce).map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot handle signals: {error}"))
-        })?;
-        let settings = Settings {
-            measurement: found,
-            options,
-            chains: &chains,
-            interface: source.as_deref().and_then(device),
-            source,
-            capture: self.capture,
-            workers: self.running.workers(),
-            input: self.input,
-            format: self.format,
-            rules,
-            max_runtime: self.targets.max_runtime(),
-            ends: self.targets.ends(),
-            output: self.output,
-            with_flows: self.with_flows,
-            save_pcap: self.save_pcap,
-            keep: self.keeping.keep(),
-            showing: self.showing,
-        };
-        run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
-    }
+    run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
 }
 
 /// The source that an argument names, else the interface of the default route.
@@ -161,46 +126,6 @@ fn announce(urgency: Urgency) {
     }
 }
 
-fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, Failure> {
-    if let Some(found) = registry.find(name) {
-        if let Some(shadowed) = registry.shadowed.iter().find(|s| s.name == found.info.name) {
-            say!(
-                "using {} of {}; the one of {} is not used",
-                shadowed.name,
-                shadowed.by.display(),
-                shadowed.path.display()
-            );
-        }
-        for rejected in registry.rejected_named(name) {
-            say!(
-                "using {}; {} is rejected: {}",
-                found.path.display(),
-                rejected.path.display(),
-                rejected.error
-            );
-        }
-        return Ok(found);
-    }
-    if let Some(rejected) = registry.rejected_named(name).next() {
-        return Err(Failure::new(
-            Exit::PluginRefused,
-            format!("the plugin {} is rejected: {}", rejected.path.display(), rejected.error),
-        ));
-    }
-    Err(Failure::new(
-        Exit::NoPlugin,
-        format!("there is no plugin named {name:?}; {}", there_are(registry)),
-    ))
-}
-
-fn there_are(registry: &Registry) -> String {
-    let names: Vec<&str> = registry.found.iter().map(|found| found.info.name.as_str()).collect();
-    match names.is_empty() {
-        true => "no plugin was found (see pathspider --list-plugins)".to_owned(),
-        false => format!("there are: {}", names.join(", ")),
-    }
-}
-
 /// Prints the summary of a run, and finds its exit status.
 fn report(ended: Ended) -> Result<Exit, Failure> {
     let has_errors = ended.has_errors();
@@ -209,7 +134,7 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
     if input.limited {
         say!("the number of --max-targets was reached");
     }
-    let dropped = counters.kernel_dropped + counters.interface_dropped;
+    let dropped = counters.lost();
     if dropped > 0 {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
@@ -232,7 +157,9 @@ fn tell(error: &RunError) -> Failure {
         RunError::Source(source) => of_source(source),
         RunError::Read(_) => Exit::NoInput,
         RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,
-        RunError::Engine { denied: true, .. } => Exit::NoPrivilege,
+        RunError::NoNetworkPrivilege(_) | RunError::Engine { denied: true, .. } => {
+            Exit::NoPrivilege
+        }
         RunError::Machine(BeginError::Stopped(_)) => Exit::Stopped,
         RunError::Machine(_) => Exit::Failed,
         RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,

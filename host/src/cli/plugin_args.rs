@@ -3,8 +3,19 @@
 use std::ffi::OsString;
 
 use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use pathspider_plugin_api::{Info, OptionKind, OptionSpec, OptionValues, Options, Record, Value};
+
+use super::args::option_arguments;
+
+/// What stands after a plugin's name.
+pub(super) struct Given {
+    /// The values of its options.
+    pub(super) values: OptionValues,
+    /// Options of the measurement, as words.
+    pub(super) general: Vec<OsString>,
+}
 
 /// Parses the arguments that follow a plugin's name.
 ///
@@ -15,22 +26,68 @@ pub(super) fn parse(
     info: &Info,
     options: &Options,
     words: impl IntoIterator<Item = OsString>,
-) -> Result<OptionValues, clap::Error> {
-    let name = format!("pathspider measure [OPTIONS] {}", info.name);
-    let command = Command::new(info.name.clone())
-        .bin_name(name)
+) -> Result<Given, clap::Error> {
+    let matches = command(info, options).no_binary_name(true).try_get_matches_from(words)?;
+    let values = options.iter().map(|spec| (spec.name.clone(), value(spec, &matches)));
+    Ok(Given {
+        values: OptionValues::new(values.collect::<Record>()),
+        general: as_words(option_arguments(), &matches),
+    })
+}
+
+/// The parser of a plugin's own options, and, hidden, of those of the measurement. Where both have
+/// an option of one name it is the plugin's, and the measurement's has to stand before the plugin.
+pub(super) fn command(info: &Info, options: &Options) -> Command {
+    let is_own = |long: &str| options.iter().any(|spec| spec.name == long);
+    let general = option_arguments().map(|argument| {
+        let taken =
+            argument.get_long().filter(|long| is_own(long)).map(|long| format!("host-{long}"));
+        match taken {
+            Some(long) => argument.long(long),
+            None => argument,
+        }
+        .hide(true)
+    });
+    Command::new(info.name.clone())
+        .bin_name(format!("pathspider measure [OPTIONS] {}", info.name))
         .version(info.version.clone())
-        .about(info.description.clone())
-        .no_binary_name(true)
-        .args(options.iter().map(argument));
-    let matches = command.try_get_matches_from(words)?;
-    Ok(OptionValues::new(
-        options.iter().map(|spec| (spec.name.clone(), value(spec, &matches))).collect::<Record>(),
-    ))
+        .about(format!("{} {}: {}", info.name, info.version, info.description))
+        .args(options.iter().map(argument))
+        .args(general)
+}
+
+/// Those of these arguments that a command line has, as words.
+pub(super) fn as_words(
+    arguments: impl Iterator<Item = Arg>,
+    matches: &ArgMatches,
+) -> Vec<OsString> {
+    let mut words = Vec::new();
+    for argument in arguments {
+        let id = argument.get_id().as_str();
+        let Some(long) = argument.get_long() else { continue };
+        if matches.value_source(id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        if !argument.get_action().takes_values() {
+            words.push(format!("--{long}").into());
+            continue;
+        }
+        for value in matches.get_raw(id).into_iter().flatten() {
+            let mut word = OsString::from(format!("--{long}="));
+            word.push(value);
+            words.push(word);
+        }
+    }
+    words
+}
+
+/// An option's name in the parser, which no argument of ours has.
+fn id(spec: &OptionSpec) -> String {
+    format!("plugin {}", spec.name)
 }
 
 fn argument(spec: &OptionSpec) -> Arg {
-    let argument = Arg::new(spec.name.clone()).long(spec.name.clone());
+    let argument = Arg::new(id(spec)).long(spec.name.clone());
     let argument = match &spec.kind {
         OptionKind::Flag => return argument.action(ArgAction::SetTrue).help(spec.help.clone()),
         OptionKind::Integer { min, max } => {
@@ -56,10 +113,14 @@ fn number_between(min: f64, max: f64) -> ValueParser {
 }
 
 fn help(spec: &OptionSpec) -> String {
-    match shown(&spec.default) {
-        Some(default) => format!("{} [default: {default}]", spec.help),
-        None => spec.help.clone(),
-    }
+    let range = match &spec.kind {
+        OptionKind::Integer { min, max } => Some(format!("{min} to {max}")),
+        OptionKind::Number { min, max } => Some(format!("{min} to {max}")),
+        _ => None,
+    };
+    let range = range.map(|range| format!(" [{range}]")).unwrap_or_default();
+    let default = shown(&spec.default).map(|value| format!(" [default: {value}]"));
+    format!("{}{range}{}", spec.help, default.unwrap_or_default())
 }
 
 fn shown(value: &Value) -> Option<String> {
@@ -74,13 +135,13 @@ fn shown(value: &Value) -> Option<String> {
 
 /// The option's value: the command line's, else the default.
 fn value(spec: &OptionSpec, matches: &ArgMatches) -> Value {
-    let name = spec.name.as_str();
+    let name = id(spec);
     let several = spec.several;
     let given = match spec.kind {
-        OptionKind::Flag => return matches.get_flag(name).into(),
-        OptionKind::Integer { .. } => gather::<i64>(matches, name, several),
-        OptionKind::Number { .. } => gather::<f64>(matches, name, several),
-        _ => gather::<String>(matches, name, several),
+        OptionKind::Flag => return matches.get_flag(&name).into(),
+        OptionKind::Integer { .. } => gather::<i64>(matches, &name, several),
+        OptionKind::Number { .. } => gather::<f64>(matches, &name, several),
+        _ => gather::<String>(matches, &name, several),
     };
     given.unwrap_or_else(|| spec.default.clone())
 }
@@ -99,14 +160,19 @@ mod tests {
 
     use super::*;
 
-    fn parse_words(words: &[&str]) -> Result<OptionValues, clap::Error> {
+    fn parse_all(words: &[&str]) -> Result<Given, clap::Error> {
         let options = Options::none()
             .connect(&[ConnectKind::Http, ConnectKind::Tcp])
             .timeout()
             .integers("codepoint", 0..=63, &[48], "Code points")
+            .text("input", "", "Named like one of the measurement's")
             .flag("fast", "Fast");
         let info = Info::new("x", "1", "about");
         parse(&info, &options, words.iter().map(OsString::from))
+    }
+
+    fn parse_words(words: &[&str]) -> Result<OptionValues, clap::Error> {
+        parse_all(words).map(|given| given.values)
     }
 
     #[test]
@@ -118,6 +184,31 @@ mod tests {
         assert_eq!(values.timeout().unwrap().as_millis(), 2500);
         assert!(!values.flag("fast").unwrap());
         assert_eq!(parse_words(&[]).unwrap().integers("codepoint").unwrap(), [48]);
+        let twice = parse_words(&["--codepoint", "8", "--codepoint", "9"]).unwrap();
+        assert_eq!(twice.integers("codepoint").unwrap(), [8, 9]);
+    }
+
+    #[test]
+    fn options_of_the_measurement_may_stand_among_the_plugins() {
+        let given =
+            parse_all(&["-i", "eth0", "--connect", "tcp", "--output-flows", "-w5"]).unwrap();
+        assert_eq!(given.values.connect().unwrap(), ConnectKind::Tcp);
+        assert_eq!(given.general, ["--interface=eth0", "--workers=5", "--output-flows"]);
+        let given = parse_all(&["--input", "mine"]).unwrap();
+        assert_eq!(given.values.text("input").unwrap(), Some("mine"));
+        assert!(given.general.is_empty(), "the plugin's option comes first: {:?}", given.general);
+        assert!(parse_all(&["-w", "0"]).is_err());
+        assert!(parse_all(&["stray"]).is_err());
+    }
+
+    #[test]
+    fn the_later_option_counts() {
+        let words = ["--workers=5", "--output-flows", "--output-flows", "--workers=7"];
+        let options =
+            super::super::args::measure_options(words.iter().map(OsString::from).collect())
+                .unwrap();
+        assert_eq!(options.running.workers(), 7);
+        assert!(options.output_flows && !options.csv_input);
     }
 
     #[test]
@@ -132,6 +223,10 @@ mod tests {
             assert!(parse_words(&words).unwrap_err().use_stderr(), "{words:?}");
         }
         let help = parse_words(&["--help"]).unwrap_err().to_string();
-        assert!(help.contains("--codepoint <N>") && help.contains("[default: 48]"), "{help}");
+        assert!(
+            help.contains("--codepoint <N>") && help.contains("[0 to 63] [default: 48]"),
+            "{help}"
+        );
+        assert!(!help.contains("--workers"), "{help}");
     }
 }

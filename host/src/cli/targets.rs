@@ -13,7 +13,7 @@ use crate::merger::Ends;
 use crate::say::say;
 
 /// Which targets.
-#[derive(Debug, Default, PartialEq, Args)]
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Targets")]
 pub(super) struct Targets {
     /// Look up targets that are names, through the system's resolver (nsswitch.conf, hosts,
@@ -61,11 +61,6 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// Whether any of these was given.
-    pub(super) fn is_used(&self) -> bool {
-        *self != Targets::default()
-    }
-
     /// When no more targets are begun.
     pub(super) fn max_runtime(&self) -> Option<Duration> {
         self.max_runtime

@@ -1,11 +1,16 @@
 //! Makes one connection of any kind: `begin` sends its first packet, `complete` sees it through.
 
+mod dns;
 mod failure;
 mod http;
+mod packets;
+mod progress;
 mod socket;
 mod tcp;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::Sender;
@@ -14,8 +19,11 @@ use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Outcome, State};
 
 use super::{DEFAULT_TIMEOUT, stamp};
 use crate::observer::{Claim, Endpoint, Notice};
+use failure::Failure;
 
-pub use http::user_agent;
+pub(super) use packets::Sent;
+pub use packets::{Forger, RESERVED_SOCKETS};
+pub(super) use progress::Progress;
 pub use socket::Dialer;
 
 /// The end of a connection, and its flow where one was sent.
@@ -48,36 +56,110 @@ impl From<Error> for BeginError {
 
 /// A connection under way.
 pub(super) struct Connection {
-    kind: ConnectKind,
+    exchange: Exchange,
     socket: socket2::Socket,
     flow: Flow,
     timeout: Duration,
-    request: Option<http::Request>,
+    is_deferred: bool,
+}
+
+/// What follows on the socket, by the kind of connection.
+enum Exchange {
+    Tcp,
+    Http(http::Request),
+    Https(tls::Hello, http::Request),
+    DnsTcp(dns::Query),
+    DnsUdp(dns::Query),
+}
+
+impl Exchange {
+    fn new(
+        dialer: &Dialer,
+        job: &Job,
+        connect: &Connect,
+        remote: SocketAddr,
+    ) -> Result<Exchange, Error> {
+        let request = || http::Request::new(dialer, job, connect, remote);
+        Ok(match connect.kind() {
+            ConnectKind::Http => Exchange::Http(request()?),
+            ConnectKind::Https => {
+                Exchange::Https(dialer.tls.hello(job, connect, remote.ip())?, request()?)
+            }
+            ConnectKind::DnsTcp => Exchange::DnsTcp(dns::Query::new(job, connect)?),
+            ConnectKind::DnsUdp => Exchange::DnsUdp(dns::Query::new(job, connect)?),
+            _ if connect.settings().bool("fast_open") == Some(true) => {
+                return Err(Error::contract(
+                    "connect: fast_open needs data to send, which the kind tcp has not",
+                ));
+            }
+            _ => Exchange::Tcp,
+        })
+    }
+
+    fn protocol(&self) -> u8 {
+        if matches!(self, Exchange::DnsUdp(_)) { protocol::UDP } else { protocol::TCP }
+    }
+
+    /// The settings that only this kind has.
+    fn settings(&self) -> &'static [&'static str] {
+        match self {
+            Exchange::Tcp => &[],
+            Exchange::Http(_) => &["headers"],
+            Exchange::Https(..) => &["headers", "alpn"],
+            Exchange::DnsTcp(_) | Exchange::DnsUdp(_) => &["query"],
+        }
+    }
+
+    /// Sends the first packet; gives the local end.
+    fn start(
+        &self,
+        socket: &socket2::Socket,
+        remote: SocketAddr,
+    ) -> std::io::Result<socket::Opened> {
+        let opened = socket::connect(socket, remote)?;
+        match self {
+            Exchange::DnsUdp(query) => {
+                socket.send(query.datagram())?;
+                Ok(socket::Opened { is_deferred: false, ..opened })
+            }
+            _ => Ok(opened),
+        }
+    }
+
+    async fn run(
+        self,
+        socket: socket2::Socket,
+        is_deferred: bool,
+        progress: &Rc<Progress>,
+    ) -> Result<(), Failure> {
+        if let Exchange::DnsUdp(query) = self {
+            return dns::over_udp(socket, &query, progress).await;
+        }
+        let stream = tcp::established(socket, is_deferred, progress).await?;
+        match self {
+            Exchange::Http(request) => http::get(stream, request, progress).await,
+            // Its state is much larger than the other kinds', which need not carry it.
+            Exchange::Https(hello, request) => {
+                Box::pin(tls::get(stream, hello, request, progress)).await
+            }
+            Exchange::DnsTcp(query) => dns::over_tcp(stream, &query, progress).await,
+            Exchange::Tcp | Exchange::DnsUdp(_) => Ok(()),
+        }
+    }
 }
 
 impl Connection {
-    /// Sees the connection through to its end or its time-out. Calls `shaken` when the handshake
-    /// is over; not where it never is.
-    pub(super) async fn complete(self: Box<Self>, shaken: &dyn Fn()) -> Attempt {
-        let Connection { kind, socket, flow, timeout, request } = *self;
-        let outcome = match (kind, request) {
-            (ConnectKind::Http, Some(request)) => {
-                tcp::within(timeout, async {
-                    let stream = tcp::established(socket).await?;
-                    shaken();
-                    http::get(stream, request).await
-                })
-                .await
-            }
-            _ => {
-                tcp::within(timeout, async {
-                    tcp::established(socket).await?;
-                    Ok(Outcome::new(State::Ok))
-                })
-                .await
-            }
-        };
-        flow.end(outcome)
+    /// Whether its first packet is yet to be sent, when it sends data.
+    pub(super) fn is_deferred(&self) -> bool {
+        self.is_deferred
+    }
+
+    /// Sees the connection through to its end or its time-out.
+    pub(super) async fn complete(self: Box<Self>, progress: &Rc<Progress>) -> Attempt {
+        let Connection { exchange, socket, flow, timeout, is_deferred } = *self;
+        let exchange = exchange.run(socket, is_deferred, progress);
+        let end = tokio::time::timeout(timeout, exchange).await;
+        flow.end(progress.outcome(end.unwrap_or(Err(Failure::Timeout))))
     }
 }
 
@@ -142,7 +224,11 @@ impl Dialer {
     ) -> Result<Begun, BeginError> {
         let kind = connect.kind();
         match kind {
-            ConnectKind::Tcp | ConnectKind::Http => {}
+            ConnectKind::Tcp
+            | ConnectKind::Http
+            | ConnectKind::Https
+            | ConnectKind::DnsTcp
+            | ConnectKind::DnsUdp => {}
             ConnectKind::Done | ConnectKind::Skip => {
                 let outcome = connect.into_outcome().unwrap_or_else(no_outcome);
                 let outcome = stamp(outcome, SystemTime::now());
@@ -158,26 +244,24 @@ impl Dialer {
         let remote = target(job, &connect)?;
         let timeout = connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT);
         let started = SystemTime::now();
-        let request = match kind {
-            ConnectKind::Http => Some(http::Request::new(self, job, &connect, remote)?),
-            _ => None,
-        };
+        let exchange = Exchange::new(self, job, &connect, remote)?;
+        let protocol = exchange.protocol();
         let fail = |error: &std::io::Error| {
-            let outcome =
-                failure::outcome(error).with("dip", remote.ip()).with("dp", remote.port());
+            let outcome = Progress::new(None, |_| {}).outcome(Err(error.into()));
+            let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
             Ok(Begun::Over(Attempt { outcome: stamp(outcome, started), flow: None }))
         };
-        let socket = match self.socket(protocol::TCP, remote, connect.settings())? {
+        let settings = connect.settings();
+        let socket = match self.socket(protocol, remote, settings, exchange.settings())? {
             Ok(socket) => socket,
             Err(error) => return fail(&error),
         };
-        let endpoint =
-            Endpoint { protocol: protocol::TCP, address: remote.ip(), port: remote.port() };
+        let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
         notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
-        match socket::connect(&socket, remote) {
-            Ok(local) => {
-                let flow = Flow { protocol: protocol::TCP, local, remote, started };
-                let connection = Connection { kind, socket, flow, timeout, request };
+        match exchange.start(&socket, remote) {
+            Ok(socket::Opened { local, is_deferred }) => {
+                let flow = Flow { protocol, local, remote, started };
+                let connection = Connection { exchange, socket, flow, timeout, is_deferred };
                 Ok(Begun::Under(Box::new(connection)))
             }
             Err(error) => {

@@ -1,14 +1,14 @@
 //! The engine at work: a loop of small steps, which never waits while something can be started.
 
-use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use pathspider_plugin_api::{ConfigId, Connect, Error, Hold, Job, SystemChanges};
+use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
 
-use super::connect::{self, Attempt, BeginError, Begun, Connection};
+use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
@@ -59,6 +59,14 @@ impl Round<'_> {
                     Err(mpsc::error::TryRecvError::Empty) => break,
                     Err(mpsc::error::TryRecvError::Disconnected) => feeding = false,
                 }
+            }
+            if let Some(pause) = self.engine.forger.as_ref().and_then(|forger| forger.pause()) {
+                tokio::select! {
+                    Some(event) = inbox.recv() => self.handle(event)?,
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.changed() => {}
+                }
+                continue;
             }
             match self.scheduler.step() {
                 Step::Configure(config) => self.configure(config)?,
@@ -136,8 +144,8 @@ impl Round<'_> {
                 self.report(Report::Refused { job, error })
             }
             Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
-            Event::Shaken { config } => {
-                self.scheduler.reached(config, Hold::Handshake);
+            Event::Reached { config, point } => {
+                self.scheduler.reached(config, point);
                 Ok(())
             }
             Event::Ended(ticket, attempt) => {
@@ -178,45 +186,89 @@ impl Round<'_> {
     /// Makes the connection that the plugin asked for.
     fn make(&mut self, ticket: Ticket, answer: Result<Connect, Error>) -> Result<(), EngineError> {
         let dialed = match answer {
+            Ok(connect) if connect.kind() == ConnectKind::Packets => {
+                return self.forge(ticket, &connect);
+            }
             Ok(connect) => {
                 self.engine.dialer.begin(&ticket.work.job, connect, &self.engine.notices)
             }
             Err(error) => Err(BeginError::Plugin(error)),
         };
-        self.passed(ticket.config, &[Hold::Initiation]);
+        let points = match &dialed {
+            Ok(Begun::Under(connection)) if connection.is_deferred() => &[][..],
+            Ok(Begun::Under(_)) => &[Hold::Initiation],
+            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+        };
+        self.passed(ticket.config, points);
         match dialed {
             Ok(Begun::Under(connection)) => {
-                self.see_through(ticket, connection);
+                let is_deferred = connection.is_deferred();
+                self.see_through(ticket, is_deferred, async move |progress| {
+                    connection.complete(progress).await
+                });
                 Ok(())
             }
-            Ok(Begun::Over(attempt)) => {
-                self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
-                self.conclude(ticket, attempt)
+            Ok(Begun::Over(attempt)) => self.conclude(ticket, attempt),
+            Err(error) => self.refused(ticket, error),
+        }
+    }
+
+    /// Sends the packets that the plugin made.
+    fn forge(&mut self, ticket: Ticket, connect: &Connect) -> Result<(), EngineError> {
+        let config = ticket.config;
+        let sent = match &self.engine.forger {
+            Some(forger) => forger.begin(connect, config, &self.engine.notices),
+            None => Err(BeginError::Plugin(Error::contract(
+                "connect: it gives packets, and does not declare Info::forges",
+            ))),
+        };
+        let points = match &sent {
+            Ok(Sent::Out(_)) => &[Hold::Initiation][..],
+            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+        };
+        self.passed(config, points);
+        match sent {
+            Ok(Sent::Out(forged)) => {
+                self.see_through(ticket, false, async move |_| forged.complete().await);
+                Ok(())
             }
-            Err(BeginError::Gone) => Err(EngineError::Gone("observer")),
-            Err(BeginError::Plugin(error)) => {
-                self.passed(ticket.config, &[Hold::Handshake, Hold::Completion]);
+            Ok(Sent::Over(attempt)) => self.conclude(ticket, attempt),
+            Err(error) => self.refused(ticket, error),
+        }
+    }
+
+    /// A connection could not begin.
+    fn refused(&mut self, ticket: Ticket, error: BeginError) -> Result<(), EngineError> {
+        match error {
+            BeginError::Gone => Err(EngineError::Gone("observer")),
+            BeginError::Plugin(error) => {
                 self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })
             }
         }
     }
 
-    /// Lets a connection that is under way go on by itself; its events come back.
-    fn see_through(&self, ticket: Ticket, connection: Box<Connection>) {
+    /// Lets a connection that is under way go on by itself; its events come back. It is deferred
+    /// where its first packet is not out yet.
+    fn see_through<F>(&self, ticket: Ticket, is_deferred: bool, complete: F)
+    where
+        F: AsyncFnOnce(&Rc<Progress>) -> Attempt + 'static,
+    {
         // The engine may have gone, on a second signal.
         let events = self.events.clone();
         let config = ticket.config;
-        let awaited = self.scheduler.awaits_handshake(config);
+        let awaited = match self.engine.configurations[config].hold {
+            Hold::Initiation if !is_deferred => None,
+            Hold::Completion => None,
+            point => Some(point),
+        };
         tokio::task::spawn_local(async move {
-            let shaken = Cell::new(!awaited);
-            let tell = || {
-                if !shaken.replace(true) {
-                    let _ = events.send(Event::Shaken { config });
-                }
-            };
-            let attempt = connection.complete(&tell).await;
-            tell();
+            let tell = events.clone();
+            let progress = Rc::new(Progress::new(awaited, move |point| {
+                let _ = tell.send(Event::Reached { config, point });
+            }));
+            let attempt = complete(&progress).await;
+            progress.over();
             let _ = events.send(Event::Ended(ticket, attempt));
         });
     }

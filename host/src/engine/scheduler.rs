@@ -98,11 +98,6 @@ impl<T> Scheduler<T> {
             self.holding -= 1;
         }
     }
-
-    /// Whether this configuration waits for handshakes to be over.
-    pub(super) fn awaits_handshake(&self, config: usize) -> bool {
-        self.holds[config] == Hold::Handshake
-    }
 }
 
 #[cfg(test)]

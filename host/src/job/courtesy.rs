@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn errors_name_file_and_line() {
         let path = file("block-c", "8.8.8.0/24\n8.8.8.0/33\n");
-        let error = Blocklist::read(&[path.clone()]).err().unwrap().to_string();
+        let error = Blocklist::read(std::slice::from_ref(&path)).err().unwrap().to_string();
         assert!(error.starts_with(&format!("{}:2: \"8.8.8.0/33\"", path.display())), "{error}");
         let error = Blocklist::read(&["/nonexistent/list".into()]).err().unwrap().to_string();
         assert!(error.contains("/nonexistent/list: No such file"), "{error}");

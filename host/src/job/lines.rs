@@ -62,9 +62,10 @@ pub struct ReadError {
 }
 
 /// The lines of an input.
-pub(super) struct Lines {
+pub struct Lines {
     name: String,
     reader: Reader,
+    longest: u64,
     /// Lines that were put back, and are read again.
     again: Cursor<Vec<u8>>,
     number: u64,
@@ -73,7 +74,7 @@ pub(super) struct Lines {
 enum Reader {
     /// Nothing was read: a pipe may be silent for long, and only the feeder may wait for it.
     Fresh(Box<dyn Read + Send>),
-    Open(Box<dyn BufRead + Send>),
+    Open(BufReader<Box<dyn Read + Send>>),
     /// Decompression could not begin.
     Broken,
 }
@@ -97,7 +98,7 @@ impl Lines {
     /// # Errors
     ///
     /// It does not exist, is a folder, or may not be read.
-    pub(super) fn open(input: &Input) -> Result<Lines, ReadError> {
+    pub fn open(input: &Input) -> Result<Lines, ReadError> {
         let name = input.to_string();
         match input.open() {
             Ok(reader) => Ok(Lines::new(name, reader)),
@@ -106,27 +107,46 @@ impl Lines {
     }
 
     pub(super) fn new(name: String, reader: Box<dyn Read + Send>) -> Lines {
-        Lines { name, reader: Reader::Fresh(reader), again: Cursor::default(), number: 0 }
+        let (reader, again) = (Reader::Fresh(reader), Cursor::default());
+        Lines { name, reader, longest: LONGEST_LINE, again, number: 0 }
+    }
+
+    /// Cuts lines that are longer than this, instead of those longer than any job.
+    pub fn with_longest(mut self, octets: u64) -> Lines {
+        self.longest = octets;
+        self
     }
 
     /// The input's name.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The number, from 1, of the line that was read last.
-    pub(super) fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         self.number
     }
 
     /// Appends the next line with its end to `line`, and gives its length; 0 at the input's end.
-    /// A line that is longer than [`LONGEST_LINE`] is cut, and so longer than it by one octet.
-    pub(super) fn read(&mut self, line: &mut Vec<u8>) -> Result<u64, ReadError> {
+    /// A line that is too long is cut, and so longer than allowed by one octet.
+    ///
+    /// # Errors
+    ///
+    /// The input cannot be read further.
+    pub fn read(&mut self, line: &mut Vec<u8>) -> Result<u64, ReadError> {
         let length = self.read_into(line).map_err(|error| self.fail(error))?;
         if length > 0 {
             self.number += 1;
         }
         Ok(length)
+    }
+
+    /// Whether the next line may have to be waited for.
+    pub fn is_drained(&self) -> bool {
+        match &self.reader {
+            Reader::Open(reader) => reader.buffer().is_empty(),
+            Reader::Fresh(_) | Reader::Broken => true,
+        }
     }
 
     /// Gives back so many lines, which were read last, to be read again.
@@ -152,11 +172,11 @@ impl Lines {
             if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
                 reader.consume(3);
             }
-            self.reader = Reader::Open(Box::new(reader));
+            self.reader = Reader::Open(reader);
         }
         let Reader::Open(reader) = &mut self.reader else { return Ok(0) };
-        let length = reader.take(LONGEST_LINE + 1).read_until(b'\n', line)? as u64;
-        if length > LONGEST_LINE && line.last() != Some(&b'\n') {
+        let length = reader.take(self.longest + 1).read_until(b'\n', line)? as u64;
+        if length > self.longest && line.last() != Some(&b'\n') {
             reader.skip_until(b'\n')?;
         }
         Ok(length)

@@ -4,18 +4,27 @@ use pathspider_plugin_api::{Record, Value, ValueRef};
 
 use super::target::{self, Target};
 
-/// Parses one line.
+/// Parses one line as an object, of whatever keys.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn parse_record(line: &[u8]) -> Result<Record, String> {
+    serde_json::from_slice(line).map_err(|error| {
+        // The parser sees one line only, so its own line number would mislead.
+        let text = error.to_string();
+        let reason = text.split(" at line ").next().unwrap_or(&text);
+        format!("{reason}, at column {}", error.column())
+    })
+}
+
+/// Parses one line as a target.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
 pub(super) fn parse(line: &[u8]) -> Result<Target, String> {
-    let record: Record = serde_json::from_slice(line).map_err(|error| {
-        // The parser sees one line only, so its own line number would mislead.
-        let text = error.to_string();
-        let reason = text.split(" at line ").next().unwrap_or(&text);
-        format!("{reason}, at column {}", error.column())
-    })?;
+    let record = parse_record(line)?;
     let dip = match record.get("dip").map(Value::view) {
         Some(ValueRef::Text(text)) => Some(text.to_owned()),
         Some(ValueRef::Null) | None => None,

@@ -1,5 +1,7 @@
 //! Reads the targets of an input, one after the other, in either format.
 
+use pathspider_plugin_api::Record;
+
 use super::csv::{Row, Rows};
 use super::lines::{Input, LONGEST_LINE, Lines, ReadError};
 use super::ndjson;
@@ -13,6 +15,9 @@ pub enum Format {
     /// JSON objects, one per line, or rows, decided line by line: an object begins with a brace.
     Either,
 }
+
+/// What a line is, or what is wrong with it, with the line's number.
+pub type Numbered<T> = (u64, Result<T, String>);
 
 /// The targets of an input. It keeps nothing of a line once the line was given.
 pub struct JobReader {
@@ -37,8 +42,19 @@ impl JobReader {
     }
 
     /// The input's name.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.lines.name()
+    }
+
+    /// The keys of the next target, or what is wrong with its line, with the line's number; `None`
+    /// at the input's end.
+    ///
+    /// # Errors
+    ///
+    /// The input cannot be read further.
+    pub fn next_record(&mut self) -> Result<Option<Numbered<Record>>, ReadError> {
+        let target = self.next()?;
+        Ok(target.map(|(number, target)| (number, target.map(|target| target.record))))
     }
 
     /// The next target, or what is wrong with its line, with the line's number; `None` at the
@@ -47,7 +63,7 @@ impl JobReader {
     /// # Errors
     ///
     /// The input cannot be read further.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Result<Target, String>)>, ReadError> {
+    pub(super) fn next(&mut self) -> Result<Option<Numbered<Target>>, ReadError> {
         loop {
             self.buffer.clear();
             let length = self.lines.read(&mut self.buffer)?;

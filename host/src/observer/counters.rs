@@ -81,6 +81,11 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// The number of packets that were to be captured and were not.
+    pub fn lost(&self) -> u64 {
+        self.kernel_dropped + self.interface_dropped
+    }
+
     /// The number of malformed packets of a kind.
     pub fn malformed(&self, kind: Malformed) -> u64 {
         self.malformed[kind as usize]

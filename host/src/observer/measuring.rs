@@ -1,5 +1,6 @@
 //! Observing our own connections: which packets are theirs, and to which flow they go.
 
+mod awaiting;
 mod settling;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use pathspider_plugin_api::packet::{Direction, Packet};
 
+use self::awaiting::Awaiting;
 use super::claims::Claims;
 use super::counters::Counters;
 use super::dissect::{Dissected, Quote};
@@ -34,6 +36,7 @@ pub(super) struct Measuring {
     tracker: Tracker,
     expected: HashMap<Peer, u32, RandomState>,
     claims: Claims,
+    awaiting: Awaiting,
     parked: HashMap<Key, Vec<Parked>, RandomState>,
     parked_count: usize,
     notices: Receiver<Notice>,
@@ -74,6 +77,7 @@ impl Measuring {
             tracker,
             expected: HashMap::default(),
             claims: Claims::default(),
+            awaiting: Awaiting::new(settings.answers),
             parked: HashMap::default(),
             parked_count: 0,
             notices,
@@ -286,6 +290,9 @@ impl Measuring {
         if self.tracker.show(id, packet) {
             let claim = self.tracker.table.get(id).claim;
             self.complete(claim, packet.time_ns());
+        }
+        if self.awaiting.asked {
+            self.answered(id, packet);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use pathspider_plugin_api::{Error, FlowRecord};
+use tokio::sync::oneshot;
 
 /// The remote end of connections. The port is 0 for protocols without ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,11 +33,46 @@ pub struct Claim {
     pub ended_ns: i64,
 }
 
-/// What whoever connects tells the observer.
+/// A request to be told at once of a flow's first answer: packets that were forged have no socket
+/// that would tell.
+#[derive(Debug)]
+pub struct Await {
+    /// The transport protocol's IANA number.
+    pub protocol: u8,
+    /// Our address and port; port 0 for protocols without ports.
+    pub local: SocketAddr,
+    /// The target's address and port.
+    pub remote: SocketAddr,
+    /// Who is told. The claim of the flow takes the request back.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What came back first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A packet of the other side that is neither of those below.
+    Packet,
+    /// A TCP segment with RST.
+    Reset,
+    /// An ICMP error about a packet of the flow.
+    Icmp {
+        /// Whether it is ICMPv6.
+        is_v6: bool,
+        /// Its type.
+        kind: u8,
+        /// Its code.
+        code: u8,
+    },
+}
+
+/// What whoever connects tells the observer.
+#[derive(Debug)]
 pub enum Notice {
     /// A connection to there is about to begin. Sent before its first packet.
     Expect(Endpoint),
+    /// Whoever is about to send a flow's first packet wants to know of its first answer. It needs
+    /// [`Settings::answers`](super::Settings::answers).
+    Await(Await),
     /// A connection that was expected did not begin.
     Withdraw(Endpoint),
     /// A connection that was expected has ended. It is answered by one [`Observation`], and it

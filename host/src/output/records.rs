@@ -131,6 +131,17 @@ impl RecordWriter {
         self.write_job(std::slice::from_ref(record))
     }
 
+    /// Writes a line that is there already, without its end, sooner or later.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](RecordWriter::write).
+    pub fn write_line(&mut self, line: &[u8]) -> Result<(), OutputError> {
+        self.lines.extend_from_slice(line);
+        self.lines.push(b'\n');
+        if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
     /// Writes the records of one job, sooner or later, and together.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub struct Found {
     pub handle: MeasurementHandle,
     /// The file that it is in.
     pub path: PathBuf,
-    /// The ABI version that it speaks.
+    /// The version of the plugin ABI that it speaks.
     pub abi: AbiVersion,
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::RunError;
+use crate::engine::RESERVED_SOCKETS;
 use crate::job::Input;
 use crate::output::Output;
 
@@ -23,9 +24,10 @@ pub(super) fn check_files(input: &Input, output: &Output) -> Result<(), RunError
 }
 
 /// Raises the limit of open descriptors to what the connections need.
-pub(super) fn raise_descriptors(workers: usize) -> Result<(), RunError> {
+pub(super) fn raise_descriptors(workers: usize, forges: bool) -> Result<(), RunError> {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    let needed = workers as u64 + SPARE_DESCRIPTORS;
+    let reserved = if forges { RESERVED_SOCKETS as u64 } else { 0 };
+    let needed = workers as u64 + SPARE_DESCRIPTORS + reserved;
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
@@ -40,7 +42,7 @@ pub(super) fn raise_descriptors(workers: usize) -> Result<(), RunError> {
         RunError::System(format!(
             "{workers} workers need {needed} open files, and the limit is {hard} ({error}): raise \
              it (ulimit -n {needed}) or use at most -w {}",
-            hard.saturating_sub(SPARE_DESCRIPTORS)
+            hard.saturating_sub(SPARE_DESCRIPTORS + reserved)
         ))
     })
 }

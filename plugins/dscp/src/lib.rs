@@ -39,7 +39,7 @@ impl Measurement for Dscp {
 
     fn options() -> Options {
         use ConnectKind::{DnsTcp, DnsUdp, Http, Https, Tcp};
-        let help = "Code points to send, 0 to 63, each compared with 0 [default: 48]";
+        let help = "Code points to send, each compared with 0";
         Options::none().connect(&[Http, Https, Tcp, DnsTcp, DnsUdp]).timeout().integers(
             "codepoint",
             0..=LAST,

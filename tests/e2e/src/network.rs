@@ -86,9 +86,10 @@ impl Network {
         }
     }
 
-    /// Runs `pathspider measure` on the vantage point's interface with these arguments.
+    /// Runs `pathspider measure` on the vantage point's interface with these arguments, and lets
+    /// it measure the network's private addresses.
     pub fn measure(&self, arguments: &[&str], input: &str) -> Ended {
-        let mut all = vec!["measure", "-i", INTERFACE];
+        let mut all = vec!["measure", "-i", INTERFACE, "--allow-special"];
         all.extend(arguments);
         self.run(Program::command(&all), input)
     }

@@ -1,5 +1,6 @@
 //! What the program says of bad input: one clear line, and an exit status for each kind.
 
+use std::fs;
 use std::process::Command;
 
 use pathspider_e2e::{Program, built, network, temp_dir};
@@ -7,14 +8,15 @@ use pathspider_e2e::{Program, built, network, temp_dir};
 #[test]
 fn no_such_plugin() {
     let end = Program::run(&["measure", "-i", "lo", "telepathy"]);
-    end.expect(3, &["no plugin named \"telepathy\"", "there are: ecn"]);
+    end.expect(3, &["no plugin named \"telepathy\"", "there are: ", "ecn"]);
     Program::run(&["measure", "-i", "lo"]).expect(2, &["which plugin?", "ecn"]);
 }
 
 #[test]
 fn bad_arguments() {
     Program::run(&["measure", "-w", "0", "ecn"]).expect(2, &["-w", "0"]);
-    Program::run(&["measure", "ecn", "--connect", "pigeon"]).expect(2, &["pigeon", "http, tcp"]);
+    Program::run(&["measure", "ecn", "--connect", "pigeon"])
+        .expect(2, &["pigeon", "http, https, tcp"]);
     Program::run(&["measure", "ecn", "--timeout", "-1"]).expect(2, &["--timeout", "-1"]);
     Program::run(&["measure", "ecn", "--nonsense"]).expect(2, &["--nonsense"]);
     Program::run(&["-w", "5", "measure", "ecn"]).expect(2, &["stand after it"]);
@@ -29,7 +31,7 @@ fn a_plugins_options_are_in_its_help() {
     end.expect(0, &[]);
     // Help is wrapped to the terminal's width.
     let help = end.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    for word in ["--connect <MODE>", "http, tcp", "--timeout <SECONDS>", "[default: 5]"] {
+    for word in ["--connect <MODE>", "http, https, tcp", "--timeout <SECONDS>", "[default: 5]"] {
         assert!(help.contains(word), "{help}");
     }
 }
@@ -48,9 +50,9 @@ fn no_privilege() {
     let Some(network) = network(1, 0) else { return };
     // The program where an unprivileged user can reach it.
     let folder = temp_dir("no-privilege");
-    std::fs::copy(built("pathspider"), folder.join("pathspider")).unwrap();
-    std::fs::create_dir(folder.join("plugins")).unwrap();
-    std::fs::copy(built("plugins/ecn.so"), folder.join("plugins/ecn.so")).unwrap();
+    fs::copy(built("pathspider"), folder.join("pathspider")).unwrap();
+    fs::create_dir(folder.join("plugins")).unwrap();
+    fs::copy(built("plugins/ecn.so"), folder.join("plugins/ecn.so")).unwrap();
     let script = format!(
         "chmod -R a+rX {0} && exec setpriv --reuid=65534 --regid=65534 --clear-groups \
          --bounding-set=-all {0}/pathspider measure -i {1} ecn",
@@ -85,13 +87,13 @@ fn output_that_cannot_be_written() {
     run("/nonexistent/out").expect(8, &["cannot write to /nonexistent/out"]);
     let folder = temp_dir("output");
     let file = folder.join("out.ndjson");
-    std::fs::write(&file, &jobs).unwrap();
+    fs::write(&file, &jobs).unwrap();
     let path = file.to_str().unwrap();
     Program::run(&["measure", "-i", "nowhere0", "--output", path, "ecn"]).expect(6, &[]);
     network
         .measure(&["--input", path, "--output", path, "ecn"], "")
         .expect(2, &["is both input and output"]);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), jobs, "left as it was");
+    assert_eq!(fs::read_to_string(&file).unwrap(), jobs, "left as it was");
     run("/dev/full").expect(8, &["cannot write to /dev/full", "No space left"]);
 }
 
@@ -132,6 +134,8 @@ fn install_puts_everything_in_its_place() {
     let program = folder.join("usr/bin/pathspider");
     let listed = Command::new(program).arg("--list-plugins").output().unwrap();
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(folder.join("usr/share/man/man1/pathspider-measure.1").is_file());
+    assert_eq!(fs::read_link(folder.join("usr/bin/pspdr")).unwrap().to_str(), Some("pathspider"));
     let plugin = folder.join("usr/lib/pathspider/ecn.so").canonicalize().unwrap();
     assert!(text.contains(plugin.to_str().unwrap()), "{text}");
 }

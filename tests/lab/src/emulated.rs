@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path as FilePath;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::emulator::{Driver, Engine, Network, Path};
 use crate::error::Result;
@@ -62,10 +61,7 @@ impl EmulatedLab {
         for (number, (server, places)) in members.iter().enumerate() {
             let (namespace, tun) = server_namespace(server, places)?;
             if server.listening {
-                services.push({
-                    let slow = Duration::from_millis(server.slow_millis.into());
-                    Services::start(&namespace, slow)?
-                });
+                services.push(Services::start(&namespace, server)?);
             }
             for place in places {
                 networks.extend(place.ranges().map(|(first, last)| Network {

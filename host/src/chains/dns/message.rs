@@ -2,7 +2,7 @@
 
 /// A well-formed message, with its identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     Query(u16),
     Response(u16),
 }
@@ -10,7 +10,7 @@ pub(super) enum Message {
 /// Reads a message of `length` octets, of which `bytes` are there; `None` when it is malformed.
 ///
 /// What is not there cannot be malformed, but the header and the first question must be.
-pub(super) fn read(bytes: &[u8], length: usize) -> Option<Message> {
+pub(crate) fn read(bytes: &[u8], length: usize) -> Option<Message> {
     let (header, _) = bytes.split_first_chunk::<12>()?;
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let (id, flags) = (word(0), word(2));

@@ -42,7 +42,9 @@ impl Measuring {
             }
             Notice::Withdraw(end) => {
                 self.withdraw(&Peer::new(end.protocol, end.address, end.port));
+                self.awaiting.prune();
             }
+            Notice::Await(request) => self.awaiting.ask(request),
             Notice::Claim(claim) => self.claim(&claim),
         }
     }
@@ -64,6 +66,7 @@ impl Measuring {
             return;
         };
         let (key, _) = tuple.key();
+        self.awaiting.forget(&key);
         if let Some(parked) = self.unpark(&key, claim) {
             self.withdraw(&remote);
             self.answer(claim.id, Some(parked.ended));

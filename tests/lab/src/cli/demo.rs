@@ -1,13 +1,15 @@
 //! Owns `pathspider-lab demo`: the first thing a newcomer sees.
 
+use std::thread;
+
 use clap::Args;
 use pathspider_lab::emulated::EmulatedLab;
-use pathspider_lab::{Result, scenario};
+use pathspider_lab::runner::{Measured, Suite};
+use pathspider_lab::scenario::Scenario;
+use pathspider_lab::{Error, Result, scenario};
 
 use super::check::{Pathspider, show};
 use super::{Verdict, say};
-
-const PLUGIN: &str = "ecn";
 
 #[derive(Args)]
 pub(super) struct Demo {
@@ -18,23 +20,66 @@ pub(super) struct Demo {
     targets: u16,
 }
 
+/// One plugin, and a network of the paths that say something of it.
+struct Show {
+    plugin: String,
+    lab: EmulatedLab,
+}
+
 impl Demo {
     pub(super) fn run(self) -> Result<Verdict> {
-        let mut scenarios = scenario::builtin()?;
-        scenarios.retain(|scenario| scenario.expect.contains_key(PLUGIN));
-        let lab = EmulatedLab::new(scenarios, self.targets)?;
         let suite = self.pathspider.suite();
-        let targets: usize = lab.paths().iter().map(|path| path.targets.len()).sum();
+        let shows = by_plugin(scenario::builtin()?)
+            .into_iter()
+            .map(|(plugin, scenarios)| {
+                Ok(Show { plugin, lab: EmulatedLab::new(scenarios, self.targets)? })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let paths: usize = shows.iter().map(|show| show.lab.paths().len()).sum();
         say(&format!(
-            "\nA network on this machine, made for this run: a vantage point, {} paths of which we\n\
-             know what each does, and {targets} targets behind them, half of them IPv6.\n\
-             Measured from the vantage point with\n\n  pathspider {}\n\n\
-             what pathspider found beside what is true:\n\n",
-            lab.paths().len(),
-            suite.measurement(PLUGIN, None).command_line("jobs.ndjson", "out.ndjson").join(" ")
+            "\nNetworks on this machine, made for this run: vantage points, {paths} paths of which we\n\
+             know what each does, and targets behind them, in IPv4 and IPv6. What pathspider found\n\
+             from the vantage points, beside what is true:\n"
         ))?;
-        let measured = suite.measure(&lab, PLUGIN)?;
-        show(&measured)?;
-        Ok(Verdict::of(measured.comparison.is_right()))
+        // Each has a network of its own, so that all can measure at the same time.
+        let (mut right, mut targets) = (true, 0);
+        thread::scope(|scope| {
+            let running: Vec<_> = shows
+                .iter()
+                .map(|show| (show, scope.spawn(|| suite.measure(&show.lab, &show.plugin))))
+                .collect();
+            running.into_iter().try_for_each(|(show, measuring)| {
+                let measured = measuring.join().map_err(|_| Error::Invalid {
+                    subject: show.plugin.clone(),
+                    message: "measuring it panicked".into(),
+                })??;
+                right &= measured.comparison.is_right();
+                targets += measured.comparison.targets();
+                present(show, &suite, &measured)
+            })
+        })?;
+        let verdict = if right { "✓ all" } else { "✗ not all" };
+        say(&format!("\n {verdict} {paths} paths measured as they are ({targets} targets)\n"))?;
+        Ok(Verdict::of(right))
     }
+}
+
+/// The scenarios of each plugin, in the order of their first.
+fn by_plugin(scenarios: Vec<Scenario>) -> Vec<(String, Vec<Scenario>)> {
+    let mut groups: Vec<(String, Vec<Scenario>)> = Vec::new();
+    for scenario in scenarios {
+        for plugin in scenario.expect.keys() {
+            match groups.iter_mut().find(|(known, _)| known == plugin) {
+                Some((_, group)) => group.push(scenario.clone()),
+                None => groups.push((plugin.clone(), vec![scenario.clone()])),
+            }
+        }
+    }
+    groups
+}
+
+fn present(show_: &Show, suite: &Suite, measured: &Measured) -> Result<()> {
+    let line = suite.measurement(&show_.plugin, None).command_line("jobs.ndjson", "out.ndjson");
+    say(&format!("\npathspider {}\n\n", line.join(" ")))?;
+    show(measured)
 }

@@ -27,7 +27,7 @@ const STATUSES: &str = "Exit status: 0 all as expected; 1 something measured dif
 
 #[derive(Subcommand)]
 enum Asked {
-    /// Measure all kinds of ECN fault with pathspider and compare with what is true
+    /// Measure every scenario with the plugins it is for, and compare with what is true
     Demo(demo::Demo),
     /// Measure some or all scenarios with every plugin they state something of
     Check(check::Check),

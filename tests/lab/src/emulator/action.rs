@@ -113,7 +113,8 @@ impl Scene<'_> {
                 true
             }),
             Action::ClampMss(most) => packet.clamp_mss(*most),
-            Action::ClearEvil => packet.clear_evil(),
+            Action::ClearEvil => packet.set_evil(false),
+            Action::SetEvil => packet.set_evil(true),
             Action::StripSynData if packet.is_syn() => drop(packet.take_data()),
             Action::FillUdpChecksum => packet.set_udp_checksum(false),
             Action::ZeroUdpChecksum => packet.set_udp_checksum(true),

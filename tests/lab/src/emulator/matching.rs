@@ -17,6 +17,7 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         size,
         port,
         data,
+        contains,
         fragment,
         evil,
         zero_checksum,
@@ -30,10 +31,15 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         && size.as_ref().is_none_or(|s| s.contains(packet.bytes().len() as u32))
         && port.as_ref().is_none_or(|p| target_port(packet, way).is_some_and(|n| p.contains(n)))
         && data.is_none_or(|wanted| wanted != packet.data().is_empty())
+        && contains.as_ref().is_none_or(|text| has(packet.data(), text.as_bytes()))
         && fragment.is_none_or(|wanted| wanted == packet.is_fragment())
         && evil.is_none_or(|wanted| wanted == packet.is_evil())
         && zero_checksum
             .is_none_or(|wanted| packet.udp_checksum().is_some_and(|sum| wanted == (sum == 0)))
+}
+
+fn has(data: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || data.windows(text.len()).any(|window| window == text)
 }
 
 fn target_port(packet: &Packet, way: Way) -> Option<u32> {

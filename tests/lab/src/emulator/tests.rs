@@ -244,7 +244,7 @@ fn what_is_on_no_path_or_no_packet_ends_here() {
 }
 
 /// Every action there is, on both ways.
-const ALL_ACTIONS: [&str; 27] = [
+const ALL_ACTIONS: [&str; 28] = [
     "'drop'",
     "'reset'",
     "{ icmp = { error = 'too-big', pass = true } }",
@@ -265,6 +265,7 @@ const ALL_ACTIONS: [&str; 27] = [
     "'mirror-options'",
     "{ clamp-mss = 100 }",
     "'clear-evil'",
+    "'set-evil'",
     "'strip-syn-data'",
     "'split-syn-data'",
     "'fill-udp-checksum'",

@@ -43,10 +43,10 @@ impl Packet {
         }
     }
 
-    /// Clears the reserved flag of IPv4; IPv6 has none.
-    pub fn clear_evil(&mut self) {
-        if self.is_evil() {
-            self.put(6, self.word(6) & 0x7fff, Covered::Network);
+    /// Sets or clears the reserved flag of IPv4; IPv6 has none.
+    pub fn set_evil(&mut self, evil: bool) {
+        if !self.is_ipv6() && self.is_evil() != evil {
+            self.put(6, self.word(6) ^ 0x8000, Covered::Network);
         }
     }
 

@@ -159,14 +159,15 @@ fn a_zero_udp_checksum_stays_through_edits_until_filled() {
 }
 
 #[test]
-fn the_evil_bit_is_cleared() {
-    let mut bytes = syn(false, b"").into_bytes();
-    bytes[6] |= 0x80;
-    let mut packet = Packet::parse(bytes).unwrap();
-    packet.compute_header_checksum();
-    assert!(packet.is_evil());
-    packet.clear_evil();
-    assert!(!packet.is_evil() && packet.checksums_are_right());
+fn the_evil_bit_is_set_and_cleared() {
+    let mut packet = syn(false, b"");
+    for evil in [true, true, false] {
+        packet.set_evil(evil);
+        assert!(packet.is_evil() == evil && packet.checksums_are_right());
+    }
+    let mut ipv6 = syn(true, b"");
+    ipv6.set_evil(true);
+    assert!(!ipv6.is_evil() && ipv6.checksums_are_right());
 }
 
 #[test]

@@ -9,9 +9,6 @@ use crate::truth::Truth;
 /// measurement says something of them and few scenarios are about them.
 const OPTIONAL: &[&str] = &["ecn.ipmark."];
 
-/// Conditions about the measurement itself; none is ever expected.
-const INTERNAL: &str = "pathspider.";
-
 /// All paths of one measurement.
 #[derive(Clone, Debug)]
 pub struct Comparison {
@@ -97,7 +94,7 @@ pub fn compare<'a>(
         match index.get(&record.lab_path) {
             Some(&position) => {
                 let row = &mut rows[position];
-                let conditions = comparable(plugin, &record.conditions, &row.expected);
+                let conditions = comparable(&record.conditions, &row.expected);
                 *row.found.entry(conditions).or_default() += 1;
             }
             None => strangers += 1,
@@ -106,23 +103,14 @@ pub fn compare<'a>(
     Comparison { plugin: plugin.into(), rows, strangers }
 }
 
-/// The conditions that count: the plugin's own and internal ones, less the optional ones of which
-/// the truth says nothing.
-fn comparable(
-    plugin: &str,
-    conditions: &[String],
-    expected: &BTreeSet<String>,
-) -> BTreeSet<String> {
-    let own = format!("{plugin}.");
+/// The conditions that count: all but the optional ones of which the truth says nothing. None that
+/// begins with `pathspider.`, about the measurement itself, is ever expected.
+fn comparable(conditions: &[String], expected: &BTreeSet<String>) -> BTreeSet<String> {
     let stated = |condition: &str| {
         !OPTIONAL.iter().any(|family| condition.starts_with(family))
             || expected.iter().any(|other| subject(other) == subject(condition))
     };
-    conditions
-        .iter()
-        .filter(|c| (c.starts_with(&own) && stated(c)) || c.starts_with(INTERNAL))
-        .cloned()
-        .collect()
+    conditions.iter().filter(|condition| stated(condition)).cloned().collect()
 }
 
 /// A condition without its last word: what it is about.
@@ -151,7 +139,7 @@ mod tests {
 
     #[test]
     fn order_and_unstated_marks_do_not_matter() {
-        let found = record(&["ecn.b.x", "ecn.ipmark.ce.seen", "ecn.a.x", "other.c"]);
+        let found = record(&["ecn.b.x", "ecn.ipmark.ce.seen", "ecn.a.x"]);
         assert!(row(&["ecn.a.x", "ecn.b.x"], &[found]).is_right());
     }
 

@@ -31,7 +31,7 @@ pub struct Measured {
 /// The arguments of a plugin that fit most scenarios.
 fn usual_arguments(plugin: &str) -> &'static [&'static str] {
     match plugin {
-        "ecn" => &["--connect", "tcp", "--timeout", "3"],
+        "ecn" | "mss" | "tcpopt" => &["--connect", "tcp", "--timeout", "3"],
         _ => &["--timeout", "3"],
     }
 }
@@ -41,6 +41,7 @@ fn usual_port(plugin: &str, arguments: &[String]) -> u16 {
     let connects = |mode: &str| arguments.iter().any(|argument| argument.contains(mode));
     match plugin {
         _ if connects("https") => 443,
+        _ if connects("http") => 80,
         _ if connects("dns") => 53,
         "tfo" | "udpzero" | "dnsresolv" => 53,
         _ => 80,

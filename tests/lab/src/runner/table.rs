@@ -8,6 +8,9 @@ use super::{Comparison, Row};
 
 const HEADINGS: [&str; 4] = ["Path", "What it does", "Expected", "Measured"];
 
+/// More conditions of one path than a cell can show well.
+const MANY: usize = 6;
+
 /// Colours, or none.
 #[derive(Clone, Copy)]
 struct Paint(bool);
@@ -21,8 +24,9 @@ impl Paint {
 /// Sets the table. With `colour`, right is green, wrong is red and the headings are bold.
 pub fn render(comparison: &Comparison, colour: bool) -> String {
     let paint = Paint(colour);
+    let first = comparison.rows.first().filter(|row| row.expected.len() > MANY);
     let lines: Vec<(bool, [String; 4])> =
-        comparison.rows.iter().flat_map(|row| lines(&comparison.plugin, row)).collect();
+        comparison.rows.iter().flat_map(|row| lines(&comparison.plugin, row, first)).collect();
     let width = |column: usize| {
         let cells = lines.iter().map(|(_, cells)| cells[column].chars().count());
         cells.chain([HEADINGS[column].len()]).max().unwrap_or(0)
@@ -55,10 +59,14 @@ pub fn render(comparison: &Comparison, colour: bool) -> String {
     out
 }
 
-/// The lines of one path: cells wider than the page would be are broken after a comma.
-fn lines(plugin: &str, row: &Row) -> Vec<(bool, [String; 4])> {
+/// The lines of one path: cells wider than the page would be are broken after a comma. Where there
+/// are many conditions, the first path has them all, and the others what differs.
+fn lines(plugin: &str, row: &Row, first: Option<&Row>) -> Vec<(bool, [String; 4])> {
     let right = row.is_right();
-    let expected = wrapped(&words(plugin, &row.expected));
+    let expected = match first {
+        Some(first) if first.truth.name != row.truth.name => wrapped(&unlike(plugin, row, first)),
+        _ => wrapped(&words(plugin, &row.expected)),
+    };
     let measured = if right {
         vec![format!("all {} targets so", row.targets)]
     } else {
@@ -106,6 +114,17 @@ fn words(plugin: &str, conditions: &BTreeSet<String>) -> String {
     let own = format!("{plugin}.");
     let words: Vec<_> = conditions.iter().map(|c| c.strip_prefix(&own).unwrap_or(c)).collect();
     words.join(", ")
+}
+
+/// The conditions of a path that another has not.
+fn unlike(plugin: &str, row: &Row, other: &Row) -> String {
+    let own: BTreeSet<String> = row.expected.difference(&other.expected).cloned().collect();
+    let like = &other.truth.name;
+    match (own.is_empty(), own.len() == row.expected.len()) {
+        (true, _) => format!("as {like}"),
+        (_, true) => words(plugin, &own),
+        _ => format!("{}, else as {like}", words(plugin, &own)),
+    }
 }
 
 fn aligned(cells: &[String; 4], widths: &[usize; 4]) -> String {

@@ -63,6 +63,8 @@ pub struct Match {
     pub port: Option<Span>,
     /// Whether the transport carries data.
     pub data: Option<bool>,
+    /// A text that is somewhere in the transport's data.
+    pub contains: Option<String>,
     /// Whether the packet is a fragment.
     pub fragment: Option<bool>,
     /// Whether the reserved flag of IPv4 is set.
@@ -113,6 +115,8 @@ pub enum Action {
     ClampMss(u16),
     /// The reserved flag of IPv4 cleared.
     ClearEvil,
+    /// The reserved flag of IPv4 set.
+    SetEvil,
     /// Data on a SYN taken off.
     StripSynData,
     /// Data on a SYN sent as a segment of its own.

@@ -16,8 +16,14 @@ pub struct Server {
     pub window_scaling: bool,
     /// Whether it accepts TCP Fast Open.
     pub fast_open: bool,
+    /// Whether it answers with the DSCP that it was asked with.
+    pub reflect_dscp: bool,
     /// Whether anyone listens; without, the kernel resets connections and refuses datagrams.
     pub listening: bool,
+    /// What the HTTPS server offers by ALPN, the preferred one first; none if empty.
+    pub alpn: Vec<String>,
+    /// Whether the HTTP server changes to HTTP/2 when asked.
+    pub h2c: bool,
     /// How long it thinks before each answer, in milliseconds.
     pub slow_millis: u32,
 }
@@ -30,7 +36,10 @@ impl Default for Server {
             sack: true,
             window_scaling: true,
             fast_open: true,
+            reflect_dscp: false,
             listening: true,
+            alpn: ["h2", "http/1.1"].map(Into::into).into(),
+            h2c: false,
             slow_millis: 0,
         }
     }
@@ -45,6 +54,7 @@ impl Server {
             ("net.ipv4.tcp_timestamps", switch(self.timestamps)),
             ("net.ipv4.tcp_sack", switch(self.sack)),
             ("net.ipv4.tcp_window_scaling", switch(self.window_scaling)),
+            ("net.ipv4.tcp_reflect_tos", switch(self.reflect_dscp)),
             // 2 is the server's half; with 1,024 it holds for every listener without its asking.
             ("net.ipv4.tcp_fastopen", if self.fast_open { "1026" } else { "0" }),
         ]

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | 7 | plain TCP, which sends back what it gets |
 //! | 53 | DNS over UDP and TCP, which knows every name |
-//! | 80 | HTTP/1.1 |
-//! | 443 | HTTPS, self-signed, ALPN `h2` and `http/1.1` |
+//! | 80 | HTTP/1.1, which changes to HTTP/2 when asked if the scenario says so |
+//! | 443 | HTTPS, self-signed, ALPN as the scenario says |
 
 mod dns;
 mod fast_http;
@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Context, Result};
 use crate::net::Namespace;
+use crate::scenario::Server;
 
 pub use fast_http::FastHttp;
 
@@ -30,11 +31,12 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts them at every local address of `namespace`; each answer waits `slow` first.
+    /// Starts them at every local address of `namespace`, as `server` says.
     ///
     /// # Errors
     /// When a port is taken or a thread cannot be made.
-    pub fn start(namespace: &Namespace, slow: Duration) -> Result<Self> {
+    pub fn start(namespace: &Namespace, server: &Server) -> Result<Self> {
+        let slow = Duration::from_millis(server.slow_millis.into());
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("services")
@@ -49,13 +51,14 @@ impl Services {
         // A socket stays in the namespace it was made in, so the threads that serve it need not
         // be there.
         let _inside = runtime.enter();
-        let http = if slow.is_zero() {
+        let http = if slow.is_zero() && !server.h2c {
             Some(FastHttp::start(namespace, 80, 1)?)
         } else {
-            runtime.spawn(web::http(sockets::asynchronous(tcp(80)?)?, slow));
+            runtime.spawn(web::http(sockets::asynchronous(tcp(80)?)?, server.h2c, slow));
             None
         };
-        runtime.spawn(web::https(sockets::asynchronous(tcp(443)?)?, web::tls()?, slow));
+        let acceptor = web::tls(&server.alpn)?;
+        runtime.spawn(web::https(sockets::asynchronous(tcp(443)?)?, acceptor, slow));
         runtime.spawn(web::echo(sockets::asynchronous(tcp(7)?)?, slow));
         runtime.spawn(dns::over_tcp(sockets::asynchronous(tcp(53)?)?, slow));
         for ipv6 in [false, true] {

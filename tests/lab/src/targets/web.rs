@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
@@ -23,8 +25,8 @@ use crate::error::{Error, Result};
 /// The name in the certificate.
 const NAME: &str = "lab.example";
 
-/// A self-signed certificate, and both versions of HTTP offered.
-pub(super) fn tls() -> Result<TlsAcceptor> {
+/// A self-signed certificate, and these protocols offered.
+pub(super) fn tls(alpn: &[String]) -> Result<TlsAcceptor> {
     let failed =
         |error: &dyn std::fmt::Display| Error::invalid("the TLS server", error.to_string());
     let made = rcgen::generate_simple_self_signed(vec![NAME.to_string()]);
@@ -37,15 +39,15 @@ pub(super) fn tls() -> Result<TlsAcceptor> {
             builder.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)
         })
         .map_err(|error| failed(&error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves HTTP, each answer `slow` late.
-pub(super) async fn http(listener: TcpListener, slow: Duration) {
+/// Serves HTTP, each answer `slow` late, and changes to HTTP/2 when asked if `h2c`.
+pub(super) async fn http(listener: TcpListener, h2c: bool, slow: Duration) {
     loop {
         let stream = accept(&listener).await;
-        tokio::spawn(serve(stream, slow));
+        tokio::spawn(serve(stream, h2c, slow));
     }
 }
 
@@ -57,7 +59,7 @@ pub(super) async fn https(listener: TcpListener, acceptor: TlsAcceptor, slow: Du
         tokio::spawn(async move {
             // A client that breaks the handshake off is its own affair.
             if let Ok(stream) = acceptor.accept(stream).await {
-                serve(stream, slow).await;
+                serve(stream, false, slow).await;
             }
         });
     }
@@ -90,12 +92,45 @@ pub(super) async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, slow: Duration) {
+async fn serve<S>(stream: S, h2c: bool, slow: Duration)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request: Request<Incoming>| async move {
         sleep(slow).await;
-        let text = format!("pathspider lab, {:?}.\n", request.version());
-        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(text))))
+        Ok::<_, Infallible>(match h2c && asks_for_http2(&request) {
+            true => change_to_http2(request),
+            false => Response::new(page(request.version())),
+        })
     });
     let builder = auto::Builder::new(TokioExecutor::new());
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+}
+
+fn page(version: Version) -> Full<Bytes> {
+    Full::new(Bytes::from(format!("pathspider lab, {version:?}.\n")))
+}
+
+/// Whether a request asks for HTTP/2 on this connection (RFC 7540, section 3.2).
+fn asks_for_http2(request: &Request<Incoming>) -> bool {
+    let headers = request.headers();
+    let is_h2c = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"h2c");
+    headers.get(UPGRADE).is_some_and(is_h2c) && headers.contains_key("http2-settings")
+}
+
+/// Agrees, and speaks HTTP/2 from there on; the request itself gets no answer.
+fn change_to_http2(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    tokio::spawn(async move {
+        let Ok(stream) = hyper::upgrade::on(request).await else { return };
+        let service = service_fn(|request: Request<Incoming>| async move {
+            Ok::<_, Infallible>(Response::new(page(request.version())))
+        });
+        let builder = http2::Builder::new(TokioExecutor::new());
+        let _ = builder.serve_connection(stream, service).await;
+    });
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("h2c"));
+    response
 }

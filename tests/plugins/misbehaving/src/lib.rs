@@ -1,5 +1,5 @@
 //! A measurement that misbehaves as its option `--how` says, and else connects twice by itself,
-//! blocking its worker.
+//! blocking its worker. And one that has the names of a command and of an option of the host's.
 // One of its ways to misbehave is a crash.
 #![allow(unsafe_code)]
 
@@ -145,4 +145,42 @@ impl Measurement for Misbehaving {
     }
 }
 
-export_plugin!(Misbehaving);
+/// A measurement named like a command, with an option named like one of `measure`.
+pub struct NamedLikeOthers;
+
+impl Measurement for NamedLikeOthers {
+    fn info() -> Info {
+        let info = Info::new("observe", "1.0.0", "Has the name of a command");
+        info.condition("observe.connectivity.online", "it connected")
+            .condition("observe.connectivity.offline", "it did not")
+    }
+
+    fn options() -> Options {
+        Options::none().text("input", "", "An option that is called --input")
+    }
+
+    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+        match options.text("input")? {
+            Some("refused") => Err(Error::new("this input is refused")),
+            _ => Ok(NamedLikeOthers),
+        }
+    }
+
+    fn configurations(&self) -> Vec<Configuration> {
+        vec![Configuration::new("only")]
+    }
+
+    fn chains(&self) -> Vec<ChainName> {
+        ChainName::list(&["basic", "tcp"])
+    }
+
+    fn connect(&self, _: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
+        Ok(Connect::tcp())
+    }
+
+    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
+        Ok(Condition::online("observe", &flows[0]).into_iter().collect())
+    }
+}
+
+export_plugin! { measurements: [Misbehaving, NamedLikeOthers], chains: [] }

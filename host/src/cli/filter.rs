@@ -1,0 +1,224 @@
+//! `pathspider filter`: picks from records or targets by their conditions and keys, or counts
+//! their conditions.
+//!
+//! Lines that are picked come out as they went in, octet for octet, unless `--keys` or `--dp`
+//! changes them.
+
+mod count;
+mod criteria;
+mod source;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use pathspider_plugin_api::Record;
+
+use self::count::Count;
+use self::criteria::{Criteria, KeyTest, Pattern, conditions};
+use self::source::{Line, Source};
+use super::exit::{Exit, Failure};
+use super::keeping::Forcing;
+use super::shell;
+use crate::job::Input;
+use crate::output::{Opening, Output, OutputError, RecordWriter};
+use crate::say::say;
+
+/// `pathspider filter`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+PATTERN is a condition in which * stands for any characters and ? for one. Without a colon it is \
+compared with conditions' names alone: mss.option.remote.value means any value of it.
+
+TEST is KEY=PATTERN, KEY!=PATTERN, or KEY alone for records that have it. A dot goes into objects \
+(info.ASN=64500), and any element of a list will do (path=AS64500).
+
+Records have to pass all of these, or one with --any.")]
+pub(super) struct FilterArgs {
+    /// Read records or targets from these files (ndjson, perhaps compressed); - or none is standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    forcing: Forcing,
+
+    /// Keep records with a condition like this
+    #[arg(short, long, value_name = "PATTERN")]
+    condition: Vec<Pattern>,
+
+    /// Keep records with no condition like this
+    #[arg(short = 'x', long, value_name = "PATTERN")]
+    without: Vec<Pattern>,
+
+    /// Keep records whose key has this value
+    #[arg(short = 'k', long = "where", value_name = "TEST")]
+    keys_where: Vec<KeyTest>,
+
+    /// Keep records that pass any of these instead of all
+    #[arg(long)]
+    any: bool,
+
+    /// Keep the other records instead
+    #[arg(long)]
+    invert: bool,
+
+    /// Write only these keys of each record
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
+    keys: Vec<String>,
+
+    /// Instead of records, write how many of them have each condition
+    #[arg(long, conflicts_with_all = ["keys", "dp"])]
+    count: bool,
+
+    /// With --count: as one JSON object
+    #[arg(long, requires = "count")]
+    json: bool,
+
+    /// The input is comma-separated targets (as of `measure`), which come out as ndjson
+    #[arg(long)]
+    csv_input: bool,
+
+    /// Give every target this port
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    dp: Option<u16>,
+
+    /// Write to this file; - is standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+}
+
+/// Runs `pathspider filter`.
+pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
+    let mut filter = Filter {
+        criteria: Criteria {
+            with: arguments.condition,
+            without: arguments.without,
+            keys: arguments.keys_where,
+            any: arguments.any,
+            invert: arguments.invert,
+        },
+        keys: arguments.keys,
+        port: arguments.dp,
+        count: arguments.count.then(Count::default),
+        bad_lines: 0,
+    };
+    let inputs: Vec<Input> = match arguments.files[..] {
+        [] => vec![Input::Stdin],
+        ref files => files.iter().map(|file| Input::from_argument(file)).collect(),
+    };
+    let output = Output::from_argument(&arguments.output);
+    check_files(&inputs, &output)?;
+    // All are opened before the output is emptied.
+    let sources = inputs
+        .iter()
+        .map(|input| Source::open(input, arguments.csv_input))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Failure::new(Exit::NoInput, error))?;
+    let opening = Opening { existing: arguments.forcing.existing(), length: 0 };
+    let mut writer = RecordWriter::open_as(output, opening).map_err(no_output)?;
+    for source in sources {
+        // What was picked before a failure is written.
+        let ended = filter.pick(source, &mut writer);
+        writer.finish().map_err(no_output)?;
+        ended?;
+    }
+    let exit = filter.report(&mut writer, arguments.json)?;
+    writer.finish().map_err(no_output)?;
+    Ok(exit)
+}
+
+struct Filter {
+    criteria: Criteria,
+    keys: Vec<String>,
+    port: Option<u16>,
+    count: Option<Count>,
+    bad_lines: u64,
+}
+
+impl Filter {
+    fn pick(&mut self, mut source: Source, writer: &mut RecordWriter) -> Result<(), Failure> {
+        loop {
+            let next = source.next().map_err(|error| Failure::new(Exit::NoInput, error))?;
+            match next {
+                None => return Ok(()),
+                Some(Line::Record(record, text)) => {
+                    self.record(record, text, writer).map_err(no_output)?;
+                }
+                Some(Line::Bad(number, reason)) => {
+                    self.bad_lines += 1;
+                    say!("{}:{number}: not a record: {reason}", source.name());
+                }
+            }
+            // Whoever reads along in a pipe sees what there is when there is nothing to do.
+            if source.is_drained() {
+                writer.flush().map_err(no_output)?;
+            }
+        }
+    }
+
+    /// Handles a record; `text` is the line that it was read from, if that can be written again.
+    fn record(
+        &mut self,
+        mut record: Record,
+        text: Option<&[u8]>,
+        writer: &mut RecordWriter,
+    ) -> Result<(), OutputError> {
+        let is_picked = self.criteria.pick(&record);
+        if let Some(count) = &mut self.count {
+            count.add(is_picked, conditions(&record));
+            return Ok(());
+        }
+        if !is_picked {
+            return Ok(());
+        }
+        if let Some(port) = self.port {
+            record.set("dp", port);
+        }
+        if !self.keys.is_empty() {
+            let is_wanted = |key: &str| self.keys.iter().any(|wanted| wanted == key);
+            let kept = record.iter().filter(|(key, _)| is_wanted(key));
+            record = kept.map(|(key, value)| (key.to_owned(), value.clone())).collect();
+        }
+        match text.filter(|_| self.port.is_none() && self.keys.is_empty()) {
+            Some(text) => writer.write_line(text),
+            None => writer.write(&record),
+        }
+    }
+
+    fn report(self, writer: &mut RecordWriter, json: bool) -> Result<Exit, Failure> {
+        let bad_lines = self.bad_lines;
+        if let Some(count) = self.count {
+            let text = if json {
+                shell::to_json(&count.listing(bad_lines))?
+            } else {
+                count.listing(bad_lines).to_string().into_bytes()
+            };
+            writer.write_line(text.trim_ascii_end()).map_err(no_output)?;
+        }
+        if bad_lines > 0 {
+            let noun = if bad_lines == 1 { "line was no record" } else { "lines were no records" };
+            say!("{bad_lines} {noun}");
+            return Ok(Exit::FinishedWithErrors);
+        }
+        Ok(Exit::Finished)
+    }
+}
+
+/// Refuses to write over what is to be read.
+fn check_files(inputs: &[Input], output: &Output) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+    let Output::File(to) = output else { return Ok(()) };
+    let is_output = |input: &Input| match input {
+        Input::Stdin => false,
+        Input::File(from) => identity(from).is_some() && identity(from) == identity(to),
+    };
+    if inputs.iter().any(is_output) {
+        let message = format!("{} is both input and output", to.display());
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(())
+}
+
+fn no_output(error: OutputError) -> Failure {
+    Failure::new(Exit::NoOutput, error)
+}

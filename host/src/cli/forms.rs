@@ -1,0 +1,69 @@
+//! Command lines without a command: PATHspider 1.0's, which begins with a plugin, and 0.9's, which
+//! has two files.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Parser;
+
+use super::args::{Files, General};
+use super::exit::{Exit, Failure};
+use super::measure::{self, Wanted};
+use super::names;
+use crate::plugin::Registry;
+
+/// The plugin of 0.9's form where none is named.
+const DEFAULT_PLUGIN: &str = "ecn";
+
+/// The words of a command line that has no command.
+pub(super) struct Words<'a> {
+    /// All of them, the program's name first.
+    pub(super) all: &'a [OsString],
+    /// Those from the first on that is no option and no option's value.
+    pub(super) rest: Vec<OsString>,
+    /// What the options before it say.
+    pub(super) general: General,
+    /// These options, as words.
+    pub(super) before: Vec<OsString>,
+}
+
+/// Finds out what was meant, and does it.
+pub(super) fn run(
+    words: Words<'_>,
+    commands: &[&str],
+    registry: &Registry,
+) -> Result<Exit, Failure> {
+    let Some(first) = words.rest.first().map(|word| word.to_string_lossy().into_owned()) else {
+        return Err(Failure::new(
+            Exit::Usage,
+            "do what? Give a command, a plugin, or INPUTFILE and OUTPUTFILE; see pathspider --help",
+        ));
+    };
+    if words.general.plugin.is_none() && names::is_plugin(registry, &first) {
+        let wanted = Wanted {
+            before: words.before,
+            plugin: first,
+            after: words.rest.into_iter().skip(1).collect(),
+        };
+        return measure::carry_out(wanted, registry);
+    }
+    // Names of commands and plugins have neither dot nor slash.
+    let is_file = first.contains(['.', '/']) || Path::new(&first).exists();
+    let files = match Files::try_parse_from(words.all) {
+        // A mistyped plugin's options are none that there could be beside files.
+        Err(_) if !is_file && words.general.plugin.is_none() => {
+            return Err(names::unknown(registry, commands, &first));
+        }
+        Err(error) => return Err(error.into()),
+        Ok(files) => files,
+    };
+    let guessable = !is_file && files.general.plugin.is_none();
+    if guessable && names::resembles(registry, commands, &first) {
+        return Err(names::unknown(registry, commands, &first));
+    }
+    let mut options = files.general.options;
+    options.input = files.input_file;
+    options.output = files.output_file.unwrap_or(options.output);
+    let plugin = files.general.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
+    measure::with_defaults(options, plugin, registry)
+}

@@ -1,0 +1,210 @@
+//! Names of plugins and commands: today's, those of PATHspider's earlier generations, and guesses
+//! at what a mistyped one was meant to be.
+
+use super::exit::{Exit, Failure};
+use crate::plugin::{Found, Registry};
+use crate::say::say;
+
+/// 0.9 named its plugins by their classes: `ECNSpider`.
+const CLASS_SUFFIX: &str = "spider";
+
+/// Plugins of PATHspider that have no counterpart here, and what to do instead.
+const PLUGINS_LEFT_OUT: [(&str, &str); 2] = [
+    ("template", "it was an example for authors, as plugins/ecn and plugin-api/README.md are here"),
+    ("tls", "it asked for protocols by NPN and ALPN; h2 asks for HTTP/2 by ALPN"),
+];
+
+/// Commands of PATHspider that have no counterpart here, and what to do instead.
+const COMMANDS_LEFT_OUT: [(&str, &str); 6] = [
+    ("test", "`make test` runs all tests, and `make demo` measures a network of known paths"),
+    (
+        "upload",
+        "it sent files to one observatory; send them with curl, as an observatory asks for them",
+    ),
+    ("wizard", "--help and `pathspider help PLUGIN` say what there is to choose"),
+    ("analyze", "`pathspider filter --count` counts conditions"),
+    ("trace", "measurements that locate what breaks a path are plugins"),
+    ("traceroute", "measurements that locate what breaks a path are plugins"),
+];
+
+/// The measurement of a name, in either case, also by its class name of 0.9.
+pub(super) fn lookup<'a>(registry: &'a Registry, name: &str) -> Option<&'a Found> {
+    registry.find(name).or_else(|| registry.find(without_class_suffix(name)?))
+}
+
+/// Whether a plugin was meant by this name: one that can be used, that was rejected, or that
+/// PATHspider had.
+pub(super) fn is_plugin(registry: &Registry, name: &str) -> bool {
+    let plain = plain(name);
+    lookup(registry, name).is_some()
+        || registry.rejected_named(plain).next().is_some()
+        || left_out(&PLUGINS_LEFT_OUT, plain).is_some()
+}
+
+/// The measurement of a name; what it hides is told.
+///
+/// # Errors
+///
+/// There is none, or its file is rejected.
+pub(super) fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, Failure> {
+    let plain = plain(name);
+    if let Some(found) = lookup(registry, name) {
+        if let Some(shadowed) = registry.shadowed.iter().find(|s| s.name == found.info.name) {
+            say!(
+                "using {} of {}; the one of {} is not used",
+                shadowed.name,
+                shadowed.by.display(),
+                shadowed.path.display()
+            );
+        }
+        for rejected in registry.rejected_named(plain) {
+            say!(
+                "using {}; {} is rejected: {}",
+                found.path.display(),
+                rejected.path.display(),
+                rejected.error
+            );
+        }
+        return Ok(found);
+    }
+    if let Some(rejected) = registry.rejected_named(plain).next() {
+        return Err(Failure::new(
+            Exit::PluginRefused,
+            format!("the plugin {} is rejected: {}", rejected.path.display(), rejected.error),
+        ));
+    }
+    let instead = match left_out(&PLUGINS_LEFT_OUT, plain) {
+        Some(instead) => format!(" any more: {instead}"),
+        None => did_you_mean(suggestion(name, plugin_names(registry))),
+    };
+    Err(Failure::new(
+        Exit::NoPlugin,
+        format!("there is no plugin named {name:?}{instead}; {}", there_are(registry)),
+    ))
+}
+
+/// Says that a first word is neither a command nor a plugin, and what it may have been meant as.
+pub(super) fn unknown(registry: &Registry, commands: &[&str], word: &str) -> Failure {
+    if let Some(instead) = left_out(&COMMANDS_LEFT_OUT, word) {
+        return Failure::new(
+            Exit::Usage,
+            format!("there is no command {word} any more: {instead}"),
+        );
+    }
+    let guess = guess(registry, commands, word);
+    let exit = match guess {
+        Some(name) if commands.contains(&name) => Exit::Usage,
+        _ => Exit::NoPlugin,
+    };
+    Failure::new(
+        exit,
+        format!(
+            "there is no command, plugin or file named {word:?}{}; there are the commands {} and the \
+             plugins {}",
+            did_you_mean(guess),
+            commands.join(", "),
+            listed(registry)
+        ),
+    )
+}
+
+/// Whether [`unknown`] has more to say of a word than that there is no such thing.
+pub(super) fn resembles(registry: &Registry, commands: &[&str], word: &str) -> bool {
+    left_out(&COMMANDS_LEFT_OUT, word).is_some() || guess(registry, commands, word).is_some()
+}
+
+fn guess<'a>(registry: &'a Registry, commands: &[&'a str], word: &str) -> Option<&'a str> {
+    suggestion(word, commands.iter().copied().chain(plugin_names(registry)))
+}
+
+/// What there is to choose from, for a message.
+pub(super) fn there_are(registry: &Registry) -> String {
+    match registry.found.is_empty() {
+        true => "no plugin was found (see pathspider --list-plugins)".to_owned(),
+        false => format!("there are: {}", listed(registry)),
+    }
+}
+
+fn listed(registry: &Registry) -> String {
+    let names: Vec<&str> = plugin_names(registry).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn plugin_names(registry: &Registry) -> impl Iterator<Item = &str> {
+    registry.found.iter().map(|found| found.info.name.as_str())
+}
+
+/// The name that a word differs least from: in one letter, or in one of three; letters swapped
+/// count as one.
+fn suggestion<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = plain(word).to_ascii_lowercase();
+    let letters = word.chars().count();
+    names
+        .map(|name| (strsim::osa_distance(&word, name), name))
+        .filter(|(distance, _)| letters > 1 && *distance <= (letters / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+fn did_you_mean(name: Option<&str>) -> String {
+    name.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
+}
+
+fn without_class_suffix(name: &str) -> Option<&str> {
+    let split = name.len().checked_sub(CLASS_SUFFIX.len()).filter(|&at| at > 0)?;
+    let (start, end) = name.split_at_checked(split)?;
+    end.eq_ignore_ascii_case(CLASS_SUFFIX).then_some(start)
+}
+
+/// A name without what 0.9 put after it.
+fn plain(name: &str) -> &str {
+    without_class_suffix(name).unwrap_or(name)
+}
+
+fn left_out(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    table.iter().find(|(left, _)| left.eq_ignore_ascii_case(name)).map(|(_, instead)| *instead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_names_of_0_9() {
+        assert_eq!(plain("ECNSpider"), "ECN");
+        assert_eq!(plain("tfoSPIDER"), "tfo");
+        assert_eq!(plain("spider"), "spider");
+        assert_eq!(plain("ecn"), "ecn");
+        assert_eq!(plain("äspider"), "ä");
+        assert_eq!(plain("äpider"), "äpider");
+    }
+
+    #[test]
+    fn mistyped_names_are_guessed() {
+        let guess =
+            |word| suggestion(word, ["measure", "observe", "filter", "ecn", "dscp"].into_iter());
+        assert_eq!(guess("mesure"), Some("measure"));
+        assert_eq!(guess("obsrve"), Some("observe"));
+        assert_eq!(guess("enc"), Some("ecn"));
+        assert_eq!(guess("DSPC"), Some("dscp"));
+        assert_eq!(guess("EncSpider"), Some("ecn"));
+        for word in ["targets.csv", "telepathy", "/tmp/in", "x", ""] {
+            assert_eq!(guess(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_is_said_to_be() {
+        let empty = Registry::default();
+        let message = |failure| match failure {
+            Failure::Told { exit, message } => (exit, message),
+            Failure::Clap(error) => panic!("{error}"),
+        };
+        let (exit, said) = message(find(&empty, "TemplateSpider").map(|_| ()).unwrap_err());
+        assert_eq!(exit, Exit::NoPlugin);
+        assert!(said.contains("any more: it was an example"), "{said}");
+        let (exit, said) = message(unknown(&empty, &["measure"], "upload"));
+        assert_eq!(exit, Exit::Usage);
+        assert!(said.contains("any more"), "{said}");
+    }
+}

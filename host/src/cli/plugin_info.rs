@@ -1,0 +1,288 @@
+//! All that is known of a plugin, as one value: `--plugin-info`, `--json`, and the help of plugins
+//! show the same.
+//!
+//! As JSON it is one object with the keys of [`PluginInfo`], in their order. What depends on the
+//! plugin's options is that of the defaults.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use pathspider_plugin_api::{Error, Hold, OptionKind, OptionSpec, Value};
+use serde::Serialize;
+
+use crate::chains::{Catalogue, Entry};
+use crate::plugin::{Found, Registry};
+
+/// A plugin's measurement.
+#[derive(Serialize)]
+pub(super) struct PluginInfo {
+    name: String,
+    version: String,
+    description: String,
+    contact: String,
+    file: PathBuf,
+    /// The version of the plugin ABI that it speaks.
+    abi: String,
+    /// Whether it connects by itself, on worker threads.
+    blocking: bool,
+    /// Whether a target may have a `domain` and no `dip`.
+    takes_names: bool,
+    options: Vec<OptionInfo>,
+    /// The port of targets that name none; null with `unavailable`.
+    default_port: Option<u16>,
+    configurations: Vec<ConfigurationInfo>,
+    chains: Vec<ChainInfo>,
+    conditions: Vec<ConditionInfo>,
+    privileges: Vec<Privilege>,
+    /// Why port, configurations and chains are not known: it cannot be set up with its defaults.
+    unavailable: Option<String>,
+}
+
+#[derive(Serialize)]
+struct OptionInfo {
+    name: String,
+    /// `flag`, `integer`, `number`, `text` or `choice`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choices: Option<Vec<String>>,
+    /// Whether it takes several values.
+    several: bool,
+    default: Value,
+    placeholder: String,
+    help: String,
+}
+
+#[derive(Serialize)]
+struct ConfigurationInfo {
+    index: usize,
+    label: String,
+    /// `initiation`, `handshake` or `completion`.
+    hold: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct ChainInfo {
+    name: String,
+    description: String,
+    fields: Vec<FieldInfo>,
+}
+
+#[derive(Serialize)]
+struct FieldInfo {
+    name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    unit: String,
+    meaning: String,
+}
+
+#[derive(Serialize)]
+struct ConditionInfo {
+    name: String,
+    meaning: String,
+}
+
+#[derive(Serialize)]
+struct Privilege {
+    capability: &'static str,
+    reason: &'static str,
+}
+
+/// What is known only of a measurement that was set up.
+#[derive(Default)]
+struct SetUp {
+    default_port: Option<u16>,
+    configurations: Vec<ConfigurationInfo>,
+    chains: Vec<ChainInfo>,
+    unavailable: Option<String>,
+}
+
+impl PluginInfo {
+    /// Sets the measurement up with its defaults, and asks it.
+    pub(super) fn gather(found: &Found, registry: &Registry) -> PluginInfo {
+        let info = &found.info;
+        let set_up = SetUp::ask(found, &registry.chains()).unwrap_or_else(|error| SetUp {
+            unavailable: Some(error.to_string()),
+            ..SetUp::default()
+        });
+        // Which chains it needs is not known then, and few need none.
+        let captures = !set_up.chains.is_empty() || set_up.unavailable.is_some();
+        let privileges = [
+            (captures, "CAP_NET_RAW", "to capture packets"),
+            (info.forges, "CAP_NET_RAW", "to send packets of its own making"),
+            (info.changes_system, "CAP_NET_ADMIN", "to change the system's settings"),
+        ];
+        PluginInfo {
+            name: info.name.clone(),
+            version: info.version.clone(),
+            description: info.description.clone(),
+            contact: info.contact.clone(),
+            file: found.path.clone(),
+            abi: found.abi.to_string(),
+            blocking: info.blocking,
+            takes_names: info.names,
+            options: found.options.iter().map(OptionInfo::of).collect(),
+            default_port: set_up.default_port,
+            configurations: set_up.configurations,
+            chains: set_up.chains,
+            conditions: info
+                .conditions
+                .iter()
+                .map(|c| ConditionInfo { name: c.name.clone(), meaning: c.meaning.clone() })
+                .collect(),
+            privileges: privileges
+                .into_iter()
+                .filter(|(needed, ..)| *needed)
+                .map(|(_, capability, reason)| Privilege { capability, reason })
+                .collect(),
+            unavailable: set_up.unavailable,
+        }
+    }
+
+    /// What help shows after the options.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(reason) = &self.unavailable {
+            section(&mut text, "With its defaults it cannot be set up", [(reason.clone(), "")]);
+        }
+        let configurations = self.configurations.iter().map(|c| {
+            (format!("{}  {}", c.index, c.label), format!("holds until the {}", held_until(c.hold)))
+        });
+        section(&mut text, "Configurations", configurations);
+        for (index, chain) in self.chains.iter().enumerate() {
+            if index == 0 {
+                text += "\nObserver chains and their fields:\n";
+            }
+            chain.text(&mut text, "  ");
+        }
+        let conditions = self.conditions.iter().map(|c| (c.name.clone(), &c.meaning));
+        section(&mut text, "Conditions", conditions);
+        let privileges = self.privileges.iter().map(|p| (p.capability.to_owned(), p.reason));
+        section(&mut text, "Privileges", privileges);
+        let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        let port = self.default_port.map(|port| port.to_string()).unwrap_or_default();
+        let plugin = [
+            ("Version", self.version.clone()),
+            ("File", self.file.display().to_string()),
+            ("Plugin ABI", self.abi.clone()),
+            ("Contact", self.contact.clone()),
+            ("Default port", port),
+            ("Takes names", yes(self.takes_names)),
+        ];
+        let plugin = plugin.into_iter().filter(|(_, value)| !value.is_empty());
+        section(&mut text, "Plugin", plugin.map(|(key, value)| (key.to_owned(), value)));
+        text
+    }
+}
+
+impl SetUp {
+    fn ask(found: &Found, catalogue: &Catalogue) -> Result<SetUp, Error> {
+        let measurement = found.handle.instantiate(found.options.defaults())?;
+        let configurations = measurement.configurations()?.into_iter().enumerate();
+        let names = measurement.chains()?;
+        let resolved = catalogue.resolve(&names).map_err(Error::new)?;
+        let is_needed = |entry: &&Entry| resolved.names.contains(&entry.full_name());
+        Ok(SetUp {
+            default_port: Some(measurement.default_port()?),
+            configurations: configurations
+                .map(|(index, c)| ConfigurationInfo { index, label: c.label, hold: hold(c.hold) })
+                .collect(),
+            chains: catalogue.list().iter().filter(is_needed).map(ChainInfo::of).collect(),
+            unavailable: None,
+        })
+    }
+}
+
+fn hold(hold: Hold) -> &'static str {
+    match hold {
+        Hold::Initiation => "initiation",
+        Hold::Handshake => "handshake",
+        // One that this host does not know is met by the strictest.
+        _ => "completion",
+    }
+}
+
+fn held_until(hold: &str) -> &'static str {
+    match hold {
+        "initiation" => "connection's first packet is sent",
+        "handshake" => "handshake has ended",
+        _ => "connection has ended",
+    }
+}
+
+impl OptionInfo {
+    fn of(spec: &OptionSpec) -> OptionInfo {
+        let (kind, min, max, choices) = match &spec.kind {
+            OptionKind::Flag => ("flag", None, None, None),
+            OptionKind::Integer { min, max } => {
+                ("integer", Some((*min).into()), Some((*max).into()), None)
+            }
+            OptionKind::Number { min, max } => {
+                ("number", Some((*min).into()), Some((*max).into()), None)
+            }
+            OptionKind::Choice(words) => ("choice", None, None, Some(words.clone())),
+            _ => ("text", None, None, None),
+        };
+        OptionInfo {
+            name: spec.name.clone(),
+            kind,
+            min,
+            max,
+            choices,
+            several: spec.several,
+            default: spec.default.clone(),
+            placeholder: spec.placeholder.clone(),
+            help: spec.help.clone(),
+        }
+    }
+}
+
+impl ChainInfo {
+    pub(super) fn of(entry: &Entry) -> ChainInfo {
+        let fields = entry.info.fields.iter().map(|field| FieldInfo {
+            name: field.name.clone(),
+            kind: field.kind.name(),
+            unit: field.unit.clone(),
+            meaning: field.meaning.clone(),
+        });
+        ChainInfo {
+            name: entry.full_name(),
+            description: entry.info.description.clone(),
+            fields: fields.collect(),
+        }
+    }
+
+    /// The chain on a line, and each of its fields on one, after `indent`.
+    pub(super) fn text(&self, text: &mut String, indent: &str) {
+        // Writing to a `String` does not fail.
+        let _ = writeln!(text, "{indent}{}: {}", self.name, self.description);
+        for field in &self.fields {
+            let kind = match field.unit.as_str() {
+                "" => field.kind.to_owned(),
+                unit => format!("{}, {unit}", field.kind),
+            };
+            let _ = writeln!(text, "{indent}    {:22} {kind:15} {}", field.name, field.meaning);
+        }
+    }
+}
+
+/// A heading and a line for each of these, in two columns; nothing for none.
+fn section<T: std::fmt::Display>(
+    text: &mut String,
+    heading: &str,
+    lines: impl IntoIterator<Item = (String, T)>,
+) {
+    let lines: Vec<(String, T)> = lines.into_iter().collect();
+    let width = lines.iter().map(|(first, _)| first.chars().count()).max();
+    let Some(width) = width else { return };
+    let _ = writeln!(text, "\n{heading}:");
+    for (first, second) in lines {
+        let line = format!("  {first:width$}  {second}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}

@@ -1,0 +1,242 @@
+//! Sends the packets that a plugin made, and sees what comes back.
+//!
+//! There is no socket that would tell: the observer tells of a flow's first answer. The kernel
+//! knows nothing of these connections either, and would break them off by itself; `ports` keeps it
+//! from that.
+
+mod answer;
+mod fill;
+mod pace;
+mod ports;
+mod raw;
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam::channel::Sender;
+use pathspider_plugin_api::packet::{TcpFlags, protocol};
+use pathspider_plugin_api::{Connect, Error, Outcome, State, forge};
+use tokio::sync::oneshot;
+
+use self::fill::{Header, header};
+use self::pace::Pace;
+pub use self::ports::RESERVED_SOCKETS;
+use self::ports::{Pair, Ports};
+use self::raw::Raw;
+use super::failure::Failure;
+use super::{Attempt, BeginError, Flow};
+use crate::engine::{DEFAULT_TIMEOUT, stamp};
+use crate::observer::{Answer, Await, Endpoint, Notice};
+
+/// What a run sends forged packets with. All of it is opened before the first of them.
+pub struct Forger {
+    raw: Raw,
+    ports: RefCell<Ports>,
+    pace: RefCell<Pace>,
+}
+
+/// Forged packets that were sent, and whose answer is waited for.
+pub(in crate::engine) struct Forged {
+    forger: Rc<Forger>,
+    flow: Flow,
+    pair: Option<Pair>,
+    wait: Duration,
+    answer: oneshot::Receiver<Answer>,
+    reset: Option<Vec<u8>>,
+}
+
+/// How sending began.
+pub(in crate::engine) enum Sent {
+    /// All packets are out.
+    Out(Box<Forged>),
+    /// It is over already.
+    Over(Attempt),
+}
+
+impl Forger {
+    /// Opens what is needed on this interface, for so many configurations.
+    ///
+    /// # Errors
+    ///
+    /// The privilege (`CAP_NET_RAW`) is missing, or no ports are free.
+    pub fn open(interface: Option<&str>, configurations: usize) -> io::Result<Forger> {
+        Ok(Forger {
+            raw: Raw::open(interface)?,
+            ports: RefCell::new(Ports::reserve(configurations)?),
+            pace: RefCell::new(Pace::new(Box::new(|| 0), Instant::now())),
+        })
+    }
+
+    /// Slows down when the capture loses packets; `lost` counts them.
+    pub fn slowed_by(self, lost: impl Fn() -> u64 + 'static) -> Rc<Forger> {
+        let pace = RefCell::new(Pace::new(Box::new(lost), Instant::now()));
+        Rc::new(Forger { pace, ..self })
+    }
+
+    /// How long to wait before more is sent, where the machine cannot keep up.
+    pub(in crate::engine) fn pause(&self) -> Option<Duration> {
+        self.pace.borrow_mut().pause(Instant::now())
+    }
+
+    /// Sends the packets that the plugin made for this configuration.
+    ///
+    /// # Errors
+    ///
+    /// The packets are such that they cannot be sent as they are.
+    pub(in crate::engine) fn begin(
+        self: &Rc<Self>,
+        connect: &Connect,
+        config: usize,
+        notices: &Sender<Notice>,
+    ) -> Result<Sent, BeginError> {
+        check_settings(connect)?;
+        let mut packets: Vec<Vec<u8>> = connect.packet_bytes().map(<[u8]>::to_vec).collect();
+        let headers = packets
+            .iter()
+            .enumerate()
+            .map(|(at, packet)| header(packet).map_err(|reason| cannot_send(at, &reason)))
+            .collect::<Result<Vec<Header>, Error>>()?;
+        let Some(&first) = headers.first() else {
+            return Err(Error::contract("connect: there are no packets to send").into());
+        };
+        let remote = SocketAddr::new(first.destination, first.ports.map_or(0, |ports| ports.1));
+        let started = SystemTime::now();
+        let fail = |error: &io::Error| {
+            let outcome =
+                Failure::from(error).outcome().with("dip", remote.ip()).with("dp", remote.port());
+            Ok(Sent::Over(Attempt { outcome: stamp(outcome, started), flow: None }))
+        };
+
+        // What only the host knows.
+        let source = match headers.iter().any(|header| header.source.is_unspecified()) {
+            true => match self.raw.source(remote.ip()) {
+                Ok(source) => source,
+                Err(error) => return fail(&error),
+            },
+            false => first.source,
+        };
+        let mut pair = None;
+        if headers.iter().any(|header| header.ports.is_some_and(|ports| ports.0 == 0)) {
+            match self.ports.borrow_mut().take(first.protocol, remote, config) {
+                Some(taken) => pair = Some(taken),
+                None => return fail(&io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)),
+            }
+        }
+        let port = pair.map(|pair| pair.port);
+        for (packet, header) in packets.iter_mut().zip(&headers) {
+            fill::fill(packet, header, source, port.unwrap_or(0));
+        }
+        let own = if first.source.is_unspecified() { source } else { first.source };
+        let own_port = first.ports.map_or(0, |ports| match ports.0 {
+            0 => port.unwrap_or(0),
+            set => set,
+        });
+        let flow = Flow {
+            protocol: first.protocol,
+            local: SocketAddr::new(own, own_port),
+            remote,
+            started,
+        };
+
+        let endpoint = flow.endpoint();
+        let answer = expect(&flow, endpoint, notices)?;
+        for (at, (packet, header)) in packets.iter().zip(&headers).enumerate() {
+            let sent = self.raw.send(packet, header.destination);
+            self.pace.borrow_mut().sent();
+            if let Err(error) = sent {
+                self.release(pair);
+                if at > 0 {
+                    return Ok(Sent::Over(flow.end(Failure::from(&error).outcome())));
+                }
+                notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
+                return fail(&error);
+            }
+        }
+        let reset = reset(&flow, &packets);
+        let wait = connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT);
+        let forger = Rc::clone(self);
+        Ok(Sent::Out(Box::new(Forged { forger, flow, pair, wait, answer, reset })))
+    }
+
+    fn release(&self, pair: Option<Pair>) {
+        if let Some(pair) = pair {
+            self.ports.borrow_mut().release(pair, Instant::now());
+        }
+    }
+}
+
+/// Tells the observer what is about to be sent, and asks it for the first answer.
+fn expect(
+    flow: &Flow,
+    endpoint: Endpoint,
+    notices: &Sender<Notice>,
+) -> Result<oneshot::Receiver<Answer>, BeginError> {
+    let (answer, answered) = oneshot::channel();
+    let Flow { protocol, local, remote, .. } = *flow;
+    notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
+    notices
+        .send(Notice::Await(Await { protocol, local, remote, answer }))
+        .map_err(|_| BeginError::Gone)?;
+    Ok(answered)
+}
+
+impl Forged {
+    /// Waits for the first answer, or for as long as the plugin asked to.
+    pub(in crate::engine) async fn complete(self: Box<Self>) -> Attempt {
+        let Forged { forger, flow, pair, wait, answer, reset } = *self;
+        let came = match tokio::time::timeout(wait, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            // The observer answers nobody any more: the capture has failed, or the run is over.
+            Ok(Err(_)) => Err(Failure::Other),
+            Err(_) => Err(Failure::Timeout),
+        };
+        if came.as_ref().is_ok_and(|answer| *answer == Answer::Packet)
+            && let Some(reset) = &reset
+        {
+            // Where it cannot be sent, the target gives up by itself.
+            let _ = forger.raw.send(reset, flow.remote.ip());
+            forger.pace.borrow_mut().sent();
+        }
+        forger.release(pair);
+        let outcome = match came {
+            Ok(answer) => answer::outcome(answer, flow.protocol),
+            Err(failure) => failure.outcome(),
+        };
+        flow.end(outcome)
+    }
+}
+
+/// The RST that frees the target of a connection that a forged SYN half opened (RFC 9293, section
+/// 3.5.3): nobody will go on with it, and the target would repeat its SYN/ACK for a minute.
+fn reset(flow: &Flow, packets: &[Vec<u8>]) -> Option<Vec<u8>> {
+    if flow.protocol != protocol::TCP || !fill::opens(packets.first()?) {
+        return None;
+    }
+    let next = packets.iter().filter_map(|packet| fill::sequence_end(packet)).next_back()?;
+    let packet = forge::Packet::to(flow.remote.ip()).source(flow.local.ip());
+    let segment = packet.tcp(flow.remote.port()).source_port(flow.local.port());
+    segment.flags(TcpFlags::RST).sequence(next).window(0).bytes().ok()
+}
+
+/// Refuses settings of sockets: there is none.
+fn check_settings(connect: &Connect) -> Result<(), Error> {
+    let known = ["packets", "timeout_ms"];
+    match connect.settings().iter().find(|(name, _)| !known.contains(name)) {
+        Some((name, _)) => Err(Error::contract(format!(
+            "connect: packets are sent as they are, and have no setting {name:?}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn cannot_send(at: usize, reason: &str) -> Error {
+    Error::contract(format!("connect: packet {at} cannot be sent as it is: {reason}"))
+}
+
+/// The outcome of a flow that was answered as it was meant to be.
+fn answered() -> Outcome {
+    Outcome::new(State::Ok)
+}

@@ -1,0 +1,199 @@
+//! Source ports of forged packets: nobody else on this machine has them, and the kernel does not
+//! answer at them.
+//!
+//! For a SYN/ACK to a connection that it does not know the kernel sends RST, and for a datagram to
+//! no socket an ICMP error. So each port has a UDP socket and a TCP socket that *listens*, both
+//! with a socket filter that drops all: the kernel gives what arrives to the socket, whose filter
+//! drops it, and says nothing. A TCP socket that is only bound would not do, for what does not
+//! belong to a connection is given to listeners alone. It takes no privilege and no firewall rule,
+//! and ends with the process, however that ends. Captures see the packets before.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
+
+/// Ports of a run, shared out to the configurations.
+const PORTS: usize = 128;
+
+/// Sockets that hold them.
+pub const RESERVED_SOCKETS: usize = 2 * PORTS;
+
+/// For how long a port is not used again with the same target if others are free: late packets of
+/// the connection before would be taken for its own.
+const REST: Duration = Duration::from_secs(1);
+
+/// A port of ours with a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Pair {
+    pub(super) port: u16,
+    protocol: u8,
+    remote: SocketAddr,
+}
+
+/// The ports of a run.
+pub(super) struct Ports {
+    numbers: Vec<u16>,
+    /// Where the search begins next, for each configuration.
+    next: Vec<usize>,
+    /// Pairs in use, and since when those are free that were used a moment ago.
+    used: HashMap<Pair, Option<Instant>, foldhash::fast::RandomState>,
+    resting: VecDeque<(Instant, Pair)>,
+    _sockets: Vec<Socket>,
+}
+
+impl Ports {
+    /// Takes ports for so many configurations.
+    pub(super) fn reserve(configurations: usize) -> io::Result<Ports> {
+        let mut sockets = Vec::with_capacity(RESERVED_SOCKETS);
+        let mut numbers = Vec::with_capacity(PORTS);
+        // A port that is free in TCP may be in use in UDP.
+        for _ in 0..8 * PORTS {
+            if numbers.len() == PORTS {
+                break;
+            }
+            let tcp = silent(Type::STREAM, Protocol::TCP, 0)?;
+            let port = tcp.local_addr()?.as_socket().map_or(0, |address| address.port());
+            if let Ok(udp) = silent(Type::DGRAM, Protocol::UDP, port) {
+                tcp.listen(0)?;
+                numbers.push(port);
+                sockets.extend([tcp, udp]);
+            }
+        }
+        if numbers.len() < PORTS {
+            return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+        }
+        Ok(Ports::of(numbers, configurations, sockets))
+    }
+
+    fn of(numbers: Vec<u16>, configurations: usize, sockets: Vec<Socket>) -> Ports {
+        Ports {
+            next: vec![0; configurations.clamp(1, numbers.len().max(1))],
+            numbers,
+            used: HashMap::default(),
+            resting: VecDeque::new(),
+            _sockets: sockets,
+        }
+    }
+
+    /// Takes a port for a connection in this configuration. Each configuration has ports of its
+    /// own, so that what comes late for one connection of a job is not taken for the next one's.
+    ///
+    /// `None` when all are in use with this target.
+    pub(super) fn take(&mut self, protocol: u8, remote: SocketAddr, config: usize) -> Option<Pair> {
+        let shares = self.next.len();
+        let share = config % shares;
+        let size = (self.numbers.len() - share).div_ceil(shares);
+        let mut longest_free: Option<(Instant, Pair)> = None;
+        for step in 0..size {
+            let at = (self.next[share] + step) % size;
+            let pair = Pair { port: self.numbers[share + at * shares], protocol, remote };
+            match self.used.get(&pair) {
+                None => {
+                    self.next[share] = at + 1;
+                    self.used.insert(pair, None);
+                    return Some(pair);
+                }
+                Some(&Some(since)) if longest_free.is_none_or(|(before, _)| since < before) => {
+                    longest_free = Some((since, pair));
+                }
+                Some(_) => {}
+            }
+        }
+        let (_, pair) = longest_free?;
+        self.used.insert(pair, None);
+        Some(pair)
+    }
+
+    /// The connection has ended.
+    pub(super) fn release(&mut self, pair: Pair, now: Instant) {
+        self.used.insert(pair, Some(now));
+        self.resting.push_back((now, pair));
+        while let Some(&(since, pair)) = self.resting.front()
+            && now.saturating_duration_since(since) > REST
+        {
+            self.resting.pop_front();
+            // It may have been taken again meanwhile.
+            if self.used.get(&pair) == Some(&Some(since)) {
+                self.used.remove(&pair);
+            }
+        }
+    }
+}
+
+/// A socket at this port of all addresses, IPv4 and IPv6, that gets nothing.
+fn silent(kind: Type, protocol: Protocol, port: u16) -> io::Result<Socket> {
+    let both = |domain| -> io::Result<Socket> {
+        let socket = Socket::new(domain, kind, Some(protocol))?;
+        let any: SocketAddr = match domain {
+            Domain::IPV6 => {
+                socket.set_only_v6(false)?;
+                (Ipv6Addr::UNSPECIFIED, port).into()
+            }
+            _ => (Ipv4Addr::UNSPECIFIED, port).into(),
+        };
+        // BPF_RET with 0 octets: the packet is dropped (socket(7), SO_ATTACH_FILTER).
+        socket.attach_filter(&[SockFilter::new(0x06, 0, 0, 0)])?;
+        socket.bind(&SockAddr::from(any))?;
+        Ok(socket)
+    };
+    match both(Domain::IPV6) {
+        // A machine without IPv6.
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) =>
+        {
+            both(Domain::IPV4)
+        }
+        made => made,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::*;
+
+    fn remote(host: u8) -> SocketAddr {
+        ([192, 0, 2, host], 80).into()
+    }
+
+    #[test]
+    fn no_pair_is_used_twice_at_once() {
+        let mut ports = Ports::of((1..=7).collect(), 2, Vec::new());
+        let taken = |ports: &mut Ports, config| -> Vec<u16> {
+            std::iter::from_fn(|| ports.take(6, remote(1), config)).map(|pair| pair.port).collect()
+        };
+        assert_eq!(taken(&mut ports, 0), [1, 3, 5, 7]);
+        assert_eq!(taken(&mut ports, 1), [2, 4, 6], "each configuration has its own");
+        assert_eq!(ports.take(6, remote(2), 0).unwrap().port, 1, "another target");
+        assert_eq!(ports.take(17, remote(1), 0).unwrap().port, 3, "another protocol");
+    }
+
+    #[test]
+    fn what_was_used_a_moment_ago_comes_last() {
+        let mut ports = Ports::of(vec![1, 2, 3], 1, Vec::new());
+        let start = Instant::now();
+        let pairs: Vec<Pair> = (0..3).filter_map(|_| ports.take(6, remote(1), 0)).collect();
+        assert!(ports.take(6, remote(1), 0).is_none());
+        ports.release(pairs[1], start);
+        ports.release(pairs[0], start + REST / 2);
+        assert_eq!(ports.take(6, remote(1), 0), Some(pairs[1]), "it has rested for longer");
+        ports.release(pairs[1], start + REST);
+        ports.release(pairs[2], start + REST * 3);
+        assert_eq!(ports.used.len(), 1, "those that have rested are forgotten");
+    }
+
+    #[test]
+    fn nobody_else_gets_a_reserved_port() {
+        let ports = Ports::reserve(2).unwrap();
+        assert_eq!(ports.numbers.len(), PORTS);
+        for &port in &ports.numbers {
+            assert!(TcpListener::bind(("127.0.0.1", port)).is_err());
+            assert!(UdpSocket::bind(("127.0.0.1", port)).is_err());
+            assert!(UdpSocket::bind(("::1", port)).is_err());
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Builds IP packets for [`Connect::packets`](crate::Connect::packets): headers with right lengths
+//! and checksums, but for what is asked to be otherwise.
+//!
+//! ```
+//! # fn main() -> pathspider_plugin_api::Result<()> {
+//! use pathspider_plugin_api::forge::Packet;
+//!
+//! let target = "192.0.2.1".parse()?;
+//! // A SYN with IPv4's reserved flag, which announces segments of 1,460 octets.
+//! let syn = Packet::to(target).reserved_flag(true).tcp_syn(80).mss(1460).bytes()?;
+//! assert_eq!(syn.len(), 20 + 24);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Source address and source port are left for the host to fill in unless they are set. What
+//! cannot be said here can still be sent: a packet is nothing but its octets.
+
+pub mod checksum;
+mod dns;
+mod tcp;
+mod udp;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use dns::dns_query;
+pub use tcp::Segment;
+pub use udp::Datagram;
+
+use crate::error::{Error, Result};
+use crate::packet::protocol;
+
+/// The flags of IPv4's third word (RFC 791, section 3.1), the reserved one by RFC 3514.
+const RESERVED: u16 = 0x8000;
+const DONT_FRAGMENT: u16 = 0x4000;
+
+/// The IP header of a packet to be built: IPv4 (RFC 791) or IPv6 (RFC 8200) by the target.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    source: IpAddr,
+    target: IpAddr,
+    traffic_class: u8,
+    ttl: u8,
+    flags: u16,
+    identification: u16,
+}
+
+impl Packet {
+    /// A packet to there: 64 hops, DSCP 0, Not-ECT; in IPv4 a random identification and the flag
+    /// "don't fragment".
+    pub fn to(target: IpAddr) -> Packet {
+        let target = target.to_canonical();
+        let source = match target {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        // Where the identification is 0, the kernel chooses one.
+        let identification = (random() as u16).max(1);
+        Packet { source, target, traffic_class: 0, ttl: 64, flags: DONT_FRAGMENT, identification }
+    }
+
+    /// Sets the source address. Without it the host takes the route's.
+    pub fn source(mut self, source: IpAddr) -> Packet {
+        self.source = source.to_canonical();
+        self
+    }
+
+    /// Sets IPv4's reserved flag, the "evil bit" of RFC 3514. IPv6 has none: there it does nothing.
+    pub fn reserved_flag(self, set: bool) -> Packet {
+        self.flag(RESERVED, set)
+    }
+
+    /// Sets IPv4's "don't fragment" flag. IPv6 has none: routers never fragment it.
+    pub fn dont_fragment(self, set: bool) -> Packet {
+        self.flag(DONT_FRAGMENT, set)
+    }
+
+    fn flag(mut self, flag: u16, set: bool) -> Packet {
+        self.flags = if set { self.flags | flag } else { self.flags & !flag };
+        self
+    }
+
+    /// Sets the differentiated services code point (RFC 2474), of which six bits count.
+    pub fn dscp(mut self, code_point: u8) -> Packet {
+        self.traffic_class = code_point << 2 | self.traffic_class & 3;
+        self
+    }
+
+    /// Sets the ECN field (RFC 3168, section 5), of which two bits count: 0 Not-ECT, 1 ECT(1),
+    /// 2 ECT(0), 3 CE.
+    pub fn ecn(mut self, field: u8) -> Packet {
+        self.traffic_class = self.traffic_class & !3 | field & 3;
+        self
+    }
+
+    /// Sets the time to live, or hop limit.
+    pub fn ttl(mut self, hops: u8) -> Packet {
+        self.ttl = hops;
+        self
+    }
+
+    /// Sets IPv4's identification (RFC 6864). 0 has the kernel choose one.
+    pub fn identification(mut self, number: u16) -> Packet {
+        self.identification = number;
+        self
+    }
+
+    /// With a TCP segment to this port, without flags.
+    pub fn tcp(self, port: u16) -> Segment {
+        Segment::new(self, port)
+    }
+
+    /// With a SYN to this port, of a random sequence number.
+    pub fn tcp_syn(self, port: u16) -> Segment {
+        self.tcp(port).flags(crate::packet::TcpFlags::SYN).sequence(random())
+    }
+
+    /// With a UDP datagram to this port.
+    pub fn udp(self, port: u16, payload: &[u8]) -> Datagram {
+        Datagram::new(self, port, payload)
+    }
+
+    /// With what follows the IP header, as it is: any protocol, any checksum.
+    ///
+    /// # Errors
+    ///
+    /// Source and target are of different versions, or it is longer than a packet can be.
+    pub fn raw(&self, protocol: u8, rest: &[u8]) -> Result<Vec<u8>> {
+        let too_long = || Error::new(format!("{} octets do not fit into an IP packet", rest.len()));
+        let mut bytes = Vec::with_capacity(40 + rest.len());
+        match (self.source, self.target) {
+            (IpAddr::V4(source), IpAddr::V4(target)) => {
+                let length = u16::try_from(20 + rest.len()).map_err(|_| too_long())?;
+                bytes.extend([0x45, self.traffic_class]);
+                for word in [length, self.identification, self.flags] {
+                    bytes.extend(word.to_be_bytes());
+                }
+                bytes.extend([self.ttl, protocol, 0, 0]);
+                bytes.extend(source.octets());
+                bytes.extend(target.octets());
+                let sum = checksum::of(&[&bytes]);
+                bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+            }
+            (IpAddr::V6(source), IpAddr::V6(target)) => {
+                let length = u16::try_from(rest.len()).map_err(|_| too_long())?;
+                let first = 6 << 28 | u32::from(self.traffic_class) << 20;
+                bytes.extend(first.to_be_bytes());
+                bytes.extend(length.to_be_bytes());
+                bytes.extend([protocol, self.ttl]);
+                bytes.extend(source.octets());
+                bytes.extend(target.octets());
+            }
+            (source, target) => {
+                return Err(Error::new(format!("no packet goes from {source} to {target}")));
+            }
+        }
+        bytes.extend(rest);
+        Ok(bytes)
+    }
+
+    /// With a transport header whose checksum, at `at`, is filled in (RFC 9293, section 3.1; RFC
+    /// 8200, section 8.1).
+    fn transport(&self, number: u8, mut rest: Vec<u8>, at: usize) -> Result<Vec<u8>> {
+        let pseudo = [u32::from(number).to_be_bytes(), (rest.len() as u32).to_be_bytes()].concat();
+        let [source, target] = [self.source, self.target].map(|address| match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        });
+        let sum = match checksum::of(&[&source, &target, &pseudo, &rest]) {
+            // 0 says that there is none (RFC 768).
+            0 if number == protocol::UDP => u16::MAX,
+            sum => sum,
+        };
+        rest[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+        self.raw(number, &rest)
+    }
+}
+
+/// A number that nobody can foresee, for sequence numbers and identifiers (RFC 6056, RFC 9293,
+/// section 3.4.1).
+pub fn random() -> u32 {
+    // Each of these hashers has keys of its own, which the system's random numbers began.
+    RandomState::new().build_hasher().finish() as u32
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! The Internet checksum (RFC 1071), and mending it by the difference (RFC 1624).
+
+/// The checksum of these octets one after the other, of which only the last may be of odd number.
+pub fn of(parts: &[&[u8]]) -> u16 {
+    !fold(parts.iter().map(|part| sum(part)).sum())
+}
+
+/// A checksum after `old` became `new` in what it covers; both are of the same, even number of
+/// octets. A wrong checksum stays wrong.
+///
+/// A result of 0 is 0 here, which in UDP would say that there is none: see [`mended_udp`].
+pub fn mended(checksum: u16, old: &[u8], new: &[u8]) -> u16 {
+    // RFC 1624, section 3, equation 3: HC' = ~(~HC + ~m + m').
+    let without: u32 = old.chunks_exact(2).map(|word| u32::from(!be16(word))).sum();
+    !fold(u32::from(!checksum) + without + sum(new))
+}
+
+/// As [`mended`], for UDP: none stays none, and 0 is written as its equal (RFC 768).
+pub fn mended_udp(checksum: u16, old: &[u8], new: &[u8]) -> u16 {
+    match checksum {
+        0 => 0,
+        checksum => match mended(checksum, old, new) {
+            0 => u16::MAX,
+            mended => mended,
+        },
+    }
+}
+
+/// The sum of words; a last odd octet is the upper half of one. Packets are too short to overflow.
+fn sum(octets: &[u8]) -> u32 {
+    let words = octets.chunks_exact(2);
+    let odd = words.remainder().first().map_or(0, |&last| u32::from(last) << 8);
+    words.map(|word| u32::from(be16(word))).sum::<u32>() + odd
+}
+
+fn fold(mut sum: u32) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+fn be16(word: &[u8]) -> u16 {
+    u16::from_be_bytes([word[0], word[1]])
+}

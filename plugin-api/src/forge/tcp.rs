@@ -1,0 +1,114 @@
+//! TCP segments (RFC 9293, section 3.1).
+
+use super::Packet;
+use crate::error::{Error, Result};
+use crate::packet::{TcpFlags, protocol};
+
+/// Octets of options that a header can have at most.
+const OPTIONS: usize = 40;
+
+/// A TCP segment to be built.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    packet: Packet,
+    ports: (u16, u16),
+    sequence: u32,
+    acknowledgment: u32,
+    flags: TcpFlags,
+    window: u16,
+    options: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Segment {
+    pub(super) fn new(packet: Packet, port: u16) -> Segment {
+        Segment {
+            packet,
+            ports: (0, port),
+            sequence: 0,
+            acknowledgment: 0,
+            flags: TcpFlags::NONE,
+            window: 64_240,
+            options: Vec::new(),
+            payload: Vec::new(),
+        }
+    }
+
+    /// Sets the source port. Without it the host takes one that nobody else uses.
+    pub fn source_port(mut self, port: u16) -> Segment {
+        self.ports.0 = port;
+        self
+    }
+
+    /// Sets the sequence number.
+    pub fn sequence(mut self, number: u32) -> Segment {
+        self.sequence = number;
+        self
+    }
+
+    /// Sets the acknowledgment number; the flag ACK is set apart.
+    pub fn acknowledgment(mut self, number: u32) -> Segment {
+        self.acknowledgment = number;
+        self
+    }
+
+    /// Sets the flags, all of them: also those in the upper half of the header's seventh word.
+    pub fn flags(mut self, flags: TcpFlags) -> Segment {
+        self.flags = flags;
+        self
+    }
+
+    /// Sets the window; without it, 64,240.
+    pub fn window(mut self, octets: u16) -> Segment {
+        self.window = octets;
+        self
+    }
+
+    /// Adds the option of the maximum segment size (RFC 9293, section 3.7.1).
+    pub fn mss(self, octets: u16) -> Segment {
+        self.option(2, &octets.to_be_bytes())
+    }
+
+    /// Adds an option of this kind and value; its length is filled in. Kinds 0 and 1 are single
+    /// octets without one. Behind the last option the header is padded with zeros.
+    pub fn option(mut self, kind: u8, value: &[u8]) -> Segment {
+        self.options.push(kind);
+        if kind > 1 {
+            // Values too long for the header are refused when it is built.
+            self.options.push(value.len().saturating_add(2).min(usize::from(u8::MAX)) as u8);
+            self.options.extend(value);
+        }
+        self
+    }
+
+    /// Sets the data it carries.
+    pub fn payload(mut self, payload: &[u8]) -> Segment {
+        self.payload = payload.to_vec();
+        self
+    }
+
+    /// The packet.
+    ///
+    /// # Errors
+    ///
+    /// Options or payload do not fit, or its addresses are of different versions.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let padded = self.options.len().next_multiple_of(4);
+        if padded > OPTIONS {
+            return Err(Error::new(format!("{padded} octets of TCP options; {OPTIONS} fit")));
+        }
+        let mut rest = Vec::with_capacity(20 + padded + self.payload.len());
+        rest.extend(self.ports.0.to_be_bytes());
+        rest.extend(self.ports.1.to_be_bytes());
+        rest.extend(self.sequence.to_be_bytes());
+        rest.extend(self.acknowledgment.to_be_bytes());
+        let words = 5 + (padded / 4) as u16;
+        for word in [words << 12 | self.flags.0 & 0x0fff, self.window, 0, 0] {
+            rest.extend(word.to_be_bytes());
+        }
+        rest.extend(&self.options);
+        rest.resize(20 + padded, 0);
+        rest.extend(&self.payload);
+        self.packet.transport(protocol::TCP, rest, 16)
+    }
+}

@@ -1,0 +1,152 @@
+//! What is built is read back by etherparse, which knows nothing of the builder.
+
+use etherparse::{NetHeaders, PacketHeaders, TransportHeader};
+
+use super::*;
+use crate::packet::TcpFlags;
+
+const V4: &str = "192.0.2.1";
+const V6: &str = "2001:db8::1";
+
+fn to(target: &str) -> Packet {
+    let source = if target == V4 { "198.51.100.7" } else { "2001:db8::7" };
+    Packet::to(target.parse().unwrap()).source(source.parse().unwrap())
+}
+
+fn read(bytes: &[u8]) -> PacketHeaders<'_> {
+    let headers = PacketHeaders::from_ip_slice(bytes).unwrap();
+    if let Some(NetHeaders::Ipv4(ip, _)) = &headers.net {
+        assert_eq!(ip.header_checksum, ip.calc_header_checksum());
+        assert_eq!(usize::from(ip.total_len), bytes.len());
+    }
+    headers
+}
+
+/// Whether the transport's checksum is the right one, by etherparse.
+fn is_right(headers: &PacketHeaders<'_>) -> bool {
+    let payload = headers.payload.slice();
+    match (&headers.net, &headers.transport) {
+        (Some(NetHeaders::Ipv4(ip, _)), Some(TransportHeader::Tcp(tcp))) => {
+            tcp.calc_checksum_ipv4(ip, payload) == Ok(tcp.checksum)
+        }
+        (Some(NetHeaders::Ipv6(ip, _)), Some(TransportHeader::Tcp(tcp))) => {
+            tcp.calc_checksum_ipv6(ip, payload) == Ok(tcp.checksum)
+        }
+        (Some(NetHeaders::Ipv4(ip, _)), Some(TransportHeader::Udp(udp))) => {
+            udp.calc_checksum_ipv4(ip, payload) == Ok(udp.checksum)
+        }
+        (Some(NetHeaders::Ipv6(ip, _)), Some(TransportHeader::Udp(udp))) => {
+            udp.calc_checksum_ipv6(ip, payload) == Ok(udp.checksum)
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn a_syn_is_what_was_asked_for() {
+    for target in [V4, V6] {
+        let syn = to(target).dscp(46).ecn(1).ttl(7).tcp_syn(80).mss(1460).option(4, &[]);
+        let bytes = syn.source_port(4000).sequence(77).payload(b"odd").bytes().unwrap();
+        let headers = read(&bytes);
+        assert!(is_right(&headers), "{target}");
+        let Some(TransportHeader::Tcp(tcp)) = &headers.transport else { panic!("{headers:?}") };
+        assert!(tcp.syn && !tcp.ack && !tcp.rst);
+        assert_eq!((tcp.source_port, tcp.destination_port, tcp.sequence_number), (4000, 80, 77));
+        assert_eq!(tcp.options.as_slice(), [2, 4, 5, 180, 4, 2, 0, 0]);
+        match &headers.net {
+            Some(NetHeaders::Ipv4(ip, _)) => {
+                assert_eq!((ip.dscp.value(), ip.ecn.value(), ip.time_to_live), (46, 1, 7));
+                assert!(ip.dont_fragment);
+                assert_ne!(ip.identification, 0);
+            }
+            Some(NetHeaders::Ipv6(ip, _)) => {
+                assert_eq!((ip.traffic_class, ip.hop_limit), (46 << 2 | 1, 7));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_reserved_flag_is_the_first_bit() {
+    let flags = |packet: Packet| packet.tcp_syn(80).bytes().unwrap()[6];
+    assert_eq!(flags(to(V4)), 0x40);
+    assert_eq!(flags(to(V4).reserved_flag(true)), 0xc0);
+    assert_eq!(flags(to(V4).reserved_flag(true).dont_fragment(false)), 0x80);
+    let (plain, evil) = (to(V6).tcp(80), to(V6).reserved_flag(true).tcp(80));
+    assert_eq!(plain.bytes().unwrap(), evil.bytes().unwrap());
+}
+
+#[test]
+fn a_datagram_has_a_checksum_or_none() {
+    for target in [V4, V6] {
+        let datagram = to(target).udp(53, b"hello");
+        assert!(is_right(&read(&datagram.bytes().unwrap())), "{target}");
+        let bytes = datagram.checksum_zero().bytes().unwrap();
+        let Some(TransportHeader::Udp(udp)) = read(&bytes).transport else { panic!("{bytes:?}") };
+        assert_eq!((udp.checksum, udp.destination_port, udp.length), (0, 53, 13));
+    }
+}
+
+#[test]
+fn a_checksum_that_comes_to_zero_is_written_as_all_ones() {
+    let of = |payload: u16| {
+        let bytes = to(V4).udp(53, &payload.to_be_bytes()).bytes().unwrap();
+        u16::from_be_bytes([bytes[26], bytes[27]])
+    };
+    // This payload makes the sum of all words 0xffff.
+    let payload = of(0);
+    assert_eq!(of(payload), 0xffff);
+}
+
+#[test]
+fn all_of_tcps_flags_can_be_set() {
+    let bytes = to(V4).tcp(80).flags(TcpFlags(0x1ff)).bytes().unwrap();
+    let Some(TransportHeader::Tcp(tcp)) = read(&bytes).transport else { panic!("{bytes:?}") };
+    assert!(tcp.ns && tcp.cwr && tcp.ece && tcp.urg && tcp.ack && tcp.psh && tcp.rst && tcp.fin);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    assert!(to(V4).tcp(80).option(253, &[0; 38]).bytes().is_ok());
+    assert!(to(V4).tcp(80).option(253, &[0; 39]).bytes().is_err());
+    assert!(to(V4).tcp(80).option(253, &[0; 300]).bytes().is_err());
+    assert!(to(V4).udp(53, &[0; 65_507]).bytes().is_ok());
+    assert!(to(V4).udp(53, &[0; 65_508]).bytes().is_err());
+    let mixed = Packet::to(V4.parse().unwrap()).source(V6.parse().unwrap());
+    assert!(mixed.raw(17, &[]).is_err());
+}
+
+#[test]
+fn checksums_are_mended_by_the_difference() {
+    let octets = [0x45, 0x00, 0xff, 0xff, 0x12, 0x34, 0x00, 0x00];
+    let right = checksum::of(&[&octets]);
+    for new in [[0u8, 0], [0xff, 0xff], [0x80, 1]] {
+        let mut changed = octets;
+        changed[2..4].copy_from_slice(&new);
+        let mended = checksum::mended(right, &octets[2..4], &new);
+        assert_eq!(mended, checksum::of(&[&changed]), "{new:?}");
+        let off = checksum::mended(right ^ 0x0100, &octets[2..4], &new);
+        assert_ne!(off, mended, "a wrong one stays wrong");
+    }
+    assert_eq!(checksum::mended_udp(0, &[1, 2], &[3, 4]), 0, "none stays none");
+    assert_eq!(checksum::mended_udp(0x0202, &[0, 0], &[2, 2]), 0xffff);
+}
+
+#[test]
+fn a_query_is_a_question() {
+    let query = dns_query("lab.example.", 0x1234).unwrap();
+    assert_eq!(query, b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03lab\x07example\0\0\x01\0\x01");
+    assert_eq!(dns_query(".", 1).unwrap()[12..], [0, 0, 1, 0, 1]);
+    assert_eq!(dns_query("", 1).unwrap(), dns_query(".", 1).unwrap());
+    assert!(dns_query("a..b", 1).is_err());
+    assert!(dns_query(&"x".repeat(64), 1).is_err());
+    assert!(dns_query(&["x"; 127].join("."), 1).is_ok());
+    assert!(dns_query(&["x"; 128].join("."), 1).is_err());
+}
+
+#[test]
+fn random_numbers_differ() {
+    let numbers: std::collections::HashSet<u32> = (0..100).map(|_| random()).collect();
+    assert!(numbers.len() > 95);
+}

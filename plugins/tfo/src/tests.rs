@@ -1,0 +1,143 @@
+//! What Fast Open concludes from flows that are written out here.
+
+use pathspider_plugin_api::{State, Value, testing};
+
+use super::*;
+
+const SEQUENCE: u32 = 1000;
+const COOKIE_LENGTH: u8 = 8;
+
+/// A connection without Fast Open.
+fn plain(state: State) -> Record {
+    let answered = u8::from(state == State::Ok);
+    let none: Value = [2u8].into_iter().collect();
+    testing::flow(state)
+        .with("syn_count_fwd", 1u8)
+        .with("syn_count_rev", answered)
+        .with("syn_options_all_fwd", none.clone())
+        .with("syn_options_any_fwd", none)
+        .with("tfo_synkind", 0u8)
+}
+
+/// One whose SYN has the option with a cookie of `cookie` octets and data of `length`.
+fn fast(state: State, cookie: u8, length: u32) -> Record {
+    let kinds: Value = [2u8, 34].into_iter().collect();
+    plain(state)
+        .with("syn_options_all_fwd", kinds.clone())
+        .with("syn_options_any_fwd", kinds)
+        .with("tfo_synkind", 34u8)
+        .with("tfo_synclen", cookie)
+        .with("tfo_seq", SEQUENCE)
+        .with("tfo_dlen", length)
+}
+
+/// Its answer: what it acknowledges, and the length of a cookie.
+fn answered(flow: Record, acknowledgment: u32, cookie: u8) -> Record {
+    flow.with("syn_count_rev", 1u8)
+        .with("tfo_ack", acknowledgment)
+        .with("tfo_ackkind", if cookie > 0 { 34u8 } else { 0 })
+        .with("tfo_ackclen", cookie)
+}
+
+/// What the kernel does when a SYN is not answered: it repeats it plain, and that one is.
+fn fell_back(flow: Record) -> Record {
+    let flow = answered(flow, SEQUENCE + 1, 0);
+    flow.with("syn_count_fwd", 2u8)
+        .with("syn_options_all_fwd", [2u8].into_iter().collect::<Value>())
+}
+
+/// B, which got a cookie.
+fn got_cookie() -> Record {
+    answered(fast(State::Ok, 0, 0), SEQUENCE + 1, COOKIE_LENGTH)
+}
+
+/// C, whose data were acknowledged up to here.
+fn sent_data(acknowledged: u32) -> Record {
+    answered(fast(State::Ok, COOKIE_LENGTH, 40), SEQUENCE + 1 + acknowledged, 0)
+}
+
+fn conclude(b: Record, c: Record) -> Vec<String> {
+    let tfo: Tfo = testing::with_options(Record::new());
+    let conditions = testing::conclude(&tfo, &[plain(State::Ok), b, c]);
+    conditions.iter().map(|condition| condition.replace("tfo.", "")).collect()
+}
+
+#[test]
+fn the_clients_half_is_on_and_never_switches_itself_off() {
+    let tfo: Tfo = testing::with_options(Record::new());
+    let changes = testing::changes(&tfo, COOKIE);
+    assert_eq!(changes[0], "net.ipv4.tcp_fastopen_blackhole_timeout_sec=0");
+    let switch: u32 = changes[1].strip_prefix("net.ipv4.tcp_fastopen=").unwrap().parse().unwrap();
+    assert_eq!(switch & (CLIENT | WITHOUT_COOKIE), CLIENT);
+    let now: u32 = std::fs::read_to_string(SWITCH).unwrap().trim().parse().unwrap();
+    assert_eq!(switch | CLIENT | WITHOUT_COOKIE, now | CLIENT | WITHOUT_COOKIE);
+}
+
+#[test]
+fn data_on_the_syn_are_acked_or_not() {
+    for (acknowledged, word) in [(40, "acked"), (0, "not_acked"), (39, "not_acked")] {
+        assert_eq!(
+            conclude(got_cookie(), sent_data(acknowledged)),
+            ["connectivity.works", "cookie.received", &format!("syndata.{word}")]
+        );
+    }
+}
+
+/// PATHspider compares them without wrap-around.
+#[test]
+fn sequence_numbers_wrap_around() {
+    for sequence in [u32::MAX, u32::MAX - 1, u32::MAX - 20, u32::MAX - 40] {
+        let all = sequence.wrapping_add(41);
+        let sent = |ack| sent_data(0).with("tfo_seq", sequence).with("tfo_ack", ack);
+        assert_eq!(conclude(got_cookie(), sent(all))[2], "syndata.acked", "{sequence}");
+        let syn_only = sequence.wrapping_add(1);
+        assert_eq!(conclude(got_cookie(), sent(syn_only))[2], "syndata.not_acked", "{sequence}");
+        let silent = sent(0).with("syn_count_rev", 0u8);
+        assert_eq!(conclude(got_cookie(), silent)[2], "syndata.failed", "{sequence}");
+    }
+}
+
+#[test]
+fn a_syn_with_data_that_is_dropped_has_failed_though_the_plain_one_worked() {
+    let dropped = fell_back(fast(State::Ok, COOKIE_LENGTH, 40));
+    assert_eq!(
+        conclude(got_cookie(), dropped),
+        ["connectivity.works", "cookie.received", "syndata.failed"]
+    );
+    let late = fell_back(fast(State::Ok, COOKIE_LENGTH, 40)).with("tfo_ack", SEQUENCE + 41);
+    assert_eq!(conclude(got_cookie(), late)[2], "syndata.acked");
+}
+
+#[test]
+fn a_target_without_cookies() {
+    let without = || answered(fast(State::Ok, 0, 0), SEQUENCE + 1, 0);
+    assert_eq!(conclude(without(), without()), ["connectivity.works", "cookie.not_received"]);
+}
+
+#[test]
+fn a_path_that_drops_the_option_is_broken_though_plain_syns_worked() {
+    let dropped = || fell_back(fast(State::Ok, 0, 0));
+    assert_eq!(conclude(dropped(), dropped()), ["connectivity.broken"]);
+    let silent = || fast(State::Timeout, 0, 0).with("syn_count_rev", 0u8);
+    assert_eq!(conclude(silent(), silent()), ["connectivity.broken"]);
+    assert_eq!(conclude(dropped(), got_cookie()), ["connectivity.works", "cookie.received"]);
+}
+
+#[test]
+fn a_cookie_of_an_earlier_run() {
+    let cached = || sent_data(40);
+    assert_eq!(conclude(cached(), cached()), ["connectivity.works", "syndata.acked"]);
+    let refused = answered(fast(State::Ok, COOKIE_LENGTH, 40), SEQUENCE + 1, COOKIE_LENGTH);
+    assert_eq!(
+        conclude(refused, sent_data(40)),
+        ["connectivity.works", "cookie.received", "syndata.acked"]
+    );
+}
+
+#[test]
+fn no_verdict_where_fast_open_was_not_sent() {
+    let found = conclude(plain(State::Ok), plain(State::Ok));
+    assert_eq!(found, ["pathspider.not_applied:1", "pathspider.not_applied:2"]);
+    let missed = testing::flow(State::Ok).with("observed", false);
+    assert!(conclude(fell_back(fast(State::Ok, 0, 0)), missed).is_empty());
+}

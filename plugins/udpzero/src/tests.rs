@@ -1,0 +1,67 @@
+//! What the measurement sends, and what it concludes from flows that are written out here.
+
+use pathspider_plugin_api::{State, Value, testing};
+
+use super::*;
+
+fn udpzero() -> Udpzero {
+    testing::with_options(Record::new())
+}
+
+/// A query with checksum 0 or not, and whether a valid response came.
+fn flow(zero: bool, valid: bool) -> Record {
+    testing::flow(if valid { State::Ok } else { State::Timeout })
+        .with("udp_zero_checksum_fwd", zero)
+        .with("dns_response_valid", valid)
+}
+
+fn conclude(a: Record, b: Record) -> Vec<String> {
+    testing::conclude(&udpzero(), &[a, b])
+}
+
+#[test]
+fn only_b_is_without_checksum() {
+    let own = Record::new().with("domain", "www.example.org");
+    for (target, at) in [("192.0.2.1", 26), ("2001:db8::1", 46)] {
+        let job = Job::new(0, target.parse().unwrap(), 53, own.clone());
+        let bytes = |config| {
+            let connect = udpzero().connect(&job, &Prepared::default(), config).unwrap();
+            connect.packet_bytes().next().unwrap().to_vec()
+        };
+        let (a, b) = (bytes(ConfigId::BASELINE), bytes(ZERO));
+        assert!(a[at..at + 2] != [0, 0] && b[at..at + 2] == [0, 0], "{target}");
+        let asked = b"\x03www\x07example\x03org\0\0\x01\0\x01";
+        assert!(a.ends_with(asked) && b.ends_with(asked));
+    }
+}
+
+#[test]
+fn a_name_that_is_none_is_the_jobs_fault() {
+    let own = Record::new().with("domain", "a..b");
+    let job = Job::new(0, "192.0.2.1".parse().unwrap(), 53, own);
+    assert!(udpzero().connect(&job, &Prepared::default(), ZERO).is_err());
+}
+
+#[test]
+fn a_valid_response_is_what_connects() {
+    for (a, b, word) in [
+        (true, true, "works"),
+        (true, false, "broken"),
+        (false, true, "transient"),
+        (false, false, "offline"),
+    ] {
+        let expected = [format!("udpzero.connectivity.{word}")];
+        assert_eq!(conclude(flow(false, a), flow(true, b)), expected);
+    }
+    // Something came back, which is no response.
+    let other = flow(true, false).with("spdr_state", State::Ok.number());
+    assert_eq!(conclude(flow(false, true), other), ["udpzero.connectivity.broken"]);
+}
+
+#[test]
+fn no_verdict_where_the_wire_says_otherwise() {
+    let filled_in = flow(false, true);
+    assert_eq!(conclude(flow(false, true), filled_in), ["pathspider.not_applied:1"]);
+    let unseen = flow(true, true).with("udp_zero_checksum_fwd", Value::NULL);
+    assert_eq!(conclude(flow(false, true), unseen), ["pathspider.not_observed"]);
+}

@@ -1,0 +1,94 @@
+//! Makes any kind of connection with any settings, and concludes nothing: what came of it stands in
+//! the records' flow results.
+
+use pathspider_plugin_api::{
+    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Hold, Host, Info, Job,
+    Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
+};
+
+const KINDS: [ConnectKind; 5] = [
+    ConnectKind::Tcp,
+    ConnectKind::Http,
+    ConnectKind::Https,
+    ConnectKind::DnsTcp,
+    ConnectKind::DnsUdp,
+];
+
+struct Connector {
+    connect: Connect,
+    times: i64,
+    hold: Hold,
+}
+
+impl Measurement for Connector {
+    fn info() -> Info {
+        Info::new("connector", "0.1.0", "any connection")
+    }
+
+    fn options() -> Options {
+        Options::none()
+            .connect(&KINDS)
+            .timeout()
+            .integer("times", 1..=9, 1, "Connections to each target, one after the other")
+            .choice("hold", &["initiation", "handshake", "completion"], "How long one waits")
+            .flag("fast-open", "TCP Fast Open")
+            .text("alpn", "", "Protocols, with commas between")
+            .text("query", "", "The name that is asked")
+            .text("header", "", "NAME:VALUE, with | between")
+            .integer("ttl", 0..=255, 0, "Hops; 0 for the system's")
+            .integer("ecn", 0..=3, 0, "The ECN field")
+    }
+
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
+        let mut connect = Connect::new(options.connect()?).timeout(options.timeout()?);
+        if options.flag("fast-open")? {
+            connect = connect.fast_open();
+        }
+        if let Some(list) = options.text("alpn")? {
+            connect = connect.alpn(&list.split(',').collect::<Vec<_>>());
+        }
+        if let Some(name) = options.text("query")? {
+            connect = connect.query(name);
+        }
+        for header in options.text("header")?.into_iter().flat_map(|list| list.split('|')) {
+            let (name, value) = header.split_once(':').unwrap_or((header, ""));
+            connect = connect.header(name, value);
+        }
+        match options.integer("ttl")? {
+            0 => {}
+            hops => connect = connect.ttl(hops as u8),
+        }
+        match options.integer("ecn")? {
+            0 => {}
+            field => connect = connect.ecn(field as u8),
+        }
+        let hold = match options.text("hold")? {
+            Some("handshake") => Hold::Handshake,
+            Some("completion") => Hold::Completion,
+            _ => Hold::Initiation,
+        };
+        Ok(Connector { connect, times: options.integer("times")?, hold })
+    }
+
+    fn configurations(&self) -> Vec<Configuration> {
+        (0..self.times).map(|time| Configuration::new(&format!("{time}")).hold(self.hold)).collect()
+    }
+
+    fn chains(&self) -> Vec<ChainName> {
+        ChainName::list(&["basic", "tcp", "tfo", "dns", "ecn"])
+    }
+
+    fn default_port(&self) -> u16 {
+        self.connect.kind().default_port()
+    }
+
+    fn connect(&self, _: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
+        Ok(self.connect.clone())
+    }
+
+    fn combine(&self, _: &Job, _: &[Record]) -> Result<Vec<Condition>> {
+        Ok(Vec::new())
+    }
+}
+
+export_plugin!(Connector);
