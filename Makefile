@@ -11,7 +11,7 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps build install setcap demo bench bench-observer test lint unit clean
+.PHONY: help deps build install setcap demo bench bench-observer soak test lint unit clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -61,6 +61,9 @@ bench: build ## compare with a bare connect loop in the same network
 
 bench-observer: build ## compare the observer with other tools, on a capture made for it
 	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap
+
+soak: build ## a run of SOAK_MINUTES (10) with faults at random
+	$(CARGO) test --locked -p pathspider-e2e --test main -- --ignored --nocapture soak
 
 test: lint unit ## everything that has to hold
 

@@ -237,9 +237,6 @@ pub(super) struct Files {
     #[command(flatten)]
     pub(super) general: General,
 
-    #[command(flatten)]
-    pub(super) keeping: Keeping,
-
     /// Read targets from this file, as ndjson or CSV
     #[arg(value_name = "INPUTFILE", requires = "output_file", conflicts_with = "input")]
     pub(super) input_file: PathBuf,

@@ -7,6 +7,7 @@
 //! - `privileges`: without root
 //! - `faults`: what happens on the way
 //! - `restoring`: the system's settings after crashes and kills
+//! - `soak`: a long run with faults at random; not among the ordinary tests
 //! - `bad_input`: what it says, and its exit status
 //! - `observe`: sources, chains from plugins, signals
 //! - `forms`: command lines of every generation, help
@@ -28,4 +29,5 @@ mod plugins;
 mod privileges;
 mod progress;
 mod restoring;
+mod soak;
 mod stopping;
