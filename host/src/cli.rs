@@ -28,6 +28,7 @@ use pathspider_plugin_api::{Level, abi};
 
 use crate::crash;
 use crate::plugin::{Registry, SearchPath, child};
+use crate::privileges;
 use crate::say::say;
 use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
@@ -39,6 +40,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return code;
     }
     crash::watch();
+    privileges::no_more();
     let exit = match run(&arguments) {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => return exit::of_clap(&error),

@@ -20,6 +20,7 @@ use crate::merger::Ends;
 use crate::observer::{self, Counters, Source, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
 use crate::plugin::Loaded;
+use crate::privileges;
 use crate::progress::{Prepared, Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
@@ -165,6 +166,12 @@ pub enum RunError {
         /// Jobs whose records were not written.
         jobs: usize,
     },
+    /// The measurement is to change settings that we may not.
+    #[error(
+        "{0} changes the network's settings: it takes CAP_NET_ADMIN; run as root, or once: \
+         sudo setcap cap_net_raw,cap_net_admin+ep $(command -v pathspider)"
+    )]
+    NoNetworkPrivilege(String),
     /// The machine cannot be configured.
     #[error(transparent)]
     Machine(#[from] BeginError),
@@ -199,6 +206,9 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
 
     // Before there are threads (see `system::keeper`).
     let info = &settings.measurement.info;
+    if info.changes_system && !privileges::may_change_network() {
+        return Err(RunError::NoNetworkPrivilege(info.name.clone()));
+    }
     let machine = match info.changes_system {
         true => Machine::begin(&info.name, stop)?,
         false => Machine::new(),
@@ -214,6 +224,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         }
     };
     let forger = open_forger(&settings, &plan)?;
+    privileges::reduce(settings.measurement.info.changes_system);
     // Last of all, for it may empty files.
     let writer = keeping.open(&settings)?;
     let done = keeping.done.take();

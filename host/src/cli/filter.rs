@@ -38,6 +38,9 @@ pub(super) struct FilterArgs {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
+    #[command(flatten)]
+    forcing: Forcing,
+
     /// Keep records with a condition like this
     #[arg(short, long, value_name = "PATTERN")]
     condition: Vec<Pattern>,
@@ -81,9 +84,6 @@ pub(super) struct FilterArgs {
     /// Write to this file, compressed if named *.gz or *.zst; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-
-    #[command(flatten)]
-    forcing: Forcing,
 }
 
 /// Runs `pathspider filter`.

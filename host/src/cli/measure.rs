@@ -174,7 +174,9 @@ fn tell(error: &RunError) -> Failure {
         RunError::Source(source) => of_source(source),
         RunError::Read(_) => Exit::NoInput,
         RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,
-        RunError::Engine { denied: true, .. } => Exit::NoPrivilege,
+        RunError::NoNetworkPrivilege(_) | RunError::Engine { denied: true, .. } => {
+            Exit::NoPrivilege
+        }
         RunError::Machine(BeginError::Stopped(_)) => Exit::Stopped,
         RunError::Machine(_) => Exit::Failed,
         RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,

@@ -5,7 +5,10 @@
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
 //! - `keeping`: outputs, metadata, and runs that go on after others
+//! - `privileges`: without root
+//! - `faults`: what happens on the way
 //! - `restoring`: the system's settings after crashes and kills
+//! - `soak`: a long run with faults at random; not among the ordinary tests
 //! - `bad_input`: what it says, and its exit status
 //! - `forging`: packets that plugins made
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
@@ -24,6 +27,7 @@
 mod bad_input;
 mod check;
 mod discovery;
+mod faults;
 mod filter;
 mod forging;
 mod forms;
@@ -34,8 +38,10 @@ mod measure;
 mod measurements;
 mod observe;
 mod plugins;
+mod privileges;
 mod progress;
 mod restoring;
+mod soak;
 mod stopping;
 mod template;
 mod trust;
