@@ -14,7 +14,7 @@ fn measure(network: &Network, arguments: &[&str], input: &str) -> Ended {
 /// The targets of an output, in the order in which they were begun.
 fn targets(ended: &Ended) -> Vec<String> {
     let mut records = ended.records();
-    records.sort_by_key(|record| record.job_id.rsplit('-').next().unwrap().parse::<u64>().unwrap());
+    records.sort_by_key(|record| record.time.as_ref().unwrap().from.clone());
     records.into_iter().map(|record| record.dip).collect()
 }
 

@@ -62,10 +62,12 @@ fn judge_info(info: &Info, troubles: &mut Troubles) {
         troubles.note(format!("{name}: the version {:?} begins with no digit", info.version));
     }
     for (index, condition) in info.conditions.iter().enumerate() {
-        let own =
-            condition.name.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'));
-        if own.is_none_or(str::is_empty) {
-            troubles.note(format!("the condition {} does not begin with {name}.", condition.name));
+        let (first, rest) = condition.name.split_once('.').unwrap_or_default();
+        if first.is_empty() || rest.is_empty() {
+            troubles.note(format!("the condition {} is not words joined by dots", condition.name));
+        }
+        if first == "pathspider" {
+            troubles.note(format!("the condition {} begins with the host's word", condition.name));
         }
         if condition.meaning.is_empty() {
             troubles.note(format!("the condition {} has no meaning", condition.name));

@@ -63,8 +63,13 @@ impl Subject<'_> {
     pub(super) fn variants(&self, sample: &Sample) -> Result<Vec<Variant>, String> {
         let mut record = sample.options.defaults().into_record();
         for (name, text) in &self.options {
-            let spec = sample.options.iter().find(|spec| spec.name == *name);
-            let spec = spec.ok_or_else(|| format!("there is no option --{name}"))?;
+            let Some(spec) = sample.options.iter().find(|spec| spec.name == *name) else {
+                // It may be another measurement's of the same file.
+                if self.samples().iter().any(|s| s.options.iter().any(|o| o.name == *name)) {
+                    continue;
+                }
+                return Err(format!("there is no option --{name}"));
+            };
             let value = read(spec, text);
             let value = value.ok_or_else(|| format!("--{name} takes no {text:?}"))?;
             record.set(name.clone(), value);
