@@ -62,10 +62,11 @@ fn judge_info(info: &Info, troubles: &mut Troubles) {
         troubles.note(format!("{name}: the version {:?} begins with no digit", info.version));
     }
     for (index, condition) in info.conditions.iter().enumerate() {
-        let own =
-            condition.name.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'));
-        if own.is_none_or(str::is_empty) {
-            troubles.note(format!("the condition {} does not begin with {name}.", condition.name));
+        if condition.name.split('.').any(str::is_empty) || !condition.name.contains('.') {
+            troubles.note(format!("the condition {:?} is not words and dots", condition.name));
+        }
+        if condition.name.starts_with("pathspider.") {
+            troubles.note(format!("the condition {} is the host's own", condition.name));
         }
         if condition.meaning.is_empty() {
             troubles.note(format!("the condition {} has no meaning", condition.name));
