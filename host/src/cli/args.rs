@@ -63,10 +63,10 @@ pub(super) enum Command {
     Measure(Box<Measure>),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
-    /// Check plugins' files against the contract
-    Check(CheckArgs),
     /// Pick from records or targets, by their conditions and keys
     Filter(FilterArgs),
+    /// Check plugins' files against the contract
+    Check(CheckArgs),
     /// Make or amend the metadata beside files of records
     Metadata(MetadataArgs),
     /// Restore what killed runs had changed in the system

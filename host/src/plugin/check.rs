@@ -62,8 +62,8 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "metadata",
-        demands: "Names, version, description and contact are there; conditions begin with the \
-                  measurement's name, are declared once, and say what was seen.",
+        demands: "Names, version, description and contact are there; conditions are words joined \
+                  by dots, are declared once, say what was seen, and are not the host's.",
         why: "Whoever reads a result has to know what it means, and whom to ask.",
         apply: describes::metadata,
     },
@@ -332,7 +332,11 @@ pub(super) fn inside(
             _ => Answer::Skipped("it does not describe itself".to_owned()),
         };
     }
-    (rule.apply)(&mut Subject { plugin, seed, options, isolated, reporter })
+    let mut subject = Subject { plugin, seed, options, isolated, reporter };
+    if let Some(name) = subject.unknown_option() {
+        return Answer::Skipped(format!("there is no option --{name}"));
+    }
+    (rule.apply)(&mut subject)
 }
 
 /// Collects what is wrong: each once, and not too many.

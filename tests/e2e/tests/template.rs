@@ -66,6 +66,16 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
         cargo.env("RUSTC", compiler).env_remove("RUSTC_WRAPPER");
     }
     succeed(&mut cargo);
+    if build.name == BUILDS[0].name {
+        let mut tests = Command::new(cargo.get_program());
+        tests.current_dir(&copy).args(["test", "--quiet"]);
+        tests.envs(cargo.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        for (key, _) in cargo.get_envs().filter(|(_, value)| value.is_none()) {
+            tests.env_remove(key);
+        }
+        let output = succeed(&mut tests);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("3 passed"));
+    }
     let built = target.join(if build.debian { "debian" } else { "own" }).join("release");
     let name = format!("libpathspider_{}.so", build.name);
     let library = folder.join("plugins").join(&name);

@@ -62,12 +62,11 @@ fn judge_info(info: &Info, troubles: &mut Troubles) {
         troubles.note(format!("{name}: the version {:?} begins with no digit", info.version));
     }
     for (index, condition) in info.conditions.iter().enumerate() {
-        let (first, rest) = condition.name.split_once('.').unwrap_or_default();
-        if first.is_empty() || rest.is_empty() {
-            troubles.note(format!("the condition {} is not words joined by dots", condition.name));
+        if condition.name.split('.').any(str::is_empty) || !condition.name.contains('.') {
+            troubles.note(format!("the condition {:?} is not words and dots", condition.name));
         }
-        if first == "pathspider" {
-            troubles.note(format!("the condition {} begins with the host's word", condition.name));
+        if condition.name.starts_with("pathspider.") {
+            troubles.note(format!("the condition {} is the host's own", condition.name));
         }
         if condition.meaning.is_empty() {
             troubles.note(format!("the condition {} has no meaning", condition.name));

@@ -44,6 +44,16 @@ impl Subject<'_> {
         self.plugin.measurements().into_iter().filter_map(describe).collect()
     }
 
+    /// An option that was asked for and that no measurement has.
+    pub(super) fn unknown_option(&self) -> Option<&str> {
+        let samples = self.samples();
+        let known = |name: &str| {
+            let mut options = samples.iter().flat_map(|sample| sample.options.iter());
+            options.any(|spec| spec.name == name)
+        };
+        self.options.iter().map(|(name, _)| name.as_str()).find(|name| !known(name))
+    }
+
     /// The library's chains and the plugin's own.
     ///
     /// # Errors
@@ -59,24 +69,21 @@ impl Subject<'_> {
     ///
     /// # Errors
     ///
-    /// The option that was asked for does not exist or has no such value.
+    /// The option that was asked for has no such value.
     pub(super) fn variants(&self, sample: &Sample) -> Result<Vec<Variant>, String> {
         let mut record = sample.options.defaults().into_record();
+        let mut given = String::new();
         for (name, text) in &self.options {
+            // It may be another measurement's of the same file.
             let Some(spec) = sample.options.iter().find(|spec| spec.name == *name) else {
-                // It may be another measurement's of the same file.
-                if self.samples().iter().any(|s| s.options.iter().any(|o| o.name == *name)) {
-                    continue;
-                }
-                return Err(format!("there is no option --{name}"));
+                continue;
             };
+            given += &format!(" --{name} {text}");
             let value = read(spec, text);
             let value = value.ok_or_else(|| format!("--{name} takes no {text:?}"))?;
             record.set(name.clone(), value);
         }
-        let given: Vec<String> =
-            self.options.iter().map(|(name, text)| format!(" --{name} {text}")).collect();
-        let first = Variant { label: given.concat(), values: OptionValues::new(record.clone()) };
+        let first = Variant { label: given, values: OptionValues::new(record.clone()) };
         if !self.options.is_empty() {
             return Ok(vec![first]);
         }

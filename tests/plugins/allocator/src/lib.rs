@@ -92,7 +92,7 @@ impl Measurement for Allocator {
         // Memory of the host's grows and is freed here, and the other way round.
         result.extend(flow.unwrap_or_default());
         result.set("made_here", "x".repeat(result.len()));
-        result.remove("spdr_start");
+        result.remove("proto");
         Ok(result)
     }
 

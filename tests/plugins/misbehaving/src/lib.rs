@@ -235,7 +235,8 @@ pub struct NamedLikeOthers;
 impl Measurement for NamedLikeOthers {
     fn info() -> Info {
         let info = Info::new("observe", "1.0.0", "Has the name of a command");
-        info.condition("observe.connectivity.online", "it connected")
+        info.contact("https://github.com/pathspider/pathspider")
+            .condition("observe.connectivity.online", "it connected")
             .condition("observe.connectivity.offline", "it did not")
     }
 
