@@ -36,12 +36,10 @@ use exit::{Exit, Failure};
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    // First of all, also for plugins' processes: without it a runtime's own handler would take a
-    // signal that a plugin raises.
-    crash::watch();
     if let Some(code) = child::main(&arguments) {
         return code;
     }
+    crash::watch();
     privileges::no_more();
     let exit = match run(&arguments) {
         Ok(exit) => exit,
