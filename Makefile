@@ -11,7 +11,7 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps build install setcap demo bench bench-observer soak test lint unit clean
+.PHONY: help deps rustc-web build install setcap demo bench bench-observer soak test lint unit clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -72,8 +72,18 @@ lint: deps
 	$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 
+# Debian's compiler for the web browsers is newer than its ordinary one. One test builds the template
+# with it, to see that a plugin and its host need not come from the same compiler.
+rustc-web: deps ## install Debian's other compiler for a test, where there is one
+	@if ! dpkg-query -W -f '$${Status}' rustc-web 2>/dev/null | grep -q 'ok installed' \
+		&& apt-cache policy rustc-web 2>/dev/null | grep -q 'Candidate: [0-9]'; then \
+		echo "installing: rustc-web"; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq rustc-web >/dev/null \
+			|| echo "rustc-web cannot be installed; its test is skipped" >&2; \
+	fi
+
 # The end-to-end tests run the release build. Without nextest, `cargo test` runs the same tests.
-unit: build
+unit: build rustc-web
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; $(CARGO) nextest run --locked --workspace --no-fail-fast; \
 	else \

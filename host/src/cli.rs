@@ -2,6 +2,7 @@
 //! has its exit status in one place.
 
 mod args;
+mod check;
 mod exit;
 mod filter;
 mod forms;
@@ -26,7 +27,7 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use pathspider_plugin_api::{Level, abi};
 
 use crate::crash;
-use crate::plugin::{Registry, SearchPath};
+use crate::plugin::{Registry, SearchPath, child};
 use crate::privileges;
 use crate::say::say;
 use args::{Arguments, Command, General};
@@ -34,10 +35,13 @@ use exit::{Exit, Failure};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = child::main(&arguments) {
+        return code;
+    }
     crash::watch();
     privileges::no_more();
-    let words: Vec<OsString> = arguments.into_iter().collect();
-    let exit = match run(&words) {
+    let exit = match run(&arguments) {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => return exit::of_clap(&error),
         Err(Failure::Told { exit, message }) => {
@@ -58,7 +62,7 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     if !matches!(arguments.command, Some(Command::Restore(_))) {
         restore::first();
     }
-    let path = SearchPath::resolve(&arguments.plugin_dir);
+    let path = SearchPath::resolve(&arguments.plugin_dir, arguments.insecure_plugins);
     let registry = || Registry::scan(&path);
     if arguments.list_plugins {
         return list::plugins(&registry(), &path, arguments.json);
@@ -78,26 +82,14 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     }
     match arguments.command {
         Some(Command::Measure(measure)) => {
-            let before =
-                matches.subcommand_matches("measure").map(as_words::<args::MeasureOptions>);
-            let mut words = measure.plugin.into_iter();
-            let Some(plugin) = words.next() else {
-                let there_are = names::there_are(&registry());
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format!("measure which plugin? {there_are}"),
-                ));
-            };
-            let wanted = measure::Wanted {
-                before: before.unwrap_or_default(),
-                plugin: plugin.to_string_lossy().into_owned(),
-                after: words.collect(),
-            };
-            measure::carry_out(wanted, &registry())
+            let before = matches.subcommand_matches("measure");
+            let before = before.map(as_words::<args::MeasureOptions>).unwrap_or_default();
+            measure::command(before, measure.plugin, &registry())
         }
+        Some(Command::Check(check)) => check::run(check, &path),
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
-        Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Filter(filter)) => filter::run(filter),
+        Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic.topic, parser, &commands, registry),
         Some(Command::Completions(arguments)) => shell::completions(&arguments, parser),

@@ -5,6 +5,7 @@
 //! plugin that blocks is called on worker threads instead (`workers`).
 
 mod connect;
+mod pace;
 mod round;
 mod scheduler;
 mod work;
@@ -13,7 +14,7 @@ mod workers;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::abi::MeasurementObject;
@@ -21,12 +22,14 @@ use pathspider_plugin_api::{Configuration, Connect, Error, Hold, Job, Outcome};
 use tokio::sync::mpsc;
 
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
+pub use pace::Limits;
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
 use crate::stop::Stop;
 use crate::system::Machine;
 use connect::Attempt;
+use pace::Pace;
 use round::Round;
 use scheduler::Scheduler;
 use workers::Workers;
@@ -41,8 +44,12 @@ pub struct Engine {
     pub changes_system: bool,
     /// Whether its `pre_connect` or `connect` block.
     pub blocking: bool,
+    /// How long they may.
+    pub plugin_timeout: Duration,
     /// Jobs in flight at most.
     pub workers: usize,
+    /// When connections may start.
+    pub limits: Limits,
     /// Opens sockets.
     pub dialer: Dialer,
     /// Sends forged packets, where the plugin declared them.
@@ -85,6 +92,9 @@ pub enum EngineError {
     /// Another stage of the pipeline is gone.
     #[error("the run's {0} has stopped")]
     Gone(&'static str),
+    /// The plugin does not come back from its calls.
+    #[error("the plugin keeps {0} threads and does not give them back")]
+    Stuck(usize),
     /// A thread or the runtime could not be started.
     #[error("cannot start the engine: {0}")]
     Start(#[from] std::io::Error),
@@ -112,11 +122,31 @@ impl Engine {
         tasks.block_on(&runtime, async {
             let (events, inbox) = mpsc::unbounded_channel();
             let workers = match self.blocking {
-                true => Some(Workers::start(self.workers, &self.measurement, events.clone())?),
+                true => Some(Workers::start(
+                    self.workers,
+                    &self.measurement,
+                    events.clone(),
+                    self.plugin_timeout,
+                )?),
                 false => None,
             };
             let scheduler = Scheduler::new(self.configurations.iter().map(|c| c.hold).collect());
-            Round { engine: self, machine, scheduler, workers, events, end }.run(jobs, inbox).await
+            // Without workers there is nobody to look after.
+            let patience = workers.as_ref().map_or(Duration::MAX, Workers::patience);
+            let looked = Instant::now();
+            let pace = Pace::new(&self.limits);
+            let round = Round {
+                engine: self,
+                machine,
+                scheduler,
+                pace,
+                workers,
+                patience,
+                looked,
+                events,
+                end,
+            };
+            round.run(jobs, inbox).await
         })
     }
 }
@@ -126,7 +156,7 @@ impl Engine {
 pub struct EngineEnd {
     /// Jobs that were begun and whose connections did not all end.
     pub in_flight: usize,
-    /// Jobs that were read and not begun; `None` where the input came to its end.
+    /// Jobs that were read and not begun; `None` where all were that the input has.
     pub unstarted: Option<u64>,
     /// Why it ended before it was told to.
     pub error: Option<EngineError>,

@@ -16,7 +16,8 @@ mod special;
 mod target;
 
 pub use courtesy::{Blocklist, BlocklistError};
-pub(crate) use done::{Done, Identity};
+pub use done::Done;
+pub(crate) use done::Identity;
 pub use feeder::{Feed, Feeder, Feeding, feed};
 pub use gate::{Counts, Rules};
 pub use lines::{Input, Lines, ReadError};

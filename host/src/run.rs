@@ -14,12 +14,12 @@ use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{Error, OptionValues};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, Forger};
+use crate::engine::{Dialer, Engine, EngineError, Forger, Limits};
 use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
 use crate::observer::{self, Counters, Source, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
-use crate::plugin::Found;
+use crate::plugin::Loaded;
 use crate::privileges;
 use crate::progress::{Prepared, Showing, Snapshot, Total};
 use crate::say::say;
@@ -34,7 +34,7 @@ use plan::{Plan, plan_chains};
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
     /// The measurement.
-    pub measurement: &'a Found,
+    pub measurement: &'a Loaded,
     /// Its options.
     pub options: OptionValues,
     /// The chains that exist.
@@ -50,6 +50,8 @@ pub struct Settings<'a> {
     pub body_limit: usize,
     /// How to capture.
     pub capture: SourceOptions,
+    /// How long the plugin's functions may keep a worker.
+    pub plugin_timeout: Option<Duration>,
     /// Jobs in flight at most.
     pub workers: usize,
     /// Where jobs come from.
@@ -58,6 +60,8 @@ pub struct Settings<'a> {
     pub format: Format,
     /// Which of them are measured.
     pub rules: job::Rules,
+    /// When connections may start.
+    pub limits: Limits,
     /// When no more are begun.
     pub max_runtime: Option<Duration>,
     /// What is known of this end of the paths.
@@ -72,6 +76,16 @@ pub struct Settings<'a> {
     pub showing: Showing,
     /// A capture file for the packets of our own connections.
     pub save_pcap: Option<PathBuf>,
+}
+
+impl Settings<'_> {
+    /// How long the plugin's functions may keep a worker: unless it was said, a minute, or twice
+    /// the time-out of a connection where that is more.
+    fn plugin_timeout(&self) -> Duration {
+        const USUAL: Duration = Duration::from_secs(60);
+        let of_plugin = || self.options.timeout().map_or(USUAL, |timeout| (timeout * 2).max(USUAL));
+        self.plugin_timeout.unwrap_or_else(of_plugin)
+    }
 }
 
 /// How a run ended.
@@ -195,14 +209,14 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     if info.changes_system && !privileges::may_change_network() {
         return Err(RunError::NoNetworkPrivilege(info.name.clone()));
     }
-    let machine = match info.changes_system || info.forges {
+    let machine = match info.changes_system {
         true => Machine::begin(&info.name, stop)?,
         false => Machine::new(),
     };
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
-    // packet is, and no privilege is needed.
-    let source = match chains.is_empty() && settings.save_pcap.is_none() {
+    // packet is, and no privilege is needed. Of answers to forged ones, only the capture tells.
+    let source = match chains.is_empty() && settings.save_pcap.is_none() && !info.forges {
         true => None,
         false => {
             let uri = settings.source.as_ref().ok_or(RunError::NoInterface)?;
@@ -210,13 +224,13 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         }
     };
     let forger = open_forger(&settings, &plan)?;
-    let info = &settings.measurement.info;
-    privileges::reduce(info.changes_system || info.forges);
+    privileges::reduce(settings.measurement.info.changes_system);
     // Last of all, for it may empty files.
     let writer = keeping.open(&settings)?;
     let done = keeping.done.take();
+    let connecting = (dialer, forger);
     let stages =
-        Stages { began, machine, reader, done, chains, source, writer, showing, dialer, forger };
+        Stages { began, machine, reader, done, chains, source, connecting, writer, showing };
     let mut ended = carry_out(settings, plan, stages, stop);
     let kept = keeping.end(&ended);
     if let (Ok(Ended { failure: failure @ None, .. }), Err(error)) = (&mut ended, kept) {
@@ -233,10 +247,9 @@ struct Stages {
     done: Option<job::Done>,
     chains: ChainSet,
     source: Option<Source>,
+    connecting: (Dialer, Option<Forger>),
     writer: RecordWriter,
     showing: Prepared,
-    dialer: Dialer,
-    forger: Option<Forger>,
 }
 
 /// Runs the stages to their end.
@@ -246,18 +259,9 @@ fn carry_out(
     stages: Stages,
     stop: &Arc<Stop>,
 ) -> Result<Ended, RunError> {
-    let Stages {
-        began,
-        mut machine,
-        reader,
-        done,
-        chains,
-        source,
-        writer,
-        showing,
-        dialer,
-        forger,
-    } = stages;
+    let Stages { began, mut machine, reader, done, chains, source, connecting, writer, showing } =
+        stages;
+    let (dialer, forger) = connecting;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
 
     // 4. Feed.
@@ -286,7 +290,9 @@ fn carry_out(
         configurations: plan.configurations,
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
+        plugin_timeout: settings.plugin_timeout(),
         workers: settings.workers,
+        limits: settings.limits,
         dialer,
         forger: forger.map(|forger| {
             let counters = watch.counters();

@@ -8,9 +8,11 @@ mod wire;
 
 use std::net::{IpAddr, SocketAddr};
 
-use crossbeam::channel::{bounded, unbounded};
+use crossbeam::channel::{Receiver, bounded, unbounded};
 use pathspider::chains::Catalogue;
-use pathspider::observer::{Claim, Counters, Endpoint, Notice, Observation, Settings, watch};
+use pathspider::observer::{
+    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, Settings, watch,
+};
 use pathspider_plugin_api::{ChainName, FlowRecord};
 use proptest::prelude::*;
 use wire::*;
@@ -43,13 +45,22 @@ fn claim(id: u64, port: u16, (started, ended): (i64, i64)) -> Notice {
 
 /// Runs the observer over a capture, with these notices waiting from the start.
 fn run(capture: &Capture, notices: &[Notice], settings: Settings) -> (Vec<Observation>, Counters) {
-    let names = ChainName::list(&["basic", "tcp", "syn", "icmp"]);
-    let chains = Catalogue::library().resolve(&names).unwrap().chains;
     let (sender, receiver) = unbounded();
     for notice in notices {
         sender.send(again(notice)).unwrap();
     }
     drop(sender);
+    observe(capture, receiver, settings)
+}
+
+/// Runs the observer over a capture, with these notices.
+fn observe(
+    capture: &Capture,
+    receiver: Receiver<Notice>,
+    settings: Settings,
+) -> (Vec<Observation>, Counters) {
+    let names = ChainName::list(&["basic", "tcp", "syn", "icmp"]);
+    let chains = Catalogue::library().resolve(&names).unwrap().chains;
     let (answers, answered) = bounded(1);
     let watch = watch(capture.source(), chains, settings, receiver, answers, || {}).unwrap();
     let mut answers: Vec<Observation> = answered.iter().collect();
@@ -188,6 +199,39 @@ fn what_was_saved_gives_the_same_records_when_observed() {
     ours.sort_by_key(|record| record.to_string());
     replayed.sort_by_key(|record| record.to_string());
     assert_eq!(ours, replayed);
+}
+
+/// What whoever waits for a flow's first answer is told of this capture.
+fn first_answer(capture: &Capture) -> Option<Answer> {
+    let (sender, receiver) = unbounded();
+    let (answer, mut told) = tokio::sync::oneshot::channel();
+    let local = (IpAddr::from(US), 7).into();
+    sender.send(expect()).unwrap();
+    sender.send(Notice::Await(Await { protocol: TCP, local, remote: remote(), answer })).unwrap();
+    drop(sender);
+    observe(capture, receiver, Settings { answers: true, ..Settings::default() });
+    told.try_recv().ok()
+}
+
+#[test]
+fn the_first_answer_is_told() {
+    let syn = segment(7, There, SYN, 1);
+    let sent = || Capture::raw().at(0, syn.clone());
+    let unreachable = icmp(3, 13, &syn[..28]);
+    let redirect = icmp(5, 1, &syn[..28]);
+    let prohibited = Answer::Icmp { is_v6: false, kind: 3, code: 13 };
+    let syn_ack = segment(7, Back, SYN | ACK, 2);
+    let reset = segment(7, Back, RST | ACK, 0);
+    assert_eq!(first_answer(&sent()), None);
+    assert_eq!(first_answer(&sent().at(1, syn.clone())), None, "our own is none");
+    assert_eq!(first_answer(&sent().at(1, segment(8, Back, SYN | ACK, 2))), None, "another's");
+    assert_eq!(first_answer(&sent().at(1, syn_ack.clone())), Some(Answer::Packet));
+    assert_eq!(first_answer(&Capture::raw().at(1, syn_ack.clone())), Some(Answer::Packet));
+    assert_eq!(first_answer(&sent().at(1, reset.clone())), Some(Answer::Reset));
+    assert_eq!(first_answer(&sent().at(1, unreachable.clone())), Some(prohibited));
+    assert_eq!(first_answer(&Capture::raw().at(1, unreachable.clone())), Some(prohibited));
+    assert_eq!(first_answer(&sent().at(1, redirect).at(2, syn_ack.clone())), Some(Answer::Packet));
+    assert_eq!(first_answer(&sent().at(1, reset).at(2, syn_ack)), Some(Answer::Reset));
 }
 
 proptest! {

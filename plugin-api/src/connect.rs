@@ -19,7 +19,7 @@ pub enum ConnectKind {
     Https,
     /// A DNS query over TCP (RFC 7766).
     DnsTcp,
-    /// A DNS query over UDP (RFC 1035).
+    /// A DNS query over UDP (RFC 1035), sent again while there is no answer.
     DnsUdp,
     /// IP packets that the plugin made, sent as they are.
     Packets,
@@ -92,13 +92,26 @@ impl Connect {
         Connect::new(ConnectKind::Http)
     }
 
-    /// IP packets (version 4 or 6 by their first four bits), sent in order. The first one's
-    /// addresses, protocol and ports name the flow, which the host watches for `wait`.
+    /// IP packets (version 4 or 6 by their first four bits), sent in order; the module
+    /// [`forge`](crate::forge) builds them. The measurement has to declare
+    /// [`Info::forges`](crate::Info::forges).
     ///
     /// They are sent as they are, but for what a plugin cannot know: an unspecified source address
-    /// (`0.0.0.0`, `::`) becomes the one that the route to the target has, and a source port 0 one
-    /// that nobody else uses. Checksums are then mended by the difference (RFC 1624), so a wrong
-    /// one stays wrong and a UDP checksum of zero stays zero.
+    /// (`0.0.0.0`, `::`) becomes the one that the route to the target has, and a source port 0 (of
+    /// TCP, UDP or UDP-Lite) one that nobody else uses. Checksums are then mended by the difference
+    /// (RFC 1624), so a wrong one stays wrong and a UDP checksum of zero stays zero. The kernel
+    /// fills in an IPv4 identification and an IPv4 header checksum that are 0. What it would change
+    /// is refused: a wrong IPv4 header checksum, a total length that is not the packet's.
+    ///
+    /// The first packet's addresses, protocol and ports name the flow, which the host watches for
+    /// `wait`. The connection ends with the first answer: [`State::Ok`] for a packet of the flow,
+    /// [`State::Failed`] for a TCP reset (`refused`) and for an ICMP error, in the words that a
+    /// socket would give. What it *says* is for the chains and the plugin to judge.
+    ///
+    /// At ports that it chose, the host keeps the kernel from answering: neither a RST nor an ICMP
+    /// error is sent for what arrives there. Where the first packet is a SYN and is answered by
+    /// anything but a reset, the host sends one RST at the connection's end, which follows the last
+    /// of the packets in sequence and frees the target.
     pub fn packets(packets: Vec<Vec<u8>>, wait: Duration) -> Connect {
         Connect::new(ConnectKind::Packets)
             .set("packets", packets.into_iter().collect::<Value>())
@@ -141,7 +154,7 @@ impl Connect {
     }
 
     /// Uses TCP Fast Open (RFC 7413): asks for a cookie, or sends the data on the SYN where the
-    /// kernel has one.
+    /// kernel has one. Not for [`ConnectKind::Tcp`], which has no data.
     pub fn fast_open(self) -> Connect {
         self.set("fast_open", true.into())
     }
@@ -185,7 +198,8 @@ impl Connect {
         self.set("headers", headers)
     }
 
-    /// Asks this name instead of the job's domain, in a DNS query.
+    /// Asks this name instead of the job's domain, in a DNS query. Without either, it is
+    /// `example.com`.
     pub fn query(self, name: &str) -> Connect {
         self.set("query", name.into())
     }

@@ -44,7 +44,7 @@ impl State {
 ///
 /// Beside the state it carries the keys of the connection's record: `sip`, `sp`, `dip`, `dp`,
 /// `spdr_start`, `spdr_stop`, `spdr_error` (the reason of a failure, in fixed words), and what
-/// the kind of connection adds, such as `http_response_code`.
+/// the kind of connection adds, such as `http_response_code`. `docs/records.md` has them all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub(crate) state: State,

@@ -19,14 +19,16 @@ pub(crate) enum Exit {
     NoPrivilege = 5,
     /// The interface does not exist or is down.
     NoInterface = 6,
-    /// The input cannot be read.
+    /// The input, or a blocklist, cannot be read.
     NoInput = 7,
     /// The output cannot be written.
     NoOutput = 8,
     /// It ended, but some lines of the input were no jobs, or the plugin failed for some jobs.
     FinishedWithErrors = 9,
-    /// A signal stopped it before the input's end; what was finished is written.
+    /// A signal or its time limit stopped it before the input's end; what was finished is written.
     Stopped = 10,
+    /// A plugin that was checked broke a rule of the contract.
+    RuleBroken = 12,
 }
 
 impl From<Exit> for ExitCode {

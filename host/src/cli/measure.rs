@@ -32,6 +32,21 @@ pub(super) struct Wanted {
     pub(super) after: Vec<OsString>,
 }
 
+/// Runs `pathspider measure`: `before` are its own options, `words` the plugin and what follows.
+pub(super) fn command(
+    before: Vec<OsString>,
+    words: Vec<OsString>,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
+    let mut words = words.into_iter();
+    let Some(plugin) = words.next() else {
+        let there_are = names::there_are(registry);
+        return Err(Failure::new(Exit::Usage, format!("measure which plugin? {there_are}")));
+    };
+    let plugin = plugin.to_string_lossy().into_owned();
+    carry_out(Wanted { before, plugin, after: words.collect() }, registry)
+}
+
 /// Runs a measurement whose plugin has options of its own.
 pub(super) fn carry_out(wanted: Wanted, registry: &Registry) -> Result<Exit, Failure> {
     let found = names::find(registry, &wanted.plugin)?;
@@ -63,8 +78,8 @@ fn start(
     options: OptionValues,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
-    let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
-    crash::running(&found.info.name, files);
+    let measurement = names::load(found)?;
+    crash::loaded(std::iter::once(found.path.as_path()));
     let chains = registry.chains();
     let source = arguments.running.interface.clone().or_else(interface::of_default_route);
     if let Some(source) = source.as_deref().filter(|source| is_recorded(source)) {
@@ -78,7 +93,7 @@ fn start(
     stop::on_signals(std::sync::Arc::clone(&stop), announce)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     let settings = Settings {
-        measurement: found,
+        measurement: &measurement,
         options,
         chains: &chains,
         interface: source.as_deref().and_then(device),
@@ -92,13 +107,15 @@ fn start(
         input: Input::from_argument(&arguments.input),
         format: if arguments.csv_input { Format::Csv } else { Format::Either },
         rules,
+        limits: arguments.targets.limits(),
         max_runtime: arguments.targets.max_runtime(),
         ends: arguments.targets.ends(),
         output: Output::from_argument(&arguments.output),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
-        keep: arguments.keeping.keep(),
+        plugin_timeout: arguments.plugin_timeout,
         showing: arguments.watching.into(),
+        keep: arguments.keeping.keep(),
         contact: arguments.contact,
         body_limit: arguments.body_limit as usize,
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use crate::engine::Limits;
 use crate::job::{Blocklist, Rules, random_seed};
 use crate::merger::Ends;
 use crate::say::say;
@@ -51,6 +52,18 @@ pub(super) struct Targets {
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_runtime: Option<Duration>,
 
+    /// Start so many connections a second at the most, evenly
+    #[arg(long, value_name = "N", value_parser = rate)]
+    rate: Option<f64>,
+
+    /// Start so many connections a second to one address at the most (0.1: every 10 seconds)
+    #[arg(long, value_name = "N", value_parser = rate)]
+    per_target_rate: Option<f64>,
+
+    /// Leave this time between connections to one /24 or, for IPv6, /48: seconds, or such as 500ms
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    prefix_spacing: Option<Duration>,
+
     /// The source address that targets see, for `path`; once for each family
     #[arg(long, value_name = "ADDR")]
     source_public: Vec<IpAddr>,
@@ -61,6 +74,15 @@ pub(super) struct Targets {
 }
 
 impl Targets {
+    /// When connections may start.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            rate: self.rate,
+            address_spacing: self.per_target_rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
+            prefix_spacing: self.prefix_spacing,
+        }
+    }
+
     /// When no more targets are begun.
     pub(super) fn max_runtime(&self) -> Option<Duration> {
         self.max_runtime
@@ -96,12 +118,20 @@ impl Targets {
     }
 }
 
-/// A time in seconds, or in words.
+/// A rate: from one in twelve days to one every microsecond, so that its inverse is a time.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (1e-6..=1e6).contains(&rate) { Ok(rate) } else { Err("not between 1e-6 and 1e6".to_owned()) }
+}
+
+/// A time in seconds, or in words; a year at the most, so that it can be added to any other.
 fn time(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
-    }
-    humantime::parse_duration(text).map_err(|error| error.to_string())
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let time = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if time > YEAR { Err("more than a year".to_owned()) } else { Ok(time) }
 }
 
 #[cfg(test)]
@@ -112,6 +142,6 @@ mod tests {
     fn times_in_seconds_and_in_words() {
         assert_eq!(time("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(time("2h 30m"), Ok(Duration::from_secs(9000)));
-        assert!(time("-1").is_err() && time("soon").is_err());
+        assert!(["-1", "soon", "1e9", "nan"].iter().all(|text| time(text).is_err()));
     }
 }

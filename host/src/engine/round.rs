@@ -3,12 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
 
 use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
+use super::pace::Pace;
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
@@ -24,7 +25,11 @@ pub(super) struct Round<'a> {
     pub(super) engine: Engine,
     pub(super) machine: &'a mut Machine,
     pub(super) scheduler: Scheduler<Ticket>,
+    pub(super) pace: Pace,
     pub(super) workers: Option<Workers>,
+    /// How often to look after the workers, and when it was done.
+    pub(super) patience: Duration,
+    pub(super) looked: Instant,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Counts the jobs in flight, and what is left at the end.
     pub(super) end: &'a mut EngineEnd,
@@ -37,14 +42,20 @@ impl Round<'_> {
         mut inbox: mpsc::UnboundedReceiver<Event>,
     ) -> Result<(), EngineError> {
         let stop = Arc::clone(&self.engine.stop);
-        let mut feeding = true;
+        let (mut feeding, mut stopping) = (true, false);
         let mut started = 0;
         loop {
-            if feeding && stop.is_asked() {
-                feeding = false;
-                jobs.close();
-                self.end.unstarted =
-                    Some(std::iter::from_fn(|| jobs.try_recv().ok()).count() as u64);
+            if !stopping && stop.is_asked() {
+                stopping = true;
+                // Nothing was sent for these, and they could wait for long.
+                let unbegun = self.pace.drop_unbegun() + self.scheduler.drop_waiting(0);
+                self.end.in_flight -= unbegun;
+                if feeding || unbegun > 0 {
+                    feeding = false;
+                    jobs.close();
+                    let unread = std::iter::from_fn(|| jobs.try_recv().ok()).count();
+                    self.end.unstarted = Some((unread + unbegun) as u64);
+                }
             }
             if stop.urgency() == Urgency::Terminate {
                 return Ok(());
@@ -53,7 +64,12 @@ impl Round<'_> {
             while let Ok(event) = inbox.try_recv() {
                 self.handle(event)?;
             }
-            while feeding && self.end.in_flight < self.engine.workers {
+            let now = Instant::now();
+            while let Some(ticket) = self.pace.release(now) {
+                self.scheduler.push(ticket.config, ticket);
+            }
+            self.give_up_overdue()?;
+            while feeding && self.wants_jobs() {
                 match jobs.try_recv() {
                     Ok(job) => self.admit(job)?,
                     Err(mpsc::error::TryRecvError::Empty) => break,
@@ -68,9 +84,12 @@ impl Round<'_> {
                 }
                 continue;
             }
-            match self.scheduler.step() {
+            let paused = self.pace.wait(now);
+            let step = if paused.is_some() { Step::Wait } else { self.scheduler.step() };
+            match step {
                 Step::Configure(config) => self.configure(config)?,
                 Step::Start(ticket) => {
+                    self.pace.started(&ticket, now);
                     self.start(ticket)?;
                     started += 1;
                     if started % STARTS_IN_A_ROW == 0 {
@@ -79,18 +98,47 @@ impl Round<'_> {
                 }
                 Step::Wait if self.end.in_flight == 0 && !feeding => return Ok(()),
                 Step::Wait => {
-                    let wants_jobs = feeding && self.end.in_flight < self.engine.workers;
+                    let wants_jobs = feeding && self.wants_jobs();
+                    let due = paused.into_iter().chain(self.pace.next_release()).min();
                     tokio::select! {
+                        () = until(due), if due.is_some() => {}
                         Some(event) = inbox.recv() => self.handle(event)?,
                         job = jobs.recv(), if wants_jobs => match job {
                             Some(job) => self.admit(job)?,
                             None => feeding = false,
                         },
                         () = stop.changed() => {}
+                        () = tokio::time::sleep(self.patience), if self.workers.is_some() => {}
                     }
                 }
             }
         }
+    }
+
+    /// Whether another job may come into flight. Those that only wait for their prefix do not
+    /// count, so that they are in nobody's way: the places bound them.
+    fn wants_jobs(&self) -> bool {
+        self.end.in_flight - self.pace.held() < self.engine.workers
+    }
+
+    /// A connection is to be made, as soon as it may.
+    fn queue(&mut self, ticket: Ticket) {
+        if let Some(ticket) = self.pace.enter(ticket, Instant::now()) {
+            self.scheduler.push(ticket.config, ticket);
+        }
+    }
+
+    /// Answers for workers that do not come back from the plugin.
+    fn give_up_overdue(&mut self) -> Result<(), EngineError> {
+        let Some(workers) = &mut self.workers else { return Ok(()) };
+        if self.looked.elapsed() < self.patience {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        for event in workers.give_up_overdue()? {
+            self.handle(event)?;
+        }
+        Ok(())
     }
 
     fn configure(&mut self, config: usize) -> Result<(), EngineError> {
@@ -136,7 +184,7 @@ impl Round<'_> {
     fn handle(&mut self, event: Event) -> Result<(), EngineError> {
         match event {
             Event::Prepared(Ok(work)) => {
-                self.scheduler.push(0, Ticket { work: Arc::new(work), config: 0 });
+                self.queue(Ticket { work: Arc::new(work), config: 0 });
                 Ok(())
             }
             Event::Prepared(Err((job, error))) => {
@@ -289,7 +337,7 @@ impl Round<'_> {
         let Ticket { work, config } = ticket;
         let next = config + 1;
         if next < self.engine.configurations.len() {
-            self.scheduler.push(next, Ticket { work: Arc::clone(&work), config: next });
+            self.queue(Ticket { work: Arc::clone(&work), config: next });
         } else {
             self.end.in_flight -= 1;
         }
@@ -302,5 +350,12 @@ impl Round<'_> {
 
     fn report(&self, report: Report) -> Result<(), EngineError> {
         self.engine.reports.send(report).map_err(|_| EngineError::Gone("merger"))
+    }
+}
+
+/// Waits until then, if there is such a time.
+async fn until(due: Option<Instant>) {
+    if let Some(due) = due {
+        tokio::time::sleep_until(due.into()).await;
     }
 }

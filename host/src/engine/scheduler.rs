@@ -49,6 +49,11 @@ impl<T> Scheduler<T> {
         self.waiting[config].push_back(connection);
     }
 
+    /// Drops what waits for a configuration; gives the number.
+    pub(super) fn drop_waiting(&mut self, config: usize) -> usize {
+        self.waiting[config].drain(..).count()
+    }
+
     /// What to do next. After `Start`, call [`reached`](Scheduler::reached) for each point of the
     /// connection's life: its first packet is out, its handshake is over, it has ended. Where it
     /// does not come to one of them, call it at the latest when it ends, once for each.
@@ -172,6 +177,17 @@ mod tests {
         assert_eq!(drain(&mut s), "[0]a[1]x[2]y");
         s.push(2, (2, 'z'));
         assert_eq!(drain(&mut s), "z", "still in configuration 2");
+    }
+
+    #[test]
+    fn what_was_dropped_is_not_waited_for() {
+        let mut s = Scheduler::new(vec![Hold::Completion; 2]);
+        s.push(0, (0, 'a'));
+        s.push(1, (1, 'A'));
+        assert_eq!(s.step(), Step::Configure(0));
+        s.push(0, (0, 'b'));
+        assert_eq!(s.drop_waiting(0), 2);
+        assert_eq!(drain(&mut s), "[1]A");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Identity {
 
 /// The targets.
 #[derive(Default)]
-pub(crate) struct Done {
+pub struct Done {
     seen: Seen,
     lines: HashSet<u64>,
     count: u64,

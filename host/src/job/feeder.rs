@@ -43,7 +43,7 @@ pub struct Feeding {
     /// The interface that connections leave by.
     pub interface: Option<String>,
     /// What a run before has measured, when this one goes on after it.
-    pub(crate) done: Option<Done>,
+    pub done: Option<Done>,
 }
 
 /// Starts the feeder. It ends at the input's end, when the run stops, or when the engine is gone.

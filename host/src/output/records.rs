@@ -3,7 +3,8 @@
 //! The format is PATHspider 2.x's. A measurement's record has the job's own keys, then `sip`,
 //! `path` (source, `*` for what lies between, target), `conditions`, `time` (`from`, `to`; RFC
 //! 3339, UTC) and `jobId`; with flows also `missed_flows` and `flow_results`, one object per
-//! configuration. Where the plugin failed there is `spdr_error`, and `conditions` is empty.
+//! configuration. Where the plugin failed there is `spdr_error`, and `conditions` is empty. All keys
+//! stand in `docs/records.md`.
 
 use std::fmt;
 use std::fs::File;
@@ -131,17 +132,6 @@ impl RecordWriter {
         self.write_job(std::slice::from_ref(record))
     }
 
-    /// Writes a line that is there already, without its end, sooner or later.
-    ///
-    /// # Errors
-    ///
-    /// As for [`write`](RecordWriter::write).
-    pub fn write_line(&mut self, line: &[u8]) -> Result<(), OutputError> {
-        self.lines.extend_from_slice(line);
-        self.lines.push(b'\n');
-        if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
-    }
-
     /// Writes the records of one job, sooner or later, and together.
     ///
     /// # Errors
@@ -154,6 +144,21 @@ impl RecordWriter {
                 .map_err(|error| self.fail(error.into()))?;
             self.lines.push(b'\n');
         }
+        self.flush_if_full()
+    }
+
+    /// Writes a line that is there already, without its end, sooner or later.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](RecordWriter::write).
+    pub fn write_line(&mut self, line: &[u8]) -> Result<(), OutputError> {
+        self.lines.extend_from_slice(line);
+        self.lines.push(b'\n');
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), OutputError> {
         if self.lines.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 
@@ -229,5 +234,20 @@ impl Without {
         let written = file.write_all(&self.lines);
         self.lines.clear();
         written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_survive_and_can_be_told_from_text() {
+        let text = |octets: &[u8]| {
+            serde_json::to_string(&Record::new().with("k", octets.to_vec())).unwrap()
+        };
+        assert_eq!(text("é\0\"".as_bytes()), r#"{"k":"é\u0000\""}"#);
+        assert_eq!(text(b"\xe9\0\""), r#"{"k":{"base64":"6QAi"}}"#);
+        assert_eq!(text(b""), r#"{"k":""}"#);
     }
 }

@@ -2,10 +2,13 @@
 
 use std::io::Write;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use pathspider_lab::emulated::EmulatedLab;
 use pathspider_lab::kernel::{INTERFACE, KernelLab, standard_groups};
+use pathspider_lab::net::Namespace;
 
 use crate::{Ended, Program};
 
@@ -56,13 +59,8 @@ impl Network {
     /// # Panics
     ///
     /// It cannot be started.
-    pub fn start(&self, mut command: Command) -> Child {
-        self.lab.vantage().place(&mut command);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        match command.spawn() {
-            Ok(child) => child,
-            Err(error) => panic!("cannot run {command:?}: {error}"),
-        }
+    pub fn start(&self, command: Command) -> Child {
+        start(self.lab.vantage(), command)
     }
 
     /// Runs a command at the vantage point, with this input.
@@ -71,19 +69,7 @@ impl Network {
     ///
     /// It cannot be run.
     pub fn run(&self, command: Command, input: &str) -> Ended {
-        let mut child = self.start(command);
-        let stdin = child.stdin.take();
-        let input = input.to_owned();
-        let writer = thread::spawn(move || {
-            // A program that stops early does not read it all.
-            let _ = stdin.map(|mut stdin| stdin.write_all(input.as_bytes()));
-        });
-        let output = child.wait_with_output();
-        let _ = writer.join();
-        match output {
-            Ok(output) => output.into(),
-            Err(error) => panic!("cannot wait: {error}"),
-        }
+        run(self.lab.vantage(), command, input)
     }
 
     /// Runs `pathspider measure` on the vantage point's interface with these arguments, and lets
@@ -96,10 +82,7 @@ impl Network {
 
     /// Runs a shell script at the vantage point, where `$PATHSPIDER` is the program.
     pub fn script(&self, script: &str, input: &str) -> Ended {
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(script).env("PATHSPIDER", crate::built("pathspider"));
-        shell.env("PATHSPIDER_STATE_DIR", crate::state_dir());
-        self.run(shell, input)
+        self.run(shell(script), input)
     }
 
     /// The vantage point's interface.
@@ -119,5 +102,98 @@ impl Network {
         settings.expect(0, &[]);
         assert!(settings.stdout.contains("/tcp_ecn "), "{}", settings.stdout);
         settings.stdout
+    }
+}
+
+/// A network whose first target is the resolver too, which knows the names that `Names::name`
+/// gives. Its `/etc/resolv.conf`, `hosts` and `nsswitch.conf` are seen by the commands alone.
+pub struct Names {
+    lab: EmulatedLab,
+    folder: PathBuf,
+}
+
+/// Makes a network with so many IPv4 targets, and a resolver. `None` as for [`network`].
+///
+/// # Panics
+///
+/// In CI, without the privilege.
+pub fn names(test: &str, targets: u16) -> Option<Names> {
+    let lab = pathspider_lab::net::prepare()
+        .and_then(|()| pathspider_lab::scenario::find("ecn-clean"))
+        .and_then(|scenarios| EmulatedLab::new(scenarios, targets));
+    match lab {
+        Ok(lab) => Some(Names { lab, folder: crate::temp_dir(test) }),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "{error}");
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    }
+}
+
+impl Names {
+    /// The IPv4 targets.
+    pub fn targets(&self) -> Vec<IpAddr> {
+        let all = self.lab.paths().iter().flat_map(|path| &path.targets);
+        all.copied().filter(IpAddr::is_ipv4).collect()
+    }
+
+    /// A name that has this address.
+    pub fn name(address: IpAddr) -> String {
+        format!("{}.lab.example", address.to_string().replace('.', "-"))
+    }
+
+    /// Runs a shell script at the vantage point, as [`Network::script`] does, where
+    /// `/etc/resolv.conf` names these servers.
+    ///
+    /// # Panics
+    ///
+    /// The files cannot be written.
+    pub fn script(&self, servers: &[IpAddr], script: &str, input: &str) -> Ended {
+        let servers: String = servers.iter().map(|ip| format!("nameserver {ip}\n")).collect();
+        let mut mounts = String::new();
+        for (name, text) in [
+            ("resolv.conf", &*format!("{servers}options timeout:1 attempts:1\n")),
+            ("nsswitch.conf", "hosts: files dns\n"),
+            ("hosts", "127.0.0.1 localhost\n10.255.0.1 filed.example\n"),
+        ] {
+            let file = self.folder.join(name);
+            assert!(std::fs::write(&file, text).is_ok(), "cannot write {}", file.display());
+            mounts += &format!("mount --bind {} /etc/{name} && ", file.display());
+        }
+        // The lab gave the command a mount namespace of its own.
+        run(self.lab.vantage(), shell(&format!("{mounts} {{ {script}\n}}")), input)
+    }
+}
+
+fn shell(script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script).env("PATHSPIDER", crate::built("pathspider"));
+    shell.env("PATHSPIDER_STATE_DIR", crate::state_dir());
+    shell
+}
+
+fn start(vantage: &Namespace, mut command: Command) -> Child {
+    vantage.place(&mut command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    match command.spawn() {
+        Ok(child) => child,
+        Err(error) => panic!("cannot run {command:?}: {error}"),
+    }
+}
+
+fn run(vantage: &Namespace, command: Command, input: &str) -> Ended {
+    let mut child = start(vantage, command);
+    let stdin = child.stdin.take();
+    let input = input.to_owned();
+    let writer = thread::spawn(move || {
+        // A program that stops early does not read it all.
+        let _ = stdin.map(|mut stdin| stdin.write_all(input.as_bytes()));
+    });
+    let output = child.wait_with_output();
+    let _ = writer.join();
+    match output {
+        Ok(output) => output.into(),
+        Err(error) => panic!("cannot wait: {error}"),
     }
 }

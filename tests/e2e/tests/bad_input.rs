@@ -8,7 +8,7 @@ use pathspider_e2e::{Program, built, network, temp_dir};
 #[test]
 fn no_such_plugin() {
     let end = Program::run(&["measure", "-i", "lo", "telepathy"]);
-    end.expect(3, &["no plugin named \"telepathy\"", "there are: ", "ecn"]);
+    end.expect(3, &["no plugin named \"telepathy\"", "there are: ", "dnsresolv", "ecn"]);
     Program::run(&["measure", "-i", "lo"]).expect(2, &["which plugin?", "ecn"]);
 }
 
@@ -55,7 +55,7 @@ fn no_privilege() {
     fs::copy(built("plugins/ecn.so"), folder.join("plugins/ecn.so")).unwrap();
     let script = format!(
         "chmod -R a+rX {0} && exec setpriv --reuid=65534 --regid=65534 --clear-groups \
-         --bounding-set=-all {0}/pathspider measure -i {1} ecn",
+         --bounding-set=-all {0}/pathspider measure -i {1} --allow-special ecn",
         folder.display(),
         network.interface()
     );
@@ -106,7 +106,7 @@ fn lines_that_are_no_jobs_are_counted_and_the_run_goes_on() {
         9,
         &[
             "standard input:1: not a job",
-            "standard input:4: not a job: \"example.org\" is not an IP address",
+            "standard input:4: not a job: \"example.org\" is not an IP address; with --resolve",
             "2 targets",
             "2 lines were not jobs",
         ],

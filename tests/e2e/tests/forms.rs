@@ -293,7 +293,7 @@ fn the_list_of_plugins_as_json() {
 #[test]
 fn help_for_every_command() {
     let shown = Program::run(&["help"]);
-    for command in ["measure", "observe", "filter", "help", "completions"] {
+    for command in ["measure", "observe", "filter", "restore", "help", "completions"] {
         assert!(shown.stdout.contains(&format!("\n  {command} ")), "{}", shown.stdout);
         let end = Program::run(&["help", command]);
         end.expect(0, &[]);

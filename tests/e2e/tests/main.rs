@@ -1,5 +1,6 @@
 //! End-to-end tests of the program, by subject:
 //!
+//! - `kinds`: every kind of connection, against servers that behave and that do not
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
@@ -9,19 +10,30 @@
 //! - `restoring`: the system's settings after crashes and kills
 //! - `soak`: a long run with faults at random; not among the ordinary tests
 //! - `bad_input`: what it says, and its exit status
+//! - `forging`: packets that plugins made
+//! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
+//! - `discovery`: finding plugins among files of every kind
+//! - `trust`: whose plugins a privileged program takes
+//! - `check`: the rules of the contract
+//! - `template`: forks of the template, built by several compilers
+//! - `plugins`: running them, and surviving what they do
 //! - `forms`: command lines of every generation, help
 //! - `filter`: picking and counting records
-//! - `plugins`: finding them, refusing them, surviving them
 
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod check;
+mod discovery;
 mod faults;
 mod filter;
+mod forging;
 mod forms;
+mod inputs;
 mod keeping;
+mod kinds;
 mod measure;
 mod measurements;
 mod observe;
@@ -31,3 +43,5 @@ mod progress;
 mod restoring;
 mod soak;
 mod stopping;
+mod template;
+mod trust;

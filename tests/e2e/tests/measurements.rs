@@ -7,8 +7,10 @@ use pathspider_e2e::{Ended, Network, Program, built, network};
 
 /// Measures the clean targets after a script has changed the vantage point.
 fn after(network: &Network, script: &str, arguments: &str) -> Ended {
-    let run =
-        format!("{script} && exec $PATHSPIDER measure -i {} {arguments}", network.interface());
+    let run = format!(
+        "{script} && exec $PATHSPIDER measure -i {} --allow-special {arguments}",
+        network.interface()
+    );
     let ended = network.script(&run, &network.jobs("clean"));
     ended.expect(0, &[]);
     ended
@@ -80,7 +82,7 @@ fn a_cookie_of_an_earlier_run_sends_data_at_once() {
         return;
     }
     let measure = format!(
-        "{} measure -i $LAB_INTERFACE --input $LAB_JOBS tfo",
+        "{} measure -i $LAB_INTERFACE --allow-special --input $LAB_JOBS tfo",
         built("pathspider").display()
     );
     let output = Command::new(built("pathspider-lab"))

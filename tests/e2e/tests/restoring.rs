@@ -132,7 +132,7 @@ fn a_crash_of_a_plugin_is_told_and_everything_restored() {
     let plugins = built("").display().to_string();
     for (how, signal, words) in [
         ("crash-in-connect", 11, ["libmisbehaving.so crashed in `connect`, by SIGSEGV, at 0x"]),
-        ("abort-in-combine", 6, ["the plugin misbehaving crashed in `combine`, by SIGABRT"]),
+        ("abort-in-combine", 6, ["libmisbehaving.so crashed in `combine`, by SIGABRT"]),
         ("overflow-in-connect", 6, ["has overflowed its stack"]),
     ] {
         let mut command =

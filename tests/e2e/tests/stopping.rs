@@ -13,8 +13,18 @@ fn signal(child: &Child, signal: Signal) {
 
 /// Starts an ECN run that reads targets for ever, and waits until it is well under way.
 fn endless(network: &Network, path: &str) -> (Child, std::thread::JoinHandle<()>) {
-    let arguments = ["measure", "-i", network.interface(), "-w", "50", "ecn", "--connect", "tcp"];
-    let mut child = network.start(Program::command(&arguments));
+    let mut child = network.start(Program::command(&[
+        "measure",
+        "-i",
+        network.interface(),
+        "-w",
+        "50",
+        "--allow-special",
+        "--duplicates",
+        "ecn",
+        "--connect",
+        "tcp",
+    ]));
     let mut stdin = child.stdin.take().unwrap();
     let jobs = network.jobs(path);
     // It ends when the program has stopped reading.
@@ -96,7 +106,7 @@ fn a_setting_that_somebody_else_changed_is_left_and_reported() {
     let Some(network) = network(3, 0) else { return };
     let script = format!(
         "( while sleep 0.05; do echo 0 >/proc/sys/net/ipv4/tcp_ecn; done ) & \
-         $PATHSPIDER measure -i {} ecn --connect tcp --timeout 1; kill $!",
+         $PATHSPIDER measure -i {} --allow-special ecn --connect tcp --timeout 1; kill $!",
         network.interface()
     );
     let end = network.script(&script, &network.jobs("dead"));
@@ -120,9 +130,18 @@ fn a_reader_that_stalls_cannot_keep_the_run() {
     let Some(network) = network(250, 0) else { return };
     let before = network.settings();
     for workers in ["200", "3000"] {
-        let arguments =
-            ["measure", "-i", network.interface(), "-w", workers, "ecn", "--connect", "tcp"];
-        let mut child = network.start(Program::command(&arguments));
+        let mut child = network.start(Program::command(&[
+            "measure",
+            "-i",
+            network.interface(),
+            "-w",
+            workers,
+            "--allow-special",
+            "--duplicates",
+            "ecn",
+            "--connect",
+            "tcp",
+        ]));
         let mut stdin = child.stdin.take().unwrap();
         let jobs = network.jobs("clean");
         let feeder = std::thread::spawn(move || while stdin.write_all(jobs.as_bytes()).is_ok() {});
@@ -171,6 +190,7 @@ fn a_run_whose_standard_error_is_gone_goes_on() {
         "measure",
         "-i",
         network.interface(),
+        "--allow-special",
         "ecn",
         "--connect",
         "tcp",

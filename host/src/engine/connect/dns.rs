@@ -2,12 +2,14 @@
 
 use std::io::Read;
 use std::rc::Rc;
+use std::time::Duration;
 
+use pathspider_plugin_api::forge::{dns_query, random};
 use pathspider_plugin_api::{Connect, Error, Job, Record};
-use ring::rand::{SystemRandom, generate};
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
+use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::progress::{Phase, Progress};
@@ -19,6 +21,9 @@ use crate::chains::dns::message::{Message, read};
 const NAME: &str = "example.com";
 
 const HEADER: usize = 12;
+
+/// How long a response is waited for before the query is sent again; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A query that is ready to be sent.
 pub(super) struct Query {
@@ -35,10 +40,7 @@ impl Query {
     pub(super) fn new(job: &Job, connect: &Connect) -> Result<Query, Error> {
         let given = connect.settings().str("query").or(job.domain());
         let name = given.filter(|name| !name.is_empty()).unwrap_or(NAME).to_owned();
-        let id = generate(&SystemRandom::new())
-            .map_err(|_| Error::new("the system gives no random numbers"))?;
-        let message = message(id.expose(), &name)
-            .ok_or_else(|| Error::new(format!("the name {name:?} cannot stand in a DNS query")))?;
+        let message = dns_query(&name, random() as u16)?;
         Ok(Query { name, message })
     }
 
@@ -75,35 +77,29 @@ impl Query {
     }
 }
 
-/// A query for the address (type A, class IN) of a name, with recursion desired.
-fn message(id: [u8; 2], name: &str) -> Option<Vec<u8>> {
-    let mut message = Vec::from(id);
-    message.extend([0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in name.strip_suffix('.').unwrap_or(name).split('.').filter(|_| name != ".") {
-        let length = u8::try_from(label.len()).ok().filter(|length| (1..64).contains(length))?;
-        message.push(length);
-        message.extend(label.bytes());
-    }
-    message.push(0);
-    let fits = message.len() - HEADER <= 255 && name.bytes().all(|byte| byte.is_ascii_graphic());
-    message.extend([0, 1, 0, 1]);
-    fits.then_some(message)
-}
-
-/// Waits for the response to a query that was sent on a connected UDP socket.
+/// Waits for the response to a query that was sent on a connected UDP socket, and sends it again
+/// as long as there is none, with the pauses of RFC 8085, section 3.1.1.
 pub(super) async fn over_udp(
     socket: Socket,
     query: &Query,
     progress: &Rc<Progress>,
 ) -> Result<(), Failure> {
-    progress.shaken();
+    progress.no_handshake();
     progress.enter(Phase::Request);
     let socket = UdpSocket::from_std(socket.into())?;
     // More than a response has to a query without EDNS (RFC 1035, section 4.2.1).
     let mut buffer = [0; 4096];
     // `UdpSocket::recv` sleeps through ICMP errors.
     let interest = Interest::READABLE | Interest::ERROR;
-    let length = socket.async_io(interest, || (&*SockRef::from(&socket)).read(&mut buffer)).await?;
+    let mut pause = FIRST_PAUSE;
+    let length = loop {
+        let receive = || (&*SockRef::from(&socket)).read(&mut buffer);
+        match timeout(pause, socket.async_io(interest, receive)).await {
+            Ok(received) => break received?,
+            Err(_) => socket.send(query.datagram()).await?,
+        };
+        pause *= 2;
+    };
     query.note(&buffer[..length], progress)
 }
 

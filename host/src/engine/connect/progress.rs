@@ -60,6 +60,11 @@ impl Progress {
         self.reached(Hold::Handshake);
     }
 
+    /// It has none. As its first packet may be repeated until the end, so may what decides over it.
+    pub(super) fn no_handshake(&self) {
+        self.is_shaken.set(true);
+    }
+
     fn reached(&self, point: Hold) {
         if self.awaited.get() == Some(point) {
             self.over();
@@ -95,8 +100,7 @@ impl Progress {
                     record.set("tls_info", info.unwrap_or_default().with("alert", number));
                 }
                 let phase = if self.is_shaken.get() { self.phase.get() } else { Phase::Connect };
-                let outcome = Outcome::with_record(failure.state(), record);
-                outcome
+                Outcome::with_record(failure.state(), record)
                     .with("spdr_error", Value::text(failure.word()))
                     .with("spdr_phase", Value::text(phase.word()))
             }

@@ -27,6 +27,9 @@ pub(super) struct Bench {
     /// Jobs in flight in pathspider, and targets in flight in the loop
     #[arg(short, long, value_name = "N", default_value_t = 1000)]
     workers: usize,
+    /// What pathspider measures
+    #[arg(long, value_name = "NAME", default_value = "ecn", value_parser = ["ecn", "evilbit"])]
+    plugin: String,
     /// Print the report as one JSON object
     #[arg(long)]
     json: bool,
@@ -38,8 +41,8 @@ impl Bench {
             pathspider: self.pathspider.unwrap_or_else(default_pathspider),
             interface: INTERFACE.into(),
             workers: self.workers,
-            plugin: "ecn".into(),
-            arguments: ["--connect", "tcp"].map(String::from).to_vec(),
+            arguments: arguments(&self.plugin),
+            plugin: self.plugin,
         });
         let settings = Settings {
             targets: self.targets,
@@ -86,6 +89,12 @@ impl Bench {
         };
         Ok(if report.rounds.iter().any(wrong) { Verdict::Different } else { Verdict::Right })
     }
+}
+
+/// What has a plugin do a handshake, or as little as it can.
+fn arguments(plugin: &str) -> Vec<String> {
+    let words: &[&str] = if plugin == "ecn" { &["--connect", "tcp"] } else { &[] };
+    words.iter().map(ToString::to_string).collect()
 }
 
 fn line(number: usize, round: &Round) -> String {

@@ -105,6 +105,18 @@ fn a_rule_acts_only_on_its_way_and_match() {
 }
 
 #[test]
+fn a_text_is_found_wherever_it_is_in_the_data() {
+    let mut engine =
+        engine("[[rule]]\nhop = 2\nmatch = { contains = \"\\u0002h2\" }\naction = 'drop'");
+    for (data, left) in [("\u{2}h2", 0), ("..\u{2}h2.", 0), ("h2\u{2}", 1), ("", 1)] {
+        let mut bytes = Vec::new();
+        let step = PacketBuilder::ipv4(VANTAGE, TARGET, 64).tcp(4000, 80, 1, 1000);
+        step.write(&mut bytes, data.as_bytes()).unwrap();
+        assert_eq!(send(&mut engine, START, Side::Vantage, bytes).len(), left, "{data:?}");
+    }
+}
+
+#[test]
 fn the_first_are_counted_for_each_target() {
     let mut engine = engine("[[rule]]\nhop = 1\nfirst = 2\naction = 'drop'");
     let other = || tcp(VANTAGE, [10, 64, 0, 7], (4000, 80), flag::SYN, 64);

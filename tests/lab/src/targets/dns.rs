@@ -1,4 +1,6 @@
-//! Owns the DNS server: it knows every name, and answers for each the same documentation addresses.
+//! Owns the DNS server: it knows every name but those below `invalid` (RFC 6761). A name that
+//! begins with an IPv4 address, as in `10-64-0-1.lab.example`, has that one; any other the same
+//! documentation addresses.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -73,14 +75,16 @@ fn respond(query: &[u8]) -> Option<Vec<u8>> {
     }
     let kind = word(end + 1)?;
     let question = query.get(HEADER..end + 5)?;
-    let address = match kind {
-        TYPE_A => IPV4.octets().to_vec(),
-        TYPE_AAAA => IPV6.octets().to_vec(),
+    let unknown = query[..end].to_ascii_lowercase().ends_with(b"\x07invalid");
+    let address = match (kind, spelt(query)) {
+        _ if unknown => Vec::new(),
+        (TYPE_A, spelt) => spelt.unwrap_or(IPV4).octets().to_vec(),
+        (TYPE_AAAA, None) => IPV6.octets().to_vec(),
         _ => Vec::new(),
     };
     let answers = u16::from(!address.is_empty());
-    // A response, with authority, recursion as desired and available.
-    let flags = 0x8480 | (flags & 0x0100);
+    // A response, with authority, recursion as desired and available; code 3 for no such name.
+    let flags = 0x8480 | (flags & 0x0100) | if unknown { 3 } else { 0 };
     let mut reply = query[..2].to_vec();
     for value in [flags, 1, answers, 0, 0] {
         reply.extend(value.to_be_bytes());
@@ -97,6 +101,13 @@ fn respond(query: &[u8]) -> Option<Vec<u8>> {
     Some(reply)
 }
 
+/// The address that the first label of a query's name spells.
+fn spelt(query: &[u8]) -> Option<Ipv4Addr> {
+    let length = usize::from(*query.get(HEADER)?);
+    let label = std::str::from_utf8(query.get(HEADER + 1..HEADER + 1 + length)?).ok()?;
+    label.replace('-', ".").parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +120,15 @@ mod tests {
         assert_eq!(reply[..12], *b"\x12\x34\x85\x80\0\x01\0\x01\0\0\0\0");
         assert_eq!(reply[12..QUERY.len()], QUERY[12..]);
         assert!(reply.ends_with(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01"));
+    }
+
+    #[test]
+    fn names_that_spell_an_address_or_are_invalid() {
+        let query = |name: &[u8]| [&QUERY[..HEADER], name, b"\0\0\x01\0\x01"].concat();
+        let reply = respond(&query(b"\x0910-64-0-1\x03lab")).unwrap();
+        assert!(reply.ends_with(&[10, 64, 0, 1]));
+        let reply = respond(&query(b"\x01a\x07Invalid")).unwrap();
+        assert_eq!(reply[2..8], [0x85, 0x83, 0, 1, 0, 0]);
     }
 
     #[test]

@@ -1,0 +1,227 @@
+//! Decides when a connection may start: at a steady rate over all, and with a distance in time to
+//! the last one to the same address or prefix.
+//!
+//! A connection that must wait for its address or prefix is held here, so that the scheduler only
+//! sees those that may start, and nobody waits for somebody else's prefix. Time is an argument.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::Ticket;
+
+/// How far the overall rate may lag and still catch up: timers are coarse, and beyond it no burst
+/// shall follow a stall. Over any second it is one hundredth too much at the most.
+const CATCH_UP: Duration = Duration::from_millis(10);
+
+/// The limits of a run; none by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Limits {
+    /// Connections a second.
+    pub rate: Option<f64>,
+    /// Time between connections to one address.
+    pub address_spacing: Option<Duration>,
+    /// Time between connections to one /24 (IPv4) or /48 (IPv6).
+    pub prefix_spacing: Option<Duration>,
+}
+
+/// The pace of a run.
+pub(super) struct Pace<T = Ticket> {
+    interval: Option<Duration>,
+    /// When the next connection may start by the overall rate.
+    next: Option<Instant>,
+    addresses: Option<Spacing<IpAddr, T>>,
+    prefixes: Option<Spacing<IpAddr, T>>,
+}
+
+/// What is to be paced.
+pub(super) trait Paced {
+    /// Where it connects to; `None` where it is not known.
+    fn target(&self) -> Option<IpAddr>;
+
+    /// Whether it goes before those that are not: a job that was begun is to be finished.
+    fn is_begun(&self) -> bool;
+}
+
+impl Paced for Ticket {
+    fn target(&self) -> Option<IpAddr> {
+        Some(self.work.job.target()).filter(|target| !target.is_unspecified())
+    }
+
+    fn is_begun(&self) -> bool {
+        self.config > 0
+    }
+}
+
+impl<T: Paced> Pace<T> {
+    pub(super) fn new(limits: &Limits) -> Pace<T> {
+        Pace {
+            interval: limits.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
+            next: None,
+            addresses: limits.address_spacing.map(Spacing::new),
+            prefixes: limits.prefix_spacing.map(Spacing::new),
+        }
+    }
+
+    /// Takes a connection that is to be made, and gives it back where it may start by its address
+    /// and prefix; [`started`](Pace::started) is to follow. Otherwise it is held.
+    pub(super) fn enter(&mut self, ticket: T, now: Instant) -> Option<T> {
+        let Some(target) = ticket.target() else { return Some(ticket) };
+        let ticket = match &mut self.addresses {
+            Some(addresses) => addresses.enter(target, ticket, now)?,
+            None => ticket,
+        };
+        self.enter_prefix(target, ticket, now)
+    }
+
+    fn enter_prefix(&mut self, target: IpAddr, ticket: T, now: Instant) -> Option<T> {
+        match &mut self.prefixes {
+            Some(prefixes) => prefixes.enter(prefix(target), ticket, now),
+            None => Some(ticket),
+        }
+    }
+
+    /// The next held connection that may start by now.
+    pub(super) fn release(&mut self, now: Instant) -> Option<T> {
+        while let Some(ticket) = self.addresses.as_mut().and_then(|held| held.release(now)) {
+            let Some(target) = ticket.target() else { return Some(ticket) };
+            if let Some(ticket) = self.enter_prefix(target, ticket, now) {
+                return Some(ticket);
+            }
+        }
+        self.prefixes.as_mut()?.release(now)
+    }
+
+    /// Until when the overall rate allows no connection.
+    pub(super) fn wait(&self, now: Instant) -> Option<Instant> {
+        self.next.filter(|&next| next > now)
+    }
+
+    /// A connection starts.
+    pub(super) fn started(&mut self, ticket: &T, now: Instant) {
+        if let Some(interval) = self.interval {
+            let due = self.next.unwrap_or(now);
+            let latest = now.checked_sub(CATCH_UP).unwrap_or(now);
+            self.next = Some(due.max(latest) + interval);
+        }
+        let Some(target) = ticket.target() else { return };
+        if let Some(addresses) = &mut self.addresses {
+            addresses.started(target, now);
+        }
+        if let Some(prefixes) = &mut self.prefixes {
+            prefixes.started(prefix(target), now);
+        }
+    }
+
+    /// When a held connection may start at the earliest.
+    pub(super) fn next_release(&self) -> Option<Instant> {
+        let spacings = [&self.addresses, &self.prefixes];
+        spacings.into_iter().flatten().filter_map(Spacing::next).min()
+    }
+
+    /// How many connections are held.
+    pub(super) fn held(&self) -> usize {
+        [&self.addresses, &self.prefixes].into_iter().flatten().map(|spacing| spacing.held).sum()
+    }
+
+    /// Drops the held connections of jobs that are not begun; gives their number.
+    pub(super) fn drop_unbegun(&mut self) -> usize {
+        let spacings = [&mut self.addresses, &mut self.prefixes];
+        spacings.into_iter().flatten().map(Spacing::drop_unbegun).sum()
+    }
+}
+
+/// The prefix that shares a pace: /24 or /48, what is announced to the whole Internet at the least.
+fn prefix(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & !0xff).into()),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 80 << 80).into()),
+    }
+}
+
+/// Holds what must keep a distance in time to the last of the same key.
+struct Spacing<K, T> {
+    spacing: Duration,
+    keys: HashMap<K, Key<T>>,
+    /// When keys that were used may be again.
+    due: BinaryHeap<Reverse<(Instant, K)>>,
+    held: usize,
+}
+
+/// A key in use: one went on and has not started, or started not long enough ago.
+struct Key<T> {
+    /// When the last one's distance is kept; `None` until it has started.
+    free: Option<Instant>,
+    waiting: VecDeque<T>,
+}
+
+impl<K: Copy + Eq + Hash + Ord, T: Paced> Spacing<K, T> {
+    fn new(spacing: Duration) -> Spacing<K, T> {
+        Spacing { spacing, keys: HashMap::new(), due: BinaryHeap::new(), held: 0 }
+    }
+
+    fn enter(&mut self, key: K, item: T, now: Instant) -> Option<T> {
+        match self.keys.get_mut(&key) {
+            // Its distance is kept, and nobody was held for it: `release` would forget it.
+            Some(used) if used.waiting.is_empty() && used.free.is_some_and(|free| free <= now) => {
+                used.free = None;
+                Some(item)
+            }
+            Some(used) => {
+                let begun = used.waiting.iter().take_while(|other| other.is_begun()).count();
+                let place = if item.is_begun() { begun } else { used.waiting.len() };
+                used.waiting.insert(place, item);
+                self.held += 1;
+                None
+            }
+            None => {
+                self.keys.insert(key, Key { free: None, waiting: VecDeque::new() });
+                Some(item)
+            }
+        }
+    }
+
+    fn started(&mut self, key: K, now: Instant) {
+        let free = now + self.spacing;
+        if let Some(used) = self.keys.get_mut(&key) {
+            used.free = Some(free);
+            self.due.push(Reverse((free, key)));
+        }
+    }
+
+    fn release(&mut self, now: Instant) -> Option<T> {
+        while let Some(&Reverse((at, key))) = self.due.peek().filter(|due| due.0.0 <= now) {
+            self.due.pop();
+            let Some(used) = self.keys.get_mut(&key) else { continue };
+            if used.free != Some(at) {
+                // It has been used again since.
+                continue;
+            }
+            if let Some(item) = used.waiting.pop_front() {
+                used.free = None;
+                self.held -= 1;
+                return Some(item);
+            }
+            self.keys.remove(&key);
+        }
+        None
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.due.peek().filter(|_| self.held > 0).map(|due| due.0.0)
+    }
+
+    fn drop_unbegun(&mut self) -> usize {
+        let before = self.held;
+        for key in self.keys.values_mut() {
+            key.waiting.retain(Paced::is_begun);
+        }
+        self.held = self.keys.values().map(|key| key.waiting.len()).sum();
+        before - self.held
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Forged packets: what is sent, what is heard, and that the kernel does not interfere.
+
+use pathspider_e2e::{FlowResult, Network, built, network};
+
+/// Runs the tests' forging plugin, and gives each target's only flow.
+fn forge(network: &Network, how: &str, jobs: &str) -> Vec<FlowResult> {
+    let plugins = built("").display().to_string();
+    let arguments =
+        ["--plugin-dir", &plugins, "--output-flows", "forger", "--how", how, "--timeout", "1"];
+    let ended = network.measure(&arguments, jobs);
+    ended.expect(0, &[]);
+    ended.records().into_iter().flat_map(|record| record.flow_results.unwrap()).collect()
+}
+
+#[test]
+fn the_reserved_flag_is_on_the_wire_in_b_alone() {
+    let Some(network) = network(20, 0) else { return };
+    let before = network.settings();
+    let ended = network.measure(&["--output-flows", "evilbit"], &network.jobs("clean"));
+    ended.expect(0, &["20 targets"]);
+    for record in ended.records() {
+        assert_eq!(record.conditions, ["evilbit.connectivity.works", "evilbit.mark.not_seen"]);
+        let flows = record.flow_results.unwrap();
+        for (flow, evil) in flows.iter().zip([false, true]) {
+            assert_eq!(flow.rest["evilbit_syn_fwd"], evil);
+            assert_eq!(flow.rest["sip"], record.sip.as_deref().unwrap());
+        }
+        assert_ne!(flows[0].rest["sp"], flows[1].rest["sp"]);
+    }
+    assert_eq!(network.settings(), before, "no firewall rule is left");
+}
+
+#[test]
+fn targets_of_ipv6_are_skipped_with_a_reason() {
+    let Some(network) = network(0, 2) else { return };
+    let ended = network.measure(&["--output-flows", "evilbit"], &network.jobs("clean"));
+    ended.expect(0, &[]);
+    for record in ended.records() {
+        assert!(record.conditions.is_empty(), "{:?}", record.conditions);
+        for flow in record.flow_results.unwrap() {
+            assert_eq!(flow.spdr_state, 3);
+            assert_eq!(flow.rest["spdr_error"], "IPv6 has no reserved flag");
+        }
+    }
+}
+
+#[test]
+fn the_kernel_does_not_reset_what_it_does_not_know() {
+    let Some(network) = network(30, 30) else { return };
+    for flow in forge(&network, "syn", &network.jobs("clean")) {
+        assert_eq!(flow.spdr_state, 0, "{flow:?}");
+        // The SYN, and the host's own RST when the connection has ended.
+        assert_eq!((&flow.rest["pkt_fwd"], &flow.rest["pkt_rev"]), (&2.into(), &1.into()));
+        assert_eq!(flow.rest["tcp_rst_fwd"], true);
+    }
+    // A port that the host did not choose is not kept silent, so the kernel's RST comes too.
+    let job = network.jobs("clean").lines().next().unwrap().to_owned() + "\n";
+    let [flow] = &forge(&network, "own-port", &job)[..] else { panic!("one flow") };
+    assert_eq!((&flow.rest["sp"], &flow.rest["pkt_fwd"]), (&999.into(), &3.into()));
+}
+
+#[test]
+fn answers_end_a_connection_in_the_words_of_sockets() {
+    let Some(network) = network(3, 3) else { return };
+    // At this port nobody listens; in UDP, at none.
+    let closed = network.jobs("clean").replace("\"dp\":80", "\"dp\":81");
+    for flow in forge(&network, "syn", &closed) {
+        assert_eq!((flow.spdr_state, flow.rest["spdr_error"].as_str()), (1, Some("refused")));
+        assert_eq!(flow.rest["tcp_rst_rev"], true);
+    }
+    for flow in forge(&network, "syn", &network.jobs("dead")) {
+        assert_eq!((flow.spdr_state, flow.rest["spdr_error"].as_str()), (2, Some("timeout")));
+        assert!(flow.observed);
+    }
+    let ended = network.measure(&["--output-flows", "udpzero", "--timeout", "1"], &closed);
+    for record in ended.records() {
+        assert_eq!(record.conditions, ["udpzero.connectivity.offline"]);
+        // Without a checksum, a datagram of IPv6 is not even refused (RFC 8200, section 8.1).
+        let a = &record.flow_results.unwrap()[0];
+        assert_eq!((a.spdr_state, a.rest["spdr_error"].as_str()), (1, Some("refused")));
+    }
+}
+
+#[test]
+fn a_wrong_checksum_stays_wrong() {
+    let Some(network) = network(2, 2) else { return };
+    for flow in forge(&network, "wrong-checksum", &network.jobs("clean")) {
+        assert_eq!((flow.spdr_state, &flow.rest["pkt_rev"]), (2, &0.into()), "{flow:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_as_it_is_is_refused() {
+    let Some(network) = network(1, 0) else { return };
+    let plugins = built("").display().to_string();
+    for (plugin, how, reason) in [
+        ("forger", "malformed", "cannot be sent as it is: it is malformed"),
+        ("forger", "none", "there are no packets"),
+        ("forger", "setting", "have no setting \"dscp\""),
+        ("misbehaving", "forge", "does not declare Info::forges"),
+    ] {
+        let arguments = ["--plugin-dir", &plugins, plugin, "--how", how];
+        let ended = network.measure(&arguments, &network.jobs("clean"));
+        ended.expect(9, &[reason]);
+        assert!(ended.records()[0].spdr_error.as_ref().unwrap().contains(reason), "{how}");
+    }
+}
+
+#[test]
+fn thousands_at_once_and_every_answer_is_matched() {
+    let Some(network) = network(5000, 0) else { return };
+    let ended = network.measure(&["-w", "1000", "evilbit"], &network.jobs("clean"));
+    ended.expect(0, &["5000 targets"]);
+    for record in ended.records() {
+        assert_eq!(record.conditions, ["evilbit.connectivity.works", "evilbit.mark.not_seen"]);
+    }
+}
+
+#[test]
+fn a_target_measured_again_and_again_has_flows_of_its_own() {
+    let Some(network) = network(1, 0) else { return };
+    let arguments = ["--duplicates", "--output-flows", "-w", "50", "evilbit"];
+    let jobs = network.jobs("clean").repeat(300);
+    let ended = network.measure(&arguments, &jobs);
+    let records = ended.records();
+    assert!(!records.is_empty());
+    for record in records {
+        assert_eq!(record.conditions, ["evilbit.connectivity.works", "evilbit.mark.not_seen"]);
+    }
+}
