@@ -2,6 +2,7 @@
 //! else is trusted.
 #![allow(unsafe_code)]
 
+use std::error::Error;
 use std::ffi::c_void;
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -28,7 +29,7 @@ pub(super) fn load(file: File, name: &str) -> Result<LoadedPlugin, LoadError> {
     // whose files come here. `RTLD_NOW` finds undefined symbols here.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
         .map(ManuallyDrop::new)
-        .map_err(|error| LoadError::library(&without_path(&error.to_string(), &path)))?;
+        .map_err(|error| LoadError::library(&without_path(&reason(&error), &path)))?;
     // SAFETY: the symbol's type is not trusted: it is taken as an address alone.
     let symbol = unsafe { library.get::<*mut c_void>(DESCRIPTOR_SYMBOL.as_bytes()) };
     let symbol: *const c_void = match symbol {
@@ -39,6 +40,11 @@ pub(super) fn load(file: File, name: &str) -> Result<LoadedPlugin, LoadError> {
     let descriptor = unsafe { Descriptor::check(symbol) }.map_err(LoadError::refused)?;
     // What differs takes pages to say, in terms of `abi_stable`.
     LoadedPlugin::new(descriptor, name.to_owned()).map_err(|_| LoadError::layout())
+}
+
+/// The innermost reason, which is the dynamic loader's own word.
+fn reason(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), reason)
 }
 
 /// The loader's message without the path, which is not the one that people know.

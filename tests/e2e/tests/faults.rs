@@ -108,8 +108,10 @@ fn an_address_that_is_gone_for_a_while() {
         &format!("ip addr add {address} dev {interface}; {restore}"),
     );
     ended.expect(0, &["400 targets"]);
-    let [works, not_sent, ..] = verdicts(&ended);
-    assert!(works > 200 && not_sent > 10, "{works} {not_sent} {:?}", records(&ended.stdout)[150]);
+    // The kernel refuses to send, or sends from no address, by the routes that are left.
+    let [works, not_sent, not_observed, _] = verdicts(&ended);
+    let told = not_sent + not_observed;
+    assert!(works > 200 && told > 10, "{works} {told} {:?}", records(&ended.stdout)[150]);
 }
 
 #[test]
