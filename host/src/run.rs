@@ -323,7 +323,7 @@ fn carry_out(
         .map(RunError::from)
         .or(capture.map(RunError::from))
         .or(engine)
-        .or_else(|| feeder_end(feeder, stop));
+        .or_else(|| feeder_end(feeder, stop.is_asked() || fed.counts().limited));
     Ok(Ended {
         summary,
         counters,
@@ -382,10 +382,9 @@ fn limit_runtime(limit: Duration, stop: Arc<Stop>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The feeder's failure. It may still wait for input when the run was told to stop; then it is
-/// left.
-fn feeder_end(feeder: Feeder, stop: &Stop) -> Option<RunError> {
-    if stop.is_asked() && !feeder.is_finished() {
+/// The feeder's failure. It may still wait for input of which no more is wanted; then it is left.
+fn feeder_end(feeder: Feeder, is_enough: bool) -> Option<RunError> {
+    if is_enough && !feeder.is_finished() {
         return None;
     }
     match feeder.join() {

@@ -126,10 +126,28 @@ impl<T: Paced> Pace<T> {
         [&self.addresses, &self.prefixes].into_iter().flatten().map(|spacing| spacing.held).sum()
     }
 
+    /// A connection that was given back will not start after all.
+    pub(super) fn cancelled(&mut self, ticket: &T, now: Instant) {
+        let Some(target) = ticket.target() else { return };
+        if let Some(addresses) = &mut self.addresses {
+            addresses.cancelled(target, now);
+        }
+        if let Some(prefixes) = &mut self.prefixes {
+            prefixes.cancelled(prefix(target), now);
+        }
+    }
+
     /// Drops the held connections of jobs that are not begun; gives their number.
-    pub(super) fn drop_unbegun(&mut self) -> usize {
-        let spacings = [&mut self.addresses, &mut self.prefixes];
-        spacings.into_iter().flatten().map(Spacing::drop_unbegun).sum()
+    pub(super) fn drop_unbegun(&mut self, now: Instant) -> usize {
+        let waiting = self.addresses.as_mut().map_or(0, |held| held.drop_unbegun().len());
+        // What waited for its prefix had its address already.
+        let gone = self.prefixes.as_mut().map_or_else(Vec::new, Spacing::drop_unbegun);
+        for target in gone.iter().filter_map(Paced::target) {
+            if let Some(addresses) = &mut self.addresses {
+                addresses.cancelled(target, now);
+            }
+        }
+        waiting + gone.len()
     }
 }
 
@@ -213,13 +231,26 @@ impl<K: Copy + Eq + Hash + Ord, T: Paced> Spacing<K, T> {
         self.due.peek().filter(|_| self.held > 0).map(|due| due.0.0)
     }
 
-    fn drop_unbegun(&mut self) -> usize {
-        let before = self.held;
-        for key in self.keys.values_mut() {
-            key.waiting.retain(Paced::is_begun);
+    /// What went on with this key never starts: the next may. Its own distance was kept already.
+    fn cancelled(&mut self, key: K, now: Instant) {
+        if let Some(used) = self.keys.get_mut(&key)
+            && used.free.is_none()
+        {
+            used.free = Some(now);
+            self.due.push(Reverse((now, key)));
         }
-        self.held = self.keys.values().map(|key| key.waiting.len()).sum();
-        before - self.held
+    }
+
+    fn drop_unbegun(&mut self) -> Vec<T> {
+        let mut dropped = Vec::new();
+        for key in self.keys.values_mut() {
+            let (kept, gone): (VecDeque<T>, VecDeque<T>) =
+                key.waiting.drain(..).partition(Paced::is_begun);
+            key.waiting = kept;
+            dropped.extend(gone);
+        }
+        self.held -= dropped.len();
+        dropped
     }
 }
 

@@ -48,7 +48,10 @@ impl Round<'_> {
             if !stopping && stop.is_asked() {
                 stopping = true;
                 // Nothing was sent for these, and they could wait for long.
-                let unbegun = self.pace.drop_unbegun() + self.scheduler.drop_waiting(0);
+                let now = Instant::now();
+                let queued = self.scheduler.drop_waiting(0);
+                let unbegun = self.pace.drop_unbegun(now) + queued.len();
+                queued.iter().for_each(|ticket| self.pace.cancelled(ticket, now));
                 self.end.in_flight -= unbegun;
                 if feeding || unbegun > 0 {
                     feeding = false;
@@ -65,7 +68,9 @@ impl Round<'_> {
                 self.handle(event)?;
             }
             let now = Instant::now();
-            while let Some(ticket) = self.pace.release(now) {
+            while self.wants_jobs()
+                && let Some(ticket) = self.pace.release(now)
+            {
                 self.scheduler.push(ticket.config, ticket);
             }
             self.give_up_overdue()?;
@@ -99,7 +104,8 @@ impl Round<'_> {
                 Step::Wait if self.end.in_flight == 0 && !feeding => return Ok(()),
                 Step::Wait => {
                     let wants_jobs = feeding && self.wants_jobs();
-                    let due = paused.into_iter().chain(self.pace.next_release()).min();
+                    let release = self.pace.next_release().filter(|_| self.wants_jobs());
+                    let due = paused.into_iter().chain(release).min();
                     tokio::select! {
                         () = until(due), if due.is_some() => {}
                         Some(event) = inbox.recv() => self.handle(event)?,

@@ -49,9 +49,9 @@ impl<T> Scheduler<T> {
         self.waiting[config].push_back(connection);
     }
 
-    /// Drops what waits for a configuration; gives the number.
-    pub(super) fn drop_waiting(&mut self, config: usize) -> usize {
-        self.waiting[config].drain(..).count()
+    /// Takes out what waits for a configuration.
+    pub(super) fn drop_waiting(&mut self, config: usize) -> Vec<T> {
+        self.waiting[config].drain(..).collect()
     }
 
     /// What to do next. After `Start`, call [`reached`](Scheduler::reached) for each point of the
@@ -186,7 +186,7 @@ mod tests {
         s.push(1, (1, 'A'));
         assert_eq!(s.step(), Step::Configure(0));
         s.push(0, (0, 'b'));
-        assert_eq!(s.drop_waiting(0), 2);
+        assert_eq!(s.drop_waiting(0).len(), 2);
         assert_eq!(drain(&mut s), "[1]A");
     }
 

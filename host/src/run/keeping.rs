@@ -81,10 +81,16 @@ impl Keeping {
                 if good.torn > 0 {
                     say!("{}: {} octets of a torn end are cut off", path.display(), good.torn);
                 }
+                let is_known = good.length > 0 || metadata.path().exists();
                 metadata = go_on(path, good.length, metadata)?;
-                // Where its last line is torn it is not known, and is measured once more.
-                let known = scan(&without, &mut targets);
-                known.map_err(|error| OutputError::new(&without.display(), error))?;
+                if is_known {
+                    // Where its last line is torn it is not known, and is measured once more.
+                    let known = scan(&without, &mut targets);
+                    known.map_err(|error| OutputError::new(&without.display(), error))?;
+                } else {
+                    // Of another output that had this name.
+                    let _ = std::fs::remove_file(&without);
+                }
                 done = Some(targets);
             }
             Existing::Refuse if path.exists() || metadata.path().exists() => {
@@ -101,7 +107,7 @@ impl Keeping {
     pub(super) fn open(&mut self, settings: &Settings<'_>) -> Result<RecordWriter, RunError> {
         let mut writer = RecordWriter::open_as(settings.output.clone(), self.opening)?;
         if let Some(without) = self.without.take() {
-            if self.opening.existing == Existing::Overwrite {
+            if self.opening.existing != Existing::Continue {
                 let _ = std::fs::remove_file(&without);
             }
             writer.note_jobs_without(without, Existing::Continue);

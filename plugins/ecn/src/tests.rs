@@ -110,3 +110,11 @@ fn marks_of_the_target_are_told() {
     let b = flow(State::Ok, ECN_SYN, Some(0x52)).with("ecn_ect0_data_rev", true);
     assert!(conclude(a, b).contains(&"ecn.ipmark.ect0.seen".to_owned()));
 }
+
+#[test]
+fn an_icmp_error_is_no_packet_of_the_target() {
+    let ecn: Ecn = testing::with_options(Record::new());
+    let a = flow(State::Ok, SYN, Some(0x12));
+    let b = flow(State::Failed, ECN_SYN, None).with("pkt_rev", 1u8);
+    assert_eq!(testing::conclude(&ecn, &[a, b]), ["ecn.connectivity.broken"]);
+}

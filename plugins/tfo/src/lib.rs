@@ -115,11 +115,13 @@ fn is_acked(flow: &Record) -> bool {
     carries_data(flow) && number(flow, "syn_count_rev") > 0 && acknowledgment == all
 }
 
-/// Whether the SYN with the option was answered, and not one that the kernel repeated without.
+/// Whether the SYN with the option was answered, and not one that the kernel repeated without. An
+/// answer that has the option too was to that one, whatever was repeated since.
 fn is_answered(flow: &Record) -> bool {
     let kind = number(flow, "tfo_synkind") as u8;
     let is_plain_repeated = SentSyns::of(flow).is_none_or(|syns| !syns.all_offer(kind));
-    is_acked(flow) || (number(flow, "syn_count_rev") > 0 && !is_plain_repeated)
+    let has_option = number(flow, "tfo_ackkind") != 0;
+    is_acked(flow) || has_option || (number(flow, "syn_count_rev") > 0 && !is_plain_repeated)
 }
 
 /// One connection with Fast Open that was carried shows that the path does; that it does not takes

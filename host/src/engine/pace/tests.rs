@@ -133,8 +133,27 @@ fn what_was_begun_goes_first_and_stays() {
     assert_eq!(pace.held(), 4);
     pace.started(&"192.0.2.1", begun);
     assert_eq!(pace.release(begun + MS * 10), Some("192.0.2.3+"), "it was begun");
-    assert_eq!(pace.drop_unbegun(), 2);
+    assert_eq!(pace.drop_unbegun(begun), 2);
     pace.started(&"192.0.2.3+", begun + MS * 10);
     assert_eq!(pace.release(begun + MS * 20), Some("192.0.2.5+"));
     assert_eq!((pace.held(), pace.next_release()), (0, None));
+}
+
+#[test]
+fn what_never_starts_holds_nobody_up() {
+    let begun = Instant::now();
+    let limits = Limits {
+        prefix_spacing: Some(MS * 100),
+        address_spacing: Some(MS * 10),
+        ..Limits::default()
+    };
+    let mut pace: Pace<&str> = Pace::new(&limits);
+    assert_eq!(pace.enter("192.0.2.1", begun), Some("192.0.2.1"));
+    // Held for the prefix, and with its own address; the third for that address.
+    assert_eq!(pace.enter("192.0.2.2", begun), None);
+    assert_eq!(pace.enter("192.0.2.2+", begun), None);
+    assert_eq!(pace.drop_unbegun(begun), 1);
+    pace.cancelled(&"192.0.2.1", begun);
+    assert_eq!(pace.release(begun), Some("192.0.2.2+"));
+    assert_eq!((pace.release(begun), pace.held()), (None, 0));
 }
