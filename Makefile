@@ -11,7 +11,7 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps build install demo bench bench-observer test lint unit clean
+.PHONY: help deps rustc-web build install setcap demo bench bench-observer soak test lint unit clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,6 +46,13 @@ install: ## install what was built under DESTDIR and PREFIX
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
 		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr
 
+# The program then has more privileges than its users, so only members of GROUP may run it.
+GROUP ?= adm
+setcap: ## let members of GROUP run what was installed without root
+	chgrp $(GROUP) $(DESTDIR)$(PREFIX)/bin/pathspider
+	chmod 750 $(DESTDIR)$(PREFIX)/bin/pathspider
+	setcap cap_net_raw,cap_net_admin+ep $(DESTDIR)$(PREFIX)/bin/pathspider
+
 demo: build ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo
 
@@ -55,6 +62,9 @@ bench: build ## compare with a bare connect loop in the same network
 bench-observer: build ## compare the observer with other tools, on a capture made for it
 	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap
 
+soak: build ## a run of SOAK_MINUTES (10) with faults at random
+	$(CARGO) test --locked -p pathspider-e2e --test main -- --ignored --nocapture soak
+
 test: lint unit ## everything that has to hold
 
 lint: deps
@@ -62,8 +72,18 @@ lint: deps
 	$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 
+# Debian's compiler for the web browsers is newer than its ordinary one. One test builds the template
+# with it, to see that a plugin and its host need not come from the same compiler.
+rustc-web: deps ## install Debian's other compiler for a test, where there is one
+	@if ! dpkg-query -W -f '$${Status}' rustc-web 2>/dev/null | grep -q 'ok installed' \
+		&& apt-cache policy rustc-web 2>/dev/null | grep -q 'Candidate: [0-9]'; then \
+		echo "installing: rustc-web"; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq rustc-web >/dev/null \
+			|| echo "rustc-web cannot be installed; its test is skipped" >&2; \
+	fi
+
 # The end-to-end tests run the release build. Without nextest, `cargo test` runs the same tests.
-unit: build
+unit: build rustc-web
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; $(CARGO) nextest run --locked --workspace --no-fail-fast; \
 	else \

@@ -17,7 +17,7 @@ mod tfo;
 mod udp;
 
 pub use self::basic::Basic;
-pub use self::catalogue::{Catalogue, CatalogueError, Entry, Resolved};
+pub use self::catalogue::{Catalogue, CatalogueError, Entry, LoadChain, Resolved};
 pub use self::dns::Dns;
 pub use self::dscp::Dscp;
 pub use self::ecn::Ecn;

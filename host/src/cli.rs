@@ -2,6 +2,7 @@
 //! has its exit status in one place.
 
 mod args;
+mod check;
 mod exit;
 mod filter;
 mod forms;
@@ -26,16 +27,21 @@ use clap::{ArgMatches, Args, FromArgMatches};
 use pathspider_plugin_api::{Level, abi};
 
 use crate::crash;
-use crate::plugin::{Registry, SearchPath};
+use crate::plugin::{Registry, SearchPath, child};
+use crate::privileges;
 use crate::say::say;
 use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = child::main(&arguments) {
+        return code;
+    }
     crash::watch();
-    let words: Vec<OsString> = arguments.into_iter().collect();
-    let exit = match run(&words) {
+    privileges::no_more();
+    let exit = match run(&arguments) {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => return exit::of_clap(&error),
         Err(Failure::Told { exit, message }) => {
@@ -56,7 +62,7 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     if !matches!(arguments.command, Some(Command::Restore(_))) {
         restore::first();
     }
-    let path = SearchPath::resolve(&arguments.plugin_dir);
+    let path = SearchPath::resolve(&arguments.plugin_dir, arguments.insecure_plugins);
     let registry = || Registry::scan(&path);
     if arguments.list_plugins {
         return list::plugins(&registry(), &path, arguments.json);
@@ -80,6 +86,7 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
             let before = before.map(as_words::<args::MeasureOptions>).unwrap_or_default();
             measure::command(before, measure.plugin, &registry())
         }
+        Some(Command::Check(check)) => check::run(check, &path),
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use pathspider_plugin_api::abi::current_call;
+use pathspider_plugin_api::abi::running;
 
 /// The signals of a crash.
 const SIGNALS: [(c_int, &str); 6] = [
@@ -29,9 +29,6 @@ static CODE: OnceLock<Vec<Code>> = OnceLock::new();
 
 /// The file that is being loaded.
 static LOADING: AtomicPtr<PathBuf> = AtomicPtr::new(std::ptr::null_mut());
-
-/// The measurement that runs.
-static RUNNING: OnceLock<String> = OnceLock::new();
 
 /// What the signals did before: the standard library's own handler tells of a stack overflow.
 static BEFORE: OnceLock<Vec<(c_int, libc::sigaction)>> = OnceLock::new();
@@ -57,9 +54,8 @@ pub(crate) fn loading(path: Option<&Path>) {
     LOADING.store(path, Ordering::Relaxed);
 }
 
-/// Names the measurement that runs, and finds the code of the plugins that are loaded.
-pub(crate) fn running<'a>(name: &str, plugins: impl Iterator<Item = &'a Path>) {
-    let _ = RUNNING.set(name.to_owned());
+/// Finds the code of the plugins that are loaded.
+pub(crate) fn loaded<'a>(plugins: impl Iterator<Item = &'a Path>) {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let paths: Vec<PathBuf> = plugins.filter_map(|path| path.canonicalize().ok()).collect();
     let code = maps.lines().filter_map(|line| code(line, &paths)).collect();
@@ -125,7 +121,7 @@ fn say(line: &mut Line, signal: c_int, instruction: usize) {
     let code = CODE
         .get()
         .and_then(|all| all.iter().find(|code| (code.from..code.to).contains(&instruction)));
-    let call = current_call();
+    let call = running();
     // SAFETY: it is null, or points to a path that is never freed.
     let loading = unsafe { LOADING.load(Ordering::Relaxed).as_ref() };
     line.add("\npathspider: ");
@@ -141,15 +137,15 @@ fn say(line: &mut Line, signal: c_int, instruction: usize) {
             line.add(&code.path);
             line.add(" crashed");
         }
-        (None, Some(_), None) => {
+        (None, Some(call), None) => {
             line.add("the plugin ");
-            line.add(RUNNING.get().map_or("", String::as_str));
+            line.add(call.plugin.name());
             line.add(" crashed");
         }
     }
     if let Some(call) = call {
         line.add(" in `");
-        line.add(call);
+        line.add(call.function.name());
         line.add("`");
     }
     let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("", |(_, name)| name);

@@ -14,7 +14,7 @@ mod workers;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::abi::MeasurementObject;
@@ -44,6 +44,8 @@ pub struct Engine {
     pub changes_system: bool,
     /// Whether its `pre_connect` or `connect` block.
     pub blocking: bool,
+    /// How long they may.
+    pub plugin_timeout: Duration,
     /// Jobs in flight at most.
     pub workers: usize,
     /// When connections may start.
@@ -90,6 +92,9 @@ pub enum EngineError {
     /// Another stage of the pipeline is gone.
     #[error("the run's {0} has stopped")]
     Gone(&'static str),
+    /// The plugin does not come back from its calls.
+    #[error("the plugin keeps {0} threads and does not give them back")]
+    Stuck(usize),
     /// A thread or the runtime could not be started.
     #[error("cannot start the engine: {0}")]
     Start(#[from] std::io::Error),
@@ -117,12 +122,30 @@ impl Engine {
         tasks.block_on(&runtime, async {
             let (events, inbox) = mpsc::unbounded_channel();
             let workers = match self.blocking {
-                true => Some(Workers::start(self.workers, &self.measurement, events.clone())?),
+                true => Some(Workers::start(
+                    self.workers,
+                    &self.measurement,
+                    events.clone(),
+                    self.plugin_timeout,
+                )?),
                 false => None,
             };
             let scheduler = Scheduler::new(self.configurations.iter().map(|c| c.hold).collect());
+            // Without workers there is nobody to look after.
+            let patience = workers.as_ref().map_or(Duration::MAX, Workers::patience);
+            let looked = Instant::now();
             let pace = Pace::new(&self.limits);
-            let round = Round { engine: self, machine, scheduler, pace, workers, events, end };
+            let round = Round {
+                engine: self,
+                machine,
+                scheduler,
+                pace,
+                workers,
+                patience,
+                looked,
+                events,
+                end,
+            };
             round.run(jobs, inbox).await
         })
     }

@@ -19,6 +19,7 @@ pub mod merger;
 pub mod observer;
 pub mod output;
 pub mod plugin;
+mod privileges;
 pub mod progress;
 pub mod run;
 mod say;

@@ -1,11 +1,27 @@
-//! Finds plugins, loads them, and knows what they offer.
+//! Finds plugins, judges and examines their files, and loads what is used.
+//!
+//! A file passes through, in this order: `search` (which folders), `trust` (whose file it is),
+//! `cache` (whether it is known), `examine` with `elf` and `child` (what it exports, found out in
+//! a process of its own), `registry` (which of a name counts), `file` and `load` (into this
+//! process, when it is used). `check` applies the contract's `rules` to one file.
 
+mod cache;
+pub(crate) mod check;
+pub(crate) mod child;
+mod elf;
+mod error;
+mod examine;
+mod file;
 mod load;
 mod registry;
+pub(crate) mod rules;
 mod search;
 mod secure;
+pub(crate) mod text;
+mod trust;
 
-pub use load::LoadError;
-pub use registry::{Found, Plugin, Registry, Rejected, Shadowed};
+pub use error::LoadError;
+pub use file::PluginFile;
+pub use registry::{Found, Loaded, Plugin, Registry, Rejected, Shadowed};
 pub use search::{SearchPath, candidates};
 pub(crate) use secure::has_privileges_of_its_own;

@@ -19,7 +19,8 @@ use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadErro
 use crate::merger::Ends;
 use crate::observer::{self, Counters, Source, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
-use crate::plugin::Found;
+use crate::plugin::Loaded;
+use crate::privileges;
 use crate::progress::{Prepared, Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
@@ -33,7 +34,7 @@ use plan::{Plan, plan_chains};
 /// All that a run needs to know, resolved.
 pub struct Settings<'a> {
     /// The measurement.
-    pub measurement: &'a Found,
+    pub measurement: &'a Loaded,
     /// Its options.
     pub options: OptionValues,
     /// The chains that exist.
@@ -49,6 +50,8 @@ pub struct Settings<'a> {
     pub body_limit: usize,
     /// How to capture.
     pub capture: SourceOptions,
+    /// How long the plugin's functions may keep a worker.
+    pub plugin_timeout: Option<Duration>,
     /// Jobs in flight at most.
     pub workers: usize,
     /// Where jobs come from.
@@ -73,6 +76,16 @@ pub struct Settings<'a> {
     pub showing: Showing,
     /// A capture file for the packets of our own connections.
     pub save_pcap: Option<PathBuf>,
+}
+
+impl Settings<'_> {
+    /// How long the plugin's functions may keep a worker: unless it was said, a minute, or twice
+    /// the time-out of a connection where that is more.
+    fn plugin_timeout(&self) -> Duration {
+        const USUAL: Duration = Duration::from_secs(60);
+        let of_plugin = || self.options.timeout().map_or(USUAL, |timeout| (timeout * 2).max(USUAL));
+        self.plugin_timeout.unwrap_or_else(of_plugin)
+    }
 }
 
 /// How a run ended.
@@ -153,6 +166,12 @@ pub enum RunError {
         /// Jobs whose records were not written.
         jobs: usize,
     },
+    /// The measurement is to change settings that we may not.
+    #[error(
+        "{0} changes the network's settings: it takes CAP_NET_ADMIN; run as root, or once: \
+         sudo setcap cap_net_raw,cap_net_admin+ep $(command -v pathspider)"
+    )]
+    NoNetworkPrivilege(String),
     /// The machine cannot be configured.
     #[error(transparent)]
     Machine(#[from] BeginError),
@@ -187,6 +206,9 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
 
     // Before there are threads (see `system::keeper`).
     let info = &settings.measurement.info;
+    if info.changes_system && !privileges::may_change_network() {
+        return Err(RunError::NoNetworkPrivilege(info.name.clone()));
+    }
     let machine = match info.changes_system {
         true => Machine::begin(&info.name, stop)?,
         false => Machine::new(),
@@ -202,6 +224,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         }
     };
     let forger = open_forger(&settings, &plan)?;
+    privileges::reduce(settings.measurement.info.changes_system);
     // Last of all, for it may empty files.
     let writer = keeping.open(&settings)?;
     let done = keeping.done.take();
@@ -267,6 +290,7 @@ fn carry_out(
         configurations: plan.configurations,
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
+        plugin_timeout: settings.plugin_timeout(),
         workers: settings.workers,
         limits: settings.limits,
         dialer,

@@ -1,6 +1,6 @@
 //! Messages for people, on standard error.
 
-use std::fmt::Arguments;
+use std::fmt::{self, Arguments, Write as _};
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
@@ -24,11 +24,46 @@ pub(crate) fn show_above(bar: Option<ProgressBar>) {
 
 /// Writes a line. Where standard error is gone there is nobody to tell, and the run goes on.
 pub(crate) fn line(message: Arguments<'_>) {
+    let mut line = Line(String::from("pathspider: "));
+    let _ = line.write_fmt(message);
+    line.0.push('\n');
+    // At once, so that the lines of several threads do not mix.
     let write = || {
-        let _ = writeln!(io::stderr(), "pathspider: {message}");
+        let _ = io::stderr().write_all(line.0.as_bytes());
     };
     match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
         Some(bar) => bar.suspend(write),
         None => write(),
+    }
+}
+
+/// A message in which nothing can pass for another one: parts of it are the words of plugins and
+/// of input. Further lines are indented, control characters escaped.
+struct Line(String);
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '\n' => self.0.push_str("\n    "),
+                '\t' => self.0.push(c),
+                c if c.is_control() => self.0.extend(c.escape_default()),
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_cannot_pass_for_two() {
+        let mut line = Line(String::new());
+        let theirs = "b\npathspider: c\x1b[1m";
+        write!(line, "a {theirs}").unwrap();
+        assert_eq!(line.0, "a b\n    pathspider: c\\u{1b}[1m");
     }
 }

@@ -21,7 +21,6 @@
 // What `StableAbi` derives is public in name, so its fields' types must be too.
 #![allow(unreachable_pub)]
 
-mod calls;
 pub(crate) mod data;
 mod describe;
 mod descriptor;
@@ -32,14 +31,18 @@ mod guard;
 mod layout;
 mod loaded;
 mod object;
+mod running;
 pub(crate) mod services;
 mod system;
 mod tables;
 
-pub use calls::current_call;
+pub use describe::{
+    chain_from_record, chain_to_record, measurement_from_record, measurement_to_record,
+};
 pub use descriptor::{ABI_VERSION, AbiVersion, DESCRIPTOR_SYMBOL, Descriptor, Refusal};
 pub use export::{Exports, chain, measurement};
 pub use flows::{ChainSet, FlowState};
 pub use loaded::{ChainHandle, LoadedPlugin, MeasurementHandle, MeasurementObject, PreparedHandle};
+pub use running::{Function, Origin, Running, running};
 pub use services::set_log;
 pub use tables::{ChainRef, MeasurementRef};

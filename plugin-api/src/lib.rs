@@ -19,6 +19,7 @@ mod record;
 mod serde;
 mod system;
 pub mod testing;
+mod validity;
 mod value;
 
 pub use abi::data::{Record, Value};

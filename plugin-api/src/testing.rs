@@ -1,7 +1,21 @@
 //! For the tests of plugins: what a measurement does to the machine, and what it concludes from
 //! flows that a test has written out.
+//!
+//! With the feature `testing`, for `[dev-dependencies]`, also: packets for chains (`hex`,
+//! `capture`, `observe`), and whole runs of a measurement that is linked in or loaded from its
+//! library (`load`, `instantiate`, `measure`, `dial`).
+
+#[cfg(feature = "testing")]
+mod run;
+#[cfg(feature = "testing")]
+mod wire;
 
 use std::net::Ipv4Addr;
+
+#[cfg(feature = "testing")]
+pub use run::{Concluded, End, dial, instantiate, load, measure};
+#[cfg(feature = "testing")]
+pub use wire::{capture, hex, observe};
 
 use crate::measurement::{ConfigId, Measurement};
 use crate::system::{System, SystemChanges};

@@ -1,5 +1,7 @@
 //! Finds chains by name, among the library's and those of plugins.
 
+use std::sync::Arc;
+
 use pathspider_plugin_api::abi::{ChainHandle, ChainSet};
 use pathspider_plugin_api::{Chain, ChainInfo, ChainName, Error};
 
@@ -16,7 +18,16 @@ pub struct Entry {
     pub plugin: Option<String>,
     /// Its name and fields.
     pub info: ChainInfo,
-    handle: ChainHandle,
+    source: Source,
+}
+
+/// Loads the file of a chain that is used: its place in the file, and what is known of it.
+pub type LoadChain = Arc<dyn Fn(usize, &ChainInfo) -> Result<ChainHandle, Error> + Send + Sync>;
+
+/// Where a chain comes from.
+enum Source {
+    Here(ChainHandle),
+    File { load: LoadChain, index: usize },
 }
 
 /// The chains of a run.
@@ -77,7 +88,16 @@ pub enum CatalogueError {
 
 impl Entry {
     fn library<C: Chain>() -> Entry {
-        Entry { plugin: None, info: C::info(), handle: ChainHandle::of::<C>() }
+        Entry { plugin: None, info: C::info(), source: Source::Here(ChainHandle::of::<C>()) }
+    }
+
+    /// The chain, whose file is loaded now if it was not.
+    fn handle(&self) -> Result<ChainHandle, CatalogueError> {
+        match &self.source {
+            Source::Here(handle) => Ok(*handle),
+            Source::File { load, index } => load(*index, &self.info)
+                .map_err(|reason| CatalogueError::Chain { name: self.full_name(), reason }),
+        }
     }
 
     /// The name that is never ambiguous: `plugin.chain`, or the bare name of a library chain.
@@ -111,21 +131,49 @@ impl Catalogue {
         }
     }
 
-    /// Adds the chains of a plugin.
+    /// Adds the chains of a plugin that is loaded.
     ///
     /// # Errors
     ///
     /// One of them cannot be described, or two have the same name. None is added then.
     pub fn add(&mut self, plugin: &str, chains: Vec<ChainHandle>) -> Result<(), CatalogueError> {
+        let describe = |handle: ChainHandle| match handle.describe() {
+            Ok(info) => Ok((info, Source::Here(handle))),
+            Err(reason) => Err(CatalogueError::Chain { name: plugin.into(), reason }),
+        };
+        let described = chains.into_iter().map(describe).collect::<Result<Vec<_>, _>>()?;
+        self.extend(plugin, described)
+    }
+
+    /// Adds the chains of a plugin that is loaded only when one of them is used.
+    ///
+    /// # Errors
+    ///
+    /// Two have the same name. None is added then.
+    pub fn add_later(
+        &mut self,
+        plugin: &str,
+        chains: &[ChainInfo],
+        load: LoadChain,
+    ) -> Result<(), CatalogueError> {
+        let later = chains
+            .iter()
+            .enumerate()
+            .map(|(index, info)| (info.clone(), Source::File { load: Arc::clone(&load), index }));
+        self.extend(plugin, later.collect())
+    }
+
+    fn extend(
+        &mut self,
+        plugin: &str,
+        chains: Vec<(ChainInfo, Source)>,
+    ) -> Result<(), CatalogueError> {
         let mut added: Vec<Entry> = Vec::with_capacity(chains.len());
-        for handle in chains {
-            let info = handle
-                .describe()
-                .map_err(|reason| CatalogueError::Chain { name: plugin.into(), reason })?;
+        for (info, source) in chains {
             if added.iter().any(|other| other.info.name == info.name) {
                 return Err(CatalogueError::Duplicate { plugin: plugin.into(), name: info.name });
             }
-            added.push(Entry { plugin: Some(plugin.into()), info, handle });
+            added.push(Entry { plugin: Some(plugin.into()), info, source });
         }
         self.entries.extend(added);
         Ok(())
@@ -146,23 +194,40 @@ impl Catalogue {
     /// A name that is unknown or ambiguous, two chains that write the same field, or a chain that
     /// cannot be made.
     pub fn resolve(&self, names: &[ChainName]) -> Result<Resolved, CatalogueError> {
+        self.resolve_for(None, names)
+    }
+
+    /// The same for a measurement of this plugin: a bare name that the library has not is its own
+    /// chain, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`resolve`](Catalogue::resolve).
+    pub fn resolve_for(
+        &self,
+        plugin: Option<&str>,
+        names: &[ChainName],
+    ) -> Result<Resolved, CatalogueError> {
         let mut chosen: Vec<&Entry> = Vec::with_capacity(names.len());
         for name in names {
-            let entry = self.find(&name.0)?;
+            let entry = self.find(plugin, &name.0)?;
             if !chosen.iter().any(|other| std::ptr::eq(*other, entry)) {
                 chosen.push(entry);
             }
         }
         check_fields(&chosen)?;
-        let handles: Vec<ChainHandle> = chosen.iter().map(|entry| entry.handle).collect();
+        let handles = chosen.iter().map(|entry| entry.handle()).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> = chosen.iter().map(|entry| entry.full_name()).collect();
         let chains = ChainSet::new(&handles)
             .map_err(|reason| CatalogueError::Chain { name: names.join(", "), reason })?;
         Ok(Resolved { chains, names })
     }
 
-    fn find(&self, name: &str) -> Result<&Entry, CatalogueError> {
+    fn find(&self, plugin: Option<&str>, name: &str) -> Result<&Entry, CatalogueError> {
+        let is_own = |entry: &&Entry| plugin.is_some() && entry.plugin.as_deref() == plugin;
         let exact = self.entries.iter().find(|entry| entry.full_name() == name);
+        let own = || self.entries.iter().filter(is_own).find(|entry| entry.info.name == name);
+        let exact = exact.or_else(own);
         if let Some(entry) = exact {
             return Ok(entry);
         }
@@ -260,6 +325,8 @@ mod tests {
         let error = names(&catalogue, &["mine"]).unwrap_err();
         assert!(error.contains("acme.mine, other.mine"), "{error}");
         assert_eq!(names(&catalogue, &["other.mine"]).unwrap(), ["other.mine"]);
+        let own = catalogue.resolve_for(Some("acme"), &ChainName::list(&["mine", "tcp"])).unwrap();
+        assert_eq!(own.names, ["acme.mine", "tcp"]);
         let error = names(&catalogue, &["none"]).unwrap_err();
         assert!(error.contains("there are: basic, tcp"), "{error}");
     }

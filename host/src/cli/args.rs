@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::check::CheckArgs;
 use super::filter::FilterArgs;
 use super::keeping::Keeping;
 use super::metadata::MetadataArgs;
@@ -41,6 +43,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) plugin_dir: Vec<PathBuf>,
 
+    /// As root, take plugins also from files and folders that others own or can write: they get
+    /// root's privileges
+    #[arg(long, global = true)]
+    pub(super) insecure_plugins: bool,
+
     /// Tell what plugins say for debugging, too
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
@@ -53,11 +60,13 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Measure the paths to all targets of the input
-    Measure(Measure),
+    Measure(Box<Measure>),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
     /// Pick from records or targets, by their conditions and keys
     Filter(FilterArgs),
+    /// Check plugins' files against the contract
+    Check(CheckArgs),
     /// Make or amend the metadata beside files of records
     Metadata(MetadataArgs),
     /// Restore what killed runs had changed in the system
@@ -181,6 +190,11 @@ pub(super) struct MeasureOptions {
     #[arg(long, value_name = "FILE")]
     pub(super) save_pcap: Option<PathBuf>,
 
+    /// Give a plugin that connects by itself so long for each call [default: 60s, or twice its
+    /// --timeout]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) plugin_timeout: Option<Duration>,
+
     /// Whom to ask about these connections, an address or a URL; sent in the User-Agent of HTTP
     /// requests [default: pathspider's own page]
     #[arg(long, value_name = "TEXT", value_parser = contact)]
@@ -230,6 +244,9 @@ fn contact(text: &str) -> Result<String, String> {
 pub(super) struct Files {
     #[arg(long, value_name = "DIR", hide = true)]
     pub(super) plugin_dir: Vec<PathBuf>,
+
+    #[arg(long, hide = true)]
+    pub(super) insecure_plugins: bool,
 
     #[arg(short, long, hide = true)]
     pub(super) verbose: bool,

@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     FinishedWithErrors = 9,
     /// A signal or its time limit stopped it before the input's end; what was finished is written.
     Stopped = 10,
+    /// A plugin that was checked broke a rule of the contract.
+    RuleBroken = 12,
 }
 
 impl From<Exit> for ExitCode {

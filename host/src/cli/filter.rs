@@ -17,9 +17,10 @@ use self::count::Count;
 use self::criteria::{Criteria, KeyTest, Pattern, conditions};
 use self::source::{Line, Source};
 use super::exit::{Exit, Failure};
+use super::keeping::Forcing;
 use super::shell;
 use crate::job::Input;
-use crate::output::{Output, OutputError, RecordWriter};
+use crate::output::{Opening, Output, OutputError, RecordWriter};
 use crate::say::say;
 
 /// `pathspider filter`.
@@ -36,6 +37,9 @@ pub(super) struct FilterArgs {
     /// Read records or targets from these files (ndjson, perhaps compressed); - or none is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    forcing: Forcing,
 
     /// Keep records with a condition like this
     #[arg(short, long, value_name = "PATTERN")]
@@ -77,7 +81,7 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     dp: Option<u16>,
 
-    /// Write to this file; - is standard output
+    /// Write to this file, compressed if named *.gz or *.zst; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
 }
@@ -109,14 +113,27 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
         .map(|input| Source::open(input, arguments.csv_input))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Failure::new(Exit::NoInput, error))?;
-    let mut writer = RecordWriter::open(output).map_err(no_output)?;
-    for source in sources {
-        // What was picked before a failure is written.
-        let ended = filter.pick(source, &mut writer);
-        writer.flush().map_err(no_output)?;
-        ended?;
+    let opening = Opening { existing: arguments.forcing.existing(), length: 0 };
+    let mut writer = RecordWriter::open_as(output, opening).map_err(no_output)?;
+    let picked = sources.into_iter().try_for_each(|source| filter.pick(source, &mut writer));
+    if let (Ok(()), Some(count)) = (&picked, filter.count) {
+        let listing = count.listing(filter.bad_lines);
+        let text = match arguments.json {
+            true => shell::to_json(&listing)?,
+            false => listing.to_string().into_bytes(),
+        };
+        writer.write_line(text.trim_ascii_end()).map_err(no_output)?;
     }
-    filter.report(&mut writer, arguments.json)
+    // What was picked before a failure is written.
+    writer.finish().map_err(no_output)?;
+    picked?;
+    if filter.bad_lines > 0 {
+        let noun =
+            if filter.bad_lines == 1 { "line was no record" } else { "lines were no records" };
+        say!("{} {noun}", filter.bad_lines);
+        return Ok(Exit::FinishedWithErrors);
+    }
+    Ok(Exit::Finished)
 }
 
 struct Filter {
@@ -175,25 +192,6 @@ impl Filter {
             Some(text) => writer.write_line(text),
             None => writer.write(&record),
         }
-    }
-
-    fn report(self, writer: &mut RecordWriter, json: bool) -> Result<Exit, Failure> {
-        let bad_lines = self.bad_lines;
-        if let Some(count) = self.count {
-            let text = if json {
-                shell::to_json(&count.listing(bad_lines))?
-            } else {
-                count.listing(bad_lines).to_string().into_bytes()
-            };
-            writer.write_line(text.trim_ascii_end()).map_err(no_output)?;
-            writer.flush().map_err(no_output)?;
-        }
-        if bad_lines > 0 {
-            let noun = if bad_lines == 1 { "line was no record" } else { "lines were no records" };
-            say!("{bad_lines} {noun}");
-            return Ok(Exit::FinishedWithErrors);
-        }
-        Ok(Exit::Finished)
     }
 }
 

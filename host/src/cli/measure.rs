@@ -8,6 +8,7 @@ use pathspider_plugin_api::OptionValues;
 use super::args::{MeasureOptions, measure_options};
 use super::exit::{Exit, Failure};
 use super::{help, names, plugin_args};
+use crate::crash;
 use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
@@ -77,6 +78,8 @@ fn start(
     options: OptionValues,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
+    let measurement = names::load(found)?;
+    crash::loaded(std::iter::once(found.path.as_path()));
     let chains = registry.chains();
     let source = arguments.running.interface.clone().or_else(interface::of_default_route);
     if let Some(source) = source.as_deref().filter(|source| is_recorded(source)) {
@@ -90,7 +93,7 @@ fn start(
     stop::on_signals(std::sync::Arc::clone(&stop), announce)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     let settings = Settings {
-        measurement: found,
+        measurement: &measurement,
         options,
         chains: &chains,
         interface: source.as_deref().and_then(device),
@@ -110,6 +113,7 @@ fn start(
         output: Output::from_argument(&arguments.output),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
+        plugin_timeout: arguments.plugin_timeout,
         showing: arguments.watching.into(),
         keep: arguments.keeping.keep(),
         contact: arguments.contact,
@@ -170,7 +174,9 @@ fn tell(error: &RunError) -> Failure {
         RunError::Source(source) => of_source(source),
         RunError::Read(_) => Exit::NoInput,
         RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,
-        RunError::Engine { denied: true, .. } => Exit::NoPrivilege,
+        RunError::NoNetworkPrivilege(_) | RunError::Engine { denied: true, .. } => {
+            Exit::NoPrivilege
+        }
         RunError::Machine(BeginError::Stopped(_)) => Exit::Stopped,
         RunError::Machine(_) => Exit::Failed,
         RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,

@@ -1,9 +1,10 @@
 //! Names of plugins and commands: today's, those of PATHspider's earlier generations, and guesses
 //! at what a mistyped one was meant to be.
 
+use std::path::Path;
+
 use super::exit::{Exit, Failure};
-use crate::crash;
-use crate::plugin::{Found, Registry};
+use crate::plugin::{Found, LoadError, Loaded, Registry};
 use crate::say::say;
 
 /// 0.9 named its plugins by their classes: `ECNSpider`.
@@ -66,16 +67,10 @@ pub(super) fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, 
                 rejected.error
             );
         }
-        // Whatever is done with it next runs its code.
-        let files = registry.plugins.iter().map(|plugin| plugin.path.as_path());
-        crash::running(&found.info.name, files);
         return Ok(found);
     }
     if let Some(rejected) = registry.rejected_named(plain).next() {
-        return Err(Failure::new(
-            Exit::PluginRefused,
-            format!("the plugin {} is rejected: {}", rejected.path.display(), rejected.error),
-        ));
+        return Err(refuse(&rejected.path, &rejected.error));
     }
     let instead = match left_out(&PLUGINS_LEFT_OUT, plain) {
         Some(instead) => format!(" any more: {instead}"),
@@ -85,6 +80,20 @@ pub(super) fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, 
         Exit::NoPlugin,
         format!("there is no plugin named {name:?}{instead}; {}", there_are(registry)),
     ))
+}
+
+/// Loads the file of a measurement.
+///
+/// # Errors
+///
+/// It is not any more what it was.
+pub(super) fn load(found: &Found) -> Result<Loaded, Failure> {
+    found.load().map_err(|error| refuse(&found.path, &error))
+}
+
+fn refuse(path: &Path, error: &LoadError) -> Failure {
+    let message = format!("the plugin {} is rejected: {error}", path.display());
+    Failure::new(Exit::PluginRefused, message)
 }
 
 /// Says that a first word is neither a command nor a plugin, and what it may have been meant as.

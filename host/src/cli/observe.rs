@@ -83,8 +83,8 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
     if arguments.list_chains {
         return chains::list(&catalogue);
     }
-    crash::running("observe", registry.plugins.iter().map(|plugin| plugin.path.as_path()));
     let chains = resolve(&catalogue, &arguments.chains)?;
+    crash::loaded(registry.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     let mut source = open_source(&arguments)?;
     let stop = stop_on_signals(&source)?;
     let mut writer = Writer {

@@ -182,10 +182,12 @@ impl PluginInfo {
 
 impl SetUp {
     fn ask(found: &Found, catalogue: &Catalogue) -> Result<SetUp, Error> {
-        let measurement = found.handle.instantiate(found.options.defaults())?;
+        let loaded = found.load().map_err(Error::new)?;
+        let measurement = loaded.handle.instantiate(loaded.options.defaults())?;
         let configurations = measurement.configurations()?.into_iter().enumerate();
         let names = measurement.chains()?;
-        let resolved = catalogue.resolve(&names).map_err(Error::new)?;
+        let resolved =
+            catalogue.resolve_for(Some(&found.file.name()), &names).map_err(Error::new)?;
         let is_needed = |entry: &&Entry| resolved.names.contains(&entry.full_name());
         Ok(SetUp {
             default_port: Some(measurement.default_port()?),

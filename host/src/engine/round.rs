@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use tokio::sync::mpsc;
@@ -12,7 +12,7 @@ use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
 use super::pace::Pace;
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
-use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
+use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work, stamp};
 use crate::observer::Notice;
 use crate::stop::Urgency;
 use crate::system::{Machine, Undeclared};
@@ -27,6 +27,9 @@ pub(super) struct Round<'a> {
     pub(super) scheduler: Scheduler<Ticket>,
     pub(super) pace: Pace,
     pub(super) workers: Option<Workers>,
+    /// How often to look after the workers, and when it was done.
+    pub(super) patience: Duration,
+    pub(super) looked: Instant,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Counts the jobs in flight, and what is left at the end.
     pub(super) end: &'a mut EngineEnd,
@@ -65,6 +68,7 @@ impl Round<'_> {
             while let Some(ticket) = self.pace.release(now) {
                 self.scheduler.push(ticket.config, ticket);
             }
+            self.give_up_overdue()?;
             while feeding && self.wants_jobs() {
                 match jobs.try_recv() {
                     Ok(job) => self.admit(job)?,
@@ -104,6 +108,7 @@ impl Round<'_> {
                             None => feeding = false,
                         },
                         () = stop.changed() => {}
+                        () = tokio::time::sleep(self.patience), if self.workers.is_some() => {}
                     }
                 }
             }
@@ -121,6 +126,19 @@ impl Round<'_> {
         if let Some(ticket) = self.pace.enter(ticket, Instant::now()) {
             self.scheduler.push(ticket.config, ticket);
         }
+    }
+
+    /// Answers for workers that do not come back from the plugin.
+    fn give_up_overdue(&mut self) -> Result<(), EngineError> {
+        let Some(workers) = &mut self.workers else { return Ok(()) };
+        if self.looked.elapsed() < self.patience {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        for event in workers.give_up_overdue()? {
+            self.handle(event)?;
+        }
+        Ok(())
     }
 
     fn configure(&mut self, config: usize) -> Result<(), EngineError> {
@@ -203,13 +221,17 @@ impl Round<'_> {
                 self.notify(Notice::Withdraw(endpoint))?;
             }
         }
-        match (own, answer) {
-            (Some(flow), Ok(connect)) => {
+        match answer {
+            Ok(connect) if connect.kind() == ConnectKind::Done => {
                 self.passed(ticket.config, &[Hold::Initiation, Hold::Handshake, Hold::Completion]);
                 let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
-                self.conclude(ticket, flow.end(outcome))
+                let attempt = match own {
+                    Some(flow) => flow.end(outcome),
+                    None => Attempt { outcome: stamp(outcome, started), flow: None },
+                };
+                self.conclude(ticket, attempt)
             }
-            (_, answer) => self.make(ticket, answer),
+            answer => self.make(ticket, answer),
         }
     }
 

@@ -29,6 +29,7 @@ impl Work {
 }
 
 /// One connection that is to be made: a job in a configuration.
+#[derive(Clone)]
 pub struct Ticket {
     /// The job.
     pub work: Arc<Work>,

@@ -15,6 +15,7 @@ use super::lines::ReadError;
 use super::reader::JobReader;
 use super::resolve::Resolver;
 use super::target::{Place, Target};
+use crate::privileges;
 use crate::stop::Stop;
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
@@ -63,6 +64,7 @@ pub fn feed(
     let tally = Arc::new(Tally::default());
     let feed = Feed(Arc::clone(&tally));
     let thread = thread::Builder::new().name("feeder".into()).spawn(move || {
+        privileges::give_up();
         let (names, interface) = (feeding.names, feeding.interface.clone());
         let resolve = feeding.rules.resolve && !names;
         let gate = Gate::new(feeding, Onward { jobs, places }, Arc::clone(&tally));

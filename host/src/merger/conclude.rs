@@ -8,6 +8,7 @@ use super::Merger;
 use super::pending::{Complete, Connection};
 use crate::engine::Work;
 use crate::output::Summary;
+use crate::plugin::rules;
 
 /// The plugin's functions of the merger, and what is checked of their answers.
 pub(super) struct Conclude<'a> {
@@ -69,12 +70,12 @@ impl<'a> Conclude<'a> {
             .map(|(config, connection)| self.flow(work, ConfigId::new(config), connection))
             .collect::<Result<Vec<_>>>()?;
         let mut conditions = self.merger.measurement.combine(&work.job, &flows)?;
-        if let Some(undeclared) = conditions.iter().find(|c| !self.is_declared(c)) {
-            return Err(Error::contract(format!(
-                "combine: it gave the condition {undeclared}, which it does not declare"
-            )));
+        let (declared, configurations) = (&self.merger.declared, self.merger.configurations);
+        for condition in &conditions {
+            rules::check_condition(condition, declared, configurations)?;
         }
         let rows = self.merger.measurement.rows(&work.job, &flows)?;
+        rows.iter().try_for_each(rules::check_row)?;
         for config in unsent {
             conditions.push(Condition::with_value("pathspider.not_sent", config));
         }
@@ -96,6 +97,7 @@ impl<'a> Conclude<'a> {
         let (state, seen) = (connection.outcome.state(), connection.flow.is_some());
         let result =
             measurement.post_connect(&work.job, connection.outcome, &work.prepared, config)?;
+        rules::check_result(&result)?;
         let state = result.u64("spdr_state").unwrap_or(state.number().into());
         // `combine` relies on these keys, so they are the host's word before and after `merge`.
         let stamp = |mut record: Record| {
@@ -104,15 +106,11 @@ impl<'a> Conclude<'a> {
             record.set("observed", seen);
             record
         };
-        let merged = stamp(measurement.merge(connection.flow, stamp(result))?);
-        Ok(merged.with("jobId", self.job_id(&work.job)))
-    }
-
-    fn is_declared(&self, condition: &Condition) -> bool {
-        let name = condition.as_str();
-        name.starts_with("pathspider.not_applied:")
-            || name == "pathspider.not_observed"
-            || self.merger.declared.iter().any(|declared| declared.covers(name))
+        let merged = measurement.merge(connection.flow, stamp(result))?;
+        let given =
+            [("config", config.index() as u64), ("observed", seen.into()), ("spdr_state", state)];
+        rules::check_merged(&merged, &given)?;
+        Ok(stamp(merged).with("jobId", self.job_id(&work.job)))
     }
 
     fn job_id(&self, job: &Job) -> String {

@@ -52,6 +52,12 @@ impl PcapWriter {
         Ok(PcapWriter { file, regular, good, waiting, link })
     }
 
+    /// Writes into an empty file that is open already.
+    pub fn on(file: File) -> PcapWriter {
+        let waiting = Vec::with_capacity(2 * BUFFER);
+        PcapWriter { file, regular: true, good: 0, waiting, link: None }
+    }
+
     /// Appends a frame.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use super::save::PcapWriter;
 use super::source::{IDLE_SLACK_NS, Progress, Source, SourceError};
 use super::tracker::Tracker;
 use super::{Settings, nanoseconds};
+use crate::privileges;
 
 /// The observer's thread. It ends when no notice can come any more and all claims are answered.
 pub struct Watch {
@@ -55,6 +56,7 @@ pub fn watch(
     let shared = Arc::new(Shared::default());
     let theirs = shared.clone();
     let thread = std::thread::Builder::new().name("observer".into()).spawn(move || {
+        privileges::give_up();
         let thread = Thread { source, measuring, shared: theirs, settings, begun: Instant::now() };
         thread.run(failed)
     })?;

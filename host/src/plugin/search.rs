@@ -4,16 +4,18 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::secure::has_privileges_of_its_own;
+use super::secure::Privileges;
+use super::trust::Trust;
 use crate::say::say;
 
 /// The environment variable that names more folders, separated by colons.
 const VARIABLE: &str = "PATHSPIDER_PLUGIN_PATH";
 
 /// Folders, in the order in which they are searched.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchPath {
     folders: Vec<PathBuf>,
+    trust: Trust,
 }
 
 impl SearchPath {
@@ -22,17 +24,29 @@ impl SearchPath {
     ///
     /// A program that has more privileges than its user (file capabilities) does not let the user
     /// choose what code it loads: then the first two are left out.
-    pub fn resolve(named: &[PathBuf]) -> SearchPath {
-        let mut path = SearchPath::default();
+    ///
+    /// `insecure` waives the check of the files' owners and modes, which such a program does not
+    /// let its user do either.
+    pub fn resolve(named: &[PathBuf], insecure: bool) -> SearchPath {
+        let privileges = Privileges::own();
+        let user = rustix::process::geteuid().as_raw();
+        let mut path = SearchPath { folders: Vec::new(), trust: Trust::of(privileges, user) };
         let variable = env::var_os(VARIABLE);
-        if has_privileges_of_its_own() {
-            if !named.is_empty() || variable.is_some() {
+        if privileges == Privileges::OfItsFile {
+            if !named.is_empty() || variable.is_some() || insecure {
                 say!(
-                    "--plugin-dir and {VARIABLE} are ignored, for this program has privileges \
-                     that its user has not"
+                    "--plugin-dir, --insecure-plugins and {VARIABLE} are ignored, for this \
+                     program has privileges that its user has not"
                 );
             }
         } else {
+            if insecure && path.trust != Trust::Anyone {
+                path.trust = Trust::Anyone;
+                say!(
+                    "WARNING: --insecure-plugins: whoever can write a plugin's file, or a folder \
+                     above it, gets the privileges of this program"
+                );
+            }
             named.iter().for_each(|folder| path.push(folder));
             for folder in variable.iter().flat_map(env::split_paths) {
                 path.push(&folder);
@@ -62,6 +76,11 @@ impl SearchPath {
         }
     }
 
+    /// Whose files are accepted.
+    pub(crate) fn trust(&self) -> Trust {
+        self.trust
+    }
+
     /// The folders.
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
@@ -89,7 +108,7 @@ mod tests {
     #[test]
     fn named_folders_come_first_and_once() {
         let temp = env::temp_dir().canonicalize().unwrap();
-        let path = SearchPath::resolve(&[temp.clone(), temp.join("."), PathBuf::new()]);
+        let path = SearchPath::resolve(&[temp.clone(), temp.join("."), PathBuf::new()], false);
         assert_eq!(path.folders()[0], temp);
         assert_eq!(path.folders().iter().filter(|f| **f == temp).count(), 1);
         assert_eq!(path.folders().last().unwrap(), Path::new("/usr/lib/pathspider"));

@@ -1,13 +1,11 @@
 //! What a run keeps beside its records: the metadata, and what lets another run go on after it.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use pathspider_plugin_api::abi::ABI_VERSION;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::plan::Plan;
 use super::{Ended, RunError, Settings};
@@ -195,7 +193,8 @@ fn describe(settings: &Settings<'_>, plan: &Plan, path: &Path) -> io::Result<Met
         }),
     );
     let found = settings.measurement;
-    let file = found.path.canonicalize().unwrap_or_else(|_| found.path.clone());
+    let path = &found.file.path;
+    let file = path.canonicalize().unwrap_or_else(|_| path.clone());
     let chains: Vec<String> =
         plan.measurement.chains().unwrap_or_default().iter().map(ToString::to_string).collect();
     let labels: Vec<&str> = plan.configurations.iter().map(|c| c.label.as_str()).collect();
@@ -207,7 +206,7 @@ fn describe(settings: &Settings<'_>, plan: &Plan, path: &Path) -> io::Result<Met
             "contact": found.info.contact,
             "abi": found.abi.to_string(),
             "file": file.display().to_string(),
-            "sha256": sha256(&file)?,
+            "sha256": found.file.digest()?,
             "options": serde_json::to_value(settings.options.clone().into_record())?,
             "configurations": labels,
             "chains": chains,
@@ -222,12 +221,6 @@ fn describe(settings: &Settings<'_>, plan: &Plan, path: &Path) -> io::Result<Met
         }),
     );
     Ok(metadata)
-}
-
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(hasher.finalize().iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
 /// What is known of a run when it begins. Where it ends without a word, `end` stays null.

@@ -13,6 +13,7 @@ use crate::engine::Report;
 use crate::merger::Merger;
 use crate::observer::{self, Counters, Observation, Source, SourceError, Watch};
 use crate::output::{OutputError, RecordWriter, Summary};
+use crate::privileges;
 use crate::say::say;
 use crate::stop::{Stop, Urgency};
 
@@ -81,6 +82,7 @@ impl Pipeline {
         let merger = thread::Builder::new()
             .name("merger".into())
             .spawn(move || {
+                privileges::give_up();
                 let failure = merger.run(reported, observations, writer);
                 if failure.is_some() {
                     // What cannot be written need not be measured.

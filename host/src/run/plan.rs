@@ -32,6 +32,9 @@ impl Plan {
 pub(super) fn plan_chains(settings: &Settings<'_>, plan: &Plan) -> Result<ChainSet, RunError> {
     let fail = |error| RunError::Plugin { name: settings.measurement.info.name.clone(), error };
     let names = plan.measurement.chains().map_err(fail)?;
-    let resolved = settings.chains.resolve(&names).map_err(|error| fail(Error::new(error)))?;
+    let resolved = settings
+        .chains
+        .resolve_for(Some(&settings.measurement.file.name()), &names)
+        .map_err(|error| fail(Error::new(error)))?;
     Ok(resolved.chains)
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use pathspider_plugin_api::{Error, Result};
 
 use crate::plugin::has_privileges_of_its_own;
+use crate::privileges::with_network_lent;
 
 /// Where commands are looked for when the user is not to choose.
 const SAFE_PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
@@ -19,12 +20,12 @@ pub(super) fn run(words: &[&str]) -> Result<()> {
     if has_privileges_of_its_own() {
         command.env_clear().env("PATH", SAFE_PATH);
     }
-    let output = command
+    command
         .args(arguments)
         .stdin(Stdio::null())
         // A Ctrl-C at the terminal is for us, not for what restores the system.
-        .process_group(0)
-        .output()
+        .process_group(0);
+    let output = with_network_lent(|| command.output())
         .map_err(|error| Error::new(format!("cannot run {program}: {error}")))?;
     if output.status.success() {
         return Ok(());

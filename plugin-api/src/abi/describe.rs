@@ -10,7 +10,8 @@ use crate::measurement::{Configuration, Hold, Info};
 use crate::options::{OptionKind, OptionSpec, Options};
 use crate::{Record, Value};
 
-pub(super) fn measurement_to_record(info: Info, options: &Options) -> Record {
+/// A measurement's description, as it crosses the boundary.
+pub fn measurement_to_record(info: Info, options: &Options) -> Record {
     let conditions: Value = info
         .conditions
         .into_iter()
@@ -29,7 +30,12 @@ pub(super) fn measurement_to_record(info: Info, options: &Options) -> Record {
         .with("options", options.iter().map(option_to_record).collect::<Value>())
 }
 
-pub(super) fn measurement_from_record(record: &Record) -> Result<(Info, Options)> {
+/// Reads a measurement's description.
+///
+/// # Errors
+///
+/// What is missing in it, or unknown to this host.
+pub fn measurement_from_record(record: &Record) -> Result<(Info, Options)> {
     let conditions = records(record, "conditions")
         .map(|c| Ok(ConditionInfo { name: text(c, "name")?, meaning: text(c, "meaning")? }))
         .collect::<Result<_>>()?;
@@ -144,7 +150,8 @@ pub(super) fn configurations_from_value(value: &Value) -> Result<Vec<Configurati
         .collect()
 }
 
-pub(super) fn chain_to_record(info: ChainInfo) -> Record {
+/// A chain's description, as it crosses the boundary.
+pub fn chain_to_record(info: ChainInfo) -> Record {
     let fields: Value = info
         .fields
         .into_iter()
@@ -162,7 +169,12 @@ pub(super) fn chain_to_record(info: ChainInfo) -> Record {
         .with("fields", fields)
 }
 
-pub(super) fn chain_from_record(record: &Record) -> Result<ChainInfo> {
+/// Reads a chain's description.
+///
+/// # Errors
+///
+/// What is missing in it, or unknown to this host.
+pub fn chain_from_record(record: &Record) -> Result<ChainInfo> {
     let fields = records(record, "fields")
         .map(|field| {
             let kind = text(field, "type")?;

@@ -32,6 +32,13 @@ pub struct AbiVersion {
     pub minor: u32,
 }
 
+impl AbiVersion {
+    /// Whether a host of this version understands a plugin of that one.
+    pub fn understands(self, plugin: AbiVersion) -> bool {
+        plugin.major == self.major && plugin.minor <= self.minor
+    }
+}
+
 impl fmt::Display for AbiVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
@@ -73,23 +80,31 @@ pub enum Refusal {
     Version(AbiVersion),
 }
 
+impl Refusal {
+    /// What the person who has such a plugin can do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Refusal::Foreign => "remove it from the folder, or get another build",
+            Refusal::Version(plugin) if plugin.major < ABI_VERSION.major => {
+                "rebuild the plugin against a current pathspider-plugin-api, or get a newer build"
+            }
+            Refusal::Version(_) => {
+                "install a newer pathspider, or rebuild the plugin against an older \
+                 pathspider-plugin-api"
+            }
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = ABI_VERSION;
         match self {
             Refusal::Foreign => {
                 write!(f, "its {DESCRIPTOR_SYMBOL} is not a pathspider plugin's")
             }
-            Refusal::Version(plugin) if plugin.major < host.major => write!(
-                f,
-                "it speaks plugin ABI {plugin}, this host {host}: \
-                 rebuild the plugin against a current pathspider-plugin-api"
-            ),
-            Refusal::Version(plugin) => write!(
-                f,
-                "it speaks plugin ABI {plugin}, this host {host}: install a newer pathspider, \
-                 or rebuild the plugin against an older pathspider-plugin-api"
-            ),
+            Refusal::Version(plugin) => {
+                write!(f, "it speaks plugin ABI {plugin}, this host {ABI_VERSION}")
+            }
         }
     }
 }
@@ -128,7 +143,7 @@ impl Descriptor {
                 major: std::ptr::addr_of!((*descriptor).abi_major).read(),
                 minor: std::ptr::addr_of!((*descriptor).abi_minor).read(),
             };
-            if version.major != ABI_VERSION.major || version.minor > ABI_VERSION.minor {
+            if !ABI_VERSION.understands(version) {
                 return Err(Refusal::Version(version));
             }
             if (std::ptr::addr_of!((*descriptor).size).read() as usize) < size_of::<Descriptor>() {
@@ -174,4 +189,33 @@ extern "C" fn root<E: Exports>() -> *const c_void {
     let header =
         unsafe { LibHeader::from_constructor::<ModuleRef>(construct::<E>, CheckTypeLayout::Yes) };
     std::ptr::from_ref(Box::leak(Box::new(header))).cast()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version((major, minor): (u32, u32)) -> AbiVersion {
+        AbiVersion { major, minor }
+    }
+
+    #[test]
+    fn a_host_understands_older_minor_versions_of_its_major() {
+        let host = version((1, 3));
+        for older in [(1, 0), (1, 2), (1, 3)] {
+            assert!(host.understands(version(older)), "{older:?}");
+        }
+        for other in [(1, 4), (2, 0), (2, 3), (0, 3)] {
+            assert!(!host.understands(version(other)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let old = Refusal::Version(version((0, 9)));
+        assert!(old.remedy().contains("rebuild the plugin against a current"));
+        let new = Refusal::Version(version((ABI_VERSION.major, ABI_VERSION.minor + 1)));
+        assert!(new.remedy().contains("install a newer pathspider"));
+        assert!(new.to_string().contains(&format!("this host {ABI_VERSION}")), "{new}");
+    }
 }

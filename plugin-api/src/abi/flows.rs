@@ -12,6 +12,7 @@ use super::data::Record;
 use super::guard::Failure;
 use super::loaded::{ChainHandle, answer};
 use super::object::Object;
+use super::running::{Function, Noted, Origin};
 use super::tables::{FLOW_FAILED, FLOW_TAKEN, PACKET_DONE, PACKET_FAILED, PacketRef};
 use crate::error::{Error, Result};
 use crate::packet::{Layers, Packet};
@@ -42,6 +43,7 @@ const CHUNK: usize = 256;
 
 /// A chain's functions, looked up once, and where its state stands in a flow's block.
 struct Member {
+    origin: Origin,
     object: Object,
     layers: Layers,
     offset: usize,
@@ -91,8 +93,12 @@ impl ChainSet {
                 .extend(state)
                 .map_err(|_| Error::contract("the chains' state of a flow is too large"))?;
             layout = extended;
+            let noted = Noted::new(handle.origin, Function::ChainNew);
+            let object = answer((table.new())())?;
+            drop(noted);
             chains.push(Member {
-                object: answer((table.new())())?,
+                origin: handle.origin,
+                object,
                 layers: Layers(table.layers()),
                 offset,
                 new_flow: table.new_flow(),
@@ -152,7 +158,9 @@ impl ChainSet {
             failed: 0,
             failure: None,
         };
+        let noted = Noted::new(Origin::LINKED, Function::ChainNewFlow);
         for (index, chain) in self.chains.iter().enumerate() {
+            noted.change(chain.origin, Function::ChainNewFlow);
             // SAFETY: the block has the set's layout, so at `offset` there is room for this
             // chain's state, aligned, with no value in it.
             let code = unsafe {
@@ -178,11 +186,13 @@ impl ChainSet {
     pub fn packet(&self, flow: &mut FlowState, packet: &Packet<'_>) -> bool {
         assert_eq!(flow.set, self.number, "another set's flow");
         let mut done = false;
+        let noted = Noted::new(Origin::LINKED, Function::ChainPacket);
         for (index, chain) in self.chains.iter().enumerate() {
             let active = flow.taken & !flow.failed & 1 << index != 0;
             if !active || !chain.layers.intersects(packet.layers()) {
                 continue;
             }
+            noted.change(chain.origin, Function::ChainPacket);
             // SAFETY: `taken` says that the chain's state is there; `flow` is borrowed mutably.
             let code = unsafe {
                 let state = flow.block.add(chain.offset).as_ptr().cast();
@@ -204,7 +214,9 @@ impl ChainSet {
     /// The first failure of a chain on this flow. The other chains' fields are in the record.
     pub fn finish(&self, mut flow: FlowState, record: &mut Record) -> Result<()> {
         assert_eq!(flow.set, self.number, "another set's flow");
+        let noted = Noted::new(Origin::LINKED, Function::ChainFinish);
         for (index, chain) in self.chains.iter().enumerate() {
+            noted.change(chain.origin, Function::ChainFinish);
             if flow.taken & 1 << index == 0 {
                 continue;
             }

@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi_stable::std_types::ROption;
 
-use super::calls::Call;
 use super::data::Record;
 use super::describe;
 use super::descriptor::{AbiVersion, Descriptor};
 use super::export;
 use super::object::Object;
+use super::running::{Function, Noted, Origin, Owned};
 use super::services::Services;
 use super::system::SystemLoan;
 use super::tables::{ChainRef, JobRef, MeasurementRef, ModuleRef};
 use crate::chain::{Chain, ChainInfo};
 use crate::condition::Condition;
 use crate::connect::Connect;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::job::Job;
 use crate::measurement::{ChainName, ConfigId, Configuration, Info, Measurement};
 use crate::options::{OptionValues, Options};
@@ -28,19 +28,37 @@ use crate::record::FlowRecord;
 use crate::system::SystemChanges;
 
 /// A library whose descriptor and layout were checked. It stays loaded.
+#[derive(Clone, Copy)]
 pub struct LoadedPlugin {
     module: ModuleRef,
     version: AbiVersion,
+    origin: Origin,
 }
 
 impl LoadedPlugin {
-    /// Checks the layout of a plugin's tables, and takes them.
+    /// Checks the layout of a plugin's tables, and takes them. `name` is what messages call it:
+    /// its file.
     ///
     /// # Errors
     ///
     /// What differs from this host's layout.
-    pub fn new(descriptor: &'static Descriptor) -> Result<LoadedPlugin, String> {
-        Ok(LoadedPlugin { module: descriptor.module()?, version: descriptor.version() })
+    pub fn new(descriptor: &'static Descriptor, name: String) -> Result<LoadedPlugin, String> {
+        let (module, version) = (descriptor.module()?, descriptor.version());
+        Ok(LoadedPlugin { module, version, origin: Origin::leaked(name) })
+    }
+
+    /// Has the plugin panic on purpose, within its guard.
+    ///
+    /// # Errors
+    ///
+    /// The guard did not report the panic. A plugin that was built with `panic = "abort"` does
+    /// not return from this call: it ends the process.
+    pub fn canary(&self) -> Result<()> {
+        let _noted = Noted::new(self.origin, Function::Canary);
+        match answer((self.module.canary())()) {
+            Err(error) if error.kind() == ErrorKind::Panicked => Ok(()),
+            _ => Err(Error::contract("canary: the panic was not reported")),
+        }
     }
 
     /// The ABI version that the plugin speaks.
@@ -50,12 +68,15 @@ impl LoadedPlugin {
 
     /// The measurements that it exports.
     pub fn measurements(&self) -> Vec<MeasurementHandle> {
-        self.module.measurements().iter().map(|&table| MeasurementHandle { table }).collect()
+        let origin = self.origin;
+        let tables = self.module.measurements();
+        tables.iter().map(|&table| MeasurementHandle { table, origin }).collect()
     }
 
     /// The chains that it exports.
     pub fn chains(&self) -> Vec<ChainHandle> {
-        self.module.chains().iter().map(|&table| ChainHandle { table }).collect()
+        let origin = self.origin;
+        self.module.chains().iter().map(|&table| ChainHandle { table, origin }).collect()
     }
 }
 
@@ -63,39 +84,43 @@ impl LoadedPlugin {
 #[derive(Clone, Copy)]
 pub struct MeasurementHandle {
     table: MeasurementRef,
+    origin: Origin,
 }
 
 impl MeasurementHandle {
     /// A measurement that is linked in.
     pub fn of<M: Measurement>() -> MeasurementHandle {
-        MeasurementHandle { table: export::measurement::<M>() }
+        MeasurementHandle { table: export::measurement::<M>(), origin: Origin::LINKED }
     }
 
     /// What it is, and its options.
     pub fn describe(&self) -> Result<(Info, Options)> {
-        let _call = Call::of(&"info");
+        let _noted = Noted::new(self.origin, Function::Describe);
         describe::measurement_from_record(&answer((self.table.describe())())?)
     }
 
     /// Makes the object of one run.
     pub fn instantiate(&self, options: OptionValues) -> Result<MeasurementObject> {
-        let _call = Call::of(&"new");
+        let noted = Noted::new(self.origin, Function::New);
         let object = answer((self.table.new())(options.into_record(), Services::own()))?;
+        drop(noted);
         let number = OBJECTS.fetch_add(1, Ordering::Relaxed);
-        Ok(MeasurementObject { table: self.table, object, number })
+        let object = Owned::new(self.origin, object);
+        Ok(MeasurementObject { table: self.table, object, number, origin: self.origin })
     }
 }
 
 /// The object of one run. Every method is one of [`Measurement`]'s.
 pub struct MeasurementObject {
     table: MeasurementRef,
-    object: Object,
+    object: Owned<Object>,
     number: u64,
+    origin: Origin,
 }
 
 /// What a plugin prepared for a job. Only the object that made it takes it.
 pub struct PreparedHandle {
-    state: Object,
+    state: Owned<Object>,
     maker: u64,
 }
 
@@ -103,32 +128,43 @@ pub struct PreparedHandle {
 static OBJECTS: AtomicU64 = AtomicU64::new(0);
 
 impl MeasurementObject {
+    /// Calls a function of the plugin.
+    fn call<T>(
+        &self,
+        function: Function,
+        call: impl FnOnce(&Object) -> super::guard::Answer<T>,
+    ) -> Result<T> {
+        let _noted = Noted::new(self.origin, function);
+        answer(call(self.object.get()))
+    }
+
     /// See [`Measurement::configurations`].
     pub fn configurations(&self) -> Result<Vec<Configuration>> {
-        let _call = Call::of(&"configurations");
-        let value = answer((self.table.configurator().configurations())(&self.object))?;
+        let configurations = self.table.configurator().configurations();
+        let value = self.call(Function::Configurations, |object| configurations(object))?;
         describe::configurations_from_value(&value)
     }
 
     /// See [`Measurement::configure`].
     pub fn configure(&self, config: ConfigId, changes: &mut dyn SystemChanges) -> Result<()> {
-        let _call = Call::of(&"configure");
         let mut changes = changes;
         let loan = SystemLoan::new(&mut changes);
-        answer((self.table.configurator().configure())(&self.object, number(config), loan))
+        let configure = self.table.configurator().configure();
+        self.call(Function::Configure, |object| configure(object, number(config), loan))
     }
 
     /// See [`Measurement::default_port`].
     pub fn default_port(&self) -> Result<u16> {
-        let _call = Call::of(&"default_port");
-        answer((self.table.connector().default_port())(&self.object))
+        let default_port = self.table.connector().default_port();
+        self.call(Function::DefaultPort, |object| default_port(object))
     }
 
     /// See [`Measurement::pre_connect`].
     pub fn pre_connect(&self, job: &Job) -> Result<PreparedHandle> {
-        let _call = Call::of(&"pre_connect");
-        let state = answer((self.table.connector().pre_connect())(&self.object, JobRef::new(job)))?;
-        Ok(PreparedHandle { state, maker: self.number })
+        let pre_connect = self.table.connector().pre_connect();
+        let state =
+            self.call(Function::PreConnect, |object| pre_connect(object, JobRef::new(job)))?;
+        Ok(PreparedHandle { state: Owned::new(self.origin, state), maker: self.number })
     }
 
     /// See [`Measurement::connect`].
@@ -138,10 +174,11 @@ impl MeasurementObject {
         prepared: &PreparedHandle,
         config: ConfigId,
     ) -> Result<Connect> {
-        let _call = Call::of(&"connect");
         let connect = self.table.connector().connect();
         let state = self.own(prepared)?;
-        let wire = answer(connect(&self.object, JobRef::new(job), state, number(config)))?;
+        let wire = self.call(Function::Connect, |object| {
+            connect(object, JobRef::new(job), state, number(config))
+        })?;
         Connect::from_wire(wire).map_err(Error::contract)
     }
 
@@ -153,40 +190,39 @@ impl MeasurementObject {
         prepared: &PreparedHandle,
         config: ConfigId,
     ) -> Result<Record> {
-        let _call = Call::of(&"post_connect");
-        answer((self.table.connector().post_connect())(
-            &self.object,
-            JobRef::new(job),
-            outcome.into_record(),
-            self.own(prepared)?,
-            number(config),
-        ))
+        let post_connect = self.table.connector().post_connect();
+        let (outcome, state) = (outcome.into_record(), self.own(prepared)?);
+        self.call(Function::PostConnect, |object| {
+            post_connect(object, JobRef::new(job), outcome, state, number(config))
+        })
     }
 
     /// The plugin's own state behind a handle.
     fn own<'p>(&self, prepared: &'p PreparedHandle) -> Result<&'p Object> {
         let is_own = prepared.maker == self.number;
-        is_own.then_some(&prepared.state).ok_or_else(|| Error::contract("another object's state"))
+        is_own
+            .then_some(prepared.state.get())
+            .ok_or_else(|| Error::contract("another object's state"))
     }
 
     /// See [`Measurement::chains`].
     pub fn chains(&self) -> Result<Vec<ChainName>> {
-        let _call = Call::of(&"chains");
-        let names = answer((self.table.merger().chains())(&self.object))?;
+        let chains = self.table.merger().chains();
+        let names = self.call(Function::Chains, |object| chains(object))?;
         Ok(names.into_iter().map(|name| ChainName(name.into_owned().into())).collect())
     }
 
     /// See [`Measurement::merge`].
     pub fn merge(&self, flow: Option<FlowRecord>, result: Record) -> Result<Record> {
-        let _call = Call::of(&"merge");
-        answer((self.table.merger().merge())(&self.object, ROption::from(flow), result))
+        let merge = self.table.merger().merge();
+        self.call(Function::Merge, |object| merge(object, ROption::from(flow), result))
     }
 
     /// See [`Measurement::combine`].
     pub fn combine(&self, job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let _call = Call::of(&"combine");
         let combine = self.table.merger().combine();
-        let conditions = answer(combine(&self.object, JobRef::new(job), flows.into()))?;
+        let conditions =
+            self.call(Function::Combine, |object| combine(object, JobRef::new(job), flows.into()))?;
         // The text stays the plugin's: borrowed if it is a constant of its own.
         Ok(conditions
             .into_iter()
@@ -199,9 +235,9 @@ impl MeasurementObject {
 
     /// See [`Measurement::rows`].
     pub fn rows(&self, job: &Job, flows: &[Record]) -> Result<Vec<Record>> {
-        let _call = Call::of(&"rows");
         let rows = self.table.merger().rows();
-        answer(rows(&self.object, JobRef::new(job), flows.into())).map(Into::into)
+        self.call(Function::Rows, |object| rows(object, JobRef::new(job), flows.into()))
+            .map(Into::into)
     }
 }
 
@@ -209,16 +245,18 @@ impl MeasurementObject {
 #[derive(Clone, Copy)]
 pub struct ChainHandle {
     pub(super) table: ChainRef,
+    pub(super) origin: Origin,
 }
 
 impl ChainHandle {
     /// A chain that is linked in.
     pub fn of<C: Chain>() -> ChainHandle {
-        ChainHandle { table: export::chain::<C>() }
+        ChainHandle { table: export::chain::<C>(), origin: Origin::LINKED }
     }
 
     /// Its name and fields.
     pub fn describe(&self) -> Result<ChainInfo> {
+        let _noted = Noted::new(self.origin, Function::ChainDescribe);
         describe::chain_from_record(&answer((self.table.describe())())?)
     }
 }

@@ -29,8 +29,11 @@ pub struct Module {
     /// Its measurements; most plugins have one.
     pub measurements: RSlice<'static, MeasurementRef>,
     /// Its observer chains.
-    #[sabi(last_prefix_field)]
     pub chains: RSlice<'static, ChainRef>,
+    /// Panics on purpose, and reports it as every function reports a panic: so a host learns
+    /// whether panics are caught in this library as it was built.
+    #[sabi(last_prefix_field)]
+    pub canary: extern "C" fn() -> Answer<()>,
 }
 
 impl RootModule for ModuleRef {

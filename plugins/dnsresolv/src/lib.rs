@@ -18,9 +18,6 @@ use pathspider_plugin_api::{
 };
 use tokio::runtime::Runtime;
 
-/// Queries that one server may have open: as many as there are workers.
-const QUERIES: usize = 1 << 16;
-
 const TIMEOUT: &str = "time-out";
 const NO_NAME: &str = "no such name";
 const NO_ADDRESS: &str = "no address";
@@ -66,9 +63,9 @@ impl Measurement for DnsResolv {
             .build()?;
         let mut resolver = TokioResolver::builder_tokio()?;
         let settings = resolver.options_mut();
-        // Each name is asked for once.
+        // Each name is asked for once, and `-w` says how many at the same time.
         settings.cache_size = 0;
-        settings.max_active_requests = QUERIES;
+        settings.max_active_requests = 1 << 16;
         Ok(DnsResolv {
             resolver: resolver.build()?,
             runtime,
@@ -151,7 +148,12 @@ impl DnsResolv {
             }
         }
         reasons.dedup();
-        if found.is_empty() { Err(reasons.join("; ")) } else { Ok(found) }
+        match (found.is_empty(), reasons.is_empty()) {
+            (false, _) => Ok(found),
+            // Aliases that lead to no address.
+            (true, true) => Err(NO_ADDRESS.to_owned()),
+            (true, false) => Err(reasons.join("; ")),
+        }
     }
 
     /// Tells the first failure that is not the name's own.

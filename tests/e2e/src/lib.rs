@@ -1,10 +1,12 @@
 //! What the end-to-end tests share: the built program, a network to run it in, and strict readers
 //! of what it writes.
 
+mod compile;
 mod network;
 mod program;
 mod record;
 
+pub use compile::compile;
 pub use network::{Names, Network, names, network};
 pub use program::{Ended, Program, built, state_dir, temp_dir};
 pub use record::{FlowResult, Record, records};

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use pathspider_lab::runner::plugin_waiver;
+
 use crate::{Record, records};
 
 /// A file that `make build` makes, below `target/release`.
@@ -87,8 +89,9 @@ pub struct Program;
 impl Program {
     /// A command that runs it.
     pub fn command(arguments: &[&str]) -> Command {
-        let mut command = Command::new(built("pathspider"));
-        command.args(arguments).env_remove("PATHSPIDER_PLUGIN_PATH");
+        let program = built("pathspider");
+        let mut command = Command::new(&program);
+        command.args(plugin_waiver(&program)).args(arguments).env_remove("PATHSPIDER_PLUGIN_PATH");
         command.env("PATHSPIDER_STATE_DIR", state_dir());
         command
     }

@@ -59,7 +59,10 @@ fn no_privilege() {
         folder.display(),
         network.interface()
     );
-    network.script(&script, "").expect(5, &["CAP_NET_RAW", "setcap"]);
+    network.script(&script, "").expect(5, &["CAP_NET_ADMIN", "setcap cap_net_raw,cap_net_admin"]);
+    fs::copy(built("plugins/mss.so"), folder.join("plugins/mss.so")).unwrap();
+    let changes_nothing = script.replace(" ecn", " mss");
+    network.script(&changes_nothing, "").expect(5, &["CAP_NET_RAW", "setcap"]);
     let script = script.replace(
         "--bounding-set=-all",
         "--bounding-set=-all,+net_raw --inh-caps=+net_raw --ambient-caps=+net_raw",
@@ -89,7 +92,9 @@ fn output_that_cannot_be_written() {
     let file = folder.join("out.ndjson");
     fs::write(&file, &jobs).unwrap();
     let path = file.to_str().unwrap();
-    Program::run(&["measure", "-i", "nowhere0", "--output", path, "ecn"]).expect(6, &[]);
+    Program::run(&["measure", "-i", "nowhere0", "--output", path, "ecn"])
+        .expect(8, &["it is there already (--force"]);
+    Program::run(&["measure", "-i", "nowhere0", "--force", "--output", path, "ecn"]).expect(6, &[]);
     network
         .measure(&["--input", path, "--output", path, "ecn"], "")
         .expect(2, &["is both input and output"]);

@@ -75,6 +75,15 @@ fn files_projection_and_count() {
     let count: Value = serde_json::from_str(&end.stdout).unwrap();
     assert_eq!((&count["records"], &count["picked"]), (&3.into(), &2.into()));
     assert_eq!(count["conditions"]["ecn.connectivity.works"], 2);
+    filter(&["--output", &path("out")], b"").expect(8, &["--force"]);
+    filter(&["--output", &path("out"), "--force"], b"").expect(0, &[]);
+    assert_eq!(fs::read_to_string(path("out")).unwrap(), "");
+    for suffix in ["gz", "zst"] {
+        let packed = path(&format!("packed.{suffix}"));
+        filter(&["--output", &packed], RECORDS.as_bytes()).expect(0, &[]);
+        assert_ne!(fs::read(&packed).unwrap(), RECORDS.as_bytes());
+        assert_eq!(filter(&[&packed], b"").stdout, RECORDS);
+    }
     filter(&[&path("a"), "--output", &path("a")], b"").expect(2, &["both input and output"]);
     assert_eq!(fs::read_to_string(path("a")).unwrap(), RECORDS, "left as it was");
     filter(&[&path("none"), "--output", &path("b")], b"").expect(7, &["cannot read"]);

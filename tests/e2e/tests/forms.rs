@@ -52,6 +52,7 @@ fn the_form_of_0_9() {
         &["-i", interface, "-p", "ecn", "--output-flows", "--allow-special", "--", input, out],
     ];
     for arguments in forms {
+        let _ = (fs::remove_file(out), fs::remove_file(format!("{out}.meta.json")));
         let end = network.run(Program::command(arguments), "");
         end.expect(0, &["8 targets"]);
         assert!(end.stdout.is_empty(), "{}", end.stdout);
@@ -155,7 +156,7 @@ fn the_form_of_2_x_under_its_name() {
 #[test]
 fn mistyped_names_and_names_that_are_gone() {
     let run = |arguments: &[&str]| Program::run(arguments);
-    let lists = ["the commands measure, observe, filter", "the plugins ", "ecn"];
+    let lists = ["the commands measure, observe, filter, check", "the plugins ", "ecn"];
     for (word, rest, meant, status) in [
         ("mesure", "ecn", "measure", 2),
         ("obsrve", "basic", "observe", 2),
@@ -286,14 +287,14 @@ fn the_list_of_plugins_as_json() {
     assert_eq!((&ecn["file"], &ecn["abi"]), (&file("ecn.so").into(), &"1.0".into()));
     assert_eq!(list["hidden"][0]["by"], file("ecn.so"));
     assert_eq!(list["rejected"][0]["file"], file("text.so"));
-    assert!(list["rejected"][0]["reason"].as_str().unwrap().contains("cannot be loaded"));
+    assert!(list["rejected"][0]["reason"].as_str().unwrap().contains("it is no shared library"));
     assert_eq!(list["folders"][0], folder.canonicalize().unwrap().to_str().unwrap());
 }
 
 #[test]
 fn help_for_every_command() {
     let shown = Program::run(&["help"]);
-    for command in ["measure", "observe", "filter", "help", "completions"] {
+    for command in ["measure", "observe", "filter", "restore", "help", "completions"] {
         assert!(shown.stdout.contains(&format!("\n  {command} ")), "{}", shown.stdout);
         let end = Program::run(&["help", command]);
         end.expect(0, &[]);

@@ -14,7 +14,7 @@ fn measure(network: &Network, arguments: &[&str], input: &str) -> Ended {
 /// The targets of an output, in the order in which they were begun.
 fn targets(ended: &Ended) -> Vec<String> {
     let mut records = ended.records();
-    records.sort_by_key(|record| record.job_id.rsplit('-').next().unwrap().parse::<u64>().unwrap());
+    records.sort_by_key(|record| record.time.as_ref().unwrap().from.clone());
     records.into_iter().map(|record| record.dip).collect()
 }
 
@@ -287,8 +287,12 @@ fn dnsresolv_makes_targets_of_names() {
     let start = "{\"domain\":\"nobody.invalid\",\"hellfire_lookup_type\":\"host\",\
                  \"dns_error\":\"no such name\",\"conditions\":[\"dnsresolv.resolution.failed\"]";
     assert!(end.stdout.starts_with(start), "{}", end.stdout);
+    let ipv6 = format!("{script} --family ipv6");
+    let end = network.script(&[all[0]], &ipv6, &format!("1,{first}\n"));
+    assert!(end.stdout.contains("\"dns_error\":\"no address\""), "{}", end.stdout);
     let dead: IpAddr = "10.255.0.53".parse().unwrap();
     let end = network.script(&[dead], script, "1,www.example.org\n");
+    end.expect(0, &["www.example.org: time-out"]);
     assert!(end.stdout.contains("\"dns_error\":\"time-out\""), "{}", end.stdout);
 }
 

@@ -5,19 +5,29 @@
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
 //! - `keeping`: outputs, metadata, and runs that go on after others
+//! - `privileges`: without root
+//! - `faults`: what happens on the way
 //! - `restoring`: the system's settings after crashes and kills
+//! - `soak`: a long run with faults at random; not among the ordinary tests
 //! - `bad_input`: what it says, and its exit status
 //! - `forging`: packets that plugins made
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
+//! - `discovery`: finding plugins among files of every kind
+//! - `trust`: whose plugins a privileged program takes
+//! - `check`: the rules of the contract
+//! - `template`: forks of the template, built by several compilers
+//! - `plugins`: running them, and surviving what they do
 //! - `forms`: command lines of every generation, help
 //! - `filter`: picking and counting records
-//! - `plugins`: finding them, refusing them, surviving them
 
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod check;
+mod discovery;
+mod faults;
 mod filter;
 mod forging;
 mod forms;
@@ -28,6 +38,10 @@ mod measure;
 mod measurements;
 mod observe;
 mod plugins;
+mod privileges;
 mod progress;
 mod restoring;
+mod soak;
 mod stopping;
+mod template;
+mod trust;

@@ -53,7 +53,7 @@ fn records_have_the_documented_shape() {
         assert_eq!(record.rest["info"]["ASN"], 64500);
         assert_eq!(record.rest["rank"], "clean");
         let sip = record.sip.as_deref().unwrap();
-        assert_eq!(record.path, [sip, "*", &record.dip]);
+        assert_eq!(record.path, [sip, "*", "AS64500", &record.dip]);
         let time = record.time.as_ref().unwrap();
         assert!(time.from < time.to && time.to.ends_with('Z'), "{time:?}");
         assert_eq!(record.missed_flows, Some(0));

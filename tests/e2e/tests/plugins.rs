@@ -40,35 +40,6 @@ fn the_first_of_a_name_wins_and_the_others_are_named() {
 }
 
 #[test]
-fn files_that_are_no_plugins_are_rejected_with_the_reason() {
-    let folder = temp_dir("rejected");
-    fs::write(folder.join("text.so"), "not a library").unwrap();
-    fs::write(folder.join("empty.so"), "").unwrap();
-    fs::write(folder.join("ignored.so.bak"), "").unwrap();
-    fs::create_dir(folder.join("folder.so")).unwrap();
-    std::os::unix::fs::symlink("/nonexistent", folder.join("dangling.so")).unwrap();
-    fs::copy(built("libwrong_abi.so"), folder.join("wrong_abi.so")).unwrap();
-    let end = list(&[&folder], Path::new(""));
-    end.expect(
-        0,
-        &[
-            "text.so is rejected: it cannot be loaded",
-            "empty.so is rejected: it cannot be loaded",
-            "folder.so is rejected: it is not a regular file",
-            "dangling.so is rejected: it is not a regular file",
-            "wrong_abi.so is rejected: it speaks plugin ABI 2.7, this host 1.0: install a newer",
-        ],
-    );
-    assert!(!end.stderr.contains("ignored"), "{}", end.stderr);
-    assert!(end.stdout.contains("ecn "), "{}", end.stdout);
-    let folder = folder.to_str().unwrap();
-    Program::run(&["measure", "--plugin-dir", folder, "-i", "lo", "wrong_abi"])
-        .expect(4, &["ABI 2.7", "this host 1.0"]);
-    let before_the_command = Program::run(&["--plugin-dir", folder, "measure", "nothing"]);
-    before_the_command.expect(3, &["no plugin named \"nothing\""]);
-}
-
-#[test]
 fn loaded_and_linked_describe_themselves_alike() {
     let (info, options) = MeasurementHandle::of::<Ecn>().describe().unwrap();
     let end = Program::run(&["--list-plugins"]);
@@ -91,7 +62,7 @@ fn a_plugin_that_connects_by_itself_is_observed() {
     let end = measure(&network.jobs("clean"));
     end.expect(0, &["15 targets"]);
     for record in end.records() {
-        assert_eq!(record.conditions, ["mis.connectivity.works"], "{record:?}");
+        assert_eq!(record.conditions, ["misbehaving.connectivity.works"], "{record:?}");
         assert!(record.flow_results.unwrap().iter().all(|flow| flow.rest["tcp_connected"] == true));
     }
 }
@@ -100,24 +71,55 @@ fn a_plugin_that_connects_by_itself_is_observed() {
 fn a_plugins_failures_are_the_jobs_and_the_run_goes_on() {
     let Some(network) = network(6, 0) else { return };
     let folder = built("").display().to_string();
-    for (how, message) in [
-        ("panic-in-pre-connect", "plugin: panicked: asked to panic in pre_connect"),
-        ("panic-in-connect", "plugin: panicked: asked to panic in connect"),
-        ("panic-in-combine", "plugin: panicked: asked to panic in combine"),
+    let functions = ["pre-connect", "connect", "post-connect", "merge", "combine", "rows"];
+    let panics = functions.map(|function| {
+        let message = format!("plugin: panicked: asked to panic in {function}");
+        (format!("panic-in-{function}"), message)
+    });
+    let breaches = [
         (
             "undeclared-condition",
-            "plugin: broke the contract: combine: it gave the condition mis.declared.never",
+            "combine: it gave the condition misbehaving.declared.never, which it does not declare \
+             (rule declared-conditions)",
         ),
-    ] {
-        let arguments = ["--plugin-dir", &folder, "misbehaving", "--how", how];
+        (
+            "wrong-index",
+            "combine: it gave pathspider.not_applied:7, and there are 2 configurations (rule \
+             configuration-index)",
+        ),
+        (
+            "not-a-number",
+            "post_connect: its record is not valid: ratio: NaN is no number in JSON (rule \
+             valid-records)",
+        ),
+        (
+            "key-twice",
+            "post_connect: its record is not valid: the key \"key\" stands in it twice (rule \
+             valid-records)",
+        ),
+        (
+            "reserved-key",
+            "merge: it changed \"observed\", which the host sets (rule reserved-keys)",
+        ),
+        ("reserved-row", "rows: it set \"jobId\", which the host sets (rule reserved-keys)"),
+    ]
+    .map(|(how, what)| (how.to_owned(), format!("plugin: broke the contract: {what}")));
+    for (how, message) in panics.into_iter().chain(breaches) {
+        let arguments = ["--plugin-dir", &folder, "misbehaving", "--how", &how];
         let end = network.measure(&arguments, &network.jobs("clean"));
         end.expect(9, &["6 targets", "6 errors of the plugin"]);
         for record in end.records() {
-            assert!(record.spdr_error.as_deref().unwrap().starts_with(message), "{record:?}");
+            assert_eq!(record.spdr_error.as_deref(), Some(message.as_str()));
             assert!(record.conditions.is_empty());
         }
     }
-    let arguments = ["--plugin-dir", &folder, "misbehaving", "--how", "decline-odd-jobs"];
+    for function in ["new", "configurations", "default-port", "chains"] {
+        let how = format!("panic-in-{function}");
+        let arguments = ["--plugin-dir", &folder, "misbehaving", "--how", &how];
+        let message = format!("cannot be set up: panicked: asked to panic in {function}");
+        network.measure(&arguments, &network.jobs("clean")).expect(4, &[&message]);
+    }
+    let arguments = ["--plugin-dir", &folder, "misbehaving", "--decline-odd-jobs"];
     let end = network.measure(&arguments, &network.jobs("clean"));
     end.expect(9, &["3 errors of the plugin"]);
     let declined = end
@@ -147,4 +149,44 @@ fn a_measurement_uses_the_chains_of_any_plugin() {
     measure("nonsense").expect(4, &["no chain \"nonsense\"", "chains.ttl"]);
     let end = measure("panics");
     end.expect(9, &["3 errors of the plugin"]);
+}
+
+#[test]
+fn a_worker_that_is_blocked_is_replaced() {
+    let Some(network) = network(6, 0) else { return };
+    let folder = built("").display().to_string();
+    for function in ["pre_connect", "connect"] {
+        let how = format!("block-in-{}", function.replace('_', "-"));
+        let options = ["--plugin-dir", &folder, "-w", "1", "--plugin-timeout", "300ms"];
+        let arguments = [&options[..], &["misbehaving", "--how", &how]].concat();
+        let end = network.measure(&arguments, &network.jobs("clean"));
+        end.expect(9, &["6 targets", "1 errors of the plugin"]);
+        let records = end.records();
+        let (blocked, others): (Vec<_>, Vec<_>) =
+            records.iter().partition(|record| record.spdr_error.is_some());
+        let reason = format!(
+            "plugin: broke the contract: {function}: it did not return within 0.3 s \
+             (--plugin-timeout) (rule blocking)"
+        );
+        assert_eq!(blocked[0].spdr_error.as_deref(), Some(reason.as_str()));
+        assert_eq!(others.len(), 5);
+        for record in others {
+            assert_eq!(record.conditions, ["misbehaving.connectivity.works"], "{record:?}");
+        }
+    }
+}
+
+#[test]
+fn allocators_threads_and_thread_locals_of_plugins_do_no_harm() {
+    let Some(network) = network(6, 4) else { return };
+    let folder = built("").display().to_string();
+    for name in ["allocator", "threads"] {
+        let end = network.measure(&["--plugin-dir", &folder, name], &network.jobs("clean"));
+        end.expect(0, &["10 targets"]);
+        for record in end.records() {
+            assert_eq!(record.conditions, [format!("{name}.connectivity.online")]);
+        }
+        let library = built(&format!("libown_{name}.so"));
+        Program::run(&["check", library.to_str().unwrap()]).expect(0, &[]);
+    }
 }

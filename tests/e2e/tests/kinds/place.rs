@@ -65,7 +65,8 @@ impl Place {
     /// Measures with the plugin `connector`: arguments of `measure`, and of the plugin.
     pub(super) fn connect(&self, measure: &[&str], plugin: &[&str], input: &str) -> Ended {
         let folder = self.plugins.to_str().unwrap();
-        let mut all = vec!["measure", "-i", "lo", "--output-flows", "--plugin-dir", folder];
+        let mut all = vec!["measure", "-i", "lo", "--output-flows", "--allow-special"];
+        all.extend(["--plugin-dir", folder]);
         all.extend(measure);
         all.push("connector");
         all.extend(plugin);

@@ -5,6 +5,7 @@ mod compare;
 mod records;
 mod suite;
 mod table;
+mod waiver;
 mod workdir;
 
 use std::fs::File;
@@ -21,6 +22,7 @@ pub(crate) use records::write_jobs;
 pub use records::{Record, read_records};
 pub use suite::{Measured, Suite};
 pub use table::render;
+pub use waiver::plugin_waiver;
 pub use workdir::WorkDir;
 
 /// One job: a target and the path it lies behind.
@@ -85,8 +87,11 @@ impl Measurement {
         let (input, output) = (directory.file("jobs.ndjson"), directory.file("out.ndjson"));
         let jobs = targets.into_iter().map(|t| (t.address, Some(t.port), t.truth));
         write_jobs(&input, jobs)?;
-        let mut command = Command::new(self.program()?);
-        command.args(self.command_line(&input.to_string_lossy(), &output.to_string_lossy()));
+        let program = self.program()?;
+        let mut command = Command::new(&program);
+        command
+            .args(plugin_waiver(&program))
+            .args(self.command_line(&input.to_string_lossy(), &output.to_string_lossy()));
         // What it says is of interest only when it fails: the table says the rest.
         let said = directory.file("stderr");
         let file = File::create(&said).context(|| format!("write {}", said.display()))?;

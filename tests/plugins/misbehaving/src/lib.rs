@@ -7,25 +7,43 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Error, Host, Info, Job, Measurement,
-    OptionValues, Options, Outcome, Prepared, Record, Result, State, System, export_plugin,
+    ChainName, Condition, ConfigId, Configuration, Connect, Error, FlowRecord, Host, Info, Job,
+    Measurement, OptionValues, Options, Outcome, Prepared, Record, Result, State, System,
+    export_plugin,
 };
 
 /// The measurement of one run.
 pub struct Misbehaving {
     how: String,
     chain: Option<String>,
+    odd: bool,
 }
 
-const WAYS: [&str; 14] = [
+const WAYS: [&str; 30] = [
     "not",
+    "panic-in-new",
+    "panic-in-configurations",
+    "panic-in-default-port",
+    "panic-in-chains",
     "panic-in-pre-connect",
     "panic-in-connect",
+    "panic-in-post-connect",
+    "panic-in-merge",
     "panic-in-combine",
+    "panic-in-rows",
+    "block-in-pre-connect",
+    "block-in-connect",
     "undeclared-condition",
+    "wrong-index",
+    "verdict-without-flow",
+    "not-a-number",
+    "key-twice",
+    "reserved-key",
+    "reserved-row",
+    "print",
+    "sysctl-by-itself",
     "configure-error",
     "configure-panic",
-    "decline-odd-jobs",
     "forge",
     "discard-odd-jobs",
     "three-rows",
@@ -34,9 +52,16 @@ const WAYS: [&str; 14] = [
     "overflow-in-connect",
 ];
 
+/// Longer than any test waits.
+const LONG: Duration = Duration::from_secs(120);
+
 impl Misbehaving {
     fn is(&self, way: &str) -> bool {
         self.how == way
+    }
+
+    fn may_panic(&self, function: &str) {
+        assert!(self.how != format!("panic-in-{function}"), "asked to panic in {function}");
     }
 }
 
@@ -51,29 +76,40 @@ fn overflow(depth: u64) -> [u64; 512] {
 impl Measurement for Misbehaving {
     fn info() -> Info {
         Info::new("misbehaving", "1.0.0", "Misbehaves on request")
+            .contact("https://github.com/pathspider/pathspider")
             .blocking()
             .changes_system()
-            .connectivity("mis")
+            .connectivity("misbehaving")
     }
 
     fn options() -> Options {
-        Options::none().choice("how", &WAYS, "What to do wrong").text(
-            "chain",
-            "",
-            "One more chain to ask for",
-        )
+        Options::none()
+            .choice("how", &WAYS, "What to do wrong")
+            .text("chain", "", "One more chain to ask for")
+            .flag("decline-odd-jobs", "Decline every other job")
     }
 
     fn new(options: &OptionValues, _host: Host) -> Result<Self> {
         let how = options.text("how")?.unwrap_or("not").to_owned();
-        Ok(Misbehaving { how, chain: options.text("chain")?.map(str::to_owned) })
+        let chain = options.text("chain")?.map(str::to_owned);
+        let odd = options.flag("decline-odd-jobs")?;
+        let misbehaving = Misbehaving { how, chain, odd };
+        misbehaving.may_panic("new");
+        Ok(misbehaving)
     }
 
     fn configurations(&self) -> Vec<Configuration> {
+        self.may_panic("configurations");
         vec![Configuration::new("a"), Configuration::new("b")]
     }
 
+    fn default_port(&self) -> u16 {
+        self.may_panic("default-port");
+        80
+    }
+
     fn chains(&self) -> Vec<ChainName> {
+        self.may_panic("chains");
         let mut chains = ChainName::list(&["basic", "tcp"]);
         chains.extend(self.chain.as_deref().map(ChainName::from));
         chains
@@ -81,6 +117,9 @@ impl Measurement for Misbehaving {
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
         let is_a = config == ConfigId::BASELINE;
+        if self.is("sysctl-by-itself") {
+            std::fs::write("/proc/sys/net/ipv4/ip_default_ttl", if is_a { "63" } else { "62" })?;
+        }
         system.sysctl("net.ipv4.tcp_sack", if is_a { 1 } else { 0 })?;
         system.sysctl(
             "net.ipv4.tcp_rmem",
@@ -101,8 +140,11 @@ impl Measurement for Misbehaving {
     }
 
     fn pre_connect(&self, job: &Job) -> Result<Prepared> {
-        assert!(!self.is("panic-in-pre-connect"), "asked to panic in pre_connect");
-        if self.is("decline-odd-jobs") && job.number() % 2 == 1 {
+        self.may_panic("pre-connect");
+        if self.is("block-in-pre-connect") && job.number() == 0 {
+            std::thread::sleep(LONG);
+        }
+        if self.odd && job.number() % 2 == 1 {
             return Err(Error::new("an odd job"));
         }
         Ok(Prepared::new(job.number()))
@@ -110,8 +152,12 @@ impl Measurement for Misbehaving {
 
     fn connect(&self, job: &Job, prepared: &Prepared, config: ConfigId) -> Result<Connect> {
         assert_eq!(prepared.get::<u64>(), Some(&job.number()), "the host mixed jobs up");
-        assert!(!self.is("panic-in-connect") || config.index() == 0, "asked to panic in connect");
+        if config.index() == 1 {
+            self.may_panic("connect");
+        }
         match self.how.as_str() {
+            "block-in-connect" if job.number() == 0 => std::thread::sleep(LONG),
+            "print" => println!("{{\"dip\":\"192.0.2.1\"}}"),
             // SAFETY: none. It is to crash.
             "crash-in-connect" => unsafe {
                 std::ptr::without_provenance::<u8>(16).read_volatile();
@@ -130,20 +176,56 @@ impl Measurement for Misbehaving {
         }))
     }
 
-    fn rows(&self, _job: &Job, _flows: &[Record]) -> Result<Vec<Record>> {
-        let rows = if self.is("three-rows") { 3u64 } else { 0 };
-        Ok((0..rows).map(|row| Record::new().with("row", row)).collect())
+    fn post_connect(
+        &self,
+        _job: &Job,
+        outcome: Outcome,
+        _prepared: &Prepared,
+        _config: ConfigId,
+    ) -> Result<Record> {
+        self.may_panic("post-connect");
+        let mut record = outcome.into_record();
+        match self.how.as_str() {
+            "not-a-number" => record.set("ratio", f64::NAN),
+            "key-twice" => {
+                record.push("key", 1u8);
+                record.push("key", 2u8);
+            }
+            _ => {}
+        }
+        Ok(record)
+    }
+
+    fn merge(&self, flow: Option<FlowRecord>, mut result: Record) -> Result<Record> {
+        self.may_panic("merge");
+        if self.is("reserved-key") {
+            result.set("observed", flow.is_none());
+        }
+        result.extend(flow.unwrap_or_default());
+        Ok(result)
     }
 
     fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        assert!(!self.is("panic-in-combine"), "asked to panic in combine");
+        self.may_panic("combine");
         if self.is("abort-in-combine") {
             std::process::abort();
         }
-        if self.is("undeclared-condition") {
-            return Ok(vec![Condition::new("mis.declared.never")]);
-        }
-        Ok(Condition::connectivity("mis", &flows[0], &flows[1]).into_iter().collect())
+        Ok(match self.how.as_str() {
+            "undeclared-condition" => vec![Condition::new("misbehaving.declared.never")],
+            "wrong-index" => vec![Condition::not_applied(ConfigId::new(7))],
+            "verdict-without-flow" => vec![Condition::new("misbehaving.connectivity.works")],
+            _ => Condition::connectivity("misbehaving", &flows[0], &flows[1]).into_iter().collect(),
+        })
+    }
+
+    fn rows(&self, _job: &Job, _flows: &[Record]) -> Result<Vec<Record>> {
+        self.may_panic("rows");
+        let row = || Record::new().with("row", 1u8);
+        Ok(match self.how.as_str() {
+            "reserved-row" => vec![Record::new().with("jobId", "mine")],
+            "three-rows" => vec![row(), row().with("row", 2u8), row().with("row", 3u8)],
+            _ => Vec::new(),
+        })
     }
 }
 
@@ -153,7 +235,8 @@ pub struct NamedLikeOthers;
 impl Measurement for NamedLikeOthers {
     fn info() -> Info {
         let info = Info::new("observe", "1.0.0", "Has the name of a command");
-        info.condition("observe.connectivity.online", "it connected")
+        info.contact("https://github.com/pathspider/pathspider")
+            .condition("observe.connectivity.online", "it connected")
             .condition("observe.connectivity.offline", "it did not")
     }
 

@@ -1,0 +1,119 @@
+//! `pathspider check`: what a plugin's file does with the contract.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::exit::{Exit, Failure};
+use crate::plugin::SearchPath;
+use crate::plugin::check::{Finding, RULES, Settings, check};
+use crate::plugin::text::visible;
+use crate::say::say;
+
+/// `pathspider check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Each rule is applied in a process of its own, in a network of its own \
+                  where the kernel allows it, so nothing is sent.")]
+pub(super) struct CheckArgs {
+    /// The plugins' files
+    #[arg(value_name = "FILE", required_unless_present = "list_rules")]
+    files: Vec<PathBuf>,
+
+    /// Apply this rule alone; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = rule)]
+    rule: Vec<String>,
+
+    /// Give a measurement's option another value than its default
+    #[arg(long, short, value_name = "NAME=VALUE", value_parser = option)]
+    option: Vec<(String, String)>,
+
+    /// Choose at random what was chosen with this number before
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+
+    /// Write the findings as JSON, one object for each file
+    #[arg(long)]
+    json: bool,
+
+    /// List the rules, what each demands, and why
+    #[arg(long)]
+    list_rules: bool,
+}
+
+fn rule(name: &str) -> Result<String, String> {
+    let names: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+    match names.contains(&name) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("there are: {}", names.join(", "))),
+    }
+}
+
+fn option(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.trim_start_matches('-').to_owned(), value.to_owned()))
+}
+
+/// Runs `pathspider check`.
+pub(super) fn run(arguments: CheckArgs, path: &SearchPath) -> Result<Exit, Failure> {
+    if arguments.list_rules {
+        print(&rules(arguments.json))?;
+        return Ok(Exit::Finished);
+    }
+    let settings = Settings {
+        rules: arguments.rule,
+        seed: arguments.seed,
+        options: arguments.option,
+        trust: path.trust(),
+    };
+    let mut bad = 0;
+    for file in &arguments.files {
+        let name = visible(&file.display().to_string(), 4096);
+        let findings = check(file, &settings);
+        bad += usize::from(findings.iter().any(|finding| finding.verdict.is_bad()));
+        let text = match arguments.json {
+            true => format!("{}\n", json!({"file": name, "findings": findings})),
+            false => shown(&name, &findings),
+        };
+        print(&text)?;
+    }
+    if bad > 0 {
+        say!("{bad} of {} files broke a rule", arguments.files.len());
+        return Ok(Exit::RuleBroken);
+    }
+    Ok(Exit::Finished)
+}
+
+fn shown(name: &str, findings: &[Finding]) -> String {
+    let mut text = format!("{name}\n");
+    for finding in findings {
+        // Writing to a `String` does not fail.
+        let _ = writeln!(text, "  {:8} {}", finding.verdict.word(), finding.rule);
+        for detail in &finding.details {
+            let _ = writeln!(text, "             {detail}");
+        }
+    }
+    text
+}
+
+fn rules(as_json: bool) -> String {
+    let mut text = String::new();
+    for rule in RULES {
+        let _ = match as_json {
+            true => {
+                let line = json!({"rule": rule.name, "demands": rule.demands, "why": rule.why});
+                writeln!(text, "{line}")
+            }
+            false => writeln!(text, "{}\n    {}\n    Why: {}", rule.name, rule.demands, rule.why),
+        };
+    }
+    text
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes()).map_err(|error| {
+        Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}"))
+    })
+}

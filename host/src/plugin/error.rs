@@ -1,0 +1,70 @@
+//! Why a file is not a plugin that this host can use, and what to do about it.
+
+use std::fmt;
+
+use pathspider_plugin_api::abi::{ABI_VERSION, DESCRIPTOR_SYMBOL, Refusal};
+use serde::{Deserialize, Serialize};
+
+/// Why a file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{reason}; {remedy}")]
+pub struct LoadError {
+    /// What was found.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl LoadError {
+    /// An error with its remedy.
+    pub(super) fn new(reason: impl fmt::Display, remedy: impl fmt::Display) -> LoadError {
+        LoadError { reason: reason.to_string(), remedy: remedy.to_string() }
+    }
+
+    /// What is at the path is no file at all.
+    pub(super) fn not_a_file(what: &str) -> LoadError {
+        LoadError::new(
+            format_args!("it is not a regular file but {what}"),
+            "remove it, or give it a name that does not end in .so",
+        )
+    }
+
+    /// The file cannot be read, or not be looked at.
+    pub(super) fn unreadable(error: &std::io::Error) -> LoadError {
+        LoadError::new(format_args!("it cannot be read: {error}"), "check its permissions")
+    }
+
+    /// The dynamic loader refused it.
+    pub(super) fn library(message: &str) -> LoadError {
+        LoadError::new(
+            format_args!("it cannot be loaded: {message}"),
+            "rebuild it, or install the libraries that it needs",
+        )
+    }
+
+    /// It is a library and no plugin.
+    pub(super) fn no_descriptor() -> LoadError {
+        LoadError::new(
+            format_args!("it is not a pathspider plugin: it exports no {DESCRIPTOR_SYMBOL}"),
+            "remove it from the folder; a plugin's crate names its measurements in export_plugin!",
+        )
+    }
+
+    /// Its descriptor is not one of this ABI.
+    pub(super) fn refused(refusal: Refusal) -> LoadError {
+        LoadError::new(refusal, refusal.remedy())
+    }
+
+    /// Its layout differs, though its version does not.
+    pub(super) fn layout() -> LoadError {
+        LoadError::new(
+            format_args!("its layout is not that of plugin ABI {ABI_VERSION}, though it says so"),
+            "rebuild it against a released pathspider-plugin-api",
+        )
+    }
+
+    /// It describes itself otherwise than it must.
+    pub(super) fn description(what: impl fmt::Display) -> LoadError {
+        LoadError::new(what, "rebuild it; `pathspider check FILE` says more")
+    }
+}

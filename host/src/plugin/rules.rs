@@ -1,0 +1,183 @@
+//! The rules of the contract that a program can see to, by the names that messages and
+//! `pathspider check` give them.
+
+use std::fmt;
+
+use pathspider_plugin_api::{Condition, ConditionInfo, Error, Record, State};
+
+/// A rule that a running measurement is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunRule {
+    /// Only conditions that are declared.
+    DeclaredConditions,
+    /// A configuration's number is that of a configuration.
+    ConfigurationIndex,
+    /// Records that JSON can carry, without a key twice.
+    ValidRecords,
+    /// The host's keys are the host's.
+    ReservedKeys,
+    /// No function keeps its thread for long.
+    Blocking,
+}
+
+impl RunRule {
+    /// The name, as `pathspider check --list-rules` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            RunRule::DeclaredConditions => "declared-conditions",
+            RunRule::ConfigurationIndex => "configuration-index",
+            RunRule::ValidRecords => "valid-records",
+            RunRule::ReservedKeys => "reserved-keys",
+            RunRule::Blocking => "blocking",
+        }
+    }
+
+    /// What it is that a function broke it.
+    pub(crate) fn broken(self, function: &str, what: impl fmt::Display) -> Broken {
+        Broken { rule: self, what: format!("{function}: {what}") }
+    }
+}
+
+/// A rule that was broken.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) rule: RunRule,
+    /// By which function, and how.
+    pub(crate) what: String,
+}
+
+impl From<Broken> for Error {
+    fn from(broken: Broken) -> Error {
+        Error::contract(format_args!("{} (rule {})", broken.what, broken.rule.name()))
+    }
+}
+
+/// Keys that the host writes into a job's record.
+const JOB_KEYS: [&str; 8] =
+    ["conditions", "flow_results", "jobId", "missed_flows", "path", "sip", "spdr_error", "time"];
+
+/// Keys that the host writes into a connection's record, and that the plugin is given.
+const FLOW_KEYS: [&str; 3] = ["config", "observed", "spdr_state"];
+
+/// Checks what `post_connect` gave.
+pub(crate) fn check_result(result: &Record) -> Result<(), Broken> {
+    valid("post_connect", result)?;
+    if let Some(key) = ["config", "observed", "jobId"].iter().find(|key| result.get(key).is_some())
+    {
+        let what = format_args!("it set {key:?}, which the host sets");
+        return Err(RunRule::ReservedKeys.broken("post_connect", what));
+    }
+    match result.get("spdr_state") {
+        Some(state) if state.as_u64().and_then(State::from_number).is_none() => {
+            let what = format_args!("it set spdr_state to {state:?}, which is no state");
+            Err(RunRule::ValidRecords.broken("post_connect", what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks what `merge` made of a record with these values of the host's keys.
+pub(crate) fn check_merged(merged: &Record, given: &[(&str, u64)]) -> Result<(), Broken> {
+    valid("merge", merged)?;
+    let number = |key| merged.get(key).and_then(|v| v.as_u64().or(v.as_bool().map(u64::from)));
+    for key in FLOW_KEYS {
+        let own = given.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        if merged.get(key).is_some() && number(key) != own {
+            let what = format_args!("it changed {key:?}, which the host sets");
+            return Err(RunRule::ReservedKeys.broken("merge", what));
+        }
+    }
+    if merged.get("jobId").is_some() {
+        return Err(RunRule::ReservedKeys.broken("merge", "it set \"jobId\", which the host sets"));
+    }
+    Ok(())
+}
+
+/// Checks the further keys of a job's record.
+pub(crate) fn check_row(row: &Record) -> Result<(), Broken> {
+    valid("rows", row)?;
+    match JOB_KEYS.iter().find(|key| row.get(key).is_some()) {
+        Some(key) => {
+            let what = format_args!("it set {key:?}, which the host sets");
+            Err(RunRule::ReservedKeys.broken("rows", what))
+        }
+        None => Ok(()),
+    }
+}
+
+fn valid(function: &str, record: &Record) -> Result<(), Broken> {
+    match record.defect() {
+        Some(defect) => {
+            let what = format_args!("its record is not valid: {defect}");
+            Err(RunRule::ValidRecords.broken(function, what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks a condition that `combine` gave.
+pub(crate) fn check_condition(
+    condition: &Condition,
+    declared: &[ConditionInfo],
+    configurations: usize,
+) -> Result<(), Broken> {
+    let name = condition.as_str();
+    if let Some(config) = name.strip_prefix("pathspider.not_applied:") {
+        let known = config.parse().is_ok_and(|config: usize| config < configurations);
+        return known.then_some(()).ok_or_else(|| {
+            let what =
+                format_args!("it gave {name}, and there are {configurations} configurations");
+            RunRule::ConfigurationIndex.broken("combine", what)
+        });
+    }
+    if name == "pathspider.not_observed" || declared.iter().any(|d| d.covers(name)) {
+        return Ok(());
+    }
+    let what = format_args!("it gave the condition {name}, which it does not declare");
+    Err(RunRule::DeclaredConditions.broken("combine", what))
+}
+
+/// Whether a text can be the name of a measurement or a chain.
+pub(crate) fn is_name(text: &str) -> bool {
+    let mut octets = text.bytes();
+    octets.next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && octets.all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+        && text.len() <= 64
+}
+
+#[cfg(test)]
+mod tests {
+    use pathspider_plugin_api::ConfigId;
+
+    use super::*;
+
+    #[test]
+    fn the_hosts_keys_stay_the_hosts() {
+        let given = [("config", 1), ("observed", 1), ("spdr_state", 0)];
+        let record =
+            || Record::new().with("config", 1u8).with("observed", true).with("spdr_state", 0u8);
+        assert!(check_merged(&record().with("x", 1u8), &given).is_ok());
+        assert!(check_merged(&Record::new(), &given).is_ok());
+        for changed in [record().with("config", 0u8), record().with("observed", false)] {
+            let error = check_merged(&changed, &given).unwrap_err();
+            assert!(Error::from(error).to_string().ends_with("(rule reserved-keys)"));
+        }
+        assert!(check_row(&Record::new().with("rank", 3u8)).is_ok());
+        assert!(check_row(&Record::new().with("jobId", "x")).is_err());
+        assert!(check_result(&Record::new().with("spdr_state", 9u8)).is_err());
+        assert!(check_result(&Record::new().with("x", f64::NAN)).is_err());
+    }
+
+    #[test]
+    fn conditions_are_declared_and_of_configurations_that_exist() {
+        let declared = vec![ConditionInfo { name: "x.y".into(), meaning: String::new() }];
+        let check = |condition: Condition| {
+            check_condition(&condition, &declared, 2).map_err(|broken| broken.rule)
+        };
+        assert!(check(Condition::new("x.y")).is_ok());
+        assert!(check(Condition::not_applied(ConfigId::new(1))).is_ok());
+        let beyond = check(Condition::not_applied(ConfigId::new(2)));
+        assert_eq!(beyond, Err(RunRule::ConfigurationIndex));
+        assert_eq!(check(Condition::new("x.z")), Err(RunRule::DeclaredConditions));
+    }
+}

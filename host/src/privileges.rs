@@ -1,0 +1,88 @@
+//! Gives up privileges as soon as they are not needed any more, and lends one to commands.
+//!
+//! Linux has capabilities for each thread: a thread that is started has those of the one that
+//! started it.
+
+use std::io;
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set,
+    set_capabilities, set_no_new_privs,
+};
+
+/// What changes the network's settings.
+const NETWORK: CapabilitySet = CapabilitySet::NET_ADMIN;
+
+/// What lets root write to folders that are others', where results are kept, and connect from the
+/// ports below 1024 (`Connect::source_port`).
+const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::NET_BIND_SERVICE);
+
+/// Sees to it that no program that is started has more privileges than this one: none that is
+/// set-user-ID, for instance.
+pub(crate) fn no_more() {
+    // A kernel without it (before 3.5) has no capabilities that we use either.
+    let _ = set_no_new_privs(true);
+}
+
+/// Whether this thread may change the network's settings.
+pub(crate) fn may_change_network() -> bool {
+    // Where the kernel does not tell, the change itself will.
+    capabilities(None).map_or(true, |sets| sets.effective.contains(NETWORK))
+}
+
+/// Gives up what a run needs no more once it captures: for good, for this thread and those that it
+/// starts. `network`: it is to change the network's settings; then root keeps all, for commands
+/// that a plugin runs may need any.
+pub(crate) fn reduce(network: bool) {
+    if network && rustix::process::geteuid().is_root() {
+        return;
+    }
+    keep(if network { NETWORK | KEPT } else { KEPT });
+}
+
+/// Gives up the network's settings too: for threads that have nothing to do with them.
+pub(crate) fn give_up() {
+    keep(KEPT);
+}
+
+fn keep(kept: CapabilitySet) {
+    let Ok(CapabilitySets { effective, permitted, .. }) = capabilities(None) else { return };
+    let sets = CapabilitySets {
+        effective: effective & kept,
+        permitted: permitted & kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    // Fewer are always allowed.
+    let _ = set_capabilities(None, sets);
+}
+
+/// Does something, with the right to change the network's settings passed on to programs that are
+/// started meanwhile: a program of an ordinary user's gets none of our capabilities otherwise.
+pub(crate) fn with_network_lent<T>(action: impl FnOnce() -> T) -> T {
+    let lent = lend(true);
+    let done = action();
+    if lent.is_ok() {
+        let _ = lend(false);
+    }
+    done
+}
+
+fn lend(lent: bool) -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let mut sets = capabilities(None)?;
+    sets.inheritable.set(NETWORK, lent);
+    if lent {
+        // Only what is inheritable can be ambient.
+        set_capabilities(None, sets)?;
+        configure_capability_in_ambient_set(NETWORK, true)?;
+    } else {
+        configure_capability_in_ambient_set(NETWORK, false)?;
+        set_capabilities(None, sets)?;
+    }
+    Ok(())
+}

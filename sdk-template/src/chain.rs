@@ -1,0 +1,54 @@
+//! The observer chain: the time to live of the first packet in each direction.
+
+use pathspider_plugin_api::packet::{Direction, Ip, Layers, Packet};
+use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+
+/// The chain.
+#[derive(Default)]
+pub struct Hops;
+
+/// What is remembered of one flow: small, for there may be a million of them.
+#[derive(Default)]
+pub struct First {
+    forward: Option<u8>,
+    reverse: Option<u8>,
+}
+
+impl Hops {
+    fn note(&self, flow: &mut First, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
+        let first = match packet.direction() {
+            Direction::Forward => &mut flow.forward,
+            Direction::Reverse => &mut flow.reverse,
+        };
+        first.get_or_insert(ip.ttl());
+        Verdict::Continue
+    }
+}
+
+impl Chain for Hops {
+    type Flow = First;
+    const LAYERS: Layers = Layers::IP;
+
+    fn info() -> ChainInfo {
+        ChainInfo::new("hops", "time to live of the first packets")
+            .field_in("hops_fwd", FieldType::UInt, "hops", "of the originator's first packet")
+            .field_in("hops_rev", FieldType::UInt, "hops", "of the first packet back; null if none")
+    }
+
+    fn new_flow(&self, _packet: &Packet<'_>) -> Option<First> {
+        Some(First::default())
+    }
+
+    fn ip4(&self, flow: &mut First, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
+        self.note(flow, ip, packet)
+    }
+
+    fn ip6(&self, flow: &mut First, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
+        self.note(flow, ip, packet)
+    }
+
+    fn finish(&self, flow: First, record: &mut FlowRecord) {
+        record.push("hops_fwd", flow.forward);
+        record.push("hops_rev", flow.reverse);
+    }
+}

@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod chain;
+mod measurement;
+
+pub use chain::Hops;
+pub use measurement::Example;
+
+pathspider_plugin_api::export_plugin! { measurements: [Example], chains: [Hops] }

@@ -1,0 +1,81 @@
+//! Tests without root and without a network: each runs with the plugin linked in, and again with
+//! the plugin loaded from its library, as the host loads it.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use pathspider_example::{Example, Hops};
+use pathspider_plugin_api::abi::{ChainHandle, MeasurementHandle};
+use pathspider_plugin_api::testing::{self, hex, End};
+use pathspider_plugin_api::{ConfigId, Job, Record, State};
+
+/// A SYN from 192.0.2.1 to 198.51.100.7 with 32 hops to go, and the SYN/ACK with 57.
+const SYN: &str = "45000028000140002006 0000 c0000201 c6336407
+                   9c400050 00000001 00000000 5002ffff 0000 0000";
+const SYN_ACK: &str = "45000028000140003906 0000 c6336407 c0000201
+                       00509c40 00000001 00000002 5012ffff 0000 0000";
+
+/// The crate's measurement and chain, linked in and loaded.
+fn both() -> Vec<(MeasurementHandle, ChainHandle)> {
+    let linked = (MeasurementHandle::of::<Example>(), ChainHandle::of::<Hops>());
+    let loaded = testing::load(library()).expect("the library loads");
+    let (measurements, chains) = (loaded.measurements(), loaded.chains());
+    vec![linked, (measurements[0], chains[0])]
+}
+
+/// The library, which cargo builds before the tests and beside them.
+fn library() -> PathBuf {
+    let name = format!("lib{}.so", env!("CARGO_PKG_NAME").replace('-', "_"));
+    std::env::current_exe().expect("this program").with_file_name(name)
+}
+
+fn job(port: u16) -> Job {
+    Job::new(0, [127, 0, 0, 1].into(), port, Record::new())
+}
+
+#[test]
+fn the_chain_reads_the_first_packets() {
+    for (_, chain) in both() {
+        let record = testing::observe(chain, &[hex(SYN), hex(SYN_ACK)]).expect("a flow");
+        assert_eq!(record.u64("hops_fwd"), Some(32));
+        assert_eq!(record.u64("hops_rev"), Some(57));
+        let alone = testing::observe(chain, &[hex(SYN)]).expect("a flow");
+        assert_eq!(alone.u64("hops_rev"), None);
+    }
+}
+
+#[test]
+fn a_server_that_answers_both_works() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = server.local_addr().expect("an address");
+    for (measurement, chain) in both() {
+        let object = testing::instantiate(measurement, Record::new()).expect("defaults");
+        let flow = testing::observe(chain, &[hex(SYN), hex(SYN_ACK)]).expect("a flow");
+        let end = testing::measure(measurement, &object, &job(address.port()), |_, connect| {
+            End { outcome: testing::dial(connect, address), flow: Some(flow.clone()) }
+        });
+        let end = end.expect("a conclusion");
+        let name = measurement.describe().expect("a description").0.name;
+        assert_eq!(end.texts(), [format!("{name}.connectivity.works"), format!("{name}.hops:57")]);
+        assert_eq!(end.connects[0].settings().u64("ttl"), None);
+        assert_eq!(end.connects[1].settings().u64("ttl"), Some(32));
+    }
+}
+
+#[test]
+fn what_the_wire_does_not_show_is_no_verdict() {
+    for (measurement, chain) in both() {
+        let options = Record::new().with("ttl", 12u8);
+        let object = testing::instantiate(measurement, options).expect("the option");
+        let flow = testing::observe(chain, &[hex(SYN), hex(SYN_ACK)]).expect("a flow");
+        let conclude = |b: fn(Record) -> End| {
+            let end = testing::measure(measurement, &object, &job(80), |config, _| match config {
+                ConfigId::BASELINE => End::seen(State::Ok, flow.clone()),
+                _ => b(flow.clone()),
+            });
+            end.expect("a conclusion").texts().join(" ")
+        };
+        assert_eq!(conclude(|flow| End::seen(State::Ok, flow)), "pathspider.not_applied:1");
+        assert_eq!(conclude(|_| End::unseen(State::Timeout)), "");
+    }
+}

@@ -1,0 +1,144 @@
+//! `pathspider check`: our plugins keep the rules, and broken ones break the right ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pathspider_e2e::{Ended, Program, built, compile, temp_dir};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Checked {
+    file: PathBuf,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Finding {
+    rule: String,
+    verdict: String,
+    details: Vec<String>,
+}
+
+fn check(file: &Path, more: &[&str]) -> (Ended, Checked) {
+    let file = file.to_str().unwrap();
+    let end = Program::run(&[&["check", "--json", file][..], more].concat());
+    let checked: Checked = serde_json::from_str(&end.stdout).unwrap();
+    assert_eq!(checked.file, Path::new(file));
+    (end, checked)
+}
+
+/// The rules that are broken, each with its verdict.
+fn broken(checked: &Checked) -> Vec<(&str, &str)> {
+    let bad = checked.findings.iter().filter(|f| !["pass", "skipped"].contains(&&*f.verdict));
+    bad.map(|finding| (finding.rule.as_str(), finding.verdict.as_str())).collect()
+}
+
+#[test]
+fn our_own_plugins_keep_all_rules() {
+    let plugins = fs::read_dir(built("plugins")).unwrap();
+    let mut checked = 0;
+    for file in plugins.map(|entry| entry.unwrap().path()) {
+        let (end, findings) = check(&file, &[]);
+        assert_eq!(broken(&findings), [], "{findings:#?}");
+        end.expect(0, &[]);
+        checked += 1;
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn a_plugin_that_misbehaves_breaks_the_rule_that_it_is_about() {
+    let file = built("libmisbehaving.so");
+    for (how, expected) in [
+        ("not", &[][..]),
+        ("panic-in-new", &[("options", "fail"), ("run", "fail")]),
+        ("panic-in-merge", &[("run", "fail"), ("no-flow", "fail"), ("threads", "fail")]),
+        ("panic-in-chains", &[("chain-names", "fail")]),
+        ("crash-in-connect", &[("run", "crash"), ("fuzz", "crash")]),
+        ("undeclared-condition", &[("declared-conditions", "fail"), ("run", "pass")]),
+        ("wrong-index", &[("configuration-index", "fail"), ("run", "pass")]),
+        ("verdict-without-flow", &[("no-flow", "fail"), ("run", "pass")]),
+        ("not-a-number", &[("valid-records", "fail"), ("run", "pass")]),
+        ("key-twice", &[("valid-records", "fail")]),
+        ("reserved-key", &[("reserved-keys", "fail")]),
+        ("reserved-row", &[("reserved-keys", "fail")]),
+        ("print", &[("quiet", "fail"), ("run", "pass")]),
+        ("configure-error", &[("configurations", "fail")]),
+        ("configure-panic", &[("configurations", "fail")]),
+    ] {
+        let option = format!("how={how}");
+        let (end, checked) = check(&file, &["--option", &option]);
+        let verdict = |rule: &str| {
+            let mut findings = checked.findings.iter();
+            findings.find(|finding| finding.rule == rule).map(|f| f.verdict.as_str())
+        };
+        for (rule, expected) in expected {
+            assert_eq!(verdict(rule), Some(*expected), "{how}: {checked:#?}");
+        }
+        if how == "not" {
+            assert_eq!(broken(&checked), [], "{checked:#?}");
+        }
+        end.expect(if how == "not" { 0 } else { 12 }, &[]);
+    }
+}
+
+#[test]
+fn settings_that_are_changed_by_itself_are_found() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can make a network apart for sure");
+        return;
+    }
+    let file = built("libmisbehaving.so");
+    let arguments = ["--option", "how=sysctl-by-itself", "--rule", "system"];
+    let (end, checked) = check(&file, &arguments);
+    end.expect(12, &[]);
+    let finding = &checked.findings[0];
+    assert!(finding.details[0].contains("ip_default_ttl was \"64\""), "{finding:?}");
+}
+
+#[test]
+fn a_rule_alone_and_its_seed() {
+    let file = built("libmisbehaving.so");
+    let arguments =
+        ["--option", "how=panic-in-combine", "--rule", "fuzz", "--rule", "panics", "--seed", "7"];
+    let (end, checked) = check(&file, &arguments);
+    end.expect(12, &[]);
+    assert_eq!(broken(&checked), [("fuzz", "fail")]);
+    assert_eq!(checked.findings.len(), 2);
+    let details = &checked.findings[1].details;
+    assert!(details.last().unwrap().ends_with("--seed 7 --rule fuzz"), "{details:?}");
+    let unknown = Program::run(&["check", "x.so", "--rule", "nonsense"]);
+    unknown.expect(2, &["there are: loads, panics"]);
+    let rules = Program::run(&["check", "--list-rules"]);
+    rules.expect(0, &[]);
+    for finding in &check(&file, &["--option", "how=not"]).1.findings {
+        assert!(rules.stdout.contains(&format!("{}\n", finding.rule)), "{}", finding.rule);
+    }
+}
+
+#[test]
+fn files_that_do_not_load_are_findings_too() {
+    let folder = temp_dir("check");
+    let crash = compile("constructor", &["-DWAY=CRASH"], folder.join("crash.so"));
+    let (end, checked) = check(&crash, &["--rule", "loads", "--rule", "run"]);
+    end.expect(12, &[]);
+    assert_eq!(broken(&checked), [("loads", "crash")]);
+    assert_eq!(checked.findings[1].verdict, "skipped");
+    let (_, checked) = check(&built("libwrong_abi.so"), &[]);
+    assert_eq!(broken(&checked), [("loads", "fail")]);
+    assert!(checked.findings[0].details[0].contains("ABI 2.7"), "{checked:?}");
+    let (_, checked) = check(&folder.join("nothing.so"), &[]);
+    assert_eq!(broken(&checked), [("loads", "fail")]);
+}
+
+#[test]
+fn chains_that_break_a_rule_are_named() {
+    let (end, checked) = check(&built("libchains.so"), &[]);
+    end.expect(12, &[]);
+    assert_eq!(broken(&checked), [("chain-fields", "fail"), ("chain-packets", "fail")]);
+    for finding in checked.findings.iter().filter(|finding| finding.verdict == "fail") {
+        assert_eq!(finding.details, ["panics: panicked: as asked"]);
+    }
+}

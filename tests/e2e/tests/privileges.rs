@@ -1,0 +1,129 @@
+//! Without root: two capabilities are enough, and are given up when they are not needed any more.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use pathspider_e2e::{Network, built, network, temp_dir};
+
+/// A copy of the program with its plugins that anybody may read.
+fn installed(name: &str) -> PathBuf {
+    let folder = temp_dir(name);
+    for (from, to) in [
+        ("pathspider", "pathspider"),
+        ("plugins/ecn.so", "plugins/ecn.so"),
+        ("libmisbehaving.so", "plugins/misbehaving.so"),
+    ] {
+        let to = folder.join(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(built(from), to).unwrap();
+    }
+    let state = folder.join("home");
+    fs::create_dir(&state).unwrap();
+    let script = format!("chmod -R a+rX {0} && chown 65534 {0}/home", folder.display());
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    folder
+}
+
+const NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+const AMBIENT: &str = "--inh-caps=-all,+net_raw,+net_admin --ambient-caps=+net_raw,+net_admin";
+
+#[test]
+fn two_capabilities_are_enough() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let folder = installed("two-capabilities");
+    let (path, interface) = (folder.display(), network.interface());
+    for plugin in ["ecn", "misbehaving"] {
+        let script = format!(
+            "cd {path}/home && exec env -u PATHSPIDER_STATE_DIR HOME={path}/home {NOBODY} {AMBIENT} \
+             {path}/pathspider measure --allow-special -i {interface} --output x-{plugin} {plugin}"
+        );
+        network.script(&script, &network.jobs("clean")).expect(0, &["3 targets"]);
+        assert_eq!(network.settings(), before, "{plugin}");
+    }
+    // The journal was in the user's own folder, and is gone.
+    let state = folder.join("home/.local/state/pathspider");
+    assert_eq!(fs::read_dir(state).unwrap().count(), 0);
+}
+
+#[test]
+fn a_program_with_file_capabilities() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let folder = installed("file-capabilities");
+    let (path, interface) = (folder.display(), network.interface());
+    let set = format!("setcap cap_net_raw,cap_net_admin+ep {path}/pathspider");
+    if !Command::new("sh").args(["-c", &set]).status().unwrap().success() {
+        eprintln!("SKIPPED: the file system has no file capabilities");
+        return;
+    }
+    let run = format!(
+        "cd {path}/home && exec env HOME={path}/home {NOBODY} {path}/pathspider measure \
+         --allow-special -i {interface}"
+    );
+    let clean = network.jobs("clean");
+    network.script(&format!("{run} ecn --connect tcp"), &clean).expect(0, &["3 targets"]);
+    network.script(&format!("{run} misbehaving"), &clean).expect(0, &["3 targets"]);
+    assert_eq!(network.settings(), before);
+    // No journal of it is anywhere: a user could write one for it to follow.
+    assert!(!folder.join("home/.local").exists());
+    let killed = format!("{run} ecn --connect tcp & sleep 2; kill -9 $!; sleep 1");
+    network.script(&killed.replace("exec ", ""), &network.jobs("dead"));
+    assert_eq!(network.settings(), before, "the keeper has it");
+}
+
+/// The capabilities of each thread of a process, by the threads' names.
+fn capabilities(pid: u32) -> Vec<(String, u64)> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let thread = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        let status = fs::read_to_string(path.join("status")).ok()?;
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        let permitted = u64::from_str_radix(&field("CapPrm:"), 16).unwrap();
+        assert_eq!(field("NoNewPrivs:"), "1");
+        Some((field("Name:"), permitted))
+    };
+    threads.filter_map(thread).collect()
+}
+
+fn started(network: &Network, arguments: &str, folder: &std::path::Path) -> std::process::Child {
+    let script = format!(
+        "cd {0}/home && exec env HOME={0}/home {NOBODY} {AMBIENT} {0}/pathspider measure \
+         --allow-special -i {1} {arguments}",
+        folder.display(),
+        network.interface()
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).env_remove("PATHSPIDER_STATE_DIR").stdout(Stdio::null());
+    network.start(command)
+}
+
+#[test]
+fn what_is_not_needed_any_more_is_given_up() {
+    let Some(network) = network(1, 0) else { return };
+    let folder = installed("given-up");
+    let mut run = started(&network, "ecn", &folder);
+    let threads = loop {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let threads = capabilities(run.id());
+        if threads.iter().any(|(name, _)| name == "feeder") {
+            break threads;
+        }
+    };
+    const NET_ADMIN: u64 = 1 << 12;
+    for (name, permitted) in &threads {
+        let most = match name.as_str() {
+            "observer" | "merger" | "feeder" => 0,
+            // The signals' thread is there before the capture.
+            "signals" => NET_ADMIN | 1 << 13,
+            _ => NET_ADMIN,
+        };
+        assert_eq!(permitted & !most, 0, "{name}: {permitted:x}");
+    }
+    drop(run.stdin.take());
+    assert!(run.wait().unwrap().success());
+}

@@ -1,0 +1,112 @@
+//! The template: a copy in an empty folder, renamed in one step, is built as it is and runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use pathspider_e2e::{Program, built, network, temp_dir};
+
+/// A way to build it.
+struct Build {
+    name: &'static str,
+    edition: &'static str,
+    /// Debian's compiler for the web browsers, newer than its ordinary one.
+    debian: bool,
+}
+
+const BUILDS: [Build; 3] = [
+    Build { name: "first", edition: "2021", debian: false },
+    Build { name: "second", edition: "2024", debian: false },
+    Build { name: "third", edition: "2021", debian: true },
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The compiler of Debian's package `rustc-web`, where it is installed.
+fn debians() -> Option<PathBuf> {
+    let files = Command::new("dpkg").args(["-L", "rustc-web"]).output().ok()?;
+    let files = String::from_utf8_lossy(&files.stdout).into_owned();
+    files.lines().find(|file| file.ends_with("/bin/rustc")).map(PathBuf::from)
+}
+
+/// Copies, renames and builds; gives the library.
+fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
+    let copy = folder.join(build.name);
+    succeed(Command::new("cp").arg("-r").arg(root().join("sdk-template")).arg(&copy));
+    let _ = fs::remove_dir_all(copy.join("target"));
+    succeed(Command::new("sh").arg(copy.join("rename.sh")).arg(build.name));
+    // The one line that a fork elsewhere changes, and the edition, which is its author's choice.
+    let manifest = fs::read_to_string(copy.join("Cargo.toml")).unwrap();
+    let api = root().join("plugin-api");
+    let manifest = manifest
+        .replace("\"../plugin-api\"", &format!("{:?}", api.to_str().unwrap()))
+        .replace("edition = \"2021\"", &format!("edition = {:?}", build.edition));
+    fs::write(copy.join("Cargo.toml"), manifest).unwrap();
+    // What was resolved for the project is there; the registry may not be.
+    fs::copy(root().join("Cargo.lock"), copy.join("Cargo.lock")).unwrap();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.current_dir(&copy).args(["build", "--release", "--quiet"]);
+    cargo.env("CARGO_TARGET_DIR", target.join(if build.debian { "debian" } else { "own" }));
+    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+        cargo.env_remove(inherited);
+    }
+    if build.debian {
+        let Some(compiler) = debians() else {
+            eprintln!("SKIPPED: rustc-web is not installed, so nothing was built with it");
+            return None;
+        };
+        cargo.env("RUSTC", compiler).env_remove("RUSTC_WRAPPER");
+    }
+    succeed(&mut cargo);
+    if build.name == BUILDS[0].name {
+        let mut tests = Command::new(cargo.get_program());
+        tests.current_dir(&copy).args(["test", "--quiet"]);
+        tests.envs(cargo.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        for (key, _) in cargo.get_envs().filter(|(_, value)| value.is_none()) {
+            tests.env_remove(key);
+        }
+        let output = succeed(&mut tests);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("3 passed"));
+    }
+    let built = target.join(if build.debian { "debian" } else { "own" }).join("release");
+    let name = format!("libpathspider_{}.so", build.name);
+    let library = folder.join("plugins").join(&name);
+    fs::copy(built.join(&name), &library).unwrap();
+    Some(library)
+}
+
+#[test]
+fn forks_are_built_as_they_are_and_run_in_one_host() {
+    let folder = temp_dir("template");
+    fs::create_dir(folder.join("plugins")).unwrap();
+    let target = folder.join("target");
+    let plugins = folder.join("plugins").display().to_string();
+    let forks: Vec<(&str, PathBuf)> = BUILDS
+        .iter()
+        .filter_map(|build| Some((build.name, fork(&folder, &target, build)?)))
+        .collect();
+    let listed = Program::run(&["--list-plugins", "--plugin-dir", &plugins]);
+    for (name, library) in &forks {
+        assert!(listed.stdout.contains(library.to_str().unwrap()), "{name}: {listed:?}");
+        Program::run(&["check", library.to_str().unwrap()]).expect(0, &[]);
+    }
+    let Some(network) = network(4, 2) else { return };
+    for (name, _) in &forks {
+        let end = network.measure(&["--plugin-dir", &plugins, name], &network.jobs("clean"));
+        end.expect(0, &["6 targets"]);
+        let works = format!("{name}.connectivity.works");
+        for record in end.records() {
+            assert!(record.conditions.contains(&works), "{record:?}");
+        }
+    }
+    assert!(built("pathspider").exists());
+    let _ = fs::remove_dir_all(folder);
+}
