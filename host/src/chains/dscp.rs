@@ -29,8 +29,8 @@ const FIELDS: Fields<4> = Fields([
         "dscp_mark_data_rev",
         FieldType::UInt,
         "",
-        "code point of the first packet to the originator that is not TCP or has TCP payload, ICMP \
-         errors left out; null when none was seen",
+        "code point of the first packet to the originator that is not TCP (an ICMP error too) or \
+         has TCP payload; null when none was seen",
     ),
 ]);
 
@@ -39,8 +39,8 @@ const FIELDS: Fields<4> = Fields([
 pub struct Dscp;
 
 /// What `dscp` remembers of a flow. 0 is a mark like any other: a bleached packet has it.
+#[derive(Default)]
 pub struct Flow {
-    protocol: u8,
     syn: Both<Option<u8>>,
     data: Both<Option<u8>>,
 }
@@ -53,8 +53,8 @@ impl Chain for Dscp {
         FIELDS.info("dscp", "code points of SYNs and of data")
     }
 
-    fn new_flow(&self, packet: &Packet<'_>) -> Option<Flow> {
-        Some(Flow { protocol: packet.protocol(), syn: Both::default(), data: Both::default() })
+    fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
+        Some(Flow::default())
     }
 
     fn ip4(&self, flow: &mut Flow, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
@@ -76,10 +76,6 @@ impl Chain for Dscp {
 impl Flow {
     #[inline]
     fn note(&mut self, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
-        // Whoever sends an ICMP error about the flow marks it as its own (RFC 1812, section 4.3.2.5).
-        if packet.protocol() != self.protocol {
-            return Verdict::Continue;
-        }
         let side = side(packet);
         let mark = match packet.tcp() {
             Some(tcp) if tcp.has(TcpFlags::SYN) => &mut self.syn[side],
