@@ -104,8 +104,10 @@ fn settings_are_restored_at_a_normal_end_and_on_errors() {
 #[test]
 fn a_setting_that_somebody_else_changed_is_left_and_reported() {
     let Some(network) = network(3, 0) else { return };
+    // Not before the run has seen what the parameter was: it sets the other one first.
     let script = format!(
-        "( while sleep 0.05; do echo 0 >/proc/sys/net/ipv4/tcp_ecn; done ) & \
+        "( until grep -q 0 /proc/sys/net/ipv4/tcp_ecn_fallback; do sleep 0.02; done; \
+         while sleep 0.05; do echo 0 >/proc/sys/net/ipv4/tcp_ecn; done ) & \
          $PATHSPIDER measure -i {} --allow-special ecn --connect tcp --timeout 1; kill $!",
         network.interface()
     );
