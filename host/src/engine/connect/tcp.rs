@@ -36,6 +36,16 @@ pub(super) async fn established(
     Ok(Wire { stream, progress: Rc::clone(progress), is_deferred })
 }
 
+impl Drop for Wire {
+    /// Where the SYN was answered and no data came, nothing has told of the handshake: a socket has
+    /// a peer from then on.
+    fn drop(&mut self) {
+        if self.is_deferred && self.stream.peer_addr().is_ok() {
+            self.progress.shaken();
+        }
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,

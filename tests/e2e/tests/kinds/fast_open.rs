@@ -5,7 +5,7 @@ use pathspider_lab::scenario::Server;
 use serde_json::Value;
 
 use super::failure;
-use super::place::{Place, place};
+use super::place::{Place, forever, place};
 
 /// The kind of Fast Open's option.
 const OPTION: u64 = 34;
@@ -18,7 +18,8 @@ fn number(result: &FlowResult, key: &str) -> u64 {
 fn three(place: &Place, kind: &str, network: u8, hold: &str) -> Vec<Vec<FlowResult>> {
     let input: String =
         (1..=20).map(|host| format!("{{\"dip\":\"127.0.{network}.{host}\"}}\n")).collect();
-    let arguments = ["--connect", kind, "--fast-open", "--times", "3", "--hold", hold];
+    let arguments =
+        ["--connect", kind, "--fast-open", "--times", "3", "--hold", hold, "--timeout", "60"];
     let ended = place.connect(&[], &arguments, &input);
     ended.expect(0, &["20 targets"]);
     ended.records().into_iter().filter_map(|record| record.flow_results).collect()
@@ -73,17 +74,9 @@ fn data_on_a_syn_that_nobody_answers_is_a_failure_in_the_handshake() {
         (2, "handshake", (1, "refused", "connect")),
     ] {
         let input = format!("{{\"dip\":\"127.0.2.{host}\"}}");
-        let arguments = [
-            "--connect",
-            "http",
-            "--fast-open",
-            "--timeout",
-            "0.5",
-            "--hold",
-            hold,
-            "--times",
-            "2",
-        ];
+        let limit = if expected.0 == 2 { "0.5" } else { "60" };
+        let timing = ["--hold", hold, "--times", "2", "--timeout", limit];
+        let arguments = [&["--connect", "http", "--fast-open"][..], &timing].concat();
         let ended = place.connect(&[], &arguments, &input);
         let record = ended.records().remove(0);
         for result in record.flow_results.unwrap() {
@@ -91,6 +84,20 @@ fn data_on_a_syn_that_nobody_answers_is_a_failure_in_the_handshake() {
             assert!(result.observed && number(&result, "sp") > 0, "{result:?}");
             assert!(number(&result, "tfo_synclen") == 8 || result.config > 0, "{result:?}");
         }
+    }
+}
+
+#[test]
+fn data_on_a_syn_that_is_answered_and_no_more_is_a_failure_after_the_handshake() {
+    let Some(place) = place("fast-silent", &Server::default()) else { return };
+    let port = place.tcp(|_stream| forever());
+    let input = format!("{{\"dip\":\"127.0.0.1\",\"dp\":{port}}}");
+    let arguments = ["--connect", "http", "--fast-open", "--times", "2", "--timeout", "1"];
+    let ended = place.connect(&[], &arguments, &input);
+    let results = ended.records().remove(0).flow_results.unwrap();
+    for (result, cookie) in results.iter().zip([0, 8]) {
+        assert_eq!(failure(result), (2, "timeout", "request"), "{result:?}");
+        assert_eq!(number(result, "tfo_synclen"), cookie, "{result:?}");
     }
 }
 

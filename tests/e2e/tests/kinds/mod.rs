@@ -221,7 +221,8 @@ fn servers_that_misbehave_have_their_words() {
         ("http", half, (1, "closed", "request")),
         ("http", stalls, (2, "timeout", "request")),
     ] {
-        let result = place.result(kind, port, &["--timeout", "0.5"]);
+        let limit = if expected.0 == 2 { "0.5" } else { "60" };
+        let result = place.result(kind, port, &["--timeout", limit]);
         assert_eq!(failure(&result), expected, "{kind} {result:?}");
         assert!(result.observed);
         if [half, stalls].contains(&port) && kind == "http" {

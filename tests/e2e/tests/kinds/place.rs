@@ -73,9 +73,13 @@ impl Place {
         self.run(Program::command(&all), input)
     }
 
-    /// The only flow result of a connection of this kind to this port.
+    /// The only flow result of a connection of this kind to this port, which has the time that a
+    /// busy machine takes, unless told otherwise.
     pub(super) fn result(&self, kind: &str, port: u16, plugin: &[&str]) -> FlowResult {
-        let arguments = [&["--connect", kind], plugin].concat();
+        let mut arguments = [&["--connect", kind], plugin].concat();
+        if !plugin.contains(&"--timeout") {
+            arguments.extend(["--timeout", "60"]);
+        }
         let input = format!("{{\"dip\":\"127.0.0.1\",\"dp\":{port},\"domain\":\"lab.example\"}}");
         flow(&self.connect(&[], &arguments, &input))
     }
