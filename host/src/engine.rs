@@ -6,6 +6,7 @@
 
 mod connect;
 mod pace;
+mod ports;
 mod round;
 mod scheduler;
 mod work;
@@ -30,6 +31,7 @@ use crate::stop::Stop;
 use crate::system::Machine;
 use connect::Attempt;
 use pace::Pace;
+use ports::Ports;
 use round::Round;
 use scheduler::Scheduler;
 use workers::Workers;
@@ -72,6 +74,8 @@ enum Event {
     Answered { ticket: Ticket, started: SystemTime, answer: Result<Connect, Error> },
     /// A connection came to this point; only where the configuration waits for it.
     Reached { config: usize, point: Hold },
+    /// Nothing has answered a connection for a while.
+    Silent(Ticket),
     /// A connection ended.
     Ended(Ticket, Attempt),
 }
@@ -135,11 +139,15 @@ impl Engine {
             let patience = workers.as_ref().map_or(Duration::MAX, Workers::patience);
             let looked = Instant::now();
             let pace = Pace::new(&self.limits);
+            let may_overlap = !self.limits.space_targets();
             let round = Round {
                 engine: self,
                 machine,
                 scheduler,
                 pace,
+                ports: Ports::default(),
+                was_short: false,
+                may_overlap,
                 workers,
                 patience,
                 looked,

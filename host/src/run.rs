@@ -197,7 +197,8 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
     let mut keeping = Keeping::prepare(&settings, &plan)?;
-    raise_descriptors(settings.workers, settings.measurement.info.forges)?;
+    let info = &settings.measurement.info;
+    raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let showing = settings.showing.prepare()?;
     let chains = plan_chains(&settings, &plan)?;
     let interface = settings.interface.clone();

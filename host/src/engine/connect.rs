@@ -44,6 +44,8 @@ pub(super) enum Begun {
 pub(super) enum BeginError {
     /// The plugin failed, or asked for something that this host does not have.
     Plugin(Error),
+    /// Every local port toward this endpoint is taken; how the connection ends if that stays so.
+    NoPort(SocketAddr, Box<Attempt>),
     /// The observer is gone.
     Gone,
 }
@@ -61,6 +63,7 @@ pub(super) struct Connection {
     flow: Flow,
     timeout: Duration,
     is_deferred: bool,
+    is_teacher: bool,
 }
 
 /// What follows on the socket, by the kind of connection.
@@ -149,14 +152,25 @@ impl Exchange {
 }
 
 impl Connection {
+    /// The target's end.
+    pub(super) fn remote(&self) -> SocketAddr {
+        self.flow.remote
+    }
+
     /// Whether its first packet is yet to be sent, when it sends data.
     pub(super) fn is_deferred(&self) -> bool {
         self.is_deferred
     }
 
+    /// Whether the next connections rely on what the kernel learns from this one: a cookie of TCP
+    /// Fast Open (RFC 7413).
+    pub(super) fn is_teacher(&self) -> bool {
+        self.is_teacher
+    }
+
     /// Sees the connection through to its end or its time-out.
     pub(super) async fn complete(self: Box<Self>, progress: &Rc<Progress>) -> Attempt {
-        let Connection { exchange, socket, flow, timeout, is_deferred } = *self;
+        let Connection { exchange, socket, flow, timeout, is_deferred, .. } = *self;
         let exchange = exchange.run(socket, is_deferred, progress);
         let end = tokio::time::timeout(timeout, exchange).await;
         flow.end(progress.outcome(end.unwrap_or(Err(Failure::Timeout))))
@@ -249,24 +263,33 @@ impl Dialer {
         let fail = |error: &std::io::Error| {
             let outcome = Progress::new(None, |_| {}).outcome(Err(error.into()));
             let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
-            Ok(Begun::Over(Attempt { outcome: stamp(outcome, started), flow: None }))
+            Attempt { outcome: stamp(outcome, started), flow: None }
         };
         let settings = connect.settings();
         let socket = match self.socket(protocol, remote, settings, exchange.settings())? {
             Ok(socket) => socket,
-            Err(error) => return fail(&error),
+            Err(error) => return Ok(Begun::Over(fail(&error))),
         };
         let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
         notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
         match exchange.start(&socket, remote) {
             Ok(socket::Opened { local, is_deferred }) => {
                 let flow = Flow { protocol, local, remote, started };
-                let connection = Connection { exchange, socket, flow, timeout, is_deferred };
+                let is_teacher = settings.bool("fast_open") == Some(true);
+                let connection =
+                    Connection { exchange, socket, flow, timeout, is_deferred, is_teacher };
                 Ok(Begun::Under(Box::new(connection)))
             }
             Err(error) => {
                 notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
-                fail(&error)
+                // Of a port that the plugin chose, waiting would free none.
+                let may_be_short = protocol == protocol::TCP
+                    && error.kind() == std::io::ErrorKind::AddrNotAvailable
+                    && settings.get("source_port").is_none();
+                match may_be_short && self.has_source(remote) {
+                    true => Err(BeginError::NoPort(remote, Box::new(fail(&error)))),
+                    false => Ok(Begun::Over(fail(&error))),
+                }
             }
         }
     }

@@ -27,6 +27,13 @@ pub struct Limits {
     pub prefix_spacing: Option<Duration>,
 }
 
+impl Limits {
+    /// Whether connections to one target must keep a distance in time.
+    pub(super) fn space_targets(&self) -> bool {
+        self.address_spacing.is_some() || self.prefix_spacing.is_some()
+    }
+}
+
 /// The pace of a run.
 pub(super) struct Pace<T = Ticket> {
     interval: Option<Duration>,

@@ -1,5 +1,7 @@
 //! The engine at work: a loop of small steps, which never waits while something can be started.
 
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,12 +12,19 @@ use tokio::sync::mpsc;
 
 use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
 use super::pace::Pace;
+use super::ports::Ports;
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work, stamp};
 use crate::observer::Notice;
+use crate::say::say;
 use crate::stop::Urgency;
 use crate::system::{Machine, Undeclared};
+
+/// How long a job's next connection waits for one that nothing has answered: as long as TCP does
+/// before it repeats a SYN (RFC 6298, section 2.1). So a dead target takes little more than one
+/// time-out.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Starts in a row before the connections under way get their turn.
 const STARTS_IN_A_ROW: usize = 64;
@@ -26,6 +35,12 @@ pub(super) struct Round<'a> {
     pub(super) machine: &'a mut Machine,
     pub(super) scheduler: Scheduler<Ticket>,
     pub(super) pace: Pace,
+    /// Those that wait for a local port, and whether that was told.
+    pub(super) ports: Ports<Ticket>,
+    pub(super) was_short: bool,
+    /// Whether a job's next connection may begin while one is not answered: not where the pace wants
+    /// them apart.
+    pub(super) may_overlap: bool,
     pub(super) workers: Option<Workers>,
     /// How often to look after the workers, and when it was done.
     pub(super) patience: Duration,
@@ -50,7 +65,9 @@ impl Round<'_> {
                 // Nothing was sent for these, and they could wait for long.
                 let now = Instant::now();
                 let queued = self.scheduler.drop_waiting(0);
-                let unbegun = self.pace.drop_unbegun(now) + queued.len();
+                let unbegun = self.pace.drop_unbegun(now)
+                    + self.ports.drop_unless(|ticket| ticket.config > 0)
+                    + queued.len();
                 queued.iter().for_each(|ticket| self.pace.cancelled(ticket, now));
                 self.end.in_flight -= unbegun;
                 if feeding || unbegun > 0 {
@@ -71,6 +88,9 @@ impl Round<'_> {
             while self.wants_jobs()
                 && let Some(ticket) = self.pace.release(now)
             {
+                self.scheduler.push(ticket.config, ticket);
+            }
+            for ticket in self.ports.release(now) {
                 self.scheduler.push(ticket.config, ticket);
             }
             self.give_up_overdue()?;
@@ -105,7 +125,7 @@ impl Round<'_> {
                 Step::Wait => {
                     let wants_jobs = feeding && self.wants_jobs();
                     let release = self.pace.next_release().filter(|_| self.wants_jobs());
-                    let due = paused.into_iter().chain(release).min();
+                    let due = paused.into_iter().chain(release).chain(self.ports.next()).min();
                     tokio::select! {
                         () = until(due), if due.is_some() => {}
                         Some(event) = inbox.recv() => self.handle(event)?,
@@ -202,6 +222,10 @@ impl Round<'_> {
                 self.scheduler.reached(config, point);
                 Ok(())
             }
+            Event::Silent(ticket) => {
+                self.go_on(&ticket);
+                Ok(())
+            }
             Event::Ended(ticket, attempt) => {
                 self.scheduler.reached(ticket.config, Hold::Completion);
                 self.conclude(ticket, attempt)
@@ -260,8 +284,10 @@ impl Round<'_> {
         self.passed(ticket.config, points);
         match dialed {
             Ok(Begun::Under(connection)) => {
+                self.ports.found(connection.remote(), Instant::now());
                 let is_deferred = connection.is_deferred();
-                self.see_through(ticket, is_deferred, async move |progress| {
+                let may_overlap = self.may_overlap && !connection.is_teacher();
+                self.see_through(ticket, is_deferred, may_overlap, async move |progress| {
                     connection.complete(progress).await
                 });
                 Ok(())
@@ -287,7 +313,8 @@ impl Round<'_> {
         self.passed(config, points);
         match sent {
             Ok(Sent::Out(forged)) => {
-                self.see_through(ticket, false, async move |_| forged.complete().await);
+                let may_overlap = self.may_overlap;
+                self.see_through(ticket, false, may_overlap, async move |_| forged.complete().await);
                 Ok(())
             }
             Ok(Sent::Over(attempt)) => self.conclude(ticket, attempt),
@@ -295,11 +322,33 @@ impl Round<'_> {
         }
     }
 
+    /// No local port is free for a connection: it begins when there is one.
+    fn wait_for_port(
+        &mut self,
+        ticket: Ticket,
+        remote: SocketAddr,
+        attempt: Attempt,
+    ) -> Result<(), EngineError> {
+        if !std::mem::replace(&mut self.was_short, true) {
+            say!(
+                "all local ports toward {remote} are taken; connections to it wait until some are \
+                 free again (net.ipv4.ip_local_port_range has {})",
+                port_range()
+            );
+        }
+        match self.ports.hold(remote, ticket, Instant::now()) {
+            None => Ok(()),
+            Some(ticket) => self.conclude(ticket, attempt),
+        }
+    }
+
     /// A connection could not begin.
     fn refused(&mut self, ticket: Ticket, error: BeginError) -> Result<(), EngineError> {
         match error {
+            BeginError::NoPort(remote, attempt) => self.wait_for_port(ticket, remote, *attempt),
             BeginError::Gone => Err(EngineError::Gone("observer")),
             BeginError::Plugin(error) => {
+                ticket.work.break_off();
                 self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })
             }
@@ -307,14 +356,16 @@ impl Round<'_> {
     }
 
     /// Lets a connection that is under way go on by itself; its events come back. It is deferred
-    /// where its first packet is not out yet.
-    fn see_through<F>(&self, ticket: Ticket, is_deferred: bool, complete: F)
+    /// where its first packet is not out yet. Its job's next one may overlap with it where nothing
+    /// answers it for a while.
+    fn see_through<F>(&self, ticket: Ticket, is_deferred: bool, may_overlap: bool, complete: F)
     where
         F: AsyncFnOnce(&Rc<Progress>) -> Attempt + 'static,
     {
         // The engine may have gone, on a second signal.
         let events = self.events.clone();
         let config = ticket.config;
+        let may_overlap = may_overlap && config + 1 < self.engine.configurations.len();
         let awaited = match self.engine.configurations[config].hold {
             Hold::Initiation if !is_deferred => None,
             Hold::Completion => None,
@@ -325,7 +376,20 @@ impl Round<'_> {
             let progress = Rc::new(Progress::new(awaited, move |point| {
                 let _ = tell.send(Event::Reached { config, point });
             }));
-            let attempt = complete(&progress).await;
+            let attempt = {
+                let mut complete = pin!(complete(&progress));
+                let silence = tokio::time::sleep(SILENCE);
+                tokio::select! {
+                    biased;
+                    attempt = &mut complete => attempt,
+                    () = silence, if may_overlap => {
+                        if progress.is_silent() {
+                            let _ = events.send(Event::Silent(ticket.clone()));
+                        }
+                        complete.await
+                    }
+                }
+            };
             progress.over();
             let _ = events.send(Event::Ended(ticket, attempt));
         });
@@ -336,22 +400,35 @@ impl Round<'_> {
         points.iter().for_each(|&point| self.scheduler.reached(config, point));
     }
 
-    /// Hands a connection's end on, and lets its job go to the next configuration.
+    /// Hands a connection's end on, and lets its job go on.
     fn conclude(&mut self, ticket: Ticket, attempt: Attempt) -> Result<(), EngineError> {
         let Attempt { outcome, flow } = attempt;
         let claimed = flow.is_some();
+        let is_measured = ticket.work.end_one();
         if let Some(flow) = flow {
             let id = ticket.id(self.engine.configurations.len());
-            self.notify(Notice::Claim(flow.into_claim(id)))?;
+            self.notify(match is_measured {
+                true => Notice::Claim(flow.into_claim(id)),
+                false => Notice::Withdraw(flow.endpoint()),
+            })?;
         }
+        if !is_measured {
+            return Ok(());
+        }
+        self.go_on(&ticket);
         let Ticket { work, config } = ticket;
-        let next = config + 1;
-        if next < self.engine.configurations.len() {
-            self.queue(Ticket { work: Arc::clone(&work), config: next });
-        } else {
+        if work.is_over(self.engine.configurations.len()) {
             self.end.in_flight -= 1;
         }
         self.report(Report::Connection { work, config, outcome, claimed })
+    }
+
+    /// Lets a connection's job go to its next configuration, where it is time.
+    fn go_on(&mut self, ticket: &Ticket) {
+        let Ticket { work, config } = ticket;
+        if work.begin_after(*config, self.engine.configurations.len()) {
+            self.queue(Ticket { work: Arc::clone(work), config: config + 1 });
+        }
     }
 
     fn notify(&self, notice: Notice) -> Result<(), EngineError> {
@@ -368,4 +445,10 @@ async fn until(due: Option<Instant>) {
     if let Some(due) = due {
         tokio::time::sleep_until(due.into()).await;
     }
+}
+
+/// The local ports that the kernel chooses from.
+fn port_range() -> String {
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .map_or_else(|_| "?".to_owned(), |range| range.trim().replace('\t', " "))
 }

@@ -1,6 +1,7 @@
 //! A job in flight, its connections, and what is reported of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle};
 use pathspider_plugin_api::{ConfigId, Connect, Error, Job, Outcome};
@@ -11,7 +12,14 @@ pub struct Work {
     pub job: Job,
     /// The plugin's own.
     pub prepared: PreparedHandle,
+    /// How many of its connections were begun, or are about to be.
+    begun: AtomicUsize,
+    /// How many of them have ended; `BROKEN` when the plugin failed for the job.
+    ended: AtomicUsize,
 }
+
+/// Of a job that ended before its connections.
+const BROKEN: usize = usize::MAX;
 
 impl Work {
     /// Lets the plugin prepare a job; may block where the plugin says so.
@@ -22,9 +30,44 @@ impl Work {
     #[allow(clippy::result_large_err)] // The job travels on either way.
     pub fn prepare(measurement: &MeasurementObject, job: Job) -> Result<Work, (Job, Error)> {
         match measurement.pre_connect(&job) {
-            Ok(prepared) => Ok(Work { job, prepared }),
+            Ok(prepared) => {
+                Ok(Work { job, prepared, begun: AtomicUsize::new(1), ended: AtomicUsize::new(0) })
+            }
             Err(error) => Err((job, error)),
         }
+    }
+
+    // Only the engine's thread counts; the merger holds the same job, hence the atomics.
+
+    /// Begins the connection after that of `config`; false where it was begun before, where there
+    /// is none, and where two are under way, which is as many as there ever are.
+    pub(super) fn begin_after(&self, config: usize, configurations: usize) -> bool {
+        let (begun, ended) = (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
+        let begins = config + 1 == begun && begun < configurations && begun <= ended.saturating_add(1);
+        if begins {
+            self.begun.store(begun + 1, Ordering::Relaxed);
+        }
+        begins
+    }
+
+    /// One of its connections has ended; whether the job goes on to be measured.
+    pub(super) fn end_one(&self) -> bool {
+        let ended = self.ended.load(Ordering::Relaxed);
+        if ended != BROKEN {
+            self.ended.store(ended + 1, Ordering::Relaxed);
+        }
+        ended != BROKEN
+    }
+
+    /// Whether all its connections have ended.
+    pub(super) fn is_over(&self, configurations: usize) -> bool {
+        self.ended.load(Ordering::Relaxed) >= configurations
+    }
+
+    /// The plugin failed for the job: nothing more is begun or reported of it.
+    pub(super) fn break_off(&self) {
+        self.begun.store(BROKEN, Ordering::Relaxed);
+        self.ended.store(BROKEN, Ordering::Relaxed);
     }
 }
 

@@ -23,11 +23,17 @@ pub(super) fn check_files(input: &Input, output: &Output) -> Result<(), RunError
     }
 }
 
-/// Raises the limit of open descriptors to what the connections need.
-pub(super) fn raise_descriptors(workers: usize, forges: bool) -> Result<(), RunError> {
+/// Raises the limit of open descriptors to what the connections need, of which a job has two at the
+/// most.
+pub(super) fn raise_descriptors(
+    workers: usize,
+    configurations: usize,
+    forges: bool,
+) -> Result<(), RunError> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let reserved = if forges { RESERVED_SOCKETS as u64 } else { 0 };
-    let needed = workers as u64 + SPARE_DESCRIPTORS + reserved;
+    let each = configurations.min(2) as u64;
+    let needed = workers as u64 * each + SPARE_DESCRIPTORS + reserved;
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
@@ -42,7 +48,7 @@ pub(super) fn raise_descriptors(workers: usize, forges: bool) -> Result<(), RunE
         RunError::System(format!(
             "{workers} workers need {needed} open files, and the limit is {hard} ({error}): raise \
              it (ulimit -n {needed}) or use at most -w {}",
-            hard.saturating_sub(SPARE_DESCRIPTORS + reserved)
+            hard.saturating_sub(SPARE_DESCRIPTORS + reserved) / each
         ))
     })
 }

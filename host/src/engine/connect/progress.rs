@@ -60,6 +60,11 @@ impl Progress {
         self.reached(Hold::Handshake);
     }
 
+    /// Whether nothing has answered yet, as far as is known.
+    pub(in super::super) fn is_silent(&self) -> bool {
+        !self.is_shaken.get()
+    }
+
     /// It has none. As its first packet may be repeated until the end, so may what decides over it.
     pub(super) fn no_handshake(&self) {
         self.is_shaken.set(true);

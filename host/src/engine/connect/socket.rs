@@ -78,6 +78,13 @@ impl Dialer {
         Ok(Ok(socket))
     }
 
+    /// Whether there is an address to connect to `remote` from, for the want of one has the same
+    /// error as the want of a port.
+    pub(super) fn has_source(&self, remote: SocketAddr) -> bool {
+        let socket = self.open(Domain::for_address(remote), Type::DGRAM, Protocol::UDP);
+        socket.is_ok_and(|socket| socket.connect(&SockAddr::from(remote)).is_ok())
+    }
+
     fn open(&self, domain: Domain, kind: Type, protocol: Protocol) -> io::Result<Socket> {
         let socket = Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))?;
         if let Some(interface) = &self.interface {

@@ -1,0 +1,171 @@
+//! Holds connections back while every local port toward their endpoint is taken.
+//!
+//! The kernel keeps the port of a closed connection for a minute (TIME-WAIT, RFC 9293, section
+//! 3.3.2), but only toward the same address and port. So a shortage concerns one endpoint: others
+//! go on, and the connections to this one start as ports come free. Time is an argument.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How long to wait after a failed try: the kernel looks at every port for it.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Without a free port for this long, whoever has them does not give them back: twice what the
+/// kernel keeps them for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The endpoints toward which ports are short.
+pub(super) struct Ports<T> {
+    short: HashMap<SocketAddr, Shortage<T>>,
+}
+
+struct Shortage<T> {
+    waiting: VecDeque<T>,
+    /// When the next may try, and how many.
+    next: Instant,
+    batch: usize,
+    /// When there was a free port.
+    last: Instant,
+}
+
+impl<T> Default for Ports<T> {
+    fn default() -> Ports<T> {
+        Ports { short: HashMap::new() }
+    }
+}
+
+impl<T> Ports<T> {
+    /// A connection found no port; gives it back where waiting longer would be in vain.
+    pub(super) fn hold(&mut self, remote: SocketAddr, item: T, now: Instant) -> Option<T> {
+        let shortage = self.short.entry(remote).or_insert_with(|| Shortage {
+            waiting: VecDeque::new(),
+            next: now,
+            batch: 1,
+            last: now,
+        });
+        if shortage.is_lasting(now) {
+            return Some(item);
+        }
+        shortage.waiting.push_back(item);
+        (shortage.next, shortage.batch) = (now + RETRY, 1);
+        None
+    }
+
+    /// A connection found a port.
+    #[inline]
+    pub(super) fn found(&mut self, remote: SocketAddr, now: Instant) {
+        if self.short.is_empty() {
+            return;
+        }
+        if let Some(shortage) = self.short.get_mut(&remote) {
+            (shortage.next, shortage.last) = (now, now);
+            shortage.batch = shortage.batch.saturating_mul(2);
+        }
+    }
+
+    /// Those that may try now.
+    pub(super) fn release(&mut self, now: Instant) -> Vec<T> {
+        let mut released = Vec::new();
+        self.short.retain(|_, shortage| {
+            if shortage.next <= now {
+                let lasting = shortage.is_lasting(now);
+                let count = if lasting { usize::MAX } else { shortage.batch };
+                let count = count.min(shortage.waiting.len());
+                released.extend(shortage.waiting.drain(..count));
+                shortage.next = now + RETRY;
+                // What was released before has come back or has found a port by then.
+                return count > 0;
+            }
+            true
+        });
+        released
+    }
+
+    /// When the next may try.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.short.values().map(|shortage| shortage.next).min()
+    }
+
+    /// Takes out those that `wanted` does not keep.
+    pub(super) fn drop_unless(&mut self, wanted: impl Fn(&T) -> bool) -> usize {
+        let mut dropped = 0;
+        for shortage in self.short.values_mut() {
+            let before = shortage.waiting.len();
+            shortage.waiting.retain(&wanted);
+            dropped += before - shortage.waiting.len();
+        }
+        dropped
+    }
+}
+
+impl<T> Shortage<T> {
+    fn is_lasting(&self, now: Instant) -> bool {
+        now.duration_since(self.last) >= PATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(last: u8) -> SocketAddr {
+        ([192, 0, 2, last], 80).into()
+    }
+
+    #[test]
+    fn more_and_more_try_while_ports_are_found() {
+        let (mut ports, start) = (Ports::default(), Instant::now());
+        for item in 0..10 {
+            assert_eq!(ports.hold(remote(1), item, start), None);
+        }
+        assert_eq!(ports.release(start), []);
+        let later = start + RETRY;
+        assert_eq!(ports.next(), Some(later));
+        assert_eq!(ports.release(later), [0]);
+        ports.found(remote(1), later);
+        assert_eq!(ports.release(later), [1, 2]);
+        ports.found(remote(1), later);
+        ports.found(remote(2), later);
+        assert_eq!(ports.hold(remote(1), 2, later), None);
+        assert_eq!(ports.release(later), [], "there was none for one of them");
+        assert_eq!(ports.release(later + RETRY), [3]);
+    }
+
+    #[test]
+    fn endpoints_do_not_wait_for_each_other() {
+        let (mut ports, start) = (Ports::default(), Instant::now());
+        ports.hold(remote(1), 'a', start);
+        ports.hold(remote(2), 'b', start + RETRY / 2);
+        assert_eq!(ports.release(start + RETRY), ['a']);
+        assert_eq!(ports.release(start + RETRY * 2), ['b']);
+        assert_eq!(ports.release(start + RETRY * 4), []);
+        assert_eq!(ports.next(), None, "nobody waits");
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let (mut ports, start) = (Ports::default(), Instant::now());
+        ports.hold(remote(1), 'a', start);
+        ports.hold(remote(1), 'b', start);
+        ports.hold(remote(1), 'c', start);
+        let (mut now, mut given_up) = (start, Vec::new());
+        while given_up.len() < 3 {
+            now = ports.next().unwrap();
+            for item in ports.release(now) {
+                given_up.extend(ports.hold(remote(1), item, now));
+            }
+        }
+        assert_eq!(now.duration_since(start).as_secs(), PATIENCE.as_secs());
+    }
+
+    #[test]
+    fn those_that_need_not_start_any_more_are_dropped() {
+        let (mut ports, start) = (Ports::default(), Instant::now());
+        for item in 0..6 {
+            ports.hold(remote(item % 2), item, start);
+        }
+        assert_eq!(ports.drop_unless(|item| *item > 3), 4);
+        assert_eq!(ports.release(start + RETRY).len(), 2);
+    }
+}
