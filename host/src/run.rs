@@ -25,6 +25,7 @@ use crate::progress::{Prepared, Showing, Snapshot, Total};
 use crate::say::say;
 use crate::stop::Stop;
 use crate::system::{BeginError, Machine};
+use crate::watchdog::{self, Watchdog};
 use checks::{check_files, raise_descriptors};
 pub use keeping::Keep;
 use keeping::Keeping;
@@ -264,6 +265,9 @@ fn carry_out(
         stages;
     let (dialer, forger) = connecting;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
+    watchdog::watch_this_thread();
+    let watchdog = Watchdog::start(settings.plugin_timeout(), Arc::clone(stop))
+        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 4. Feed.
     let (jobs, inbox) = tokio::sync::mpsc::channel(settings.workers.clamp(64, 4096));
@@ -315,7 +319,7 @@ fn carry_out(
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
     let closing = Closing { watch, merger, summary, waiting, output: settings.output.to_string() };
     let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
-    drop(shown);
+    drop((shown, watchdog));
     summary.unfinished = engine_end.in_flight as u64;
     summary.unstarted = engine_end.unstarted.unwrap_or(0);
     let engine = engine_end.error.map(|error| RunError::Engine { error, denied });

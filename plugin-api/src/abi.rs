@@ -43,6 +43,6 @@ pub use descriptor::{ABI_VERSION, AbiVersion, DESCRIPTOR_SYMBOL, Descriptor, Ref
 pub use export::{Exports, chain, measurement};
 pub use flows::{ChainSet, FlowState};
 pub use loaded::{ChainHandle, LoadedPlugin, MeasurementHandle, MeasurementObject, PreparedHandle};
-pub use running::{Function, Origin, Running, running};
+pub use running::{Function, Origin, Running, Shown, running, show};
 pub use services::set_log;
 pub use tables::{ChainRef, MeasurementRef};

@@ -71,8 +71,16 @@ impl Record {
     /// Takes over all keys of another record; where both have one, the other's value wins.
     pub fn extend(&mut self, other: Record) {
         self.entries.reserve(other.len());
+        let mut own_keys = KeyFilter::default();
+        for entry in &self.entries {
+            own_keys.add(&entry.key);
+        }
         for entry in other.entries {
-            match self.entries.iter_mut().find(|e| e.key == entry.key) {
+            let own = match own_keys.add(&entry.key) {
+                true => self.entries.iter_mut().find(|own| own.key == entry.key),
+                false => None,
+            };
+            match own {
                 Some(own) => own.value = entry.value,
                 None => self.entries.push(entry),
             }
@@ -97,6 +105,26 @@ impl Record {
     /// The text of a key; `None` when absent, null or of another type.
     pub fn str(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str()
+    }
+}
+
+/// Keys that were seen, by a bit for each: tells of most others that they were not.
+#[derive(Default)]
+pub(crate) struct KeyFilter([u64; 4]);
+
+impl KeyFilter {
+    /// Adds a key; whether it may have been there.
+    pub(crate) fn add(&mut self, key: &str) -> bool {
+        let octets = key.as_bytes();
+        let at = |place: usize| octets.get(place).map_or(0, |&octet| usize::from(octet));
+        // Names of one family begin alike; what they end with differs.
+        let (last, middle) = (at(octets.len().wrapping_sub(1)), at(octets.len() / 2));
+        let before = at(octets.len().wrapping_sub(5));
+        let sum = octets.len() * 7 + last * 31 + before * 13 + middle * 3 + at(0);
+        let (word, bit) = (sum / 64 % 4, 1 << (sum % 64));
+        let was_there = self.0[word] & bit != 0;
+        self.0[word] |= bit;
+        was_there
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::abi::data::Entry;
+use crate::record::KeyFilter;
 use crate::{Record, Value, ValueRef};
 
 /// Records in records, to this depth.
@@ -37,8 +38,12 @@ fn of_record(record: &Record, depth: usize) -> Option<String> {
 
 fn repeated(entries: &[Entry]) -> Option<&str> {
     if entries.len() <= FEW {
-        let again = |at: usize| entries[at + 1..].iter().any(|e| e.key == entries[at].key);
-        return (0..entries.len()).find(|&at| again(at)).map(|at| entries[at].key.as_str());
+        let mut seen = KeyFilter::default();
+        let is_again = |at: &usize| {
+            let key = &entries[*at].key;
+            seen.add(key) && entries[..*at].iter().any(|entry| entry.key == *key)
+        };
+        return (0..entries.len()).find(is_again).map(|at| entries[at].key.as_str());
     }
     let mut seen = HashSet::with_capacity(entries.len());
     entries.iter().map(|entry| entry.key.as_str()).find(|key| !seen.insert(*key))

@@ -136,16 +136,17 @@ impl Exchange {
         progress: &Rc<Progress>,
     ) -> Result<(), Failure> {
         if let Exchange::DnsUdp(query) = self {
-            return dns::over_udp(socket, &query, progress).await;
+            return Box::pin(dns::over_udp(socket, &query, progress)).await;
         }
         let stream = tcp::established(socket, is_deferred, progress).await?;
+        // What only some kinds need is boxed, so that a bare handshake's state stays small: it is
+        // moved several times.
         match self {
-            Exchange::Http(request) => http::get(stream, request, progress).await,
-            // Its state is much larger than the other kinds', which need not carry it.
+            Exchange::Http(request) => Box::pin(http::get(stream, request, progress)).await,
             Exchange::Https(hello, request) => {
                 Box::pin(tls::get(stream, hello, request, progress)).await
             }
-            Exchange::DnsTcp(query) => dns::over_tcp(stream, &query, progress).await,
+            Exchange::DnsTcp(query) => Box::pin(dns::over_tcp(stream, &query, progress)).await,
             Exchange::Tcp | Exchange::DnsUdp(_) => Ok(()),
         }
     }

@@ -17,6 +17,7 @@ use super::source::{IDLE_SLACK_NS, Progress, Source, SourceError};
 use super::tracker::Tracker;
 use super::{Settings, nanoseconds};
 use crate::privileges;
+use crate::watchdog;
 
 /// The observer's thread. It ends when no notice can come any more and all claims are answered.
 pub struct Watch {
@@ -57,6 +58,7 @@ pub fn watch(
     let theirs = shared.clone();
     let thread = std::thread::Builder::new().name("observer".into()).spawn(move || {
         privileges::give_up();
+        watchdog::watch_this_thread();
         let thread = Thread { source, measuring, shared: theirs, settings, begun: Instant::now() };
         thread.run(failed)
     })?;

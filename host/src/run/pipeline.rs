@@ -16,6 +16,7 @@ use crate::output::{OutputError, RecordWriter, Summary};
 use crate::privileges;
 use crate::say::say;
 use crate::stop::{Stop, Urgency};
+use crate::watchdog;
 
 /// Jobs that may wait for the observer and the merger, beside those in flight. At full speed a job
 /// waits for late packets for a tenth of a second.
@@ -83,6 +84,7 @@ impl Pipeline {
             .name("merger".into())
             .spawn(move || {
                 privileges::give_up();
+                watchdog::watch_this_thread();
                 let failure = merger.run(reported, observations, writer);
                 if failure.is_some() {
                     // What cannot be written need not be measured.

@@ -1,10 +1,13 @@
 //! Which plugin's function the present thread is in: for whoever has to name it when it crashes.
 //!
 //! It is noted at the host's end of every call, in a thread-local that needs neither a destructor
-//! nor memory of the heap, so that a signal handler of the same thread may read it.
+//! nor memory of the heap, so that a signal handler of the same thread may read it. A thread may
+//! show it to others too.
+#![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
 /// A function of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,29 @@ pub enum Function {
 }
 
 impl Function {
+    /// All of them, in the order of their numbers.
+    const ALL: [Function; 19] = [
+        Function::Describe,
+        Function::Canary,
+        Function::New,
+        Function::Drop,
+        Function::Configurations,
+        Function::Configure,
+        Function::DefaultPort,
+        Function::PreConnect,
+        Function::Connect,
+        Function::PostConnect,
+        Function::Chains,
+        Function::Merge,
+        Function::Combine,
+        Function::Rows,
+        Function::ChainDescribe,
+        Function::ChainNew,
+        Function::ChainNewFlow,
+        Function::ChainPacket,
+        Function::ChainFinish,
+    ];
+
     /// The name that authors know it by.
     pub fn name(self) -> &'static str {
         match self {
@@ -95,6 +121,63 @@ impl fmt::Display for Running {
 
 thread_local! {
     static RUNNING: Cell<Option<Running>> = const { Cell::new(None) };
+    static SHOWN: Cell<Option<&'static Shown>> = const { Cell::new(None) };
+}
+
+/// What a thread shows of its calls to other threads.
+#[derive(Default)]
+pub struct Shown {
+    /// How often it went into a function, or came back.
+    changes: AtomicU64,
+    /// Whose function it is in, as an [`Origin`]; null where it is in none.
+    plugin: AtomicPtr<&'static str>,
+    function: AtomicU8,
+}
+
+impl Shown {
+    /// The call that the thread is in, and a number that is another one for every call. While the
+    /// number stays, so does the call.
+    pub fn call(&self) -> Option<(u64, Running)> {
+        let before = self.changes.load(Ordering::Acquire);
+        let plugin = self.plugin.load(Ordering::Acquire);
+        let function = self.function.load(Ordering::Acquire);
+        // SAFETY: `note` stores nothing but null and addresses of an `Origin`, which are valid for
+        // the rest of the process.
+        let plugin = Origin(unsafe { plugin.as_ref() }?);
+        let function = *Function::ALL.get(usize::from(function))?;
+        let is_whole = self.changes.load(Ordering::Acquire) == before;
+        is_whole.then_some((before, Running { plugin, function }))
+    }
+
+    fn note(&self, running: Option<Running>) {
+        // Only the thread itself writes.
+        self.changes.store(self.changes.load(Ordering::Relaxed) + 1, Ordering::Release);
+        let plugin =
+            running.map_or(std::ptr::null(), |running| std::ptr::from_ref(running.plugin.0));
+        self.plugin.store(plugin.cast_mut(), Ordering::Release);
+        if let Some(running) = running {
+            self.function.store(running.function as u8, Ordering::Release);
+        }
+    }
+}
+
+/// Shows the calls of the present thread from now on. What is shown is kept for the rest of the
+/// process.
+pub fn show() -> &'static Shown {
+    SHOWN.get().unwrap_or_else(|| {
+        let shown: &'static Shown = Box::leak(Box::default());
+        SHOWN.set(Some(shown));
+        shown
+    })
+}
+
+/// Notes what the thread is in from now on; gives what it was in.
+#[inline]
+fn note(running: Option<Running>) -> Option<Running> {
+    if let Some(shown) = SHOWN.get() {
+        shown.note(running);
+    }
+    RUNNING.replace(running)
 }
 
 /// The plugin's function that this thread is in, if any. A signal handler may ask.
@@ -108,20 +191,20 @@ pub(super) struct Noted(Option<Running>);
 impl Noted {
     #[inline]
     pub(super) fn new(plugin: Origin, function: Function) -> Noted {
-        Noted(RUNNING.replace(Some(Running { plugin, function })))
+        Noted(note(Some(Running { plugin, function })))
     }
 
     /// The same plugin set goes on with another function or member.
     #[inline]
     pub(super) fn change(&self, plugin: Origin, function: Function) {
-        RUNNING.set(Some(Running { plugin, function }));
+        note(Some(Running { plugin, function }));
     }
 }
 
 impl Drop for Noted {
     #[inline]
     fn drop(&mut self) {
-        RUNNING.set(self.0);
+        note(self.0);
     }
 }
 
@@ -148,13 +231,13 @@ impl<T> Owned<T> {
 
 impl Drop for Begin {
     fn drop(&mut self) {
-        RUNNING.set(Some(Running { plugin: self.0, function: Function::Drop }));
+        note(Some(Running { plugin: self.0, function: Function::Drop }));
     }
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        RUNNING.set(None);
+        note(None);
     }
 }
 
@@ -179,5 +262,28 @@ mod tests {
         assert_eq!(running(), None);
         drop(Owned::new(origin, Asks));
         assert_eq!(running(), None);
+    }
+
+    #[test]
+    fn other_threads_see_the_call_that_lasts() {
+        for (number, function) in Function::ALL.into_iter().enumerate() {
+            assert_eq!(function as usize, number);
+        }
+        let (tell, told) = std::sync::mpsc::channel();
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let shown = show();
+            let noted = Noted::new(Origin::leaked("y.so".to_owned()), Function::Combine);
+            tell.send(shown).unwrap();
+            waits.recv().unwrap();
+            drop(noted);
+        });
+        let shown = told.recv().unwrap();
+        let (number, call) = shown.call().unwrap();
+        assert_eq!(call.to_string(), "combine in y.so");
+        assert_eq!(shown.call().unwrap().0, number);
+        go_on.send(()).unwrap();
+        thread.join().unwrap();
+        assert!(shown.call().is_none());
     }
 }

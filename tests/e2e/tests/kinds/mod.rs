@@ -1,5 +1,6 @@
 //! Every kind of connection, against servers that behave and servers that do not.
 
+mod course;
 mod fast_open;
 mod place;
 

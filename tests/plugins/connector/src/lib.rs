@@ -18,6 +18,15 @@ struct Connector {
     connect: Connect,
     times: i64,
     hold: Hold,
+    stall: String,
+}
+
+impl Connector {
+    fn stall_in(&self, function: &str, job: &Job) {
+        if self.stall == function && job.number() == 1 {
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+        }
+    }
 }
 
 impl Measurement for Connector {
@@ -32,6 +41,7 @@ impl Measurement for Connector {
             .integer("times", 1..=9, 1, "Connections to each target, one after the other")
             .choice("hold", &["initiation", "handshake", "completion"], "How long one waits")
             .flag("fast-open", "TCP Fast Open")
+            .choice("stall", &["nowhere", "connect", "combine"], "Where it stays for ever")
             .text("alpn", "", "Protocols, with commas between")
             .text("query", "", "The name that is asked")
             .text("header", "", "NAME:VALUE, with | between")
@@ -67,7 +77,8 @@ impl Measurement for Connector {
             Some("completion") => Hold::Completion,
             _ => Hold::Initiation,
         };
-        Ok(Connector { connect, times: options.integer("times")?, hold })
+        let stall = options.text("stall")?.unwrap_or_default().to_owned();
+        Ok(Connector { connect, times: options.integer("times")?, hold, stall })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -82,11 +93,13 @@ impl Measurement for Connector {
         self.connect.kind().default_port()
     }
 
-    fn connect(&self, _: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
+    fn connect(&self, job: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
+        self.stall_in("connect", job);
         Ok(self.connect.clone())
     }
 
-    fn combine(&self, _: &Job, _: &[Record]) -> Result<Vec<Condition>> {
+    fn combine(&self, job: &Job, _: &[Record]) -> Result<Vec<Condition>> {
+        self.stall_in("combine", job);
         Ok(Vec::new())
     }
 }

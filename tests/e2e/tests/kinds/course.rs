@@ -1,0 +1,87 @@
+//! The course of a job's connections: silent targets, a want of local ports, and a plugin that does
+//! not come back.
+
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use pathspider_e2e::FlowResult;
+use pathspider_lab::scenario::Server;
+
+use super::place::{place, request};
+
+fn times(results: &[FlowResult]) -> Vec<(String, String)> {
+    results.iter().map(|r| (r.spdr_start.clone(), r.spdr_stop.clone())).collect()
+}
+
+#[test]
+fn one_silent_connection_does_not_hold_up_the_next() {
+    let Some(place) = place("silent", &Server::default()) else { return };
+    place.script(
+        "nft 'add table inet silent; add chain inet silent in { type filter hook input priority 0; };
+              add rule inet silent in tcp dport 9 drop'",
+    );
+    let input = "{\"dip\":\"127.0.0.1\",\"dp\":9}";
+    let results = |options: &[&str]| {
+        let plugin = ["--connect", "tcp", "--times", "3", "--timeout", "3"];
+        let ended = place.connect(options, &plugin, input);
+        ended.expect(0, &[]);
+        times(&ended.records().remove(0).flow_results.unwrap())
+    };
+    let overlapping = results(&[]);
+    let starts_before_end = |pair: &[(String, String)]| pair[1].0 < pair[0].1;
+    assert!(starts_before_end(&overlapping[..2]), "{overlapping:?}");
+    assert!(!starts_before_end(&[overlapping[0].clone(), overlapping[2].clone()]), "two at most");
+    let spaced = results(&["--per-target-rate", "100"]);
+    assert!(!spaced.windows(2).any(starts_before_end), "{spaced:?}");
+}
+
+#[test]
+fn connections_wait_for_a_local_port() {
+    let Some(place) = place("ports", &Server::default()) else { return };
+    // Ports of closed connections are free at once, so that nobody need wait for a minute.
+    place.script(
+        "echo 40000 40019 >/proc/sys/net/ipv4/ip_local_port_range
+         echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets",
+    );
+    let port = place.tcp(|mut stream| {
+        request(&mut stream);
+        thread::sleep(Duration::from_millis(200));
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    let input = format!("{{\"dip\":\"127.0.0.1\",\"dp\":{port}}}\n").repeat(60);
+    let ended = place.connect(&["--duplicates"], &["--connect", "http", "--timeout", "60"], &input);
+    ended.expect(0, &["60 targets", &format!("all local ports toward 127.0.0.1:{port} are taken")]);
+    for result in ended.records().into_iter().flat_map(|record| record.flow_results.unwrap()) {
+        assert_eq!((result.spdr_state, result.observed), (0, true), "{result:?}");
+    }
+}
+
+#[test]
+fn a_want_of_addresses_is_none_of_ports() {
+    let Some(place) = place("addresses", &Server::default()) else { return };
+    // IPv6 has the same error for both.
+    place.script("ip -6 address del ::1/128 dev lo; ip -6 route add 2001:db8::/32 dev lo");
+    let input = "{\"dip\":\"2001:db8::1\",\"dp\":80}";
+    let ended = place.connect(&[], &["--connect", "tcp"], input);
+    assert!(!ended.stderr.contains("ports"), "{}", ended.stderr);
+    let result = ended.records().remove(0).flow_results.unwrap().remove(0);
+    assert_eq!(result.rest["spdr_error"], "no_local_port");
+}
+
+#[test]
+fn a_plugin_that_does_not_come_back_is_named_and_given_up() {
+    let Some(place) = place("stall", &Server::default()) else { return };
+    for function in ["connect", "combine"] {
+        let output = pathspider_e2e::temp_dir(&format!("stall-{function}")).join("out.ndjson");
+        let path = output.to_str().unwrap();
+        let measure = ["--plugin-timeout", "500ms", "--output", path, "--rate", "3"];
+        let input = "{\"dip\":\"127.0.0.1\",\"dp\":80}\n".repeat(3);
+        let measure = [&measure[..], &["--duplicates"]].concat();
+        let ended = place.connect(&measure, &["--connect", "tcp", "--stall", function], &input);
+        let named = format!("{function} in ");
+        ended.expect(1, &[&named, "connector.so", "(rule blocking)", "is given up"]);
+        let written = std::fs::read_to_string(&output).unwrap();
+        assert_eq!(pathspider_e2e::records(&written).len(), 1, "what was finished: {written}");
+    }
+}
