@@ -4,6 +4,7 @@
 mod courtesy;
 mod csv;
 mod done;
+mod extent;
 mod feeder;
 mod gate;
 mod lines;

@@ -364,7 +364,11 @@ fn looking(
         let (counters, fed) = (counters(), fed.counts());
         Snapshot {
             done: summary.targets + summary.discarded,
-            total: fed.total.map_or(Total::Unknown, Total::Exactly),
+            total: match (fed.total, fed.estimate) {
+                (Some(total), _) => Total::Exactly(total),
+                (None, Some(total)) => Total::About(total),
+                (None, None) => Total::Unknown,
+            },
             in_flight: in_flight.load(Ordering::Relaxed) as u64,
             missed: summary.missed_flows,
             dropped: counters.lost(),

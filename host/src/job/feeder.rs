@@ -61,7 +61,7 @@ pub fn feed(
     (jobs, places): (mpsc::Sender<Job>, Sender<()>),
     stop: Arc<Stop>,
 ) -> io::Result<(Feed, Feeder)> {
-    let tally = Arc::new(Tally::default());
+    let tally = Arc::new(Tally::new(reader.extent()));
     let feed = Feed(Arc::clone(&tally));
     let thread = thread::Builder::new().name("feeder".into()).spawn(move || {
         privileges::give_up();

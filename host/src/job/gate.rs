@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::courtesy::{Blocklist, Courtesy, Refusal};
 use super::done::Done;
+use super::extent::Extent;
 use super::feeder::Feeding;
 use super::seen::Seen;
 use super::shuffle::Shuffle;
@@ -53,6 +54,8 @@ pub struct Counts {
     pub limited: bool,
     /// Targets in all; `None` before that is known.
     pub total: Option<u64>,
+    /// Targets in all, by the part of the input that was read.
+    pub estimate: Option<u64>,
 }
 
 impl Counts {
@@ -79,9 +82,14 @@ pub(super) struct Tally {
     limited: AtomicBool,
     admitted: AtomicU64,
     ended: AtomicBool,
+    extent: Option<Extent>,
 }
 
 impl Tally {
+    pub(super) fn new(extent: Option<Extent>) -> Tally {
+        Tally { extent, ..Tally::default() }
+    }
+
     pub(super) fn counts(&self) -> Counts {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Counts {
@@ -92,6 +100,7 @@ impl Tally {
             done: read(&self.done),
             limited: self.limited.load(Ordering::Relaxed),
             total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
+            estimate: self.extent.as_ref().and_then(|extent| extent.estimate(read(&self.admitted))),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
+use super::extent::Extent;
 use crate::decompress;
 
 /// A line longer than this is no job; it bounds the memory that damaged input can take.
@@ -28,15 +29,16 @@ impl Input {
     /// # Errors
     ///
     /// It does not exist, is a folder, or may not be read.
-    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+    fn open(&self) -> io::Result<(Box<dyn Read + Send>, Option<Extent>)> {
         match self {
-            Input::Stdin => Ok(Box::new(io::stdin())),
+            Input::Stdin => Ok((Box::new(io::stdin()), None)),
             Input::File(path) => {
                 let file = File::open(path)?;
                 if file.metadata()?.is_dir() {
                     return Err(io::Error::from(io::ErrorKind::IsADirectory));
                 }
-                Ok(Box::new(file))
+                let (reader, extent) = Extent::of(file)?;
+                Ok((Box::new(reader), extent))
             }
         }
     }
@@ -69,6 +71,7 @@ pub struct Lines {
     /// Lines that were put back, and are read again.
     again: Cursor<Vec<u8>>,
     number: u64,
+    extent: Option<Extent>,
 }
 
 enum Reader {
@@ -101,14 +104,14 @@ impl Lines {
     pub fn open(input: &Input) -> Result<Lines, ReadError> {
         let name = input.to_string();
         match input.open() {
-            Ok(reader) => Ok(Lines::new(name, reader)),
+            Ok((reader, extent)) => Ok(Lines { extent, ..Lines::new(name, reader) }),
             Err(error) => Err(ReadError { input: name, error }),
         }
     }
 
     pub(super) fn new(name: String, reader: Box<dyn Read + Send>) -> Lines {
         let (reader, again) = (Reader::Fresh(reader), Cursor::default());
-        Lines { name, reader, longest: LONGEST_LINE, again, number: 0 }
+        Lines { name, reader, longest: LONGEST_LINE, again, number: 0, extent: None }
     }
 
     /// Cuts lines that are longer than this, instead of those longer than any job.
@@ -120,6 +123,11 @@ impl Lines {
     /// The input's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How much of a file was read, told while it goes on.
+    pub(super) fn extent(&self) -> Option<Extent> {
+        self.extent.clone()
     }
 
     /// The number, from 1, of the line that was read last.

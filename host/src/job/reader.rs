@@ -3,6 +3,7 @@
 use pathspider_plugin_api::Record;
 
 use super::csv::{Row, Rows};
+use super::extent::Extent;
 use super::lines::{Input, LONGEST_LINE, Lines, ReadError};
 use super::ndjson;
 use super::target::Target;
@@ -44,6 +45,11 @@ impl JobReader {
     /// The input's name.
     pub fn name(&self) -> &str {
         self.lines.name()
+    }
+
+    /// How much of a file was read, told while it goes on.
+    pub(super) fn extent(&self) -> Option<Extent> {
+        self.lines.extent()
     }
 
     /// The keys of the next target, or what is wrong with its line, with the line's number; `None`
