@@ -25,3 +25,4 @@ pub mod run;
 mod say;
 pub mod stop;
 pub mod system;
+mod text;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::exit::{Exit, Failure};
 use crate::plugin::SearchPath;
 use crate::plugin::check::{Finding, RULES, Settings, check};
-use crate::plugin::text::visible;
+use crate::text::visible;
 use crate::say::say;
 
 /// `pathspider check`.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::child::{self, Ended, How, Reporter, Task};
 use super::error::LoadError;
 use super::load::load;
-use super::text::visible;
+use crate::text::visible;
 use super::trust::Trust;
 use super::{elf, examine};
 use subject::Subject;

@@ -14,7 +14,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{MARK, Message, Order, Task};
-use crate::plugin::text::visible;
+use crate::text::visible;
 
 /// Octets of standard output and of standard error that are kept.
 const OUTPUT_LIMIT: usize = 4096;
