@@ -53,7 +53,7 @@ pub(super) fn main() -> io::Result<ExitCode> {
         }
         Task::Check { rule, seed, options } => {
             let order_of_rule = (rule.as_str(), seed, options);
-            serde_json::to_value(check::inside(file, &order.name, order_of_rule, &mut reporter))?
+            serde_json::to_value(check::inside(file, &order.name, order_of_rule, &mut reporter)?)?
         }
     };
     reporter.send(&Message::Answer(answer))?;
