@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pathspider_plugin_api::abi::running;
 
+use crate::text;
+
 /// The signals of a crash.
 const SIGNALS: [(c_int, &str); 6] = [
     (libc::SIGSEGV, "SIGSEGV"),
@@ -28,7 +30,7 @@ const SIGNALS: [(c_int, &str); 6] = [
 static CODE: OnceLock<Vec<Code>> = OnceLock::new();
 
 /// The file that is being loaded.
-static LOADING: AtomicPtr<PathBuf> = AtomicPtr::new(std::ptr::null_mut());
+static LOADING: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What the signals did before: the standard library's own handler tells of a stack overflow.
 static BEFORE: OnceLock<Vec<(c_int, libc::sigaction)>> = OnceLock::new();
@@ -39,6 +41,7 @@ struct Code {
     to: usize,
     /// What is at `from`, in the file.
     offset: usize,
+    /// As it is shown.
     path: String,
 }
 
@@ -50,7 +53,7 @@ pub(crate) fn watch() {
 /// Notes that a file is being loaded; it may crash then. Until this is called with `None`.
 pub(crate) fn loading(path: Option<&Path>) {
     // What was noted is leaked: a handler may be reading it.
-    let path = path.map_or(std::ptr::null_mut(), |path| Box::into_raw(Box::new(path.to_owned())));
+    let path = path.map_or(std::ptr::null_mut(), |path| Box::into_raw(Box::new(text::path(path))));
     LOADING.store(path, Ordering::Relaxed);
 }
 
@@ -77,7 +80,7 @@ fn code(line: &str, plugins: &[PathBuf]) -> Option<Code> {
         from: number(from)?,
         to: number(to)?,
         offset: number(offset)?,
-        path: path.to_owned(),
+        path: text::path(Path::new(path)),
     })
 }
 
@@ -122,14 +125,14 @@ fn say(line: &mut Line, signal: c_int, instruction: usize) {
         .get()
         .and_then(|all| all.iter().find(|code| (code.from..code.to).contains(&instruction)));
     let call = running();
-    // SAFETY: it is null, or points to a path that is never freed.
+    // SAFETY: it is null, or points to a text that is never freed.
     let loading = unsafe { LOADING.load(Ordering::Relaxed).as_ref() };
     line.add("\npathspider: ");
     match (code, call, loading) {
         (None, None, None) => line.add("crashed"),
         (_, _, Some(path)) => {
             line.add("the plugin ");
-            line.add_octets(path.as_os_str().as_encoded_bytes());
+            line.add(path);
             line.add(" crashed while it was loaded");
         }
         (Some(code), ..) => {
@@ -221,6 +224,9 @@ mod tests {
         assert_eq!((found.from, found.to, found.offset), (0x7f0a_1000, 0x7f0a_3000, 0x2000));
         assert!(code(&line.replace("r-xp", "r--p"), &plugins).is_none());
         assert!(code(line, &[]).is_none());
+        let forging = [PathBuf::from("/x\x1b[2J.so")];
+        let found = code("1000-2000 r-xp 0 08:01 77 /x\x1b[2J.so", &forging).unwrap();
+        assert_eq!(found.path, "/x\\u{1b}[2J.so");
     }
 
     #[test]

@@ -25,4 +25,5 @@ pub mod run;
 mod say;
 pub mod stop;
 pub mod system;
+mod text;
 mod watchdog;

@@ -17,7 +17,7 @@ mod registry;
 pub(crate) mod rules;
 mod search;
 mod secure;
-pub(crate) mod text;
+mod text;
 mod trust;
 
 pub use error::LoadError;

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
 
+use crate::text;
+
 /// Writes a line for people, as `format!` would make it.
 macro_rules! say {
     ($($message:tt)*) => {
@@ -38,7 +40,7 @@ pub(crate) fn line(message: Arguments<'_>) {
 }
 
 /// A message in which nothing can pass for another one: parts of it are the words of plugins and
-/// of input. Further lines are indented, control characters escaped.
+/// of input. Further lines are indented, hidden characters escaped.
 struct Line(String);
 
 impl fmt::Write for Line {
@@ -47,8 +49,7 @@ impl fmt::Write for Line {
             match c {
                 '\n' => self.0.push_str("\n    "),
                 '\t' => self.0.push(c),
-                c if c.is_control() => self.0.extend(c.escape_default()),
-                c => self.0.push(c),
+                c => text::show(c, &mut self.0),
             }
         }
         Ok(())
@@ -62,8 +63,8 @@ mod tests {
     #[test]
     fn a_message_cannot_pass_for_two() {
         let mut line = Line(String::new());
-        let theirs = "b\npathspider: c\x1b[1m";
+        let theirs = "b\npathspider: c\x1b[1m\u{202e}";
         write!(line, "a {theirs}").unwrap();
-        assert_eq!(line.0, "a b\n    pathspider: c\\u{1b}[1m");
+        assert_eq!(line.0, "a b\n    pathspider: c\\u{1b}[1m\\u{202e}");
     }
 }

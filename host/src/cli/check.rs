@@ -10,8 +10,8 @@ use serde_json::json;
 use super::exit::{Exit, Failure};
 use crate::plugin::SearchPath;
 use crate::plugin::check::{Finding, RULES, Settings, check};
-use crate::plugin::text::visible;
 use crate::say::say;
+use crate::text;
 
 /// `pathspider check`.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(super) struct CheckArgs {
     #[arg(value_name = "FILE", required_unless_present = "list_rules")]
     files: Vec<PathBuf>,
 
-    /// Apply this rule alone; may be given several times
+    /// Apply this rule alone, after `loads`; may be given several times
     #[arg(long, value_name = "NAME", value_parser = rule)]
     rule: Vec<String>,
 
@@ -70,8 +70,9 @@ pub(super) fn run(arguments: CheckArgs, path: &SearchPath) -> Result<Exit, Failu
     };
     let mut bad = 0;
     for file in &arguments.files {
-        let name = visible(&file.display().to_string(), 4096);
-        let findings = check(file, &settings);
+        let name = text::path(file);
+        let findings = check(file, &settings)
+            .map_err(|misuse| Failure::new(Exit::Usage, format!("{name}: {misuse}")))?;
         bad += usize::from(findings.iter().any(|finding| finding.verdict.is_bad()));
         let text = match arguments.json {
             true => format!("{}\n", json!({"file": name, "findings": findings})),
@@ -100,7 +101,7 @@ fn shown(name: &str, findings: &[Finding]) -> String {
 
 fn rules(as_json: bool) -> String {
     let mut text = String::new();
-    for rule in RULES {
+    for rule in &RULES {
         let _ = match as_json {
             true => {
                 let line = json!({"rule": rule.name, "demands": rule.demands, "why": rule.why});

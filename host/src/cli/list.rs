@@ -1,6 +1,6 @@
 //! `pathspider --list-plugins`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::shell;
 use crate::plugin::{Registry, SearchPath};
 use crate::say::say;
+use crate::text::visible;
 
 /// What `--json` shows: one object with these keys.
 #[derive(Serialize)]
@@ -17,9 +18,9 @@ struct Listing<'a> {
     /// Measurements that another one of the same name hides.
     hidden: Vec<Hidden<'a>>,
     /// Files that cannot be used.
-    rejected: Vec<Rejected<'a>>,
+    rejected: Vec<Rejected>,
     /// Where plugins were looked for, in this order.
-    folders: &'a [PathBuf],
+    folders: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -28,20 +29,20 @@ struct Listed<'a> {
     version: &'a str,
     description: &'a str,
     contact: &'a str,
-    file: &'a PathBuf,
+    file: String,
     abi: String,
 }
 
 #[derive(Serialize)]
 struct Hidden<'a> {
     name: &'a str,
-    file: &'a PathBuf,
-    by: &'a PathBuf,
+    file: String,
+    by: String,
 }
 
 #[derive(Serialize)]
-struct Rejected<'a> {
-    file: &'a PathBuf,
+struct Rejected {
+    file: String,
     reason: String,
 }
 
@@ -56,23 +57,32 @@ pub(super) fn plugins(registry: &Registry, path: &SearchPath, json: bool) -> Res
                 version: &found.info.version,
                 description: &found.info.description,
                 contact: &found.info.contact,
-                file: &found.path,
+                file: lossy(&found.path),
                 abi: found.abi.to_string(),
             })
             .collect(),
         hidden: registry
             .shadowed
             .iter()
-            .map(|hidden| Hidden { name: &hidden.name, file: &hidden.path, by: &hidden.by })
+            .map(|hidden| Hidden {
+                name: &hidden.name,
+                file: lossy(&hidden.path),
+                by: lossy(&hidden.by),
+            })
             .collect(),
         rejected: registry
             .rejected
             .iter()
-            .map(|file| Rejected { file: &file.path, reason: file.error.to_string() })
+            .map(|file| Rejected { file: lossy(&file.path), reason: file.error.to_string() })
             .collect(),
-        folders: path.folders(),
+        folders: path.folders().iter().map(|folder| lossy(folder)).collect(),
     };
     if json { shell::write_json(&listing) } else { table(&listing) }
+}
+
+/// A path in JSON, which has no octets: what is not UTF-8 of it is replaced.
+fn lossy(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn table(listing: &Listing<'_>) -> Result<Exit, Failure> {
@@ -84,20 +94,18 @@ fn table(listing: &Listing<'_>) -> Result<Exit, Failure> {
         .plugins
         .iter()
         .map(|Listed { name, version, description, file, .. }| {
-            let file = file.display();
+            let file = visible(file, usize::MAX);
             format!("{name:name_width$}  {version:version_width$}  {description:width$}  {file}\n")
         })
         .collect();
     for Hidden { name, file, by } in &listing.hidden {
-        say!("{name} in {} is not used: {} comes first", file.display(), by.display());
+        say!("{name} in {file} is not used: {by} comes first");
     }
     for Rejected { file, reason } in &listing.rejected {
-        say!("{} is rejected: {reason}", file.display());
+        say!("{file} is rejected: {reason}");
     }
     if rows.is_empty() {
-        let folders: Vec<String> =
-            listing.folders.iter().map(|folder| folder.display().to_string()).collect();
-        say!("there is no plugin in {}", folders.join(", "));
+        say!("there is no plugin in {}", listing.folders.join(", "));
     }
     shell::write(lines.as_bytes())
 }

@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use pathspider_plugin_api::{Info, OptionKind, OptionSpec, OptionValues, Options, Record, Value};
 
 use super::args::option_arguments;
+use crate::text::visible;
 
 /// What stands after a plugin's name.
 pub(super) struct Given {
@@ -128,7 +129,7 @@ fn shown(value: &Value) -> Option<String> {
         let items: Vec<String> = list.iter().filter_map(shown).collect();
         return (!items.is_empty()).then(|| items.join(" "));
     }
-    let text = value.as_str().map(str::to_owned);
+    let text = value.as_str().map(|text| visible(text, 200));
     text.or_else(|| value.as_i64().map(|n| n.to_string()))
         .or_else(|| value.as_f64().map(|x| x.to_string()))
 }

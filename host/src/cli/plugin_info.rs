@@ -5,13 +5,13 @@
 //! plugin's options is that of the defaults.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use pathspider_plugin_api::{Error, Hold, OptionKind, OptionSpec, Value};
 use serde::Serialize;
 
 use crate::chains::{Catalogue, Entry};
 use crate::plugin::{Found, Registry};
+use crate::text::visible;
 
 /// A plugin's measurement.
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ pub(super) struct PluginInfo {
     version: String,
     description: String,
     contact: String,
-    file: PathBuf,
+    file: String,
     /// The version of the plugin ABI that it speaks.
     abi: String,
     /// Whether it connects by itself, on worker threads.
@@ -122,7 +122,7 @@ impl PluginInfo {
             version: info.version.clone(),
             description: info.description.clone(),
             contact: info.contact.clone(),
-            file: found.path.clone(),
+            file: found.path.to_string_lossy().into_owned(),
             abi: found.abi.to_string(),
             blocking: info.blocking,
             takes_names: info.names,
@@ -148,10 +148,14 @@ impl PluginInfo {
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         if let Some(reason) = &self.unavailable {
-            section(&mut text, "With its defaults it cannot be set up", [(reason.clone(), "")]);
+            let reason = visible(reason, 2000);
+            section(&mut text, "With its defaults it cannot be set up", [(reason, "")]);
         }
         let configurations = self.configurations.iter().map(|c| {
-            (format!("{}  {}", c.index, c.label), format!("holds until the {}", held_until(c.hold)))
+            (
+                format!("{}  {}", c.index, visible(&c.label, 200)),
+                format!("holds until the {}", held_until(c.hold)),
+            )
         });
         section(&mut text, "Configurations", configurations);
         for (index, chain) in self.chains.iter().enumerate() {
@@ -168,7 +172,7 @@ impl PluginInfo {
         let port = self.default_port.map(|port| port.to_string()).unwrap_or_default();
         let plugin = [
             ("Version", self.version.clone()),
-            ("File", self.file.display().to_string()),
+            ("File", visible(&self.file, usize::MAX)),
             ("Plugin ABI", self.abi.clone()),
             ("Contact", self.contact.clone()),
             ("Default port", port),

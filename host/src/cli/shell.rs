@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
+use crate::text;
 
 /// `pathspider completions`.
 #[derive(Debug, Args)]
@@ -54,8 +55,7 @@ pub(super) fn write_json(value: &impl Serialize) -> Result<Exit, Failure> {
 
 /// A JSON object on lines of its own, for people too.
 pub(super) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    let mut text =
-        serde_json::to_vec_pretty(value).map_err(|error| Failure::new(Exit::Failed, error))?;
-    text.push(b'\n');
-    Ok(text)
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error))?;
+    Ok((text::json(&text) + "\n").into_bytes())
 }

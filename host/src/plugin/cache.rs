@@ -1,7 +1,8 @@
 //! What examinations found, kept for the next time.
 //!
 //! An entry holds for a file of the same path, device, inode, size and times, and for this build
-//! of this program. Errors of the cache are nobody's concern: without it, everything is examined.
+//! of this program. A rejection is kept only where it follows from the file's content: a library
+//! that was lacking may come, and what a busy machine did to a plugin once is not its fault. Errors of the cache are nobody's concern: without it, everything is examined.
 //!
 //! It says which file is loaded and what is listed, so nobody may write it but whom it serves: it
 //! lies in a folder, and is a file, of this user's own, and no one else can write to either or to
@@ -14,7 +15,6 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use pathspider_plugin_api::abi::ABI_VERSION;
 use rustix::process::geteuid;
@@ -25,9 +25,6 @@ use super::examine::Description;
 use super::secure::has_privileges_of_its_own;
 use super::trust::{Opened, Trust};
 
-/// Seconds for which a rejection is believed. What a busy machine did to a plugin once is not its
-/// fault, and a library that it lacked may have come.
-const REJECTED_FOR: u64 = 3600;
 /// Octets of a cache that is read.
 const SIZE_LIMIT: u64 = 64 << 20;
 const FILE: &str = "plugins.json";
@@ -49,7 +46,6 @@ struct Content {
 #[derive(Clone, Serialize, Deserialize)]
 struct Entry {
     identity: Identity,
-    examined: u64,
     found: Result<Description, LoadError>,
 }
 
@@ -92,16 +88,18 @@ impl Cache {
     /// What was found in this file, if it is the same still.
     pub(super) fn get(&self, file: &Opened) -> Option<Result<Description, LoadError>> {
         let entry = self.content.files.get(file.real.to_str()?)?;
-        let fresh = entry.found.is_ok() || now().saturating_sub(entry.examined) < REJECTED_FOR;
-        (entry.identity == Identity::from(&file.metadata) && fresh).then(|| entry.found.clone())
+        (entry.identity == Identity::from(&file.metadata)).then(|| entry.found.clone())
     }
 
     /// Notes what was found.
     pub(super) fn put(&mut self, file: &Opened, found: &Result<Description, LoadError>) {
         // A path that is not UTF-8 is examined each time.
         let Some(path) = file.real.to_str() else { return };
+        if found.as_ref().is_err_and(|error| !error.lasts) {
+            return;
+        }
         let identity = Identity::from(&file.metadata);
-        let entry = Entry { identity, examined: now(), found: found.clone() };
+        let entry = Entry { identity, found: found.clone() };
         self.content.files.insert(path.to_owned(), entry);
         self.changed = true;
     }
@@ -186,10 +184,6 @@ fn host() -> String {
     format!("{} ABI {ABI_VERSION} {:?}", env!("CARGO_PKG_VERSION"), built.ok())
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -222,9 +216,13 @@ mod tests {
         }
 
         fn remember(&self) {
+            self.remember_as(LoadError::description("as it is").of_content());
+        }
+
+        fn remember_as(&self, error: LoadError) {
             let opened = Trust::Anyone.open(&self.plugin).unwrap();
             let mut cache = self.cache();
-            cache.put(&opened, &Err(LoadError::description("as it is")));
+            cache.put(&opened, &Err(error));
             cache.save();
         }
     }
@@ -241,6 +239,18 @@ mod tests {
         fs::rename(&place.plugin, place.top.path().join("old")).unwrap();
         fs::write(&place.plugin, "two").unwrap();
         assert!(place.found().is_none());
+    }
+
+    #[test]
+    fn what_may_pass_is_not_kept() {
+        let place = Place::new();
+        let lacking = LoadError::library("libx.so: cannot open shared object file");
+        for error in [LoadError::unreadable(&io::Error::from_raw_os_error(24)), lacking] {
+            place.remember_as(error);
+            assert!(place.found().is_none());
+        }
+        place.remember_as(LoadError::no_descriptor());
+        assert!(place.found().is_some());
     }
 
     #[test]

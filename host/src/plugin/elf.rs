@@ -19,7 +19,7 @@ use super::error::LoadError;
 /// What it is instead.
 pub(super) fn check(file: &File, size: u64) -> Result<(), LoadError> {
     if size == 0 {
-        return Err(LoadError::new("it is empty", "copy it again"));
+        return Err(LoadError::new("it is empty", "copy it again").of_content());
     }
     let mut first = [0; 16];
     let read = file.read_at(&mut first, 0).map_err(|error| LoadError::unreadable(&error))?;
@@ -27,7 +27,8 @@ pub(super) fn check(file: &File, size: u64) -> Result<(), LoadError> {
         return Err(LoadError::new(
             format_args!("it is no shared library: it begins with {:?}", Begin(&first[..read])),
             "remove it from the folder",
-        ));
+        )
+        .of_content());
     }
     let content = ReadCache::new(Content { file, size, at: 0 });
     match FileKind::parse(&content) {
@@ -64,13 +65,15 @@ fn check_class<'d, H: FileHeader<Endian = Endianness>, R: ReadRef<'d>>(
                 std::env::consts::ARCH
             ),
             format_args!("get a build for {}", std::env::consts::ARCH),
-        ));
+        )
+        .of_content());
     }
     if header.e_type(endian) != ET_DYN {
         return Err(LoadError::new(
             "it is no shared library: its ELF type is another",
             "build it with crate-type = [\"cdylib\"]",
-        ));
+        )
+        .of_content());
     }
     let segments = header.program_headers(endian, content).map_err(|_| truncated(size))?;
     let mut loaded = segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD);

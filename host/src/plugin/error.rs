@@ -13,12 +13,20 @@ pub struct LoadError {
     pub reason: String,
     /// What to do.
     pub remedy: String,
+    /// Whether it follows from the file's content alone: then it is so until the file changes.
+    pub(super) lasts: bool,
 }
 
 impl LoadError {
     /// An error with its remedy.
     pub(super) fn new(reason: impl fmt::Display, remedy: impl fmt::Display) -> LoadError {
-        LoadError { reason: reason.to_string(), remedy: remedy.to_string() }
+        LoadError { reason: reason.to_string(), remedy: remedy.to_string(), lasts: false }
+    }
+
+    /// The same error, which follows from the file's content alone.
+    pub(super) fn of_content(mut self) -> LoadError {
+        self.lasts = true;
+        self
     }
 
     /// What is at the path is no file at all.
@@ -48,11 +56,12 @@ impl LoadError {
             format_args!("it is not a pathspider plugin: it exports no {DESCRIPTOR_SYMBOL}"),
             "remove it from the folder; a plugin's crate names its measurements in export_plugin!",
         )
+        .of_content()
     }
 
     /// Its descriptor is not one of this ABI.
     pub(super) fn refused(refusal: Refusal) -> LoadError {
-        LoadError::new(refusal, refusal.remedy())
+        LoadError::new(refusal, refusal.remedy()).of_content()
     }
 
     /// Its layout differs, though its version does not.
@@ -61,6 +70,7 @@ impl LoadError {
             format_args!("its layout is not that of plugin ABI {ABI_VERSION}, though it says so"),
             "rebuild it against a released pathspider-plugin-api",
         )
+        .of_content()
     }
 
     /// It describes itself otherwise than it must.

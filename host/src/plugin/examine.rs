@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::child::{self, EXAMINATION_LIMIT, Ended, How, Reporter, Task};
 use super::error::LoadError;
 use super::load::load;
-use super::text::{clean_chain, clean_measurement, visible};
+use super::text::{clean_chain, clean_measurement};
 use super::trust::Opened;
 use super::{elf, rules};
+use crate::text::visible;
 
 /// What a file exports, as it crosses to the parent and into the cache.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,8 +48,8 @@ impl Description {
 
     /// The measurements, with texts that are safe to print.
     pub(super) fn measurements(&self) -> Result<Vec<(Info, Options)>, LoadError> {
-        let read = |record| measurement_from_record(record).map(clean_measurement);
-        self.measurements.iter().map(read).collect::<Result<_, _>>().map_err(declined)
+        let read = |record| clean_measurement(measurement_from_record(record).map_err(declined)?);
+        self.measurements.iter().map(read).collect()
     }
 
     /// The chains, with texts that are safe to print.

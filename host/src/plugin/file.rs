@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::error::LoadError;
 use super::load::load;
-use super::text::visible;
+use super::text::clean_measurement;
 use super::trust::Opened;
-use crate::crash;
+use crate::{crash, text};
 
 /// A file that was examined.
 pub struct PluginFile {
@@ -48,7 +48,7 @@ impl PluginFile {
         let load = || {
             let file = self.opened.file.try_clone().map_err(|e| LoadError::unreadable(&e))?;
             crash::loading(Some(&self.path));
-            let loaded = load(file, &visible(&self.path.display().to_string(), 4096));
+            let loaded = load(file, &text::path(&self.path));
             crash::loading(None);
             loaded
         };
@@ -66,7 +66,8 @@ impl PluginFile {
     ) -> Result<(MeasurementHandle, Info, Options), LoadError> {
         let handle = self.load()?.measurements().into_iter().nth(index);
         let handle = handle.ok_or_else(changed)?;
-        let (info, options) = handle.describe().map_err(|e| LoadError::description(&e))?;
+        let described = handle.describe().map_err(|e| LoadError::description(&e))?;
+        let (info, options) = clean_measurement(described)?;
         Ok((handle, info, options))
     }
 
@@ -95,7 +96,7 @@ fn changed() -> LoadError {
 pub(super) fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let stem = stem.strip_prefix("lib").unwrap_or(&stem);
-    visible(stem.strip_prefix("pathspider_").unwrap_or(stem), 255)
+    text::visible(stem.strip_prefix("pathspider_").unwrap_or(stem), 255)
 }
 
 fn digest(file: &File) -> io::Result<String> {

@@ -1,7 +1,7 @@
 //! All plugins on the search path: those that can be used, those hidden by another of the same
 //! name, and those rejected. Nothing of them is loaded into this process until it is asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,10 +14,10 @@ use super::error::LoadError;
 use super::examine::{Description, examine};
 use super::file::{PluginFile, stem};
 use super::search::{SearchPath, candidates};
-use super::text::visible;
 use super::trust::Opened;
 use crate::chains::Catalogue;
 use crate::say::say;
+use crate::text;
 
 /// Files that are examined at the same time.
 const EXAMINERS: usize = 4;
@@ -50,8 +50,7 @@ impl Found {
         if info.name != self.info.name {
             return Err(LoadError::description(format_args!(
                 "its measurement was named {:?}, and now {:?}",
-                self.info.name,
-                visible(&info.name, 80)
+                self.info.name, info.name
             )));
         }
         Ok(Loaded { info, options, handle, abi: self.abi, file: Arc::clone(&self.file) })
@@ -213,7 +212,7 @@ fn examine_all(
         let mut done = Vec::new();
         while let Some(&index) = indices.get(next.fetch_add(1, Ordering::Relaxed)) {
             let (path, opened) = &files[index];
-            done.push((index, examine(opened, &name(path))));
+            done.push((index, examine(opened, &text::path(path))));
         }
         done
     };
@@ -225,8 +224,4 @@ fn examine_all(
             (0..EXAMINERS.min(indices.len())).map(|_| scope.spawn(work)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     })
-}
-
-fn name(path: &Path) -> String {
-    visible(&path.display().to_string(), 4096)
 }

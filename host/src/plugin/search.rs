@@ -47,7 +47,12 @@ impl SearchPath {
                      above it, gets the privileges of this program"
                 );
             }
-            named.iter().for_each(|folder| path.push(folder));
+            for folder in named {
+                if let Err(error) = folder.read_dir() {
+                    say!("--plugin-dir {}: {error}; no plugin is found there", folder.display());
+                }
+                path.push(folder);
+            }
             for folder in variable.iter().flat_map(env::split_paths) {
                 path.push(&folder);
             }

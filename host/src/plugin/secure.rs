@@ -37,11 +37,31 @@ pub(crate) fn has_privileges_of_its_own() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Whether this is a user namespace with a single user: its root is that user and nobody more, and
-/// the machine's own root is not even known in it (user_namespaces(7)).
+/// Whether this is a user namespace with a single user, who is not root outside of it: its root is
+/// that user and nobody more, and the machine's own root is not even known in it
+/// (user_namespaces(7)).
 fn maps_one_user() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let mut lines = map.lines();
-    let first = lines.next().and_then(|line| line.split_whitespace().nth(2));
-    first == Some("1") && lines.next().is_none()
+    is_one_ordinary_user(&map)
+}
+
+/// Whether such a map has one line, of one user who is not root in the namespace around it.
+fn is_one_ordinary_user(map: &str) -> bool {
+    let mut lines = map.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let one = matches!(lines.next().as_deref(), Some([_, outside, "1"]) if *outside != "0");
+    one && lines.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_of_root_alone_has_roots_privileges() {
+        assert!(is_one_ordinary_user("         0       1000          1\n"));
+        assert!(!is_one_ordinary_user("         0          0          1\n"));
+        assert!(!is_one_ordinary_user("         0          0 4294967295\n"));
+        assert!(!is_one_ordinary_user("0 1000 1\n1 100000 65536\n"));
+        assert!(!is_one_ordinary_user(""));
+    }
 }

@@ -57,7 +57,12 @@ impl Trust {
     }
 
     /// Judges a file or folder by its owner and mode.
-    fn judge(self, what: &str, path: &Path, metadata: &Metadata) -> Result<(), LoadError> {
+    pub(super) fn judge(
+        self,
+        what: &str,
+        path: &Path,
+        metadata: &Metadata,
+    ) -> Result<(), LoadError> {
         if self == Trust::Anyone {
             return Ok(());
         }

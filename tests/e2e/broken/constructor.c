@@ -1,17 +1,39 @@
 /* A shared library whose constructor does what WAY says, before any host can look at it. */
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* What the compiler cannot know to be nowhere. */
 static int *volatile nowhere = (int *)16;
 
-enum { ABORT, CRASH, HANG, EXIT, PRINT, ORPHAN, FORGE, CLOSE, FLOOD };
+/* What processes that should be killed are called, to be found by. */
+#ifndef NAME
+#define NAME "broken"
+#endif
+
+enum {
+    ABORT, CRASH, HANG, EXIT, PRINT, ORPHAN, ORPHAN_AND_HANG, FORGE, CLOSE, FLOOD, REGROUP,
+    TERMINAL, SLOW, REPORT
+};
 
 static const char *const FORGED =
     "{\"Answer\":{\"Ok\":{\"abi\":\"1.0\",\"measurements\":[],\"chains\":[]}}}\n"
     "\n\x1b[2Jforged  1.0.0  A plugin that is none  /forged.so\n";
+
+/* Tells the lines of a file that begin so. */
+static void report(const char *path, const char *start) {
+    char line[256];
+    FILE *file = fopen(path, "r");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, start, strlen(start)) == 0)
+            fprintf(stderr, "reported %s", line);
+    if (file)
+        fclose(file);
+}
 
 __attribute__((constructor)) static void start(void) {
     switch (WAY) {
@@ -22,6 +44,7 @@ __attribute__((constructor)) static void start(void) {
         *nowhere = 1;
         break;
     case HANG:
+        prctl(PR_SET_NAME, NAME);
         for (;;)
             pause();
     case EXIT:
@@ -31,13 +54,20 @@ __attribute__((constructor)) static void start(void) {
         fflush(stdout);
         break;
     case ORPHAN:
+    case ORPHAN_AND_HANG:
         /* A process that keeps all descriptors, in the same group and in one of its own. */
-        if (fork() == 0) {
+        switch (fork()) {
+        case -1:
+            abort();
+        case 0:
             if (fork() == 0)
                 setsid();
-            sleep(20);
+            prctl(PR_SET_NAME, NAME);
+            sleep(600);
             _exit(0);
         }
+        while (WAY == ORPHAN_AND_HANG)
+            pause();
         break;
     case FORGE:
         for (int fd = 0; fd < 1024; fd++)
@@ -52,5 +82,23 @@ __attribute__((constructor)) static void start(void) {
         for (;;)
             if (write(1, FORGED, strlen(FORGED)) < 0)
                 _exit(1);
+    case REGROUP:
+        /* Out of the group that the host would kill. */
+        setpgid(0, getpgid(getppid()));
+        for (;;)
+            pause();
+    case TERMINAL: {
+        int terminal = open("/dev/tty", O_WRONLY);
+        if (terminal >= 0 && write(terminal, FORGED, strlen(FORGED)) < 0)
+            _exit(1);
+        break;
+    }
+    case SLOW:
+        sleep(2);
+        break;
+    case REPORT:
+        report("/proc/self/status", "CapEff:");
+        report("/proc/self/status", "CapPrm:");
+        report("/proc/self/uid_map", "");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use pathspider_e2e::{Ended, Program, built, compile, temp_dir};
 use serde::Deserialize;
@@ -35,6 +36,15 @@ fn broken(checked: &Checked) -> Vec<(&str, &str)> {
     bad.map(|finding| (finding.rule.as_str(), finding.verdict.as_str())).collect()
 }
 
+/// The rules that are skipped.
+fn skipped(checked: &Checked) -> Vec<&str> {
+    let skipped = checked.findings.iter().filter(|finding| finding.verdict == "skipped");
+    skipped.map(|finding| finding.rule.as_str()).collect()
+}
+
+/// The rules about something that a plugin need not have.
+const CHAINS: [&str; 2] = ["chain-fields", "chain-packets"];
+
 #[test]
 fn our_own_plugins_keep_all_rules() {
     let plugins = fs::read_dir(built("plugins")).unwrap();
@@ -42,6 +52,12 @@ fn our_own_plugins_keep_all_rules() {
     for file in plugins.map(|entry| entry.unwrap().path()) {
         let (end, findings) = check(&file, &[]);
         assert_eq!(broken(&findings), [], "{findings:#?}");
+        let expected = match file.file_stem().unwrap().to_str().unwrap() {
+            "h2" => &[][..],
+            "dnsresolv" => &["no-flow", CHAINS[0], CHAINS[1], "blocking"],
+            _ => &CHAINS,
+        };
+        assert_eq!(skipped(&findings), expected, "{}", file.display());
         end.expect(0, &[]);
         checked += 1;
     }
@@ -67,6 +83,7 @@ fn a_plugin_that_misbehaves_breaks_the_rule_that_it_is_about() {
         ("print", &[("quiet", "fail"), ("run", "pass")]),
         ("configure-error", &[("configurations", "fail")]),
         ("configure-panic", &[("configurations", "fail")]),
+        ("panic-in-default-port", &[("fuzz", "fail")]),
     ] {
         let option = format!("how={how}");
         let (end, checked) = check(&file, &["--option", &option]);
@@ -79,6 +96,7 @@ fn a_plugin_that_misbehaves_breaks_the_rule_that_it_is_about() {
         }
         if how == "not" {
             assert_eq!(broken(&checked), [], "{checked:#?}");
+            assert_eq!(skipped(&checked), [&CHAINS[..], &["blocking"]].concat(), "{checked:#?}");
         }
         end.expect(if how == "not" { 0 } else { 12 }, &[]);
     }
@@ -94,8 +112,73 @@ fn settings_that_are_changed_by_itself_are_found() {
     let arguments = ["--option", "how=sysctl-by-itself", "--rule", "system"];
     let (end, checked) = check(&file, &arguments);
     end.expect(12, &[]);
-    let finding = &checked.findings[0];
+    let finding = &checked.findings[1];
     assert!(finding.details[0].contains("ip_default_ttl was \"64\""), "{finding:?}");
+    // Already when it is asked what it is; and the same without a way to look.
+    let command = |variable: &str, value: &str| -> Ended {
+        let arguments =
+            ["check", file.to_str().unwrap(), "--rule", "system", "--option", "how=not"];
+        Program::command(&arguments).env(variable, value).output().unwrap().into()
+    };
+    let end = command("MISBEHAVING_IN_INFO", "yes");
+    end.expect(12, &[]);
+    assert!(end.stdout.contains("info: /proc/sys/net/ipv4/ip_default_ttl was \"64\""), "{end:?}");
+    let end = command("PATH", "/nonexistent");
+    end.expect(12, &[]);
+    assert!(
+        end.stdout.contains("it cannot be applied: `nft list ruleset` cannot be run"),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_in_order() {
+    let nothing = Path::new("/nonexistent.so");
+    for (file, rule) in [(nothing, "run"), (&built("libwrong_abi.so"), "fuzz")] {
+        let (end, checked) = check(file, &["--rule", rule]);
+        end.expect(12, &[]);
+        assert_eq!(broken(&checked), [("loads", "fail")]);
+        assert_eq!(skipped(&checked), [rule]);
+    }
+    let misbehaving = built("libmisbehaving.so");
+    let file = misbehaving.to_str().unwrap();
+    for (option, words) in [("typo=1", "has no option --typo"), ("how=so", "--how takes no \"so\"")]
+    {
+        let end = Program::run(&["check", file, "--option", option]);
+        end.expect(2, &[words]);
+        assert_eq!(end.stdout, "");
+    }
+    let program = built("pathspider");
+    let alone = |script: &str| -> Ended {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh"]).arg(&program).args(["check", file]);
+        command.args(["--insecure-plugins", "--rule", "run"]).output().unwrap().into()
+    };
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can take things away");
+        return;
+    }
+    let end = alone("umount -l /proc && exec \"$@\"");
+    end.expect(12, &[]);
+    assert!(end.stdout.contains("no process can be started for it"), "{end:?}");
+    // Who is in a changed root may make no namespace: unshare(2), EPERM.
+    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    let root = temp_dir("check-root");
+    let place = root.display();
+    let end = alone(&format!("mount --rbind / {place} && exec chroot {place} {nobody} \"$@\""));
+    end.expect(12, &[]);
+    assert!(end.stdout.contains("no network apart can be made here: run it as root"), "{end:?}");
+}
+
+#[test]
+fn random_outcomes_are_tried() {
+    let file = built("libmisbehaving.so");
+    let rules = ["--option", "input=trusting", "--rule", "run", "--rule", "fuzz"];
+    let (end, checked) = check(&file, &rules);
+    end.expect(12, &[]);
+    assert_eq!(broken(&checked), [("fuzz", "fail")]);
+    let details = &checked.findings[2].details;
+    assert!(details.iter().any(|detail| detail.contains("panicked: no start")), "{details:?}");
 }
 
 #[test]
@@ -106,8 +189,8 @@ fn a_rule_alone_and_its_seed() {
     let (end, checked) = check(&file, &arguments);
     end.expect(12, &[]);
     assert_eq!(broken(&checked), [("fuzz", "fail")]);
-    assert_eq!(checked.findings.len(), 2);
-    let details = &checked.findings[1].details;
+    assert_eq!(checked.findings.len(), 3, "whether it loads, too");
+    let details = &checked.findings[2].details;
     assert!(details.last().unwrap().ends_with("--seed 7 --rule fuzz"), "{details:?}");
     let unknown = Program::run(&["check", "x.so", "--rule", "nonsense"]);
     unknown.expect(2, &["there are: loads, panics"]);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pathspider_e2e::{Ended, Program, built, compile, temp_dir};
 
@@ -74,8 +74,10 @@ fn break_everything(folder: &Path) -> Vec<(&'static str, &'static str)> {
         ("forge.so", "-DWAY=FORGE"),
         ("close.so", "-DWAY=CLOSE"),
         ("flood.so", "-DWAY=FLOOD"),
+        ("regroup.so", "-DWAY=REGROUP"),
     ] {
-        compile("constructor", &[way], folder.join(name));
+        let called = format!("-DNAME=\"{}\"", name_of_left());
+        compile("constructor", &[way, &called], folder.join(name));
     }
     compile("undefined", &[], folder.join("undefined.so"));
     let libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6"];
@@ -108,9 +110,24 @@ fn break_everything(folder: &Path) -> Vec<(&'static str, &'static str)> {
         ("forge.so", "it ended the process (status 0) while it was being loaded"),
         ("close.so", "it ended the process (status 2) while it was being loaded"),
         ("flood.so", "it did not come to an end within 10 s"),
+        ("regroup.so", "it did not come to an end within 10 s while it was being loaded"),
         ("undefined.so", "undefined symbol: nobody_has_this_function; rebuild it, or install"),
         ("foreign.so", "it is not a pathspider plugin"),
     ]
+}
+
+/// What this test's processes that should be killed are called.
+fn name_of_left() -> String {
+    format!("left{}", std::process::id())
+}
+
+/// The processes that are called so.
+fn left() -> usize {
+    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let name = name_of_left() + "\n";
+    let is_left =
+        |path: &PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|called| called == name);
+    processes.filter(is_left).count()
 }
 
 #[test]
@@ -134,6 +151,7 @@ fn listing_survives_every_file_and_names_its_fault() {
     }
     let rejected = end.stderr.lines().filter(|line| line.contains(" is rejected: ")).count();
     assert_eq!(rejected, faults.len(), "{}", end.stderr);
+    assert_eq!(left(), 0, "what a plugin started is killed with it");
     // The run of another plugin, and the refusal of the one that is named.
     let folder = folder.to_str().unwrap();
     Program::run(&["measure", "--plugin-dir", folder, "-i", "lo", "newer"])
@@ -143,10 +161,33 @@ fn listing_survives_every_file_and_names_its_fault() {
 }
 
 #[test]
+fn what_is_examined_does_not_outlive_the_program() {
+    let folder = temp_dir("outlive");
+    for (way, processes) in [("HANG", 1), ("ORPHAN_AND_HANG", 2)] {
+        let called = format!("-DNAME=\"{}\"", name_of_left());
+        let ways = [format!("-DWAY={way}"), called];
+        compile("constructor", &ways.each_ref().map(String::as_str), folder.join("x.so"));
+        let mut command = Program::command(&["check", "--rule", "loads"]);
+        let mut child = command.arg(folder.join("x.so")).spawn().unwrap();
+        let wait = |done: &dyn Fn() -> bool| {
+            let start = Instant::now();
+            while !done() && start.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(done(), "{way}");
+        };
+        wait(&|| left() == processes);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        wait(&|| left() == 0);
+    }
+}
+
+#[test]
 fn nothing_is_examined_twice() {
     let folder = temp_dir("cache");
     let slow = folder.join("slow.so");
-    compile("constructor", &["-DWAY=HANG"], slow.clone());
+    compile("constructor", &["-DWAY=SLOW"], slow.clone());
     let cache = folder.join("cache");
     let timed = || {
         let start = Instant::now();
@@ -154,12 +195,83 @@ fn nothing_is_examined_twice() {
         (end, start.elapsed())
     };
     let (first, first_took) = timed();
-    first.expect(0, &["slow.so is rejected: it did not come to an end"]);
+    first.expect(0, &["slow.so is rejected: it is not a pathspider plugin"]);
     let (second, second_took) = timed();
-    second.expect(0, &["slow.so is rejected: it did not come to an end"]);
+    second.expect(0, &["slow.so is rejected: it is not a pathspider plugin"]);
     assert!(second_took * 2 < first_took, "{second_took:?} after {first_took:?}");
     // A file that is another one is examined anew.
     fs::copy(built("plugins/ecn.so"), &slow).unwrap();
     let (third, _) = timed();
     assert!(third.stdout.contains("slow.so") && !third.stderr.contains("rejected"), "{third:?}");
+}
+
+#[test]
+fn a_fault_of_the_machine_is_not_remembered() {
+    let folder = temp_dir("passing");
+    let library = |name: &str| folder.join(name);
+    compile("constructor", &["-DWAY=PRINT"], library("libneeded.so.1"));
+    let (needed, place) = (library("libneeded.so.1"), folder.display().to_string());
+    let needs = ["-DWAY=PRINT", "-Wl,--no-as-needed", needed.to_str().unwrap()];
+    let rpath = format!("-Wl,-rpath,{place}");
+    compile("constructor", &[&needs[..], &[&rpath]].concat(), library("needs.so"));
+    let away = library("away");
+    fs::rename(&needed, &away).unwrap();
+    let cache = folder.join("cache");
+    list_with(&folder, &cache).expect(0, &["needs.so is rejected: it cannot be loaded: "]);
+    fs::rename(&away, &needed).unwrap();
+    list_with(&folder, &cache).expect(0, &["needs.so is rejected: it is not a pathspider plugin"]);
+}
+
+#[test]
+fn a_files_name_forges_nothing() {
+    let folder = temp_dir("names");
+    let name = "x\x1b[2J\nforged  1.0.0  A plugin that is none \u{202e}.so";
+    fs::copy(built("plugins/ecn.so"), folder.join(name)).unwrap();
+    fs::write(folder.join("\x1b[2J\nforged.so"), "").unwrap();
+    let path = folder.to_str().unwrap();
+    let run = |arguments: &[&str]| Program::run(&[&["--plugin-dir", path], arguments].concat());
+    let shown = "x\\u{1b}[2J\\nforged  1.0.0  A plugin that is none \\u{202e}.so";
+    for (arguments, shown) in [
+        (&["--list-plugins"][..], shown),
+        (&["--plugin-info", "ecn"], shown),
+        (
+            &["--list-plugins", "--json"],
+            "x\\u001b[2J\\nforged  1.0.0  A plugin that is none \\u202e.so",
+        ),
+        (&["--plugin-info", "ecn", "--json"], "is none \\u202e.so"),
+    ] {
+        let end = run(arguments);
+        end.expect(0, &[]);
+        assert!(end.stdout.contains(shown), "{arguments:?}: {}", end.stdout);
+        for text in [&end.stdout, &end.stderr] {
+            assert!(!text.contains(['\x1b', '\u{202e}']), "{arguments:?}: {text}");
+            assert!(!text.lines().any(|line| line.starts_with("forged")), "{arguments:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_plugin_has_no_terminal_to_write_to() {
+    let folder = temp_dir("terminal");
+    compile("constructor", &["-DWAY=TERMINAL"], folder.join("terminal.so"));
+    let program = Program::command(&["--list-plugins", "--plugin-dir"]);
+    let words = std::iter::once(program.get_program()).chain(program.get_args());
+    let words: Vec<String> = words.map(|word| word.to_str().unwrap().to_owned()).collect();
+    // A terminal of its own: what is written there comes back.
+    let line = format!("{} {}", words.join(" "), folder.display());
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    let end: Ended = command.stdin(std::process::Stdio::null()).output().unwrap().into();
+    assert_eq!(end.status, 0, "{end:?}");
+    assert!(end.stdout.contains("terminal.so is rejected"), "{end:?}");
+    assert!(!end.stdout.contains("forged  1.0.0"), "{end:?}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told() {
+    let end = Program::run(&["--list-plugins", "--plugin-dir", "/nonexistent/plugins"]);
+    end.expect(0, &["--plugin-dir /nonexistent/plugins: No such file or directory"]);
+    let file = built("plugins/ecn.so");
+    let end = Program::run(&["--list-plugins", "--plugin-dir", file.to_str().unwrap()]);
+    end.expect(0, &["ecn.so: Not a directory"]);
 }

@@ -1,11 +1,16 @@
 //! Trust: whose plugins become part of a program that has privileges.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use pathspider_e2e::{Ended, Program, built, temp_dir};
+use pathspider_e2e::{Ended, Program, built, compile, temp_dir};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// A folder with one plugin in it, and `None` where the test is not run by root.
 fn folder(test: &str) -> Option<PathBuf> {
@@ -98,4 +103,68 @@ fn a_program_with_privileges_of_its_own_searches_no_folder_of_its_users() {
     end.expect(0, &["--plugin-dir, --insecure-plugins and PATHSPIDER_PLUGIN_PATH are ignored"]);
     assert!(!end.stdout.contains("x.so"), "{end:?}");
     assert!(!folder.join(".cache").exists());
+}
+
+const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// Starts the program as nobody in the role in which it loads plugins, and gives it an order as
+/// anybody could who may run it.
+fn order(start: &[&str], program: &Path, task: &str, library: &Path) -> Ended {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let words = [start, &NOBODY].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(program).arg("plugin-child-of-pathspider");
+    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let line = format!("{{\"task\":{task},\"name\":\"x.so\",\"nonce\":\"7\"}}\n");
+    let file = File::open(library).unwrap();
+    let files = [file.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut passed = SendAncillaryBuffer::new(&mut space);
+    passed.push(SendAncillaryMessage::ScmRights(&files));
+    sendmsg(&ours, &[IoSlice::new(line.as_bytes())], &mut passed, SendFlags::empty()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn nobody_gets_the_privileges_of_the_programs_file_by_a_library_of_their_own() {
+    let Some(folder) = folder("trust-child") else { return };
+    chmod(&folder, 0o755);
+    let program = folder.join("pathspider");
+    fs::copy(built("pathspider"), &program).unwrap();
+    let set = Command::new("setcap").arg("cap_net_raw,cap_net_admin+ep").arg(&program).status();
+    if !set.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: setcap does not work here");
+        return;
+    }
+    chmod(&program, 0o755);
+    let own = compile("constructor", &["-DWAY=REPORT"], folder.join("own.so"));
+    chown(&own, Some(65534), None).unwrap();
+    let roots = compile("constructor", &["-DWAY=REPORT"], folder.join("roots.so"));
+    chmod(&roots, 0o644);
+    let writable = compile("constructor", &["-DWAY=REPORT"], folder.join("writable.so"));
+    chmod(&writable, 0o666);
+    // Who is in a changed root may make no namespace: unshare(2), EPERM.
+    let root = folder.join("root");
+    fs::create_dir(&root).unwrap();
+    let changed = format!("mount --rbind / {0} && exec chroot {0} \"$@\"", root.display());
+    let changed_root = ["unshare", "-m", "sh", "-c", &changed, "sh"];
+    let check = "{\"Check\":{\"rule\":\"loads\",\"seed\":1,\"options\":[]}}";
+    for start in [&[][..], &changed_root] {
+        for task in ["\"Examine\"", check] {
+            for refused in [&own, &writable] {
+                let end = order(start, &program, task, refused);
+                assert!(!end.stderr.contains("reported"), "{task}: it was loaded: {end:?}");
+                assert_eq!(end.status, 2, "{task}: {end:?}");
+            }
+            let end = order(start, &program, task, &roots);
+            // In a namespace of their own, nobody is root: there anybody has capabilities.
+            let apart = end.stderr.contains("reported          0      65534          1\n");
+            assert!(!apart || (start.is_empty() && task == check), "{task}: {end:?}");
+            for set in ["CapEff", "CapPrm"] {
+                let none = format!("reported {set}:\t0000000000000000\n");
+                assert!(apart || end.stderr.contains(&none), "{task}: {end:?}");
+            }
+        }
+    }
 }

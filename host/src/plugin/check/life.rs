@@ -39,8 +39,8 @@ pub(super) struct Life<'s> {
 /// How a job's connections end.
 pub(super) struct Script<'a> {
     pub(super) job: &'a Job,
-    /// The state and the flow of each connection.
-    pub(super) ends: &'a mut dyn FnMut(usize) -> (State, Option<FlowRecord>),
+    /// The end and the flow of each connection.
+    pub(super) ends: &'a mut dyn FnMut(usize) -> (Outcome, Option<FlowRecord>),
 }
 
 impl<'s> Life<'s> {
@@ -91,8 +91,8 @@ impl<'s> Life<'s> {
             let asked = timed.call(|| self.object.connect(job, &prepared, config));
             let Some(connect) = self.said(asked)? else { return Ok(None) };
             self.judge_connect(&connect)?;
-            let (state, flow) = ends(index);
-            let outcome = connect.into_outcome().unwrap_or_else(|| outcome(job, state));
+            let (outcome, flow) = ends(index);
+            let outcome = connect.into_outcome().unwrap_or(outcome);
             let state = outcome.state();
             let result = self.object.post_connect(job, outcome, &prepared, config);
             let Some(result) = self.said(result)? else { return Ok(None) };
@@ -163,7 +163,7 @@ impl Timed<'_> {
 }
 
 /// A connection's end as the host tells it.
-fn outcome(job: &Job, state: State) -> Outcome {
+pub(super) fn outcome(job: &Job, state: State) -> Outcome {
     let source = if job.target().is_ipv6() { "2001:db8::1" } else { "192.0.2.1" };
     let outcome = Outcome::new(state)
         .with("sip", source)

@@ -5,23 +5,17 @@ use std::thread;
 use std::time::Duration;
 
 use pathspider_plugin_api::abi::ChainSet;
-use pathspider_plugin_api::{
-    ChainName, ConfigId, FlowRecord, Job, OptionKind, OptionSpec, OptionValues, Record, Result,
-    State, SystemChanges, Value,
-};
+use pathspider_plugin_api::{ChainName, FlowRecord, Job, Record, State};
 
-use super::life::{Life, Script, Trouble};
-use super::subject::{Sample, Subject, Variant, any_text, any_value, scramble};
+use super::life::{Life, Script, Trouble, outcome};
+use super::subject::{Sample, Subject};
 use super::traffic;
 use super::{Answer, Troubles};
 use crate::plugin::rules::RunRule;
-use crate::system::Undeclared;
 
-const STATES: [State; 4] = [State::Ok, State::Failed, State::Timeout, State::Skipped];
+pub(super) const STATES: [State; 4] = [State::Ok, State::Failed, State::Timeout, State::Skipped];
 /// Jobs with flows, for each set of options.
 const JOBS: usize = 200;
-/// Jobs with random contents.
-const FUZZED: usize = 1500;
 /// Threads, and the jobs of each.
 const THREADS: usize = 8;
 const JOBS_OF_A_THREAD: usize = 100;
@@ -29,7 +23,7 @@ const JOBS_OF_A_THREAD: usize = 100;
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A job of either family, or of a name where the measurement takes them.
-fn jobs(sample: &Sample) -> Vec<Job> {
+pub(super) fn jobs(sample: &Sample) -> Vec<Job> {
     let record = |dip: &str| Record::new().with("dip", dip.to_owned()).with("dp", 80u16);
     let job = |number, dip: &str| {
         let address: IpAddr = dip.parse().unwrap_or(IpAddr::from([0; 16]));
@@ -48,7 +42,7 @@ fn jobs(sample: &Sample) -> Vec<Job> {
 
 /// What the chains that a measurement names make of connections of all kinds; chains of other
 /// plugins are not here, and left out.
-fn flows(subject: &Subject<'_>, life: &Life<'_>) -> Vec<FlowRecord> {
+pub(super) fn flows(subject: &Subject<'_>, life: &Life<'_>) -> Vec<FlowRecord> {
     let (Ok(catalogue), Ok(names)) = (subject.catalogue(), life.object.chains()) else {
         return Vec::new();
     };
@@ -65,7 +59,7 @@ fn flows(subject: &Subject<'_>, life: &Life<'_>) -> Vec<FlowRecord> {
 }
 
 /// Goes through every measurement with every variant of its options.
-fn each_life(
+pub(super) fn each_life(
     subject: &mut Subject<'_>,
     doing: &str,
     troubles: &mut Vec<Trouble>,
@@ -76,11 +70,12 @@ fn each_life(
         return Some(Answer::Skipped("it exports no measurement".to_owned()));
     }
     if !subject.isolated && samples.iter().any(|sample| sample.info.blocking) {
-        let why = "it connects by itself, and this user can make no network apart: run it as root";
-        return Some(Answer::Skipped(why.to_owned()));
+        let why = "it connects by itself, and no network apart can be made here: run it as root";
+        return Some(Answer::Unable(why.to_owned()));
     }
-    let mut alive = false;
+    let mut declining = None;
     for sample in &samples {
+        let mut alive = false;
         let variants = match subject.variants(sample) {
             Ok(variants) => variants,
             Err(error) => return Some(Answer::Fail(vec![error])),
@@ -93,12 +88,19 @@ fn each_life(
                     judge(subject, &mut life, troubles);
                 }
                 Ok(None) => {}
-                Err(trouble) => troubles.push(trouble),
+                Err(trouble) => {
+                    alive = true;
+                    troubles.push(trouble);
+                }
             }
         }
+        if !alive {
+            declining = Some(&sample.info.name);
+        }
     }
-    let declines = "it declines its default options; give others with --option NAME=VALUE";
-    (!alive && troubles.is_empty()).then(|| Answer::Skipped(declines.to_owned()))
+    let declining = declining.filter(|_| troubles.is_empty())?;
+    let why = format!("{declining} declines its options; give others with --option NAME=VALUE");
+    Some(Answer::Unable(why))
 }
 
 /// Takes many jobs through, and keeps what goes wrong.
@@ -110,7 +112,7 @@ fn live(subject: &Subject<'_>, life: &mut Life<'_>, troubles: &mut Vec<Trouble>)
         let job = &jobs[round % jobs.len()];
         let mut ends = |_| {
             let flow = random.choice(&flows).filter(|_| random.u8(0..4) > 0);
-            (STATES[random.usize(..STATES.len())], flow.cloned())
+            (outcome(job, STATES[random.usize(..STATES.len())]), flow.cloned())
         };
         if let Err(trouble) = life.timed(Script { job, ends: &mut ends }) {
             troubles.push(trouble);
@@ -174,11 +176,13 @@ pub(super) fn quiet(subject: &mut Subject<'_>) -> Answer {
 /// No connection was seen: there is no evidence, so there is no verdict.
 pub(super) fn no_flow(subject: &mut Subject<'_>) -> Answer {
     let mut troubles = Vec::new();
+    let mut observes = false;
     let answer = each_life(subject, "had no flow", &mut troubles, |_, life, troubles| {
         let chains = life.object.chains().unwrap_or_default();
+        observes |= !chains.is_empty();
         for job in jobs(life.sample) {
             for state in STATES {
-                let mut ends = |_| (state, None);
+                let mut ends = |_| (outcome(&job, state), None);
                 match life.timed(Script { job: &job, ends: &mut ends }) {
                     // Without chains it never has a flow, and has its evidence elsewhere.
                     Ok(Some(conditions)) if !chains.is_empty() => {
@@ -197,176 +201,18 @@ pub(super) fn no_flow(subject: &mut Subject<'_>) -> Answer {
             }
         }
     });
-    answer.unwrap_or_else(|| tell(troubles))
-}
-
-fn tell(troubles: Vec<Trouble>) -> Answer {
-    let mut told = Troubles::default();
-    troubles.into_iter().filter_map(all).for_each(|trouble| told.note(trouble));
-    told.answer()
-}
-
-/// Notes what a plugin would change, and changes nothing.
-pub(super) struct Noting;
-
-impl SystemChanges for Noting {
-    fn sysctl(&mut self, _key: &str, _value: &str) -> Result<()> {
-        Ok(())
-    }
-
-    fn firewall(&mut self, _rules: &[&str]) -> Result<()> {
-        Ok(())
-    }
-
-    fn run(&mut self, _apply: &[&str], _undo: &[&str]) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Calls `configure` as the engine would.
-pub(super) fn configure(life: &Life<'_>, config: usize) -> Result<()> {
-    let config = ConfigId::new(config);
-    match life.sample.info.changes_system {
-        true => life.object.configure(config, &mut Noting),
-        false => life.object.configure(config, &mut Undeclared),
-    }
-}
-
-/// Each configuration can be reached from each other.
-pub(super) fn configurations(subject: &mut Subject<'_>) -> Answer {
-    let mut troubles = Vec::new();
-    let answer = each_life(subject, "was configured", &mut troubles, |_, life, troubles| {
-        let mut note = |what: String| {
-            troubles.push(Trouble::Run(format!("{}: {what}", life.label)));
-        };
-        match life.object.configurations() {
-            Ok(list) => {
-                for (index, one) in list.iter().enumerate() {
-                    if one.label.is_empty() {
-                        note(format!("configuration {index} has no label"));
-                    }
-                    if list[..index].iter().any(|other| other.label == one.label) {
-                        note(format!("two configurations are labelled {:?}", one.label));
-                    }
-                }
-            }
-            Err(error) => note(error.to_string()),
-        }
-        let count = life.configurations;
-        if count == 0 {
-            note("there is no configuration".to_owned());
-        }
-        if let Ok(other) = life.object.configurations()
-            && other.len() != count
-        {
-            note("it gives another number of configurations each time".to_owned());
-        }
-        for from in 0..count {
-            for to in 0..count {
-                for config in [from, to] {
-                    if let Err(error) = configure(life, config) {
-                        note(format!("configuration {config} is not reached: {error}"));
-                    }
-                }
-            }
-        }
-    });
-    answer.unwrap_or_else(|| tell(troubles))
-}
-
-/// Nothing that comes in at random makes it panic.
-pub(super) fn fuzz(subject: &mut Subject<'_>) -> Answer {
-    let mut troubles = Vec::new();
-    let seed = subject.seed;
-    let answer = each_life(subject, "had random jobs", &mut troubles, |subject, life, troubles| {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let flows = flows(subject, life);
-        let jobs = jobs(life.sample);
-        for _ in 0..FUZZED {
-            let job = any_job(&jobs, &mut random);
-            let mut ends = |_| {
-                let flow = random.choice(&flows).map(|flow| scramble(flow, &mut random));
-                let flow = flow.or_else(|| {
-                    let values = (0..random.usize(0..9)).map(|_| any_value(&mut random));
-                    let keyed = values.enumerate().map(|(n, value)| (format!("k{n}"), value));
-                    Some(keyed.collect())
-                });
-                (STATES[random.usize(..STATES.len())], flow)
-            };
-            if let Err(trouble @ Trouble::Run(_)) =
-                life.timed(Script { job: &job, ends: &mut ends })
-            {
-                troubles.push(trouble);
-            }
-        }
-    });
-    if let Some(answer) = answer {
-        return answer;
-    }
-    let mut random = fastrand::Rng::with_seed(seed);
-    for sample in subject.samples() {
-        subject.reporter.step(&format!("{} was made with random options", sample.info.name));
-        for _ in 0..FUZZED {
-            let values = any_options(subject, &sample, &mut random);
-            let label = format!(" {values:?}");
-            if let Err(trouble) = Life::start(&sample, Variant { label, values }) {
-                troubles.push(trouble);
-            }
-        }
-    }
-    match tell(troubles) {
-        Answer::Fail(mut details) => {
-            details.push(format!("the same again: --seed {seed} --rule fuzz"));
-            Answer::Fail(details)
+    match answer.unwrap_or_else(|| tell(troubles)) {
+        Answer::Pass if !observes => {
+            Answer::Skipped("it names no chain, so its evidence is elsewhere".to_owned())
         }
         answer => answer,
     }
 }
 
-/// A job whose keys and values are anything.
-fn any_job(jobs: &[Job], random: &mut fastrand::Rng) -> Job {
-    let like = &jobs[random.usize(..jobs.len())];
-    let mut record = scramble(like.record(), random);
-    for _ in 0..random.usize(0..4) {
-        record.set(any_text(random), any_value(random));
-    }
-    let target = match random.u8(0..4) {
-        0 => IpAddr::from(random.u32(..).to_be_bytes()),
-        1 => IpAddr::from(random.u128(..).to_be_bytes()),
-        _ => like.target(),
-    };
-    Job::new(random.u64(..), target, random.u16(..), record)
-}
-
-/// Values within what is declared, which is what the host lets through.
-fn any_options(subject: &Subject<'_>, sample: &Sample, random: &mut fastrand::Rng) -> OptionValues {
-    let one = |spec: &OptionSpec, random: &mut fastrand::Rng| -> Value {
-        match &spec.kind {
-            OptionKind::Flag => random.bool().into(),
-            OptionKind::Integer { min, max } => random.i64(*min..=*max).into(),
-            OptionKind::Number { min, max } => {
-                (min + (max - min) * random.f64()).clamp(*min, *max).into()
-            }
-            OptionKind::Choice(words) => match random.choice(words) {
-                Some(word) => word.as_str().into(),
-                None => Value::NULL,
-            },
-            _ => any_text(random).into(),
-        }
-    };
-    let given = subject.variants(sample).ok().and_then(|variants| variants.into_iter().next());
-    let mut record = given.map(|first| first.values.into_record()).unwrap_or_default();
-    for spec in sample.options.iter() {
-        let is_given = subject.options.iter().any(|(name, _)| *name == spec.name);
-        if !is_given && random.bool() {
-            let value = match spec.several {
-                true => (0..random.usize(1..5)).map(|_| one(spec, random)).collect(),
-                false => one(spec, random),
-            };
-            record.set(spec.name.clone(), value);
-        }
-    }
-    OptionValues::new(record)
+pub(super) fn tell(troubles: Vec<Trouble>) -> Answer {
+    let mut told = Troubles::default();
+    troubles.into_iter().filter_map(all).for_each(|trouble| told.note(trouble));
+    told.answer()
 }
 
 /// Several threads call it at once.
@@ -385,7 +231,7 @@ pub(super) fn threads(subject: &mut Subject<'_>) -> Answer {
                 let job = &jobs[round % jobs.len()];
                 let mut ends = |_| {
                     let flow = random.choice(flows).cloned();
-                    (STATES[random.usize(..STATES.len())], flow)
+                    (outcome(job, STATES[random.usize(..STATES.len())]), flow)
                 };
                 let script = Script { job, ends: &mut ends };
                 found.extend(life.go(script, &mut Duration::default()).err());
@@ -411,7 +257,7 @@ pub(super) fn blocking(subject: &mut Subject<'_>) -> Answer {
     let mut troubles = Vec::new();
     let answer = each_life(subject, "was timed", &mut troubles, |_, life, troubles| {
         for job in jobs(life.sample) {
-            let mut ends = |_| (State::Ok, None);
+            let mut ends = |_| (outcome(&job, State::Ok), None);
             // What else goes wrong is another rule's.
             let _ = life.timed(Script { job: &job, ends: &mut ends });
         }

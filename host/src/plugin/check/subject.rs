@@ -2,9 +2,10 @@
 
 use pathspider_plugin_api::abi::{LoadedPlugin, MeasurementHandle};
 use pathspider_plugin_api::{
-    Error, ErrorKind, Info, OptionKind, OptionSpec, OptionValues, Options, Record, Value,
+    Error, ErrorKind, Info, OptionKind, OptionSpec, OptionValues, Options, Value,
 };
 
+use super::system::Settings;
 use crate::chains::Catalogue;
 use crate::plugin::child::Reporter;
 
@@ -17,6 +18,8 @@ pub(super) struct Subject<'a> {
     pub(super) options: Vec<(String, String)>,
     /// Whether this process has a network of its own.
     pub(super) isolated: bool,
+    /// The settings of that network before the plugin was loaded, where they matter.
+    pub(super) settings: Option<Settings>,
     pub(super) reporter: &'a mut Reporter,
 }
 
@@ -44,14 +47,17 @@ impl Subject<'_> {
         self.plugin.measurements().into_iter().filter_map(describe).collect()
     }
 
-    /// An option that was asked for and that no measurement has.
-    pub(super) fn unknown_option(&self) -> Option<&str> {
+    /// What is wrong with the options that were asked for: no measurement has them, or not with
+    /// such a value.
+    pub(super) fn misuse(&self) -> Option<String> {
         let samples = self.samples();
         let known = |name: &str| {
             let mut options = samples.iter().flat_map(|sample| sample.options.iter());
             options.any(|spec| spec.name == name)
         };
-        self.options.iter().map(|(name, _)| name.as_str()).find(|name| !known(name))
+        let unknown = self.options.iter().find(|(name, _)| !known(name));
+        let unknown = unknown.map(|(name, _)| format!("it has no option --{name}"));
+        unknown.or_else(|| samples.iter().find_map(|sample| self.variants(sample).err()))
     }
 
     /// The library's chains and the plugin's own.
@@ -123,39 +129,4 @@ fn read(spec: &OptionSpec, text: &str) -> Option<Value> {
 /// Whether the plugin ran as designed and said no, which it may.
 pub(super) fn declined(error: &Error) -> bool {
     error.kind() == ErrorKind::Declined
-}
-
-/// A record's values by key, all replaced or left out at random, now and then with nonsense.
-pub(super) fn scramble(record: &Record, random: &mut fastrand::Rng) -> Record {
-    let mut scrambled = Record::new();
-    for (key, value) in record.iter() {
-        match random.u8(0..10) {
-            0 => {}
-            1 => scrambled.set(key.to_owned(), any_value(random)),
-            2 => scrambled.set(key.to_owned(), Value::NULL),
-            _ => scrambled.set(key.to_owned(), value.clone()),
-        }
-    }
-    scrambled
-}
-
-/// Any value.
-pub(super) fn any_value(random: &mut fastrand::Rng) -> Value {
-    match random.u8(0..10) {
-        0 => Value::NULL,
-        1 => random.bool().into(),
-        2 => random.i64(..).into(),
-        3 => random.u64(..).into(),
-        4 => random.f64().into(),
-        5 => u64::from(random.u8(..)).into(),
-        6 => "".into(),
-        7 => any_text(random).into(),
-        8 => (0..random.usize(0..5)).map(|n| n as u64).collect(),
-        _ => Record::new().with("key", any_text(random)).into(),
-    }
-}
-
-/// Any text.
-pub(super) fn any_text(random: &mut fastrand::Rng) -> String {
-    (0..random.usize(0..40)).map(|_| random.char(..)).collect()
 }

@@ -10,45 +10,54 @@ use std::process::Command;
 
 use pathspider_plugin_api::State;
 
-use super::life::{Life, Script};
-use super::lives::configure;
+use super::configure::configure;
+use super::life::{Life, Script, outcome};
 use super::subject::Subject;
 use super::{Answer, Troubles};
 
+/// The settings of a network, by name.
+pub(super) type Settings = BTreeMap<String, String>;
+
 /// The network's settings are the same before and after.
 pub(super) fn unchanged(subject: &mut Subject<'_>) -> Answer {
-    let samples = subject.samples();
-    if samples.is_empty() {
-        return Answer::Skipped("it exports no measurement".to_owned());
-    }
-    if !subject.isolated {
-        let why = "this user can make no network apart: run it as root";
-        return Answer::Skipped(why.to_owned());
-    }
+    let Some(mut before) = subject.settings.take() else {
+        return Answer::Unable("no network apart can be made here: run it as root".to_owned());
+    };
     let mut troubles = Troubles::default();
-    for sample in &samples {
+    if let Err(why) = compare("loading and info", &mut before, &mut troubles) {
+        return Answer::Unable(why);
+    }
+    for sample in &subject.samples() {
         for variant in subject.variants(sample).unwrap_or_default() {
-            subject.reporter.step(&format!("{}{} was configured", sample.info.name, variant.label));
-            let before = settings();
             let label = format!("{}{}", sample.info.name, variant.label);
+            subject.reporter.step(&format!("{label} was configured"));
             if let Ok(Some(mut life)) = Life::start(sample, variant) {
                 go(&mut life);
             }
-            let after = settings();
-            for (name, value) in &after {
-                let old = before.get(name);
-                if old != Some(value) {
-                    let old = old.map_or("nothing", String::as_str).trim();
-                    let value = value.trim();
-                    troubles.note(format!("{label}: {name} was {old:?}, and now is {value:?}"));
-                }
-            }
-            for name in before.keys().filter(|name| !after.contains_key(*name)) {
-                troubles.note(format!("{label}: {name} is gone"));
+            if let Err(why) = compare(&label, &mut before, &mut troubles) {
+                return Answer::Unable(why);
             }
         }
     }
     troubles.answer()
+}
+
+/// Notes what is otherwise than before, which then is the state to compare with.
+fn compare(label: &str, before: &mut Settings, troubles: &mut Troubles) -> Result<(), String> {
+    let after = settings()?;
+    for (name, value) in &after {
+        let old = before.get(name);
+        if old != Some(value) {
+            let old = old.map_or("nothing", String::as_str).trim();
+            let value = value.trim();
+            troubles.note(format!("{label}: {name} was {old:?}, and now is {value:?}"));
+        }
+    }
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        troubles.note(format!("{label}: {name} is gone"));
+    }
+    *before = after;
+    Ok(())
 }
 
 /// Configures and connects; what goes wrong is another rule's.
@@ -61,12 +70,16 @@ fn go(life: &mut Life<'_>) {
     );
     for config in 0..life.configurations {
         let _ = configure(life, config);
-        let _ = life.timed(Script { job: &job, ends: &mut |_| (State::Ok, None) });
+        let _ = life.timed(Script { job: &job, ends: &mut |_| (outcome(&job, State::Ok), None) });
     }
 }
 
-/// The settings of this process's network, by name.
-fn settings() -> BTreeMap<String, String> {
+/// The settings of this process's network.
+///
+/// # Errors
+///
+/// A command that shows some of them cannot be run, or fails.
+pub(super) fn settings() -> Result<Settings, String> {
     let mut settings = BTreeMap::new();
     parameters(Path::new("/proc/sys/net"), &mut settings);
     for command in [
@@ -78,16 +91,22 @@ fn settings() -> BTreeMap<String, String> {
         &["ip", "route", "show", "table", "all"],
         &["ip", "-6", "route", "show", "table", "all"],
     ] {
-        if let Ok(output) = Command::new(command[0]).args(&command[1..]).output() {
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            settings.insert(format!("`{}`", command.join(" ")), text);
+        let shown = format!("`{}`", command.join(" "));
+        let output = Command::new(command[0]).args(&command[1..]).output();
+        let output = output.map_err(|error| {
+            format!("{shown} cannot be run ({error}): install nftables and iproute2")
+        })?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{shown} failed: {}", said.trim()));
         }
+        settings.insert(shown, String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    settings
+    Ok(settings)
 }
 
 /// Kernel parameters below a folder; those that count by themselves are none.
-fn parameters(folder: &Path, settings: &mut BTreeMap<String, String>) {
+fn parameters(folder: &Path, settings: &mut Settings) {
     let Ok(entries) = folder.read_dir() else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         if path.is_dir() {

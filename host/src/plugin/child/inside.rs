@@ -1,66 +1,63 @@
-//! The child's end: takes the task, shuts itself in, does it, and reports.
+//! The worker's end: takes the task, shuts itself in, does it, and reports.
+//!
+//! Whoever may run the program may start it like this too, with an order and a file of their own. So
+//! where the program has privileges of its own, none is left before the first octet is read, and
+//! only files that the program itself would take are loaded.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use rustix::thread::{CapabilitySet, set_no_new_privs};
 
-use super::{MARK, Message, Order, Task};
+use super::{Message, Order, Task, shed_all_but};
+use crate::plugin::secure::Privileges;
+use crate::plugin::trust::Trust;
 use crate::plugin::{check, examine};
 
-/// The most memory that an examination may take: a plugin that wants more is broken, and must not
-/// have the kernel choose another victim.
+/// The most memory that a plugin may take here: one that wants more is broken, and must not have the
+/// kernel choose another victim.
 const MEMORY: u64 = 2 << 30;
 
 /// The number from which on the socket's descriptor stands, out of the way of those who close all.
 const OUT_OF_THE_WAY: i32 = 500;
 
-/// Does the parent's task and returns `Some`, where the arguments say that this is such a child.
-pub(crate) fn main(arguments: &[OsString]) -> Option<ExitCode> {
-    if arguments.get(1)? != MARK {
-        return None;
+/// Does the parent's task.
+pub(super) fn main() -> io::Result<ExitCode> {
+    let privileges = Privileges::own();
+    if privileges == Privileges::OfItsFile {
+        shed_all_but(CapabilitySet::empty())?;
     }
-    // Nobody reads what is said here but who starts it by hand.
-    Some(match serve() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(2),
-    })
-}
-
-fn serve() -> io::Result<()> {
     let (socket, line, file) = receive()?;
     let order: Order = serde_json::from_slice(&line)?;
+    if privileges == Privileges::OfItsFile {
+        Trust::of(privileges, rustix::process::geteuid().as_raw())
+            .judge("the file", Path::new(&order.name), &file.metadata()?)
+            .map_err(io::Error::other)?;
+    }
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A plugin that crashes here is no news to whoever collects the dumps of crashes.
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_no_new_privs(true)?;
+    setrlimit(Resource::Data, Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) })?;
     let mut reporter = Reporter { socket, nonce: order.nonce };
     let answer = match order.task {
         Task::Examine => {
-            setrlimit(Resource::Data, Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) })?;
-            drop_capabilities();
+            // What a plugin does when it is loaded and described needs no privilege.
+            shed_all_but(CapabilitySet::empty())?;
             serde_json::to_value(examine::inside(file, &order.name, &mut reporter))?
         }
         Task::Check { rule, seed, options } => {
             let order_of_rule = (rule.as_str(), seed, options);
-            serde_json::to_value(check::inside(file, &order.name, order_of_rule, &mut reporter))?
+            serde_json::to_value(check::inside(file, &order.name, order_of_rule, &mut reporter)?)?
         }
     };
-    reporter.send(&Message::Answer(answer))
-}
-
-/// What a plugin does when it is loaded and described needs no privilege.
-fn drop_capabilities() {
-    let none = CapabilitySet::empty();
-    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
-    let _ = set_capabilities(None, sets);
+    reporter.send(&Message::Answer(answer))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Takes the order and the file from standard input, in place of which there is nothing then.

@@ -1,25 +1,29 @@
-//! The parent's end: starts the child, and gets its answer or the reason why there is none.
+//! The parent's end: starts guardian and worker, and gets the answer or the reason why there is none.
 
 use std::fs::File;
-use std::io::{self, IoSlice, PipeReader, Read};
+use std::io::{self, IoSlice, PipeReader};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::{MARK, Message, Order, Task};
-use crate::plugin::text::visible;
+use super::stream::Stream;
+use super::{CLEARING, GUARDIAN, Message, Order, Task, again};
+use crate::text::visible;
 
 /// Octets of standard output and of standard error that are kept.
 const OUTPUT_LIMIT: usize = 4096;
 /// Octets of messages that are kept.
 const MESSAGES_LIMIT: usize = 4 << 20;
+/// How often a dead child's messages are read: more than a socket's buffers hold.
+const LAST_READS: usize = 64;
 
 /// How a child came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,29 +87,41 @@ pub(crate) fn run(task: Task, name: &str, file: &File, limit: Duration) -> io::R
     let (ours, theirs) = UnixStream::pair()?;
     let (out, out_writer) = io::pipe()?;
     let (err, err_writer) = io::pipe()?;
-    let mut child = Command::new("/proc/self/exe")
-        .arg0("pathspider")
-        .arg(MARK)
-        .env("RUST_BACKTRACE", "0")
+    let line = ours.try_clone()?;
+    let mut child = again(GUARDIAN)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(out_writer)
         .stderr(err_writer)
-        .process_group(0)
         .spawn()?;
-    let pid = Pid::from_child(&child);
-    let watched = order(&ours, &Order { task, name: name.to_owned(), nonce: nonce.clone() }, file)
-        .and_then(|()| pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from))
-        .and_then(|life| {
-            let mut watch = Watch::new(&nonce, ours, out, err)?;
-            let over = watch.until_over(&life, Instant::now() + limit)?;
-            Ok((watch, over))
-        });
-    // While the child is not waited for, its process group is nobody else's.
-    let _ = kill_process_group(pid, Signal::KILL);
-    let (watch, over) = watched.inspect_err(|_| {
-        let _ = child.wait();
-    })?;
-    watch.ended(over, &mut child, limit)
+    let life = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+    let watched = life.as_ref().map_err(|&error| io::Error::from(error)).and_then(|life| {
+        order(&ours, &Order { task, name: name.to_owned(), nonce: nonce.clone() }, file)?;
+        let mut watch = Watch::new(&nonce, ours, out, err)?;
+        let over = watch.until_over(life, Instant::now() + limit)?;
+        Ok((watch, over))
+    });
+    let _ = line.shutdown(Shutdown::Both);
+    let status = end(&mut child, life.ok().as_ref())?;
+    let (watch, over) = watched?;
+    Ok(watch.ended(over, status, limit))
+}
+
+/// Waits for the guardian, which was hung up on, to end; kills it where it does not.
+fn end(child: &mut Child, life: Option<&OwnedFd>) -> io::Result<ExitStatus> {
+    let deadline = Instant::now() + 2 * CLEARING;
+    while let Some(life) = life {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(life, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(1..) => return child.wait(),
+            _ => break,
+        }
+    }
+    // While it is not waited for, its process group is nobody else's.
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    child.kill()?;
+    child.wait()
 }
 
 /// A number that cannot be guessed; it keeps what a plugin prints from being taken for an answer.
@@ -169,12 +185,24 @@ impl Watch {
                 return Ok(Over::Answered(answer));
             }
             if dead {
-                return Ok(Over::Dead);
+                return Ok(self.last_words().map_or(Over::Dead, Over::Answered));
             }
             if left.is_zero() {
                 return Ok(Over::Late);
             }
         }
+    }
+
+    /// The answer among what a dead child has left to read, however much that is.
+    fn last_words(&mut self) -> Option<serde_json::Value> {
+        for _ in 0..LAST_READS {
+            let more = self.messages.read();
+            let answer = self.read_messages();
+            if answer.is_some() || !more {
+                return answer;
+            }
+        }
+        None
     }
 
     /// Waits until there is something to read, or the child is dead: then `true`.
@@ -206,8 +234,7 @@ impl Watch {
         None
     }
 
-    fn ended(mut self, over: Over, child: &mut Child, limit: Duration) -> io::Result<Ended> {
-        let status = child.wait()?;
+    fn ended(mut self, over: Over, status: ExitStatus, limit: Duration) -> Ended {
         self.stdout.read();
         self.stderr.read();
         let how = match (over, status.signal()) {
@@ -216,43 +243,39 @@ impl Watch {
             (Over::Dead, Some(signal)) => How::Signal(signal),
             (Over::Dead, None) => How::Exited(status.code().unwrap_or(-1)),
         };
-        Ok(Ended { how, step: self.step, stdout: self.stdout.kept, stderr: self.stderr.kept })
+        Ended { how, step: self.step, stdout: self.stdout.kept, stderr: self.stderr.kept }
     }
 }
 
-/// A stream that is read as far as there is something, and kept to a limit.
-struct Stream<R> {
-    source: Option<R>,
-    kept: Vec<u8>,
-    limit: usize,
-}
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::Command;
 
-impl<R: Read + AsFd> Stream<R> {
-    fn new(source: R, limit: usize) -> io::Result<Stream<R>> {
-        rustix::io::ioctl_fionbio(&source, true)?;
-        Ok(Stream { source: Some(source), kept: Vec::new(), limit })
+    use super::*;
+
+    /// A process that is dead, and a watch of what it wrote.
+    fn dead_after(words: &[u8]) -> Over {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(words).unwrap();
+        drop(theirs);
+        let mut child = Command::new("true").spawn().unwrap();
+        let life = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+        let (out, err) = (io::pipe().unwrap().0, io::pipe().unwrap().0);
+        let mut watch = Watch::new("7", ours, out, err).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let over = watch.until_over(&life, Instant::now() + Duration::from_secs(10)).unwrap();
+        child.wait().unwrap();
+        over
     }
 
-    fn open(&self) -> Option<BorrowedFd<'_>> {
-        self.source.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Reads some of what is there; a child that never stops to print must not keep us here.
-    fn read(&mut self) {
-        const AT_ONCE: usize = 16;
-        let mut buffer = [0; 4096];
-        for _ in 0..AT_ONCE {
-            let Some(source) = &mut self.source else { return };
-            match source.read(&mut buffer) {
-                Ok(0) => self.source = None,
-                Ok(read) => {
-                    let room = self.limit.saturating_sub(self.kept.len());
-                    self.kept.extend_from_slice(&buffer[..read.min(room)]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.source = None,
-            }
+    #[test]
+    fn an_answer_is_found_behind_whatever_was_written_before_it() {
+        for length in [0, 80_000, 150_000] {
+            let mut words = vec![b'x'; length];
+            words.extend(b"\n7 {\"Answer\":1}\n");
+            assert!(matches!(dead_after(&words), Over::Answered(one) if one == 1), "{length}");
         }
+        assert!(matches!(dead_after(b"8 {\"Answer\":1}\n"), Over::Dead));
     }
 }

@@ -75,6 +75,10 @@ fn overflow(depth: u64) -> [u64; 512] {
 
 impl Measurement for Misbehaving {
     fn info() -> Info {
+        // No option is known yet.
+        if std::env::var_os("MISBEHAVING_IN_INFO").is_some() {
+            let _ = std::fs::write("/proc/sys/net/ipv4/ip_default_ttl", "61");
+        }
         Info::new("misbehaving", "1.0.0", "Misbehaves on request")
             .contact("https://github.com/pathspider/pathspider")
             .blocking()
@@ -230,7 +234,10 @@ impl Measurement for Misbehaving {
 }
 
 /// A measurement named like a command, with an option named like one of `measure`.
-pub struct NamedLikeOthers;
+pub struct NamedLikeOthers {
+    /// It believes that each outcome has all keys, of the right types.
+    trusting: bool,
+}
 
 impl Measurement for NamedLikeOthers {
     fn info() -> Info {
@@ -247,7 +254,7 @@ impl Measurement for NamedLikeOthers {
     fn new(options: &OptionValues, _host: Host) -> Result<Self> {
         match options.text("input")? {
             Some("refused") => Err(Error::new("this input is refused")),
-            _ => Ok(NamedLikeOthers),
+            input => Ok(NamedLikeOthers { trusting: input == Some("trusting") }),
         }
     }
 
@@ -261,6 +268,18 @@ impl Measurement for NamedLikeOthers {
 
     fn connect(&self, _: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
         Ok(Connect::tcp())
+    }
+
+    fn post_connect(
+        &self,
+        _job: &Job,
+        outcome: Outcome,
+        _prepared: &Prepared,
+        _config: ConfigId,
+    ) -> Result<Record> {
+        let record = outcome.into_record();
+        assert!(!self.trusting || record.str("spdr_start").is_some(), "no start");
+        Ok(record)
     }
 
     fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
