@@ -57,19 +57,11 @@ pub struct Descriptor {
     root: extern "C" fn() -> *const c_void,
 }
 
-/// For the test that pins it: name, size, fields with their offsets.
+/// For the test that pins it.
 #[cfg(test)]
-pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
-    "Descriptor",
-    size_of::<Descriptor>(),
-    &[
-        ("magic", std::mem::offset_of!(Descriptor, magic)),
-        ("size", std::mem::offset_of!(Descriptor, size)),
-        ("abi_major", std::mem::offset_of!(Descriptor, abi_major)),
-        ("abi_minor", std::mem::offset_of!(Descriptor, abi_minor)),
-        ("root", std::mem::offset_of!(Descriptor, root)),
-    ],
-);
+pub(super) fn pinned() -> super::Fields {
+    super::pinned_fields!(Descriptor { magic, size, abi_major, abi_minor, root })
+}
 
 /// Why a descriptor is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
