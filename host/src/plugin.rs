@@ -14,13 +14,13 @@ mod examine;
 mod file;
 mod load;
 mod registry;
-pub(crate) mod rules;
 mod search;
 mod secure;
 pub(crate) mod text;
 mod trust;
 
 pub use error::LoadError;
+pub(crate) use pathspider_plugin_api::rules;
 pub use file::PluginFile;
 pub use registry::{Found, Loaded, Plugin, Registry, Rejected, Shadowed};
 pub use search::{SearchPath, candidates};
