@@ -7,6 +7,6 @@ case "${1-}" in
     '' | *[!a-z0-9]*) echo "usage: sh rename.sh NAME (lower-case letters and digits)" >&2; exit 2 ;;
 esac
 sed -i "s/pathspider-example/pathspider-$1/" Cargo.toml
-sed -i "s/pathspider_example/pathspider_$1/" tests/plugin.rs README.md
+sed -i "s/pathspider_example/pathspider_$1/g" tests/plugin.rs README.md
 sed -i "s/example\([].]\)/$1\1/g" lab/*.toml
 rm -f Cargo.lock

@@ -14,7 +14,6 @@ mod examine;
 mod file;
 mod load;
 mod registry;
-pub(crate) mod rules;
 mod search;
 mod secure;
 mod text;
@@ -22,6 +21,7 @@ mod trust;
 
 pub use error::LoadError;
 pub use file::PluginFile;
+pub(crate) use pathspider_plugin_api::rules;
 pub use registry::{Found, Loaded, Plugin, Registry, Rejected, Shadowed};
 pub use search::{SearchPath, candidates};
 pub(crate) use secure::has_privileges_of_its_own;

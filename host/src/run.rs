@@ -1,6 +1,7 @@
 //! The life of one run. Each step below has its number in `docs/architecture.md`.
 
 mod checks;
+mod finishing;
 mod keeping;
 mod pipeline;
 mod plan;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::abi::ChainSet;
-use pathspider_plugin_api::{Error, OptionValues};
+use pathspider_plugin_api::{Error, OptionValues, Record};
 
 use crate::chains::Catalogue;
 use crate::engine::{Dialer, Engine, EngineError, Forger, Limits};
@@ -103,6 +104,8 @@ pub struct Ended {
     pub stopped: Option<&'static str>,
     /// The kernel parameters that were changed: before, and what they were given.
     pub changed: Vec<(String, String, Vec<String>)>,
+    /// What the plugin said of the whole run.
+    pub finished: Record,
     /// Why it ended early, where it did not end by itself: what was finished is written.
     pub failure: Option<RunError>,
 }
@@ -291,7 +294,7 @@ fn carry_out(
     drop(places);
     let in_flight = Arc::<AtomicUsize>::default();
     let engine = Engine {
-        measurement: plan.measurement,
+        measurement: Arc::clone(&plan.measurement),
         configurations: plan.configurations,
         changes_system: settings.measurement.info.changes_system,
         blocking: settings.measurement.info.blocking,
@@ -320,6 +323,12 @@ fn carry_out(
     let closing = Closing { watch, merger, summary, waiting, output: settings.output.to_string() };
     let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
     drop((shown, watchdog));
+    let limit = settings.plugin_timeout();
+    let finished = finishing::finish(plan.measurement, limit, stop).unwrap_or_else(|error| {
+        summary.plugin_errors += 1;
+        summary.first_plugin_error.get_or_insert_with(|| error.to_string());
+        Record::new()
+    });
     summary.unfinished = engine_end.in_flight as u64;
     summary.unstarted = engine_end.unstarted.unwrap_or(0);
     let engine = engine_end.error.map(|error| RunError::Engine { error, denied });
@@ -336,6 +345,7 @@ fn carry_out(
         duration: began.elapsed(),
         stopped: engine_end.unstarted.is_some().then(|| stop.why()),
         changed,
+        finished,
         failure,
     })
 }

@@ -42,6 +42,8 @@ pub use describe::{
 pub use descriptor::{ABI_VERSION, AbiVersion, DESCRIPTOR_SYMBOL, Descriptor, Refusal};
 pub use export::{Exports, chain, measurement};
 pub use flows::{ChainSet, FlowState};
+#[cfg(test)]
+pub(crate) use layout::{Fields, pinned_fields, type_of};
 pub use loaded::{ChainHandle, LoadedPlugin, MeasurementHandle, MeasurementObject, PreparedHandle};
 pub use running::{Function, Origin, Running, Shown, running, show};
 pub use services::set_log;

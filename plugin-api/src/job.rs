@@ -19,19 +19,11 @@ pub struct Job {
     record: Record,
 }
 
-/// For the test that pins it: name, size, fields with their offsets.
+/// For the test that pins it.
 #[cfg(test)]
-pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
-    "Job",
-    size_of::<Job>(),
-    &[
-        ("address", std::mem::offset_of!(Job, address)),
-        ("is_ipv6", std::mem::offset_of!(Job, is_ipv6)),
-        ("port", std::mem::offset_of!(Job, port)),
-        ("number", std::mem::offset_of!(Job, number)),
-        ("record", std::mem::offset_of!(Job, record)),
-    ],
-);
+pub(crate) fn pinned() -> crate::abi::Fields {
+    crate::abi::pinned_fields!(Job { address, is_ipv6, port, number, record })
+}
 
 impl Job {
     /// A job. `number` counts the lines of the input from 0; `record` holds the keys of its input line

@@ -15,6 +15,7 @@ mod options;
 mod outcome;
 pub mod packet;
 mod record;
+pub mod rules;
 #[cfg(feature = "serde")]
 mod serde;
 mod system;

@@ -26,8 +26,8 @@ use crate::system::System;
 /// The host makes one object per run and calls it from several threads at once:
 /// `configurations`, `configure`, `chains` and `default_port` on the engine's thread; `pre_connect`
 /// and `connect` on the engine's thread too, or on a worker's where [`Info::blocking`] was
-/// declared; `post_connect`, `merge` and `combine` on the merger's. For one job the calls come in
-/// the order in which they are listed here.
+/// declared; `post_connect`, `merge`, `combine` and `rows` on the merger's; `finish` on one of its
+/// own. For one job the calls come in the order in which they are listed here.
 pub trait Measurement: Send + Sync + Sized + 'static {
     /// The measurement's name, and what it can conclude. Called without an object, also when the
     /// host only lists plugins: it must do nothing else.
@@ -103,6 +103,14 @@ pub trait Measurement: Send + Sync + Sized + 'static {
     fn rows(&self, job: &Job, flows: &[Record]) -> Result<Vec<Record>> {
         let _ = (job, flows);
         Ok(Vec::new())
+    }
+
+    /// Ends the run: the last call but `drop`, made once, when all records are written and the
+    /// system's settings are back, also after a signal. Here a measurement joins its threads and
+    /// writes what it kept to itself. The keys that it gives go into the run's metadata; an error is
+    /// told, and counted as one of the plugin.
+    fn finish(&self) -> Result<Record> {
+        Ok(Record::new())
     }
 }
 

@@ -96,24 +96,23 @@ pub struct Packet<'a> {
     wire_length: u32,
 }
 
-/// For the test that pins it: name, size, fields with their offsets.
+/// For the test that pins it.
 #[cfg(test)]
-pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
-    "Packet",
-    size_of::<Packet<'static>>(),
-    &[
-        ("time_ns", std::mem::offset_of!(Packet<'static>, time_ns)),
-        ("ip", std::mem::offset_of!(Packet<'static>, ip)),
-        ("transport", std::mem::offset_of!(Packet<'static>, transport)),
-        ("payload", std::mem::offset_of!(Packet<'static>, payload)),
-        ("ip_length", std::mem::offset_of!(Packet<'static>, ip_length)),
-        ("payload_length", std::mem::offset_of!(Packet<'static>, payload_length)),
-        ("layers", std::mem::offset_of!(Packet<'static>, layers)),
-        ("reverse", std::mem::offset_of!(Packet<'static>, reverse)),
-        ("protocol", std::mem::offset_of!(Packet<'static>, protocol)),
-        ("wire_length", std::mem::offset_of!(Packet<'static>, wire_length)),
-    ],
-);
+pub(crate) fn pinned() -> [crate::abi::Fields; 2] {
+    let packet = crate::abi::pinned_fields!(Packet {
+        time_ns,
+        ip,
+        transport,
+        payload,
+        ip_length,
+        payload_length,
+        layers,
+        reverse,
+        protocol,
+        wire_length,
+    });
+    [packet, crate::abi::pinned_fields!(Bytes { start, length, lifetime })]
+}
 
 /// What the host's dissector found: the arguments of [`Packet::new`].
 #[derive(Debug, Clone, Copy)]

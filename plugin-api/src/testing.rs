@@ -3,7 +3,7 @@
 //!
 //! With the feature `testing`, for `[dev-dependencies]`, also: packets for chains (`hex`,
 //! `capture`, `observe`), and whole runs of a measurement that is linked in or loaded from its
-//! library (`load`, `instantiate`, `measure`, `dial`).
+//! library (`forms`, `load`, `instantiate`, `measure`, `dial`).
 
 #[cfg(feature = "testing")]
 mod run;
@@ -13,13 +13,13 @@ mod wire;
 use std::net::Ipv4Addr;
 
 #[cfg(feature = "testing")]
-pub use run::{Concluded, End, dial, instantiate, load, measure};
+pub use run::{Concluded, End, Form, dial, forms, instantiate, load, measure};
 #[cfg(feature = "testing")]
 pub use wire::{capture, hex, observe};
 
 use crate::measurement::{ConfigId, Measurement};
 use crate::system::{System, SystemChanges};
-use crate::{Host, Job, OptionValues, Record, Result, State};
+use crate::{Error, Host, Job, OptionValues, Record, Result, State, rules};
 
 /// A connection's record as the host begins it: how it ended, and that its flow was observed.
 pub fn flow(state: State) -> Record {
@@ -44,7 +44,7 @@ pub fn with_options<M: Measurement>(given: Record) -> M {
 ///
 /// # Panics
 ///
-/// It fails, or gives a condition that it does not declare.
+/// It fails, or gives a condition that it does not declare, or of a configuration that it has not.
 pub fn conclude<M: Measurement>(measurement: &M, flows: &[Record]) -> Vec<String> {
     let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
     let conditions = match measurement.combine(&job, flows) {
@@ -52,10 +52,11 @@ pub fn conclude<M: Measurement>(measurement: &M, flows: &[Record]) -> Vec<String
         Err(error) => panic!("combine: {error}"),
     };
     let declared = M::info().conditions;
-    for condition in conditions.iter().map(|condition| condition.as_str()) {
-        let known = condition.starts_with("pathspider.")
-            || declared.iter().any(|declared| declared.covers(condition));
-        assert!(known, "{condition} is not declared");
+    let configurations = measurement.configurations().len();
+    for condition in &conditions {
+        if let Err(broken) = rules::check_condition(condition, &declared, configurations) {
+            panic!("{}", Error::from(broken));
+        }
     }
     conditions.iter().map(ToString::to_string).collect()
 }

@@ -2,11 +2,10 @@
 //! the plugin loaded from its library, as the host loads it.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 
 use pathspider_example::{Example, Hops};
 use pathspider_plugin_api::abi::{ChainHandle, MeasurementHandle};
-use pathspider_plugin_api::testing::{self, hex, End};
+use pathspider_plugin_api::testing::{self, hex, End, Form};
 use pathspider_plugin_api::{ConfigId, Job, Record, State};
 
 /// A SYN from 192.0.2.1 to 198.51.100.7 with 32 hops to go, and the SYN/ACK with 57.
@@ -15,18 +14,11 @@ const SYN: &str = "45000028000140002006 0000 c0000201 c6336407
 const SYN_ACK: &str = "45000028000140003906 0000 c6336407 c0000201
                        00509c40 00000001 00000002 5012ffff 0000 0000";
 
-/// The crate's measurement and chain, linked in and loaded.
-fn both() -> Vec<(MeasurementHandle, ChainHandle)> {
-    let linked = (MeasurementHandle::of::<Example>(), ChainHandle::of::<Hops>());
-    let loaded = testing::load(library()).expect("the library loads");
-    let (measurements, chains) = (loaded.measurements(), loaded.chains());
-    vec![linked, (measurements[0], chains[0])]
-}
-
-/// The library, which cargo builds before the tests and beside them.
-fn library() -> PathBuf {
-    let name = format!("lib{}.so", env!("CARGO_PKG_NAME").replace('-', "_"));
-    std::env::current_exe().expect("this program").with_file_name(name)
+/// The plugin linked in, and loaded from the library that cargo builds before these tests.
+fn both() -> [Form; 2] {
+    let measurements = [MeasurementHandle::of::<Example>()];
+    let chains = [ChainHandle::of::<Hops>()];
+    testing::forms(env!("CARGO_PKG_NAME"), &measurements, &chains).expect("the library loads")
 }
 
 fn job(port: u16) -> Job {
@@ -35,7 +27,8 @@ fn job(port: u16) -> Job {
 
 #[test]
 fn the_chain_reads_the_first_packets() {
-    for (_, chain) in both() {
+    for form in both() {
+        let chain = form.chains[0];
         let record = testing::observe(chain, &[hex(SYN), hex(SYN_ACK)]).expect("a flow");
         assert_eq!(record.u64("hops_fwd"), Some(32));
         assert_eq!(record.u64("hops_rev"), Some(57));
@@ -45,10 +38,27 @@ fn the_chain_reads_the_first_packets() {
 }
 
 #[test]
+fn malformed_packets_are_no_flow() {
+    for form in both() {
+        let chain = form.chains[0];
+        let (syn, answer) = (hex(SYN), hex(SYN_ACK));
+        // Cut off in the TCP header, in the IP header, and with a length that is not its own.
+        let cut = [syn[..30].to_vec(), syn[..10].to_vec(), Vec::new(), vec![0x45; 40]];
+        assert!(testing::observe(chain, &cut).is_err());
+        let mut packets = vec![syn];
+        packets.extend(cut);
+        packets.push(answer);
+        let record = testing::observe(chain, &packets).expect("a flow");
+        assert_eq!((record.u64("hops_fwd"), record.u64("hops_rev")), (Some(32), Some(57)));
+    }
+}
+
+#[test]
 fn a_server_that_answers_both_works() {
     let server = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = server.local_addr().expect("an address");
-    for (measurement, chain) in both() {
+    for form in both() {
+        let (measurement, chain) = (form.measurements[0], form.chains[0]);
         let object = testing::instantiate(measurement, Record::new()).expect("defaults");
         let flow = testing::observe(chain, &[hex(SYN), hex(SYN_ACK)]).expect("a flow");
         let end = testing::measure(measurement, &object, &job(address.port()), |_, connect| {
@@ -64,7 +74,8 @@ fn a_server_that_answers_both_works() {
 
 #[test]
 fn what_the_wire_does_not_show_is_no_verdict() {
-    for (measurement, chain) in both() {
+    for form in both() {
+        let (measurement, chain) = (form.measurements[0], form.chains[0]);
         let options = Record::new().with("ttl", 12u8);
         let object = testing::instantiate(measurement, options).expect("the option");
         let flow = testing::observe(chain, &[hex(SYN), hex(SYN_ACK)]).expect("a flow");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pathspider_plugin_api::abi::{ABI_VERSION, DESCRIPTOR_SYMBOL, Refusal};
+use pathspider_plugin_api::abi::{DESCRIPTOR_SYMBOL, Refusal};
 use serde::{Deserialize, Serialize};
 
 /// Why a file cannot be used.
@@ -62,15 +62,6 @@ impl LoadError {
     /// Its descriptor is not one of this ABI.
     pub(super) fn refused(refusal: Refusal) -> LoadError {
         LoadError::new(refusal, refusal.remedy()).of_content()
-    }
-
-    /// Its layout differs, though its version does not.
-    pub(super) fn layout() -> LoadError {
-        LoadError::new(
-            format_args!("its layout is not that of plugin ABI {ABI_VERSION}, though it says so"),
-            "rebuild it against a released pathspider-plugin-api",
-        )
-        .of_content()
     }
 
     /// It describes itself otherwise than it must.

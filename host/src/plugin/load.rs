@@ -38,8 +38,7 @@ pub(super) fn load(file: File, name: &str) -> Result<LoadedPlugin, LoadError> {
     };
     // SAFETY: the address is that of the library's exported object, and the library stays.
     let descriptor = unsafe { Descriptor::check(symbol) }.map_err(LoadError::refused)?;
-    // What differs takes pages to say, in terms of `abi_stable`.
-    LoadedPlugin::new(descriptor, name.to_owned()).map_err(|_| LoadError::layout())
+    LoadedPlugin::new(descriptor, name.to_owned()).map_err(LoadError::refused)
 }
 
 /// The innermost reason, which is the dynamic loader's own word.

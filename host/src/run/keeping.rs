@@ -140,6 +140,11 @@ impl Keeping {
                 });
                 run.insert("sysctls_changed".into(), Value::Object(changed.collect()));
                 run.insert("end".into(), ended.reason().into());
+                if !ended.finished.is_empty() {
+                    // Its record is one that JSON can say: the rules were applied to it.
+                    let said = serde_json::to_value(&ended.finished).unwrap_or_default();
+                    run.insert("plugin".into(), said);
+                }
                 run.insert("counts".into(), counts(&ended.summary, &ended.counters, &ended.input));
             }
             Err(error) => {

@@ -4,7 +4,11 @@
 use std::ffi::c_void;
 use std::fmt;
 
-use abi_stable::library::{AbiHeaderRef, CheckTypeLayout, LibHeader, RootModuleResult};
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
+use abi_stable::library::{
+    AbiHeaderRef, CheckTypeLayout, IsLayoutChecked, LibHeader, RootModuleResult,
+};
 use abi_stable::marker_type::ErasedPrefix;
 use abi_stable::prefix_type::PrefixRefTrait;
 use abi_stable::std_types::ROk;
@@ -14,9 +18,10 @@ use super::tables::ModuleRef;
 
 /// The version of the ABI that this crate speaks.
 ///
-/// Compatibility is with the ABI, never with a release or a compiler. The minor version grows with
-/// every addition at an end; the major one when anything moves or goes away.
-pub const ABI_VERSION: AbiVersion = AbiVersion { major: 1, minor: 0 };
+/// Compatibility is with the ABI, never with a compiler, and with a release only in that this
+/// crate's major version is the ABI's. The minor version grows with every addition at an end; the
+/// major one when anything moves or goes away.
+pub const ABI_VERSION: AbiVersion = AbiVersion { major: 1, minor: 1 };
 
 /// The name of the descriptor's symbol.
 pub const DESCRIPTOR_SYMBOL: &str = "pathspider_plugin_descriptor";
@@ -57,19 +62,11 @@ pub struct Descriptor {
     root: extern "C" fn() -> *const c_void,
 }
 
-/// For the test that pins it: name, size, fields with their offsets.
+/// For the test that pins it.
 #[cfg(test)]
-pub(crate) const LAYOUT: (&str, usize, &[(&str, usize)]) = (
-    "Descriptor",
-    size_of::<Descriptor>(),
-    &[
-        ("magic", std::mem::offset_of!(Descriptor, magic)),
-        ("size", std::mem::offset_of!(Descriptor, size)),
-        ("abi_major", std::mem::offset_of!(Descriptor, abi_major)),
-        ("abi_minor", std::mem::offset_of!(Descriptor, abi_minor)),
-        ("root", std::mem::offset_of!(Descriptor, root)),
-    ],
-);
+pub(super) fn pinned() -> super::Fields {
+    super::pinned_fields!(Descriptor { magic, size, abi_major, abi_minor, root })
+}
 
 /// Why a descriptor is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +75,10 @@ pub enum Refusal {
     Foreign,
     /// It speaks another version of the ABI.
     Version(AbiVersion),
+    /// It says that it speaks this version, and its tables are others.
+    Layout(AbiVersion),
+    /// Its tables cannot be had.
+    Rootless(AbiVersion),
 }
 
 impl Refusal {
@@ -88,6 +89,8 @@ impl Refusal {
             Refusal::Version(plugin) if plugin.major < ABI_VERSION.major => {
                 "rebuild the plugin against a current pathspider-plugin-api, or get a newer build"
             }
+            Refusal::Layout(_) => "rebuild it against a released pathspider-plugin-api",
+            Refusal::Rootless(_) => "rebuild it, or get another build",
             Refusal::Version(_) => {
                 "install a newer pathspider, or rebuild the plugin against an older \
                  pathspider-plugin-api"
@@ -105,6 +108,16 @@ impl fmt::Display for Refusal {
             Refusal::Version(plugin) => {
                 write!(f, "it speaks plugin ABI {plugin}, this host {ABI_VERSION}")
             }
+            Refusal::Layout(plugin) => write!(
+                f,
+                "it says that it speaks plugin ABI {plugin}, which this host of {ABI_VERSION} \
+                 understands, but its tables have another layout"
+            ),
+            Refusal::Rootless(plugin) => write!(
+                f,
+                "it speaks plugin ABI {plugin}, which this host of {ABI_VERSION} understands, but \
+                 gives no tables"
+            ),
         }
     }
 }
@@ -162,20 +175,29 @@ impl Descriptor {
     ///
     /// # Errors
     ///
-    /// What differs, in `abi_stable`'s words.
-    pub(super) fn module(&self) -> Result<ModuleRef, String> {
+    /// There are none, or the layout differs.
+    pub(super) fn module(&self) -> Result<ModuleRef, Refusal> {
         let header = (self.root)();
         if header.is_null() {
-            return Err("its description could not be made".to_owned());
+            return Err(Refusal::Rootless(self.version()));
         }
         // SAFETY: `root` returns the address of a leaked `LibHeader`, which begins with its
         // `AbiHeader`; `AbiHeaderRef` is a transparent reference to one, and `upgrade` checks it
         // before anything behind it is read.
         let header = unsafe { std::mem::transmute::<*const c_void, AbiHeaderRef>(header) };
-        header
-            .upgrade()
-            .and_then(LibHeader::init_root_module::<ModuleRef>)
-            .map_err(|error| error.to_string())
+        // What differs takes pages to say, in terms of `abi_stable`.
+        let refuse = || Refusal::Layout(self.version());
+        let header = header.upgrade().map_err(|_| refuse())?;
+        let IsLayoutChecked::Yes(layout) = header.root_mod_consts().layout() else {
+            return Err(refuse());
+        };
+        // `abi_stable` takes an implementation that has more fields at an end than its interface,
+        // and none that has fewer. Here the plugin may be the older side.
+        let (interface, implementation) = (layout, <ModuleRef as StableAbi>::LAYOUT);
+        check_layout_compatibility(interface, implementation).map_err(|_| refuse())?;
+        // SAFETY: the layout was checked, and fields that the plugin lacks are asked for: their
+        // accessors look at what its table has.
+        unsafe { header.init_root_module_with_unchecked_layout() }.map_err(|_| refuse())
     }
 }
 
@@ -208,6 +230,12 @@ mod tests {
         for other in [(1, 4), (2, 0), (2, 3), (0, 3)] {
             assert!(!host.understands(version(other)), "{other:?}");
         }
+    }
+
+    #[test]
+    fn releases_of_one_major_version_speak_one_major_abi() {
+        // `abi_stable` compares the versions of the crate that types come from, by these.
+        assert_eq!(env!("CARGO_PKG_VERSION_MAJOR"), ABI_VERSION.major.to_string());
     }
 
     #[test]

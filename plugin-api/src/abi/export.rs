@@ -88,6 +88,7 @@ impl<M: Measurement> Tables<M> {
             configurator: ConfiguratorRef(Self::CONFIGURATOR.static_as_prefix()),
             connector: ConnectorRef(Self::CONNECTOR.static_as_prefix()),
             merger: MergerRef(Self::MERGER.static_as_prefix()),
+            finish: finish_run::<M>,
         });
 }
 
@@ -205,6 +206,10 @@ extern "C" fn rows<M: Measurement>(
     flows: RSlice<'_, Record>,
 ) -> Answer<RVec<Record>> {
     guard(|| Ok(author::<M>(object)?.rows(job.get(), flows.as_slice())?.into()))
+}
+
+extern "C" fn finish_run<M: Measurement>(object: &Object) -> Answer<Record> {
+    guard(|| author::<M>(object)?.finish())
 }
 
 thread_local! {

@@ -16,6 +16,13 @@ pub struct Failure {
     message: RString,
 }
 
+#[cfg(test)]
+impl Failure {
+    pub(super) fn kind(&self) -> u8 {
+        self.kind
+    }
+}
+
 /// What every function of the boundary returns.
 pub type Answer<T> = RResult<T, Failure>;
 

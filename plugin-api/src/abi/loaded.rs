@@ -9,7 +9,7 @@ use abi_stable::std_types::ROption;
 
 use super::data::Record;
 use super::describe;
-use super::descriptor::{AbiVersion, Descriptor};
+use super::descriptor::{AbiVersion, Descriptor, Refusal};
 use super::export;
 use super::object::Object;
 use super::running::{Function, Noted, Origin, Owned};
@@ -41,8 +41,8 @@ impl LoadedPlugin {
     ///
     /// # Errors
     ///
-    /// What differs from this host's layout.
-    pub fn new(descriptor: &'static Descriptor, name: String) -> Result<LoadedPlugin, String> {
+    /// There are none, or their layout is not that of their version.
+    pub fn new(descriptor: &'static Descriptor, name: String) -> Result<LoadedPlugin, Refusal> {
         let (module, version) = (descriptor.module()?, descriptor.version());
         Ok(LoadedPlugin { module, version, origin: Origin::leaked(name) })
     }
@@ -238,6 +238,14 @@ impl MeasurementObject {
         let rows = self.table.merger().rows();
         self.call(Function::Rows, |object| rows(object, JobRef::new(job), flows.into()))
             .map(Into::into)
+    }
+
+    /// See [`Measurement::finish`]; a plugin of ABI 1.0 has nothing to say.
+    pub fn finish(&self) -> Result<Record> {
+        match self.table.finish() {
+            Some(finish) => self.call(Function::Finish, |object| finish(object)),
+            None => Ok(Record::new()),
+        }
     }
 }
 

@@ -60,6 +60,8 @@ pub struct MeasurementTable {
     /// Its conclusions.
     #[sabi(last_prefix_field)]
     pub merger: MergerRef,
+    /// Ends the run, and gives what is to be said of it. A thread of its own, once. Since 1.1.
+    pub finish: extern "C" fn(&Object) -> Answer<Record>,
 }
 
 /// Functions of the configurator.
@@ -74,19 +76,20 @@ pub struct ConfiguratorTable {
     pub configure: extern "C" fn(&Object, config: u32, SystemLoan<'_>) -> Answer<()>,
 }
 
-/// Functions around a connection. Any thread, several calls at once.
+/// Functions around a connection. All but `default_port` may be called several at once.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ConnectorRef)))]
 pub struct ConnectorTable {
     /// The port of jobs that name none. Main thread, once.
     pub default_port: extern "C" fn(&Object) -> Answer<u16>,
-    /// Prepares a job; the host releases the object after the job's last call.
+    /// Prepares a job; the host releases the object after the job's last call. Engine thread, or a
+    /// worker's where the plugin declares to block; so is `connect`.
     pub pre_connect: extern "C" fn(&Object, JobRef<'_>) -> Answer<Object>,
     /// Says which connection to make.
     pub connect:
         extern "C" fn(&Object, JobRef<'_>, prepared: &Object, config: u32) -> Answer<Record>,
-    /// Turns a connection's end (its record, with `spdr_state`) into its result.
+    /// Turns a connection's end (its record, with `spdr_state`) into its result. Merger thread.
     #[sabi(last_prefix_field)]
     pub post_connect: extern "C" fn(
         &Object,

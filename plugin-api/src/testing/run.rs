@@ -4,15 +4,16 @@
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::abi::{
-    DESCRIPTOR_SYMBOL, Descriptor, LoadedPlugin, MeasurementHandle, MeasurementObject,
+    ChainHandle, DESCRIPTOR_SYMBOL, Descriptor, LoadedPlugin, MeasurementHandle, MeasurementObject,
+    PreparedHandle,
 };
 use crate::{
-    Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Job, Outcome, Record, Result,
-    State,
+    ChainInfo, Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Info, Job, Options,
+    Outcome, Record, Result, State, rules,
 };
 
 /// Loads a plugin's library into this process, as the host does.
@@ -33,6 +34,53 @@ pub fn load(path: impl AsRef<Path>) -> Result<LoadedPlugin> {
     let descriptor = descriptor.map_err(Error::new)?;
     LoadedPlugin::new(descriptor, path.display().to_string()).map_err(Error::new)
 }
+
+/// A plugin in one of its two forms: linked into the test, or loaded from its library.
+pub struct Form {
+    /// Its measurements.
+    pub measurements: Vec<MeasurementHandle>,
+    /// Its chains.
+    pub chains: Vec<ChainHandle>,
+}
+
+/// A plugin linked in, and loaded from its library as the host loads it: one suite of tests goes
+/// through both, and finds what only one of them does. `package` is the crate's name, as
+/// `env!("CARGO_PKG_NAME")` gives it; cargo builds the library of a crate of type `cdylib` before
+/// its tests in `tests/`, and beside them.
+///
+/// # Errors
+///
+/// The library cannot be loaded, or describes itself otherwise than what is linked in.
+pub fn forms(
+    package: &str,
+    measurements: &[MeasurementHandle],
+    chains: &[ChainHandle],
+) -> Result<[Form; 2]> {
+    let linked = Form { measurements: measurements.to_vec(), chains: chains.to_vec() };
+    let plugin = load(library(package)?)?;
+    let loaded = Form { measurements: plugin.measurements(), chains: plugin.chains() };
+    if linked.describe()? != loaded.describe()? {
+        return Err(Error::new("the library is another plugin than the one that is linked in"));
+    }
+    Ok([linked, loaded])
+}
+
+/// The library of the crate that is tested.
+fn library(package: &str) -> Result<PathBuf> {
+    let name = format!("lib{}.so", package.replace('-', "_"));
+    Ok(std::env::current_exe()?.with_file_name(name))
+}
+
+impl Form {
+    /// All that it says of itself.
+    fn describe(&self) -> Result<(Vec<Described>, Vec<ChainInfo>)> {
+        let measurements = self.measurements.iter().map(MeasurementHandle::describe);
+        let chains = self.chains.iter().map(ChainHandle::describe);
+        Ok((measurements.collect::<Result<_>>()?, chains.collect::<Result<_>>()?))
+    }
+}
+
+type Described = (Info, Options);
 
 /// How one connection of a job ends, in a test: its outcome, and its flow where it was seen.
 pub struct End {
@@ -85,12 +133,14 @@ pub fn instantiate(handle: MeasurementHandle, given: Record) -> Result<Measureme
     handle.instantiate(crate::OptionValues::new(values))
 }
 
-/// Takes a job through all its configurations, as the host does. `end` makes the connection that
-/// was asked for, or says how it ends.
+/// Takes a job through all its configurations, as the host does, and holds the measurement to the
+/// same [`rules`]. `end` makes the connection that was asked for, or says how it ends. Where the
+/// plugin made it by itself ([`Connect::done`]) its own outcome counts, and `end` gives the flow;
+/// where there is none ([`Connect::skip`]) it is not asked.
 ///
 /// # Errors
 ///
-/// The measurement's, or an undeclared condition.
+/// The measurement's; or what it broke, and the rule's name in brackets.
 pub fn measure(
     handle: MeasurementHandle,
     object: &MeasurementObject,
@@ -98,32 +148,49 @@ pub fn measure(
     mut end: impl FnMut(ConfigId, &Connect) -> End,
 ) -> Result<Concluded> {
     let (info, _) = handle.describe()?;
+    let configurations = object.configurations()?.len();
     let prepared = object.pre_connect(job)?;
     let (mut connects, mut flows) = (Vec::new(), Vec::new());
-    for index in 0..object.configurations()?.len() {
-        let config = ConfigId::new(index);
+    for config in (0..configurations).map(ConfigId::new) {
         let connect = object.connect(job, &prepared, config)?;
-        let End { outcome, flow } = end(config, &connect);
-        let (state, observed) = (outcome.state(), flow.is_some());
-        let result = object.post_connect(job, outcome, &prepared, config)?;
-        let state = result.u64("spdr_state").unwrap_or(state.number().into());
-        let stamp = |record: Record| {
-            let record = record.with("config", index).with("spdr_state", state);
-            record.with("observed", observed)
+        rules::check_connect(&connect, &info)?;
+        let End { outcome, flow } = match connect.kind() {
+            ConnectKind::Skip => End::unseen(State::Skipped),
+            _ => end(config, &connect),
         };
-        flows.push(stamp(object.merge(flow, stamp(result))?));
+        let outcome = connect.clone().into_outcome().unwrap_or(outcome);
+        flows.push(merged(object, job, (outcome, flow), (&prepared, config))?);
         connects.push(connect);
     }
     let conditions = object.combine(job, &flows)?;
-    for condition in conditions.iter().map(Condition::as_str) {
-        let known = condition.starts_with("pathspider.")
-            || info.conditions.iter().any(|declared| declared.covers(condition));
-        if !known {
-            return Err(Error::contract(format_args!("combine: {condition} is not declared")));
-        }
+    for condition in &conditions {
+        rules::check_condition(condition, &info.conditions, configurations)?;
     }
     let rows = object.rows(job, &flows)?;
+    rows.iter().try_for_each(rules::check_row)?;
     Ok(Concluded { connects, flows, conditions, rows })
+}
+
+/// One connection's merged record.
+fn merged(
+    object: &MeasurementObject,
+    job: &Job,
+    (outcome, flow): (Outcome, Option<FlowRecord>),
+    (prepared, config): (&PreparedHandle, ConfigId),
+) -> Result<Record> {
+    let (state, observed) = (outcome.state(), flow.is_some());
+    let result = object.post_connect(job, outcome, prepared, config)?;
+    rules::check_result(&result)?;
+    let state = result.u64("spdr_state").unwrap_or(state.number().into());
+    let stamp = |record: Record| {
+        let record = record.with("config", config.index()).with("spdr_state", state);
+        record.with("observed", observed)
+    };
+    let merged = object.merge(flow, stamp(result))?;
+    let given =
+        [("config", config.index() as u64), ("observed", observed.into()), ("spdr_state", state)];
+    rules::check_merged(&merged, &given)?;
+    Ok(stamp(merged))
 }
 
 /// Makes a connection of kind `tcp` to a server of the test's own. Settings of the socket are not

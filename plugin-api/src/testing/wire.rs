@@ -3,11 +3,14 @@
 
 use std::path::Path;
 
-use etherparse::{LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
 use crate::abi::{ChainHandle, ChainSet};
 use crate::packet::{Direction, Layers, Packet, Parts};
 use crate::{Error, FlowRecord, Record, Result};
+
+/// Protocols whose header a packet must have.
+const HEADED: [IpNumber; 4] = [IpNumber::TCP, IpNumber::UDP, IpNumber::ICMP, IpNumber::IPV6_ICMP];
 
 /// A packet's octets from hexadecimal digits; spaces and line ends do not count.
 ///
@@ -16,7 +19,7 @@ use crate::{Error, FlowRecord, Record, Result};
 /// There is something else in it.
 pub fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<char> = digits.chars().filter(|c| !c.is_whitespace()).collect();
-    assert!(digits.len() % 2 == 0, "an odd number of digits");
+    assert!(digits.len().is_multiple_of(2), "an odd number of digits");
     let octet = |pair: &[char]| {
         let text: String = pair.iter().collect();
         u8::from_str_radix(&text, 16).unwrap_or_else(|_| panic!("{text:?} is no octet"))
@@ -56,22 +59,21 @@ pub fn capture(path: impl AsRef<Path>) -> Result<Vec<Vec<u8>>> {
 }
 
 /// What a chain says of one flow, whose first packet's sender is its originator. Packets are a
-/// millisecond apart.
+/// millisecond apart. As in the host, a malformed packet is left out: one whose lengths
+/// contradict each other or its size.
 ///
 /// This slices packets by itself, more simply than the host's observer: fragments and ICMP errors
 /// are not joined to the flow that they belong to.
 ///
 /// # Errors
 ///
-/// The chain fails, or there is no packet.
-///
-/// # Panics
-///
-/// A packet is malformed.
+/// The chain fails, or there is no packet that is well-formed.
 pub fn observe(chain: ChainHandle, packets: &[Vec<u8>]) -> Result<FlowRecord> {
     let set = ChainSet::new(&[chain])?;
-    let sliced: Vec<Sliced<'_>> = packets.iter().map(|packet| Sliced::of(packet)).collect();
-    let first = sliced.first().ok_or_else(|| Error::new("a flow has at least one packet"))?;
+    let sliced: Vec<Sliced<'_>> = packets.iter().filter_map(|packet| Sliced::of(packet)).collect();
+    let first = sliced.first().ok_or_else(|| {
+        Error::new(format_args!("none of {} packets is well-formed: no flow", packets.len()))
+    })?;
     let shown: Vec<Packet<'_>> = sliced
         .iter()
         .enumerate()
@@ -97,44 +99,48 @@ struct Sliced<'a> {
 }
 
 impl<'a> Sliced<'a> {
-    fn of(packet: &'a [u8]) -> Sliced<'a> {
-        let sliced = match SlicedPacket::from_ip(packet) {
-            Ok(sliced) => sliced,
-            Err(error) => {
-                panic!("a malformed packet: {error}; {:?}", LaxSlicedPacket::from_ip(packet))
+    /// `None` where it is malformed.
+    fn of(packet: &'a [u8]) -> Option<Sliced<'a>> {
+        let sliced = LaxSlicedPacket::from_ip(packet).ok()?;
+        let (source, version, payload, is_whole) = match &sliced.net {
+            Some(LaxNetSlice::Ipv4(ip)) => {
+                let (header, payload) = (ip.header(), ip.payload());
+                let claimed = usize::from(header.total_len());
+                let is_whole = claimed == 0 || claimed <= packet.len();
+                (header.source().to_vec(), Layers::IP4, payload, is_whole)
             }
+            Some(LaxNetSlice::Ipv6(ip)) => {
+                let (header, payload) = (ip.header(), ip.payload());
+                let is_whole = usize::from(header.payload_length()) + 40 <= packet.len();
+                (header.source().to_vec(), Layers::IP6, payload, is_whole)
+            }
+            _ => return None,
         };
-        let (source, version, protocol, ip_payload) = match &sliced.net {
-            Some(NetSlice::Ipv4(ip)) => {
-                let payload = ip.payload();
-                let source = ip.header().source().to_vec();
-                (source, Layers::IP4, payload.ip_number.0, payload.payload)
-            }
-            Some(NetSlice::Ipv6(ip)) => {
-                let payload = ip.payload();
-                let source = ip.header().source().to_vec();
-                (source, Layers::IP6, payload.ip_number.0, payload.payload)
-            }
-            _ => panic!("a packet without an IP header"),
-        };
-        let before = packet.len() - ip_payload.len();
+        let protocol = payload.ip_number;
         let (layer, header) = match &sliced.transport {
             Some(TransportSlice::Tcp(tcp)) => (Layers::TCP, tcp.header_slice().len()),
             Some(TransportSlice::Udp(_)) => (Layers::UDP, 8),
             Some(TransportSlice::Icmpv4(_)) => (Layers::ICMP4, 8),
             Some(TransportSlice::Icmpv6(_)) => (Layers::ICMP6, 8),
+            // A header that is too short for its protocol; in a later fragment there is none.
+            _ if !payload.fragmented && HEADED.contains(&protocol) => return None,
             _ => (Layers::L4, 0),
         };
+        if !is_whole || sliced.stop_err.is_some() {
+            return None;
+        }
+        let ip_payload = payload.payload;
+        let before = ip_payload.as_ptr() as usize - packet.as_ptr() as usize;
         let header = header.min(ip_payload.len());
-        Sliced {
+        Some(Sliced {
             source,
             ip: &packet[..before],
             transport: &ip_payload[..header],
             payload: &ip_payload[header..],
-            length: packet.len() as u32,
+            length: (before + ip_payload.len()) as u32,
             layers: version.and(layer),
-            protocol,
-        }
+            protocol: protocol.0,
+        })
     }
 
     fn shown(&self, index: usize, forward: bool) -> Packet<'a> {

@@ -71,6 +71,8 @@ fn a_plugin_that_misbehaves_breaks_the_rule_that_it_is_about() {
         ("not", &[][..]),
         ("panic-in-new", &[("options", "fail"), ("run", "fail")]),
         ("panic-in-merge", &[("run", "fail"), ("no-flow", "fail"), ("threads", "fail")]),
+        ("panic-in-finish", &[("run", "fail"), ("no-flow", "pass")]),
+        ("not-a-number-at-the-end", &[("valid-records", "fail"), ("run", "pass")]),
         ("panic-in-chains", &[("chain-names", "fail")]),
         ("crash-in-connect", &[("run", "crash"), ("fuzz", "crash")]),
         ("undeclared-condition", &[("declared-conditions", "fail"), ("run", "pass")]),
@@ -209,7 +211,8 @@ fn files_that_do_not_load_are_findings_too() {
     end.expect(12, &[]);
     assert_eq!(broken(&checked), [("loads", "crash")]);
     assert_eq!(checked.findings[1].verdict, "skipped");
-    let (_, checked) = check(&built("libwrong_abi.so"), &[]);
+    let other = compile("descriptor", &["-DWAY=OTHER"], folder.join("other.so"));
+    let (_, checked) = check(&other, &[]);
     assert_eq!(broken(&checked), [("loads", "fail")]);
     assert!(checked.findings[0].details[0].contains("ABI 2.7"), "{checked:?}");
     let (_, checked) = check(&folder.join("nothing.so"), &[]);

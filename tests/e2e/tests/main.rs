@@ -14,6 +14,7 @@
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
 //! - `discovery`: finding plugins among files of every kind
+//! - `versions`: plugins built against other versions of the contract, and foreign libraries
 //! - `trust`: whose plugins a privileged program takes
 //! - `check`: the rules of the contract
 //! - `template`: forks of the template, built by several compilers
@@ -45,3 +46,4 @@ mod soak;
 mod stopping;
 mod template;
 mod trust;
+mod versions;

@@ -177,6 +177,40 @@ fn a_worker_that_is_blocked_is_replaced() {
 }
 
 #[test]
+fn the_end_of_a_run_is_the_plugins_too() {
+    let Some(network) = network(3, 0) else { return };
+    let folder = built("").display().to_string();
+    let output = temp_dir("finish").join("records.ndjson");
+    let measure = |options: &[&str]| {
+        let output = output.to_str().unwrap();
+        let always = ["--plugin-dir", &folder, "--plugin-timeout", "500ms", "--output", output];
+        let arguments = [&always[..], &["--force"], options].concat();
+        let end = network.measure(&arguments, &network.jobs("clean"));
+        let records = pathspider_e2e::records(&fs::read_to_string(output).unwrap());
+        assert!(records.iter().all(|record| record.conditions.len() == 1), "{records:?}");
+        let metadata = fs::read_to_string(format!("{output}.meta.json")).unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+        (end, records.len(), metadata["runs"][0]["plugin"].clone())
+    };
+    // What it says of the whole run is in the metadata.
+    let (end, records, said) = measure(&["threads"]);
+    end.expect(0, &["3 targets"]);
+    assert_eq!((records, said), (3, serde_json::json!({"questions": 3})));
+    for (how, error) in [
+        ("panic-in-finish", "panicked: asked to panic in finish"),
+        ("block-in-finish", "finish: it did not return within 0.5 s (rule blocking)"),
+        (
+            "not-a-number-at-the-end",
+            "finish: its record is not valid: ratio: NaN is no number in JSON (rule valid-records)",
+        ),
+    ] {
+        let (end, records, said) = measure(&["misbehaving", "--how", how]);
+        end.expect(9, &["3 targets", "1 errors of the plugin", error]);
+        assert_eq!((records, said), (3, serde_json::Value::Null), "{how}");
+    }
+}
+
+#[test]
 fn allocators_threads_and_thread_locals_of_plugins_do_no_harm() {
     let Some(network) = network(6, 4) else { return };
     let folder = built("").display().to_string();

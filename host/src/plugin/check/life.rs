@@ -4,9 +4,7 @@
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::{
-    Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Job, Outcome, Record, State,
-};
+use pathspider_plugin_api::{Condition, ConfigId, Error, FlowRecord, Job, Outcome, Record, State};
 
 use super::subject::{Sample, Variant, declined};
 use crate::plugin::rules::{self, Broken, RunRule};
@@ -21,7 +19,10 @@ pub(super) enum Trouble {
 
 impl From<Broken> for Trouble {
     fn from(broken: Broken) -> Trouble {
-        Trouble::Rule(broken.rule, broken.what)
+        match broken.rule {
+            RunRule::Run => Trouble::Run(broken.what),
+            rule => Trouble::Rule(rule, broken.what),
+        }
     }
 }
 
@@ -90,7 +91,7 @@ impl<'s> Life<'s> {
             let config = ConfigId::new(index);
             let asked = timed.call(|| self.object.connect(job, &prepared, config));
             let Some(connect) = self.said(asked)? else { return Ok(None) };
-            self.judge_connect(&connect)?;
+            rules::check_connect(&connect, &self.sample.info)?;
             let (outcome, flow) = ends(index);
             let outcome = connect.into_outcome().unwrap_or(outcome);
             let state = outcome.state();
@@ -127,26 +128,20 @@ impl<'s> Life<'s> {
         Ok(Some(conditions))
     }
 
+    /// Ends the run.
+    pub(super) fn finish(&self) -> Result<(), Trouble> {
+        match self.said(self.object.finish())? {
+            Some(finished) => Ok(rules::check_finished(&finished)?),
+            None => Ok(()),
+        }
+    }
+
     /// A plugin may decline; everything else is trouble.
     fn said<T>(&self, answer: Result<T, Error>) -> Result<Option<T>, Trouble> {
         match answer {
             Ok(value) => Ok(Some(value)),
             Err(error) if declined(&error) => Ok(None),
             Err(error) => Err(Trouble::Run(format!("{}: {error}", self.label))),
-        }
-    }
-
-    fn judge_connect(&self, connect: &Connect) -> Result<(), Trouble> {
-        if connect.kind() == ConnectKind::Packets && !self.sample.info.forges {
-            let what = "connect: it gives packets, and does not declare Info::forges";
-            return Err(Trouble::Run(format!("{}: {what}", self.label)));
-        }
-        match connect.settings().defect() {
-            Some(defect) => {
-                let what = format!("connect: {defect}");
-                Err(Trouble::Rule(RunRule::ValidRecords, what))
-            }
-            None => Ok(()),
         }
     }
 }

@@ -118,6 +118,7 @@ fn live(subject: &Subject<'_>, life: &mut Life<'_>, troubles: &mut Vec<Trouble>)
             troubles.push(trouble);
         }
     }
+    troubles.extend(life.finish().err());
 }
 
 /// The answer of a rule that looks at some of the troubles of many jobs.

@@ -19,7 +19,7 @@ pub struct Misbehaving {
     odd: bool,
 }
 
-const WAYS: [&str; 30] = [
+const WAYS: [&str; 33] = [
     "not",
     "panic-in-new",
     "panic-in-configurations",
@@ -31,8 +31,11 @@ const WAYS: [&str; 30] = [
     "panic-in-merge",
     "panic-in-combine",
     "panic-in-rows",
+    "panic-in-finish",
     "block-in-pre-connect",
     "block-in-connect",
+    "block-in-finish",
+    "not-a-number-at-the-end",
     "undeclared-condition",
     "wrong-index",
     "verdict-without-flow",
@@ -229,6 +232,17 @@ impl Measurement for Misbehaving {
             "reserved-row" => vec![Record::new().with("jobId", "mine")],
             "three-rows" => vec![row(), row().with("row", 2u8), row().with("row", 3u8)],
             _ => Vec::new(),
+        })
+    }
+
+    fn finish(&self) -> Result<Record> {
+        self.may_panic("finish");
+        if self.is("block-in-finish") {
+            std::thread::sleep(LONG);
+        }
+        Ok(match self.how.as_str() {
+            "not-a-number-at-the-end" => Record::new().with("ratio", f64::NAN),
+            _ => Record::new().with("behaved", self.is("not")),
         })
     }
 }

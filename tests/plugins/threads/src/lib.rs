@@ -1,10 +1,10 @@
-//! A measurement with a thread of its own, which lives as long as the process, and thread-local
-//! values with destructors on the host's threads.
+//! A measurement with a thread of its own, which it joins at the run's end, and thread-local values
+//! with destructors on the host's threads.
 
 use std::cell::RefCell;
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use pathspider_plugin_api::{
     ChainName, Condition, ConfigId, Configuration, Connect, Error, Host, Info, Job, Level,
@@ -21,7 +21,13 @@ type Question = (u64, Sender<u64>);
 
 /// The measurement.
 pub struct Threads {
-    questions: Mutex<Sender<Question>>,
+    own: Mutex<Option<Own>>,
+}
+
+/// Its thread, which ends when nobody can ask any more, and says how often it was asked.
+struct Own {
+    questions: Sender<Question>,
+    thread: JoinHandle<u64>,
 }
 
 impl Measurement for Threads {
@@ -34,13 +40,16 @@ impl Measurement for Threads {
 
     fn new(_: &OptionValues, host: Host) -> Result<Self> {
         let (questions, asked) = channel::<Question>();
-        thread::Builder::new().name("of-the-plugin".into()).spawn(move || {
+        let thread = thread::Builder::new().name("of-the-plugin".into()).spawn(move || {
+            let mut answered = 0;
             for (number, answer) in asked {
                 let _ = answer.send(number + 1);
+                answered += 1;
             }
             host.log(Level::Debug, "the plugin's thread has ended");
+            answered
         })?;
-        Ok(Threads { questions: Mutex::new(questions) })
+        Ok(Threads { own: Mutex::new(Some(Own { questions, thread })) })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -54,10 +63,11 @@ impl Measurement for Threads {
     fn connect(&self, job: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
         SEEN.with(|seen| seen.borrow_mut().push(job.target().to_string()));
         let (answer, answered) = channel();
-        let questions = self.questions.lock().map_err(|_| Error::new("the lock is poisoned"))?;
         // Numbers at the end of their type come from fuzzing alone.
-        questions.send((job.number() / 2, answer))?;
-        drop(questions);
+        match &*self.own.lock().map_err(|_| Error::new("the lock is poisoned"))? {
+            Some(own) => own.questions.send((job.number() / 2, answer))?,
+            None => return Err(Error::new("the run has ended")),
+        }
         match answered.recv()? {
             number if number == job.number() / 2 + 1 => Ok(Connect::tcp()),
             _ => Err(Error::new("another job's answer")),
@@ -67,6 +77,14 @@ impl Measurement for Threads {
     fn combine(&self, job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
         SEEN.with(|seen| seen.borrow_mut().push(job.number().to_string()));
         Ok(flows.iter().filter_map(|flow| Condition::online("threads", flow)).collect())
+    }
+
+    fn finish(&self) -> Result<Record> {
+        let own = self.own.lock().map_err(|_| Error::new("the lock is poisoned"))?.take();
+        let Own { questions, thread } = own.ok_or_else(|| Error::new("the run has ended"))?;
+        drop(questions);
+        let answered = thread.join().map_err(|_| Error::new("the thread panicked"))?;
+        Ok(Record::new().with("questions", answered))
     }
 }
 

@@ -1,13 +1,13 @@
 //! The rules of the contract that a program can see to, by the names that messages and
-//! `pathspider check` give them.
+//! `pathspider check` give them. Hosts apply them to every job, and so does the testing kit.
 
 use std::fmt;
 
-use pathspider_plugin_api::{Condition, ConditionInfo, Error, Record, State};
+use crate::{Condition, ConditionInfo, Connect, ConnectKind, Error, Info, Record, State};
 
 /// A rule that a running measurement is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RunRule {
+pub enum RunRule {
     /// Only conditions that are declared.
     DeclaredConditions,
     /// A configuration's number is that of a configuration.
@@ -18,32 +18,36 @@ pub(crate) enum RunRule {
     ReservedKeys,
     /// No function keeps its thread for long.
     Blocking,
+    /// What the others do not say.
+    Run,
 }
 
 impl RunRule {
     /// The name, as `pathspider check --list-rules` has it.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             RunRule::DeclaredConditions => "declared-conditions",
             RunRule::ConfigurationIndex => "configuration-index",
             RunRule::ValidRecords => "valid-records",
             RunRule::ReservedKeys => "reserved-keys",
             RunRule::Blocking => "blocking",
+            RunRule::Run => "run",
         }
     }
 
     /// What it is that a function broke it.
-    pub(crate) fn broken(self, function: &str, what: impl fmt::Display) -> Broken {
+    pub fn broken(self, function: &str, what: impl fmt::Display) -> Broken {
         Broken { rule: self, what: format!("{function}: {what}") }
     }
 }
 
 /// A rule that was broken.
 #[derive(Debug)]
-pub(crate) struct Broken {
-    pub(crate) rule: RunRule,
+pub struct Broken {
+    /// Which.
+    pub rule: RunRule,
     /// By which function, and how.
-    pub(crate) what: String,
+    pub what: String,
 }
 
 impl From<Broken> for Error {
@@ -59,8 +63,22 @@ const JOB_KEYS: [&str; 8] =
 /// Keys that the host writes into a connection's record, and that the plugin is given.
 const FLOW_KEYS: [&str; 3] = ["config", "observed", "spdr_state"];
 
+/// Checks what `connect` gave.
+pub fn check_connect(connect: &Connect, info: &Info) -> Result<(), Broken> {
+    if connect.kind() == ConnectKind::Packets && !info.forges {
+        let what = "it gives packets, and does not declare Info::forges";
+        return Err(RunRule::Run.broken("connect", what));
+    }
+    valid("connect", connect.settings())
+}
+
+/// Checks what `finish` gave.
+pub fn check_finished(finished: &Record) -> Result<(), Broken> {
+    valid("finish", finished)
+}
+
 /// Checks what `post_connect` gave.
-pub(crate) fn check_result(result: &Record) -> Result<(), Broken> {
+pub fn check_result(result: &Record) -> Result<(), Broken> {
     valid("post_connect", result)?;
     if let Some(key) = ["config", "observed", "jobId"].iter().find(|key| result.get(key).is_some())
     {
@@ -77,7 +95,7 @@ pub(crate) fn check_result(result: &Record) -> Result<(), Broken> {
 }
 
 /// Checks what `merge` made of a record with these values of the host's keys.
-pub(crate) fn check_merged(merged: &Record, given: &[(&str, u64)]) -> Result<(), Broken> {
+pub fn check_merged(merged: &Record, given: &[(&str, u64)]) -> Result<(), Broken> {
     valid("merge", merged)?;
     let number = |key| merged.get(key).and_then(|v| v.as_u64().or(v.as_bool().map(u64::from)));
     for key in FLOW_KEYS {
@@ -94,7 +112,7 @@ pub(crate) fn check_merged(merged: &Record, given: &[(&str, u64)]) -> Result<(),
 }
 
 /// Checks the further keys of a job's record.
-pub(crate) fn check_row(row: &Record) -> Result<(), Broken> {
+pub fn check_row(row: &Record) -> Result<(), Broken> {
     valid("rows", row)?;
     match JOB_KEYS.iter().find(|key| row.get(key).is_some()) {
         Some(key) => {
@@ -116,7 +134,7 @@ fn valid(function: &str, record: &Record) -> Result<(), Broken> {
 }
 
 /// Checks a condition that `combine` gave.
-pub(crate) fn check_condition(
+pub fn check_condition(
     condition: &Condition,
     declared: &[ConditionInfo],
     configurations: usize,
@@ -138,7 +156,7 @@ pub(crate) fn check_condition(
 }
 
 /// Whether a text can be the name of a measurement or a chain.
-pub(crate) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let mut octets = text.bytes();
     octets.next().is_some_and(|first| first.is_ascii_alphanumeric())
         && octets.all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
@@ -147,9 +165,8 @@ pub(crate) fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pathspider_plugin_api::ConfigId;
-
     use super::*;
+    use crate::ConfigId;
 
     #[test]
     fn the_hosts_keys_stay_the_hosts() {
