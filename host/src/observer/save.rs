@@ -131,13 +131,19 @@ impl PcapWriter {
     fn head(&mut self, link: u32) {
         let link = in_files(link);
         self.link = Some(link);
-        self.waiting.extend_from_slice(&MAGIC.to_le_bytes());
-        // Version 2.4, two reserved fields, the longest packet, the link type.
-        self.waiting.extend_from_slice(&[2, 0, 4, 0]);
-        for field in [0, 0, SNAPLEN, link] {
-            self.waiting.extend_from_slice(&u32::to_le_bytes(field));
-        }
+        self.waiting.extend_from_slice(&header(link));
     }
+}
+
+/// A file's first octets: magic, version 2.4, two reserved fields, the longest packet, the link
+/// type.
+fn header(link: u32) -> [u8; FILE_HEADER] {
+    let mut header = [0; FILE_HEADER];
+    header[..4].copy_from_slice(&MAGIC.to_le_bytes());
+    (header[4], header[6]) = (2, 4);
+    header[16..20].copy_from_slice(&SNAPLEN.to_le_bytes());
+    header[20..].copy_from_slice(&link.to_le_bytes());
+    header
 }
 
 /// The number of a link type in files, where libpcap's own for raw IP differs.
@@ -148,20 +154,22 @@ fn in_files(link: u32) -> u32 {
 /// Up to where a file has whole packets, and its link type.
 fn scan(file: &File) -> io::Result<(u64, Option<u32>)> {
     let length = file.metadata()?.len();
-    if length < FILE_HEADER as u64 {
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    reader.seek(SeekFrom::Start(0))?;
+    let mut head = Vec::new();
+    reader.by_ref().take(FILE_HEADER as u64).read_to_end(&mut head)?;
+    // All but the link type is always the same.
+    let same = head.len().min(FILE_HEADER - 4);
+    if head[..same] != header(0)[..same] {
+        return Err(io::Error::other("it is no capture that this program wrote"));
+    }
+    if head.len() < FILE_HEADER {
         // Torn before its first packet.
         return Ok((0, None));
     }
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    reader.seek(SeekFrom::Start(0))?;
-    let mut header = [0; FILE_HEADER];
-    reader.read_exact(&mut header)?;
     let field = |octets: &[u8], at: usize| {
         u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
     };
-    if field(&header, 0) != MAGIC {
-        return Err(io::Error::other("it is no capture that this program wrote"));
-    }
     let mut good = FILE_HEADER as u64;
     let mut packet = [0; PACKET_HEADER];
     while good + PACKET_HEADER as u64 <= length {
@@ -176,7 +184,7 @@ fn scan(file: &File) -> io::Result<(u64, Option<u32>)> {
         reader.seek_relative(i64::from(captured))?;
         good = end;
     }
-    Ok((good, Some(field(&header, 20))))
+    Ok((good, Some(field(&head, 20))))
 }
 
 #[cfg(test)]
@@ -212,8 +220,11 @@ mod tests {
             assert_eq!(now.len(), 24 + 116 * (kept + 1), "cut at {length}");
             assert_eq!(now[..24 + 116 * kept], text[..24 + 116 * kept]);
         }
-        std::fs::write(&path, [0; 64]).unwrap();
-        assert!(write(Existing::Continue, &[3]).is_err(), "not one of ours");
+        for foreign in [&[0; 64][..], b"mine"] {
+            std::fs::write(&path, foreign).unwrap();
+            assert!(write(Existing::Continue, &[3]).is_err(), "not one of ours");
+            assert_eq!(std::fs::read(&path).unwrap(), foreign);
+        }
         std::fs::remove_file(path).unwrap();
     }
 }
