@@ -9,7 +9,7 @@ mod path;
 mod pending;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, select};
 use pathspider_plugin_api::ConditionInfo;
@@ -24,6 +24,10 @@ use pending::{Complete, PendingJobs};
 
 /// How often it looks whether lines have waited for long enough, when nothing else happens.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How long a record waits at the most while there is always more to do: what a crash may lose. A
+/// hundred system calls a second are nothing beside the packets; one for each record would be felt.
+const WAIT: Duration = Duration::from_millis(10);
 
 /// What the merger works with.
 pub struct Merger {
@@ -72,6 +76,7 @@ impl Merger {
         let mut pending = PendingJobs::new(self.configurations);
         let conclude = Conclude::new(self);
         let (mut reports, mut observations) = (Some(reports), Some(observations));
+        let mut flushed = Instant::now();
         let never_report = crossbeam::channel::never();
         let never_observation = crossbeam::channel::never();
         while reports.is_some() || observations.is_some() {
@@ -97,8 +102,9 @@ impl Merger {
             }
             let idle = reports.as_ref().is_none_or(Receiver::is_empty)
                 && observations.as_ref().is_none_or(Receiver::is_empty);
-            if idle {
+            if idle || flushed.elapsed() >= WAIT {
                 writer.flush()?;
+                flushed = Instant::now();
             }
         }
         Ok(())

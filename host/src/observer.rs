@@ -26,10 +26,7 @@ mod tracker;
 mod watch;
 mod wheel;
 
-use std::path::PathBuf;
 use std::time::Duration;
-
-use crate::files::Existing;
 
 pub use self::counters::{Counters, Malformed};
 pub(crate) use self::dissect::{Dissected, Fragment, dissect};
@@ -44,7 +41,6 @@ pub(crate) use self::tracker::packet;
 pub use self::watch::{Watch, watch};
 
 /// How long flows live, and how many at once.
-#[derive(Debug, Clone)]
 pub struct Settings {
     /// How long a connection's flow is waited for after the connection has ended, where no chain
     /// says that it is complete. Only for [`watch`].
@@ -58,9 +54,7 @@ pub struct Settings {
     /// Whether first answers will be asked for ([`Notice::Await`]). Only for [`watch`].
     pub answers: bool,
     /// A capture file for the packets of our own flows. Only for [`watch`].
-    pub save: Option<PathBuf>,
-    /// What to do with one that is there.
-    pub save_existing: Existing,
+    pub save: Option<PcapWriter>,
 }
 
 impl Default for Settings {
@@ -72,7 +66,6 @@ impl Default for Settings {
             max_flows: 1 << 20,
             answers: false,
             save: None,
-            save_existing: Existing::Refuse,
         }
     }
 }

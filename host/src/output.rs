@@ -7,8 +7,9 @@ mod sink;
 mod summary;
 
 pub(crate) use metadata::{
-    FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, TIME_END, TIME_START, beside,
+    FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, TIME_END, TIME_START, beside, time, time_at_last,
 };
-pub use records::{Opening, Output, OutputError, RecordWriter};
-pub(crate) use resume::scan;
+pub use records::{Output, OutputError, RecordWriter};
+pub(crate) use resume::{Good, scan};
+pub(crate) use sink::Codec;
 pub use summary::Summary;

@@ -18,9 +18,9 @@ use crate::chains::Catalogue;
 use crate::engine::{Dialer, Engine, EngineError, Forger, Limits};
 use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
 use crate::merger::Ends;
-use crate::observer::{self, Counters, Source, SourceError, SourceOptions};
+use crate::observer::{self, Counters, PcapWriter, Source, SourceError, SourceOptions};
 use crate::output::{Output, OutputError, RecordWriter, Summary};
-use crate::plugin::Loaded;
+use crate::plugin::{Loaded, Plugin};
 use crate::privileges;
 use crate::progress::{Prepared, Showing, Snapshot, Total};
 use crate::say::say;
@@ -41,6 +41,8 @@ pub struct Settings<'a> {
     pub options: OptionValues,
     /// The chains that exist.
     pub chains: &'a Catalogue,
+    /// The files that they, and the measurement, come from.
+    pub plugins: &'a [Plugin],
     /// The capture source: an interface, perhaps with a libtrace prefix. A measurement without
     /// chains needs none.
     pub source: Option<String>,
@@ -124,7 +126,7 @@ impl Ended {
 
     /// Whether some lines were no jobs, or the plugin failed for some.
     pub fn has_errors(&self) -> bool {
-        self.input.bad_lines > 0 || self.summary.plugin_errors > 0
+        self.input.bad_lines > 0 || self.summary.plugin_errors() > 0
     }
 }
 
@@ -200,11 +202,12 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let plan = Plan::ask(&settings)?;
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
+    let chains = plan_chains(&settings, &plan)?;
+    // Before any waiting: another run is not to change what is found.
     let mut keeping = Keeping::prepare(&settings, &plan)?;
     let info = &settings.measurement.info;
     raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let showing = settings.showing.prepare()?;
-    let chains = plan_chains(&settings, &plan)?;
     let interface = settings.interface.clone();
     let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
@@ -231,11 +234,11 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let forger = open_forger(&settings, &plan)?;
     privileges::reduce(settings.measurement.info.changes_system);
     // Last of all, for it may empty files.
-    let writer = keeping.open(&settings)?;
+    let (writer, save) = keeping.open(&settings)?;
     let done = keeping.done.take();
     let connecting = (dialer, forger);
     let stages =
-        Stages { began, machine, reader, done, chains, source, connecting, writer, showing };
+        Stages { began, machine, reader, done, chains, source, connecting, writer, save, showing };
     let mut ended = carry_out(settings, plan, stages, stop);
     let kept = keeping.end(&ended);
     if let (Ok(Ended { failure: failure @ None, .. }), Err(error)) = (&mut ended, kept) {
@@ -254,6 +257,7 @@ struct Stages {
     source: Option<Source>,
     connecting: (Dialer, Option<Forger>),
     writer: RecordWriter,
+    save: Option<PcapWriter>,
     showing: Prepared,
 }
 
@@ -264,10 +268,10 @@ fn carry_out(
     stages: Stages,
     stop: &Arc<Stop>,
 ) -> Result<Ended, RunError> {
-    let Stages { began, mut machine, reader, done, chains, source, connecting, writer, showing } =
-        stages;
+    let Stages { began, mut machine, reader, done, chains, source, connecting, .. } = stages;
+    let (writer, save, showing) = (stages.writer, stages.save, stages.showing);
     let (dialer, forger) = connecting;
-    let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer), stop)?;
+    let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer, save), stop)?;
     watchdog::watch_this_thread();
     let watchdog = Watchdog::start(settings.plugin_timeout(), Arc::clone(stop))
         .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
@@ -325,8 +329,7 @@ fn carry_out(
     drop((shown, watchdog));
     let limit = settings.plugin_timeout();
     let finished = finishing::finish(plan.measurement, limit, stop).unwrap_or_else(|error| {
-        summary.plugin_errors += 1;
-        summary.first_plugin_error.get_or_insert_with(|| error.to_string());
+        summary.count_error(&error);
         Record::new()
     });
     summary.unfinished = engine_end.in_flight as u64;
@@ -382,7 +385,7 @@ fn looking(
             in_flight: in_flight.load(Ordering::Relaxed) as u64,
             missed: summary.missed_flows,
             dropped: counters.lost(),
-            errors: summary.plugin_errors + fed.bad_lines,
+            errors: summary.plugin_errors() + fed.bad_lines,
             conditions: summary.conditions.into_iter().collect(),
         }
     }

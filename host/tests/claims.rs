@@ -10,8 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crossbeam::channel::{Receiver, bounded, unbounded};
 use pathspider::chains::Catalogue;
+use pathspider::files::Existing;
 use pathspider::observer::{
-    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, Settings, watch,
+    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, PcapWriter, Settings, watch,
 };
 use pathspider_plugin_api::{ChainName, FlowRecord};
 use proptest::prelude::*;
@@ -189,7 +190,8 @@ fn what_was_saved_gives_the_same_records_when_observed() {
         claim(2, 7, (20, 40)),
         claim(3, 8, (20, 40)),
     ];
-    let settings = Settings { save: Some(path.clone()), ..Settings::default() };
+    let save = PcapWriter::create(&path, Existing::Refuse).unwrap();
+    let settings = Settings { save: Some(save), ..Settings::default() };
     let (answers, _) = run(&capture, &notices, settings);
     let mut ours: Vec<_> =
         answers.iter().map(|a| serde_json::to_value(a.flow.as_ref().unwrap()).unwrap()).collect();

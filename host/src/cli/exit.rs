@@ -25,7 +25,7 @@ pub(crate) enum Exit {
     NoOutput = 8,
     /// It ended, but some lines of the input were no jobs, or the plugin failed for some jobs.
     FinishedWithErrors = 9,
-    /// A signal or its time limit stopped it before the input's end; what was finished is written.
+    /// A signal or a limit stopped it before the input's end; what was finished is written.
     Stopped = 10,
     /// A plugin that was checked broke a rule of the contract.
     RuleBroken = 12,

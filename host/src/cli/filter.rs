@@ -20,7 +20,7 @@ use super::exit::{Exit, Failure};
 use super::keeping::Forcing;
 use super::shell;
 use crate::job::Input;
-use crate::output::{Opening, Output, OutputError, RecordWriter};
+use crate::output::{Output, OutputError, RecordWriter};
 use crate::say::say;
 
 /// `pathspider filter`.
@@ -113,8 +113,8 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
         .map(|input| Source::open(input, arguments.csv_input))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Failure::new(Exit::NoInput, error))?;
-    let opening = Opening { existing: arguments.forcing.existing(), length: 0 };
-    let mut writer = RecordWriter::open_as(output, opening).map_err(no_output)?;
+    let existing = arguments.forcing.existing();
+    let mut writer = RecordWriter::open(output, existing).map_err(no_output)?;
     let picked = sources.into_iter().try_for_each(|source| filter.pick(source, &mut writer));
     if let (Ok(()), Some(count)) = (&picked, filter.count) {
         let listing = count.listing(filter.bad_lines);

@@ -96,6 +96,7 @@ fn start(
         measurement: &measurement,
         options,
         chains: &chains,
+        plugins: &registry.plugins,
         interface: source.as_deref().and_then(device),
         source,
         capture: SourceOptions {
@@ -160,7 +161,7 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
     }
     match failure {
         Some(error) => Err(tell(&error)),
-        None if stopped.is_some() => Ok(Exit::Stopped),
+        None if stopped.is_some() || input.limited => Ok(Exit::Stopped),
         None if has_errors => Ok(Exit::FinishedWithErrors),
         None => Ok(Exit::Finished),
     }

@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde::Deserialize;
 
 use super::exit::{Exit, Failure};
 use crate::decompress;
-use crate::output::{FILE_TYPE, FILE_TYPE_KEY, Metadata, TIME_END, TIME_START};
+use crate::output::{self, FILE_TYPE, FILE_TYPE_KEY, Metadata, TIME_END, TIME_START};
 use crate::say::say;
 
 /// `pathspider metadata`.
@@ -83,11 +83,9 @@ fn amend(
             return Err(Failure::new(Exit::NoInput, format!("cannot read {path}: {error}")));
         }
     };
-    let text = |time| humantime::format_rfc3339_seconds(time).to_string();
     if let Some((first, last)) = times {
-        metadata.set(TIME_START, text(first));
-        // Seconds are as exact as the PTO's times: the end is not to be before the last record's.
-        metadata.set(TIME_END, text(last + Duration::from_nanos(999_999_999)));
+        metadata.set(TIME_START, output::time(first));
+        metadata.set(TIME_END, output::time_at_last(last));
     }
     metadata.set(FILE_TYPE_KEY, filetype);
     for &(key, value) in pairs {

@@ -15,7 +15,7 @@ use super::measure::{of_source, source_or_default};
 use crate::chains::{Catalogue, Resolved};
 use crate::crash;
 use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
-use crate::output::{Opening, Output, OutputError, RecordWriter};
+use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
 use crate::say::say;
 use crate::stop::{self, Stop, Urgency};
@@ -88,9 +88,9 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
     let mut source = open_source(&arguments)?;
     let stop = stop_on_signals(&source)?;
     let mut writer = Writer {
-        records: RecordWriter::open_as(
+        records: RecordWriter::open(
             Output::from_argument(&arguments.output),
-            Opening { existing: arguments.forcing.existing(), length: 0 },
+            arguments.forcing.existing(),
         )
         .map_err(no_output)?,
         failure: None,

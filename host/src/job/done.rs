@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use super::seen::Seen;
 
-/// What tells a target, as its record says.
+/// What tells a target, as its record says. A name that the input gave without a port has none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Identity {
     /// The line that it came from.
@@ -45,7 +45,7 @@ impl Done {
     /// Adds one.
     pub(crate) fn add(&mut self, target: &Identity) {
         self.count += 1;
-        self.lines.insert(line_hash(target.line, target.domain.as_deref()));
+        self.lines.insert(line_hash(target.line, target.port, target.domain.as_deref()));
         match target {
             Identity { domain: Some(domain), .. } if self.names => {
                 self.seen.is_new_name(domain);
@@ -58,32 +58,27 @@ impl Done {
     }
 
     /// Whether a target is one of them. `name`: the one that a measurement takes.
-    pub(super) fn has(
-        &self,
-        line: u64,
-        domain: Option<&str>,
-        place: (Option<IpAddr>, u16),
-        name: Option<&str>,
-    ) -> bool {
+    pub(super) fn has(&self, target: &Identity, name: Option<&str>) -> bool {
         if self.duplicates {
-            return self.has_line(line, domain);
+            return self.has_line(target.line, target.port, target.domain.as_deref());
         }
-        match (name, place) {
-            (Some(name), _) => self.seen.has_name(name),
-            (None, (Some(address), port)) => self.seen.has(address, port),
-            (None, (None, _)) => false,
+        match (name, target.address, target.port) {
+            (Some(name), ..) => self.seen.has_name(name),
+            (None, Some(address), Some(port)) => self.seen.has(address, port),
+            (None, ..) => false,
         }
     }
 
-    /// Whether the target of a line is one of them, that has this domain.
-    pub(super) fn has_line(&self, line: u64, domain: Option<&str>) -> bool {
-        self.lines.contains(&line_hash(line, domain))
+    /// Whether the target of a line is one of them, that has this port and domain.
+    pub(crate) fn has_line(&self, line: u64, port: Option<u16>, domain: Option<&str>) -> bool {
+        self.lines.contains(&line_hash(line, port, domain))
     }
 }
 
-fn line_hash(line: u64, domain: Option<&str>) -> u64 {
+fn line_hash(line: u64, port: Option<u16>, domain: Option<&str>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (line, domain.unwrap_or_default().trim_end_matches('.').to_ascii_lowercase()).hash(&mut hasher);
+    (line, port, domain.unwrap_or_default().trim_end_matches('.').to_ascii_lowercase())
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -102,18 +97,19 @@ mod tests {
 
     #[test]
     fn targets_are_known_again() {
-        let v4: IpAddr = "192.0.2.1".parse().unwrap();
         let mut done = Done::new(false, false);
         done.add(&identity(3, "192.0.2.1", 80, Some("A.example.")));
-        assert!(done.has(9, None, (Some(v4), 80), None), "wherever it stands now");
-        assert!(!done.has(3, None, (Some(v4), 443), None));
-        assert!(done.has_line(3, Some("a.example")) && !done.has_line(3, Some("b.example")));
+        assert!(done.has(&identity(9, "192.0.2.1", 80, None), None), "wherever it stands now");
+        assert!(!done.has(&identity(3, "192.0.2.1", 443, None), None));
+        assert!(done.has_line(3, Some(80), Some("a.example")));
+        assert!(!done.has_line(3, Some(80), Some("b.example")));
+        assert!(!done.has_line(3, Some(443), Some("a.example")), "another port");
         let mut done = Done::new(true, false);
         done.add(&identity(3, "192.0.2.1", 53, Some("a.example")));
-        assert!(done.has(1, Some("A.example"), (None, 53), Some("A.example")));
+        assert!(done.has(&identity(1, "", 53, Some("A.example")), Some("A.example")));
         let mut done = Done::new(false, true);
         done.add(&identity(3, "192.0.2.1", 80, None));
-        assert!(done.has(3, None, (Some(v4), 80), None));
-        assert!(!done.has(4, None, (Some(v4), 80), None), "another line");
+        assert!(done.has(&identity(3, "192.0.2.1", 80, None), None));
+        assert!(!done.has(&identity(4, "192.0.2.1", 80, None), None), "another line");
     }
 }

@@ -123,7 +123,7 @@ impl Sorter {
                 (Place::Name(name), Some(resolver)) => {
                     let name = name.clone();
                     let domain = target.record.str("domain").filter(|domain| !domain.is_empty());
-                    if self.gate().is_done(line, domain.unwrap_or(&name)) {
+                    if self.gate().is_done(line, target.port, domain.unwrap_or(&name)) {
                         continue;
                     }
                     if let Err(error) = resolver.look_up(name, (line, target)) {

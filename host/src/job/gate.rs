@@ -9,7 +9,7 @@ use pathspider_plugin_api::{Job, Record};
 use tokio::sync::mpsc;
 
 use super::courtesy::{Blocklist, Courtesy, Refusal};
-use super::done::Done;
+use super::done::{Done, Identity};
 use super::extent::Extent;
 use super::feeder::Feeding;
 use super::seen::Seen;
@@ -187,8 +187,13 @@ impl Gate {
             self.tally.duplicates.fetch_add(1, Ordering::Relaxed);
             return true;
         }
-        let domain = target.record.str("domain");
-        if self.done.as_ref().is_some_and(|done| done.has(line, domain, (address, port), name)) {
+        let is_done = |done: &Done| {
+            let domain = target.record.str("domain").map(str::to_owned);
+            // As its record says.
+            let port = address.map(|_| port).or(target.port);
+            done.has(&Identity { line, address, port, domain }, name)
+        };
+        if self.done.as_ref().is_some_and(is_done) {
             self.tally.done.fetch_add(1, Ordering::Relaxed);
             return true;
         }
@@ -219,9 +224,11 @@ impl Gate {
         }
     }
 
-    /// Whether the target of a line, still a name, was measured before; then it is counted.
-    pub(super) fn is_done(&self, line: u64, domain: &str) -> bool {
-        let done = self.done.as_ref().is_some_and(|done| done.has_line(line, Some(domain)));
+    /// Whether the target of a line, a name that is to be looked up, was measured before; then it is
+    /// counted.
+    pub(super) fn is_done(&self, line: u64, port: Option<u16>, domain: &str) -> bool {
+        let port = Some(port.unwrap_or(self.port));
+        let done = self.done.as_ref().is_some_and(|done| done.has_line(line, port, Some(domain)));
         if done {
             self.tally.done.fetch_add(1, Ordering::Relaxed);
         }

@@ -160,8 +160,7 @@ impl<'a> Conclude<'a> {
     fn error_record(&self, job: Job, error: Error) -> Record {
         self.merger.count(|summary| {
             summary.targets += 1;
-            summary.plugin_errors += 1;
-            summary.first_plugin_error.get_or_insert_with(|| error.to_string());
+            summary.count_error(&error);
         });
         let id = self.job_id(&job);
         let mut record = own_keys(job);

@@ -3,6 +3,7 @@
 mod awaiting;
 mod settling;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender};
@@ -55,7 +56,7 @@ pub(super) struct Measuring {
     patience: (Duration, Duration),
     max_flows: usize,
     save: Option<PcapWriter>,
-    save_failure: Option<std::io::Error>,
+    save_failure: Option<(PathBuf, std::io::Error)>,
 }
 
 /// The record of a flow whose ports were used again before its connection claimed it.
@@ -280,7 +281,7 @@ impl Measuring {
         if let Some(save) = &mut self.save
             && let Err(error) = write(save)
         {
-            self.save_failure = Some(error);
+            self.save_failure = Some((save.path().to_owned(), error));
             self.save = None;
         }
     }

@@ -1,11 +1,11 @@
 //! Writes captured frames to a capture file, with their times to the nanosecond.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use super::source::Frame;
-use crate::files::{self, Existing};
+use crate::files::{self, Existing, Opened, Outlet};
 
 /// Octets of frames that wait for more before they are written.
 const BUFFER: usize = 256 << 10;
@@ -22,11 +22,8 @@ const SNAPLEN: u32 = 256 << 10;
 
 /// Writes a capture file in the classic format, nanosecond variant.
 pub struct PcapWriter {
-    file: File,
-    /// Whether the file keeps what is written, and is no pipe.
-    regular: bool,
-    /// Octets of whole packets that are in it.
-    good: u64,
+    path: PathBuf,
+    outlet: Outlet,
     /// Whole packets that wait.
     waiting: Vec<u8>,
     /// The link type of the file, once the first frame has said it.
@@ -34,28 +31,47 @@ pub struct PcapWriter {
 }
 
 impl PcapWriter {
-    /// Makes the file, or opens one as is said. One that is continued loses the packet that a kill
-    /// tore.
+    /// Makes the file, or opens one as is said.
     ///
     /// # Errors
     ///
     /// The file cannot be made or opened, or to be continued is none that this program wrote.
     pub fn create(path: &Path, existing: Existing) -> io::Result<PcapWriter> {
-        let files::Opened { mut file, regular } = files::open(path, existing)?;
-        let (mut good, mut link) = (0, None);
-        if existing == Existing::Continue && regular {
-            (good, link) = scan(&mut file)?;
-            file.set_len(good)?;
-            file.seek(SeekFrom::Start(good))?;
-        }
-        let waiting = Vec::with_capacity(2 * BUFFER);
-        Ok(PcapWriter { file, regular, good, waiting, link })
+        let mut opened = files::hold(path, existing)?;
+        let writer = PcapWriter::begin(path, &opened, existing)?;
+        opened.new.keep();
+        Ok(writer)
+    }
+
+    /// Writes to a file that is held. One that is continued loses the packet that a kill tore.
+    ///
+    /// # Errors
+    ///
+    /// To be continued it is none that this program wrote; or it cannot be cut.
+    pub(crate) fn begin(
+        path: &Path,
+        opened: &Opened,
+        existing: Existing,
+    ) -> io::Result<PcapWriter> {
+        let (good, link) = match existing == Existing::Continue && opened.regular {
+            true => scan(&opened.file)?,
+            false => (0, None),
+        };
+        Ok(PcapWriter::on(path, Outlet::new(opened, good)?, link))
     }
 
     /// Writes into an empty file that is open already.
-    pub fn on(file: File) -> PcapWriter {
+    pub fn to(file: File) -> PcapWriter {
+        PcapWriter::on(Path::new(""), Outlet::stream(file), None)
+    }
+
+    fn on(path: &Path, outlet: Outlet, link: Option<u32>) -> PcapWriter {
         let waiting = Vec::with_capacity(2 * BUFFER);
-        PcapWriter { file, regular: true, good: 0, waiting, link: None }
+        PcapWriter { path: path.to_owned(), outlet, waiting, link }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Appends a frame.
@@ -65,7 +81,7 @@ impl PcapWriter {
     /// Writing failed, or the frame has another link type than the first.
     pub fn write(&mut self, frame: &Frame<'_>) -> io::Result<()> {
         match self.link {
-            None => self.begin(frame.link_number),
+            None => self.head(frame.link_number),
             Some(link) if link != in_files(frame.link_number) => {
                 return Err(io::Error::other(
                     "a capture file cannot hold frames of two link types",
@@ -83,47 +99,51 @@ impl PcapWriter {
         if self.waiting.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 
-    /// Writes what waits. Where it fails, the file is left with whole packets.
+    /// Writes what waits. Where it fails, the file is left with whole packets. To be called also
+    /// when nothing does, so that the disk keeps what was written.
     ///
     /// # Errors
     ///
     /// Writing failed.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.waiting.is_empty() {
-            return Ok(());
+            return self.outlet.tick();
         }
-        let written = self.file.write_all(&self.waiting);
-        match written {
-            Ok(()) => self.good += self.waiting.len() as u64,
-            Err(_) if self.regular => self.file.set_len(self.good)?,
-            Err(_) => {}
-        }
+        let written = self.outlet.write(&self.waiting, |_| 0);
         self.waiting.clear();
         written
     }
 
-    /// Writes what waits. A file without a frame is a valid capture, of Ethernet.
+    /// Writes what waits, and has the disk keep it. A file without a frame is a valid capture, of
+    /// Ethernet.
     ///
     /// # Errors
     ///
     /// Writing failed.
     pub fn finish(mut self) -> io::Result<()> {
         if self.link.is_none() {
-            self.begin(1);
+            self.head(1);
         }
-        self.flush()
+        self.flush()?;
+        self.outlet.finish()
     }
 
-    fn begin(&mut self, link: u32) {
+    fn head(&mut self, link: u32) {
         let link = in_files(link);
         self.link = Some(link);
-        self.waiting.extend_from_slice(&MAGIC.to_le_bytes());
-        // Version 2.4, two reserved fields, the longest packet, the link type.
-        self.waiting.extend_from_slice(&[2, 0, 4, 0]);
-        for field in [0, 0, SNAPLEN, link] {
-            self.waiting.extend_from_slice(&u32::to_le_bytes(field));
-        }
+        self.waiting.extend_from_slice(&header(link));
     }
+}
+
+/// A file's first octets: magic, version 2.4, two reserved fields, the longest packet, the link
+/// type.
+fn header(link: u32) -> [u8; FILE_HEADER] {
+    let mut header = [0; FILE_HEADER];
+    header[..4].copy_from_slice(&MAGIC.to_le_bytes());
+    (header[4], header[6]) = (2, 4);
+    header[16..20].copy_from_slice(&SNAPLEN.to_le_bytes());
+    header[20..].copy_from_slice(&link.to_le_bytes());
+    header
 }
 
 /// The number of a link type in files, where libpcap's own for raw IP differs.
@@ -132,22 +152,24 @@ fn in_files(link: u32) -> u32 {
 }
 
 /// Up to where a file has whole packets, and its link type.
-fn scan(file: &mut File) -> io::Result<(u64, Option<u32>)> {
+fn scan(file: &File) -> io::Result<(u64, Option<u32>)> {
     let length = file.metadata()?.len();
-    if length < FILE_HEADER as u64 {
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    reader.seek(SeekFrom::Start(0))?;
+    let mut head = Vec::new();
+    reader.by_ref().take(FILE_HEADER as u64).read_to_end(&mut head)?;
+    // All but the link type is always the same.
+    let same = head.len().min(FILE_HEADER - 4);
+    if head[..same] != header(0)[..same] {
+        return Err(io::Error::other("it is no capture that this program wrote"));
+    }
+    if head.len() < FILE_HEADER {
         // Torn before its first packet.
         return Ok((0, None));
     }
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    reader.seek(SeekFrom::Start(0))?;
-    let mut header = [0; FILE_HEADER];
-    reader.read_exact(&mut header)?;
     let field = |octets: &[u8], at: usize| {
         u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
     };
-    if field(&header, 0) != MAGIC {
-        return Err(io::Error::other("it is no capture that this program wrote"));
-    }
     let mut good = FILE_HEADER as u64;
     let mut packet = [0; PACKET_HEADER];
     while good + PACKET_HEADER as u64 <= length {
@@ -162,7 +184,7 @@ fn scan(file: &mut File) -> io::Result<(u64, Option<u32>)> {
         reader.seek_relative(i64::from(captured))?;
         good = end;
     }
-    Ok((good, Some(field(&header, 20))))
+    Ok((good, Some(field(&head, 20))))
 }
 
 #[cfg(test)]
@@ -198,8 +220,11 @@ mod tests {
             assert_eq!(now.len(), 24 + 116 * (kept + 1), "cut at {length}");
             assert_eq!(now[..24 + 116 * kept], text[..24 + 116 * kept]);
         }
-        std::fs::write(&path, [0; 64]).unwrap();
-        assert!(write(Existing::Continue, &[3]).is_err(), "not one of ours");
+        for foreign in [&[0; 64][..], b"mine"] {
+            std::fs::write(&path, foreign).unwrap();
+            assert!(write(Existing::Continue, &[3]).is_err(), "not one of ours");
+            assert_eq!(std::fs::read(&path).unwrap(), foreign);
+        }
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -12,7 +12,6 @@ use pathspider_plugin_api::abi::ChainSet;
 use super::counters::Counters;
 use super::measuring::Measuring;
 use super::notice::{Notice, Observation};
-use super::save::PcapWriter;
 use super::source::{IDLE_SLACK_NS, Progress, Source, SourceError};
 use super::tracker::Tracker;
 use super::{Settings, nanoseconds};
@@ -39,27 +38,26 @@ struct Shared {
 ///
 /// # Errors
 ///
-/// The thread cannot be started, or the file to save packets in cannot be created.
+/// The thread cannot be started.
 pub fn watch(
     source: impl Into<Option<Source>>,
     chains: ChainSet,
-    settings: Settings,
+    mut settings: Settings,
     notices: Receiver<Notice>,
     observations: Sender<Observation>,
     failed: impl FnOnce() + Send + 'static,
 ) -> io::Result<Watch> {
     let source = source.into();
-    let create = |path| PcapWriter::create(path, settings.save_existing);
-    let save = settings.save.as_deref().map(create);
+    let save = settings.save.take();
     let span = settings.idle.max(settings.linger);
     let tracker = Tracker::new(chains, nanoseconds(span));
-    let measuring = Measuring::new(tracker, &settings, notices, observations, save.transpose()?);
+    let measuring = Measuring::new(tracker, &settings, notices, observations, save);
     let shared = Arc::new(Shared::default());
     let theirs = shared.clone();
     let thread = std::thread::Builder::new().name("observer".into()).spawn(move || {
         privileges::give_up();
         watchdog::watch_this_thread();
-        let thread = Thread { source, measuring, shared: theirs, settings, begun: Instant::now() };
+        let thread = Thread { source, measuring, shared: theirs, begun: Instant::now() };
         thread.run(failed)
     })?;
     Ok(Watch { thread, shared })
@@ -98,7 +96,6 @@ struct Thread {
     source: Option<Source>,
     measuring: Measuring,
     shared: Arc<Shared>,
-    settings: Settings,
     begun: Instant,
 }
 
@@ -119,12 +116,12 @@ impl Thread {
         }
         self.look();
         self.serve();
-        let saved = match (self.measuring.finish(), &self.settings.save) {
-            (Some(error), Some(path)) => Err(SourceError::NotWritable {
+        let saved = match self.measuring.finish() {
+            Some((path, error)) => Err(SourceError::NotWritable {
                 path: path.display().to_string(),
                 reason: error.to_string(),
             }),
-            _ => Ok(()),
+            None => Ok(()),
         };
         self.publish();
         captured.and(saved)

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,16 @@ pub(crate) const TIME_START: &str = "_time_start";
 pub(crate) const TIME_END: &str = "_time_end";
 pub(crate) const FILE_TYPE_KEY: &str = "_file_type";
 pub(crate) const OWNER: &str = "_owner";
+
+/// A time in the PTO's terms, to the second.
+pub(crate) fn time(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// The same for the end of something: not before it.
+pub(crate) fn time_at_last(at: SystemTime) -> String {
+    time(at + Duration::from_nanos(999_999_999))
+}
 
 /// The metadata of one output.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,14 +7,13 @@
 //! stand in `docs/records.md`.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use pathspider_plugin_api::Record;
 
-use super::sink::Sink;
-use crate::files::{self, Existing};
+use super::sink::{Codec, Sink};
+use crate::files::{self, Existing, Opened};
 
 /// Octets that wait for more before they are written.
 const BUFFER: usize = 1 << 16;
@@ -44,20 +43,26 @@ impl fmt::Display for Output {
     }
 }
 
-/// Records cannot be written.
+/// Records cannot be written, or what is there not be read to go on with it.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write to {output}: {}", reason(.error))]
+#[error("cannot {} {output}: {}", .deed, reason(.error))]
 pub struct OutputError {
     /// The output's name.
     pub output: String,
     /// The system's reason.
     pub error: io::Error,
+    deed: &'static str,
 }
 
 impl OutputError {
     /// What an output's writing failed of.
     pub(crate) fn new(output: &impl fmt::Display, error: io::Error) -> OutputError {
-        OutputError { output: output.to_string(), error }
+        OutputError { output: output.to_string(), error, deed: "write to" }
+    }
+
+    /// What its reading failed of.
+    pub(crate) fn reading(output: &impl fmt::Display, error: io::Error) -> OutputError {
+        OutputError { deed: "read", ..OutputError::new(output, error) }
     }
 }
 
@@ -80,47 +85,54 @@ pub struct RecordWriter {
     without: Option<Without>,
 }
 
-/// How an output is opened.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Opening {
-    /// What to do with a file that is there.
-    pub existing: Existing,
-    /// How much of a file that is continued is good.
-    pub length: u64,
-}
-
 impl RecordWriter {
-    /// Opens an output that must be new.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be made, or is there already.
-    pub fn open(output: Output) -> Result<RecordWriter, OutputError> {
-        RecordWriter::open_as(output, Opening::default())
-    }
-
     /// Opens an output.
     ///
     /// # Errors
     ///
     /// The file cannot be made or opened, or is there already.
-    pub fn open_as(output: Output, opening: Opening) -> Result<RecordWriter, OutputError> {
+    pub fn open(output: Output, existing: Existing) -> Result<RecordWriter, OutputError> {
         let opened = match &output {
-            Output::Stdout => Ok(Sink::standard_output()),
-            Output::File(path) => Sink::file(path, opening.existing, opening.length),
+            Output::Stdout => return Ok(RecordWriter::new(output, Sink::standard_output())),
+            Output::File(path) => files::open(path, existing),
         };
         match opened {
-            Ok(sink) => {
-                let lines = Vec::with_capacity(2 * BUFFER);
-                Ok(RecordWriter { output, sink, lines, without: None })
-            }
+            Ok(opened) => RecordWriter::on(output, &opened, 0),
             Err(error) => Err(OutputError::new(&output, error)),
         }
     }
 
-    /// Notes jobs without a record in this file from now on.
-    pub(crate) fn note_jobs_without(&mut self, path: PathBuf, existing: Existing) {
-        self.without = Some(Without { path, existing, file: None, lines: Vec::new() });
+    /// Writes to an output that is open already, of which `length` octets are good.
+    pub(crate) fn on(
+        output: Output,
+        opened: &Opened,
+        length: u64,
+    ) -> Result<RecordWriter, OutputError> {
+        let codec = match &output {
+            Output::Stdout => Codec::Plain,
+            Output::File(path) => Codec::of(path),
+        };
+        match Sink::file(opened, codec, length) {
+            Ok(sink) => Ok(RecordWriter::new(output, sink)),
+            Err(error) => Err(OutputError::new(&output, error)),
+        }
+    }
+
+    fn new(output: Output, sink: Sink) -> RecordWriter {
+        RecordWriter { output, sink, lines: Vec::with_capacity(2 * BUFFER), without: None }
+    }
+
+    /// Notes jobs without a record in this file, of which so many octets are good where it is there
+    /// already.
+    pub(crate) fn note_jobs_without(
+        &mut self,
+        path: PathBuf,
+        there: Option<(Opened, u64)>,
+    ) -> Result<(), OutputError> {
+        let sink = there.map(|(opened, length)| Sink::file(&opened, Codec::Plain, length));
+        let sink = sink.transpose().map_err(|error| OutputError::new(&path.display(), error))?;
+        self.without = Some(Without { path, sink, lines: Vec::new() });
+        Ok(())
     }
 
     /// Writes a record, sooner or later.
@@ -176,7 +188,11 @@ impl RecordWriter {
     ///
     /// As for [`write`](RecordWriter::write).
     pub fn flush(&mut self) -> Result<(), OutputError> {
-        if self.sink.wants(self.lines.len()) { self.write_out() } else { self.write_without() }
+        match self.sink.wants(self.lines.len()) {
+            true => self.write_out()?,
+            false => self.write_without(Without::write)?,
+        }
+        self.sink.tick().map_err(|error| self.fail(error))
     }
 
     /// Writes all that waits, and has the disk keep it.
@@ -188,24 +204,23 @@ impl RecordWriter {
         if !self.lines.is_empty() {
             self.write_out()?;
         }
-        self.write_without()?;
-        self.sink.finish().map_err(|error| self.fail(error))
+        let finished = self.sink.finish().map_err(|error| self.fail(error));
+        finished.and(self.write_without(Without::finish))
     }
 
     fn write_out(&mut self) -> Result<(), OutputError> {
         let written = self.sink.write(&self.lines);
         self.lines.clear();
         written.map_err(|error| self.fail(error))?;
-        self.write_without()
+        self.write_without(Without::write)
     }
 
-    fn write_without(&mut self) -> Result<(), OutputError> {
-        let Some(without) = self.without.as_mut().filter(|without| !without.lines.is_empty())
-        else {
-            return Ok(());
-        };
-        let output = Output::File(without.path.clone());
-        without.write().map_err(|error| OutputError::new(&output, error))
+    fn write_without(
+        &mut self,
+        write: fn(&mut Without) -> io::Result<()>,
+    ) -> Result<(), OutputError> {
+        let Some(without) = &mut self.without else { return Ok(()) };
+        write(without).map_err(|error| OutputError::new(&without.path.display(), error))
     }
 
     fn fail(&self, error: io::Error) -> OutputError {
@@ -216,24 +231,27 @@ impl RecordWriter {
 /// The file of jobs without a record: made when there is one.
 struct Without {
     path: PathBuf,
-    existing: Existing,
-    file: Option<File>,
+    sink: Option<Sink>,
     lines: Vec<u8>,
 }
 
 impl Without {
     fn write(&mut self) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => {
-                let mut file = files::open(&self.path, self.existing)?.file;
-                file.seek(SeekFrom::End(0))?;
-                none.insert(file)
-            }
+        if self.lines.is_empty() {
+            return self.sink.as_mut().map_or(Ok(()), Sink::tick);
+        }
+        let sink = match &mut self.sink {
+            Some(sink) => sink,
+            none => none.insert(Sink::file(&files::make(&self.path)?, Codec::Plain, 0)?),
         };
-        let written = file.write_all(&self.lines);
+        let written = sink.write(&self.lines);
         self.lines.clear();
         written
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.write()?;
+        self.sink.as_mut().map_or(Ok(()), Sink::finish)
     }
 }
 

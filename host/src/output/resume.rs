@@ -3,17 +3,21 @@
 //!
 //! The output itself says which targets are done: there is no other state that could disagree with
 //! it. What a kill tore is cut: half a line, half a frame; and the last job's records where it has
-//! several, for some may be missing.
+//! several, for some may be missing. Anything else that is no record is damage, or somebody else's,
+//! and is refused.
+
+mod frames;
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::sink::Codec;
 use crate::job::{Done, Identity};
+use frames::frames;
 
 /// What is torn is less than this: a frame, and what is read of a file at once.
 const TORN: u64 = 8 << 20;
@@ -27,16 +31,41 @@ pub(crate) struct Good {
     pub(crate) torn: u64,
 }
 
-/// What of a record tells its target.
+/// What of a record tells its target. The input and the plugin may have other kinds of values there.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(rename = "jobId", borrow)]
     job_id: Cow<'a, str>,
     #[serde(borrow)]
-    dip: Option<Cow<'a, str>>,
-    dp: Option<u16>,
+    dip: Option<Key<'a>>,
+    dp: Option<Key<'a>>,
     #[serde(borrow)]
-    domain: Option<Cow<'a, str>>,
+    domain: Option<Key<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Key<'a> {
+    Number(u16),
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Other(IgnoredAny),
+}
+
+impl Key<'_> {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Key::Text(text) => Some(text),
+            Key::Number(_) | Key::Other(_) => None,
+        }
+    }
+
+    fn number(&self) -> Option<u16> {
+        match self {
+            Key::Number(number) => Some(*number),
+            Key::Text(text) => text.trim().parse().ok(),
+            Key::Other(_) => None,
+        }
+    }
 }
 
 impl<'a> Head<'a> {
@@ -51,30 +80,32 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Reads an output, and adds its targets to `done`. One that is not there has none.
+/// Reads an output, and adds its targets to `done`.
 ///
 /// # Errors
 ///
-/// It cannot be read, or has something between its records that is none.
-pub(crate) fn scan(path: &Path, done: &mut Done) -> io::Result<Good> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Good { length: 0, torn: 0 });
-        }
-        Err(error) => return Err(error),
-    };
+/// It cannot be read, or has something that is neither a record nor torn.
+pub(crate) fn scan(mut file: &File, codec: Codec, done: &mut Done) -> io::Result<Good> {
     let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(0))?;
     let reader = BufReader::with_capacity(1 << 20, file);
-    let length = match Codec::of(path) {
+    let length = match codec {
         Codec::Plain => {
             let mut lines = Lines::new(done);
             lines.read(reader)?;
-            lines.end(false)
+            let torn = size - lines.whole;
+            match lines.bad {
+                Some(bad) if lines.count > bad || torn > TORN => return Err(no_record(bad)),
+                _ => lines.end(false),
+            }
         }
-        codec => frames(reader, codec, size, done)?,
+        codec => frames(reader, codec, done)?,
     };
     Ok(Good { length, torn: size - length })
+}
+
+fn no_record(line: u64) -> io::Error {
+    io::Error::other(format!("line {line} is no record of a measurement"))
 }
 
 /// Takes lines, and knows up to where they are good.
@@ -82,6 +113,8 @@ struct Lines<'d> {
     done: &'d mut Done,
     /// Octets of lines that were read.
     read: u64,
+    /// Octets up to the first line that is no record.
+    whole: u64,
     /// How many lines.
     count: u64,
     /// The job whose records are being read.
@@ -101,7 +134,7 @@ struct Last {
 
 impl<'d> Lines<'d> {
     fn new(done: &'d mut Done) -> Lines<'d> {
-        Lines { done, read: 0, count: 0, last: None, bad: None }
+        Lines { done, read: 0, whole: 0, count: 0, last: None, bad: None }
     }
 
     fn read(&mut self, mut reader: impl BufRead) -> io::Result<()> {
@@ -125,8 +158,9 @@ impl<'d> Lines<'d> {
             return Ok(());
         };
         if let Some(bad) = self.bad {
-            return Err(io::Error::other(format!("line {bad} is no record of a measurement")));
+            return Err(no_record(bad));
         }
+        self.whole = self.read;
         let id = match several {
             true => head.job_id.rsplit_once('.').map_or(&*head.job_id, |(id, _)| id),
             false => &head.job_id,
@@ -136,9 +170,9 @@ impl<'d> Lines<'d> {
             _ => {
                 let target = Identity {
                     line: number + 1,
-                    address: head.dip.as_deref().and_then(|dip| dip.trim().parse().ok()),
-                    port: head.dp,
-                    domain: head.domain.as_deref().map(str::to_owned),
+                    address: head.dip.and_then(|dip| dip.text()?.trim().parse().ok()),
+                    port: head.dp.and_then(|port| port.number()),
+                    domain: head.domain.and_then(|domain| domain.text().map(str::to_owned)),
                 };
                 let (id, ends) = (id.to_owned(), self.read);
                 let last = self.last.replace(Last { id, several, begins, ends, target });
@@ -162,66 +196,16 @@ impl<'d> Lines<'d> {
     }
 }
 
-/// Reads frames until one is torn; gives the octets of those before it.
-fn frames(reader: impl BufRead, codec: Codec, size: u64, done: &mut Done) -> io::Result<u64> {
-    let mut reader = Counting { inner: reader, count: 0 };
-    let mut good = 0;
-    let mut frame = Vec::new();
-    while !reader.fill_buf()?.is_empty() {
-        frame.clear();
-        let read = match codec {
-            Codec::Gzip => flate2::bufread::GzDecoder::new(&mut reader).read_to_end(&mut frame),
-            _ => zstd::Decoder::with_buffer(&mut reader)
-                .and_then(|decoder| decoder.single_frame().read_to_end(&mut frame)),
-        };
-        let mut lines = Lines::new(done);
-        let whole = read.and_then(|_| lines.read(&*frame)).and_then(|()| match lines.bad {
-            Some(_) => Err(io::ErrorKind::InvalidData.into()),
-            None => Ok(()),
-        });
-        match whole {
-            Ok(()) => lines.end(true),
-            Err(_) if size - good <= TORN => break,
-            Err(error) => {
-                return Err(io::Error::other(format!("it is damaged at octet {good}: {error}")));
-            }
-        };
-        good = reader.count;
-    }
-    Ok(good)
-}
-
-/// Counts what was used of a reader.
-struct Counting<R> {
-    inner: R,
-    count: u64,
-}
-
-impl<R: BufRead> Read for Counting<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.count += length as u64;
-        Ok(length)
-    }
-}
-
-impl<R: BufRead> BufRead for Counting<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.count += amount as u64;
-        self.inner.consume(amount);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use super::*;
+
+    fn scan_path(path: &Path, done: &mut Done) -> io::Result<Good> {
+        scan(&File::open(path).unwrap(), Codec::of(path), done)
+    }
 
     fn record(number: u64, row: Option<u64>) -> String {
         let row = row.map(|row| format!(".{row}")).unwrap_or_default();
@@ -239,7 +223,7 @@ mod tests {
     /// How many targets a file has, and how many octets of it are good.
     fn found(path: &Path) -> (u64, u64) {
         let mut done = Done::new(false, false);
-        let good = scan(path, &mut done).unwrap();
+        let good = scan_path(path, &mut done).unwrap();
         assert_eq!(good.length + good.torn, path.metadata().unwrap().len());
         (done.count(), good.length)
     }
@@ -290,13 +274,68 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_output_is_refused() {
-        let text = record(0, None) + "nonsense\n" + &record(1, None);
-        let path = file("foreign.ndjson", text.as_bytes());
-        let error = scan(&path, &mut Done::new(false, false)).unwrap_err();
-        assert!(error.to_string().contains("line 2"), "{error}");
+    fn damage_before_whole_frames_is_refused() {
+        let gzip = |text: &str| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+            encoder.write_all(text.as_bytes()).unwrap();
+            encoder.finish().unwrap()
+        };
+        let zstd = |text: &str| Codec::Zstd.encode(text.as_bytes()).unwrap();
+        let texts: Vec<String> = (0..4).map(|n| record(n, None)).collect();
+        for (name, frames) in [
+            ("damage.ndjson.gz", texts.iter().map(|text| gzip(text)).collect::<Vec<_>>()),
+            ("damage.ndjson.zst", texts.iter().map(|text| zstd(text)).collect()),
+        ] {
+            let all = frames.concat();
+            let (second, third) = (frames[0].len(), frames[0].len() + frames[1].len());
+            // A few bits of the headers say nothing; all others are known to be wrong.
+            let mut refused = 0;
+            for at in second..third {
+                let mut octets = all.clone();
+                octets[at] ^= 0x10;
+                let mut done = Done::new(false, false);
+                match scan_path(&file(name, &octets), &mut done) {
+                    Ok(good) => assert_eq!((done.count(), good.torn), (4, 0), "{name} {at}"),
+                    Err(error) => {
+                        refused += 1;
+                        assert!(error.to_string().contains("damaged at octet"), "{name} {at}");
+                    }
+                }
+            }
+            assert!(refused > frames[1].len() - 10, "{name}: {refused}");
+            // The same at the end is a tear.
+            let mut octets = all[..third].to_vec();
+            octets[third - 20] ^= 0x10;
+            assert_eq!(found(&file(name, &octets)), (1, second as u64), "{name}");
+            std::fs::remove_file(file(name, b"")).unwrap();
+        }
+    }
+
+    #[test]
+    fn keys_of_other_kinds_are_no_damage() {
+        let text = "{\"domain\":\"a.example\",\"dp\":\"53\",\"jobId\":\"a1-0\"}\n\
+                    {\"domain\":7,\"dip\":null,\"dp\":[],\"jobId\":\"a1-1\"}\n";
+        let path = file("kinds.ndjson", text.as_bytes());
+        assert_eq!(found(&path), (2, text.len() as u64));
+        let mut done = Done::new(true, false);
+        scan_path(&path, &mut done).unwrap();
+        assert!(done.has_line(1, Some(53), Some("a.example")));
         std::fs::remove_file(path).unwrap();
-        let none = scan(Path::new("/nonexistent/x"), &mut Done::new(false, false)).unwrap();
-        assert_eq!(none, Good { length: 0, torn: 0 });
+    }
+
+    #[test]
+    fn what_is_no_output_is_refused() {
+        let whole = record(0, None);
+        for (text, line) in [
+            (whole.clone() + "nonsense\n" + &record(1, None), "line 2"),
+            // A kill tears one line.
+            (whole + "nonsense\nmore\n", "line 2"),
+            ("dear diary\ntoday\n".to_owned(), "line 1"),
+        ] {
+            let path = file("foreign.ndjson", text.as_bytes());
+            let error = scan_path(&path, &mut Done::new(false, false)).unwrap_err();
+            assert!(error.to_string().contains(line), "{error}");
+            std::fs::remove_file(path).unwrap();
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use pathspider_plugin_api::{Error, ErrorKind};
+
 /// Counts of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -11,8 +13,8 @@ pub struct Summary {
     pub targets: u64,
     /// Connections whose packets were not seen.
     pub missed_flows: u64,
-    /// Jobs for which the plugin failed.
-    pub plugin_errors: u64,
+    /// Jobs for which the plugin failed, by how.
+    pub errors: BTreeMap<&'static str, u64>,
     /// The first of these failures.
     pub first_plugin_error: Option<String>,
     /// Jobs that the plugin discarded.
@@ -37,6 +39,23 @@ impl Summary {
     pub fn count_failure(&mut self, reason: &str) {
         // A plugin's own reasons may hold anything; the first word tells the kind.
         count(&mut self.failures, reason.split(':').next().unwrap_or(reason));
+    }
+
+    /// Counts a job for which the plugin failed.
+    pub fn count_error(&mut self, error: &Error) {
+        let how = match error.kind() {
+            ErrorKind::Declined => "declined",
+            ErrorKind::Panicked => "panicked",
+            ErrorKind::Contract => "contract",
+            _ => "other",
+        };
+        *self.errors.entry(how).or_default() += 1;
+        self.first_plugin_error.get_or_insert_with(|| error.to_string());
+    }
+
+    /// Jobs for which the plugin failed.
+    pub fn plugin_errors(&self) -> u64 {
+        self.errors.values().sum()
     }
 
     /// The summary with the run's duration, and with counts of its input and what each counts.
@@ -74,7 +93,7 @@ impl fmt::Display for Lines<'_> {
         write!(f, "{targets} {noun} in {seconds:.1} s ({rate:.digits$}/s)")?;
         let counts = [
             (self.summary.missed_flows, "flows missed"),
-            (self.summary.plugin_errors, "errors of the plugin"),
+            (self.summary.plugin_errors(), "errors of the plugin"),
             (self.summary.discarded, "discarded"),
             (self.summary.unfinished, "left unfinished"),
             (self.summary.unstarted, "read and not begun"),

@@ -43,6 +43,11 @@ impl PluginFile {
         digest(&self.opened.file)
     }
 
+    /// Whether it was loaded into this process.
+    pub fn is_loaded(&self) -> bool {
+        matches!(self.loaded.get(), Some(Ok(_)))
+    }
+
     /// Loads it into this process, once.
     fn load(&self) -> Result<&LoadedPlugin, LoadError> {
         let load = || {

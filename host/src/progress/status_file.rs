@@ -38,7 +38,7 @@ impl StatusFile {
             rows.flush()?;
             Ok(StatusFile { rows })
         };
-        begin().map_err(|error| OutputError { output: path.display().to_string(), error })
+        begin().map_err(|error| OutputError::new(&path.display(), error))
     }
 
     pub(super) fn write(

@@ -1,27 +1,27 @@
 //! What a run keeps beside its records: the metadata, and what lets another run go on after it.
 
+mod describe;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use pathspider_plugin_api::abi::ABI_VERSION;
 use serde_json::{Map, Value, json};
 
 use super::plan::Plan;
 use super::{Ended, RunError, Settings};
-use crate::files::Existing;
-use crate::interface;
-use crate::job::{self, Done};
-use crate::observer::{Counters, Malformed};
+use crate::files::{self, Existing, New, Opened};
+use crate::job::Done;
+use crate::observer::PcapWriter;
 use crate::output::{
-    FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, Opening, Output, OutputError, RecordWriter, Summary,
-    TIME_END, TIME_START, beside, scan,
+    Codec, Good, Metadata, OWNER, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside,
+    scan, time, time_at_last,
 };
 use crate::say::say;
-use crate::system;
+use describe::{begun, counts, describe};
 
 /// What must be the same for a run to go on after another one.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 10] = [
     "plugin.name",
     "plugin.version",
     "plugin.options",
@@ -29,6 +29,9 @@ const SETTINGS: [&str; 7] = [
     "settings.output_flows",
     "settings.duplicates",
     "settings.resolve",
+    "settings.source_public",
+    "settings.source_asn",
+    "settings.body_limit",
 ];
 
 /// How outputs that are there already are met, and whose records they are.
@@ -43,96 +46,145 @@ pub struct Keep {
 }
 
 /// What is kept of this run.
+#[derive(Default)]
 pub(super) struct Keeping {
     /// `None` where the output is no file.
-    metadata: Option<Metadata>,
-    without: Option<PathBuf>,
-    opening: Opening,
+    file: Option<FileKept>,
+    capture: Option<Opened>,
+    /// What was made for this run: removed again if it cannot even start.
+    made: Vec<New>,
     /// What the runs before have measured.
     pub(super) done: Option<Done>,
 }
 
+/// An output that is a file, and what stands beside it.
+struct FileKept {
+    /// Held from the moment on from which it is judged, so that no other run changes it meanwhile;
+    /// `None` once it is written to.
+    held: Option<Held>,
+    metadata: Metadata,
+}
+
+/// A file and its list of jobs without a record, as they were found.
+struct Held {
+    output: Opened,
+    length: u64,
+    without: PathBuf,
+    /// The list, where it is there, and how much of it is good.
+    list: Option<(Opened, u64)>,
+}
+
 impl Keeping {
-    /// Finds out what there is, and refuses what does not fit. Nothing is changed yet.
+    /// Finds out what there is, and refuses what does not fit. What is there is held, and not
+    /// changed yet; what is not is made, and goes with this value if it stays empty.
     pub(super) fn prepare(settings: &Settings<'_>, plan: &Plan) -> Result<Keeping, RunError> {
         let existing = settings.keep.existing;
-        let mut opening = Opening { existing, length: 0 };
-        let Output::File(path) = &settings.output else {
-            return match existing {
-                Existing::Continue => Err(RunError::Settings(
+        let mut keeping = Keeping::default();
+        match &settings.output {
+            Output::File(path) if is_file(path) => keeping.hold(path, settings, plan)?,
+            Output::Stdout if existing == Existing::Continue => {
+                return Err(RunError::Settings(
                     "--resume goes on with a file: name it with --output".to_owned(),
-                )),
-                _ => Ok(Keeping { metadata: None, without: None, opening, done: None }),
-            };
-        };
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Ok(Keeping { metadata: None, without: None, opening, done: None });
+                ));
+            }
+            Output::File(_) | Output::Stdout => {}
         }
+        if let Some(path) = settings.save_pcap.as_deref().filter(|path| is_file(path)) {
+            keeping.capture = Some(hold(path, existing)?);
+        }
+        Ok(keeping)
+    }
+
+    fn hold(&mut self, path: &Path, settings: &Settings<'_>, plan: &Plan) -> Result<(), RunError> {
+        let existing = settings.keep.existing;
         let fail = |error| OutputError::new(&settings.output, error);
         let mut metadata = describe(settings, plan, path).map_err(fail)?;
         let without = beside(path, ".without");
-        let mut done = None;
+        let output = hold(path, existing)?;
+        let listed = |error| OutputError::new(&without.display(), error);
+        let mut list = files::hold_beside(&without).map_err(listed)?.map(|list| (list, 0));
+        let mut length = 0;
         match existing {
             Existing::Continue => {
-                let mut targets =
+                let mut done =
                     Done::new(settings.measurement.info.names, settings.rules.duplicates);
-                let good = scan(path, &mut targets).map_err(fail)?;
-                opening.length = good.length;
-                if good.torn > 0 {
-                    say!("{}: {} octets of a torn end are cut off", path.display(), good.torn);
+                length = scan_held(path, Codec::of(path), &output, &mut done)?;
+                if let Some((list, good)) = &mut list {
+                    // A job whose line is torn is not known, and is measured once more.
+                    *good = scan_held(&without, Codec::Plain, list, &mut done)?;
                 }
-                let is_known = good.length > 0 || metadata.path().exists();
-                metadata = go_on(path, good.length, metadata)?;
-                if is_known {
-                    // Where its last line is torn it is not known, and is measured once more.
-                    let known = scan(&without, &mut targets);
-                    known.map_err(|error| OutputError::new(&without.display(), error))?;
-                } else {
-                    // Of another output that had this name.
-                    let _ = std::fs::remove_file(&without);
+                let size = |opened: &Opened| opened.file.metadata().map_or(0, |file| file.len());
+                let there = size(&output) > 0 || list.as_ref().is_some_and(|(l, _)| size(l) > 0);
+                metadata = go_on(path, there, metadata)?;
+                self.done = Some(done);
+            }
+            Existing::Refuse => {
+                let beside = [metadata.path(), &without];
+                let there = beside.into_iter().find(|path| path.symlink_metadata().is_ok());
+                if let Some(there) = there {
+                    let error = io::ErrorKind::AlreadyExists.into();
+                    return Err(OutputError::new(&there.display(), error).into());
                 }
-                done = Some(targets);
             }
-            Existing::Refuse if path.exists() || metadata.path().exists() => {
-                let there = if path.exists() { path.as_path() } else { metadata.path() };
-                let error = io::ErrorKind::AlreadyExists.into();
-                return Err(OutputError::new(&there.display(), error).into());
-            }
-            Existing::Refuse | Existing::Overwrite => {}
+            Existing::Overwrite => {}
         }
-        Ok(Keeping { metadata: Some(metadata), without: Some(without), opening, done })
+        self.file = Some(FileKept { held: Some(Held { output, length, without, list }), metadata });
+        Ok(())
     }
 
-    /// Opens the output, and writes what is known of the run.
-    pub(super) fn open(&mut self, settings: &Settings<'_>) -> Result<RecordWriter, RunError> {
-        let mut writer = RecordWriter::open_as(settings.output.clone(), self.opening)?;
-        if let Some(without) = self.without.take() {
-            if self.opening.existing != Existing::Continue {
-                let _ = std::fs::remove_file(&without);
-            }
-            writer.note_jobs_without(without, Existing::Continue);
+    /// Begins to write: to the capture file, if there is to be one, and the output, beside which it
+    /// writes what is known of the run.
+    pub(super) fn open(
+        &mut self,
+        settings: &Settings<'_>,
+    ) -> Result<(RecordWriter, Option<PcapWriter>), RunError> {
+        let existing = settings.keep.existing;
+        let capture = settings.save_pcap.as_deref().map(|path| -> Result<_, RunError> {
+            // What is no file is opened only now: that may wait for whoever reads it.
+            let held = self.capture.take();
+            let mut opened = held.map_or_else(|| hold(path, existing), Ok)?;
+            let writer = PcapWriter::begin(path, &opened, existing);
+            self.made.push(std::mem::take(&mut opened.new));
+            Ok(writer.map_err(|error| OutputError::new(&path.display(), error))?)
+        });
+        let capture = capture.transpose()?;
+        let Some(FileKept { held, metadata }) = &mut self.file else {
+            return Ok((RecordWriter::open(settings.output.clone(), existing)?, capture));
+        };
+        let Some(Held { mut output, length, without, mut list }) = held.take() else {
+            return Err(RunError::System("the output was opened before".to_owned()));
+        };
+        self.made.push(std::mem::take(&mut output.new));
+        // First of all, so that no list outlives its output.
+        if existing == Existing::Overwrite && list.take().is_some() {
+            std::fs::remove_file(&without)
+                .map_err(|error| OutputError::new(&without.display(), error))?;
         }
-        if let Some(metadata) = &mut self.metadata {
-            let start = now();
-            if metadata.get(TIME_START).is_none() {
-                metadata.set(TIME_START, start.clone());
-            }
-            metadata.set(TIME_END, start.clone());
-            metadata.begin_run(begun(settings, &start));
-            metadata
-                .write()
-                .map_err(|error| OutputError::new(&metadata.path().display(), error))?;
+        let mut writer = RecordWriter::on(settings.output.clone(), &output, length)?;
+        writer.note_jobs_without(without, list)?;
+        let start = time(SystemTime::now());
+        if metadata.get(TIME_START).is_none() {
+            metadata.set(TIME_START, start.clone());
         }
-        Ok(writer)
+        metadata.begin_run(begun(settings, &start));
+        metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
+        Ok((writer, capture))
     }
 
-    /// Writes what came of the run.
+    /// Writes what came of the run. One that could not start leaves no file that was not there.
     pub(super) fn end(mut self, ended: &Result<Ended, RunError>) -> Result<(), OutputError> {
-        let Some(metadata) = &mut self.metadata else { return Ok(()) };
-        let end = now();
-        metadata.set(TIME_END, end.clone());
+        let Some(FileKept { metadata, .. }) = &mut self.file else { return Ok(()) };
+        if ended.is_ok() {
+            self.made.iter_mut().for_each(New::keep);
+        } else if self.made.last_mut().is_some_and(New::undo) {
+            // The last one was the output.
+            let _ = std::fs::remove_file(metadata.path());
+            return Ok(());
+        }
+        let now = SystemTime::now();
+        metadata.set(TIME_END, time_at_last(now));
         let mut run = Map::new();
-        run.insert("ended".into(), end.into());
+        run.insert("ended".into(), time(now).into());
         match ended {
             Ok(ended) => {
                 let changed = ended.changed.iter().map(|(key, before, given)| {
@@ -156,20 +208,45 @@ impl Keeping {
     }
 }
 
-/// The metadata of an output that is gone on with, if the settings are the same.
-fn go_on(path: &Path, length: u64, ours: Metadata) -> Result<Metadata, RunError> {
+/// Whether a path is a file, or will be.
+fn is_file(path: &Path) -> bool {
+    path.metadata().map_or(true, |metadata| metadata.is_file())
+}
+
+fn hold(path: &Path, existing: Existing) -> Result<Opened, OutputError> {
+    files::hold(path, existing).map_err(|error| OutputError::new(&path.display(), error))
+}
+
+/// Adds a file's targets to `done`; gives how many octets of it are good.
+fn scan_held(
+    path: &Path,
+    codec: Codec,
+    opened: &Opened,
+    done: &mut Done,
+) -> Result<u64, OutputError> {
+    let Good { length, torn } = scan(&opened.file, codec, done)
+        .map_err(|error| OutputError::reading(&path.display(), error))?;
+    if torn > 0 {
+        say!("{}: {torn} octets of a torn end are cut off", path.display());
+    }
+    Ok(length)
+}
+
+/// The metadata of an output that is gone on with, if the settings are the same. `there`: whether
+/// it has anything.
+fn go_on(path: &Path, there: bool, ours: Metadata) -> Result<Metadata, RunError> {
     let refuse = |reason: String| {
         Err(RunError::Settings(format!("{} cannot be resumed: {reason}", path.display())))
     };
     match Metadata::read(path) {
-        Ok(None) if length == 0 => Ok(ours),
+        Ok(None) if !there => Ok(ours),
         Ok(None) => {
             refuse(format!("{} is missing, which says how it was made", ours.path().display()))
         }
         Err(error) => refuse(format!("{} cannot be read: {error}", ours.path().display())),
         Ok(Some(theirs)) => {
             let differences = theirs.differences(&ours, &SETTINGS);
-            if !differences.is_empty() && length > 0 {
+            if !differences.is_empty() && there {
                 return refuse(differences.join("; "));
             }
             let mut metadata = ours;
@@ -186,112 +263,4 @@ fn go_on(path: &Path, length: u64, ours: Metadata) -> Result<Metadata, RunError>
             Ok(metadata)
         }
     }
-}
-
-/// What is the same for all runs on an output.
-fn describe(settings: &Settings<'_>, plan: &Plan, path: &Path) -> io::Result<Metadata> {
-    let mut metadata = Metadata::new(path);
-    metadata.set(FILE_TYPE_KEY, FILE_TYPE);
-    if let Some(owner) = &settings.keep.owner {
-        metadata.set(OWNER, owner.clone());
-    }
-    metadata.set(
-        "program",
-        json!({
-            "name": env!("CARGO_PKG_NAME"),
-            "version": env!("CARGO_PKG_VERSION"),
-            "abi": ABI_VERSION.to_string(),
-        }),
-    );
-    let found = settings.measurement;
-    let path = &found.file.path;
-    let file = path.canonicalize().unwrap_or_else(|_| path.clone());
-    let chains: Vec<String> =
-        plan.measurement.chains().unwrap_or_default().iter().map(ToString::to_string).collect();
-    let labels: Vec<&str> = plan.configurations.iter().map(|c| c.label.as_str()).collect();
-    metadata.set(
-        "plugin",
-        json!({
-            "name": found.info.name,
-            "version": found.info.version,
-            "contact": found.info.contact,
-            "abi": found.abi.to_string(),
-            "file": file.display().to_string(),
-            "sha256": found.file.digest()?,
-            "options": serde_json::to_value(settings.options.clone().into_record())?,
-            "configurations": labels,
-            "chains": chains,
-        }),
-    );
-    metadata.set(
-        "settings",
-        json!({
-            "output_flows": settings.with_flows,
-            "duplicates": settings.rules.duplicates,
-            "resolve": settings.rules.resolve,
-        }),
-    );
-    Ok(metadata)
-}
-
-/// What is known of a run when it begins. Where it ends without a word, `end` stays null.
-fn begun(settings: &Settings<'_>, start: &str) -> Value {
-    let system = rustix::system::uname();
-    let parameters: Map<String, Value> =
-        system::parameters().into_iter().map(|(key, value)| (key, value.into())).collect();
-    json!({
-        "started": start,
-        "ended": null,
-        "end": null,
-        "command": settings.keep.command,
-        "interface": settings.interface,
-        "addresses": settings.interface.as_deref().map(interface::addresses),
-        "workers": settings.workers,
-        "input": settings.input.to_string(),
-        "seed": settings.rules.shuffle,
-        "kernel": format!(
-            "{} {} {}",
-            system.sysname().to_string_lossy(),
-            system.release().to_string_lossy(),
-            system.machine().to_string_lossy(),
-        ),
-        "sysctls": parameters,
-    })
-}
-
-fn counts(summary: &Summary, counters: &Counters, input: &job::Counts) -> Value {
-    let malformed: Map<String, Value> = Malformed::ALL
-        .iter()
-        .filter(|&&kind| counters.malformed(kind) > 0)
-        .map(|&kind| (kind.name().to_owned(), counters.malformed(kind).into()))
-        .collect();
-    json!({
-        "targets": summary.targets,
-        "conditions": summary.conditions,
-        "missed_flows": summary.missed_flows,
-        "failures": summary.failures,
-        "plugin_errors": summary.plugin_errors,
-        "discarded": summary.discarded,
-        "unfinished": summary.unfinished,
-        "unstarted": summary.unstarted,
-        "input": {
-            "bad_lines": input.bad_lines,
-            "duplicates": input.duplicates,
-            "blocklisted": input.blocklisted,
-            "special": input.special,
-            "measured_before": input.done,
-        },
-        "capture": {
-            "packets": counters.packets,
-            "dropped_by_kernel": counters.kernel_dropped,
-            "dropped_by_interface": counters.interface_dropped,
-            "malformed": malformed,
-            "flows": counters.flows,
-            "evicted": counters.evicted,
-        },
-    })
-}
-
-fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }

@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::{RunError, Settings};
 use crate::engine::Report;
 use crate::merger::Merger;
-use crate::observer::{self, Counters, Observation, Source, SourceError, Watch};
+use crate::observer::{self, Counters, Observation, PcapWriter, Source, SourceError, Watch};
 use crate::output::{OutputError, RecordWriter, Summary};
 use crate::privileges;
 use crate::say::say;
@@ -39,7 +39,12 @@ impl Pipeline {
     pub(super) fn start(
         settings: &Settings<'_>,
         plan: &Plan,
-        (chains, source, writer): (ChainSet, Option<Source>, RecordWriter),
+        (chains, source, writer, save): (
+            ChainSet,
+            Option<Source>,
+            RecordWriter,
+            Option<PcapWriter>,
+        ),
         stop: &Arc<Stop>,
     ) -> Result<Pipeline, RunError> {
         // What stands in these is bounded by the places: a few messages for each connection of a
@@ -52,8 +57,7 @@ impl Pipeline {
         let observes = !chains.is_empty();
         let keep = observer::Settings {
             answers: settings.measurement.info.forges,
-            save: settings.save_pcap.clone(),
-            save_existing: settings.keep.existing,
+            save,
             ..observer::Settings::default()
         };
         let (capture_stop, output_stop) = (Arc::clone(stop), Arc::clone(stop));
@@ -62,12 +66,7 @@ impl Pipeline {
             capture_stop.finish("the capture");
         };
         let watch =
-            observer::watch(source, chains, keep, noticed, observed, failed).map_err(|error| {
-                match &settings.save_pcap {
-                    Some(path) => OutputError::new(&path.display(), error).into(),
-                    None => system(error),
-                }
-            })?;
+            observer::watch(source, chains, keep, noticed, observed, failed).map_err(system)?;
         let summary = Arc::<Mutex<Summary>>::default();
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),

@@ -11,20 +11,20 @@ use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir}
 use serde_json::Value;
 
 /// Runs a measurement of `jobs` with these arguments before the plugin.
-fn measure(network: &Network, arguments: &[&str], plugin: &[&str], jobs: &str) -> Ended {
+pub(crate) fn measure(network: &Network, arguments: &[&str], plugin: &[&str], jobs: &str) -> Ended {
     network.run(command(network, arguments, plugin), jobs)
 }
 
-fn command(network: &Network, arguments: &[&str], plugin: &[&str]) -> Command {
+pub(crate) fn command(network: &Network, arguments: &[&str], plugin: &[&str]) -> Command {
     let mut command = Program::command(&["measure", "--allow-special", "-i", network.interface()]);
     command.args(["--plugin-dir", built("").to_str().unwrap()]).args(arguments).args(plugin);
     command
 }
 
-const ECN: [&str; 3] = ["ecn", "--connect", "tcp"];
+pub(crate) const ECN: [&str; 3] = ["ecn", "--connect", "tcp"];
 
 /// The text of an output, decompressed by programs that are not ours.
-fn text(path: &str) -> String {
+pub(crate) fn text(path: &str) -> String {
     let program = match Path::new(path).extension().unwrap().to_str().unwrap() {
         "zst" => "zstd",
         "gz" => "gzip",
@@ -35,12 +35,12 @@ fn text(path: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn metadata(path: &str) -> Value {
+pub(crate) fn metadata(path: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(format!("{path}.meta.json")).unwrap()).unwrap()
 }
 
 /// How often each target has a record, rows of one job counted once.
-fn targets(text: &str) -> BTreeMap<(String, u16), usize> {
+pub(crate) fn targets(text: &str) -> BTreeMap<(String, u16), usize> {
     let mut targets = BTreeMap::<_, std::collections::BTreeSet<String>>::new();
     for record in records(text) {
         targets.entry((record.dip, record.dp)).or_default().insert(record.job_id);
@@ -73,39 +73,34 @@ fn an_output_that_is_there_is_kept() {
     assert_ne!(fs::read_to_string(&path).unwrap(), written);
 }
 
+fn sha256(path: &str) -> String {
+    let sum = Command::new("sha256sum").arg(path).output().unwrap();
+    String::from_utf8(sum.stdout).unwrap()[..64].to_owned()
+}
+
 #[test]
-fn a_full_disk_ends_the_run_and_tears_nothing() {
-    let Some(network) = network(200, 0) else { return };
-    let before = network.settings();
-    for (name, save) in [("out.ndjson", false), ("out.ndjson.zst", false), ("own.pcap", true)] {
-        let folder = temp_dir("full");
-        let path = folder.join("small").join(name).display().to_string();
-        let output = if save { "--save-pcap" } else { "--output" };
-        // A namespace of mounts that goes with the script. It reads the same targets for ever.
-        let script = format!(
-            "mkdir {0}/small && mount -t tmpfs -o size=64k small {0}/small && \
-             (while cat {0}/jobs; do :; done) | $PATHSPIDER measure --allow-special --duplicates \
-             -i {1} {output} {path} --output-flows {2} ecn --connect tcp >{0}/stdout; \
-             status=$?; cp {path}* {0}/; exit $status",
-            folder.display(),
-            network.interface(),
-            if save { "" } else { "--quiet" },
-        );
-        fs::write(folder.join("jobs"), network.jobs("clean")).unwrap();
-        let mut shell = Command::new("unshare");
-        shell.args(["--mount", "sh", "-c", &script]).env("PATHSPIDER", built("pathspider"));
-        let end = network.run(shell, "");
-        end.expect(8, &["No space left"]);
-        let copy = folder.join(name).display().to_string();
-        if save {
-            let replayed = Program::run(&["observe", "-i", &copy, "basic"]);
-            replayed.expect(0, &["0 malformed"]);
-            assert!(replayed.stdout.lines().count() > 10);
-        } else {
-            assert!(records(&text(&copy)).len() > 10, "{name}");
-        }
-        assert_eq!(network.settings(), before);
-    }
+fn metadata_has_every_library_and_each_kind_of_error() {
+    let Some(network) = network(4, 0) else { return };
+    let path = temp_dir("libraries").join("out.ndjson").display().to_string();
+    let jobs = network.jobs("clean");
+    let plugin = ["misbehaving", "--decline-odd-jobs", "--how", "panic-in-combine", "--chain"];
+    let plugin = [&plugin[..], &["chains.ttl"]].concat();
+    measure(&network, &["--output", &path], &plugin, &jobs).expect(9, &["4 errors of the plugin"]);
+    let meta = metadata(&path);
+    let errors = serde_json::json!({"declined": 2, "panicked": 2});
+    assert_eq!(meta["runs"][0]["counts"]["plugin_errors"], errors);
+    let mut libraries: Vec<String> = meta["libraries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|library| {
+            let file = library["file"].as_str().unwrap();
+            assert_eq!(library["sha256"], sha256(file));
+            Path::new(file).file_name().unwrap().to_str().unwrap().to_owned()
+        })
+        .collect();
+    libraries.sort();
+    assert_eq!(libraries, ["libchains.so", "libmisbehaving.so"]);
 }
 
 #[test]
@@ -118,16 +113,29 @@ fn metadata_says_how_the_records_came_about() {
     let meta = metadata(&path);
     assert_eq!(meta["_owner"], "lab@example.org");
     assert_eq!(meta["_file_type"], "pathspider-v2-ndjson");
-    for (key, record) in [("_time_start", "from"), ("_time_end", "to")] {
-        let time = meta[key].as_str().unwrap();
-        assert!(time.ends_with('Z') && time.len() == 20, "{record} {time}");
+    let written = records(&text(&path));
+    let times = || written.iter().map(|record| record.time.as_ref().unwrap());
+    let (first, last) = (
+        times().map(|time| &time.from).min().unwrap(),
+        times().map(|time| &time.to).max().unwrap(),
+    );
+    // All texts of the same form, in UTC; those of the metadata to the second.
+    let (start, end) = (meta["_time_start"].as_str().unwrap(), meta["_time_end"].as_str().unwrap());
+    for time in [start, end] {
+        assert!(time.ends_with('Z') && time.len() == 20, "{time}");
     }
-    let sum = Command::new("sha256sum").arg(built("plugins/ecn.so")).output().unwrap();
-    let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
+    assert!(start[..19] <= first[..19] && end[..19] > last[..19], "{start} {first} {last} {end}");
+    // Started and ended no longer before and after them than such a run takes.
+    let seconds = |time: &str| {
+        let output = Command::new("date").args(["-d", time, "+%s"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().parse::<i64>().unwrap()
+    };
+    assert!(seconds(first) - seconds(start) < 20 && seconds(end) - seconds(last) < 20);
     let used = meta["plugin"]["file"].as_str().unwrap();
-    let own = Command::new("sha256sum").arg(used).output().unwrap();
-    assert_eq!(meta["plugin"]["sha256"], String::from_utf8_lossy(&own.stdout)[..64]);
-    assert!(sum.len() > 64);
+    let same_file = |path: &Path| fs::canonicalize(path).unwrap().display().to_string();
+    assert_eq!(used, same_file(&built("libpathspider_ecn.so")));
+    assert_eq!(meta["plugin"]["sha256"], sha256(used));
+    assert_eq!(meta["libraries"], serde_json::json!([{"file": used, "sha256": sha256(used)}]));
     assert_eq!(meta["plugin"]["name"], "ecn");
     assert_eq!(meta["plugin"]["abi"], "1.0");
     assert_eq!(meta["plugin"]["options"]["connect"], "tcp");
@@ -180,6 +188,10 @@ fn a_run_goes_on_only_with_what_it_fits() {
         .expect(2, &["cannot be resumed: plugin.options.timeout was 5.0 and is 2.0 now"]);
     let flows = ["--output", &path, "--resume", "--output-flows"];
     measure(&network, &flows, &ECN, &jobs).expect(2, &["settings.output_flows was false"]);
+    let public = ["--output", &path, "--resume", "--source-public", "198.51.100.1"];
+    measure(&network, &public, &ECN, &jobs).expect(2, &["settings.source_public was []"]);
+    let asn = ["--output", &path, "--resume", "--source-asn", "64496"];
+    measure(&network, &asn, &ECN, &jobs).expect(2, &["settings.source_asn was null"]);
     measure(&network, &resume, &["mptcp"], &jobs).expect(2, &["plugin.name was \"ecn\""]);
     measure(&network, &["--resume"], &ECN, &jobs).expect(2, &["--output"]);
     fs::rename(format!("{path}.meta.json"), folder.join("elsewhere")).unwrap();
@@ -188,6 +200,11 @@ fn a_run_goes_on_only_with_what_it_fits() {
     fs::write(&foreign, "{\"a\":1}\n{\"dip\":\"192.0.2.1\",\"jobId\":\"1-1\"}\n").unwrap();
     measure(&network, &["--output", &foreign, "--resume"], &ECN, &jobs)
         .expect(8, &["line 1 is no record"]);
+    // Whatever it is, it is not ours to cut.
+    fs::write(&foreign, "dear diary").unwrap();
+    measure(&network, &["--output", &foreign, "--resume"], &ECN, &jobs)
+        .expect(2, &["foreign.ndjson.meta.json is missing"]);
+    assert_eq!(fs::read_to_string(&foreign).unwrap(), "dear diary");
     // Two runs never write one file.
     let mut first = network.start(command(&network, &["--output", &path, "--force"], &ECN));
     let mut stdin = first.stdin.take().unwrap();
@@ -196,7 +213,7 @@ fn a_run_goes_on_only_with_what_it_fits() {
     while !Path::new(&meta).exists() || targets(&text(&path)).len() < 4 {
         std::thread::sleep(Duration::from_millis(20));
     }
-    measure(&network, &resume, &["mptcp"], "").expect(2, &["plugin.name"]);
+    measure(&network, &resume, &["mptcp"], "").expect(8, &["another run is writing it"]);
     let dscp = ["--output", &path, "--force"];
     measure(&network, &dscp, &["mptcp"], "").expect(8, &["another run is writing it"]);
     drop(stdin);
@@ -307,7 +324,8 @@ fn a_limit_of_targets_holds_for_all_runs_together() {
     let jobs = network.jobs("clean");
     for (limit, count) in [("4", 4), ("4", 4), ("7", 7), ("100", 10)] {
         let arguments = ["--output", &path, "--resume", "--shuffle", "--max-targets", limit];
-        measure(&network, &arguments, &ECN, &jobs).expect(0, &[]);
+        let status = if count == 10 { 0 } else { 10 };
+        measure(&network, &arguments, &ECN, &jobs).expect(status, &[]);
         assert_eq!(targets(&text(&path)).len(), count);
     }
 }

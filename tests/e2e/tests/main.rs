@@ -5,6 +5,7 @@
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `stopping`: signals, and what is left afterwards
 //! - `keeping`: outputs, metadata, and runs that go on after others
+//! - `keeping_faults`: the same when disks fail, runs meet, and others put links in the way
 //! - `privileges`: without root
 //! - `faults`: what happens on the way
 //! - `restoring`: the system's settings after crashes and kills
@@ -34,6 +35,7 @@ mod forging;
 mod forms;
 mod inputs;
 mod keeping;
+mod keeping_faults;
 mod kinds;
 mod measure;
 mod measurements;

@@ -1,5 +1,6 @@
 //! The side of connections: what is expected, what is claimed, and when a claim is answered.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crossbeam::channel::TryRecvError;
@@ -219,8 +220,11 @@ impl Measuring {
     }
 
     /// Closes the file of saved packets; the first error of writing it, if any.
-    pub(in crate::observer) fn finish(&mut self) -> Option<std::io::Error> {
-        let closing = self.save.take().and_then(|save| save.finish().err());
+    pub(in crate::observer) fn finish(&mut self) -> Option<(PathBuf, std::io::Error)> {
+        let closing = self.save.take().and_then(|save| {
+            let path = save.path().to_owned();
+            save.finish().err().map(|error| (path, error))
+        });
         self.save_failure.take().or(closing)
     }
 }

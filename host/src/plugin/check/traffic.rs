@@ -208,7 +208,7 @@ pub(super) fn flows(
 
 fn capture(packets: &[Vec<u8>]) -> io::Result<File> {
     let mut file = File::from(memfd_create("packets", MemfdFlags::CLOEXEC)?);
-    let mut writer = PcapWriter::on(file.try_clone()?);
+    let mut writer = PcapWriter::to(file.try_clone()?);
     let link = Link::from_number(RAW).ok_or(io::ErrorKind::Unsupported)?;
     for (index, bytes) in packets.iter().enumerate() {
         let wire_length = bytes.len() as u32;

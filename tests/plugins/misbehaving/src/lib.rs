@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pathspider_plugin_api::{
@@ -17,9 +18,10 @@ pub struct Misbehaving {
     how: String,
     chain: Option<String>,
     odd: bool,
+    combined: AtomicU64,
 }
 
-const WAYS: [&str; 33] = [
+const WAYS: [&str; 34] = [
     "not",
     "panic-in-new",
     "panic-in-configurations",
@@ -53,6 +55,7 @@ const WAYS: [&str; 33] = [
     "crash-in-connect",
     "abort-in-combine",
     "overflow-in-connect",
+    "crash-in-hundredth-combine",
 ];
 
 /// Longer than any test waits.
@@ -65,6 +68,13 @@ impl Misbehaving {
 
     fn may_panic(&self, function: &str) {
         assert!(self.how != format!("panic-in-{function}"), "asked to panic in {function}");
+    }
+}
+
+fn crash() {
+    // SAFETY: none. It is to crash.
+    unsafe {
+        std::ptr::without_provenance::<u8>(16).read_volatile();
     }
 }
 
@@ -100,7 +110,7 @@ impl Measurement for Misbehaving {
         let how = options.text("how")?.unwrap_or("not").to_owned();
         let chain = options.text("chain")?.map(str::to_owned);
         let odd = options.flag("decline-odd-jobs")?;
-        let misbehaving = Misbehaving { how, chain, odd };
+        let misbehaving = Misbehaving { how, chain, odd, combined: AtomicU64::new(0) };
         misbehaving.may_panic("new");
         Ok(misbehaving)
     }
@@ -165,10 +175,7 @@ impl Measurement for Misbehaving {
         match self.how.as_str() {
             "block-in-connect" if job.number() == 0 => std::thread::sleep(LONG),
             "print" => println!("{{\"dip\":\"192.0.2.1\"}}"),
-            // SAFETY: none. It is to crash.
-            "crash-in-connect" => unsafe {
-                std::ptr::without_provenance::<u8>(16).read_volatile();
-            },
+            "crash-in-connect" => crash(),
             "overflow-in-connect" => drop(overflow(job.number())),
             "forge" => return Ok(Connect::packets(vec![vec![0x45]], Duration::from_secs(1))),
             _ => {}
@@ -216,6 +223,13 @@ impl Measurement for Misbehaving {
         self.may_panic("combine");
         if self.is("abort-in-combine") {
             std::process::abort();
+        }
+        if self.is("crash-in-hundredth-combine") {
+            // Slower than the network: there is always a next one.
+            std::thread::sleep(Duration::from_millis(5));
+            if self.combined.fetch_add(1, Ordering::Relaxed) == 99 {
+                crash();
+            }
         }
         Ok(match self.how.as_str() {
             "undeclared-condition" => vec![Condition::new("misbehaving.declared.never")],
