@@ -4,7 +4,6 @@
 use std::str::FromStr;
 
 use super::loops::Exchanged;
-use super::report::Column;
 use crate::error::Error;
 
 /// One comparison.
@@ -128,8 +127,7 @@ impl Case {
                 "A SYN without and one with the reserved flag to each of the targets, and a RST \
                  after each answer. The bare loop makes two ordinary connections. The scanners \
                  send one SYN to each target, as fast as they can and again as fast as pathspider \
-                 did; those that do not get all answers have sent more than this machine carries. \
-                 SYNs/s are counted at the interface while they are being sent."
+                 did, and wait for 2 s. SYNs/s are counted at the interface while they are being sent."
             }
             Case::Blocking => {
                 "A plugin that connects by itself and blocks a thread until it is connected, with \
@@ -201,26 +199,6 @@ impl Case {
             },
             Case::Forged => Measured { plugin: "evilbit", arguments: &[], ..TCP },
             Case::Blocking => Measured { plugin: "blocker", arguments: &[], ..TCP },
-        }
-    }
-
-    /// What is told of each program.
-    pub(super) fn columns(self) -> &'static [Column] {
-        use Column::{
-            Answered, Cpu, Half, MissedFlows, NineTenths, Peak, PerTarget, Rate, Seconds,
-            ServerCpu, Share, Syns, Targets, Tenth, Wrong,
-        };
-        match self {
-            Case::Connect => &[Targets, Rate, Share, Cpu, Peak, MissedFlows, Wrong],
-            Case::Dead => &[Targets, Seconds, Share, Cpu, Peak, MissedFlows, Wrong],
-            Case::Http | Case::Https | Case::DnsUdp => {
-                &[Targets, Rate, Share, Cpu, ServerCpu, Peak, MissedFlows, Wrong]
-            }
-            Case::Forged => &[Targets, Rate, Share, Syns, Answered, Cpu, MissedFlows, Wrong],
-            Case::Blocking => &[Targets, PerTarget, Cpu, Peak, MissedFlows, Wrong],
-            Case::Scale => &[Targets, Seconds, PerTarget, Cpu, Peak, MissedFlows, Wrong],
-            Case::Memory => &[Targets, Seconds, Tenth, Half, NineTenths, Peak, MissedFlows, Wrong],
-            Case::OneAddress => &[Targets, Seconds, Rate, Cpu, Peak, MissedFlows, Wrong],
         }
     }
 }

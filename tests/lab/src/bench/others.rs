@@ -162,7 +162,7 @@ pub(super) fn run_other(
     // masscan looks at its clock only when a packet has come.
     let stir = || targets.first().and_then(|target| packet_from(lab, target));
     let finished = match other {
-        Other::Masscan => watched(Duration::from_millis(100), stir, || running.finish()).0?,
+        Other::Masscan => watched(Duration::from_secs(1), stir, || running.finish()).0?,
         _ => running.finish()?,
     };
     // PATHspider leaves its last configuration behind.

@@ -143,13 +143,14 @@ impl Run {
 }
 
 impl CaseReport {
-    /// The runs of each program, in the order of their first.
-    pub(super) fn programs(&self) -> Vec<(&str, Vec<&Run>)> {
-        let mut programs: Vec<(&str, Vec<&Run>)> = Vec::new();
+    /// The runs of each program on as many targets, in the order of their first.
+    pub(super) fn programs(&self) -> Vec<Vec<&Run>> {
+        let mut programs: Vec<Vec<&Run>> = Vec::new();
         for run in &self.runs {
-            match programs.iter_mut().find(|(known, _)| *known == run.program) {
-                Some((_, runs)) => runs.push(run),
-                None => programs.push((&run.program, vec![run])),
+            let same = |other: &Run| (&other.program, other.targets) == (&run.program, run.targets);
+            match programs.iter_mut().find(|runs| same(runs[0])) {
+                Some(runs) => runs.push(run),
+                None => programs.push(vec![run]),
             }
         }
         programs

@@ -6,6 +6,26 @@ use std::fmt::Write;
 use super::case::Case;
 use super::report::{CaseReport, Column, Report, Run, median};
 
+/// What is told of each program in a case.
+fn columns(case: Case) -> &'static [Column] {
+    use Column::{
+        Answered, Cpu, Half, MissedFlows, NineTenths, Peak, PerTarget, Rate, Seconds, ServerCpu,
+        Share, Syns, Targets, Tenth, Wrong,
+    };
+    match case {
+        Case::Connect => &[Targets, Rate, Share, Cpu, Peak, MissedFlows, Wrong],
+        Case::Dead => &[Targets, Seconds, Share, Cpu, Peak, MissedFlows, Wrong],
+        Case::Http | Case::Https | Case::DnsUdp => {
+            &[Targets, Rate, Share, Cpu, ServerCpu, Peak, MissedFlows, Wrong]
+        }
+        Case::Forged => &[Targets, Rate, Share, Syns, Answered, Cpu, MissedFlows, Wrong],
+        Case::Blocking => &[Targets, PerTarget, Cpu, Peak, MissedFlows, Wrong],
+        Case::Scale => &[Targets, Seconds, PerTarget, Cpu, Peak, MissedFlows, Wrong],
+        Case::Memory => &[Targets, Seconds, Tenth, Half, NineTenths, Peak, MissedFlows, Wrong],
+        Case::OneAddress => &[Targets, Seconds, Rate, Cpu, Peak, MissedFlows, Wrong],
+    }
+}
+
 impl Column {
     fn heading(self) -> &'static str {
         match self {
@@ -85,7 +105,7 @@ pub fn measured(case: Case, run: &Run) -> String {
     if let Some(why) = &run.missing {
         return line + why;
     }
-    for column in case.columns() {
+    for column in columns(case) {
         if let Some(value) = run.value(*column) {
             let heading = column.heading();
             let heading = heading.split(" (").next().unwrap_or(heading);
@@ -106,14 +126,14 @@ pub fn markdown(report: &Report) -> String {
 
 fn section(report: &CaseReport) -> String {
     let case = report.case;
-    let columns = case.columns();
+    let columns = columns(case);
     let mut rows = vec![vec!["program".to_owned()]];
     rows[0].extend(columns.iter().map(|column| column.heading().to_owned()));
-    let programs = report.programs();
-    for (program, runs) in &programs {
-        let why = runs.iter().find_map(|run| run.missing.as_ref());
-        let program = why.map_or((*program).to_owned(), |why| format!("{program} ({why})"));
-        let cells = columns.iter().map(|column| column.cell(runs));
+    for runs in report.programs() {
+        let (program, missing) = (&runs[0].program, &runs[0].missing);
+        let why = missing.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let program = format!("{program}{why}");
+        let cells = columns.iter().map(|column| column.cell(&runs));
         rows.push([program].into_iter().chain(cells).collect());
     }
     let rounds = report.runs.iter().map(|run| run.round).max().unwrap_or(0);
@@ -195,6 +215,14 @@ mod tests {
         let expected = ["30,000", "15,000", "50 % (25–100)", "–", "90", "–", "3"];
         assert_eq!(cells[2..9], expected);
         assert!(text.contains("| x (y) "), "{text}");
+    }
+
+    #[test]
+    fn as_many_rows_as_there_are_sizes() {
+        let run = |targets| Run { targets, program: "pathspider".into(), ..Run::default() };
+        let runs = vec![run(10), run(100), run(10)];
+        let text = section(&CaseReport { case: Case::Scale, command: String::new(), runs });
+        assert_eq!(text.matches("| pathspider ").count(), 2, "{text}");
     }
 
     #[test]

@@ -33,14 +33,14 @@ pub(super) fn watched<T, S: Send>(
     })
 }
 
-/// How long a growing count took from a hundredth to all but a hundredth of what it grew by, and by
+/// How long a growing count took from a twentieth to all but a twentieth of what it grew by, and by
 /// how much it grew meanwhile: stray counts before and after have no part in it. `None` when that is
 /// too short to be seen.
 pub(super) fn growth(samples: &[Sample<u64>]) -> Option<(Duration, f64)> {
     let (first, last) = (samples.first()?.1, samples.last()?.1);
     let total = (last - first) as f64;
     let at = |share: f64| samples.iter().find(|(_, count)| (count - first) as f64 >= share * total);
-    let (from, to) = (at(0.01)?, at(0.99)?);
+    let (from, to) = (at(0.05)?, at(0.95)?);
     let time = to.0.checked_sub(from.0).filter(|time| !time.is_zero())?;
     Some((time, (to.1 - from.1) as f64))
 }
