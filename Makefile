@@ -56,8 +56,10 @@ setcap: ## let members of GROUP run what was installed without root
 demo: build ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo
 
-bench: build ## compare with a bare connect loop in the same network
-	$(TARGET)/pathspider-lab bench
+# Another page, or other cases: make bench BENCH='connect http --rounds 3'
+BENCH ?= --long --write docs/performance.md
+bench: build ## compare with bare loops and other programs in the same network
+	$(TARGET)/pathspider-lab bench $(BENCH)
 
 bench-observer: build ## compare the observer with other tools, on a capture made for it
 	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap

@@ -24,8 +24,8 @@ pub struct Network {
 ///
 /// In CI, without the privilege.
 pub fn network(ipv4: u16, ipv6: u16) -> Option<Network> {
-    let made =
-        pathspider_lab::net::prepare().and_then(|()| KernelLab::new(standard_groups(ipv4, ipv6)));
+    let made = pathspider_lab::net::prepare()
+        .and_then(|()| KernelLab::new(standard_groups(ipv4.into(), ipv6)));
     match made {
         Ok(lab) => Some(Network { lab }),
         Err(error) => {

@@ -11,6 +11,7 @@
 //! - `restoring`: the system's settings after crashes and kills
 //! - `soak`: a long run with faults at random; not among the ordinary tests
 //! - `bad_input`: what it says, and its exit status
+//! - `bench`: the benchmark, on few targets
 //! - `forging`: packets that plugins made
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
@@ -27,6 +28,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bench;
 mod check;
 mod discovery;
 mod faults;

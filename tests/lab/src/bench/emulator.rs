@@ -1,7 +1,6 @@
 //! Owns the emulator's own speed: packets a second through a path with one rule, in the engine
 //! alone, and from one TUN device to another with everything the kernel adds.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,7 +12,7 @@ use serde::Serialize;
 
 use crate::emulator::{Driver, Engine, Network, Path, Side};
 use crate::error::{Context, Error, Result};
-use crate::net::{Namespace, Tun, ip};
+use crate::net::{Namespace, Tun, ip, packets, thread_time};
 use crate::scenario::read;
 
 /// A rule that every packet of the engine's test matches, and those of the devices' test do not
@@ -112,22 +111,10 @@ fn send_until(stop: &AtomicBool) -> Result<()> {
 
 /// Packets that arrived at the far device so far.
 fn arrived(far: &Namespace) -> Result<f64> {
-    let text = far.enter(|| fs::read_to_string("/proc/thread-self/net/dev"))?;
-    let text = text.context(|| "read the counters of path0")?;
-    let line = text.lines().find_map(|line| line.trim_start().strip_prefix("path0:"));
-    let count = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-    count.ok_or_else(|| Error::invalid("path0", "the kernel does not count its packets"))
+    Ok(far.enter(|| packets("path0"))??.received as f64)
 }
 
 /// Seconds of processor time the emulator's thread has had.
 fn busy() -> Result<f64> {
-    let unknown = || Error::invalid("the emulator's thread", "its processor time is unknown");
-    let threads = fs::read_dir("/proc/self/task").context(|| "list the lab's threads")?;
-    let emulator = threads.flatten().map(|entry| entry.path()).find(|path| {
-        fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "emulator")
-    });
-    let text = fs::read_to_string(emulator.ok_or_else(unknown)?.join("schedstat"));
-    let text = text.context(|| "read the emulator's processor time")?;
-    let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
-    nanoseconds.map(|nanoseconds| nanoseconds / 1e9).ok_or_else(unknown)
+    Ok(thread_time(&["emulator"])?.as_secs_f64())
 }

@@ -1,123 +1,78 @@
-//! Owns `pathspider-lab bench`: its options, and how its report is printed.
+//! Owns `pathspider-lab bench`: its options, and where its report goes.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use pathspider_lab::bench::{Report, Round, Settings, run};
-use pathspider_lab::kernel::INTERFACE;
-use pathspider_lab::runner::{Measurement, default_pathspider};
+use clap::builder::PossibleValuesParser;
+use pathspider_lab::bench::{Case, Report, Settings, markdown, measured, rewrite, run};
+use pathspider_lab::runner::default_pathspider;
 use pathspider_lab::{Error, Result};
 
-use super::Verdict;
+use super::{Verdict, say};
 
 #[derive(Args)]
 pub(super) struct Bench {
+    /// What to measure; all that does not take minutes, if left out
+    #[arg(value_name = "CASE", value_parser = PossibleValuesParser::new(Case::ALL.map(Case::name)))]
+    cases: Vec<String>,
+    /// Measure what takes minutes, too
+    #[arg(long, conflicts_with = "cases")]
+    long: bool,
     /// The pathspider to run [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     pathspider: Option<PathBuf>,
-    /// Measure the bare connect loop alone
-    #[arg(long, conflicts_with = "pathspider")]
-    loop_only: bool,
-    /// Live targets
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=65_000))]
-    targets: u16,
-    /// Rounds, each of the loop and then pathspider
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    rounds: usize,
-    /// Jobs in flight in pathspider, and targets in flight in the loop
-    #[arg(short, long, value_name = "N", default_value_t = 1000)]
-    workers: usize,
-    /// What pathspider measures
-    #[arg(long, value_name = "NAME", default_value = "ecn", value_parser = ["ecn", "evilbit"])]
-    plugin: String,
-    /// Print the report as one JSON object
+    /// Targets of each case [default: the case's own number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    targets: Option<u32>,
+    /// Rounds, in each of which every program has its turn [default: 5; 1 of what takes minutes]
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// Targets in flight, in pathspider and in the bare loop [default: 1000, or the case's own]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    workers: Option<u32>,
+    /// Leave out the programs of others
+    #[arg(long)]
+    no_others: bool,
+    /// Print the report, every run in it, as one JSON object
     #[arg(long)]
     json: bool,
+    /// Write the tables into this page, between its comments bench:begin and bench:end
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
 }
 
 impl Bench {
     pub(super) fn run(self) -> Result<Verdict> {
-        let measurement = (!self.loop_only).then(|| Measurement {
-            pathspider: self.pathspider.unwrap_or_else(default_pathspider),
-            interface: INTERFACE.into(),
-            workers: self.workers,
-            arguments: arguments(&self.plugin),
-            plugin: self.plugin,
-        });
+        let cases = match &*self.cases {
+            [] => Case::ALL.into_iter().filter(|case| self.long || !case.is_long()).collect(),
+            names => names.iter().map(|name| name.parse()).collect::<Result<Vec<Case>>>()?,
+        };
         let settings = Settings {
+            pathspider: self.pathspider.unwrap_or_else(default_pathspider),
+            cases,
             targets: self.targets,
             rounds: self.rounds,
-            in_flight: self.workers,
-            measurement,
+            workers: self.workers.map(|workers| workers as usize),
+            others: !self.no_others,
         };
-        if !self.json {
-            println!(
-                "{} live targets, {} in flight, two connections to each; targets/s by round:\n\n\
-                 {:>6} {:>10} {:>11} {:>8} {:>7} {:>6} {:>10} {:>9} {:>7}",
-                self.targets,
-                self.workers,
-                "round",
-                "bare loop",
-                "pathspider",
-                "share",
-                "missed",
-                "wrong",
-                "no record",
-                "peak MiB",
-                "CPU s"
-            );
-        }
-        let mut number = 0;
-        let report = run(&settings, |round| {
-            number += 1;
-            if !self.json {
-                println!("{}", line(number, round));
+        let mut told = Ok(());
+        let report = run(&settings, |case, run| {
+            if !self.json && told.is_ok() {
+                told = say(&format!("{}\n", measured(case, run)));
             }
         })?;
-        if self.json {
-            let text = serde_json::to_string(&report).map_err(|error| Error::Io {
-                action: "write the report".into(),
-                source: error.into(),
-            })?;
-            println!("{text}");
-        } else {
-            print_medians(&report);
+        told?;
+        let text = markdown(&report);
+        if let Some(page) = &self.write {
+            rewrite(page, &text)?;
         }
-        let wrong = |round: &Round| {
-            let pathspider = round.pathspider.as_ref();
-            round.loop_failed > 0 || pathspider.is_some_and(|p| p.wrong + p.no_record > 0)
-        };
-        Ok(if report.rounds.iter().any(wrong) { Verdict::Different } else { Verdict::Right })
+        say(&if self.json { json(&report)? } else { format!("\n{text}") })?;
+        Ok(Verdict::of(report.is_right()))
     }
 }
 
-/// What has a plugin do a handshake, or as little as it can.
-fn arguments(plugin: &str) -> Vec<String> {
-    let words: &[&str] = if plugin == "ecn" { &["--connect", "tcp"] } else { &[] };
-    words.iter().map(ToString::to_string).collect()
-}
-
-fn line(number: usize, round: &Round) -> String {
-    let bare = format!("{number:>6} {:>10.0}", round.loop_targets_per_second);
-    match &round.pathspider {
-        None => bare,
-        Some(p) => format!(
-            "{bare} {:>11.0} {:>7.1}% {:>7} {:>6} {:>10} {:>9.1} {:>7.2}",
-            p.targets_per_second,
-            p.share_of_loop * 100.0,
-            p.flows_missed,
-            p.wrong,
-            p.no_record,
-            p.peak_memory as f64 / f64::from(1 << 20),
-            p.cpu_seconds,
-        ),
-    }
-}
-
-fn print_medians(report: &Report) {
-    let mut text = format!("\nmedian {:>10.0}", report.median_loop);
-    if let (Some(rate), Some(share)) = (report.median_pathspider, report.median_share) {
-        text += &format!(" {rate:>11.0} {:>7.1}%", share * 100.0);
-    }
-    println!("{text}");
+fn json(report: &Report) -> Result<String> {
+    let text = serde_json::to_string(report)
+        .map_err(|error| Error::Io { action: "write the report".into(), source: error.into() })?;
+    Ok(text + "\n")
 }

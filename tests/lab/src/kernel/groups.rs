@@ -45,10 +45,11 @@ pub struct Group {
     pub fault: Fault,
     /// Who answers.
     pub server: Server,
-    /// Third part of the group's addresses; no two groups of a network may share it.
+    /// Second part of the group's addresses, or the first of several where it has more than fit
+    /// into one; no two groups of a network may share any of them.
     pub number: u8,
-    /// How many IPv4 targets to measure, from the first; at most 65,000.
-    pub ipv4: u16,
+    /// How many IPv4 targets to measure, from the first.
+    pub ipv4: u32,
     /// How many IPv6 targets to measure.
     pub ipv6: u16,
 }
@@ -56,10 +57,8 @@ pub struct Group {
 impl Group {
     /// The addresses to measure, IPv4 first.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        let ipv4 = (1..=self.ipv4).map(|host| {
-            let [high, low] = host.to_be_bytes();
-            IpAddr::from(Ipv4Addr::new(10, self.number, high, low))
-        });
+        let network = u32::from(Ipv4Addr::new(10, self.number, 0, 0));
+        let ipv4 = (1..=self.ipv4).map(move |host| Ipv4Addr::from(network + host).into());
         let ipv6 = (1..=self.ipv6).map(|host| {
             IpAddr::from(Ipv6Addr::new(0xfd00, 1, self.number.into(), 0, 0, 0, 0, host))
         });
@@ -68,7 +67,8 @@ impl Group {
 
     /// The group's two prefixes.
     pub fn prefixes(&self) -> [String; 2] {
-        [format!("10.{}.0.0/16", self.number), format!("fd00:1:{:x}::/64", self.number)]
+        let length = 16 - numbers(self.ipv4).ilog2();
+        [format!("10.{}.0.0/{length}", self.number), format!("fd00:1:{:x}::/64", self.number)]
     }
 
     /// The port to measure.
@@ -77,8 +77,18 @@ impl Group {
     }
 }
 
-/// The groups of the demonstration: one for each fault, with `ipv4` and `ipv6` targets each.
-pub fn standard_groups(ipv4: u16, ipv6: u16) -> Vec<Group> {
+/// What `dscp` finds where nothing harms a code point, of servers that do not reflect them.
+const DSCP: &[&str] = &["dscp.48.connectivity.works", "dscp.0.replymark:0", "dscp.48.replymark:0"];
+
+/// How many numbers a group with so many IPv4 targets covers, a power of two: each has room for
+/// those of a `/16`, and the last address of the whole is left out.
+fn numbers(ipv4: u32) -> u32 {
+    (ipv4 + 2).div_ceil(1 << 16).next_power_of_two()
+}
+
+/// The groups of the demonstration: one for each fault, with `ipv4` and `ipv6` targets each. There
+/// is room for two million IPv4 targets in each.
+pub fn standard_groups(ipv4: u32, ipv6: u16) -> Vec<Group> {
     let kinds: [(Fault, Server, &str, &str, &[&str]); 6] = [
         (
             Fault::None,
@@ -123,18 +133,22 @@ pub fn standard_groups(ipv4: u16, ipv6: u16) -> Vec<Group> {
             &["ecn.connectivity.offline"],
         ),
     ];
-    (1..)
+    let numbers = numbers(ipv4) as usize;
+    (numbers..)
+        .step_by(numbers)
         .zip(kinds)
         .map(|(number, (fault, server, name, summary, expected))| Group {
             truth: match fault {
                 Fault::None => Truth::new(name, summary)
                     .expecting("ecn", expected)
-                    .expecting("evilbit", &["evilbit.connectivity.works", "evilbit.mark.not_seen"]),
+                    .expecting("evilbit", &["evilbit.connectivity.works", "evilbit.mark.not_seen"])
+                    .expecting("dscp", DSCP)
+                    .expecting("blocker", &["blocker.connectivity.works"]),
                 _ => Truth::new(name, summary).expecting("ecn", expected),
             },
             fault,
             server,
-            number,
+            number: number as u8,
             ipv4,
             ipv6,
         })
@@ -153,5 +167,14 @@ mod tests {
         assert_eq!(addresses[299], "10.2.1.44");
         assert_eq!(addresses[300], "fd00:1:2::1");
         assert_eq!(addresses.len(), 600);
+    }
+
+    #[test]
+    fn a_million_targets_have_a_wider_prefix_that_no_other_group_shares() {
+        let groups = standard_groups(1_000_000, 0);
+        let last = groups[0].addresses().last().unwrap().to_string();
+        assert_eq!((&*groups[0].prefixes()[0], &*last), ("10.16.0.0/12", "10.31.66.64"));
+        assert_eq!(groups[1].prefixes()[0], "10.32.0.0/12");
+        assert_eq!(standard_groups(65_534, 0)[0].prefixes()[0], "10.1.0.0/16");
     }
 }

@@ -10,7 +10,8 @@ use std::process::Command;
 
 use crate::error::Result;
 use crate::net::{Finished, Namespace, Running, ip, nft, raise_open_files};
-use crate::targets::FastHttp;
+use crate::scenario;
+use crate::targets::{FastHttp, Services};
 use link::{Link, wait_ready};
 
 pub use faults::Fault;
@@ -57,7 +58,8 @@ pub struct KernelLab {
     vantage: Namespace,
     groups: Vec<Group>,
     _router: Namespace,
-    _servers: Vec<(Namespace, FastHttp)>,
+    servers: Vec<(Namespace, FastHttp)>,
+    services: Vec<Services>,
 }
 
 impl KernelLab {
@@ -103,7 +105,18 @@ impl KernelLab {
         }
         nft(&router, &faults::ruleset(&groups))?;
         wait_ready(&vantage, ready, groups::PORT)?;
-        Ok(Self { vantage, groups, _router: router, _servers: servers })
+        Ok(Self { vantage, groups, _router: router, servers, services: Vec::new() })
+    }
+
+    /// Lets the targets serve HTTPS, DNS and plain TCP too, at their usual ports.
+    ///
+    /// # Errors
+    /// When a thread or a certificate cannot be made.
+    pub fn serve_all(&mut self) -> Result<()> {
+        for (namespace, _) in &self.servers {
+            self.services.push(Services::beside_http(namespace, &scenario::Server::default())?);
+        }
+        Ok(())
     }
 
     /// The groups of targets, with their addresses and what is to be expected of each.

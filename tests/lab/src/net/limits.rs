@@ -23,6 +23,17 @@ pub fn raise_open_files() -> Result<u64> {
     Ok(hard)
 }
 
+/// How many files a command of the lab can open if it needs so many: these, where the system lets
+/// limits be raised, or else as many as it allows.
+///
+/// # Errors
+/// As [`raise_open_files`].
+pub fn possible_open_files(wanted: u64) -> Result<u64> {
+    let hard = raise_open_files()?;
+    let raised = hard < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted).is_ok();
+    Ok(if raised { wanted } else { hard })
+}
+
 /// The limits before they were first raised; `None` when they never were.
 pub(super) fn original() -> Option<(u64, u64)> {
     ORIGINAL.get().copied()

@@ -1,6 +1,7 @@
 //! Owns what the lab takes from the kernel: namespaces without names, links, sysctls and the
 //! programs run inside them. Refuses to know about paths, faults or targets.
 
+mod counters;
 mod exec;
 mod leftovers;
 mod limits;
@@ -9,8 +10,9 @@ mod privilege;
 mod tools;
 mod tun;
 
+pub use counters::{Packets, packets, resident_memory, thread_time};
 pub use exec::{Finished, Running};
-pub use limits::raise_open_files;
+pub use limits::{possible_open_files, raise_open_files};
 pub use namespace::Namespace;
 pub use privilege::prepare;
 pub use tools::{ip, nft};

@@ -18,6 +18,8 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// Records of targets that were never asked for.
     pub strangers: usize,
+    /// Where each path's row is, by its name.
+    index: BTreeMap<String, usize>,
 }
 
 /// One path.
@@ -51,6 +53,37 @@ impl Row {
 }
 
 impl Comparison {
+    /// What `plugin` is to find at `targets`, with nothing found yet.
+    pub fn new<'a>(plugin: &str, targets: impl IntoIterator<Item = Target<'a>>) -> Self {
+        let (mut rows, mut index): (Vec<Row>, BTreeMap<String, usize>) = Default::default();
+        for target in targets {
+            let truth = target.truth;
+            let position = index.get(&truth.name).copied().unwrap_or_else(|| {
+                rows.push(Row {
+                    truth: truth.clone(),
+                    expected: truth.expected(plugin).unwrap_or(&[]).iter().cloned().collect(),
+                    targets: 0,
+                    found: BTreeMap::new(),
+                });
+                index.insert(truth.name.clone(), rows.len() - 1);
+                rows.len() - 1
+            });
+            rows[position].targets += 1;
+        }
+        Self { plugin: plugin.into(), rows, strangers: 0, index }
+    }
+
+    /// Counts one record, of which nothing is kept.
+    pub fn add(&mut self, record: &Record) {
+        let Some(&position) = self.index.get(&record.lab_path) else {
+            self.strangers += 1;
+            return;
+        };
+        let row = &mut self.rows[position];
+        let conditions = comparable(&record.conditions, &row.expected);
+        *row.found.entry(conditions).or_default() += 1;
+    }
+
     /// Whether there is no difference at all.
     pub fn is_right(&self) -> bool {
         self.strangers == 0 && self.rows.iter().all(Row::is_right)
@@ -59,6 +92,21 @@ impl Comparison {
     /// How many targets were asked for.
     pub fn targets(&self) -> usize {
         self.rows.iter().map(|row| row.targets).sum()
+    }
+
+    /// How many targets gave exactly what was expected.
+    pub fn right(&self) -> usize {
+        self.rows.iter().map(Row::right).sum()
+    }
+
+    /// How many records were counted.
+    pub fn records(&self) -> usize {
+        self.rows.iter().flat_map(|row| row.found.values()).sum::<usize>() + self.strangers
+    }
+
+    /// How many targets gave no record.
+    pub fn missing(&self) -> usize {
+        self.rows.iter().map(Row::missing).sum()
     }
 
     /// How many records hold a condition that begins with one of `prefixes`.
@@ -75,32 +123,9 @@ pub fn compare<'a>(
     targets: impl IntoIterator<Item = Target<'a>>,
     records: &[Record],
 ) -> Comparison {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut index = BTreeMap::new();
-    for target in targets {
-        let position = *index.entry(target.truth.name.clone()).or_insert_with(|| {
-            rows.push(Row {
-                truth: target.truth.clone(),
-                expected: target.truth.expected(plugin).unwrap_or(&[]).iter().cloned().collect(),
-                targets: 0,
-                found: BTreeMap::new(),
-            });
-            rows.len() - 1
-        });
-        rows[position].targets += 1;
-    }
-    let mut strangers = 0;
-    for record in records {
-        match index.get(&record.lab_path) {
-            Some(&position) => {
-                let row = &mut rows[position];
-                let conditions = comparable(&record.conditions, &row.expected);
-                *row.found.entry(conditions).or_default() += 1;
-            }
-            None => strangers += 1,
-        }
-    }
-    Comparison { plugin: plugin.into(), rows, strangers }
+    let mut comparison = Comparison::new(plugin, targets);
+    records.iter().for_each(|record| comparison.add(record));
+    comparison
 }
 
 /// The conditions that count: all but the optional ones of which the truth says nothing. None that

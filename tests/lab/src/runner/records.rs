@@ -44,22 +44,19 @@ pub(crate) fn write_jobs<'a>(
     file.flush().context(action)
 }
 
-/// Reads pathspider's records, one a line.
+/// Reads pathspider's records one by one, one a line.
 ///
 /// # Errors
 /// When the file cannot be read or a line is not a record with the keys the lab needs.
-pub fn read_records(path: &Path) -> Result<Vec<Record>> {
-    let action = || format!("read {}", path.display());
-    let file = BufReader::new(File::open(path).context(action)?);
-    let mut records = Vec::new();
-    for (number, line) in (1..).zip(file.lines()) {
-        let line = line.context(action)?;
-        if line.is_empty() {
-            continue;
-        }
-        records.push(serde_json::from_str(&line).map_err(|error| {
-            Error::invalid(format!("{}, line {number}", path.display()), error.to_string())
-        })?);
-    }
-    Ok(records)
+pub fn records(path: &Path) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
+    let action = format!("read {}", path.display());
+    let file = BufReader::new(File::open(path).context(|| action.clone())?);
+    let name = path.display().to_string();
+    let lines =
+        (1..).zip(file.lines()).filter(|(_, line)| !line.as_ref().is_ok_and(String::is_empty));
+    Ok(lines.map(move |(number, line): (usize, _)| {
+        let line = line.context(|| action.clone())?;
+        serde_json::from_str(&line)
+            .map_err(|error| Error::invalid(format!("{name}, line {number}"), error.to_string()))
+    }))
 }

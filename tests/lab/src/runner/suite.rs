@@ -56,6 +56,7 @@ impl Suite {
             pathspider: self.pathspider.clone(),
             interface: INTERFACE.into(),
             workers: self.workers,
+            options: Vec::new(),
             plugin: plugin.into(),
             arguments: arguments.map_or_else(usual, <[String]>::to_vec),
         }

@@ -39,6 +39,11 @@ impl WorkDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Its own path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of a file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)

@@ -19,6 +19,8 @@ use crate::net::Namespace;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 16\r\n\r\n\
     pathspider lab.\n";
+/// The name of its threads.
+pub(super) const THREAD: &str = "fast-http";
 /// How often an idle thread looks whether it is to stop.
 const TICK_MILLIS: u16 = 100;
 
@@ -45,7 +47,7 @@ impl FastHttp {
                 .context(|| format!("listen on port {port} in {}", namespace.label()))?;
             let stop = Arc::clone(&stop);
             let work = move || Worker::new(listener).and_then(|mut worker| worker.run(&stop));
-            server.threads.push(namespace.spawn("fast-http", work)?);
+            server.threads.push(namespace.spawn(THREAD, work)?);
         }
         Ok(server)
     }

@@ -14,6 +14,7 @@ mod web;
 
 use std::time::Duration;
 
+use socket2::Socket;
 use tokio::net::UdpSocket;
 use tokio::runtime::{Builder, Runtime};
 
@@ -22,6 +23,11 @@ use crate::net::Namespace;
 use crate::scenario::Server;
 
 pub use fast_http::FastHttp;
+
+/// The name of the thread of all services but fast HTTP.
+const SERVICES: &str = "services";
+/// The names of the threads that serve.
+pub const THREADS: [&str; 2] = [fast_http::THREAD, SERVICES];
 
 /// All services of one namespace; dropping it stops them.
 #[derive(Debug)]
@@ -36,31 +42,38 @@ impl Services {
     /// # Errors
     /// When a port is taken or a thread cannot be made.
     pub fn start(namespace: &Namespace, server: &Server) -> Result<Self> {
-        let slow = Duration::from_millis(server.slow_millis.into());
+        let mut services = Self::beside_http(namespace, server)?;
+        let slow = slowness(server);
+        if slow.is_zero() && !server.h2c {
+            services._http = Some(FastHttp::start(namespace, 80, 1)?);
+        } else if let Some(runtime) = &services.runtime {
+            let _inside = runtime.enter();
+            let listener = sockets::asynchronous(listener(namespace, 80)?)?;
+            runtime.spawn(web::http(listener, server.h2c, slow));
+        }
+        Ok(services)
+    }
+
+    /// Starts all but plain HTTP, where somebody else serves that.
+    ///
+    /// # Errors
+    /// When a port is taken or a thread cannot be made.
+    pub fn beside_http(namespace: &Namespace, server: &Server) -> Result<Self> {
+        let slow = slowness(server);
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
-            .thread_name("services")
+            .thread_name(SERVICES)
             .enable_all()
             .build()
             .context(|| "start the servers' thread")?;
-        let tcp = |port: u16| {
-            namespace
-                .enter(|| sockets::listen(port))?
-                .context(|| format!("listen on port {port} in {}", namespace.label()))
-        };
         // A socket stays in the namespace it was made in, so the threads that serve it need not
         // be there.
         let _inside = runtime.enter();
-        let http = if slow.is_zero() && !server.h2c {
-            Some(FastHttp::start(namespace, 80, 1)?)
-        } else {
-            runtime.spawn(web::http(sockets::asynchronous(tcp(80)?)?, server.h2c, slow));
-            None
-        };
+        let tcp = |port| sockets::asynchronous(listener(namespace, port)?);
         let acceptor = web::tls(&server.alpn)?;
-        runtime.spawn(web::https(sockets::asynchronous(tcp(443)?)?, acceptor, slow));
-        runtime.spawn(web::echo(sockets::asynchronous(tcp(7)?)?, slow));
-        runtime.spawn(dns::over_tcp(sockets::asynchronous(tcp(53)?)?, slow));
+        runtime.spawn(web::https(tcp(443)?, acceptor, slow));
+        runtime.spawn(web::echo(tcp(7)?, slow));
+        runtime.spawn(dns::over_tcp(tcp(53)?, slow));
         for ipv6 in [false, true] {
             let socket = namespace
                 .enter(|| sockets::datagrams(53, ipv6))?
@@ -69,8 +82,18 @@ impl Services {
                 .context(|| "hand the DNS socket to its thread")?;
             runtime.spawn(dns::over_udp(socket, slow));
         }
-        Ok(Self { _http: http, runtime: Some(runtime) })
+        Ok(Self { _http: None, runtime: Some(runtime) })
     }
+}
+
+fn slowness(server: &Server) -> Duration {
+    Duration::from_millis(server.slow_millis.into())
+}
+
+fn listener(namespace: &Namespace, port: u16) -> Result<Socket> {
+    namespace
+        .enter(|| sockets::listen(port))?
+        .context(|| format!("listen on port {port} in {}", namespace.label()))
 }
 
 impl Drop for Services {

@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use crate::error::{Context, Result};
 
 const BACKLOG: i32 = 65_535;
+/// Octets of datagrams that wait to be answered, as the kernel counts them: some 1,000 for each.
+const QUEUE: usize = 8 << 20;
 
 /// A listener of its own on `port`; several on the same port share its connections.
 pub(super) fn listen(port: u16) -> io::Result<Socket> {
@@ -38,6 +40,10 @@ pub(super) fn datagrams(port: u16, ipv6: bool) -> io::Result<Socket> {
     let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    // Beyond the system's limit where the lab may: a burst of a thousand clients has to find room.
+    if setsockopt(&socket, sockopt::RcvBufForce, &QUEUE).is_err() {
+        socket.set_recv_buffer_size(QUEUE)?;
+    }
     if ipv6 {
         socket.set_only_v6(true)?;
         setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;

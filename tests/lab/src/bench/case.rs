@@ -1,0 +1,216 @@
+//! Owns the cases of the benchmark: what each compares, on how many targets, and in which words it
+//! is told.
+
+use std::str::FromStr;
+
+use super::loops::Exchanged;
+use crate::error::Error;
+
+/// One comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// Handshakes with live targets.
+    Connect,
+    /// The same with one target in twenty dead.
+    Dead,
+    /// GET requests.
+    Http,
+    /// GET requests over TLS.
+    Https,
+    /// DNS queries over UDP.
+    DnsUdp,
+    /// Forged packets, beside port scanners.
+    Forged,
+    /// A plugin that blocks its thread.
+    Blocking,
+    /// Jobs by the million.
+    Scale,
+    /// Memory with very many jobs in flight.
+    Memory,
+    /// More jobs towards one address and port than there are local ports.
+    OneAddress,
+}
+
+/// What pathspider measures in a case, and what a bare loop does in its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) plugin: &'static str,
+    pub(super) arguments: &'static [&'static str],
+    /// More options of `measure`.
+    pub(super) options: &'static [&'static str],
+    pub(super) port: u16,
+    pub(super) exchanged: Exchanged,
+}
+
+const TCP: Measured = Measured {
+    plugin: "ecn",
+    arguments: &["--connect", "tcp"],
+    options: &[],
+    port: 80,
+    exchanged: Exchanged::Connect,
+};
+
+impl Case {
+    /// All of them, in the order in which they run.
+    pub const ALL: [Case; 10] = [
+        Case::Connect,
+        Case::Dead,
+        Case::Http,
+        Case::Https,
+        Case::DnsUdp,
+        Case::Forged,
+        Case::Blocking,
+        Case::Scale,
+        Case::Memory,
+        Case::OneAddress,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Case::Connect => "connect",
+            Case::Dead => "dead",
+            Case::Http => "http",
+            Case::Https => "https",
+            Case::DnsUdp => "dnsudp",
+            Case::Forged => "forged",
+            Case::Blocking => "blocking",
+            Case::Scale => "scale",
+            Case::Memory => "memory",
+            Case::OneAddress => "one-address",
+        }
+    }
+
+    /// Its heading.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Case::Connect => "Handshakes",
+            Case::Dead => "Dead targets",
+            Case::Http => "HTTP",
+            Case::Https => "HTTPS",
+            Case::DnsUdp => "DNS over UDP",
+            Case::Forged => "Forged packets",
+            Case::Blocking => "Plugins that block",
+            Case::Scale => "Many targets",
+            Case::Memory => "Memory",
+            Case::OneAddress => "One address",
+        }
+    }
+
+    /// What it does, in sentences.
+    pub(super) fn about(self) -> &'static str {
+        match self {
+            Case::Connect => {
+                "Two handshakes with each of the targets, all of them alive. PATHspider gets fewer \
+                 targets."
+            }
+            Case::Dead => {
+                "One target in twenty is dead, spread evenly among the others: nothing comes back \
+                 from there. The bare loop gets the living ones alone. That a target is dead is \
+                 known only after the time-out of 5 s, so the share is that of the targets over \
+                 the time less one time-out."
+            }
+            Case::Http => {
+                "Two requests to each of the targets, each on a connection of its own. The bare \
+                 loop connects, sends the same request, reads the whole response and closes."
+            }
+            Case::Https => {
+                "The same over TLS. Neither side resumes a session, and none verifies a \
+                 certificate. The servers' part of the handshakes costs this machine as much \
+                 again; it is the same for both."
+            }
+            Case::DnsUdp => {
+                "Two queries to each of the targets, each from a socket of its own: connect, send, \
+                 await the answer, close."
+            }
+            Case::Forged => {
+                "A SYN without and one with the reserved flag to each of the targets, and a RST \
+                 after each answer. The bare loop makes two ordinary connections. The scanners \
+                 send one SYN to each target, as fast as they can and again as fast as pathspider \
+                 did, and wait for 2 s. SYNs/s are counted at the interface while they are being sent."
+            }
+            Case::Blocking => {
+                "A plugin that connects by itself and blocks a thread until it is connected, with \
+                 50 and with 500 threads: ten times as many must not be slower by the job."
+            }
+            Case::Scale => {
+                "Jobs from standard input, each of another live target. Time and processor time \
+                 of a job must not grow with their number, and memory by no more than the filter \
+                 of duplicates needs, some 5 octets for each target."
+            }
+            Case::Memory => {
+                "Very many targets with 50,000 of them in flight, or as many as the system lets a \
+                 program open files: resident memory after 10, 50 and 90 % of the time. It must \
+                 stay as it is, below 300 MB."
+            }
+            Case::OneAddress => {
+                "More jobs towards one address and port, two connections each, than the kernel has \
+                 local ports for before it forgets the first ones (a minute): every job must get \
+                 its verdict all the same."
+            }
+        }
+    }
+
+    /// Whether it takes minutes.
+    pub fn is_long(self) -> bool {
+        matches!(self, Case::Scale | Case::Memory | Case::OneAddress)
+    }
+
+    /// How many targets it has where nobody says.
+    pub fn targets(self) -> u32 {
+        match self {
+            Case::Connect | Case::Dead | Case::Blocking => 20_000,
+            Case::Http | Case::Https | Case::DnsUdp => 10_000,
+            // All hosts of a /16 but the first and the last.
+            Case::Forged => 65_534,
+            Case::Scale | Case::Memory => 1_000_000,
+            Case::OneAddress => 150_000,
+        }
+    }
+
+    /// How many targets are measured at the same time where nobody says; several are compared.
+    pub(super) fn workers(self) -> &'static [usize] {
+        match self {
+            Case::Blocking => &[50, 500],
+            Case::Memory => &[50_000],
+            _ => &[1000],
+        }
+    }
+
+    pub(super) fn measured(self) -> Measured {
+        match self {
+            Case::Connect | Case::Dead | Case::Scale | Case::Memory => TCP,
+            Case::OneAddress => Measured { options: &["--duplicates"], ..TCP },
+            Case::Http => {
+                Measured { arguments: &["--connect", "http"], exchanged: Exchanged::Http, ..TCP }
+            }
+            Case::Https => Measured {
+                arguments: &["--connect", "https"],
+                port: 443,
+                exchanged: Exchanged::Https,
+                ..TCP
+            },
+            Case::DnsUdp => Measured {
+                plugin: "dscp",
+                arguments: &["--connect", "dnsudp"],
+                port: 53,
+                exchanged: Exchanged::DnsUdp,
+                ..TCP
+            },
+            Case::Forged => Measured { plugin: "evilbit", arguments: &[], ..TCP },
+            Case::Blocking => Measured { plugin: "blocker", arguments: &[], ..TCP },
+        }
+    }
+}
+
+impl FromStr for Case {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Case::ALL.into_iter().find(|case| case.name() == name);
+        found.ok_or_else(|| {
+            let names = Case::ALL.map(Case::name).join(", ");
+            Error::invalid(format!("the case {name}"), format!("there are {names}"))
+        })
+    }
+}
