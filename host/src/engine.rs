@@ -51,6 +51,8 @@ pub struct Engine {
     pub plugin_timeout: Duration,
     /// Jobs in flight at most.
     pub workers: usize,
+    /// How many of them may have two connections at a time.
+    pub beside: usize,
     /// When connections may start.
     pub limits: Limits,
     /// Opens sockets.
@@ -140,7 +142,7 @@ impl Engine {
             let patience = workers.as_ref().map_or(Duration::MAX, Workers::patience);
             let looked = Instant::now();
             let pace = Pace::new(&self.limits);
-            let may_overlap = !self.limits.space_targets();
+            let beside = if self.limits.space_targets() { 0 } else { self.beside };
             let round = Round {
                 engine: self,
                 machine,
@@ -148,7 +150,7 @@ impl Engine {
                 pace,
                 ports: Ports::default(),
                 was_short: false,
-                may_overlap,
+                beside,
                 workers,
                 patience,
                 looked,

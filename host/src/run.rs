@@ -206,7 +206,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     // Before any waiting: another run is not to change what is found.
     let mut keeping = Keeping::prepare(&settings, &plan)?;
     let info = &settings.measurement.info;
-    raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
+    let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let showing = settings.showing.prepare()?;
     let interface = settings.interface.clone();
     let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
@@ -236,7 +236,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     // Last of all, for it may empty files.
     let (writer, save) = keeping.open(&settings)?;
     let done = keeping.done.take();
-    let connecting = (dialer, forger);
+    let connecting = (dialer, forger, beside);
     let stages =
         Stages { began, machine, reader, done, chains, source, connecting, writer, save, showing };
     let mut ended = carry_out(settings, plan, stages, stop);
@@ -255,7 +255,7 @@ struct Stages {
     done: Option<job::Done>,
     chains: ChainSet,
     source: Option<Source>,
-    connecting: (Dialer, Option<Forger>),
+    connecting: (Dialer, Option<Forger>, usize),
     writer: RecordWriter,
     save: Option<PcapWriter>,
     showing: Prepared,
@@ -270,7 +270,7 @@ fn carry_out(
 ) -> Result<Ended, RunError> {
     let Stages { began, mut machine, reader, done, chains, source, connecting, .. } = stages;
     let (writer, save, showing) = (stages.writer, stages.save, stages.showing);
-    let (dialer, forger) = connecting;
+    let (dialer, forger, beside) = connecting;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer, save), stop)?;
     watchdog::watch_this_thread();
     let watchdog = Watchdog::start(settings.plugin_timeout(), Arc::clone(stop))
@@ -304,6 +304,7 @@ fn carry_out(
         blocking: settings.measurement.info.blocking,
         plugin_timeout: settings.plugin_timeout(),
         workers: settings.workers,
+        beside,
         limits: settings.limits,
         dialer,
         forger: forger.map(|forger| {

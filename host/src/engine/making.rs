@@ -88,7 +88,7 @@ impl Round<'_> {
             Ok(Begun::Under(connection)) => {
                 self.ports.found(connection.remote(), Instant::now());
                 let is_deferred = connection.is_deferred();
-                let may_overlap = self.may_overlap && !connection.is_teacher();
+                let may_overlap = !connection.is_teacher();
                 self.see_through(ticket, is_deferred, may_overlap, async move |progress| {
                     connection.complete(progress).await
                 });
@@ -115,10 +115,7 @@ impl Round<'_> {
         self.passed(config, points);
         match sent {
             Ok(Sent::Out(forged)) => {
-                let may_overlap = self.may_overlap;
-                self.see_through(ticket, false, may_overlap, async move |_| {
-                    forged.complete().await
-                });
+                self.see_through(ticket, false, true, async move |_| forged.complete().await);
                 Ok(())
             }
             Ok(Sent::Over(attempt)) => self.conclude(ticket, attempt),
@@ -152,6 +149,7 @@ impl Round<'_> {
             BeginError::NoPort(remote, attempt) => self.wait_for_port(ticket, remote, *attempt),
             BeginError::Gone => Err(EngineError::Gone("observer")),
             BeginError::Plugin(error) => {
+                self.beside += usize::from(ticket.work.under_way() > 1);
                 ticket.work.break_off();
                 self.end.in_flight -= 1;
                 self.report(Report::Broken { work: ticket.work, error })

@@ -29,9 +29,9 @@ pub(super) struct Round<'a> {
     /// Those that wait for a local port, and whether that was told.
     pub(super) ports: Ports<Ticket>,
     pub(super) was_short: bool,
-    /// Whether a job's next connection may begin while one is not answered: not where the pace wants
-    /// them apart.
-    pub(super) may_overlap: bool,
+    /// How many jobs may have a second connection beside one that is silent, besides those that
+    /// have: none where the pace wants them apart.
+    pub(super) beside: usize,
     pub(super) workers: Option<Workers>,
     /// How often to look after the workers, and when it was done.
     pub(super) patience: Duration,
@@ -198,7 +198,9 @@ impl Round<'_> {
                 Ok(())
             }
             Event::Silent(ticket) => {
-                self.go_on(&ticket);
+                if ticket.work.is_last(ticket.config) {
+                    self.go_on(&ticket.work);
+                }
                 Ok(())
             }
             Event::Ended(ticket, attempt) => {
@@ -217,6 +219,7 @@ impl Round<'_> {
     pub(super) fn conclude(&mut self, ticket: Ticket, attempt: Attempt) -> Result<(), EngineError> {
         let Attempt { outcome, flow } = attempt;
         let claimed = flow.is_some();
+        self.beside += usize::from(ticket.work.under_way() > 1);
         let is_measured = ticket.work.end_one();
         if let Some(flow) = flow {
             let id = ticket.id(self.engine.configurations.len());
@@ -228,19 +231,19 @@ impl Round<'_> {
         if !is_measured {
             return Ok(());
         }
-        self.go_on(&ticket);
         let Ticket { work, config } = ticket;
+        self.go_on(&work);
         if work.is_over(self.engine.configurations.len()) {
             self.end.in_flight -= 1;
         }
         self.report(Report::Connection { work, config, outcome, claimed })
     }
 
-    /// Lets a connection's job go to its next configuration, where it is time.
-    fn go_on(&mut self, ticket: &Ticket) {
-        let Ticket { work, config } = ticket;
-        if work.begin_after(*config, self.engine.configurations.len()) {
-            self.queue(Ticket { work: Arc::clone(work), config: config + 1 });
+    /// Lets a job go to its next configuration, where it may.
+    fn go_on(&mut self, work: &Arc<Work>) {
+        if let Some(config) = work.begin_next(self.engine.configurations.len(), self.beside > 0) {
+            self.beside -= usize::from(work.under_way() > 1);
+            self.queue(Ticket { work: Arc::clone(work), config });
         }
     }
 

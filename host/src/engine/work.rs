@@ -14,11 +14,11 @@ pub struct Work {
     pub prepared: PreparedHandle,
     /// How many of its connections were begun, or are about to be.
     begun: AtomicUsize,
-    /// How many of them have ended; `BROKEN` when the plugin failed for the job.
+    /// How many of them have ended.
     ended: AtomicUsize,
 }
 
-/// Of a job that ended before its connections.
+/// Both counts of a job for which the plugin failed.
 const BROKEN: usize = usize::MAX;
 
 impl Work {
@@ -39,26 +39,34 @@ impl Work {
 
     // Only the engine's thread counts; the merger holds the same job, hence the atomics.
 
-    /// Begins the connection after that of `config`; false where it was begun before, where there
-    /// is none, and where two are under way, which is as many as there ever are.
-    pub(super) fn begin_after(&self, config: usize, configurations: usize) -> bool {
-        let (begun, ended) =
-            (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
-        let begins =
-            config + 1 == begun && begun < configurations && begun <= ended.saturating_add(1);
-        if begins {
-            self.begun.store(begun + 1, Ordering::Relaxed);
-        }
-        begins
+    /// How many of its connections are under way, or are about to be: two at the most.
+    pub(super) fn under_way(&self) -> usize {
+        self.begun.load(Ordering::Relaxed) - self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Begins its next connection, beside another one only if it `may` be beside it; gives the
+    /// configuration's place.
+    pub(super) fn begin_next(&self, configurations: usize, may: bool) -> Option<usize> {
+        let next = self.begun.load(Ordering::Relaxed);
+        let begins = next < configurations && self.under_way() <= usize::from(may);
+        begins.then(|| {
+            self.begun.store(next + 1, Ordering::Relaxed);
+            next
+        })
+    }
+
+    /// Whether the connection of `config` is the last that was begun.
+    pub(super) fn is_last(&self, config: usize) -> bool {
+        self.begun.load(Ordering::Relaxed) == config + 1
     }
 
     /// One of its connections has ended; whether the job goes on to be measured.
     pub(super) fn end_one(&self) -> bool {
-        let ended = self.ended.load(Ordering::Relaxed);
-        if ended != BROKEN {
-            self.ended.store(ended + 1, Ordering::Relaxed);
+        let is_measured = self.begun.load(Ordering::Relaxed) != BROKEN;
+        if is_measured {
+            self.ended.fetch_add(1, Ordering::Relaxed);
         }
-        ended != BROKEN
+        is_measured
     }
 
     /// Whether all its connections have ended.

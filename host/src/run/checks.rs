@@ -23,32 +23,40 @@ pub(super) fn check_files(input: &Input, output: &Output) -> Result<(), RunError
     }
 }
 
-/// Raises the limit of open descriptors to what the connections need, of which a job has two at the
-/// most.
+/// Raises the limit of open descriptors to what the connections want; gives how many of a job's
+/// second connections at a time there is room for. Forged packets need no descriptors.
 pub(super) fn raise_descriptors(
     workers: usize,
     configurations: usize,
     forges: bool,
-) -> Result<(), RunError> {
+) -> Result<usize, RunError> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let reserved = if forges { RESERVED_SOCKETS as u64 } else { 0 };
-    let each = configurations.min(2) as u64;
-    let needed = workers as u64 * each + SPARE_DESCRIPTORS + reserved;
+    let beside = if configurations > 1 { workers as u64 } else { 0 };
+    let needed = workers as u64 + SPARE_DESCRIPTORS + reserved;
     let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    limit.current = Some(needed);
     let hard = limit.maximum;
-    if hard.is_some_and(|hard| hard < needed) {
-        limit.maximum = Some(needed);
+    let mut refused = None;
+    for wanted in [needed + beside, hard.unwrap_or(u64::MAX).min(needed + beside)] {
+        if limit.current.is_none_or(|current| current >= wanted) {
+            break;
+        }
+        limit.current = Some(wanted);
+        limit.maximum = hard.map(|hard| hard.max(wanted));
+        match setrlimit(Resource::Nofile, limit) {
+            Ok(()) => break,
+            Err(error) => refused = Some(error),
+        }
+        limit = getrlimit(Resource::Nofile);
     }
-    setrlimit(Resource::Nofile, limit).map_err(|error| {
-        let hard = hard.unwrap_or(0);
-        RunError::System(format!(
-            "{workers} workers need {needed} open files, and the limit is {hard} ({error}): raise \
+    let has = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    match refused {
+        Some(error) if has < needed && !forges => Err(RunError::System(format!(
+            "{workers} workers need {needed} open files, and the limit is {has} ({error}): raise \
              it (ulimit -n {needed}) or use at most -w {}",
-            hard.saturating_sub(SPARE_DESCRIPTORS + reserved) / each
-        ))
-    })
+            has.saturating_sub(SPARE_DESCRIPTORS + reserved)
+        ))),
+        _ if forges => Ok(workers),
+        _ => Ok(has.saturating_sub(needed).min(beside) as usize),
+    }
 }
