@@ -16,6 +16,10 @@ pub struct First {
 
 impl Hops {
     fn note(&self, flow: &mut First, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
+        // An ICMP error is shown with the flow that it is about, and is some router's.
+        if packet.layers().intersects(Layers::ICMP) {
+            return Verdict::Continue;
+        }
         let first = match packet.direction() {
             Direction::Forward => &mut flow.forward,
             Direction::Reverse => &mut flow.reverse,
@@ -32,7 +36,7 @@ impl Chain for Hops {
     fn info() -> ChainInfo {
         ChainInfo::new("hops", "time to live of the first packets")
             .field_in("hops_fwd", FieldType::UInt, "hops", "of the originator's first packet")
-            .field_in("hops_rev", FieldType::UInt, "hops", "of the first packet back; null if none")
+            .field_in("hops_rev", FieldType::UInt, "hops", "of its peer's first; null if none")
     }
 
     fn new_flow(&self, _packet: &Packet<'_>) -> Option<First> {

@@ -14,6 +14,10 @@ const SYN: &str = "45000028000140002006 0000 c0000201 c6336407
 const SYN_ACK: &str = "45000028000140003906 0000 c6336407 c0000201
                        00509c40 00000001 00000002 5012ffff 0000 0000";
 
+/// What a router at 203.0.113.1 says of that SYN: its time to live is over (RFC 792).
+const EXCEEDED: &str = "45000038000100003f01 0000 cb007101 c0000201 0b00 0000 00000000
+                        45000028000140000106 0000 c0000201 c6336407 9c400050 00000001";
+
 /// The plugin linked in, and loaded from the library that cargo builds before these tests.
 fn both() -> [Form; 2] {
     let measurements = [MeasurementHandle::of::<Example>()];
@@ -34,6 +38,8 @@ fn the_chain_reads_the_first_packets() {
         assert_eq!(record.u64("hops_rev"), Some(57));
         let alone = testing::observe(chain, &[hex(SYN)]).expect("a flow");
         assert_eq!(alone.u64("hops_rev"), None);
+        let lost = testing::observe(chain, &[hex(SYN), hex(EXCEEDED)]).expect("a flow");
+        assert_eq!(lost.u64("hops_rev"), None, "a router is not the target");
     }
 }
 

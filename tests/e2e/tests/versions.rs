@@ -158,7 +158,8 @@ fn every_version_is_taken_or_refused_as_its_number_says() {
     }
     for variant in &taken {
         assert_eq!(refusal(&listed, &file(variant)), None, "{}", listed.stderr);
-        Program::run(&["check", folder.join(file(variant)).to_str().unwrap()]).expect(0, &[]);
+        let checked = Program::run(&["check", folder.join(file(variant)).to_str().unwrap()]);
+        assert_eq!(checked.status, 0, "{}: {}", variant.name, checked.stdout);
     }
     run_together(&taken, &folder);
     let _ = fs::remove_dir_all(folder);

@@ -19,7 +19,8 @@ pub struct Versioned {
 
 impl Measurement for Versioned {
     fn info() -> Info {
-        Info::new(name(), "1.0.0", "Uses the whole contract").online(name())
+        let info = Info::new(name(), "1.0.0", "Uses the whole contract");
+        info.contact("https://github.com/pathspider/pathspider").online(name())
     }
 
     fn options() -> Options {
