@@ -8,6 +8,7 @@ mod connect;
 mod making;
 mod pace;
 mod ports;
+mod queue;
 mod round;
 mod scheduler;
 mod work;

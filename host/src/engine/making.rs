@@ -13,10 +13,10 @@ use super::{EngineError, Event, Report, Ticket, stamp};
 use crate::observer::Notice;
 use crate::say::say;
 
-/// How long a job's next connection waits for one that nothing has answered: as long as TCP does
-/// before it repeats a SYN (RFC 6298, section 2.1). So a dead target takes little more than one
+/// How long a job's next connection waits for one that nothing has answered: the delay between
+/// attempts that RFC 8305, section 5, recommends. So a dead target takes little more than one
 /// time-out.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_millis(250);
 
 impl Round<'_> {
     /// Starts a connection: asks the plugin for it, and sends its first packet.
@@ -26,7 +26,8 @@ impl Round<'_> {
                 for endpoint in connect::possible_endpoints(&ticket.work.job) {
                     self.notify(Notice::Expect(endpoint))?;
                 }
-                workers.connect(ticket)
+                workers.connect(ticket);
+                Ok(())
             }
             None => {
                 let answer = ticket.ask(&self.engine.measurement);

@@ -174,7 +174,10 @@ impl Round<'_> {
     fn admit(&mut self, job: Job) -> Result<(), EngineError> {
         self.end.in_flight += 1;
         match &self.workers {
-            Some(workers) => workers.prepare(job),
+            Some(workers) => {
+                workers.prepare(job);
+                Ok(())
+            }
             None => {
                 let prepared = Work::prepare(&self.engine.measurement, job);
                 self.handle(Event::Prepared(prepared))

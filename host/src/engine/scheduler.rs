@@ -5,12 +5,17 @@
 //! is entered is its batch; when that is started, the next configuration with something waiting
 //! has its turn, as soon as no connection needs the present one any more. A configuration that
 //! must hold for `Initiation` needs only that the batch's first packets are out, so dead targets
-//! delay nobody; with `Handshake` and `Completion` it waits until each connection of the batch has
-//! come so far.
+//! delay nobody, and batches can be small: a job's first connection need not wait for those of all
+//! others before its second, and what is known of it is soon written. With `Handshake` and
+//! `Completion` the next turn waits until each connection of the batch has come so far, so each
+//! batch has all that waits.
 
 use std::collections::VecDeque;
 
 use pathspider_plugin_api::Hold;
+
+/// Connections of a batch at the most, where a configuration holds for the initiation only.
+const BATCH: usize = 512;
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,7 +95,9 @@ impl<T> Scheduler<T> {
         match next {
             Some(next) if self.holding == 0 => {
                 self.current = Some(next);
-                self.batch = self.waiting[next].len();
+                let waiting = self.waiting[next].len();
+                let is_short = self.holds[next] == Hold::Initiation;
+                self.batch = if is_short { waiting.min(BATCH) } else { waiting };
                 Step::Configure(next)
             }
             _ => Step::Wait,
@@ -177,6 +184,20 @@ mod tests {
         assert_eq!(drain(&mut s), "[0]a[1]x[2]y");
         s.push(2, (2, 'z'));
         assert_eq!(drain(&mut s), "z", "still in configuration 2");
+    }
+
+    #[test]
+    fn batches_are_small_where_changing_is_cheap() {
+        for (hold, expected) in [(Hold::Initiation, 512), (Hold::Completion, 600)] {
+            let mut s = Scheduler::new(vec![hold; 2]);
+            s.push(0, (0, 'a'));
+            (0..600).for_each(|_| s.push(0, (0, 'a')));
+            s.push(1, (1, 'B'));
+            let log = drain(&mut s);
+            let first = log.strip_prefix("[0]").unwrap().split('[').next().unwrap();
+            let started = if hold == Hold::Completion { first.len() - 1 } else { first.len() };
+            assert_eq!(started, expected, "{hold:?}");
+        }
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam::channel::{Receiver, Sender, unbounded};
 use pathspider_plugin_api::abi::MeasurementObject;
 use pathspider_plugin_api::{Error, Job};
 use tokio::sync::mpsc;
 
+use super::queue::Queue;
 use super::work::{Ticket, Work};
 use super::{EngineError, Event};
 use crate::plugin::rules::RunRule;
@@ -27,8 +27,7 @@ enum Task {
 
 /// A pool of threads, one for each job in flight.
 pub(super) struct Workers {
-    tasks: Sender<Task>,
-    queue: Receiver<Task>,
+    queue: Arc<Queue<Task>>,
     slots: Vec<Arc<Slot>>,
     measurement: Arc<MeasurementObject>,
     events: mpsc::UnboundedSender<Event>,
@@ -67,11 +66,10 @@ impl Workers {
         events: mpsc::UnboundedSender<Event>,
         limit: Duration,
     ) -> io::Result<Workers> {
-        // Bounded by the jobs in flight.
-        let (tasks, queue) = unbounded();
+        let queue = Arc::default();
         let measurement = Arc::clone(measurement);
         let slots = Vec::with_capacity(count);
-        let mut workers = Workers { tasks, queue, slots, measurement, events, limit, stuck: 0 };
+        let mut workers = Workers { queue, slots, measurement, events, limit, stuck: 0 };
         for index in 0..count {
             let slot = workers.spawn(index)?;
             workers.slots.push(slot);
@@ -80,7 +78,7 @@ impl Workers {
     }
 
     fn spawn(&self, index: usize) -> io::Result<Arc<Slot>> {
-        let (queue, events) = (self.queue.clone(), self.events.clone());
+        let (queue, events) = (Arc::clone(&self.queue), self.events.clone());
         let measurement = Arc::clone(&self.measurement);
         let slot = Arc::new(Slot::default());
         let own = Arc::clone(&slot);
@@ -91,16 +89,12 @@ impl Workers {
         Ok(slot)
     }
 
-    pub(super) fn prepare(&self, job: Job) -> Result<(), EngineError> {
-        self.send(Task::Prepare(job))
+    pub(super) fn prepare(&self, job: Job) {
+        self.queue.push(Task::Prepare(job));
     }
 
-    pub(super) fn connect(&self, ticket: Ticket) -> Result<(), EngineError> {
-        self.send(Task::Connect(ticket))
-    }
-
-    fn send(&self, task: Task) -> Result<(), EngineError> {
-        self.tasks.send(task).map_err(|_| EngineError::Gone("pool of workers"))
+    pub(super) fn connect(&self, ticket: Ticket) {
+        self.queue.push(Task::Connect(ticket));
     }
 
     /// How often to look for threads that are over their time.
@@ -132,6 +126,12 @@ impl Workers {
     }
 }
 
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
 impl Busy {
     /// The answer in place of a thread that does not come back.
     fn given_up(self, limit: Duration) -> Event {
@@ -151,12 +151,12 @@ impl Busy {
 }
 
 fn work(
-    queue: &Receiver<Task>,
+    queue: &Queue<Task>,
     slot: &Slot,
     measurement: &MeasurementObject,
     events: &mpsc::UnboundedSender<Event>,
 ) {
-    for task in queue {
+    while let Some(task) = queue.next() {
         let started = SystemTime::now();
         let busy = |task| Busy { since: Instant::now(), started, task };
         let event = match task {
