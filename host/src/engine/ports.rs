@@ -119,7 +119,7 @@ mod tests {
         for item in 0..10 {
             assert_eq!(ports.hold(remote(1), item, start), None);
         }
-        assert_eq!(ports.release(start), []);
+        assert!(ports.release(start).is_empty());
         let later = start + RETRY;
         assert_eq!(ports.next(), Some(later));
         assert_eq!(ports.release(later), [0]);
@@ -128,7 +128,7 @@ mod tests {
         ports.found(remote(1), later);
         ports.found(remote(2), later);
         assert_eq!(ports.hold(remote(1), 2, later), None);
-        assert_eq!(ports.release(later), [], "there was none for one of them");
+        assert!(ports.release(later).is_empty(), "there was none for one of them");
         assert_eq!(ports.release(later + RETRY), [3]);
     }
 
