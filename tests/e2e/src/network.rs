@@ -29,8 +29,7 @@ pub fn network(ipv4: u16, ipv6: u16) -> Option<Network> {
     match made {
         Ok(lab) => Some(Network { lab }),
         Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "{error}");
-            eprintln!("SKIPPED: {error}");
+            crate::skipped(error);
             None
         }
     }
@@ -85,6 +84,15 @@ impl Network {
         self.run(shell(script), input)
     }
 
+    /// Runs a shell script on the path, between the vantage point and the targets.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be run.
+    pub fn script_on_path(&self, script: &str) -> Ended {
+        run(self.lab.router(), shell(script), "")
+    }
+
     /// The vantage point's interface.
     pub fn interface(&self) -> &'static str {
         INTERFACE
@@ -124,8 +132,7 @@ pub fn names(test: &str, targets: u16) -> Option<Names> {
     match lab {
         Ok(lab) => Some(Names { lab, folder: crate::temp_dir(test) }),
         Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "{error}");
-            eprintln!("SKIPPED: {error}");
+            crate::skipped(error);
             None
         }
     }

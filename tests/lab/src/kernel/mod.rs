@@ -56,7 +56,7 @@ pub(crate) const CONNECTING: &[(&str, &str)] =
 pub struct KernelLab {
     vantage: Namespace,
     groups: Vec<Group>,
-    _router: Namespace,
+    router: Namespace,
     _servers: Vec<(Namespace, FastHttp)>,
 }
 
@@ -103,7 +103,7 @@ impl KernelLab {
         }
         nft(&router, &faults::ruleset(&groups))?;
         wait_ready(&vantage, ready, groups::PORT)?;
-        Ok(Self { vantage, groups, _router: router, _servers: servers })
+        Ok(Self { vantage, groups, router, _servers: servers })
     }
 
     /// The groups of targets, with their addresses and what is to be expected of each.
@@ -114,6 +114,11 @@ impl KernelLab {
     /// The namespace to measure from.
     pub fn vantage(&self) -> &Namespace {
         &self.vantage
+    }
+
+    /// The namespace in which the paths are.
+    pub fn router(&self) -> &Namespace {
+        &self.router
     }
 
     /// Runs `command` at the vantage point and waits for it.

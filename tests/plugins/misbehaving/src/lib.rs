@@ -17,6 +17,7 @@ pub struct Misbehaving {
     how: String,
     chain: Option<String>,
     odd: bool,
+    from_job: u64,
 }
 
 const WAYS: [&str; 30] = [
@@ -87,13 +88,15 @@ impl Measurement for Misbehaving {
             .choice("how", &WAYS, "What to do wrong")
             .text("chain", "", "One more chain to ask for")
             .flag("decline-odd-jobs", "Decline every other job")
+            .integer("from-job", 0..=1_000_000, 0, "The first job at which to crash")
     }
 
     fn new(options: &OptionValues, _host: Host) -> Result<Self> {
         let how = options.text("how")?.unwrap_or("not").to_owned();
         let chain = options.text("chain")?.map(str::to_owned);
         let odd = options.flag("decline-odd-jobs")?;
-        let misbehaving = Misbehaving { how, chain, odd };
+        let from_job = options.integer("from-job")?.unsigned_abs();
+        let misbehaving = Misbehaving { how, chain, odd, from_job };
         misbehaving.may_panic("new");
         Ok(misbehaving)
     }
@@ -159,7 +162,7 @@ impl Measurement for Misbehaving {
             "block-in-connect" if job.number() == 0 => std::thread::sleep(LONG),
             "print" => println!("{{\"dip\":\"192.0.2.1\"}}"),
             // SAFETY: none. It is to crash.
-            "crash-in-connect" => unsafe {
+            "crash-in-connect" if job.number() >= self.from_job => unsafe {
                 std::ptr::without_provenance::<u8>(16).read_volatile();
             },
             "overflow-in-connect" => drop(overflow(job.number())),
