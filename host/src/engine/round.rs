@@ -314,7 +314,9 @@ impl Round<'_> {
         match sent {
             Ok(Sent::Out(forged)) => {
                 let may_overlap = self.may_overlap;
-                self.see_through(ticket, false, may_overlap, async move |_| forged.complete().await);
+                self.see_through(ticket, false, may_overlap, async move |_| {
+                    forged.complete().await
+                });
                 Ok(())
             }
             Ok(Sent::Over(attempt)) => self.conclude(ticket, attempt),

@@ -42,8 +42,10 @@ impl Work {
     /// Begins the connection after that of `config`; false where it was begun before, where there
     /// is none, and where two are under way, which is as many as there ever are.
     pub(super) fn begin_after(&self, config: usize, configurations: usize) -> bool {
-        let (begun, ended) = (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
-        let begins = config + 1 == begun && begun < configurations && begun <= ended.saturating_add(1);
+        let (begun, ended) =
+            (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
+        let begins =
+            config + 1 == begun && begun < configurations && begun <= ended.saturating_add(1);
         if begins {
             self.begun.store(begun + 1, Ordering::Relaxed);
         }
