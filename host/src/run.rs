@@ -177,7 +177,7 @@ pub enum RunError {
     Machine(#[from] BeginError),
     /// The system refused to take settings back.
     #[error(
-        "not all of the system's settings are restored: {}; their journal is kept, and \
+        "not all of the system's settings are restored: {}; where there is a journal, \
          `pathspider restore` tries again{}", what.join("; "), and(also.as_deref())
     )]
     NotRestored {

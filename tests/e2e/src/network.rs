@@ -84,6 +84,16 @@ impl Network {
         self.run(shell(script), input)
     }
 
+    /// Does something at the vantage point, in this process.
+    ///
+    /// # Panics
+    ///
+    /// The namespace cannot be entered.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let done = self.lab.vantage().enter(work);
+        done.unwrap_or_else(|error| panic!("cannot enter the vantage point: {error}"))
+    }
+
     /// Runs a shell script on the path, between the vantage point and the targets.
     ///
     /// # Panics

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
 use pathspider_e2e::{Ended, Network, built, network, state_dir, temp_dir};
@@ -160,4 +162,21 @@ fn a_standard_error_that_nobody_reads_keeps_neither_lock_nor_journal() {
     wait_until("the keeper is gone", || {
         !std::path::Path::new(&format!("/proc/{keeper}/fd/2")).exists()
     });
+}
+
+#[test]
+fn somebody_who_is_no_run_has_the_lock() {
+    let Some(network) = network(3, 0) else { return };
+    let name = SocketAddr::from_abstract_name("pathspider.configures").unwrap();
+    let theirs = network.enter(|| UnixListener::bind_addr(&name).unwrap());
+    let script = format!(
+        "timeout -s INT 2 $PATHSPIDER measure --allow-special -i {} ecn --connect tcp",
+        network.interface()
+    );
+    let waiting = format!("waiting for process {}", std::process::id());
+    network.script(&script, &network.jobs("clean")).expect(124, &[&waiting, "told to stop"]);
+    // Who changes nothing need not wait.
+    network.measure(&["mss", "--connect", "tcp"], &network.jobs("clean")).expect(0, &["3 targets"]);
+    drop(theirs);
+    network.script(&script, &network.jobs("clean")).expect(0, &["3 targets"]);
 }
