@@ -64,7 +64,7 @@ bench: build ## compare with bare loops and other programs in the same network
 bench-observer: build ## compare the observer with other tools, on a capture made for it
 	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap
 
-soak: build ## a run of SOAK_MINUTES (10) with faults at random
+soak: build ## runs of SOAK_MINUTES (10) and a third of it with faults at random
 	$(CARGO) test --locked -p pathspider-e2e --test main -- --ignored --nocapture soak
 
 test: lint unit ## everything that has to hold

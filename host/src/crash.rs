@@ -159,7 +159,7 @@ fn say(line: &mut Line, signal: c_int, instruction: usize) {
         line.add_hexadecimal(instruction - code.from + code.offset);
         line.add(" of the file");
     }
-    line.add("; what was written is kept, the system's settings are restored\n");
+    line.add("; this process ends\n");
 }
 
 /// Where the thread was.

@@ -17,6 +17,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::OutputError;
+use crate::privileges;
 use crate::say;
 pub use snapshot::{Snapshot, Total};
 use status_file::StatusFile;
@@ -81,9 +82,10 @@ impl Prepared {
         }
         let (end, ended) = bounded(0);
         let show = Show { voice, status, begun: Instant::now() };
-        let thread = thread::Builder::new()
-            .name("progress".into())
-            .spawn(move || show.until(&ended, look))?;
+        let thread = thread::Builder::new().name("progress".into()).spawn(move || {
+            privileges::give_up();
+            show.until(&ended, look);
+        })?;
         Ok(Shown { thread: Some(thread), end: Some(end) })
     }
 }

@@ -181,12 +181,27 @@ pub enum RunError {
     /// The machine cannot be configured.
     #[error(transparent)]
     Machine(#[from] BeginError),
+    /// The system refused to take settings back.
+    #[error(
+        "not all of the system's settings are restored: {}; where there is a journal, \
+         `pathspider restore` tries again{}", what.join("; "), and(also.as_deref())
+    )]
+    NotRestored {
+        /// What failed, a sentence each.
+        what: Vec<String>,
+        /// What else made the run end early.
+        also: Option<Box<RunError>>,
+    },
     /// The arguments contradict each other.
     #[error("{0}")]
     Settings(String),
     /// A part of this program failed, which is a bug.
     #[error("the {0} panicked; please report this, with the message above")]
     Panicked(&'static str),
+}
+
+fn and(also: Option<&RunError>) -> String {
+    also.map(|error| format!(". Moreover: {error}")).unwrap_or_default()
 }
 
 /// Runs a measurement to its end.
@@ -217,7 +232,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     if info.changes_system && !privileges::may_change_network() {
         return Err(RunError::NoNetworkPrivilege(info.name.clone()));
     }
-    let machine = match info.changes_system {
+    let mut machine = match info.changes_system {
         true => Machine::begin(&info.name, stop)?,
         false => Machine::new(),
     };
@@ -237,9 +252,14 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let (writer, save) = keeping.open(&settings)?;
     let done = keeping.done.take();
     let connecting = (dialer, forger, beside);
-    let stages =
-        Stages { began, machine, reader, done, chains, source, connecting, writer, save, showing };
-    let mut ended = carry_out(settings, plan, stages, stop);
+    let stages = Stages { began, reader, done, chains, source, connecting, writer, save, showing };
+    let mut ended = carry_out(settings, plan, stages, &mut machine, stop);
+    // Where it did not come so far by itself.
+    machine.restore();
+    let what = machine.take_failed();
+    if !what.is_empty() {
+        ended = not_restored(what, ended);
+    }
     let kept = keeping.end(&ended);
     if let (Ok(Ended { failure: failure @ None, .. }), Err(error)) = (&mut ended, kept) {
         *failure = Some(error.into());
@@ -247,10 +267,21 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     ended
 }
 
+/// A run after which settings are not as they were. That comes first, whatever else went wrong.
+fn not_restored(what: Vec<String>, ended: Result<Ended, RunError>) -> Result<Ended, RunError> {
+    match ended {
+        Ok(mut ended) => {
+            let also = ended.failure.take().map(Box::new);
+            ended.failure = Some(RunError::NotRestored { what, also });
+            Ok(ended)
+        }
+        Err(error) => Err(RunError::NotRestored { what, also: Some(Box::new(error)) }),
+    }
+}
+
 /// What the stages of a run begin with.
 struct Stages {
     began: Instant,
-    machine: Machine,
     reader: JobReader,
     done: Option<job::Done>,
     chains: ChainSet,
@@ -266,9 +297,10 @@ fn carry_out(
     mut settings: Settings<'_>,
     plan: Plan,
     stages: Stages,
+    machine: &mut Machine,
     stop: &Arc<Stop>,
 ) -> Result<Ended, RunError> {
-    let Stages { began, mut machine, reader, done, chains, source, connecting, .. } = stages;
+    let Stages { began, reader, done, chains, source, connecting, .. } = stages;
     let (writer, save, showing) = (stages.writer, stages.save, stages.showing);
     let (dialer, forger, beside) = connecting;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer, save), stop)?;
@@ -320,9 +352,10 @@ fn carry_out(
     let shown = showing
         .start(look)
         .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
-    let engine_end = engine.run(&mut machine, inbox);
+    let engine_end = engine.run(machine, inbox);
     let (denied, changed) = (machine.was_denied(), machine.touched());
-    drop(machine);
+    // Now, for an output may take its time.
+    machine.restore();
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
     let closing = Closing { watch, merger, summary, waiting, output: settings.output.to_string() };
@@ -396,6 +429,7 @@ fn looking(
 fn limit_runtime(limit: Duration, stop: Arc<Stop>) -> std::io::Result<()> {
     // It is left behind where the run ends before.
     std::thread::Builder::new().name("limit".into()).spawn(move || {
+        privileges::give_up();
         std::thread::sleep(limit);
         if !stop.is_asked() {
             say!("the time of --max-runtime is over: no new targets; finishing those in flight");

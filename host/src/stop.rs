@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::Notify;
+
+use crate::privileges;
 
 /// How urgently a run should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,14 +85,20 @@ impl Stop {
 }
 
 /// Turns signals into requests: the first SIGINT, SIGTERM or SIGHUP finishes, the second
-/// terminates, and so does the first SIGQUIT.
+/// terminates, and so does the first SIGQUIT. Those that whoever started us had us ignore, as
+/// nohup(1) does, stay ignored.
 ///
 /// # Errors
 ///
 /// The handlers cannot be installed.
 pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored(&status);
+    let ours = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+    let mut signals =
+        Signals::new(ours.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
+        privileges::give_up();
         for signal in signals.forever() {
             match signal {
                 SIGQUIT => stop.terminate("a signal"),
@@ -102,9 +110,22 @@ pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> i
     Ok(())
 }
 
+/// The signals that are ignored, the first in the lowest bit: `SigIgn` of proc_pid_status(5).
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ignored_signals_are_read() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert_eq!(ignored(status), 1 << (SIGHUP - 1) | 1 << (libc::SIGPIPE - 1));
+        assert_eq!(ignored(""), 0);
+    }
 
     #[test]
     fn only_ever_more_urgent() {

@@ -23,12 +23,12 @@ use pathspider_plugin_api::{Error, Result, SystemChanges};
 use crate::say::say;
 use crate::stop::Stop;
 
-use change::{Changes, Entry, Undone};
+use change::{Changes, Entry, Restoration};
 use firewall::Firewall;
 pub use guard::BeginError;
 use guard::Guard;
 pub use leftover::{Restored, restore};
-use lock::Lock;
+use lock::{Holder, Lock};
 use sysctl::{Intent, SysctlError, Sysctls};
 pub use undeclared::Undeclared;
 
@@ -73,6 +73,8 @@ pub struct Machine {
     changes: Changes,
     guard: Option<Guard>,
     denied: bool,
+    /// What could not be undone.
+    failed: Vec<String>,
     #[cfg(test)]
     unguarded: bool,
 }
@@ -111,23 +113,26 @@ impl Machine {
         self.changes.sysctls()
     }
 
-    /// Undoes all changes, and returns what could not be undone, a sentence each.
-    pub fn restore(&mut self) -> Vec<String> {
+    /// Undoes all changes; says what is somebody else's by now, and stays.
+    pub fn restore(&mut self) {
         let guard = &mut self.guard;
-        let undone = self.changes.undo(|entry| {
+        let Restoration { left, failed, .. } = self.changes.undo(|entry| {
             let _ = guard.as_mut().map(|guard| guard.note(&entry));
         });
         self.sysctls = Sysctls::default();
         self.firewall = Firewall::default();
-        let all = !undone.iter().any(|undone| matches!(undone, Undone::Failed(_)));
-        if let Some(guard) = self.guard.take() {
-            guard.end(all);
+        for sentence in left {
+            say!("{sentence}");
         }
-        let complaint = |undone| match undone {
-            Undone::Left(what) | Undone::Failed(what) => Some(what),
-            Undone::Restored(_) | Undone::Nothing => None,
-        };
-        undone.into_iter().filter_map(complaint).collect()
+        if let Some(guard) = self.guard.take() {
+            guard.end(failed.is_empty());
+        }
+        self.failed.extend(failed);
+    }
+
+    /// What could not be undone, a sentence each. It stays in the journal.
+    pub fn take_failed(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.failed)
     }
 
     fn note(&mut self, entry: Entry) -> Result<()> {
@@ -150,8 +155,9 @@ impl Machine {
 /// threads by now.
 fn at_once(plugin: &str) -> Result<Guard> {
     match Lock::take() {
-        Ok(Ok(lock)) => Guard::new(plugin, lock, false),
-        Ok(Err(holder)) => {
+        Ok(Some(lock)) => Guard::new(plugin, lock, false),
+        Ok(None) => {
+            let holder = Holder::find();
             Err(Error::new(format!("{holder} configures this network namespace already")))
         }
         Err(error) => Err(Error::new(format!("cannot lock this network namespace: {error}"))),
@@ -185,6 +191,13 @@ impl SystemChanges for Machine {
         }
         let table = firewall::TABLE;
         if !self.changes.has_firewall() {
+            // What earlier runs of ours left is gone by now.
+            if firewall::exists(table) {
+                return Err(Error::new(format!(
+                    "there is a table inet {table} already that is not of this run, so it is left \
+                     alone; where a killed run left it, delete it: nft delete table inet {table}"
+                )));
+            }
             self.note(Entry::Firewall { table: table.to_owned() })?;
         }
         self.firewall.set(rules).inspect_err(|error| self.denied |= was_denied(error))
@@ -215,8 +228,9 @@ fn was_denied(error: &Error) -> bool {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for complaint in self.restore() {
-            say!("{complaint}");
+        self.restore();
+        for sentence in self.take_failed() {
+            say!("{sentence}");
         }
     }
 }

@@ -152,7 +152,10 @@ impl Running {
 #[command(
     after_help = "`pathspider help PLUGIN` shows a plugin's own options, configurations and \
                   conditions; `pathspider --list-plugins` shows the plugins. The options above \
-                  may also stand after PLUGIN."
+                  may also stand after PLUGIN.\n\nHow to undo each change of the system's settings \
+                  is written down before it is made, in the folder that PATHSPIDER_STATE_DIR names \
+                  (else /var/lib/pathspider or /run/pathspider for root, \
+                  ~/.local/state/pathspider or /tmp/pathspider-UID for others)."
 )]
 pub(super) struct Measure {
     /// The plugin, and its own options

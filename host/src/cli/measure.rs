@@ -180,7 +180,10 @@ fn tell(error: &RunError) -> Failure {
         }
         RunError::Machine(BeginError::Stopped(_)) => Exit::Stopped,
         RunError::Machine(_) => Exit::Failed,
-        RunError::Engine { .. } | RunError::System(_) | RunError::Panicked(_) => Exit::Failed,
+        RunError::Engine { .. }
+        | RunError::System(_)
+        | RunError::NotRestored { .. }
+        | RunError::Panicked(_) => Exit::Failed,
     };
     Failure::new(exit, error)
 }

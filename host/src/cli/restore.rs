@@ -11,7 +11,7 @@ use crate::system;
 #[command(after_help = "Every command does this when it starts. Run it in the network namespace \
                   whose settings are meant (ip netns exec NAME pathspider restore).")]
 pub(super) struct RestoreArgs {
-    /// Forget what was left in other network namespaces
+    /// Forget what was left in other network namespaces, and what cannot be undone
     #[arg(long)]
     forget: bool,
 }

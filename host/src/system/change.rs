@@ -20,8 +20,8 @@ pub(super) enum Entry {
     Command { undo: Vec<String> },
     /// It needs no undoing any more: its command failed, or it was undone.
     Over { undo: Vec<String> },
-    /// All was undone.
-    Restored,
+    /// The run has undone what could be, and seen to its journal: said to the keeper alone.
+    Ended,
 }
 
 /// A change that is to be undone.
@@ -45,24 +45,37 @@ enum Change {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     changes: Vec<Change>,
+    ended: bool,
+}
+
+/// What came of undoing all, a sentence each.
+#[derive(Debug, Default)]
+pub(super) struct Restoration {
+    /// What is as it was before, and what was done for it.
+    pub(super) restored: Vec<String>,
+    /// What is not ours any more, and was left as it was found.
+    pub(super) left: Vec<String>,
+    /// What could not be undone: the journal is to stay.
+    pub(super) failed: Vec<String>,
 }
 
 /// What came of undoing a change.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Undone {
-    /// It is as it was before; what was done for it.
+enum Undone {
     Restored(String),
     /// There was nothing to do.
     Nothing,
-    /// It is not ours any more, and was left; the sentence says what was found.
     Left(String),
-    /// It could not be undone.
     Failed(String),
 }
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Whether the run has ended by itself.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether the table of firewall rules may be there.
@@ -108,21 +121,26 @@ impl Changes {
                 Change::Command { undo: noted } => *noted != undo,
                 _ => true,
             }),
-            Entry::Restored => self.changes.clear(),
+            Entry::Ended => self.ended = true,
         }
     }
 
     /// Undoes all, the last first. `done` is told of what must not be undone twice.
-    pub(super) fn undo(&mut self, mut done: impl FnMut(Entry)) -> Vec<Undone> {
-        let changes = std::mem::take(&mut self.changes);
-        let undo = |change: &Change| {
-            let undone = change.undo();
-            if let Change::Command { undo } = change {
-                done(Entry::Over { undo: undo.clone() });
+    pub(super) fn undo(&mut self, mut done: impl FnMut(Entry)) -> Restoration {
+        let mut restoration = Restoration::default();
+        for change in std::mem::take(&mut self.changes).iter().rev() {
+            match (change.undo(), change) {
+                (Undone::Nothing, _) => {}
+                (Undone::Restored(what), Change::Command { undo }) => {
+                    done(Entry::Over { undo: undo.clone() });
+                    restoration.restored.push(what);
+                }
+                (Undone::Restored(what), _) => restoration.restored.push(what),
+                (Undone::Left(what), _) => restoration.left.push(what),
+                (Undone::Failed(what), _) => restoration.failed.push(what),
             }
-            undone
-        };
-        changes.iter().rev().map(undo).collect()
+        }
+        restoration
     }
 
     /// What was changed, for people, a sentence each.
@@ -212,7 +230,20 @@ mod tests {
                 "`x y z` undoes a change"
             ]
         );
-        changes.note(Entry::Restored);
-        assert!(changes.is_empty());
+        assert!(!changes.has_ended());
+        changes.note(Entry::Ended);
+        assert!(changes.has_ended() && !changes.is_empty());
+    }
+
+    #[test]
+    fn a_command_that_could_not_undo_its_change_is_not_over() {
+        let mut changes = Changes::default();
+        for word in ["false", "true"] {
+            changes.note(Entry::Command { undo: vec![word.into()] });
+        }
+        let mut over = Vec::new();
+        let restoration = changes.undo(|entry| over.push(entry));
+        assert_eq!(over, [Entry::Over { undo: vec!["true".into()] }]);
+        assert_eq!((restoration.restored.len(), restoration.failed.len()), (1, 1));
     }
 }

@@ -32,6 +32,11 @@ impl Firewall {
     }
 }
 
+/// Whether there is a table of this name. Where we may not know, we may not make one either.
+pub(super) fn exists(table: &str) -> bool {
+    command::run(&["nft", "list", "table", "inet", table]).is_ok()
+}
+
 /// Deletes a table, if it is there.
 pub(super) fn delete(table: &str) -> Result<()> {
     command::run(&["nft", &script(table, &[])?])

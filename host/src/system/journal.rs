@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{Changes, Entry};
 use super::identity::{self, Namespace, Process};
-use super::place::Place;
+use super::place::{self, Place};
 
 /// How the files' names end.
 pub(super) const ENDING: &str = ".journal";
@@ -56,48 +56,80 @@ pub(super) struct Journal {
     place: Place,
     name: String,
     file: File,
+    /// The length of what was written whole.
+    length: u64,
+    /// A part of a line is at its end, and could not be cut off.
+    torn: bool,
 }
 
 impl Journal {
-    /// Begins one.
+    /// Begins one, in the first folder that takes it.
     ///
     /// # Errors
     ///
-    /// There is no place for it, or the disk is full.
+    /// There is no place for it, or the disk is full: the error of the folder that is preferred.
     pub(super) fn begin(head: &Head) -> io::Result<Journal> {
-        let place = Place::to_write().ok_or(io::ErrorKind::NotFound)?;
-        let name = format!("{}-{}{ENDING}", head.namespace.name(), head.process.pid);
-        // One of the same name is left over from another boot or an earlier process.
-        let name = match place.create(&name) {
-            Ok(file) => return Journal { place, name, file }.with_head(head),
-            Err(_) => format!("{}-{name}", head.boot),
-        };
-        let file = place.create(&name)?;
-        Journal { place, name, file }.with_head(head)
+        let mut first = None;
+        for path in place::candidates() {
+            match Place::make(path.clone()).and_then(|place| Journal::begin_in(place, head)) {
+                Ok(journal) => return Ok(journal),
+                Err(error) => {
+                    let words = format!("{}: {error}", path.display());
+                    first.get_or_insert_with(|| io::Error::new(error.kind(), words));
+                }
+            }
+        }
+        Err(first.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
     }
 
-    fn with_head(mut self, head: &Head) -> io::Result<Journal> {
-        self.write(&line(head)?)?;
-        Ok(self)
+    fn begin_in(place: Place, head: &Head) -> io::Result<Journal> {
+        let mut name = format!("{}-{}{ENDING}", head.namespace.name(), head.process.pid);
+        let file = match place.create(&name) {
+            // One of the same name is left over from another boot or an earlier process.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                name = format!("{}-{name}", head.boot);
+                place.create(&name)?
+            }
+            file => file?,
+        };
+        let mut journal = Journal { place, name, file, length: 0, torn: false };
+        if let Err(error) = journal.write(&line(head)?) {
+            let _ = journal.remove();
+            return Err(error);
+        }
+        Ok(journal)
     }
 
     /// Writes a line, and waits until the disk has it.
     ///
     /// # Errors
     ///
-    /// It does not get there.
+    /// It does not get there. Then nothing of it is in the journal, or no more lines are taken:
+    /// they would join what is torn.
     pub(super) fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        self.file.write_all(line)?;
-        self.file.sync_data()
+        if self.torn {
+            return Err(io::Error::other("the journal is torn"));
+        }
+        match self.file.write_all(line).and_then(|()| self.file.sync_data()) {
+            Ok(()) => {
+                self.length += line.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.torn = self.file.set_len(self.length).is_err();
+                Err(error)
+            }
+        }
     }
 
     /// Removes it: all was undone.
-    pub(super) fn remove(self) -> io::Result<()> {
+    pub(super) fn remove(&self) -> io::Result<()> {
         self.place.remove(&self.name)
     }
 
-    pub(super) fn path(&self) -> std::path::PathBuf {
-        self.place.path.join(&self.name)
+    /// Where it is.
+    pub(super) fn place(&self) -> (&Place, &str) {
+        (&self.place, &self.name)
     }
 }
 
@@ -106,6 +138,20 @@ pub(super) fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     Ok(line)
+}
+
+/// Notes in a journal whose run is gone what needs no undoing any more.
+///
+/// # Errors
+///
+/// It cannot be written to.
+pub(super) fn amend(place: &Place, name: &str, done: &[Entry]) -> io::Result<()> {
+    // The run may have left a torn line, which ends here.
+    let mut text = b"\n".to_vec();
+    for entry in done {
+        text.extend(line(entry)?);
+    }
+    place.append(name, &text)
 }
 
 /// What stands in whole lines; a torn last one is left out, and so is what is no entry.
@@ -143,5 +189,32 @@ mod tests {
                 assert!(changes.describe().len() < 2, "cut at {length}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_amended_does_not_join_a_torn_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::make(folder.path().join("state")).unwrap();
+        let command = |word: &str| Entry::Command { undo: vec![word.into()] };
+        let torn = &line(&command("torn")).unwrap()[..9];
+        let text = [line(&Head::here("ecn").unwrap()).unwrap(), line(&command("a")).unwrap()];
+        let mut file = place.create("x.journal").unwrap();
+        file.write_all(&[&text.concat(), torn].concat()).unwrap();
+        amend(&place, "x.journal", &[Entry::Over { undo: vec!["a".into()] }]).unwrap();
+        let (_, changes) = read(&place.read("x.journal").unwrap()).unwrap();
+        assert!(changes.is_empty(), "{:?}", changes.describe());
+    }
+
+    #[test]
+    fn a_line_that_could_not_be_written_leaves_nothing() {
+        // A pipe that nobody reads takes a part of what is written, and cannot be cut.
+        let (_reader, writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::make(folder.path().join("state")).unwrap();
+        let file = File::from(std::os::fd::OwnedFd::from(writer));
+        let mut journal = Journal { place, name: "x".into(), file, length: 0, torn: false };
+        assert!(journal.write(&[b'x'; 1 << 20]).is_err());
+        assert_eq!(journal.write(b"y\n").unwrap_err().to_string(), "the journal is torn");
     }
 }

@@ -7,15 +7,14 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 
-use super::change::{Entry, Undone};
-use super::journal::{self, Head};
+use super::change::{Entry, Restoration};
+use super::journal::{self, Head, Journal};
 use super::lock::Lock;
-use super::place;
+use super::place::Place;
 
 /// Signals that end other processes of ours, and are not to end this one.
 const IGNORED: [i32; 7] = [
@@ -27,6 +26,13 @@ const IGNORED: [i32; 7] = [
     libc::SIGTTOU,
     libc::SIGPIPE,
 ];
+
+/// Signals whose action is the kernel's own: those of crashes, which the run handles, and the alarm.
+const DEFAULT: [i32; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGALRM];
+
+/// Seconds that a reader of standard error has to take our last words.
+const LAST_WORDS: u32 = 5;
 
 /// The run's end of it.
 pub(super) struct Keeper {
@@ -41,7 +47,7 @@ impl Keeper {
     /// # Errors
     ///
     /// There can be no more processes, or the kernel is older than 5.3.
-    pub(super) fn start(head: &Head, journal: Option<&Path>, lock: &Lock) -> io::Result<Keeper> {
+    pub(super) fn start(head: &Head, journal: Option<&Journal>, lock: &Lock) -> io::Result<Keeper> {
         let (reader, writer) = io::pipe()?;
         let run = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
         let plugin = head.plugin.clone();
@@ -52,8 +58,9 @@ impl Keeper {
             -1 => Err(io::Error::last_os_error()),
             0 => {
                 drop(writer);
-                let duty = Duty { reader, run, plugin: &plugin, journal };
-                duty.prepare(lock.as_fd());
+                let journal = journal.map(Journal::place);
+                let duty = Duty { reader, run, plugin: &plugin, journal, lock: lock.as_fd() };
+                duty.prepare();
                 // A panic must not unwind into the run's code.
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| duty.keep()));
                 // SAFETY: it ends the process at once: nothing of the run's is flushed twice.
@@ -75,9 +82,9 @@ impl Keeper {
         self.pipe.write_all(line)
     }
 
-    /// Ends it, when all was undone, and with it its hold on the lock.
+    /// Ends it, and with it its hold on the lock: the run has undone what could be.
     pub(super) fn dismiss(mut self) {
-        if let Ok(line) = journal::line(&Entry::Restored) {
+        if let Ok(line) = journal::line(&Entry::Ended) {
             let _ = self.pipe.write_all(&line);
         }
         drop(self.pipe);
@@ -90,25 +97,28 @@ struct Duty<'a> {
     reader: PipeReader,
     run: OwnedFd,
     plugin: &'a str,
-    journal: Option<&'a Path>,
+    journal: Option<(&'a Place, &'a str)>,
+    lock: BorrowedFd<'a>,
 }
 
 impl Duty<'_> {
     /// Leaves the run's terminal and descriptors: who waits for the end of the run's output is not
     /// to wait for us.
-    fn prepare(&self, lock: BorrowedFd<'_>) {
+    fn prepare(&self) {
         let _ = rustix::process::setsid();
         let _ = rustix::thread::set_name(c"pathspider-keep");
         for signal in IGNORED {
             // SAFETY: ignoring a signal runs no code of ours.
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
-        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
+        for signal in DEFAULT {
             // SAFETY: as above: the kernel's own action.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
-        let mut kept =
-            [libc::STDERR_FILENO, lock.as_raw_fd(), self.reader.as_raw_fd(), self.run.as_raw_fd()];
+        let (reader, run, lock) =
+            (self.reader.as_raw_fd(), self.run.as_raw_fd(), self.lock.as_raw_fd());
+        let mut kept = vec![libc::STDERR_FILENO, reader, run, lock];
+        kept.extend(self.journal.map(|(place, _)| place.as_fd().as_raw_fd()));
         kept.sort_unstable();
         let mut first = 0;
         for fd in kept.into_iter().chain([i32::MAX]) {
@@ -125,33 +135,35 @@ impl Duty<'_> {
     fn keep(mut self) {
         let lines = self.listen();
         let mut changes = journal::entries(&lines);
-        if changes.is_empty() {
-            let _ = self.journal.map(place::remove);
+        if changes.has_ended() {
             return;
         }
-        let mut all = true;
-        let mut restored = Vec::new();
-        let mut complaints = Vec::new();
-        for undone in changes.undo(drop) {
-            match undone {
-                Undone::Nothing => {}
-                Undone::Restored(what) => restored.push(what),
-                Undone::Left(what) => complaints.push(what),
-                Undone::Failed(what) => {
-                    all = false;
-                    complaints.push(what);
-                }
-            }
+        if changes.is_empty() {
+            let _ = self.journal.map(|(place, name)| place.remove(name));
+            return;
+        }
+        let mut over = Vec::new();
+        let Restoration { restored, left, failed } = changes.undo(|entry| over.push(entry));
+        if let Some((place, name)) = self.journal {
+            let _ = match failed.is_empty() {
+                true => place.remove(name),
+                false => journal::amend(place, name, &over),
+            };
+        }
+        // Nobody is to wait for who reads what we say: the lock goes first, and then we do, be it
+        // said or not.
+        // SAFETY: the descriptor is open, and nothing of this process uses it any more; the alarm
+        // ends the process, which has done its work.
+        unsafe {
+            libc::close(self.lock.as_raw_fd());
+            libc::alarm(LAST_WORDS);
         }
         let what = match restored.is_empty() {
-            true => "no setting was left to restore".to_owned(),
+            true => "no setting was restored".to_owned(),
             false => format!("restored: {}", restored.join("; ")),
         };
         self.say(&format!("the {} run ended without a word; {what}", self.plugin));
-        complaints.iter().for_each(|complaint| self.say(complaint));
-        if let Some(journal) = self.journal.filter(|_| all) {
-            let _ = place::remove(journal);
-        }
+        left.iter().chain(&failed).for_each(|complaint| self.say(complaint));
     }
 
     /// All that the run says, until it is gone.

@@ -1,10 +1,10 @@
 //! What runs left behind that could not undo their changes: after SIGKILL of all their processes,
 //! or a power cut.
 
-use super::change::{Changes, Undone};
+use super::change::{Changes, Restoration};
 use super::identity::{self, Namespace};
 use super::journal::{self, ENDING, Head};
-use super::lock::Lock;
+use super::lock::{Holder, Lock};
 use super::place::Place;
 
 /// A journal that was found.
@@ -13,6 +13,12 @@ struct Leftover {
     name: String,
     head: Head,
     changes: Changes,
+}
+
+impl Leftover {
+    fn is_at_work(&self) -> bool {
+        identity::boot().is_ok_and(|boot| boot == self.head.boot) && self.head.process.is_alive()
+    }
 }
 
 /// What was found and done, a sentence each.
@@ -27,21 +33,25 @@ pub struct Restored {
 }
 
 /// Undoes what earlier runs left behind in this network namespace. `forget` removes the journals
-/// of other namespaces.
+/// of other namespaces, and of what cannot be undone.
 pub fn restore(forget: bool) -> Restored {
     let places = Place::all();
     let leftovers = find(&places);
     if leftovers.is_empty() {
         return Restored::default();
     }
+    if leftovers.iter().all(Leftover::is_at_work) {
+        // There is nothing to do, and no need to know who has the lock.
+        return restore_all(&places, leftovers, false);
+    }
     match Lock::take() {
-        Ok(Ok(lock)) => {
+        Ok(Some(lock)) => {
             let restored = restore_all(&places, leftovers, forget);
             drop(lock);
             restored
         }
-        Ok(Err(holder)) => Restored {
-            elsewhere: vec![format!("{holder} configures this network namespace now")],
+        Ok(None) => Restored {
+            elsewhere: vec![format!("{} configures this network namespace now", Holder::find())],
             ..Restored::default()
         },
         Err(error) => Restored {
@@ -77,6 +87,7 @@ fn restore_all(places: &[Place], leftovers: Vec<Leftover>, forget: bool) -> Rest
     let mut restored = Restored::default();
     let (boot, here) = (identity::boot().ok(), Namespace::here().ok());
     for mut leftover in leftovers {
+        let is_at_work = leftover.is_at_work();
         let Head { plugin, time, namespace, process, .. } = &leftover.head;
         let run = format!("the {plugin} run of {time} (process {})", process.pid);
         let what = leftover.changes.describe().join("; ");
@@ -88,7 +99,7 @@ fn restore_all(places: &[Place], leftovers: Vec<Leftover>, forget: bool) -> Rest
                 ));
             }
             true
-        } else if process.is_alive() {
+        } else if is_at_work {
             restored.elsewhere.push(format!("{run} is at work"));
             false
         } else if here != Some(*namespace) {
@@ -99,7 +110,8 @@ fn restore_all(places: &[Place], leftovers: Vec<Leftover>, forget: bool) -> Rest
             ));
             forget
         } else {
-            undo(&run, &mut leftover.changes, &mut restored)
+            let place = &places[leftover.place];
+            undo(&run, &mut leftover, place, &mut restored) || forget
         };
         if goes && let Err(error) = places[leftover.place].remove(&leftover.name) {
             let path = places[leftover.place].path.join(&leftover.name);
@@ -110,18 +122,19 @@ fn restore_all(places: &[Place], leftovers: Vec<Leftover>, forget: bool) -> Rest
 }
 
 /// Whether nothing is left to be undone.
-fn undo(run: &str, changes: &mut Changes, restored: &mut Restored) -> bool {
-    let mut all = true;
-    for undone in changes.undo(drop) {
-        match undone {
-            Undone::Nothing => {}
-            Undone::Restored(what) => restored.done.push(format!("restored after {run}: {what}")),
-            Undone::Left(what) => restored.done.push(format!("after {run}: {what}")),
-            Undone::Failed(what) => {
-                all = false;
-                restored.failed.push(format!("after {run}: {what}"));
-            }
-        }
+fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restored) -> bool {
+    let mut over = Vec::new();
+    let Restoration { restored: done, left, failed } =
+        leftover.changes.undo(|entry| over.push(entry));
+    let all = failed.is_empty();
+    restored.done.extend(done.iter().map(|what| format!("restored after {run}: {what}")));
+    restored.done.extend(left.iter().map(|what| format!("after {run}: {what}")));
+    restored.failed.extend(failed.iter().map(|what| format!("after {run}: {what}")));
+    if !all
+        && !over.is_empty()
+        && let Err(error) = journal::amend(place, &leftover.name, &over)
+    {
+        restored.failed.push(format!("after {run}: cannot write to its journal: {error}"));
     }
     all
 }

@@ -2,12 +2,12 @@
 
 use std::env;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use crate::plugin::has_privileges_of_its_own;
 
@@ -20,12 +20,17 @@ pub(super) struct Place {
     folder: OwnedFd,
 }
 
-/// The folders that may hold this user's journals, the preferred one first.
+/// Whether there may be journals.
 ///
-/// There is none where the program has more privileges than its user: in a folder that the user
-/// can write to, the user could write down changes to be "undone".
-fn candidates() -> Vec<PathBuf> {
-    if has_privileges_of_its_own() {
+/// Not where the program has more privileges than its user: in a folder that the user can write
+/// to, the user could write down changes to be "undone".
+pub(super) fn is_possible() -> bool {
+    !has_privileges_of_its_own()
+}
+
+/// The folders that may hold this user's journals, the preferred one first.
+pub(super) fn candidates() -> Vec<PathBuf> {
+    if !is_possible() {
         return Vec::new();
     }
     if let Some(folder) = env::var_os(VARIABLE).filter(|folder| !folder.is_empty()) {
@@ -48,16 +53,19 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 impl Place {
-    /// The first folder that can be used, made where it is not there.
-    pub(super) fn to_write() -> Option<Place> {
-        candidates().into_iter().find_map(|path| {
-            let parent = path.parent().filter(|parent| !parent.exists());
-            if let Some(parent) = parent {
-                let _ = DirBuilder::new().recursive(true).mode(0o700).create(parent);
-            }
-            let _ = DirBuilder::new().mode(0o700).create(&path);
-            Place::open(path).ok()
-        })
+    /// A folder, made where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be, or others may write to it.
+    pub(super) fn make(path: PathBuf) -> io::Result<Place> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Place::open(path),
+        }
     }
 
     /// All folders that are there.
@@ -96,8 +104,22 @@ impl Place {
         Ok(text)
     }
 
+    /// Adds to a file, and waits until the disk has it.
+    pub(super) fn append(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty())?;
+        is_ours_alone(&file)?;
+        let mut file = File::from(file);
+        file.write_all(text)?;
+        file.sync_data()
+    }
+
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?)
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
     }
 
     /// The names of its files that end so.
@@ -119,11 +141,6 @@ fn is_ours_alone(file: &OwnedFd) -> io::Result<()> {
     let ours = status.st_uid == rustix::process::geteuid().as_raw() && status.st_mode & 0o022 == 0;
     let plain = matches!(kind, FileType::RegularFile | FileType::Directory);
     if ours && plain { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
-}
-
-/// Removes a file by its path; for the keeper, which has no folder open.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    Ok(rustix::fs::unlinkat(CWD, path, AtFlags::empty())?)
 }
 
 #[cfg(test)]

@@ -29,8 +29,7 @@ pub fn network(ipv4: u16, ipv6: u16) -> Option<Network> {
     match made {
         Ok(lab) => Some(Network { lab }),
         Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "{error}");
-            eprintln!("SKIPPED: {error}");
+            crate::skipped(error);
             None
         }
     }
@@ -85,6 +84,25 @@ impl Network {
         self.run(shell(script), input)
     }
 
+    /// Does something at the vantage point, in this process.
+    ///
+    /// # Panics
+    ///
+    /// The namespace cannot be entered.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let done = self.lab.vantage().enter(work);
+        done.unwrap_or_else(|error| panic!("cannot enter the vantage point: {error}"))
+    }
+
+    /// Runs a shell script on the path, between the vantage point and the targets.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be run.
+    pub fn script_on_path(&self, script: &str) -> Ended {
+        run(self.lab.router(), shell(script), "")
+    }
+
     /// The vantage point's interface.
     pub fn interface(&self) -> &'static str {
         INTERFACE
@@ -124,8 +142,7 @@ pub fn names(test: &str, targets: u16) -> Option<Names> {
     match lab {
         Ok(lab) => Some(Names { lab, folder: crate::temp_dir(test) }),
         Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "{error}");
-            eprintln!("SKIPPED: {error}");
+            crate::skipped(error);
             None
         }
     }

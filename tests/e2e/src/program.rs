@@ -20,6 +20,16 @@ pub fn built(name: &str) -> PathBuf {
     path
 }
 
+/// Says why a test cannot be done on this machine. In CI that is a failure.
+///
+/// # Panics
+///
+/// In CI.
+pub fn skipped(why: impl std::fmt::Display) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("SKIPPED: {why}");
+}
+
 /// A new, empty folder for a test's files.
 ///
 /// # Panics

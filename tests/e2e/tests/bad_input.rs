@@ -54,8 +54,9 @@ fn no_privilege() {
     fs::create_dir(folder.join("plugins")).unwrap();
     fs::copy(built("plugins/ecn.so"), folder.join("plugins/ecn.so")).unwrap();
     let script = format!(
-        "chmod -R a+rX {0} && exec setpriv --reuid=65534 --regid=65534 --clear-groups \
-         --bounding-set=-all {0}/pathspider measure -i {1} --allow-special ecn",
+        "chmod -R a+rX {0} && mkdir -p {0}/state && chown 65534 {0}/state && \
+         export PATHSPIDER_STATE_DIR={0}/state && exec setpriv --reuid=65534 --regid=65534 \
+         --clear-groups --bounding-set=-all {0}/pathspider measure -i {1} --allow-special ecn",
         folder.display(),
         network.interface()
     );

@@ -1,12 +1,14 @@
 //! The system's settings after crashes, kills and several runs at once.
 
+mod refused;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use pathspider_e2e::{Network, Program, built, network, state_dir};
+use pathspider_e2e::{Network, Program, built, network, records, state_dir, temp_dir};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// An ECN run of some dead targets, which goes on for seconds with settings changed.
@@ -131,9 +133,9 @@ fn a_crash_of_a_plugin_is_told_and_everything_restored() {
     let before = network.settings();
     let plugins = built("").display().to_string();
     for (how, signal, words) in [
-        ("crash-in-connect", 11, ["libmisbehaving.so crashed in `connect`, by SIGSEGV, at 0x"]),
-        ("abort-in-combine", 6, ["libmisbehaving.so crashed in `combine`, by SIGABRT"]),
-        ("overflow-in-connect", 6, ["has overflowed its stack"]),
+        ("crash-in-connect", 11, "libmisbehaving.so crashed in `connect`, by SIGSEGV, at 0x"),
+        ("abort-in-combine", 6, "libmisbehaving.so crashed in `combine`, by SIGABRT"),
+        ("overflow-in-connect", 6, "libmisbehaving.so crashed in `connect`, by SIGSEGV, at 0x"),
     ] {
         let mut command =
             Program::command(&["measure", "--allow-special", "--plugin-dir", &plugins]);
@@ -144,12 +146,42 @@ fn a_crash_of_a_plugin_is_told_and_everything_restored() {
         stdin.write_all(network.jobs("clean").as_bytes()).unwrap();
         let said = standard_error(&mut run);
         assert_eq!(run.wait().unwrap().signal(), Some(signal), "{said}");
-        for word in words.iter().chain(&["ended without a word; restored: ", "`ip route del 203"]) {
+        for word in [words, "ended without a word; restored: ", "`ip route del 203"] {
             assert!(said.contains(word), "{how}: {said}");
         }
+        assert_eq!(said.contains("overflowed its stack"), how.starts_with("overflow"), "{said}");
+        // Who says it is the keeper, when it is so; a process that crashes cannot know.
+        let crash = said.lines().find(|line| line.contains(" crashed in ")).unwrap();
+        assert!(!crash.contains("restored") && !crash.contains("kept"), "{crash}");
         assert_eq!(network.settings(), before, "{how}: {said}");
     }
     assert_eq!(journals(), 0);
+}
+
+#[test]
+fn what_was_finished_before_a_crash_is_kept() {
+    const AT: usize = 10;
+    let Some(network) = network(20, 0) else { return };
+    let before = network.settings();
+    let plugins = built("").display().to_string();
+    let path = temp_dir("crash").join("out.ndjson");
+    let finished = || records(&fs::read_to_string(&path).unwrap_or_default()).len();
+    let jobs = network.jobs("clean");
+    let (first, rest) = jobs.split_at(jobs.match_indices('\n').nth(AT - 1).unwrap().0 + 1);
+    let arguments = ["--plugin-dir", &plugins, "--output", &path.display().to_string()];
+    let mut command = Program::command(&["measure", "--allow-special", "-w", "1"]);
+    command.args(arguments).args(["-i", network.interface(), "misbehaving"]);
+    command.args(["--how", "crash-in-connect", "--from-job", &AT.to_string()]);
+    let mut run = network.start(command);
+    let mut stdin = run.stdin.take().unwrap();
+    stdin.write_all(first.as_bytes()).unwrap();
+    wait_until("those before are on the disk", || finished() == AT);
+    stdin.write_all(rest.as_bytes()).unwrap();
+    let said = standard_error(&mut run);
+    assert_eq!(run.wait().unwrap().signal(), Some(11), "{said}");
+    assert!(said.contains("crashed in `connect`, by SIGSEGV"), "{said}");
+    assert_eq!(finished(), AT, "no record is torn or gone");
+    assert_eq!((network.settings(), journals()), (before, 0));
 }
 
 #[test]
@@ -175,13 +207,36 @@ fn one_run_at_a_time_configures_a_namespace() {
 }
 
 #[test]
-fn what_cannot_be_noted_is_not_changed() {
-    let Some(network) = network(1, 0) else { return };
-    // Only the keeper is left: nothing can be written, and the run goes on.
-    let mut command =
-        Program::command(&["measure", "--allow-special", "-i", network.interface(), "ecn"]);
-    command.env("PATHSPIDER_STATE_DIR", "/proc/nowhere");
-    network.run(command, &network.jobs("clean")).expect(0, &["1 target in"]);
+fn who_waits_can_be_told_to_stop_however_many_wait() {
+    let Some(network) = network(3, 0) else { return };
+    // The queue of the socket that is the lock: full after a few who asked who has it.
+    network.script("echo 4 >/proc/sys/net/core/somaxconn", "").expect(0, &[]);
+    let before = network.settings();
+    let mut first = long_run(&network);
+    let mut stdin = first.stdin.take();
+    wait_until("settings are changed", || changed(&network));
+    let mut lines = Vec::new();
+    for _ in 0..8 {
+        let mut waiting = long_run(&network);
+        let mut line = String::new();
+        BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        // More looks than the queue has places.
+        std::thread::sleep(Duration::from_millis(700));
+        kill(waiting.id(), Signal::INT);
+        wait_until("it has stopped", || waiting.try_wait().unwrap().is_some());
+        assert_eq!(waiting.wait().unwrap().code(), Some(10));
+        lines.push(line);
+    }
+    assert!(lines[0].contains(&format!("waiting for process {}", first.id())), "{lines:?}");
+    assert!(lines[7].contains("waiting for another process"), "the queue is full: {lines:?}");
+    // Nor does any other command wait for a place.
+    for other in ["--list-plugins", "restore"] {
+        let script = format!("timeout 5 $PATHSPIDER {other}");
+        network.script(&script, "").expect(0, &[]);
+    }
+    drop(stdin.take());
+    assert!(first.wait().unwrap().success());
+    assert_eq!(network.settings(), before);
 }
 
 #[test]

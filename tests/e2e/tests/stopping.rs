@@ -1,10 +1,10 @@
 //! Signals, and what a run leaves behind.
 
 use std::io::{Read, Write};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use pathspider_e2e::{Ended, Network, Program, built, network};
+use pathspider_e2e::{Ended, Network, Program, built, network, state_dir};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn signal(child: &Child, signal: Signal) {
@@ -201,4 +201,33 @@ fn a_run_whose_standard_error_is_gone_goes_on() {
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let end: Ended = child.wait_with_output().unwrap().into();
     assert_eq!((end.status, end.records().len()), (9, 20));
+}
+
+#[test]
+fn signals_that_were_ignored_stay_so() {
+    let Some(network) = network(40, 0) else { return };
+    // As nohup does; and as a shell without job control does for what runs in the background.
+    let script = format!(
+        "trap '' HUP INT; exec $PATHSPIDER measure -i {} --allow-special ecn --connect tcp",
+        network.interface()
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).env("PATHSPIDER", built("pathspider"));
+    shell.env("PATHSPIDER_STATE_DIR", state_dir());
+    let mut child = network.start(shell);
+    let mut stdin = child.stdin.take().unwrap();
+    let jobs = network.jobs("clean");
+    let (first, rest) = jobs.split_at(jobs.len() / 2);
+    stdin.write_all(first.as_bytes()).unwrap();
+    // The first record: the run is under way.
+    child.stdout.as_mut().unwrap().read_exact(&mut [0; 1]).unwrap();
+    for ignored in [Signal::HUP, Signal::INT] {
+        signal(&child, ignored);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    stdin.write_all(rest.as_bytes()).unwrap();
+    drop(stdin);
+    let end: Ended = child.wait_with_output().unwrap().into();
+    end.expect(0, &["40 targets"]);
+    assert!(!end.stderr.contains("no new targets"), "{}", end.stderr);
 }

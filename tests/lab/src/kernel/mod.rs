@@ -57,7 +57,7 @@ pub(crate) const CONNECTING: &[(&str, &str)] =
 pub struct KernelLab {
     vantage: Namespace,
     groups: Vec<Group>,
-    _router: Namespace,
+    router: Namespace,
     servers: Vec<(Namespace, FastHttp)>,
     services: Vec<Services>,
 }
@@ -105,7 +105,7 @@ impl KernelLab {
         }
         nft(&router, &faults::ruleset(&groups))?;
         wait_ready(&vantage, ready, groups::PORT)?;
-        Ok(Self { vantage, groups, _router: router, servers, services: Vec::new() })
+        Ok(Self { vantage, groups, router, servers, services: Vec::new() })
     }
 
     /// Lets the targets serve HTTPS, DNS and plain TCP too, at their usual ports.
@@ -127,6 +127,11 @@ impl KernelLab {
     /// The namespace to measure from.
     pub fn vantage(&self) -> &Namespace {
         &self.vantage
+    }
+
+    /// The namespace in which the paths are.
+    pub fn router(&self) -> &Namespace {
+        &self.router
     }
 
     /// Runs `command` at the vantage point and waits for it.

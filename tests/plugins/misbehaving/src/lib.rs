@@ -19,6 +19,7 @@ pub struct Misbehaving {
     chain: Option<String>,
     odd: bool,
     combined: AtomicU64,
+    from_job: u64,
 }
 
 const WAYS: [&str; 34] = [
@@ -104,13 +105,16 @@ impl Measurement for Misbehaving {
             .choice("how", &WAYS, "What to do wrong")
             .text("chain", "", "One more chain to ask for")
             .flag("decline-odd-jobs", "Decline every other job")
+            .integer("from-job", 0..=1_000_000, 0, "The first job at which to crash")
     }
 
     fn new(options: &OptionValues, _host: Host) -> Result<Self> {
         let how = options.text("how")?.unwrap_or("not").to_owned();
         let chain = options.text("chain")?.map(str::to_owned);
         let odd = options.flag("decline-odd-jobs")?;
-        let misbehaving = Misbehaving { how, chain, odd, combined: AtomicU64::new(0) };
+        let from_job = options.integer("from-job")?.unsigned_abs();
+        let combined = AtomicU64::new(0);
+        let misbehaving = Misbehaving { how, chain, odd, combined, from_job };
         misbehaving.may_panic("new");
         Ok(misbehaving)
     }
@@ -175,7 +179,7 @@ impl Measurement for Misbehaving {
         match self.how.as_str() {
             "block-in-connect" if job.number() == 0 => std::thread::sleep(LONG),
             "print" => println!("{{\"dip\":\"192.0.2.1\"}}"),
-            "crash-in-connect" => crash(),
+            "crash-in-connect" if job.number() >= self.from_job => crash(),
             "overflow-in-connect" => drop(overflow(job.number())),
             "forge" => return Ok(Connect::packets(vec![vec![0x45]], Duration::from_secs(1))),
             _ => {}
