@@ -27,7 +27,7 @@ const SIGNALS: [(c_int, &str); 6] = [
 ];
 
 /// The code of the plugins that are loaded.
-static CODE: OnceLock<Vec<Code>> = OnceLock::new();
+static CODE: AtomicPtr<Vec<Code>> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The file that is being loaded.
 static LOADING: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
@@ -57,12 +57,13 @@ pub(crate) fn loading(path: Option<&Path>) {
     LOADING.store(path, Ordering::Relaxed);
 }
 
-/// Finds the code of the plugins that are loaded.
+/// Finds the code of those plugins that are loaded by now.
 pub(crate) fn loaded<'a>(plugins: impl Iterator<Item = &'a Path>) {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let paths: Vec<PathBuf> = plugins.filter_map(|path| path.canonicalize().ok()).collect();
     let code = maps.lines().filter_map(|line| code(line, &paths)).collect();
-    let _ = CODE.set(code);
+    // What was found before is leaked: a handler may be reading it.
+    CODE.store(Box::into_raw(Box::new(code)), Ordering::Relaxed);
 }
 
 /// A line of proc_pid_maps(5): `from-to perms offset device inode path`.
@@ -121,8 +122,8 @@ extern "C" fn crashed(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
 }
 
 fn say(line: &mut Line, signal: c_int, instruction: usize) {
-    let code = CODE
-        .get()
+    // SAFETY: it is null, or points to a list that is never freed.
+    let code = unsafe { CODE.load(Ordering::Relaxed).as_ref() }
         .and_then(|all| all.iter().find(|code| (code.from..code.to).contains(&instruction)));
     let call = running();
     // SAFETY: it is null, or points to a text that is never freed.

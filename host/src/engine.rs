@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
 pub use pace::Limits;
+pub(crate) use round::JOBS_BEHIND;
 pub use work::{Report, Ticket, Work, job_and_config};
 
 use crate::observer::Notice;
@@ -68,6 +69,8 @@ pub struct Engine {
     pub stop: Arc<Stop>,
     /// How many jobs are in flight, for whoever shows it.
     pub in_flight: Arc<AtomicUsize>,
+    /// How many jobs have ended and have no record yet: the later stages take them off.
+    pub behind: Arc<AtomicUsize>,
 }
 
 /// What happens while the engine waits.

@@ -8,6 +8,7 @@ mod conclude;
 mod path;
 mod pending;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,8 @@ pub struct Merger {
     pub ends: Ends,
     /// A job's place, freed when its record is written.
     pub places: Receiver<()>,
+    /// How many jobs wait for their record.
+    pub behind: Arc<AtomicUsize>,
 }
 
 impl Merger {
@@ -119,6 +122,7 @@ impl Merger {
         let concluded = conclude.records(complete);
         // The place is free also when there is nothing to write.
         let _ = self.places.try_recv();
+        self.behind.fetch_sub(1, Ordering::Relaxed);
         match concluded {
             Concluded::Records(records) => writer.write_job(&records),
             Concluded::Discarded(job) => {

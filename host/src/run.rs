@@ -1,35 +1,41 @@
 //! The life of one run. Each step below has its number in `docs/architecture.md`.
 
 mod checks;
+mod ended;
 mod finishing;
 mod keeping;
+mod looking;
 mod pipeline;
 mod plan;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::abi::ChainSet;
-use pathspider_plugin_api::{Error, OptionValues, Record};
+use pathspider_plugin_api::{OptionValues, Record};
 
 use crate::chains::Catalogue;
-use crate::engine::{Dialer, Engine, EngineError, Forger, Limits};
-use crate::job::{self, Feed, Feeder, Feeding, Format, Input, JobReader, ReadError, feed};
+use crate::crash;
+use crate::engine::{Dialer, Engine, Forger, Limits};
+use crate::job::{self, Feeder, Feeding, Format, Input, JobReader, feed};
 use crate::merger::Ends;
-use crate::observer::{self, Counters, PcapWriter, Source, SourceError, SourceOptions};
-use crate::output::{Output, OutputError, RecordWriter, Summary};
+use crate::observer::{self, PcapWriter, Source, SourceOptions};
+use crate::output::{Output, RecordWriter};
 use crate::plugin::{Loaded, Plugin};
 use crate::privileges;
-use crate::progress::{Prepared, Showing, Snapshot, Total};
+use crate::progress::{Prepared, Showing};
 use crate::say::say;
 use crate::stop::Stop;
-use crate::system::{BeginError, Machine};
+use crate::system::Machine;
 use crate::watchdog::{self, Watchdog};
 use checks::{check_files, raise_descriptors};
+use ended::not_restored;
+pub use ended::{Ended, RunError};
 pub use keeping::Keep;
 use keeping::Keeping;
+use looking::looking;
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
 
@@ -92,118 +98,6 @@ impl Settings<'_> {
     }
 }
 
-/// How a run ended.
-pub struct Ended {
-    /// What it came to.
-    pub summary: Summary,
-    /// What the observer counted.
-    pub counters: Counters,
-    /// What was counted of the input.
-    pub input: job::Counts,
-    /// How long it took.
-    pub duration: Duration,
-    /// Why it was told to stop, if it was before its input ended.
-    pub stopped: Option<&'static str>,
-    /// The kernel parameters that were changed: before, and what they were given.
-    pub changed: Vec<(String, String, Vec<String>)>,
-    /// What the plugin said of the whole run.
-    pub finished: Record,
-    /// Why it ended early, where it did not end by itself: what was finished is written.
-    pub failure: Option<RunError>,
-}
-
-impl Ended {
-    /// Why it ended, for the metadata.
-    pub(crate) fn reason(&self) -> String {
-        match (&self.failure, self.stopped) {
-            (Some(failure), _) => failure.to_string(),
-            (None, Some(why)) => format!("stopped by {why}"),
-            (None, None) if self.input.limited => "--max-targets was reached".to_owned(),
-            (None, None) if self.has_errors() => "finished, with errors in some jobs".to_owned(),
-            (None, None) => "finished".to_owned(),
-        }
-    }
-
-    /// Whether some lines were no jobs, or the plugin failed for some.
-    pub fn has_errors(&self) -> bool {
-        self.input.bad_lines > 0 || self.summary.plugin_errors() > 0
-    }
-}
-
-/// Why a run could not start, or ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The plugin cannot be set up.
-    #[error("the plugin {name} cannot be set up: {error}")]
-    Plugin {
-        /// Its name.
-        name: String,
-        /// Its reason.
-        error: Error,
-    },
-    /// No interface was named, and there is no default route to tell one.
-    #[error("there is no default route to tell the interface; name it with -i")]
-    NoInterface,
-    /// Packets cannot be captured, or not any more.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The input cannot be read, or not further.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// Records cannot be written, or not any more.
-    #[error(transparent)]
-    Output(#[from] OutputError),
-    /// The engine ended early.
-    #[error("{error}")]
-    Engine {
-        /// Its reason.
-        error: EngineError,
-        /// Whether the reason is a missing privilege.
-        denied: bool,
-    },
-    /// The system refuses what the run needs.
-    #[error("{0}")]
-    System(String),
-    /// The output took nothing when the run was told to stop at once.
-    #[error("{output} took no more records; {jobs} finished ones are lost")]
-    Stalled {
-        /// The output's name.
-        output: String,
-        /// Jobs whose records were not written.
-        jobs: usize,
-    },
-    /// The measurement is to change settings that we may not.
-    #[error(
-        "{0} changes the network's settings: it takes CAP_NET_ADMIN; run as root, or once: \
-         sudo setcap cap_net_raw,cap_net_admin+ep $(command -v pathspider)"
-    )]
-    NoNetworkPrivilege(String),
-    /// The machine cannot be configured.
-    #[error(transparent)]
-    Machine(#[from] BeginError),
-    /// The system refused to take settings back.
-    #[error(
-        "not all of the system's settings are restored: {}; where there is a journal, \
-         `pathspider restore` tries again{}", what.join("; "), and(also.as_deref())
-    )]
-    NotRestored {
-        /// What failed, a sentence each.
-        what: Vec<String>,
-        /// What else made the run end early.
-        also: Option<Box<RunError>>,
-    },
-    /// The arguments contradict each other.
-    #[error("{0}")]
-    Settings(String),
-    /// A part of this program failed, which is a bug.
-    #[error("the {0} panicked; please report this, with the message above")]
-    Panicked(&'static str),
-}
-
-fn and(also: Option<&RunError>) -> String {
-    also.map(|error| format!(". Moreover: {error}")).unwrap_or_default()
-}
-
 /// Runs a measurement to its end.
 ///
 /// # Errors
@@ -218,6 +112,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings.input, &settings.output)?;
     let chains = plan_chains(&settings, &plan)?;
+    crash::loaded(settings.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     // Before any waiting: another run is not to change what is found.
     let mut keeping = Keeping::prepare(&settings, &plan)?;
     let info = &settings.measurement.info;
@@ -267,18 +162,6 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     ended
 }
 
-/// A run after which settings are not as they were. That comes first, whatever else went wrong.
-fn not_restored(what: Vec<String>, ended: Result<Ended, RunError>) -> Result<Ended, RunError> {
-    match ended {
-        Ok(mut ended) => {
-            let also = ended.failure.take().map(Box::new);
-            ended.failure = Some(RunError::NotRestored { what, also });
-            Ok(ended)
-        }
-        Err(error) => Err(RunError::NotRestored { what, also: Some(Box::new(error)) }),
-    }
-}
-
 /// What the stages of a run begin with.
 struct Stages {
     began: Instant,
@@ -325,7 +208,7 @@ fn carry_out(
     }
 
     // 5–7. Prepare, configure, connect, finish.
-    let Pipeline { notices, reports, places, watch, merger, summary } = pipeline;
+    let Pipeline { notices, reports, places, behind, watch, merger, summary } = pipeline;
     let waiting = places.clone();
     drop(places);
     let in_flight = Arc::<AtomicUsize>::default();
@@ -347,6 +230,7 @@ fn carry_out(
         reports,
         stop: Arc::clone(stop),
         in_flight: Arc::clone(&in_flight),
+        behind,
     };
     let look = looking(&fed, &summary, watch.counters(), in_flight);
     let shown = showing
@@ -396,33 +280,6 @@ fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, R
     opened.map(Some).map_err(|error| {
         RunError::System(format!("cannot open what forged packets are sent with: {error}"))
     })
-}
-
-/// What the stages count of the run, read while it goes.
-fn looking(
-    fed: &Feed,
-    summary: &Arc<Mutex<Summary>>,
-    counters: impl Fn() -> Counters + Send + 'static,
-    in_flight: Arc<AtomicUsize>,
-) -> impl Fn() -> Snapshot + Send + 'static {
-    let (fed, summary) = (fed.clone(), Arc::clone(summary));
-    move || {
-        let summary = summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (counters, fed) = (counters(), fed.counts());
-        Snapshot {
-            done: summary.targets + summary.discarded,
-            total: match (fed.total, fed.estimate) {
-                (Some(total), _) => Total::Exactly(total),
-                (None, Some(total)) => Total::About(total),
-                (None, None) => Total::Unknown,
-            },
-            in_flight: in_flight.load(Ordering::Relaxed) as u64,
-            missed: summary.missed_flows,
-            dropped: counters.lost(),
-            errors: summary.plugin_errors() + fed.bad_lines,
-            conditions: summary.conditions.into_iter().collect(),
-        }
-    }
 }
 
 /// Ends the run in order after this time, as a first signal does.

@@ -152,7 +152,7 @@ impl Round<'_> {
             BeginError::Plugin(error) => {
                 self.beside += usize::from(ticket.work.under_way() > 1);
                 ticket.work.break_off();
-                self.end.in_flight -= 1;
+                self.leave();
                 self.report(Report::Broken { work: ticket.work, error })
             }
         }

@@ -20,6 +20,13 @@ use crate::system::{Machine, Undeclared};
 /// Starts in a row before the connections under way get their turn.
 const STARTS_IN_A_ROW: usize = 64;
 
+/// Jobs that may wait for the observer and the merger before no more connections are begun. At full
+/// speed a job waits for late packets for a tenth of a second.
+pub(crate) const JOBS_BEHIND: usize = 4096;
+
+/// How long the later stages are given then.
+const BREATH: Duration = Duration::from_millis(2);
+
 /// The engine at work.
 pub(super) struct Round<'a> {
     pub(super) engine: Engine,
@@ -100,7 +107,7 @@ impl Round<'_> {
                 }
                 continue;
             }
-            let paused = self.pace.wait(now);
+            let paused = self.pace.wait(now).or_else(|| self.is_ahead().then(|| now + BREATH));
             let step = if paused.is_some() { Step::Wait } else { self.scheduler.step() };
             match step {
                 Step::Configure(config) => self.configure(config)?,
@@ -136,6 +143,17 @@ impl Round<'_> {
     /// count, so that they are in nobody's way: the places bound them.
     fn wants_jobs(&self) -> bool {
         self.end.in_flight - self.pace.held() < self.engine.workers
+    }
+
+    /// Whether so many jobs wait for their record that memory would grow with the jobs in flight.
+    fn is_ahead(&self) -> bool {
+        self.engine.behind.load(Ordering::Relaxed) >= JOBS_BEHIND
+    }
+
+    /// A job has ended, and is the later stages'.
+    pub(super) fn leave(&mut self) {
+        self.end.in_flight -= 1;
+        self.engine.behind.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection is to be made, as soon as it may.
@@ -192,7 +210,7 @@ impl Round<'_> {
                 Ok(())
             }
             Event::Prepared(Err((job, error))) => {
-                self.end.in_flight -= 1;
+                self.leave();
                 self.report(Report::Refused { job, error })
             }
             Event::Answered { ticket, started, answer } => self.make_own(ticket, started, answer),
@@ -237,7 +255,7 @@ impl Round<'_> {
         let Ticket { work, config } = ticket;
         self.go_on(&work);
         if work.is_over(self.engine.configurations.len()) {
-            self.end.in_flight -= 1;
+            self.leave();
         }
         self.report(Report::Connection { work, config, outcome, claimed })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::Opened;
+use crate::privileges;
 
 /// How often the disk is told to keep what it was given.
 const SYNC: Duration = Duration::from_secs(1);
@@ -139,6 +140,7 @@ impl Syncer {
         let (wake, woken) = bounded::<()>(1);
         let (fail, failure) = bounded(1);
         let thread = thread::Builder::new().name("syncer".into()).spawn(move || {
+            privileges::give_up();
             for () in woken {
                 if let Err(error) = file.sync_data() {
                     let _ = fail.try_send(error);

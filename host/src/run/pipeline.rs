@@ -1,5 +1,6 @@
 //! The stages after the engine: their start, and their end.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,7 +10,7 @@ use pathspider_plugin_api::abi::ChainSet;
 
 use super::plan::Plan;
 use super::{RunError, Settings};
-use crate::engine::Report;
+use crate::engine::{JOBS_BEHIND, Report};
 use crate::merger::Merger;
 use crate::observer::{self, Counters, Observation, PcapWriter, Source, SourceError, Watch};
 use crate::output::{OutputError, RecordWriter, Summary};
@@ -17,10 +18,6 @@ use crate::privileges;
 use crate::say::say;
 use crate::stop::{Stop, Urgency};
 use crate::watchdog;
-
-/// Jobs that may wait for the observer and the merger, beside those in flight. At full speed a job
-/// waits for late packets for a tenth of a second.
-const JOBS_BEHIND: usize = 1 << 13;
 
 /// How long a run that was told to stop at once waits for an output that takes nothing.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -30,6 +27,7 @@ pub(super) struct Pipeline {
     pub(super) notices: crossbeam::channel::Sender<observer::Notice>,
     pub(super) reports: crossbeam::channel::Sender<Report>,
     pub(super) places: crossbeam::channel::Sender<()>,
+    pub(super) behind: Arc<AtomicUsize>,
     pub(super) watch: Watch,
     pub(super) merger: JoinHandle<Option<OutputError>>,
     pub(super) summary: Arc<Mutex<Summary>>,
@@ -68,6 +66,7 @@ impl Pipeline {
         let watch =
             observer::watch(source, chains, keep, noticed, observed, failed).map_err(system)?;
         let summary = Arc::<Mutex<Summary>>::default();
+        let behind = Arc::<AtomicUsize>::default();
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
             declared: settings.measurement.info.conditions.clone(),
@@ -78,6 +77,7 @@ impl Pipeline {
             summary: Arc::clone(&summary),
             ends: settings.ends.clone(),
             places: freed,
+            behind: Arc::clone(&behind),
         };
         let merger = thread::Builder::new()
             .name("merger".into())
@@ -92,7 +92,7 @@ impl Pipeline {
                 failure
             })
             .map_err(system)?;
-        Ok(Pipeline { notices, reports, places, watch, merger, summary })
+        Ok(Pipeline { notices, reports, places, behind, watch, merger, summary })
     }
 }
 
