@@ -5,7 +5,9 @@ use std::ffi::c_void;
 use std::fmt;
 
 use abi_stable::StableAbi;
-use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
+use abi_stable::abi_stability::abi_checking::{
+    CheckingGlobals, check_layout_compatibility_with_globals,
+};
 use abi_stable::library::{
     AbiHeaderRef, CheckTypeLayout, IsLayoutChecked, LibHeader, RootModuleResult,
 };
@@ -192,9 +194,13 @@ impl Descriptor {
             return Err(refuse());
         };
         // `abi_stable` takes an implementation that has more fields at an end than its interface,
-        // and none that has fewer. Here the plugin may be the older side.
+        // and none that has fewer. Here the plugin may be the older side. And it would remember the
+        // types of all libraries, and refuse a plugin after one of an older version; here each is
+        // compared with the host alone.
         let (interface, implementation) = (layout, <ModuleRef as StableAbi>::LAYOUT);
-        check_layout_compatibility(interface, implementation).map_err(|_| refuse())?;
+        let alone = CheckingGlobals::new();
+        check_layout_compatibility_with_globals(interface, implementation, &alone)
+            .map_err(|_| refuse())?;
         // SAFETY: the layout was checked, and fields that the plugin lacks are asked for: their
         // accessors look at what its table has.
         unsafe { header.init_root_module_with_unchecked_layout() }.map_err(|_| refuse())
