@@ -38,7 +38,7 @@ pub enum Function {
 
 impl Function {
     /// All of them, in the order of their numbers.
-    const ALL: [Function; 19] = [
+    const ALL: [Function; 20] = [
         Function::Describe,
         Function::Canary,
         Function::New,
@@ -53,6 +53,7 @@ impl Function {
         Function::Merge,
         Function::Combine,
         Function::Rows,
+        Function::Finish,
         Function::ChainDescribe,
         Function::ChainNew,
         Function::ChainNewFlow,
