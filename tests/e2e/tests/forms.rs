@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use pathspider_e2e::{Ended, Network, Program, Record, built, network, records, temp_dir};
+use pathspider_plugin_api::abi::ABI_VERSION;
 use serde_json::Value;
 
 /// The targets behind a path as rows of 1.0.
@@ -231,6 +232,7 @@ fn all_about_a_plugin() {
     {
         assert_eq!(unwrapped(&Program::run(arguments)), text, "{arguments:?}");
     }
+    let abi = format!("/plugins/ecn.so Plugin ABI {ABI_VERSION} Contact https://");
     for part in [
         "ecn 0.1.0: Explicit Congestion Notification",
         "--timeout <SECONDS> How long one connection may take [0.01 to 3600] [default: 5]",
@@ -239,7 +241,7 @@ fn all_about_a_plugin() {
         "tcp_connected bool",
         "ecn.connectivity.broken the baseline connected, the experiment did not",
         "CAP_NET_RAW to capture packets CAP_NET_ADMIN to change the system's settings",
-        "/plugins/ecn.so Plugin ABI 1.0 Contact https://",
+        &abi,
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
@@ -284,7 +286,10 @@ fn the_list_of_plugins_as_json() {
     let list: Value = serde_json::from_str(&end.stdout).unwrap();
     let file = |name: &str| folder.canonicalize().unwrap().join(name).display().to_string();
     let ecn = list["plugins"].as_array().unwrap().iter().find(|p| p["name"] == "ecn").unwrap();
-    assert_eq!((&ecn["file"], &ecn["abi"]), (&file("ecn.so").into(), &"1.0".into()));
+    assert_eq!(
+        (&ecn["file"], &ecn["abi"]),
+        (&file("ecn.so").into(), &ABI_VERSION.to_string().into())
+    );
     assert_eq!(list["hidden"][0]["by"], file("ecn.so"));
     assert_eq!(list["rejected"][0]["file"], file("text.so"));
     assert!(list["rejected"][0]["reason"].as_str().unwrap().contains("it is no shared library"));

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir};
+use pathspider_plugin_api::abi::ABI_VERSION;
 use serde_json::Value;
 
 /// Runs a measurement of `jobs` with these arguments before the plugin.
@@ -137,7 +138,7 @@ fn metadata_says_how_the_records_came_about() {
     assert_eq!(meta["plugin"]["sha256"], sha256(used));
     assert_eq!(meta["libraries"], serde_json::json!([{"file": used, "sha256": sha256(used)}]));
     assert_eq!(meta["plugin"]["name"], "ecn");
-    assert_eq!(meta["plugin"]["abi"], "1.0");
+    assert_eq!(meta["plugin"]["abi"], ABI_VERSION.to_string());
     assert_eq!(meta["plugin"]["options"]["connect"], "tcp");
     assert_eq!(meta["plugin"]["configurations"], serde_json::json!(["no ecn", "ecn"]));
     let run = &meta["runs"][0];

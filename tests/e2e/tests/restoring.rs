@@ -13,9 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// An ECN run of some dead targets, which goes on for seconds with settings changed.
 fn long_run(network: &Network) -> Child {
-    let arguments =
-        ["measure", "--allow-special", "-i", network.interface(), "ecn", "--connect", "tcp"];
-    let mut child = network.start(Program::command(&arguments));
+    let mut command = Program::command(&["measure", "--allow-special", "-i", network.interface()]);
+    command.args(["ecn", "--connect", "tcp", "--timeout", "10"]);
+    let mut child = network.start(command);
     let jobs = network.jobs("clean") + &network.jobs("dead");
     child.stdin.take().unwrap().write_all(jobs.as_bytes()).unwrap();
     child

@@ -81,8 +81,9 @@ fn the_kernel_kills_for_want_of_memory_and_the_run_goes_on_later() {
     stdin.write_all(first.as_bytes()).unwrap();
     std::thread::sleep(Duration::from_millis(1500));
     group.limit();
-    // Whatever it does next takes memory.
-    let _ = stdin.write_all(rest.as_bytes());
+    // Targets that take much memory each.
+    let much = format!(",\"note\":\"{}\"}}\n", "x".repeat(500_000));
+    let _ = stdin.write_all(rest.replace("}\n", &much).as_bytes());
     drop(stdin);
     let mut said = String::new();
     run.stderr.take().unwrap().read_to_string(&mut said).unwrap();

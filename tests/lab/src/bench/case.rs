@@ -25,8 +25,10 @@ pub enum Case {
     Blocking,
     /// Jobs by the million.
     Scale,
-    /// Memory with very many jobs in flight.
+    /// Memory with very many connections in flight.
     Memory,
+    /// Memory with very many targets of forged packets in flight, which need no files.
+    MemoryForged,
     /// More jobs towards one address and port than there are local ports.
     OneAddress,
 }
@@ -52,7 +54,7 @@ const TCP: Measured = Measured {
 
 impl Case {
     /// All of them, in the order in which they run.
-    pub const ALL: [Case; 10] = [
+    pub const ALL: [Case; 11] = [
         Case::Connect,
         Case::Dead,
         Case::Http,
@@ -62,6 +64,7 @@ impl Case {
         Case::Blocking,
         Case::Scale,
         Case::Memory,
+        Case::MemoryForged,
         Case::OneAddress,
     ];
 
@@ -77,6 +80,7 @@ impl Case {
             Case::Blocking => "blocking",
             Case::Scale => "scale",
             Case::Memory => "memory",
+            Case::MemoryForged => "memory-forged",
             Case::OneAddress => "one-address",
         }
     }
@@ -93,6 +97,7 @@ impl Case {
             Case::Blocking => "Plugins that block",
             Case::Scale => "Many targets",
             Case::Memory => "Memory",
+            Case::MemoryForged => "Memory, forged packets",
             Case::OneAddress => "One address",
         }
     }
@@ -143,6 +148,10 @@ impl Case {
                  program open files: resident memory after 10, 50 and 90 % of the time. It must \
                  stay as it is, below 300 MB."
             }
+            Case::MemoryForged => {
+                "The same with forged packets, which need no open files: 50,000 targets in flight \
+                 wherever it runs."
+            }
             Case::OneAddress => {
                 "More jobs towards one address and port, two connections each, than the kernel has \
                  local ports for before it forgets the first ones (a minute): every job must get \
@@ -153,7 +162,7 @@ impl Case {
 
     /// Whether it takes minutes.
     pub fn is_long(self) -> bool {
-        matches!(self, Case::Scale | Case::Memory | Case::OneAddress)
+        matches!(self, Case::Scale | Case::Memory | Case::MemoryForged | Case::OneAddress)
     }
 
     /// How many targets it has where nobody says.
@@ -163,7 +172,7 @@ impl Case {
             Case::Http | Case::Https | Case::DnsUdp => 10_000,
             // All hosts of a /16 but the first and the last.
             Case::Forged => 65_534,
-            Case::Scale | Case::Memory => 1_000_000,
+            Case::Scale | Case::Memory | Case::MemoryForged => 1_000_000,
             Case::OneAddress => 150_000,
         }
     }
@@ -172,9 +181,14 @@ impl Case {
     pub(super) fn workers(self) -> &'static [usize] {
         match self {
             Case::Blocking => &[50, 500],
-            Case::Memory => &[50_000],
+            Case::Memory | Case::MemoryForged => &[50_000],
             _ => &[1000],
         }
+    }
+
+    /// Whether each of them needs an open file.
+    pub(super) fn needs_files(self) -> bool {
+        self.measured().plugin != "evilbit"
     }
 
     pub(super) fn measured(self) -> Measured {
@@ -197,7 +211,9 @@ impl Case {
                 exchanged: Exchanged::DnsUdp,
                 ..TCP
             },
-            Case::Forged => Measured { plugin: "evilbit", arguments: &[], ..TCP },
+            Case::Forged | Case::MemoryForged => {
+                Measured { plugin: "evilbit", arguments: &[], ..TCP }
+            }
             Case::Blocking => Measured { plugin: "blocker", arguments: &[], ..TCP },
         }
     }

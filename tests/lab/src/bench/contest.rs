@@ -72,14 +72,14 @@ impl Contest {
         };
         let workers = match settings.workers {
             Some(workers) => vec![workers],
-            None => possible(case.workers())?,
+            None if case.needs_files() => possible(case.workers())?,
+            None => case.workers().to_vec(),
         };
         let sizes = match case {
             Case::Scale => vec![targets.div_ceil(100), targets.div_ceil(10), targets],
             _ => vec![targets],
         };
-        let has_loop =
-            !matches!(case, Case::Blocking | Case::Scale | Case::Memory | Case::OneAddress);
+        let has_loop = !case.is_long() && case != Case::Blocking;
         let mut parts = Vec::new();
         if has_loop {
             parts.push(Part::Loop { in_flight: workers[0] });
@@ -209,7 +209,8 @@ impl Contest {
             cpu_seconds: Some(ended.finished.cpu.as_secs_f64()),
             server_cpu_seconds: Some(served.as_secs_f64()),
             peak_memory: Some(ended.finished.peak_memory),
-            memory: memory.into_iter().map(|(_, bytes)| bytes).collect(),
+            // The first look is before it has begun.
+            memory: memory.into_iter().skip(1).map(|(_, bytes)| bytes).collect(),
             answered: Some(right as u32),
             flows_missed: Some(
                 comparison.count(&["pathspider.missed_flows", "pathspider.not_observed"]),

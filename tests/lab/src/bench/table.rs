@@ -21,7 +21,9 @@ fn columns(case: Case) -> &'static [Column] {
         Case::Forged => &[Targets, Rate, Share, Syns, Answered, Cpu, MissedFlows, Wrong],
         Case::Blocking => &[Targets, PerTarget, Cpu, Peak, MissedFlows, Wrong],
         Case::Scale => &[Targets, Seconds, PerTarget, Cpu, Peak, MissedFlows, Wrong],
-        Case::Memory => &[Targets, Seconds, Tenth, Half, NineTenths, Peak, MissedFlows, Wrong],
+        Case::Memory | Case::MemoryForged => {
+            &[Targets, Seconds, Tenth, Half, NineTenths, Peak, MissedFlows, Wrong]
+        }
         Case::OneAddress => &[Targets, Seconds, Rate, Cpu, Peak, MissedFlows, Wrong],
     }
 }
