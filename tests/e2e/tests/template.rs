@@ -129,14 +129,12 @@ fn forks_are_built_as_they_are_and_run_in_one_host() {
         }
     }
     // Its own paths, as its README says.
-    let mut lab = Command::new(built("pathspider-lab"));
-    lab.arg("check").env("PATHSPIDER_PLUGIN_PATH", &plugins);
     for (name, _) in &forks {
+        let mut lab = Command::new(built("pathspider-lab"));
+        lab.arg("check").env("PATHSPIDER_PLUGIN_PATH", &plugins);
         lab.args(["near", "far"].map(|path| folder.join(name).join(format!("lab/{path}.toml"))));
+        let table = String::from_utf8_lossy(&succeed(&mut lab).stdout).into_owned();
+        assert!(table.contains("all 2 paths measured as they are"), "{name}: {table}");
     }
-    let output = succeed(&mut lab);
-    let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    let right = table.matches("all 2 paths measured as they are").count();
-    assert_eq!(right, forks.len(), "{table}");
     let _ = fs::remove_dir_all(folder);
 }
