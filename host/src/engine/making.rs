@@ -21,6 +21,12 @@ const SILENCE: Duration = Duration::from_millis(250);
 impl Round<'_> {
     /// Starts a connection: asks the plugin for it, and sends its first packet.
     pub(super) fn start(&mut self, ticket: Ticket) -> Result<(), EngineError> {
+        let (config, job) = (ticket.config, &ticket.work.job);
+        let remote = SocketAddr::new(job.target(), job.port());
+        let Some(ticket) = self.ports.enter(remote, ticket) else {
+            self.passed(config, &[Hold::Initiation, Hold::Handshake, Hold::Completion]);
+            return Ok(());
+        };
         match &self.workers {
             Some(workers) => {
                 for endpoint in connect::possible_endpoints(&ticket.work.job) {

@@ -8,8 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long to wait after a failed try: the kernel looks at every port for it.
-const RETRY: Duration = Duration::from_millis(200);
+/// How long to wait after a failed try: the kernel looks at every port for it, and so at nearly
+/// every one while few are free.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How many may try at the same time, at the most: each may be in vain.
+const BATCH: usize = 16;
 
 /// Without a free port for this long, whoever has them does not give them back: twice what the
 /// kernel keeps them for.
@@ -25,6 +29,8 @@ struct Shortage<T> {
     /// When the next may try, and how many.
     next: Instant,
     batch: usize,
+    /// How many were released and have not tried yet.
+    released: usize,
     /// When there was a free port.
     last: Instant,
 }
@@ -36,12 +42,29 @@ impl<T> Default for Ports<T> {
 }
 
 impl<T> Ports<T> {
+    /// Takes a connection that is about to try, and gives it back where it may: others may wait for
+    /// a port before it.
+    pub(super) fn enter(&mut self, remote: SocketAddr, item: T) -> Option<T> {
+        match self.short.get_mut(&remote) {
+            None => Some(item),
+            Some(shortage) if shortage.released > 0 => {
+                shortage.released -= 1;
+                Some(item)
+            }
+            Some(shortage) => {
+                shortage.waiting.push_back(item);
+                None
+            }
+        }
+    }
+
     /// A connection found no port; gives it back where waiting longer would be in vain.
     pub(super) fn hold(&mut self, remote: SocketAddr, item: T, now: Instant) -> Option<T> {
         let shortage = self.short.entry(remote).or_insert_with(|| Shortage {
             waiting: VecDeque::new(),
             next: now,
             batch: 1,
+            released: 0,
             last: now,
         });
         if shortage.is_lasting(now) {
@@ -60,7 +83,7 @@ impl<T> Ports<T> {
         }
         if let Some(shortage) = self.short.get_mut(&remote) {
             (shortage.next, shortage.last) = (now, now);
-            shortage.batch = shortage.batch.saturating_mul(2);
+            shortage.batch = (shortage.batch * 2).min(BATCH);
         }
     }
 
@@ -73,6 +96,7 @@ impl<T> Ports<T> {
                 let count = if lasting { usize::MAX } else { shortage.batch };
                 let count = count.min(shortage.waiting.len());
                 released.extend(shortage.waiting.drain(..count));
+                shortage.released = count;
                 shortage.next = now + RETRY;
                 // What was released before has come back or has found a port by then.
                 return count > 0;
@@ -130,6 +154,20 @@ mod tests {
         assert_eq!(ports.hold(remote(1), 2, later), None);
         assert!(ports.release(later).is_empty(), "there was none for one of them");
         assert_eq!(ports.release(later + RETRY), [3]);
+    }
+
+    #[test]
+    fn who_comes_later_waits_with_the_others() {
+        let (mut ports, start) = (Ports::default(), Instant::now());
+        assert_eq!(ports.enter(remote(1), 'a'), Some('a'));
+        ports.hold(remote(1), 'a', start);
+        assert_eq!(ports.enter(remote(1), 'b'), None);
+        assert_eq!(ports.enter(remote(2), 'c'), Some('c'));
+        assert_eq!(ports.release(start + RETRY), ['a']);
+        assert_eq!(ports.enter(remote(1), 'a'), Some('a'));
+        assert_eq!(ports.enter(remote(1), 'd'), None);
+        ports.found(remote(1), start + RETRY);
+        assert_eq!(ports.release(start + RETRY), ['b', 'd']);
     }
 
     #[test]

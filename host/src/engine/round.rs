@@ -23,8 +23,9 @@ use crate::system::{Machine, Undeclared};
 const STARTS_IN_A_ROW: usize = 16;
 
 /// Jobs that may wait for the observer and the merger before no more connections are begun. At full
-/// speed a job waits for late packets for a tenth of a second.
-pub(crate) const JOBS_BEHIND: usize = 4096;
+/// speed a job waits for late packets for a tenth of a second, and over UDP, which has no end, for
+/// half a second.
+pub(crate) const JOBS_BEHIND: usize = 6144;
 
 /// How long the later stages are given then.
 const BREATH: Duration = Duration::from_millis(2);

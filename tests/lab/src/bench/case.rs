@@ -168,7 +168,9 @@ impl Case {
     /// How many targets it has where nobody says.
     pub fn targets(self) -> u32 {
         match self {
-            Case::Connect | Case::Dead | Case::Blocking => 20_000,
+            Case::Connect | Case::Dead => 20_000,
+            // So many that starting the threads does not count.
+            Case::Blocking => 100_000,
             Case::Http | Case::Https | Case::DnsUdp => 10_000,
             // All hosts of a /16 but the first and the last.
             Case::Forged => 65_534,
