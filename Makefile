@@ -45,11 +45,12 @@ install: ## install what was built under DESTDIR and PREFIX
 	@# PATHspider 2.x's name, unless PATHspider itself is installed.
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
 		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr
+	@$(if $(GROUP),$(MAKE) --no-print-directory setcap)
 
-# The program then has more privileges than its users, so only members of GROUP may run it.
-GROUP ?= adm
-setcap: ## let members of GROUP run what was installed without root
-	chgrp $(GROUP) $(DESTDIR)$(PREFIX)/bin/pathspider
+# The program then has more privileges than its users, so only members of GROUP may run it:
+# `make install GROUP=adm` does this too.
+setcap: ## let members of GROUP (adm) run what was installed without root
+	chgrp $(or $(GROUP),adm) $(DESTDIR)$(PREFIX)/bin/pathspider
 	chmod 750 $(DESTDIR)$(PREFIX)/bin/pathspider
 	setcap cap_net_raw,cap_net_admin+ep $(DESTDIR)$(PREFIX)/bin/pathspider
 
