@@ -65,7 +65,7 @@ pub(crate) static RULES: [Rule; 19] = [
     },
     Rule {
         name: "run",
-        demands: "Jobs go through it, from pre_connect to rows, however their connections end and \
+        demands: "Jobs go through it, from pre_connect to rows and finish, however they end and \
                   whatever was seen of them, and nothing panics or breaks the contract.",
         why: "On the Internet all of it happens.",
         apply: lives::run,
