@@ -136,7 +136,8 @@ fn settings_that_are_changed_by_itself_are_found() {
 #[test]
 fn what_cannot_be_looked_at_is_not_in_order() {
     let nothing = Path::new("/nonexistent.so");
-    for (file, rule) in [(nothing, "run"), (&built("libwrong_abi.so"), "fuzz")] {
+    let foreign = compile("undefined", &[], temp_dir("check-foreign").join("x.so"));
+    for (file, rule) in [(nothing, "run"), (&foreign, "fuzz")] {
         let (end, checked) = check(file, &["--rule", rule]);
         end.expect(12, &[]);
         assert_eq!(broken(&checked), [("loads", "fail")]);
