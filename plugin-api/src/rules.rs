@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{Condition, ConditionInfo, Connect, ConnectKind, Error, Info, Record, State};
+use crate::{Condition, ConditionInfo, ConfigId, Connect, ConnectKind, Error, Info, Record, State};
 
 /// A rule that a running measurement is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +60,6 @@ impl From<Broken> for Error {
 const JOB_KEYS: [&str; 8] =
     ["conditions", "flow_results", "jobId", "missed_flows", "path", "sip", "spdr_error", "time"];
 
-/// Keys that the host writes into a connection's record, and that the plugin is given.
-const FLOW_KEYS: [&str; 3] = ["config", "observed", "spdr_state"];
-
 /// Checks what `connect` gave.
 pub fn check_connect(connect: &Connect, info: &Info) -> Result<(), Broken> {
     if connect.kind() == ConnectKind::Packets && !info.forges {
@@ -94,13 +91,44 @@ pub fn check_result(result: &Record) -> Result<(), Broken> {
     }
 }
 
-/// Checks what `merge` made of a record with these values of the host's keys.
-pub fn check_merged(merged: &Record, given: &[(&str, u64)]) -> Result<(), Broken> {
+/// The host's keys of a connection's record. `merge` is given them and `combine` relies on them, so
+/// they are the host's word before and after `merge`.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    config: ConfigId,
+    /// The number of a [`State`].
+    state: u64,
+    observed: bool,
+}
+
+impl Stamp {
+    /// Of a connection that ended so and was seen or not; `result` is what `post_connect` gave,
+    /// which may say another state.
+    pub fn new(config: ConfigId, result: &Record, ended: State, observed: bool) -> Stamp {
+        let state = result.u64("spdr_state").unwrap_or(ended.number().into());
+        Stamp { config, state, observed }
+    }
+
+    /// The record with these keys.
+    pub fn on(self, mut record: Record) -> Record {
+        record.set("config", self.config.index());
+        record.set("spdr_state", self.state);
+        record.set("observed", self.observed);
+        record
+    }
+}
+
+/// Checks what `merge` made of a record with this stamp.
+pub fn check_merged(merged: &Record, stamp: Stamp) -> Result<(), Broken> {
     valid("merge", merged)?;
     let number = |key| merged.get(key).and_then(|v| v.as_u64().or(v.as_bool().map(u64::from)));
-    for key in FLOW_KEYS {
-        let own = given.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        if merged.get(key).is_some() && number(key) != own {
+    let own = [
+        ("config", stamp.config.index() as u64),
+        ("observed", stamp.observed.into()),
+        ("spdr_state", stamp.state),
+    ];
+    for (key, own) in own {
+        if merged.get(key).is_some() && number(key) != Some(own) {
             let what = format_args!("it changed {key:?}, which the host sets");
             return Err(RunRule::ReservedKeys.broken("merge", what));
         }
@@ -166,17 +194,17 @@ pub fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ConfigId;
 
     #[test]
     fn the_hosts_keys_stay_the_hosts() {
-        let given = [("config", 1), ("observed", 1), ("spdr_state", 0)];
+        let stamp = Stamp::new(ConfigId::new(1), &Record::new(), State::Ok, true);
         let record =
             || Record::new().with("config", 1u8).with("observed", true).with("spdr_state", 0u8);
-        assert!(check_merged(&record().with("x", 1u8), &given).is_ok());
-        assert!(check_merged(&Record::new(), &given).is_ok());
+        assert_eq!(stamp.on(Record::new()).u64("config"), Some(1));
+        assert!(check_merged(&record().with("x", 1u8), stamp).is_ok());
+        assert!(check_merged(&Record::new(), stamp).is_ok());
         for changed in [record().with("config", 0u8), record().with("observed", false)] {
-            let error = check_merged(&changed, &given).unwrap_err();
+            let error = check_merged(&changed, stamp).unwrap_err();
             assert!(Error::from(error).to_string().ends_with("(rule reserved-keys)"));
         }
         assert!(check_row(&Record::new().with("rank", 3u8)).is_ok());

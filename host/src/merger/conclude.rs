@@ -98,19 +98,10 @@ impl<'a> Conclude<'a> {
         let result =
             measurement.post_connect(&work.job, connection.outcome, &work.prepared, config)?;
         rules::check_result(&result)?;
-        let state = result.u64("spdr_state").unwrap_or(state.number().into());
-        // `combine` relies on these keys, so they are the host's word before and after `merge`.
-        let stamp = |mut record: Record| {
-            record.set("config", config.index());
-            record.set("spdr_state", state);
-            record.set("observed", seen);
-            record
-        };
-        let merged = measurement.merge(connection.flow, stamp(result))?;
-        let given =
-            [("config", config.index() as u64), ("observed", seen.into()), ("spdr_state", state)];
-        rules::check_merged(&merged, &given)?;
-        Ok(stamp(merged).with("jobId", self.job_id(&work.job)))
+        let stamp = rules::Stamp::new(config, &result, state, seen);
+        let merged = measurement.merge(connection.flow, stamp.on(result))?;
+        rules::check_merged(&merged, stamp)?;
+        Ok(stamp.on(merged).with("jobId", self.job_id(&work.job)))
     }
 
     fn job_id(&self, job: &Job) -> String {

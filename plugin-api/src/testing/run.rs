@@ -181,16 +181,10 @@ fn merged(
     let (state, observed) = (outcome.state(), flow.is_some());
     let result = object.post_connect(job, outcome, prepared, config)?;
     rules::check_result(&result)?;
-    let state = result.u64("spdr_state").unwrap_or(state.number().into());
-    let stamp = |record: Record| {
-        let record = record.with("config", config.index()).with("spdr_state", state);
-        record.with("observed", observed)
-    };
-    let merged = object.merge(flow, stamp(result))?;
-    let given =
-        [("config", config.index() as u64), ("observed", observed.into()), ("spdr_state", state)];
-    rules::check_merged(&merged, &given)?;
-    Ok(stamp(merged))
+    let stamp = rules::Stamp::new(config, &result, state, observed);
+    let merged = object.merge(flow, stamp.on(result))?;
+    rules::check_merged(&merged, stamp)?;
+    Ok(stamp.on(merged))
 }
 
 /// Makes a connection of kind `tcp` to a server of the test's own. Settings of the socket are not

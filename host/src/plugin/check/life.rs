@@ -98,19 +98,12 @@ impl<'s> Life<'s> {
             let result = self.object.post_connect(job, outcome, &prepared, config);
             let Some(result) = self.said(result)? else { return Ok(None) };
             rules::check_result(&result)?;
-            let state = result.u64("spdr_state").unwrap_or(state.number().into());
-            let observed = flow.is_some();
-            let stamp = |record: Record| {
-                let record = record.with("config", index).with("spdr_state", state);
-                record.with("observed", observed)
-            };
-            let Some(merged) = self.said(self.object.merge(flow, stamp(result)))? else {
+            let stamp = rules::Stamp::new(config, &result, state, flow.is_some());
+            let Some(merged) = self.said(self.object.merge(flow, stamp.on(result)))? else {
                 return Ok(None);
             };
-            let given =
-                [("config", index as u64), ("observed", observed.into()), ("spdr_state", state)];
-            rules::check_merged(&merged, &given)?;
-            flows.push(stamp(merged));
+            rules::check_merged(&merged, stamp)?;
+            flows.push(stamp.on(merged));
         }
         self.conclude(job, &flows)
     }
