@@ -20,6 +20,7 @@ pub mod observer;
 pub mod output;
 pub mod plugin;
 mod privileges;
+mod process;
 pub mod progress;
 pub mod run;
 mod say;

@@ -49,14 +49,24 @@ pub(crate) fn give_up() {
 }
 
 fn keep(kept: CapabilitySet) {
-    let Ok(CapabilitySets { effective, permitted, .. }) = capabilities(None) else { return };
+    // Fewer are always allowed.
+    let _ = shed_all_but(kept);
+}
+
+/// Gives up all capabilities but these, for good, for this thread and those that it starts.
+///
+/// # Errors
+///
+/// They could not be given up.
+pub(crate) fn shed_all_but(kept: CapabilitySet) -> io::Result<()> {
+    let CapabilitySets { effective, permitted, .. } = capabilities(None)?;
     let sets = CapabilitySets {
         effective: effective & kept,
         permitted: permitted & kept,
+        // What is not inheritable cannot be ambient either.
         inheritable: CapabilitySet::empty(),
     };
-    // Fewer are always allowed.
-    let _ = set_capabilities(None, sets);
+    Ok(set_capabilities(None, sets)?)
 }
 
 /// Does something, with the right to change the network's settings passed on to programs that are

@@ -24,11 +24,12 @@ use std::time::Duration;
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, Ended, How, Reporter, Task, shed_all_but};
+use super::child::{self, Ended, How, Reporter, Task};
 use super::error::LoadError;
 use super::load::load;
 use super::trust::Trust;
 use super::{elf, examine};
+use crate::privileges::shed_all_but;
 use crate::text::{self, visible};
 use catalogue::{LOADS, QUIET, SYSTEM};
 pub(crate) use catalogue::{RULES, Rule};

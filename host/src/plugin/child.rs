@@ -17,11 +17,9 @@ mod outside;
 mod stream;
 
 use std::ffi::OsString;
-use std::io;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use inside::Reporter;
@@ -89,23 +87,4 @@ fn again(role: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("pathspider").arg(role).env("RUST_BACKTRACE", "0");
     command
-}
-
-/// Gives up all privileges but these, for good.
-///
-/// # Errors
-///
-/// They could not be given up: no code of a plugin's may run then.
-pub(super) fn shed_all_but(kept: CapabilitySet) -> io::Result<()> {
-    let sets = capabilities(None)?;
-    let none = CapabilitySet::empty();
-    Ok(set_capabilities(
-        None,
-        CapabilitySets {
-            effective: sets.effective & kept,
-            permitted: sets.permitted & kept,
-            // What is not inheritable cannot be ambient either.
-            inheritable: none,
-        },
-    )?)
 }

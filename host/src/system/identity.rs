@@ -9,6 +9,8 @@ use std::os::unix::net::UnixDatagram;
 
 use serde::{Deserialize, Serialize};
 
+use crate::process;
+
 /// The number that a boot of the machine has and no other.
 ///
 /// # Errors
@@ -84,13 +86,8 @@ impl Process {
 }
 
 fn start_of(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything; the state is what follows it.
-    let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split(' ').collect();
-    if matches!(*fields.first()?, "Z" | "X") {
-        return None;
-    }
-    fields.get(19)?.parse().ok()
+    let stat = process::stat(i32::try_from(pid).ok()?)?;
+    (!stat.is_dead).then_some(stat.start)
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@ use rustix::process::{
 };
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 
-use super::{CLEARING, WORKER, again, shed_all_but};
+use super::{CLEARING, WORKER, again};
 use crate::plugin::has_privileges_of_its_own;
+use crate::privileges::shed_all_but;
+use crate::process;
 
 /// Ends as the worker did.
 pub(super) fn main() -> io::Result<ExitCode> {
@@ -80,16 +82,9 @@ fn children() -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let child = |entry: fs::DirEntry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read(entry.path().join("stat")).ok()?;
-        (parent(&stat)? == own).then(|| Pid::from_raw(number)).flatten()
+        (process::stat(number)?.parent == own).then(|| Pid::from_raw(number)).flatten()
     };
     entries.filter_map(|entry| child(entry.ok()?)).collect()
-}
-
-/// The parent by proc_pid_stat(5): `pid (name) state ppid …`, where the name may be anything.
-fn parent(stat: &[u8]) -> Option<i32> {
-    let after = stat.iter().rposition(|&octet| octet == b')')? + 1;
-    std::str::from_utf8(&stat[after..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Ends this process by the signal that ended the worker, or gives its status.
@@ -106,15 +101,4 @@ fn end_as(worker: Option<WaitStatus>) -> ExitCode {
         }
     }
     ExitCode::from(128u8.saturating_add(number as u8))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parents_of_processes_of_any_name() {
-        assert_eq!(parent(b"7 (x) 1 2) ) S 42 7 7 0 -1"), Some(42));
-        assert_eq!(parent(b"7 (x"), None);
-    }
 }

@@ -16,10 +16,11 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 
-use super::{Message, Order, Task, shed_all_but};
+use super::{Message, Order, Task};
 use crate::plugin::secure::Privileges;
 use crate::plugin::trust::Trust;
 use crate::plugin::{check, examine};
+use crate::privileges::shed_all_but;
 
 /// The most memory that a plugin may take here: one that wants more is broken, and must not have the
 /// kernel choose another victim.
