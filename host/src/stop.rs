@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -9,6 +10,9 @@ use signal_hook::iterator::Signals;
 use tokio::sync::Notify;
 
 use crate::privileges;
+
+/// How long a run that was told to stop at once waits for a stage that does not end.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How urgently a run should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,10 +11,7 @@ use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use pathspider_plugin_api::abi::{Running, Shown, show};
 
 use crate::say::say;
-use crate::stop::Stop;
-
-/// How long the other stages have to write what is finished, when the plugin is given up.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+use crate::stop::{LAST_WORDS, Stop};
 
 /// The exit status (`docs/exit-status.md`).
 const FAILED: i32 = 1;

@@ -9,10 +9,7 @@ use pathspider_plugin_api::{Error, Record};
 
 use crate::plugin::rules::{self, RunRule};
 use crate::privileges;
-use crate::stop::{Stop, Urgency};
-
-/// How long a run that was told to stop at once waits for it.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+use crate::stop::{LAST_WORDS, Stop, Urgency};
 
 /// Has the plugin end the run, on a thread of its own: one that does not come back is left behind.
 ///

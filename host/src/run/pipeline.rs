@@ -16,11 +16,8 @@ use crate::observer::{self, Counters, Observation, PcapWriter, Source, SourceErr
 use crate::output::{OutputError, RecordWriter, Summary};
 use crate::privileges;
 use crate::say::say;
-use crate::stop::{Stop, Urgency};
+use crate::stop::{LAST_WORDS, Stop, Urgency};
 use crate::watchdog;
-
-/// How long a run that was told to stop at once waits for an output that takes nothing.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The stages after the engine, running.
 pub(super) struct Pipeline {
