@@ -22,11 +22,12 @@ pub struct PluginFile {
     pub path: PathBuf,
     opened: Opened,
     loaded: OnceLock<Result<LoadedPlugin, LoadError>>,
+    digest: OnceLock<String>,
 }
 
 impl PluginFile {
     pub(super) fn new(path: PathBuf, opened: Opened) -> PluginFile {
-        PluginFile { path, opened, loaded: OnceLock::new() }
+        PluginFile { path, opened, loaded: OnceLock::new(), digest: OnceLock::new() }
     }
 
     /// The name that stands before its chains' names: the file's, without `lib` and suffix.
@@ -39,8 +40,12 @@ impl PluginFile {
     /// # Errors
     ///
     /// It cannot be read.
-    pub fn digest(&self) -> io::Result<String> {
-        digest(&self.opened.file)
+    pub fn digest(&self) -> io::Result<&str> {
+        if let Some(digest) = self.digest.get() {
+            return Ok(digest);
+        }
+        let digest = digest(&self.opened.file)?;
+        Ok(self.digest.get_or_init(|| digest))
     }
 
     /// Whether it was loaded into this process.
