@@ -123,7 +123,6 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
     // Before there are threads (see `system::keeper`).
-    let info = &settings.measurement.info;
     if info.changes_system && !privileges::may_change_network() {
         return Err(RunError::NoNetworkPrivilege(info.name.clone()));
     }
@@ -142,7 +141,7 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         }
     };
     let forger = open_forger(&settings, &plan)?;
-    privileges::reduce(settings.measurement.info.changes_system);
+    privileges::reduce(info.changes_system);
     // Last of all, for it may empty files.
     let (writer, save) = keeping.open(&settings)?;
     let done = keeping.done.take();

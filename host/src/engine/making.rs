@@ -18,13 +18,16 @@ use crate::say::say;
 /// time-out.
 const SILENCE: Duration = Duration::from_millis(250);
 
+/// The points of a connection's life that somebody may wait for.
+const EVERY_POINT: [Hold; 3] = [Hold::Initiation, Hold::Handshake, Hold::Completion];
+
 impl Round<'_> {
     /// Starts a connection: asks the plugin for it, and sends its first packet.
     pub(super) fn start(&mut self, ticket: Ticket) -> Result<(), EngineError> {
         let (config, job) = (ticket.config, &ticket.work.job);
         let remote = SocketAddr::new(job.target(), job.port());
         let Some(ticket) = self.ports.enter(remote, ticket) else {
-            self.passed(config, &[Hold::Initiation, Hold::Handshake, Hold::Completion]);
+            self.passed(config, &EVERY_POINT);
             return Ok(());
         };
         match &self.workers {
@@ -62,7 +65,7 @@ impl Round<'_> {
         }
         match answer {
             Ok(connect) if connect.kind() == ConnectKind::Done => {
-                self.passed(ticket.config, &[Hold::Initiation, Hold::Handshake, Hold::Completion]);
+                self.passed(ticket.config, &EVERY_POINT);
                 let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
                 let attempt = match own {
                     Some(flow) => flow.end(outcome),
@@ -88,7 +91,7 @@ impl Round<'_> {
         let points = match &dialed {
             Ok(Begun::Under(connection)) if connection.is_deferred() => &[][..],
             Ok(Begun::Under(_)) => &[Hold::Initiation],
-            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+            _ => &EVERY_POINT,
         };
         self.passed(ticket.config, points);
         match dialed {
@@ -117,7 +120,7 @@ impl Round<'_> {
         };
         let points = match &sent {
             Ok(Sent::Out(_)) => &[Hold::Initiation][..],
-            _ => &[Hold::Initiation, Hold::Handshake, Hold::Completion],
+            _ => &EVERY_POINT,
         };
         self.passed(config, points);
         match sent {

@@ -44,7 +44,11 @@ impl<T> Default for Ports<T> {
 impl<T> Ports<T> {
     /// Takes a connection that is about to try, and gives it back where it may: others may wait for
     /// a port before it.
+    #[inline]
     pub(super) fn enter(&mut self, remote: SocketAddr, item: T) -> Option<T> {
+        if self.short.is_empty() {
+            return Some(item);
+        }
         match self.short.get_mut(&remote) {
             None => Some(item),
             Some(shortage) if shortage.released > 0 => {

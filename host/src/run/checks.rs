@@ -30,24 +30,23 @@ pub(super) fn raise_descriptors(
     configurations: usize,
     forges: bool,
 ) -> Result<usize, RunError> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let reserved = if forges { RESERVED_SOCKETS as u64 } else { 0 };
     let beside = if configurations > 1 { workers as u64 } else { 0 };
     let needed = workers as u64 + SPARE_DESCRIPTORS + reserved;
-    let mut limit = getrlimit(Resource::Nofile);
-    let hard = limit.maximum;
+    let wanted = needed + beside;
+    let Rlimit { current, maximum: hard } = getrlimit(Resource::Nofile);
+    let raise = |count: u64| {
+        let maximum = hard.map(|hard| hard.max(count));
+        setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum })
+    };
     let mut refused = None;
-    for wanted in [needed + beside, hard.unwrap_or(u64::MAX).min(needed + beside)] {
-        if limit.current.is_none_or(|current| current >= wanted) {
-            break;
+    if current.is_some_and(|current| current < wanted) {
+        // To go beyond the hard limit takes a privilege.
+        refused = raise(wanted).err();
+        if let (Some(_), Some(hard)) = (refused, hard) {
+            let _ = raise(hard.min(wanted));
         }
-        limit.current = Some(wanted);
-        limit.maximum = hard.map(|hard| hard.max(wanted));
-        match setrlimit(Resource::Nofile, limit) {
-            Ok(()) => break,
-            Err(error) => refused = Some(error),
-        }
-        limit = getrlimit(Resource::Nofile);
     }
     let has = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     match refused {
