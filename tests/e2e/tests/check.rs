@@ -107,8 +107,7 @@ fn a_plugin_that_misbehaves_breaks_the_rule_that_it_is_about() {
 #[test]
 fn settings_that_are_changed_by_itself_are_found() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can make a network apart for sure");
-        return;
+        return pathspider_e2e::skipped("only root can make a network apart for sure");
     }
     let file = built("libmisbehaving.so");
     let arguments = ["--option", "how=sysctl-by-itself", "--rule", "system"];
@@ -158,8 +157,7 @@ fn what_cannot_be_looked_at_is_not_in_order() {
         command.args(["--insecure-plugins", "--rule", "run"]).output().unwrap().into()
     };
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can take things away");
-        return;
+        return pathspider_e2e::skipped("only root can take things away");
     }
     let end = alone("umount -l /proc && exec \"$@\"");
     end.expect(12, &[]);

@@ -11,6 +11,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use pathspider_e2e::{Network, Program, Record, network, records, state_dir, temp_dir};
+use pathspider_lab::net::resident_memory;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Targets a second.
@@ -59,9 +60,7 @@ fn start(network: &Network, output: &str, lines: Vec<String>, since: Instant) ->
 
 /// Resident memory in KiB, and open descriptors.
 fn footprint(pid: u32) -> Option<(u64, usize)> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    let memory = line.split_whitespace().nth(1)?.parse().ok()?;
+    let memory = resident_memory(pid)? / 1024;
     Some((memory, fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count()))
 }
 

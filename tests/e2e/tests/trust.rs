@@ -9,13 +9,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pathspider_e2e::{Ended, Program, built, compile, temp_dir};
+use pathspider_e2e::{Ended, Program, built, compile, skipped, temp_dir};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 /// A folder with one plugin in it, and `None` where the test is not run by root.
 fn folder(test: &str) -> Option<PathBuf> {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root has files of different owners");
+        skipped("only root has files of different owners");
         return None;
     }
     let folder = temp_dir(test);
@@ -88,14 +88,7 @@ fn an_ordinary_user_takes_their_own_plugins() {
 #[test]
 fn a_program_with_privileges_of_its_own_searches_no_folder_of_its_users() {
     let Some(folder) = folder("trust-caps") else { return };
-    let program = folder.join("pathspider");
-    fs::copy(built("pathspider"), &program).unwrap();
-    let set = Command::new("setcap").arg("cap_net_raw+ep").arg(&program).status();
-    if !set.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: setcap does not work here");
-        return;
-    }
-    chmod(&program, 0o755);
+    let Some(program) = privileged(&folder, "cap_net_raw+ep") else { return };
     let mut command = Command::new("setpriv");
     command.args(["--reuid=12345", "--regid=12345", "--clear-groups"]).arg(&program);
     command.args(["--list-plugins", "--insecure-plugins", "--plugin-dir"]).arg(&folder);
@@ -103,6 +96,19 @@ fn a_program_with_privileges_of_its_own_searches_no_folder_of_its_users() {
     end.expect(0, &["--plugin-dir, --insecure-plugins and PATHSPIDER_PLUGIN_PATH are ignored"]);
     assert!(!end.stdout.contains("x.so"), "{end:?}");
     assert!(!folder.join(".cache").exists());
+}
+
+/// A copy of the program that has privileges of its own, which anybody may run.
+fn privileged(folder: &Path, capabilities: &str) -> Option<PathBuf> {
+    let program = folder.join("pathspider");
+    fs::copy(built("pathspider"), &program).unwrap();
+    let set = Command::new("setcap").arg(capabilities).arg(&program).status();
+    if !set.is_ok_and(|status| status.success()) {
+        skipped("setcap does not work here");
+        return None;
+    }
+    chmod(&program, 0o755);
+    Some(program)
 }
 
 const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
@@ -130,14 +136,7 @@ fn order(start: &[&str], program: &Path, task: &str, library: &Path) -> Ended {
 fn nobody_gets_the_privileges_of_the_programs_file_by_a_library_of_their_own() {
     let Some(folder) = folder("trust-child") else { return };
     chmod(&folder, 0o755);
-    let program = folder.join("pathspider");
-    fs::copy(built("pathspider"), &program).unwrap();
-    let set = Command::new("setcap").arg("cap_net_raw,cap_net_admin+ep").arg(&program).status();
-    if !set.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: setcap does not work here");
-        return;
-    }
-    chmod(&program, 0o755);
+    let Some(program) = privileged(&folder, "cap_net_raw,cap_net_admin+ep") else { return };
     let own = compile("constructor", &["-DWAY=REPORT"], folder.join("own.so"));
     chown(&own, Some(65534), None).unwrap();
     let roots = compile("constructor", &["-DWAY=REPORT"], folder.join("roots.so"));
