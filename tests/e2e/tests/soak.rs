@@ -3,16 +3,19 @@
 //! The first is one process from its beginning to its end, whose memory and descriptors are looked
 //! at all the time. The second is killed, stopped and loses its interface, and goes on.
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use pathspider_e2e::{Network, Program, Record, network, records, state_dir, temp_dir};
+use faults::{Fault, ending, one_of, survived};
+use pathspider_e2e::{Network, Program, Record, compile, network, records, state_dir, temp_dir};
 use pathspider_lab::net::resident_memory;
-use rustix::process::{Pid, Signal, kill_process};
 
 /// Targets a second.
 const RATE: u64 = 50;
@@ -30,6 +33,26 @@ impl Random {
     }
 }
 
+/// What is measured, and where.
+struct Task<'t> {
+    network: &'t Network,
+    lines: &'t [String],
+    output: &'t str,
+    clock: &'t Clock,
+}
+
+/// The clock that the program sees, which is set while there is a file.
+struct Clock {
+    library: PathBuf,
+    step: PathBuf,
+}
+
+impl Clock {
+    fn new(folder: &Path) -> Clock {
+        Clock { library: compile("clock", &[], folder.join("clock.so")), step: folder.join("step") }
+    }
+}
+
 /// A run under way, and what feeds it.
 struct Run {
     child: Child,
@@ -39,13 +62,15 @@ struct Run {
 
 /// Starts a run, or goes on with it: the lines that are due by now come at once, the others at
 /// their time.
-fn start(network: &Network, output: &str, lines: Vec<String>, since: Instant) -> Run {
+fn start(task: &Task<'_>, since: Instant) -> Run {
+    let Task { network, lines, output, clock } = *task;
     let arguments =
         ["measure", "--allow-special", "--duplicates", "--resume", "--quiet", "--output", output];
     let mut command = Program::command(&arguments);
+    command.env("LD_PRELOAD", &clock.library).env("CLOCK_STEP", &clock.step);
     command.args(["-i", network.interface(), "ecn", "--connect", "tcp", "--timeout", "1"]);
     let mut child = network.start(command);
-    let mut stdin = child.stdin.take().unwrap();
+    let (mut stdin, lines) = (child.stdin.take().unwrap(), lines.to_vec());
     let feeder = std::thread::spawn(move || {
         for (number, line) in lines.iter().enumerate() {
             let due = Duration::from_millis(number as u64 * 1000 / RATE);
@@ -62,96 +87,6 @@ fn start(network: &Network, output: &str, lines: Vec<String>, since: Instant) ->
 fn footprint(pid: u32) -> Option<(u64, usize)> {
     let memory = resident_memory(pid)? / 1024;
     Some((memory, fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count()))
-}
-
-fn signal(child: &Child, signal: Signal) {
-    let _ = kill_process(Pid::from_child(child), signal);
-}
-
-/// A fault, for as long as it lasts.
-type Fault = (&'static str, Box<dyn Fn(&Network, &Child)>);
-
-/// One that a script makes at the vantage point, and another one mends.
-fn by_script(name: &'static str, millis: u64, fault: String, mend: String) -> Fault {
-    let make = move |network: &Network, _: &Child| {
-        network.script(&fault, "").expect(0, &[]);
-        std::thread::sleep(Duration::from_millis(millis));
-        network.script(&mend, "").expect(0, &[]);
-    };
-    (name, Box::new(make))
-}
-
-/// The faults that a run survives.
-fn survived(network: &Network) -> Vec<Fault> {
-    let interface = network.interface();
-    let show = format!("ip -4 -o addr show dev {interface} | awk '{{print $4}}'");
-    let address = network.script(&show, "").stdout.trim().to_owned();
-    let table = "nft add table inet test; nft add chain inet test lost '{ type filter hook HOOK \
-                 priority 0; }'; nft add rule inet test lost drop";
-    let (on_path, here) = (table.replace("HOOK", "forward"), table.replace("HOOK", "postrouting"));
-    let path = move |network: &Network, _: &Child| {
-        network.script_on_path(&on_path).expect(0, &[]);
-        std::thread::sleep(Duration::from_secs(3));
-        network.script_on_path("nft delete table inet test").expect(0, &[]);
-    };
-    let stop = |_: &Network, run: &Child| {
-        signal(run, Signal::STOP);
-        std::thread::sleep(Duration::from_millis(800));
-        signal(run, Signal::CONT);
-    };
-    let descriptors = |network: &Network, run: &Child| {
-        let limit = |n: u32| format!("prlimit --pid {} --nofile={n}:4096", run.id());
-        network.script(&limit(8), "");
-        std::thread::sleep(Duration::from_millis(800));
-        network.script(&limit(1024), "");
-    };
-    vec![
-        ("all packets lost on the path for 3 s", Box::new(path)),
-        by_script(
-            "all packets lost here for 0.8 s",
-            800,
-            here,
-            "nft delete table inet test".into(),
-        ),
-        by_script(
-            "no address for 0.8 s",
-            800,
-            format!("ip addr del {address} dev {interface}"),
-            format!("ip addr add {address} dev {interface}; {}", routes(network)),
-        ),
-        ("SIGSTOP for 0.8 s", Box::new(stop)),
-        ("no descriptors for 0.8 s", Box::new(descriptors)),
-    ]
-}
-
-/// The faults that may end it.
-fn ending(network: &Network) -> Vec<Fault> {
-    let interface = network.interface();
-    // Routes of version 6 need the addresses, which would go for good.
-    let keep = format!("echo 1 >/proc/sys/net/ipv6/conf/{interface}/keep_addr_on_down");
-    network.script(&keep, "").expect(0, &[]);
-    let kill = |_: &Network, run: &Child| signal(run, Signal::KILL);
-    let terminate = |_: &Network, run: &Child| signal(run, Signal::TERM);
-    vec![
-        ("SIGKILL", Box::new(kill)),
-        ("SIGTERM", Box::new(terminate)),
-        by_script(
-            "interface down for 0.8 s",
-            800,
-            format!("ip link set {interface} down"),
-            format!("ip link set {interface} up; sleep 0.2; {}", routes(network)),
-        ),
-    ]
-}
-
-/// The routes through gateways, as commands that bring them back.
-fn routes(network: &Network) -> String {
-    let routes = network.script("ip route | grep via; ip -6 route | grep via", "").stdout;
-    let back = |line: &str| {
-        let family = if line.contains(':') { "-6" } else { "-4" };
-        format!("ip {family} route replace {line};")
-    };
-    routes.lines().map(back).collect()
 }
 
 /// How much memory and how many descriptors, and when.
@@ -178,11 +113,11 @@ struct Soaked {
 }
 
 /// Measures all lines with faults at random, in as many processes as it takes.
-fn soak(network: &Network, output: &str, lines: &[String], faults: &[Fault], seed: u64) -> Soaked {
+fn soak(task: &Task<'_>, faults: &[Fault], seed: u64) -> Soaked {
     // Seeds that are near each other give other faults all the same.
     let (mut random, since) = (Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)), Instant::now());
-    let length = Duration::from_secs(lines.len() as u64 / RATE);
-    let mut run = start(network, output, lines.to_vec(), since);
+    let length = Duration::from_secs(task.lines.len() as u64 / RATE);
+    let mut run = start(task, since);
     let mut soaked =
         Soaked { footprints: Footprints::default(), faults: BTreeMap::new(), processes: 1 };
     let mut next = since + PAUSE;
@@ -199,7 +134,7 @@ fn soak(network: &Network, output: &str, lines: &[String], faults: &[Fault], see
             let expected =
                 status.signal() == Some(9) || [Some(1), Some(10)].contains(&status.code());
             assert!(expected, "{status}: {said}");
-            run = start(network, output, lines.to_vec(), since);
+            run = start(task, since);
             soaked.processes += 1;
             continue;
         }
@@ -208,9 +143,9 @@ fn soak(network: &Network, output: &str, lines: &[String], faults: &[Fault], see
             soaked.footprints.0.extend(footprint(run.child.id()));
         }
         if Instant::now() > next && since.elapsed() + PAUSE < length {
-            let (name, make) = &faults[random.below(faults.len() as u64) as usize];
-            make(network, &run.child);
-            *soaked.faults.entry(name).or_default() += 1;
+            let fault = one_of(faults, &mut random);
+            (fault.make)(task.network, &run.child);
+            *soaked.faults.entry(fault.name).or_default() += 1;
             next = Instant::now() + PAUSE;
         }
     }
@@ -243,13 +178,15 @@ fn hours_of_faults() {
         format!("{{\"dip\":\"{address}\",\"dp\":80,\"rank\":{number}}}\n")
     };
     let lines: Vec<String> = (0..minutes * 60 * RATE).map(line).collect();
-    let mut all = survived(&network);
+    let clock = Clock::new(&temp_dir("soak"));
+    let mut all = survived(&network, &clock);
     for part in ["one process", "killed and gone on"] {
         let alone = part == "one process";
         // The second takes a third as long.
         let lines = if alone { &lines[..] } else { &lines[..lines.len() / 3] };
         let output = temp_dir(part).join("out.ndjson.zst").display().to_string();
-        let soaked = soak(&network, &output, lines, &all, seed);
+        let task = Task { network: &network, lines, output: &output, clock: &clock };
+        let soaked = soak(&task, &all, seed);
         let unsure = unsure(&output, lines.len() as u64);
         assert_eq!(network.settings(), before);
         assert_eq!(fs::read_dir(state_dir()).unwrap().count(), 0, "journals");
