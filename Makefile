@@ -11,7 +11,7 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps rustc-web build install setcap demo bench bench-observer soak test lint unit clean
+.PHONY: help deps rustc-web build install setcap demo bench bench-observer soak machine test lint unit clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -67,6 +67,13 @@ bench-observer: build ## compare the observer with other tools, on a capture mad
 
 soak: build ## runs of SOAK_MINUTES (10) and a third of it with faults at random
 	$(CARGO) test --locked -p pathspider-e2e --test main -- --ignored --nocapture soak
+
+# Emulated, so that it needs no more than the packages.
+machine: build ## tests in a virtual machine, whose power is cut and clock is set (amd64)
+	@$(MAKE) --no-print-directory deps \
+		PACKAGES="$(PACKAGES) qemu-system-x86 busybox-static e2fsprogs zstd"
+	tests/e2e/machine/pack.sh $(TARGET)
+	$(CARGO) test --locked -p pathspider-e2e --test main -- --ignored --nocapture machine::
 
 test: lint unit ## everything that has to hold
 

@@ -39,6 +39,7 @@ mod inputs;
 mod keeping;
 mod keeping_faults;
 mod kinds;
+mod machine;
 mod measure;
 mod measurements;
 mod observe;
