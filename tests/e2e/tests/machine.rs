@@ -12,6 +12,9 @@ use pathspider_e2e::{Record, records};
 /// How many targets a run has, at fifty a second.
 const TARGETS: u64 = 1000;
 
+/// What was written so long before is on the disk.
+const DURABLE: Duration = Duration::from_secs(2);
+
 /// A script for the vantage point of a lab, which has the jobs in `jobs.ndjson`.
 fn at_vantage_point(script: &str) -> String {
     format!(
@@ -47,7 +50,7 @@ fn sizes(line: &str) -> Vec<u64> {
 }
 
 /// Lets a run write to `output` until the power is cut, and goes on with it.
-fn cut(output: &str, durable: Duration) {
+fn cut(output: &str) {
     let machine = Machine::new(output);
     let measure = format!("{MEASURE} --resume --save-pcap saved.pcap --output {output}");
     let stat = |word: &str| format!("echo {word} $(stat -c %s {output} saved.pcap)");
@@ -68,7 +71,7 @@ fn cut(output: &str, durable: Duration) {
     guest.kill();
     let end = Instant::now();
     // The machine is slow to tell.
-    let before = end - durable - Duration::from_millis(500);
+    let before = end - DURABLE - Duration::from_millis(500);
     let promised = seen.iter().rfind(|(when, _)| *when < before).unwrap();
 
     let script = format!("{measure} ecn --connect tcp; echo STATUS $?");
@@ -97,13 +100,13 @@ fn cut(output: &str, durable: Duration) {
 #[test]
 #[ignore = "wants a virtual machine: `make machine`"]
 fn the_power_is_cut() {
-    cut("out.ndjson", Duration::from_secs(2));
+    cut("out.ndjson");
 }
 
 #[test]
 #[ignore = "wants a virtual machine: `make machine`"]
 fn the_power_is_cut_and_the_output_is_compressed() {
-    cut("out.ndjson.zst", Duration::from_secs(3));
+    cut("out.ndjson.zst");
 }
 
 #[test]
