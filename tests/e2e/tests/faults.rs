@@ -15,7 +15,7 @@ const TARGETS: usize = 600;
 /// Starts an ECN run of targets that come again and again, ten milliseconds apart.
 fn steady(network: &Network, arguments: &[&str], path: &str) -> (Child, JoinHandle<()>) {
     let command = Program::command(&["measure", "--allow-special", "--duplicates"]);
-    steadily(network, command, arguments, path)
+    steadily(network, command, arguments, path, TARGETS)
 }
 
 fn steadily(
@@ -23,6 +23,7 @@ fn steadily(
     mut command: Command,
     arguments: &[&str],
     path: &str,
+    targets: usize,
 ) -> (Child, JoinHandle<()>) {
     command.args(["-i", network.interface(), "--quiet", "--output-flows"]).args(arguments);
     command.args(["ecn", "--connect", "tcp", "--timeout", "1"]);
@@ -30,7 +31,7 @@ fn steadily(
     let mut stdin = child.stdin.take().unwrap();
     let jobs = network.jobs(path);
     let feeder = std::thread::spawn(move || {
-        for line in jobs.split_inclusive('\n').cycle().take(TARGETS) {
+        for line in jobs.split_inclusive('\n').cycle().take(targets) {
             if stdin.write_all(line.as_bytes()).is_err() {
                 return;
             }
@@ -46,7 +47,18 @@ const WHILE: Duration = Duration::from_millis(2500);
 /// Lets a run go, does something in the middle of it, and waits for its end.
 fn meanwhile(
     network: &Network,
+    run: (Child, JoinHandle<()>),
+    fault: impl FnOnce() + Send,
+    mend: impl FnOnce() + Send,
+) -> Ended {
+    lasting(network, run, WHILE, fault, mend)
+}
+
+/// The same, for as long as `time`.
+fn lasting(
+    network: &Network,
     (child, feeder): (Child, JoinHandle<()>),
+    time: Duration,
     fault: impl FnOnce() + Send,
     mend: impl FnOnce() + Send,
 ) -> Ended {
@@ -54,7 +66,7 @@ fn meanwhile(
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(1200));
             fault();
-            std::thread::sleep(WHILE);
+            std::thread::sleep(time);
             mend();
         });
         Ended::from(child.wait_with_output().unwrap())
@@ -73,6 +85,7 @@ struct Said {
     works: usize,
     offline: usize,
     broken: usize,
+    transient: usize,
     not_sent: usize,
     not_observed: usize,
 }
@@ -91,6 +104,7 @@ fn said(ended: &Ended) -> Said {
         said.works += usize::from(has("ecn.connectivity.works"));
         said.offline += usize::from(has("ecn.connectivity.offline"));
         said.broken += usize::from(has("ecn.connectivity.broken"));
+        said.transient += usize::from(has("ecn.connectivity.transient"));
         said.not_sent += usize::from(has("pathspider.not_sent"));
         said.not_observed += usize::from(has("pathspider.not_observed"));
     }
@@ -149,21 +163,25 @@ fn an_address_that_is_gone_for_a_while() {
     assert_eq!(said.offline, 0, "{said:?}");
 }
 
+/// A table at this hook that drops every packet.
+fn loss(hook: &str) -> String {
+    format!(
+        "nft add table inet test; nft add chain inet test lost '{{ type filter hook {hook} \
+         priority 0; }}'; nft add rule inet test lost drop"
+    )
+}
+
+const NO_LOSS: &str = "nft delete table inet test";
+
 #[test]
 fn every_packet_is_lost_for_a_while() {
     let Some(network) = network(20, 0) else { return };
-    let table = |hook: &str| {
-        format!(
-            "nft add table inet test; nft add chain inet test lost '{{ type filter hook {hook} \
-             priority 0; }}'; nft add rule inet test lost drop"
-        )
-    };
     // On the path: the packets are seen to leave, and nothing comes back.
     let ended = meanwhile(
         &network,
         steady(&network, &[], "clean"),
-        || network.script_on_path(&table("forward")).expect(0, &[]),
-        || network.script_on_path("nft delete table inet test").expect(0, &[]),
+        || network.script_on_path(&loss("forward")).expect(0, &[]),
+        || network.script_on_path(NO_LOSS).expect(0, &[]),
     );
     ended.expect(0, &["600 targets"]);
     let of_path = said(&ended);
@@ -175,13 +193,34 @@ fn every_packet_is_lost_for_a_while() {
     let ended = meanwhile(
         &network,
         steady(&network, &[], "clean"),
-        || network.script(&table("postrouting"), "").expect(0, &[]),
-        || network.script("nft delete table inet test", "").expect(0, &[]),
+        || network.script(&loss("postrouting"), "").expect(0, &[]),
+        || network.script(NO_LOSS, "").expect(0, &[]),
     );
     ended.expect(0, &["600 targets"]);
     let here = said(&ended);
     assert!(here.works > 200 && here.not_observed + here.not_sent > 100, "{here:?}");
     assert_eq!(here.offline, 0, "{here:?}");
+}
+
+#[test]
+fn every_packet_is_lost_on_the_path_for_a_minute() {
+    let Some(network) = network(20, 0) else { return };
+    let command = Program::command(&["measure", "--allow-special", "--duplicates"]);
+    let targets = 6600;
+    let ended = lasting(
+        &network,
+        steadily(&network, command, &["-w", "300"], "clean", targets),
+        Duration::from_secs(60),
+        || network.script_on_path(&loss("forward")).expect(0, &[]),
+        || network.script_on_path(NO_LOSS).expect(0, &[]),
+    );
+    ended.expect(0, &["6600 targets"]);
+    let said = said(&ended);
+    assert!(said.works > 200 && said.offline > 3000, "{said:?}");
+    // Those between whose two connections it began or ended; each record says one of the four.
+    assert!(said.broken < 10 && said.transient < 100, "{said:?}");
+    let sum = said.works + said.offline + said.broken + said.transient;
+    assert_eq!(sum, targets, "{said:?}");
 }
 
 /// The program's clock alone: the machine's is everybody's, and a time namespace has none of its
@@ -196,7 +235,7 @@ fn the_clock_is_set_by_an_hour() {
         command.env("LD_PRELOAD", &library).env("CLOCK_STEP", &step);
         let ended = meanwhile(
             &network,
-            steadily(&network, command, &[], "clean"),
+            steadily(&network, command, &[], "clean", TARGETS),
             || std::fs::write(&step, hours).unwrap(),
             || std::fs::remove_file(&step).unwrap(),
         );
