@@ -2,6 +2,7 @@
 
 mod dns;
 mod failure;
+mod flow;
 mod http;
 mod packets;
 mod progress;
@@ -18,9 +19,11 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Outcome, State};
 
 use super::{DEFAULT_TIMEOUT, stamp};
-use crate::observer::{Claim, Endpoint, Notice};
+use crate::observer::{Endpoint, Notice};
 use failure::Failure;
+use flow::Flow;
 
+pub(super) use flow::{own_flow, possible_endpoints};
 pub(super) use packets::Sent;
 pub use packets::{Forger, RESERVED_SOCKETS};
 pub(super) use progress::Progress;
@@ -178,51 +181,6 @@ impl Connection {
     }
 }
 
-/// The flow of a connection whose first packet was sent.
-pub(super) struct Flow {
-    protocol: u8,
-    local: SocketAddr,
-    remote: SocketAddr,
-    started: SystemTime,
-}
-
-impl Flow {
-    /// The target's end of it.
-    pub(super) fn endpoint(&self) -> Endpoint {
-        Endpoint { protocol: self.protocol, address: self.remote.ip(), port: self.remote.port() }
-    }
-
-    /// Asks the observer for this flow, which ends now.
-    pub(super) fn into_claim(self, id: u64) -> Claim {
-        Claim {
-            id,
-            protocol: self.protocol,
-            local: self.local,
-            remote: self.remote,
-            started_ns: since_epoch(self.started),
-            ended_ns: since_epoch(SystemTime::now()),
-        }
-    }
-
-    /// The attempt's end, with the keys that tell which flow it was.
-    pub(super) fn end(self, outcome: Outcome) -> Attempt {
-        let outcome = stamp(
-            outcome
-                .with("sip", self.local.ip())
-                .with("sp", self.local.port())
-                .with("dip", self.remote.ip())
-                .with("dp", self.remote.port()),
-            self.started,
-        );
-        Attempt { outcome, flow: Some(self) }
-    }
-}
-
-fn since_epoch(time: SystemTime) -> i64 {
-    let nanos = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-    i64::try_from(nanos).unwrap_or(i64::MAX)
-}
-
 impl Dialer {
     /// Opens the connection that the plugin asked for, and sends its first packet.
     ///
@@ -307,31 +265,6 @@ fn target(job: &Job, connect: &Connect) -> Result<SocketAddr, Error> {
     };
     let port = settings.u64("port").and_then(|port| u16::try_from(port).ok());
     Ok(SocketAddr::new(address, port.unwrap_or(job.port())))
-}
-
-/// Where a plugin that connects by itself could connect to.
-pub(super) fn possible_endpoints(job: &Job) -> [Endpoint; 2] {
-    [protocol::TCP, protocol::UDP].map(|protocol| Endpoint {
-        protocol,
-        address: job.target(),
-        port: job.port(),
-    })
-}
-
-/// The flow that a plugin made by itself, where it tells which one it was.
-pub(super) fn own_flow(job: &Job, connect: &Connect, started: SystemTime) -> Option<Flow> {
-    if connect.kind() != ConnectKind::Done {
-        return None;
-    }
-    let settings = connect.settings();
-    let address: IpAddr = settings.str("sip")?.parse().ok()?;
-    let port = u16::try_from(settings.u64("sp")?).ok()?;
-    Some(Flow {
-        protocol: settings.u64("proto").and_then(|p| u8::try_from(p).ok()).unwrap_or(protocol::TCP),
-        local: SocketAddr::new(address, port),
-        remote: SocketAddr::new(job.target(), job.port()),
-        started,
-    })
 }
 
 /// The outcome of a plugin that reported none.

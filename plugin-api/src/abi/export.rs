@@ -1,8 +1,8 @@
 //! The plugin's end of the boundary: an author's traits as tables of guarded functions.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
-use std::ffi::c_void;
+mod chain;
+
 use std::marker::PhantomData;
 
 use abi_stable::prefix_type::WithMetadata;
@@ -10,23 +10,22 @@ use abi_stable::std_types::{RCowStr, ROption, RSlice, RVec};
 
 use super::data::{Record, Value};
 use super::describe;
-use super::guard::{Answer, Failure, guard};
+use super::guard::{Answer, guard};
 use super::object::Object;
 use super::services::Services;
 use super::system::SystemLoan;
 use super::tables::{
-    ChainRef, ChainTable, ConfiguratorRef, ConfiguratorTable, ConnectorRef, ConnectorTable,
-    FLOW_FAILED, FLOW_IGNORED, FLOW_TAKEN, JobRef, MeasurementRef, MeasurementTable, MergerRef,
-    MergerTable, Module, ModuleRef, PACKET_DONE, PACKET_FAILED, PACKET_MORE, PacketRef,
+    ChainRef, ConfiguratorRef, ConfiguratorTable, ConnectorRef, ConnectorTable, JobRef,
+    MeasurementRef, MeasurementTable, MergerRef, MergerTable, Module, ModuleRef,
 };
-use crate::chain::{Chain, Verdict};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::measurement::{ConfigId, Measurement, Prepared};
 use crate::options::OptionValues;
 use crate::outcome::{Outcome, State};
-use crate::packet::{Layers, Packet};
 use crate::system::System;
+
+pub use chain::chain;
 
 /// What a library exports; `export_plugin!` implements it.
 pub trait Exports: 'static {
@@ -54,11 +53,6 @@ extern "C" fn canary() -> Answer<()> {
 /// The table of a measurement.
 pub const fn measurement<M: Measurement>() -> MeasurementRef {
     MeasurementRef(Tables::<M>::MEASUREMENT.static_as_prefix())
-}
-
-/// The table of a chain.
-pub const fn chain<C: Chain>() -> ChainRef {
-    ChainRef(ChainTables::<C>::TABLE.static_as_prefix())
 }
 
 struct Tables<M>(PhantomData<M>);
@@ -210,158 +204,4 @@ extern "C" fn rows<M: Measurement>(
 
 extern "C" fn finish_run<M: Measurement>(object: &Object) -> Answer<Record> {
     guard(|| author::<M>(object)?.finish())
-}
-
-thread_local! {
-    static LAST_FAILURE: RefCell<Option<Failure>> = const { RefCell::new(None) };
-}
-
-extern "C" fn last_failure() -> Failure {
-    guard(|| {
-        let failure = LAST_FAILURE.with(|last| last.borrow_mut().take());
-        Ok(failure.unwrap_or_else(|| Error::contract("no chain function failed").into()))
-    })
-    .into_result()
-    .unwrap_or_else(|failure| failure)
-}
-
-/// Runs a chain's function whose answer is one octet; a panic is kept for `last_failure`.
-#[inline]
-fn guard_code(failed: u8, function: impl FnOnce() -> Result<u8>) -> u8 {
-    match guard(function).into_result() {
-        Ok(code) => code,
-        Err(failure) => {
-            LAST_FAILURE.with(|last| *last.borrow_mut() = Some(failure));
-            failed
-        }
-    }
-}
-
-struct ChainTables<C>(PhantomData<C>);
-
-impl<C: Chain> ChainTables<C> {
-    const TABLE: &'static WithMetadata<ChainTable> = &WithMetadata::new(ChainTable {
-        describe: describe_chain::<C>,
-        new: new_chain::<C>,
-        layers: C::LAYERS.0,
-        flow_size: size_of::<C::Flow>(),
-        flow_align: align_of::<C::Flow>(),
-        new_flow: new_flow::<C>,
-        packet: packet::<C>,
-        finish: finish::<C>,
-        drop_flow: drop_flow::<C>,
-        last_failure,
-    });
-}
-
-/// A chain that only the observer's thread calls, so that `Object` may carry it.
-struct OneThread<C>(C);
-// SAFETY: the contract has one thread call a chain's functions, one at a time.
-unsafe impl<C: Chain> Sync for OneThread<C> {}
-
-extern "C" fn describe_chain<C: Chain>() -> Answer<Record> {
-    guard(|| Ok(describe::chain_to_record(C::info())))
-}
-
-extern "C" fn new_chain<C: Chain>() -> Answer<Object> {
-    guard(|| Ok(Object::new(OneThread(C::default()))))
-}
-
-#[inline]
-fn author_chain<C: Chain>(object: &Object) -> Result<&C> {
-    // SAFETY: the host passes to a chain's functions only what that table's `new` made.
-    let chain = unsafe { object.get::<OneThread<C>>() };
-    chain.map(|c| &c.0).ok_or_else(|| Error::contract("the host passed no chain"))
-}
-
-unsafe extern "C" fn new_flow<C: Chain>(
-    object: &Object,
-    packet: PacketRef<'_>,
-    place: *mut c_void,
-) -> u8 {
-    guard_code(FLOW_FAILED, || {
-        match author_chain::<C>(object)?.new_flow(packet.get()) {
-            Some(flow) => {
-                // SAFETY: the host gives memory of the size and alignment that the table states, with
-                // no value in it.
-                unsafe { place.cast::<C::Flow>().write(flow) };
-                Ok(FLOW_TAKEN)
-            }
-            None => Ok(FLOW_IGNORED),
-        }
-    })
-}
-
-unsafe extern "C" fn packet<C: Chain>(
-    object: &Object,
-    flow: *mut c_void,
-    packet: PacketRef<'_>,
-) -> u8 {
-    guard_code(PACKET_FAILED, || {
-        let chain = author_chain::<C>(object)?;
-        // SAFETY: the host passes the place where `new_flow` made a state, which nothing else
-        // refers to during the call.
-        let flow = unsafe { &mut *flow.cast::<C::Flow>() };
-        Ok(match show(chain, flow, packet.get()) {
-            Verdict::Continue => PACKET_MORE,
-            Verdict::Done => PACKET_DONE,
-        })
-    })
-}
-
-/// Calls the functions for the layers that the packet has and the chain wants.
-#[inline]
-fn show<C: Chain>(chain: &C, flow: &mut C::Flow, packet: &Packet<'_>) -> Verdict {
-    let has = |layer: Layers| C::LAYERS.intersects(layer) && packet.layers().intersects(layer);
-    let mut done = false;
-    let mut note = |verdict: Verdict| done |= verdict == Verdict::Done;
-    if has(Layers::IP4) {
-        note(chain.ip4(flow, &packet.ip(), packet));
-    }
-    if has(Layers::IP6) {
-        note(chain.ip6(flow, &packet.ip(), packet));
-    }
-    if has(Layers::TCP)
-        && let Some(tcp) = packet.tcp()
-    {
-        note(chain.tcp(flow, &tcp, packet));
-    }
-    if has(Layers::UDP)
-        && let Some(udp) = packet.udp()
-    {
-        note(chain.udp(flow, &udp, packet));
-    }
-    if let Some(icmp) = packet.icmp() {
-        if has(Layers::ICMP4) {
-            note(chain.icmp4(flow, &icmp, packet));
-        }
-        if has(Layers::ICMP6) {
-            note(chain.icmp6(flow, &icmp, packet));
-        }
-    }
-    if has(Layers::L4) {
-        note(chain.l4(flow, packet));
-    }
-    Verdict::done_if(done)
-}
-
-unsafe extern "C" fn finish<C: Chain>(
-    object: &Object,
-    flow: *mut c_void,
-    record: &mut Record,
-) -> Answer<()> {
-    guard(|| {
-        // SAFETY: the host passes the place where `new_flow` made a state, and takes it as gone.
-        let flow = unsafe { flow.cast::<C::Flow>().read() };
-        author_chain::<C>(object)?.finish(flow, record);
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn drop_flow<C: Chain>(flow: *mut c_void) {
-    let _ = guard(|| {
-        // SAFETY: as in `finish`.
-        drop(unsafe { flow.cast::<C::Flow>().read() });
-        Ok(())
-    });
 }
