@@ -1,6 +1,7 @@
 //! Observing our own connections: which packets are theirs, and to which flow they go.
 
 mod awaiting;
+mod errors;
 mod settling;
 
 use std::path::PathBuf;
@@ -9,19 +10,19 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use pathspider_plugin_api::packet::{Direction, Packet};
+use pathspider_plugin_api::packet::Packet;
 
 use self::awaiting::Awaiting;
 use super::claims::Claims;
 use super::counters::Counters;
-use super::dissect::{Dissected, Quote};
+use super::dissect::Dissected;
 use super::index::Hash;
 use super::key::{Key, Peer, Tuple};
 use super::notice::{Notice, Observation};
 use super::save::PcapWriter;
 use super::source::Frame;
 use super::table::{Flow, FlowId};
-use super::tracker::{Ended, Tracker, direction, packet, quoted_packet};
+use super::tracker::{Ended, Tracker, direction, packet};
 use super::{Settings, nanoseconds};
 
 /// How long late packets of a complete flow are waited for when its connection has ended.
@@ -303,44 +304,5 @@ impl Measuring {
             let due_ns = pending.ended_ns.max(done_ns).saturating_add(self.late_ns);
             self.claims.hasten(claim, due_ns);
         }
-    }
-
-    /// An ICMP error. `false` when it is about nothing of ours.
-    #[cold]
-    fn error(
-        &mut self,
-        frame: &Frame<'_>,
-        dissected: &Dissected<'_>,
-        mut quote: Quote<'_>,
-    ) -> bool {
-        let found = match self.tracker.quoted(&mut quote) {
-            Some(found) => Some(found),
-            None => {
-                self.drain();
-                self.lone_error(&quote, frame.time_ns)
-            }
-        };
-        let Some((id, direction)) = found else {
-            return false;
-        };
-        if self.tracker.table.get(id).state.is_none() {
-            self.tracker.counters.late += 1;
-        } else {
-            let packet = packet(dissected, frame.time_ns, direction);
-            self.show(frame, id, &packet);
-        }
-        true
-    }
-
-    /// The flow of an error about a packet to an expected endpoint that was not captured itself:
-    /// it begins with the packet as quoted.
-    fn lone_error(&mut self, quote: &Quote<'_>, time_ns: i64) -> Option<(FlowId, Direction)> {
-        if quote.fragment.is_some() || !self.expected.contains_key(&quote.tuple.to()) {
-            return None;
-        }
-        let (key, is_first) = quote.tuple.key();
-        let hash = self.tracker.table.hash(&key);
-        let id = self.add((hash, key), is_first, &quoted_packet(quote, time_ns));
-        Some((id, Direction::Reverse))
     }
 }
