@@ -11,10 +11,10 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps rustc-web build install setcap demo bench bench-observer soak machine test lint unit clean
+.PHONY: help deps rustc-web build install uninstall setcap demo bench bench-observer soak machine test lint unit clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 deps: ## install the Debian packages that are missing
 	@missing=; for package in $(PACKAGES); do \
@@ -35,6 +35,10 @@ build: deps ## build pathspider, and every plugin into target/release/plugins
 		install -m 644 $(TARGET)/libpathspider_$$plugin.so $(TARGET)/plugins/$$plugin.so || exit 1; \
 	done
 
+# Capabilities that an earlier installation was given are given to this one, for the same group.
+install: PROGRAM = $(DESTDIR)$(PREFIX)/bin/pathspider
+install: HAD := $(shell getcap $(DESTDIR)$(PREFIX)/bin/pathspider 2>/dev/null)
+install: OWNERS := $(shell stat -c %G $(DESTDIR)$(PREFIX)/bin/pathspider 2>/dev/null)
 install: ## install what was built under DESTDIR and PREFIX
 	install -D -m 755 $(TARGET)/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider
 	@for plugin in $(PLUGINS); do \
@@ -45,7 +49,16 @@ install: ## install what was built under DESTDIR and PREFIX
 	@# PATHspider 2.x's name, unless PATHspider itself is installed.
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
 		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr
-	@$(if $(GROUP),$(MAKE) --no-print-directory setcap)
+	@$(if $(or $(GROUP),$(HAD)),$(MAKE) --no-print-directory setcap GROUP=$(or $(GROUP),$(OWNERS)))
+
+uninstall: ## remove what `install` put there; plugins of others, and journals, stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/pathspider
+	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; [ "$$(readlink $$pspdr)" != pathspider ] || rm $$pspdr
+	rm -f $(PLUGINS:%=$(DESTDIR)$(PREFIX)/lib/pathspider/%.so)
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/pathspider.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man1/pathspider-*.1
+	rm -rf $(if $(DESTDIR),,/var/cache/pathspider)
+	-@rmdir $(DESTDIR)$(PREFIX)/lib/pathspider 2>/dev/null
 
 # The program then has more privileges than its users, so only members of GROUP may run it:
 # `make install GROUP=adm` does this too.
@@ -62,7 +75,7 @@ BENCH ?= --long --write docs/performance.md
 bench: build ## compare with bare loops and other programs in the same network
 	$(TARGET)/pathspider-lab bench $(BENCH)
 
-bench-observer: build ## compare the observer with other tools, on a capture made for it
+bench-observer: build ## compare the observer with other tools
 	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap
 
 soak: build ## runs of SOAK_MINUTES (10) and a third of it with faults at random

@@ -27,6 +27,16 @@ pub(crate) fn no_more() {
     let _ = set_no_new_privs(true);
 }
 
+/// What somebody can do who lacks a privilege, for messages.
+pub(crate) fn advice() -> String {
+    let program =
+        std::env::current_exe().map_or("pathspider".into(), |path| path.display().to_string());
+    format!(
+        "run it as root, or let the members of a group do it, once, as root: chgrp GROUP {program} && \
+         chmod 750 {program} && setcap cap_net_raw,cap_net_admin+ep {program}"
+    )
+}
+
 /// Whether this thread may change the network's settings.
 pub(crate) fn may_change_network() -> bool {
     // Where the kernel does not tell, the change itself will.

@@ -275,10 +275,13 @@ impl Info {
     /// Declares the four conditions of [`Condition::connectivity`].
     pub fn connectivity(self, prefix: &str) -> Info {
         [
-            ("works", "baseline and experiment both connected"),
-            ("broken", "the baseline connected, the experiment did not"),
-            ("offline", "neither connected"),
-            ("transient", "the experiment connected, the baseline did not"),
+            (
+                "works",
+                "baseline and experiment worked: they connected, and got a response if they asked",
+            ),
+            ("broken", "the baseline worked, the experiment did not"),
+            ("offline", "neither worked"),
+            ("transient", "the experiment worked, the baseline did not"),
         ]
         .iter()
         .fold(self, |info, (word, meaning)| {

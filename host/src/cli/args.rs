@@ -147,6 +147,13 @@ impl Running {
     }
 }
 
+/// The options of a measurement, as they are written.
+pub(super) fn measure_option_names() -> Vec<String> {
+    let command = MeasureOptions::augment_args(clap::Command::new("measure"));
+    let names = command.get_arguments().filter_map(clap::Arg::get_long);
+    names.map(|name| format!("--{name}")).collect()
+}
+
 /// `pathspider measure`.
 #[derive(Debug, Args)]
 #[command(

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use pathspider_plugin_api::OptionValues;
 
-use super::args::{MeasureOptions, measure_options};
+use super::args::{MeasureOptions, measure_option_names, measure_options};
 use super::exit::{Exit, Failure};
 use super::{help, names, plugin_args};
 use crate::crash;
@@ -44,6 +44,9 @@ pub(super) fn command(
         return Err(Failure::new(Exit::Usage, format!("measure which plugin? {there_are}")));
     };
     let plugin = plugin.to_string_lossy().into_owned();
+    if plugin.starts_with('-') {
+        return Err(names::no_option(&plugin, &measure_option_names()));
+    }
     carry_out(Wanted { before, plugin, after: words.collect() }, registry)
 }
 

@@ -121,6 +121,19 @@ pub(super) fn unknown(registry: &Registry, commands: &[&str], word: &str) -> Fai
     )
 }
 
+/// Says that what stands where a plugin is named is an option of nothing.
+pub(super) fn no_option(word: &str, options: &[String]) -> Failure {
+    let guess = suggestion(word, options.iter().map(String::as_str));
+    let guess = did_you_mean(guess);
+    Failure::new(
+        Exit::Usage,
+        format!(
+            "measure has no option {word}{guess}; a plugin's own options stand behind its name: \
+             pathspider measure [OPTIONS] PLUGIN [OPTIONS OF THE PLUGIN]"
+        ),
+    )
+}
+
 /// Whether [`unknown`] has more to say of a word than that there is no such thing.
 pub(super) fn resembles(registry: &Registry, commands: &[&str], word: &str) -> bool {
     left_out(&COMMANDS_LEFT_OUT, word).is_some() || guess(registry, commands, word).is_some()

@@ -219,15 +219,19 @@ impl Dialer {
         let started = SystemTime::now();
         let exchange = Exchange::new(self, job, &connect, remote)?;
         let protocol = exchange.protocol();
-        let fail = |error: &std::io::Error| {
-            let outcome = Progress::new(None, |_| {}).outcome(Err(error.into()));
+        let fail = |failure: Failure| {
+            let outcome = Progress::new(None, |_| {}).outcome(Err(failure));
             let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
             Attempt { outcome: stamp(outcome, started), flow: None }
         };
         let settings = connect.settings();
         let socket = match self.socket(protocol, remote, settings, exchange.settings())? {
             Ok(socket) => socket,
-            Err(error) => return Ok(Begun::Over(fail(&error))),
+            // An ICMP error, of which a connection says the same, has not come yet.
+            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+                return Ok(Begun::Over(fail(Failure::NotSupported)));
+            }
+            Err(error) => return Ok(Begun::Over(fail((&error).into()))),
         };
         let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
         notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
@@ -246,8 +250,8 @@ impl Dialer {
                     && error.kind() == std::io::ErrorKind::AddrNotAvailable
                     && settings.get("source_port").is_none();
                 match may_be_short && self.has_source(remote) {
-                    true => Err(BeginError::NoPort(remote, Box::new(fail(&error)))),
-                    false => Ok(Begun::Over(fail(&error))),
+                    true => Err(BeginError::NoPort(remote, Box::new(fail((&error).into())))),
+                    false => Ok(Begun::Over(fail((&error).into()))),
                 }
             }
         }

@@ -65,7 +65,10 @@ impl Counts {
             (self.bad_lines, "lines were not jobs"),
             (self.duplicates, "duplicates skipped"),
             (self.blocklisted, "skipped for the blocklist"),
-            (self.special, "skipped for their special-purpose address"),
+            (
+                self.special,
+                "skipped for their special-purpose address (--allow-special measures them)",
+            ),
             (self.done, "measured before"),
         ]
     }

@@ -165,9 +165,7 @@ impl<'a> Conclude<'a> {
 fn count(conclusion: &Conclusion, summary: &mut Summary) {
     summary.targets += 1;
     summary.missed_flows += conclusion.missed;
-    for condition in &conclusion.conditions {
-        summary.count_condition(condition.as_str());
-    }
+    summary.count_conditions(conclusion.conditions.iter().map(|condition| condition.as_str()));
     for failure in conclusion.flows.iter().filter_map(|flow| flow.str("spdr_error")) {
         summary.count_failure(failure);
     }

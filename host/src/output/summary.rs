@@ -23,16 +23,21 @@ pub struct Summary {
     pub unfinished: u64,
     /// Jobs that were read and not begun then.
     pub unstarted: u64,
-    /// How often each condition was given, values left out.
+    /// How many targets were given each condition, values left out.
     pub conditions: BTreeMap<String, u64>,
     /// How often connections failed, by the reason.
     pub failures: BTreeMap<String, u64>,
 }
 
 impl Summary {
-    /// Counts a condition.
-    pub fn count_condition(&mut self, condition: &str) {
-        count(&mut self.conditions, condition.split(':').next().unwrap_or(condition));
+    /// Counts the conditions of a target: one that it has with several values once.
+    pub fn count_conditions<'c>(&mut self, conditions: impl Iterator<Item = &'c str> + Clone) {
+        let names = conditions.map(|condition| condition.split(':').next().unwrap_or(condition));
+        for (at, name) in names.clone().enumerate() {
+            if !names.clone().take(at).any(|earlier| earlier == name) {
+                count(&mut self.conditions, name);
+            }
+        }
     }
 
     /// Counts a connection that failed.

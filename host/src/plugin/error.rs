@@ -39,7 +39,11 @@ impl LoadError {
 
     /// The file cannot be read, or not be looked at.
     pub(super) fn unreadable(error: &std::io::Error) -> LoadError {
-        LoadError::new(format_args!("it cannot be read: {error}"), "check its permissions")
+        let what_to_do = match error.kind() {
+            std::io::ErrorKind::NotFound => "check its path",
+            _ => "check its permissions",
+        };
+        LoadError::new(format_args!("it cannot be read: {error}"), what_to_do)
     }
 
     /// The dynamic loader refused it.

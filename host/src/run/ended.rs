@@ -92,8 +92,8 @@ pub enum RunError {
     },
     /// The measurement is to change settings that we may not.
     #[error(
-        "{0} changes the network's settings: it takes CAP_NET_ADMIN; run as root, or once: \
-         sudo setcap cap_net_raw,cap_net_admin+ep $(command -v pathspider)"
+        "{0} changes the network's settings: it takes CAP_NET_ADMIN; {advice}",
+        advice = crate::privileges::advice()
     )]
     NoNetworkPrivilege(String),
     /// The machine cannot be configured.

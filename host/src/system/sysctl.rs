@@ -28,7 +28,8 @@ pub(super) enum SysctlError {
     Name(String),
     #[error(
         "may not set the kernel parameter {key}: {error}; this measurement needs CAP_NET_ADMIN \
-         (run as root, or: sudo setcap cap_net_raw,cap_net_admin+ep $(command -v pathspider))"
+         ({advice})",
+        advice = crate::privileges::advice()
     )]
     Denied { key: String, error: io::Error },
     #[error("cannot {what} the kernel parameter {key}: {error}")]

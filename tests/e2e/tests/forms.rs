@@ -239,7 +239,7 @@ fn all_about_a_plugin() {
         "[default: http] [possible values: http, ",
         "1 ecn holds until the connection's first packet is sent",
         "tcp_connected bool",
-        "ecn.connectivity.broken the baseline connected, the experiment did not",
+        "ecn.connectivity.broken the baseline worked, the experiment did not",
         "CAP_NET_RAW to capture packets CAP_NET_ADMIN to change the system's settings",
         &abi,
     ] {

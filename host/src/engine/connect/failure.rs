@@ -74,7 +74,7 @@ impl Failure {
             }
             libc::EPROTO | libc::ENOPROTOOPT => Failure::ProtocolError,
             libc::EACCES | libc::EPERM => Failure::Prohibited,
-            libc::EOPNOTSUPP => Failure::NotSupported,
+            libc::EOPNOTSUPP | libc::EPROTONOSUPPORT => Failure::NotSupported,
             libc::EADDRNOTAVAIL | libc::EADDRINUSE => Failure::NoLocalPort,
             libc::EAFNOSUPPORT => Failure::NoAddressFamily,
             libc::EMFILE | libc::ENFILE => Failure::NoDescriptor,

@@ -22,14 +22,12 @@ pub enum SourceError {
     },
     /// We may not capture.
     #[error(
-        "no permission to capture on {name:?}: it takes CAP_NET_RAW; run as root, or once: \
-         setcap cap_net_raw,cap_net_admin+ep {program}"
+        "no permission to capture on {name:?}: it takes CAP_NET_RAW; {advice}",
+        advice = crate::privileges::advice()
     )]
     NoPrivilege {
         /// The interface.
         name: String,
-        /// The program's path.
-        program: String,
     },
     /// Capturing failed otherwise.
     #[error("capturing on {name:?} failed: {reason}")]

@@ -143,11 +143,7 @@ fn explain(name: &str, error: &pcap::Error) -> SourceError {
     };
     let lower = reason.to_lowercase();
     if ["not permitted", "permission", "cap_net_raw"].iter().any(|words| lower.contains(words)) {
-        let program = std::env::current_exe().unwrap_or_else(|_| "pathspider".into());
-        return SourceError::NoPrivilege {
-            name: name.into(),
-            program: program.display().to_string(),
-        };
+        return SourceError::NoPrivilege { name: name.into() };
     }
     SourceError::Capture { name: name.into(), reason }
 }

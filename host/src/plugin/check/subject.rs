@@ -56,7 +56,11 @@ impl Subject<'_> {
             options.any(|spec| spec.name == name)
         };
         let unknown = self.options.iter().find(|(name, _)| !known(name));
-        let unknown = unknown.map(|(name, _)| format!("it has no option --{name}"));
+        let unknown = unknown.map(|(name, _)| {
+            let options = samples.iter().flat_map(|sample| sample.options.iter());
+            let names: Vec<String> = options.map(|spec| format!("--{}", spec.name)).collect();
+            format!("it has no option --{name}; it has {}", names.join(", "))
+        });
         unknown.or_else(|| samples.iter().find_map(|sample| self.variants(sample).err()))
     }
 
