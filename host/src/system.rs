@@ -172,6 +172,13 @@ impl SystemChanges for Machine {
                 Intent::Touch { key, before } => {
                     Entry::Sysctl { key: key.into(), before: before.into() }
                 }
+                Intent::Theirs { key, value } => {
+                    say!(
+                        "somebody else has set {key} to {value} meanwhile: this run needs it \
+                         otherwise, and sets it to {value} at the end"
+                    );
+                    Entry::Theirs { key: key.into(), value: value.into() }
+                }
                 Intent::Value { key, value } => {
                     Entry::Value { key: key.into(), value: value.into() }
                 }

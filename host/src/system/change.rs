@@ -12,6 +12,8 @@ use super::{command, firewall, sysctl};
 pub(super) enum Entry {
     /// A kernel parameter is touched for the first time.
     Sysctl { key: String, before: String },
+    /// Somebody else has set it meanwhile, and is to find that value again.
+    Theirs { key: String, value: String },
     /// It gets a value that it had not got from us before.
     Value { key: String, value: String },
     /// The table of firewall rules is made.
@@ -105,6 +107,15 @@ impl Changes {
         match entry {
             Entry::Sysctl { key, before } => {
                 self.changes.push(Change::Sysctl { key, before, ours: Vec::new() });
+            }
+            Entry::Theirs { key: of, value } => {
+                for change in &mut self.changes {
+                    if let Change::Sysctl { key, before, .. } = change
+                        && *key == of
+                    {
+                        before.clone_from(&value);
+                    }
+                }
             }
             Entry::Value { key: of, value } => {
                 for change in &mut self.changes {

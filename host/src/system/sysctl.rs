@@ -17,8 +17,13 @@ struct Sysctl {
     before: String,
     /// What was asked for last, in the asker's form.
     asked: String,
-    /// What was asked for so far. A configurator has few values, which come again and again.
-    known: Vec<String>,
+    /// What it was after that.
+    actual: String,
+    /// What somebody else has set meanwhile.
+    theirs: Option<String>,
+    /// What was asked for so far, and what it was then. A configurator has few values, which come
+    /// again and again.
+    known: Vec<(String, String)>,
 }
 
 /// Why a parameter could not be set.
@@ -57,6 +62,8 @@ impl SysctlError {
 pub(super) enum Intent<'a> {
     /// It is touched for the first time.
     Touch { key: &'a str, before: &'a str },
+    /// Somebody else has given it this value since: it is theirs that it has to get at the end.
+    Theirs { key: &'a str, value: &'a str },
     /// It will have this value, or has got it where the kernel gave what was asked another form.
     Value { key: &'a str, value: &'a str },
 }
@@ -73,7 +80,8 @@ pub(super) fn same(a: &str, b: &str) -> bool {
 
 impl Sysctls {
     /// Sets a parameter; nothing is written where it has the value already. `note` is told of the
-    /// first touch, and of each value before it is given for the first time.
+    /// first touch, of what somebody else has set since, and of each value before it is given for
+    /// the first time.
     pub(super) fn set(
         &mut self,
         key: &str,
@@ -88,21 +96,28 @@ impl Sysctls {
             }
         };
         let sysctl = &mut self.touched[at];
-        if sysctl.asked == value {
+        let now = sysctl.read()?;
+        if !same(&now, &sysctl.actual) {
+            if sysctl.theirs.as_deref() != Some(&*now) {
+                note(Intent::Theirs { key, value: &now })?;
+                sysctl.theirs = Some(now);
+            }
+        } else if sysctl.asked == value {
             return Ok(());
         }
-        if sysctl.known.iter().any(|known| known == value) {
+        if let Some((_, actual)) = sysctl.known.iter().find(|(known, _)| known == value) {
+            sysctl.actual.clone_from(actual);
             sysctl.write(value)?;
         } else {
             if sysctl.known.is_empty() {
                 note(Intent::Touch { key, before: &sysctl.before })?;
             }
             note(Intent::Value { key, value })?;
-            sysctl.known.push(value.to_owned());
             sysctl.write(value)?;
-            let now = sysctl.read().map_err(|error| SysctlError::new("read", key, error))?;
-            if !same(&now, value) {
-                note(Intent::Value { key, value: &now })?;
+            sysctl.actual = sysctl.read()?;
+            sysctl.known.push((value.to_owned(), sysctl.actual.clone()));
+            if !same(&sysctl.actual, value) {
+                note(Intent::Value { key, value: &sysctl.actual })?;
             }
         }
         value.clone_into(&mut sysctl.asked);
@@ -126,16 +141,20 @@ impl Sysctl {
             file,
             before: String::new(),
             asked: String::new(),
+            actual: String::new(),
+            theirs: None,
             known: Vec::new(),
         };
-        sysctl.before = sysctl.read().map_err(|error| SysctlError::new("read", key, error))?;
+        sysctl.before = sysctl.read()?;
         sysctl.asked.clone_from(&sysctl.before);
+        sysctl.actual.clone_from(&sysctl.before);
         Ok(sysctl)
     }
 
-    fn read(&self) -> io::Result<String> {
+    fn read(&self) -> Result<String, SysctlError> {
         let mut buffer = [0; 4096];
-        let length = self.file.read_at(&mut buffer, 0)?;
+        let length = self.file.read_at(&mut buffer, 0);
+        let length = length.map_err(|error| SysctlError::new("read", &self.key, error))?;
         let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
         // For people, who do not see tabs; the kernel takes either.
         Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))

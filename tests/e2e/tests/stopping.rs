@@ -102,17 +102,20 @@ fn settings_are_restored_at_a_normal_end_and_on_errors() {
 }
 
 #[test]
-fn a_setting_that_somebody_else_changed_is_left_and_reported() {
+fn a_setting_that_somebody_else_changes_is_reported_and_is_theirs_at_the_end() {
     let Some(network) = network(3, 0) else { return };
     // Not before the run has seen what the parameter was: it sets the other one first.
     let script = format!(
         "( until grep -q 0 /proc/sys/net/ipv4/tcp_ecn_fallback; do sleep 0.02; done; \
          while sleep 0.05; do echo 0 >/proc/sys/net/ipv4/tcp_ecn; done ) & \
-         $PATHSPIDER measure -i {} --allow-special ecn --connect tcp --timeout 1; kill $!",
+         $PATHSPIDER measure -i {} --allow-special ecn --connect tcp --timeout 1; kill $!; \
+         cat /proc/sys/net/ipv4/tcp_ecn >&2",
         network.interface()
     );
     let end = network.script(&script, &network.jobs("dead"));
-    assert!(end.stderr.contains("left as it is"), "{}", end.stderr);
+    let told = "somebody else has set net.ipv4.tcp_ecn to 0 meanwhile";
+    assert_eq!(end.stderr.matches(told).count(), 1, "{}", end.stderr);
+    assert!(end.stderr.ends_with("\n0\n"), "{}", end.stderr);
 }
 
 #[test]
