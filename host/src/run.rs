@@ -110,14 +110,14 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
     let reader = JobReader::open(&settings.input, settings.format)?;
-    check_files(&settings.input, &settings.output)?;
+    check_files(&settings)?;
     let chains = plan_chains(&settings, &plan)?;
     crash::loaded(settings.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     // Before any waiting: another run is not to change what is found.
     let mut keeping = Keeping::prepare(&settings, &plan)?;
+    let showing = settings.showing.prepare(settings.keep.existing)?;
     let info = &settings.measurement.info;
     let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
-    let showing = settings.showing.prepare()?;
     let interface = settings.interface.clone();
     let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;

@@ -99,7 +99,7 @@ impl Keeping {
         let existing = settings.keep.existing;
         let fail = |error| OutputError::new(&settings.output, error);
         let mut metadata = describe(settings, plan, path).map_err(fail)?;
-        let without = beside(path, ".without");
+        let without = without(path);
         let output = hold(path, existing)?;
         let listed = |error| OutputError::new(&without.display(), error);
         let mut list = files::hold_beside(&without).map_err(listed)?.map(|list| (list, 0));
@@ -209,8 +209,17 @@ impl Keeping {
 }
 
 /// Whether a path is a file, or will be.
-fn is_file(path: &Path) -> bool {
+pub(super) fn is_file(path: &Path) -> bool {
     path.metadata().map_or(true, |metadata| metadata.is_file())
+}
+
+/// The metadata of an output that is a file, and its list of jobs without a record.
+pub(super) fn files_beside(output: &Path) -> [PathBuf; 2] {
+    [Metadata::new(output).path().to_owned(), without(output)]
+}
+
+fn without(output: &Path) -> PathBuf {
+    beside(output, ".without")
 }
 
 fn hold(path: &Path, existing: Existing) -> Result<Opened, OutputError> {

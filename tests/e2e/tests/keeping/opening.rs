@@ -1,0 +1,101 @@
+//! How a run opens what it writes: nothing is lost to one that cannot start, or to a wrong name.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use pathspider_e2e::{Program, network, state_dir, temp_dir};
+
+use super::{ECN, measure};
+
+#[test]
+fn a_status_file_takes_no_other_files_place() {
+    let Some(network) = network(2, 0) else { return };
+    let folder = temp_dir("status-place");
+    let name = |name: &str| folder.join(name).display().to_string();
+    let (old, status) = (name("old.ndjson"), name("status.csv"));
+    let jobs = network.jobs("clean");
+    fs::write(&old, &jobs).unwrap();
+    for mode in ["--quiet", "--resume"] {
+        let arguments = ["--status-file", &old, "--output", &name("out.ndjson"), mode];
+        measure(&network, &arguments, &ECN, &jobs).expect(8, &["old.ndjson: it is there already"]);
+        assert_eq!(fs::read_to_string(&old).unwrap(), jobs);
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    // One of an earlier run is written over, and so is an empty one; with --force any.
+    fs::write(&status, "").unwrap();
+    let shows = |arguments: &[&str]| {
+        measure(&network, arguments, &ECN, &jobs).expect(0, &["2 targets"]);
+        let text = fs::read_to_string(arguments.last().unwrap()).unwrap();
+        assert!(text.starts_with("time,elapsed,") && text.lines().count() < 5, "{text}");
+    };
+    shows(&["--status-file", &status]);
+    fs::write(&status, fs::read_to_string(&status).unwrap() + &"\n".repeat(99)).unwrap();
+    shows(&["--status-file", &status]);
+    shows(&["--force", "--status-file", &old]);
+}
+
+#[test]
+fn a_status_file_of_a_run_that_cannot_start_is_as_it_was() {
+    let Some(network) = network(1, 0) else { return };
+    let folder = temp_dir("status-start");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let (old, new) = (folder.join("old"), folder.join("new"));
+    fs::write(&old, "time,elapsed\n").unwrap();
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o666)).unwrap();
+    for path in [&old, &new] {
+        let path = path.to_str().unwrap();
+        // Without the privilege to capture.
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all"]);
+        command.arg(Program::command(&[]).get_program());
+        command.args(["measure", "--allow-special", "-i", network.interface()]);
+        command.args(["--force", "--status-file", path]).args(["mss"]);
+        command.env("PATHSPIDER_STATE_DIR", state_dir());
+        network.run(command, "").expect(5, &["CAP_NET_RAW"]);
+    }
+    assert_eq!(fs::read_to_string(&old).unwrap(), "time,elapsed\n");
+    assert!(!new.exists());
+}
+
+#[test]
+fn one_file_has_one_purpose() {
+    let Some(network) = network(1, 0) else { return };
+    let folder = temp_dir("purposes");
+    let name = |name: &str| folder.join(name).display().to_string();
+    let (out, input, list) = (name("out"), name("in"), name("list"));
+    let jobs = network.jobs("clean");
+    fs::write(&input, &jobs).unwrap();
+    fs::write(&list, "192.0.2.1\n").unwrap();
+    fs::write(name("out.meta.json"), &jobs).unwrap();
+    symlink(&input, name("link")).unwrap();
+    fs::hard_link(&input, name("second")).unwrap();
+    let conflicts = [
+        (["--input", &input, "--status-file", &name("link")], ["--input", "--status-file"]),
+        (["--input", &input, "--save-pcap", &name("second")], ["--input", "--save-pcap"]),
+        (["--blocklist", &list, "--output", &list], ["--blocklist", "--output"]),
+        (["--input", &name("out.meta.json"), "--output", &out], ["--input", "beside --output"]),
+        (["--output", &out, "--save-pcap", &out], ["--output", "--save-pcap"]),
+        (["--output", &out, "--status-file", &name("out.without")], ["beside", "--status-file"]),
+        (["--save-pcap", &name("x"), "--status-file", &name("./x")], ["--save-pcap", "--status"]),
+    ];
+    for (arguments, options) in conflicts {
+        let end = measure(&network, &[&arguments[..], &["--force"]].concat(), &ECN, "");
+        end.expect(2, &[&options[..], &["are the same file"]].concat());
+    }
+    let script = format!(
+        "cd {} && $PATHSPIDER measure -i {} --allow-special --force --output in ecn <in",
+        folder.display(),
+        network.interface()
+    );
+    network.script(&script, "").expect(2, &["standard input and --output are the same file"]);
+    for path in [&input, &name("out.meta.json")] {
+        assert_eq!(fs::read_to_string(path).unwrap(), jobs);
+    }
+    assert_eq!(fs::read_to_string(&list).unwrap(), "192.0.2.1\n");
+    assert!(!Path::new(&out).exists());
+    // Devices and pipes are no files.
+    let null = ["--output", "/dev/null", "--save-pcap", "/dev/null", "--status-file", "/dev/null"];
+    measure(&network, &null, &ECN, &jobs).expect(0, &["1 target"]);
+}
