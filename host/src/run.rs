@@ -143,11 +143,14 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let forger = open_forger(&settings, &plan)?;
     privileges::reduce(info.changes_system);
     // Last of all, for it may empty files.
-    let (writer, save) = keeping.open(&settings)?;
+    let opened = keeping.open(&settings);
     let done = keeping.done.take();
     let connecting = (dialer, forger, beside);
-    let stages = Stages { began, reader, done, chains, source, connecting, writer, save, showing };
-    let mut ended = carry_out(settings, plan, stages, &mut machine, stop);
+    let mut ended = opened.and_then(|(writer, save)| {
+        let stages =
+            Stages { began, reader, done, chains, source, connecting, writer, save, showing };
+        carry_out(settings, plan, stages, &mut machine, stop)
+    });
     // Where it did not come so far by itself.
     machine.restore();
     let what = machine.take_failed();

@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::{Ended, RunError, Settings};
 use crate::files::{self, Existing, New, Opened};
 use crate::job::Done;
-use crate::observer::PcapWriter;
+use crate::observer::{Kept, PcapWriter};
 use crate::output::{
     Codec, Good, Metadata, OWNER, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside,
     scan, time, time_at_last,
@@ -50,8 +50,8 @@ pub struct Keep {
 pub(super) struct Keeping {
     /// `None` where the output is no file.
     file: Option<FileKept>,
-    capture: Option<Opened>,
-    /// What was made for this run: removed again if it cannot even start.
+    capture: Option<(Opened, Kept)>,
+    /// What was made for this run, the output before all: removed again if it cannot even start.
     made: Vec<New>,
     /// What the runs before have measured.
     pub(super) done: Option<Done>,
@@ -90,7 +90,7 @@ impl Keeping {
             Output::File(_) | Output::Stdout => {}
         }
         if let Some(path) = settings.save_pcap.as_deref().filter(|path| is_file(path)) {
-            keeping.capture = Some(hold(path, existing)?);
+            keeping.capture = Some(hold_capture(path, existing)?);
         }
         Ok(keeping)
     }
@@ -132,52 +132,35 @@ impl Keeping {
         Ok(())
     }
 
-    /// Begins to write: to the capture file, if there is to be one, and the output, beside which it
-    /// writes what is known of the run.
+    /// Begins to write: what is known of the run, then to the output beside which that stands, and
+    /// to the capture file, if there is to be one.
     pub(super) fn open(
         &mut self,
         settings: &Settings<'_>,
     ) -> Result<(RecordWriter, Option<PcapWriter>), RunError> {
-        let existing = settings.keep.existing;
-        let capture = settings.save_pcap.as_deref().map(|path| -> Result<_, RunError> {
+        let writer = match &mut self.file {
+            None => RecordWriter::open(settings.output.clone(), settings.keep.existing)?,
+            Some(file) => file.begin(settings, &mut self.made)?,
+        };
+        let capture = settings.save_pcap.as_deref().map(|path| -> Result<_, OutputError> {
             // What is no file is opened only now: that may wait for whoever reads it.
             let held = self.capture.take();
-            let mut opened = held.map_or_else(|| hold(path, existing), Ok)?;
-            let writer = PcapWriter::begin(path, &opened, existing);
+            let held = held.map_or_else(|| hold_capture(path, settings.keep.existing), Ok);
+            let (mut opened, kept) = held?;
             self.made.push(std::mem::take(&mut opened.new));
-            Ok(writer.map_err(|error| OutputError::new(&path.display(), error))?)
+            PcapWriter::begin(path, &opened, &kept)
+                .map_err(|error| OutputError::new(&path.display(), error))
         });
-        let capture = capture.transpose()?;
-        let Some(FileKept { held, metadata }) = &mut self.file else {
-            return Ok((RecordWriter::open(settings.output.clone(), existing)?, capture));
-        };
-        let Some(Held { mut output, length, without, mut list }) = held.take() else {
-            return Err(RunError::System("the output was opened before".to_owned()));
-        };
-        self.made.push(std::mem::take(&mut output.new));
-        // First of all, so that no list outlives its output.
-        if existing == Existing::Overwrite && list.take().is_some() {
-            std::fs::remove_file(&without)
-                .map_err(|error| OutputError::new(&without.display(), error))?;
-        }
-        let mut writer = RecordWriter::on(settings.output.clone(), &output, length)?;
-        writer.note_jobs_without(without, list)?;
-        let start = time(SystemTime::now());
-        if metadata.get(TIME_START).is_none() {
-            metadata.set(TIME_START, start.clone());
-        }
-        metadata.begin_run(begun(settings, &start));
-        metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
-        Ok((writer, capture))
+        Ok((writer, capture.transpose()?))
     }
 
     /// Writes what came of the run. One that could not start leaves no file that was not there.
     pub(super) fn end(mut self, ended: &Result<Ended, RunError>) -> Result<(), OutputError> {
-        let Some(FileKept { metadata, .. }) = &mut self.file else { return Ok(()) };
+        let Some(FileKept { held: None, metadata }) = &mut self.file else { return Ok(()) };
         if ended.is_ok() {
             self.made.iter_mut().for_each(New::keep);
-        } else if self.made.last_mut().is_some_and(New::undo) {
-            // The last one was the output.
+        } else if self.made.first_mut().is_some_and(New::undo) {
+            // The first one was the output.
             let _ = std::fs::remove_file(metadata.path());
             return Ok(());
         }
@@ -208,6 +191,35 @@ impl Keeping {
     }
 }
 
+impl FileKept {
+    /// Begins to write. What may fail, and leaves all as it was then, goes before what empties.
+    fn begin(
+        &mut self,
+        settings: &Settings<'_>,
+        made: &mut Vec<New>,
+    ) -> Result<RecordWriter, RunError> {
+        let metadata = &mut self.metadata;
+        let start = time(SystemTime::now());
+        if metadata.get(TIME_START).is_none() {
+            metadata.set(TIME_START, start.clone());
+        }
+        metadata.begin_run(begun(settings, &start));
+        metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
+        let Some(Held { mut output, length, without, mut list }) = self.held.take() else {
+            return Err(RunError::System("the output was opened before".to_owned()));
+        };
+        made.push(std::mem::take(&mut output.new));
+        // Before the output, so that no list outlives it.
+        if settings.keep.existing == Existing::Overwrite && list.take().is_some() {
+            std::fs::remove_file(&without)
+                .map_err(|error| OutputError::new(&without.display(), error))?;
+        }
+        let mut writer = RecordWriter::on(settings.output.clone(), &output, length)?;
+        writer.note_jobs_without(without, list)?;
+        Ok(writer)
+    }
+}
+
 /// Whether a path is a file, or will be.
 pub(super) fn is_file(path: &Path) -> bool {
     path.metadata().map_or(true, |metadata| metadata.is_file())
@@ -224,6 +236,14 @@ fn without(output: &Path) -> PathBuf {
 
 fn hold(path: &Path, existing: Existing) -> Result<Opened, OutputError> {
     files::hold(path, existing).map_err(|error| OutputError::new(&path.display(), error))
+}
+
+fn hold_capture(path: &Path, existing: Existing) -> Result<(Opened, Kept), OutputError> {
+    let opened = hold(path, existing)?;
+    match Kept::find(&opened, existing) {
+        Ok(kept) => Ok((opened, kept)),
+        Err(error) => Err(OutputError::new(&path.display(), error)),
+    }
 }
 
 /// Adds a file's targets to `done`; gives how many octets of it are good.

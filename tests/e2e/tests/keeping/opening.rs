@@ -99,3 +99,29 @@ fn one_file_has_one_purpose() {
     let null = ["--output", "/dev/null", "--save-pcap", "/dev/null", "--status-file", "/dev/null"];
     measure(&network, &null, &ECN, &jobs).expect(0, &["1 target"]);
 }
+
+#[test]
+fn what_is_to_be_written_over_is_there_until_the_run_can_start() {
+    let Some(network) = network(1, 0) else { return };
+    let folder = temp_dir("over");
+    let name = |name: &str| folder.join(name).display().to_string();
+    let (out, capture, list) = (name("out"), name("pcap"), name("out.without"));
+    for path in [&out, &capture, &list] {
+        fs::write(path, "kept").unwrap();
+    }
+    // Nothing can take the metadata's place.
+    fs::create_dir(name("out.meta.json")).unwrap();
+    let arguments = ["--output", &out, "--save-pcap", &capture, "--force"];
+    let jobs = network.jobs("clean");
+    measure(&network, &arguments, &ECN, &jobs).expect(8, &["out.meta.json"]);
+    for path in [&out, &capture, &list] {
+        assert_eq!(fs::read_to_string(path).unwrap(), "kept");
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+    // Nor is anything left where there was nothing.
+    for path in [&out, &capture, &list] {
+        fs::remove_file(path).unwrap();
+    }
+    measure(&network, &arguments, &ECN, &jobs).expect(8, &["out.meta.json"]);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+}
