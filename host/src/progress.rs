@@ -20,6 +20,7 @@ use crate::files::Existing;
 use crate::output::OutputError;
 use crate::privileges;
 use crate::say;
+use crate::stop::Stop;
 pub use snapshot::{Snapshot, Total};
 use status_file::StatusFile;
 
@@ -53,9 +54,10 @@ impl Showing {
     ///
     /// # Errors
     ///
-    /// The status file cannot be made, or is there already and none.
-    pub fn prepare(&self, existing: Existing) -> Result<Prepared, OutputError> {
-        let hold = |path| StatusFile::hold(path, existing);
+    /// The status file cannot be made, or is there already and none; or it was told to stop while
+    /// it waited for a reader of the pipe.
+    pub fn prepare(&self, existing: Existing, stop: &Stop) -> Result<Prepared, OutputError> {
+        let hold = |path| StatusFile::hold(path, existing, stop);
         let status = self.status_file.as_deref().map(hold).transpose()?;
         Ok(Prepared { quiet: self.quiet, status })
     }

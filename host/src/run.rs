@@ -113,9 +113,9 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     check_files(&settings)?;
     let chains = plan_chains(&settings, &plan)?;
     crash::loaded(settings.plugins.iter().map(|plugin| plugin.file.path.as_path()));
-    // Before any waiting: another run is not to change what is found.
-    let mut keeping = Keeping::prepare(&settings, &plan)?;
-    let showing = settings.showing.prepare(settings.keep.existing)?;
+    // Before it waits for another run, which is not to change what is found.
+    let mut keeping = Keeping::prepare(&settings, &plan, stop)?;
+    let showing = settings.showing.prepare(settings.keep.existing, stop)?;
     let info = &settings.measurement.info;
     let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let interface = settings.interface.clone();

@@ -5,6 +5,14 @@ use std::path::PathBuf;
 
 use super::*;
 
+fn open(path: &Path, existing: Existing) -> io::Result<Opened> {
+    super::open(path, existing, &Stop::default())
+}
+
+fn hold(path: &Path, existing: Existing) -> io::Result<Opened> {
+    super::hold(path, existing, &Stop::default())
+}
+
 fn folder(name: &str, mode: u32) -> PathBuf {
     let path = std::env::temp_dir().join(format!("pathspider-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::{Snapshot, Total};
 use crate::files::{self, Existing, New, Opened};
 use crate::output::OutputError;
+use crate::stop::Stop;
 
 /// The columns: RFC 3339 time, seconds since the start, targets done, targets in all (empty where
 /// unknown), targets a second over the last second, targets in flight, flows missed, packets
@@ -35,9 +36,13 @@ pub(super) struct StatusFile {
 impl StatusFile {
     /// Opens it, and changes nothing in it yet. What is there is written over where it is empty or
     /// an earlier run's, or where that is wanted.
-    pub(super) fn hold(path: &Path, existing: Existing) -> Result<StatusFile, OutputError> {
+    pub(super) fn hold(
+        path: &Path,
+        existing: Existing,
+        stop: &Stop,
+    ) -> Result<StatusFile, OutputError> {
         let hold = || {
-            let Opened { new, file, regular } = files::hold(path, Existing::Overwrite)?;
+            let Opened { new, file, regular } = files::hold(path, Existing::Overwrite, stop)?;
             if regular && existing != Existing::Overwrite && !is_ours(&file)? {
                 return Err(io::Error::other(
                     "it is there already, and is no status file (--force writes over it)",

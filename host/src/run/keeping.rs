@@ -18,6 +18,7 @@ use crate::output::{
     scan, time, time_at_last,
 };
 use crate::say::say;
+use crate::stop::Stop;
 use describe::{begun, counts, describe};
 
 /// What must be the same for a run to go on after another one.
@@ -50,6 +51,8 @@ pub struct Keep {
 pub(super) struct Keeping {
     /// `None` where the output is no file.
     file: Option<FileKept>,
+    /// A pipe or device that is the output.
+    stream: Option<Opened>,
     capture: Option<(Opened, Kept)>,
     /// What was made for this run, the output before all: removed again if it cannot even start.
     made: Vec<New>,
@@ -76,31 +79,43 @@ struct Held {
 
 impl Keeping {
     /// Finds out what there is, and refuses what does not fit. What is there is held, and not
-    /// changed yet; what is not is made, and goes with this value if it stays empty.
-    pub(super) fn prepare(settings: &Settings<'_>, plan: &Plan) -> Result<Keeping, RunError> {
+    /// changed yet; what is not is made, and goes with this value if it stays empty. Named pipes are
+    /// opened when somebody reads them.
+    pub(super) fn prepare(
+        settings: &Settings<'_>,
+        plan: &Plan,
+        stop: &Stop,
+    ) -> Result<Keeping, RunError> {
         let existing = settings.keep.existing;
         let mut keeping = Keeping::default();
         match &settings.output {
-            Output::File(path) if is_file(path) => keeping.hold(path, settings, plan)?,
+            Output::File(path) if is_file(path) => keeping.hold(path, settings, plan, stop)?,
+            Output::File(path) => keeping.stream = Some(hold(path, existing, stop)?),
             Output::Stdout if existing == Existing::Continue => {
                 return Err(RunError::Settings(
                     "--resume goes on with a file: name it with --output".to_owned(),
                 ));
             }
-            Output::File(_) | Output::Stdout => {}
+            Output::Stdout => {}
         }
-        if let Some(path) = settings.save_pcap.as_deref().filter(|path| is_file(path)) {
-            keeping.capture = Some(hold_capture(path, existing)?);
+        if let Some(path) = &settings.save_pcap {
+            keeping.capture = Some(hold_capture(path, existing, stop)?);
         }
         Ok(keeping)
     }
 
-    fn hold(&mut self, path: &Path, settings: &Settings<'_>, plan: &Plan) -> Result<(), RunError> {
+    fn hold(
+        &mut self,
+        path: &Path,
+        settings: &Settings<'_>,
+        plan: &Plan,
+        stop: &Stop,
+    ) -> Result<(), RunError> {
         let existing = settings.keep.existing;
         let fail = |error| OutputError::new(&settings.output, error);
         let mut metadata = describe(settings, plan, path).map_err(fail)?;
         let without = without(path);
-        let output = hold(path, existing)?;
+        let output = hold(path, existing, stop)?;
         let listed = |error| OutputError::new(&without.display(), error);
         let mut list = files::hold_beside(&without).map_err(listed)?.map(|list| (list, 0));
         let mut length = 0;
@@ -138,15 +153,13 @@ impl Keeping {
         &mut self,
         settings: &Settings<'_>,
     ) -> Result<(RecordWriter, Option<PcapWriter>), RunError> {
-        let writer = match &mut self.file {
-            None => RecordWriter::open(settings.output.clone(), settings.keep.existing)?,
-            Some(file) => file.begin(settings, &mut self.made)?,
+        let writer = match (&mut self.file, self.stream.take()) {
+            (Some(file), _) => file.begin(settings, &mut self.made)?,
+            (None, Some(opened)) => RecordWriter::on(settings.output.clone(), &opened, 0)?,
+            (None, None) => RecordWriter::standard_output(),
         };
-        let capture = settings.save_pcap.as_deref().map(|path| -> Result<_, OutputError> {
-            // What is no file is opened only now: that may wait for whoever reads it.
-            let held = self.capture.take();
-            let held = held.map_or_else(|| hold_capture(path, settings.keep.existing), Ok);
-            let (mut opened, kept) = held?;
+        let capture = settings.save_pcap.as_deref().zip(self.capture.take());
+        let capture = capture.map(|(path, (mut opened, kept))| {
             self.made.push(std::mem::take(&mut opened.new));
             PcapWriter::begin(path, &opened, &kept)
                 .map_err(|error| OutputError::new(&path.display(), error))
@@ -234,12 +247,16 @@ fn without(output: &Path) -> PathBuf {
     beside(output, ".without")
 }
 
-fn hold(path: &Path, existing: Existing) -> Result<Opened, OutputError> {
-    files::hold(path, existing).map_err(|error| OutputError::new(&path.display(), error))
+fn hold(path: &Path, existing: Existing, stop: &Stop) -> Result<Opened, OutputError> {
+    files::hold(path, existing, stop).map_err(|error| OutputError::new(&path.display(), error))
 }
 
-fn hold_capture(path: &Path, existing: Existing) -> Result<(Opened, Kept), OutputError> {
-    let opened = hold(path, existing)?;
+fn hold_capture(
+    path: &Path,
+    existing: Existing,
+    stop: &Stop,
+) -> Result<(Opened, Kept), OutputError> {
+    let opened = hold(path, existing, stop)?;
     match Kept::find(&opened, existing) {
         Ok(kept) => Ok((opened, kept)),
         Err(error) => Err(OutputError::new(&path.display(), error)),

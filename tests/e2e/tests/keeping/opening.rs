@@ -1,13 +1,16 @@
 //! How a run opens what it writes: nothing is lost to one that cannot start, or to a wrong name.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
-use pathspider_e2e::{Program, network, state_dir, temp_dir};
+use pathspider_e2e::{Ended, Program, network, state_dir, temp_dir};
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::{ECN, measure};
+use super::{ECN, command, measure};
+use crate::keeping_faults::wait_until;
 
 #[test]
 fn a_status_file_takes_no_other_files_place() {
@@ -124,4 +127,76 @@ fn what_is_to_be_written_over_is_there_until_the_run_can_start() {
     }
     measure(&network, &arguments, &ECN, &jobs).expect(8, &["out.meta.json"]);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+}
+
+/// Makes a named pipe.
+fn pipe(path: &str) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// Whether a run turns SIGTERM into a request to stop already (proc_pid_status(5)).
+fn takes_signals(child: &Child) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() >> (Signal::TERM.as_raw() - 1) & 1 == 1
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_or_writes_keeps_no_run() {
+    let Some(network) = network(2, 0) else { return };
+    let before = network.settings();
+    let folder = temp_dir("pipes");
+    let name = |name: &str| folder.join(name).display().to_string();
+    let (fifo, out) = (name("fifo"), name("out"));
+    pipe(&fifo);
+    let jobs = network.jobs("clean");
+    for option in ["--output", "--save-pcap", "--status-file"] {
+        let mut run = network.start(command(&network, &[option, &fifo], &ECN));
+        let mut stdin = run.stdin.take().unwrap();
+        stdin.write_all(jobs.as_bytes()).unwrap();
+        wait_until("it takes signals", || takes_signals(&run));
+        // It has nothing yet that another run waits for.
+        measure(&network, &[], &ECN, &jobs).expect(0, &["2 targets"]);
+        signal(&run, Signal::TERM);
+        let end = Ended::from(run.wait_with_output().unwrap());
+        end.expect(10, &["cannot write to", "told to stop while nobody reads it"]);
+        // With a reader it goes on as with any pipe.
+        let script = format!(
+            "timeout 20 cat {fifo} >{out} & $PATHSPIDER measure -i {} --allow-special {option} \
+             {fifo} ecn && wait",
+            network.interface()
+        );
+        network.script(&script, &jobs).expect(0, &["2 targets"]);
+        assert!(fs::metadata(&out).unwrap().len() > 0, "{option}");
+    }
+    let mut run = network.start(command(&network, &["--input", &fifo], &ECN));
+    let threads = || Path::new(&format!("/proc/{}/task", run.id())).read_dir().unwrap().count();
+    wait_until("the run is under way", || threads() > 5);
+    signal(&run, Signal::TERM);
+    wait_until("it has ended", || run.try_wait().unwrap().is_some());
+    Ended::from(run.wait_with_output().unwrap()).expect(10, &["0 targets"]);
+    let script = format!(
+        "(sleep 0.5; cat >{fifo}) <&0 & $PATHSPIDER measure -i {} --allow-special --input {fifo} ecn",
+        network.interface()
+    );
+    network.script(&script, &jobs).expect(0, &["2 targets"]);
+    assert_eq!(network.settings(), before);
+}
+
+#[test]
+fn what_stands_beside_an_output_is_read_from_files_alone() {
+    let Some(network) = network(1, 0) else { return };
+    let path = temp_dir("beside-pipes").join("out").display().to_string();
+    fs::write(&path, "").unwrap();
+    for (ending, status) in [(".meta.json", 2), (".without", 8)] {
+        let fifo = format!("{path}{ending}");
+        pipe(&fifo);
+        let end = measure(&network, &["--output", &path, "--resume"], &ECN, "");
+        end.expect(status, &[&*fifo, "it is no file"]);
+        fs::remove_file(fifo).unwrap();
+    }
 }
