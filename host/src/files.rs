@@ -26,6 +26,9 @@ use crate::stop::Stop;
 /// How often it is looked whether somebody reads a pipe.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often a file may be removed while it is opened.
+const MOST_TRIES: u32 = 10;
+
 /// What to do with a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
@@ -96,6 +99,7 @@ pub(crate) fn open(path: &Path, existing: Existing, stop: &Stop) -> io::Result<O
 /// As for [`open`].
 pub(crate) fn hold(path: &Path, existing: Existing, stop: &Stop) -> io::Result<Opened> {
     let place = Place::find(path)?;
+    let mut tries = Tries(0);
     loop {
         let (file, regular, new) = match place.make(OFlags::RDWR) {
             Ok(file) => {
@@ -127,6 +131,7 @@ pub(crate) fn hold(path: &Path, existing: Existing, stop: &Stop) -> io::Result<O
         if let Some(file) = locked(file, regular)? {
             return Ok(Opened { new: New(new.then_some(place)), file, regular });
         }
+        tries.fail()?;
     }
 }
 
@@ -138,6 +143,7 @@ pub(crate) fn hold(path: &Path, existing: Existing, stop: &Stop) -> io::Result<O
 /// As for [`open`]; or it is no file.
 pub(crate) fn hold_beside(path: &Path) -> io::Result<Option<Opened>> {
     let place = Place::find(path)?;
+    let mut tries = Tries(0);
     loop {
         let (file, regular) = match take(&place, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -149,6 +155,21 @@ pub(crate) fn hold_beside(path: &Path) -> io::Result<Option<Opened>> {
         }
         if let Some(file) = locked(file, true)? {
             return Ok(Some(Opened { new: New::default(), file, regular }));
+        }
+        tries.fail()?;
+    }
+}
+
+/// How often a file was removed between its opening and its locking. That may be another run that
+/// could not start; a file without a name that `/dev/fd` still leads to is so for good.
+struct Tries(u32);
+
+impl Tries {
+    fn fail(&mut self) -> io::Result<()> {
+        self.0 += 1;
+        match self.0 < MOST_TRIES {
+            true => Ok(()),
+            false => Err(io::Error::other("it was removed, and has no name any more")),
         }
     }
 }

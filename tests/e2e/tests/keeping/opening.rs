@@ -200,3 +200,15 @@ fn what_stands_beside_an_output_is_read_from_files_alone() {
         fs::remove_file(fifo).unwrap();
     }
 }
+
+#[test]
+fn a_file_that_was_removed_is_no_output() {
+    let Some(network) = network(1, 0) else { return };
+    let script = format!(
+        "cd {} && exec 7>x && rm x && exec timeout 20 $PATHSPIDER measure -i {} --allow-special \
+         --force --output /dev/fd/7 ecn",
+        temp_dir("removed").display(),
+        network.interface()
+    );
+    network.script(&script, "").expect(8, &["/dev/fd/7: it was removed"]);
+}
