@@ -179,11 +179,13 @@ fn a_pipe_that_nobody_reads_or_writes_keeps_no_run() {
     signal(&run, Signal::TERM);
     wait_until("it has ended", || run.try_wait().unwrap().is_some());
     Ended::from(run.wait_with_output().unwrap()).expect(10, &["0 targets"]);
+    let file = name("jobs");
+    fs::write(&file, &jobs).unwrap();
     let script = format!(
-        "(sleep 0.5; cat >{fifo}) <&0 & $PATHSPIDER measure -i {} --allow-special --input {fifo} ecn",
+        "(sleep 0.5; cat {file} >{fifo}) & $PATHSPIDER measure -i {} --allow-special --input {fifo} ecn",
         network.interface()
     );
-    network.script(&script, &jobs).expect(0, &["2 targets"]);
+    network.script(&script, "").expect(0, &["2 targets"]);
     assert_eq!(network.settings(), before);
 }
 
