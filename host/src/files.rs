@@ -217,6 +217,16 @@ pub(crate) fn make(path: &Path) -> io::Result<Opened> {
     Ok(Opened { new: New::default(), file: file.into(), regular: true })
 }
 
+/// Removes a file, or a link and not what it leads to, from a folder that is found as it was for
+/// its making.
+///
+/// # Errors
+///
+/// A link on the way that others may have put there, or what the system says.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    Place::find(path)?.remove()
+}
+
 /// Opens what is there, and says whether it is a file. It waits for nobody.
 fn take(place: &Place, links: bool) -> io::Result<(OwnedFd, bool)> {
     let is_file = place.status().is_ok_and(|status| is(FileType::RegularFile, &status));

@@ -174,7 +174,7 @@ impl Keeping {
             self.made.iter_mut().for_each(New::keep);
         } else if self.made.first_mut().is_some_and(New::undo) {
             // The first one was the output.
-            let _ = std::fs::remove_file(metadata.path());
+            let _ = files::remove(metadata.path());
             return Ok(());
         }
         let now = SystemTime::now();
@@ -224,8 +224,7 @@ impl FileKept {
         made.push(std::mem::take(&mut output.new));
         // Before the output, so that no list outlives it.
         if settings.keep.existing == Existing::Overwrite && list.take().is_some() {
-            std::fs::remove_file(&without)
-                .map_err(|error| OutputError::new(&without.display(), error))?;
+            files::remove(&without).map_err(|error| OutputError::new(&without.display(), error))?;
         }
         let mut writer = RecordWriter::on(settings.output.clone(), &output, length)?;
         writer.note_jobs_without(without, list)?;
