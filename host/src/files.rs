@@ -8,15 +8,26 @@ mod outlet;
 mod place;
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 pub(crate) use outlet::Outlet;
 use place::Place;
+
+use crate::stop::Stop;
+
+/// How often it is looked whether somebody reads a pipe.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often a file may be removed while it is opened.
+const MOST_TRIES: u32 = 10;
 
 /// What to do with a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,13 +77,14 @@ impl Drop for New {
 
 /// Opens a file for writing, and for reading where it is to be continued; makes it where it is not
 /// there, and empties it where it is to be written over. It is this process's alone for as long as
-/// it is open. Pipes and devices are opened as they are.
+/// it is open. Pipes and devices are opened as they are; a named pipe when somebody reads it.
 ///
 /// # Errors
 ///
-/// `AlreadyExists` as `existing` says, another run writes it, or what the system says.
-pub(crate) fn open(path: &Path, existing: Existing) -> io::Result<Opened> {
-    let mut opened = hold(path, existing)?;
+/// `AlreadyExists` as `existing` says, another run writes it, or what the system says; `Interrupted`
+/// where nobody read the pipe until it was told to stop.
+pub(crate) fn open(path: &Path, existing: Existing, stop: &Stop) -> io::Result<Opened> {
+    let mut opened = hold(path, existing, stop)?;
     if existing == Existing::Overwrite && opened.regular {
         opened.file.set_len(0)?;
     }
@@ -85,8 +97,9 @@ pub(crate) fn open(path: &Path, existing: Existing) -> io::Result<Opened> {
 /// # Errors
 ///
 /// As for [`open`].
-pub(crate) fn hold(path: &Path, existing: Existing) -> io::Result<Opened> {
+pub(crate) fn hold(path: &Path, existing: Existing, stop: &Stop) -> io::Result<Opened> {
     let place = Place::find(path)?;
+    let mut tries = Tries(0);
     loop {
         let (file, regular, new) = match place.make(OFlags::RDWR) {
             Ok(file) => {
@@ -98,7 +111,17 @@ pub(crate) fn hold(path: &Path, existing: Existing) -> io::Result<Opened> {
                 return Err(error.into());
             }
             Err(_) => {
-                let (file, regular) = take(&place, true)?;
+                let (file, regular) = match take(&place, true) {
+                    Err(error) if is_without_reader(&place, &error) => {
+                        if stop.is_asked() {
+                            let reason = "told to stop while nobody reads it";
+                            return Err(io::Error::new(io::ErrorKind::Interrupted, reason));
+                        }
+                        thread::sleep(LOOK);
+                        continue;
+                    }
+                    taken => taken?,
+                };
                 if regular && existing == Existing::Refuse {
                     return Err(io::ErrorKind::AlreadyExists.into());
                 }
@@ -108,6 +131,7 @@ pub(crate) fn hold(path: &Path, existing: Existing) -> io::Result<Opened> {
         if let Some(file) = locked(file, regular)? {
             return Ok(Opened { new: New(new.then_some(place)), file, regular });
         }
+        tries.fail()?;
     }
 }
 
@@ -119,18 +143,66 @@ pub(crate) fn hold(path: &Path, existing: Existing) -> io::Result<Opened> {
 /// As for [`open`]; or it is no file.
 pub(crate) fn hold_beside(path: &Path) -> io::Result<Option<Opened>> {
     let place = Place::find(path)?;
+    let mut tries = Tries(0);
     loop {
         let (file, regular) = match take(&place, false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_without_reader(&place, &error) => return Err(no_file()),
             taken => taken?,
         };
         if !regular {
-            return Err(io::Error::other("it is no file"));
+            return Err(no_file());
         }
         if let Some(file) = locked(file, true)? {
             return Ok(Some(Opened { new: New::default(), file, regular }));
         }
+        tries.fail()?;
     }
+}
+
+/// How often a file was removed between its opening and its locking. That may be another run that
+/// could not start; a file without a name that `/dev/fd` still leads to is so for good.
+struct Tries(u32);
+
+impl Tries {
+    fn fail(&mut self) -> io::Result<()> {
+        self.0 += 1;
+        match self.0 < MOST_TRIES {
+            true => Ok(()),
+            false => Err(io::Error::other("it was removed, and has no name any more")),
+        }
+    }
+}
+
+/// Opens what is to be read. It does not wait for whoever writes a named pipe, but its reader does.
+///
+/// # Errors
+///
+/// What the system says.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    block_again(&file)?;
+    Ok(file)
+}
+
+/// Reads a file, and nothing else: what is no file may have one wait.
+///
+/// # Errors
+///
+/// It is no file, or what the system says.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open_to_read(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(no_file());
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn no_file() -> io::Error {
+    io::Error::other("it is no file")
 }
 
 /// Makes a file, which must not be there, not even as a link.
@@ -145,13 +217,24 @@ pub(crate) fn make(path: &Path) -> io::Result<Opened> {
     Ok(Opened { new: New::default(), file: file.into(), regular: true })
 }
 
-/// Opens what is there, and says whether it is a file.
+/// Removes a file, or a link and not what it leads to, from a folder that is found as it was for
+/// its making.
+///
+/// # Errors
+///
+/// A link on the way that others may have put there, or what the system says.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    Place::find(path)?.remove()
+}
+
+/// Opens what is there, and says whether it is a file. It waits for nobody.
 fn take(place: &Place, links: bool) -> io::Result<(OwnedFd, bool)> {
-    let is_file = place.status().is_ok_and(|status| is_regular(&status));
-    let access = if is_file { OFlags::RDWR } else { OFlags::WRONLY };
+    let is_file = place.status().is_ok_and(|status| is(FileType::RegularFile, &status));
+    let access = if is_file { OFlags::RDWR } else { OFlags::WRONLY | OFlags::NONBLOCK };
     let file = place.open(access, links)?;
+    block_again(&file)?;
     let status = rustix::fs::fstat(&file)?;
-    let regular = is_regular(&status);
+    let regular = is(FileType::RegularFile, &status);
     // Another name for a file that only we may change does the same as a link; systems differ in
     // who may make one (fs.protected_hardlinks).
     if regular && place.shared && status.st_nlink > 1 {
@@ -176,8 +259,20 @@ fn locked(file: OwnedFd, regular: bool) -> io::Result<Option<File>> {
     Ok(Some(file.into()))
 }
 
-fn is_regular(status: &Stat) -> bool {
-    FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
+fn is(kind: FileType, status: &Stat) -> bool {
+    FileType::from_raw_mode(status.st_mode) == kind
+}
+
+/// Whether a named pipe could not be opened only because nobody reads it (fifo(7)).
+fn is_without_reader(place: &Place, error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
+        && place.status().is_ok_and(|status| is(FileType::Fifo, &status))
+}
+
+/// Has reading and writing wait, after an opening that did not.
+fn block_again(file: impl AsFd) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    Ok(rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?)
 }
 
 /// Replaces a file as a whole: whoever reads it sees what it was or what it is.

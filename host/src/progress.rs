@@ -16,9 +16,11 @@ use std::{io, mem};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::files::Existing;
 use crate::output::OutputError;
 use crate::privileges;
 use crate::say;
+use crate::stop::Stop;
 pub use snapshot::{Snapshot, Total};
 use status_file::StatusFile;
 
@@ -47,13 +49,16 @@ pub struct Shown {
 }
 
 impl Showing {
-    /// Makes what is needed to show a run.
+    /// Makes what is needed to show a run. A status file that is there is held, and not changed
+    /// yet; one that is not goes again with what is given, unless that is started.
     ///
     /// # Errors
     ///
-    /// The status file cannot be made.
-    pub fn prepare(&self) -> Result<Prepared, OutputError> {
-        let status = self.status_file.as_deref().map(StatusFile::create).transpose()?;
+    /// The status file cannot be made, or is there already and none; or it was told to stop while
+    /// it waited for a reader of the pipe.
+    pub fn prepare(&self, existing: Existing, stop: &Stop) -> Result<Prepared, OutputError> {
+        let hold = |path| StatusFile::hold(path, existing, stop);
+        let status = self.status_file.as_deref().map(hold).transpose()?;
         Ok(Prepared { quiet: self.quiet, status })
     }
 }
@@ -114,6 +119,7 @@ struct Show {
 
 impl Show {
     fn until(mut self, ended: &Receiver<()>, look: impl Fn() -> Snapshot) {
+        self.with_status(StatusFile::begin);
         let mut next_line = self.begun + LINE;
         let mut next_row = self.begun + ROW;
         let mut before = (self.begun, 0);
@@ -147,11 +153,15 @@ impl Show {
         }
     }
 
-    /// A status file that cannot be written is told once and left: the run matters more.
     fn write_row(&mut self, snapshot: &Snapshot, rate: f64) {
         let elapsed = self.begun.elapsed();
+        self.with_status(|status| status.write(snapshot, rate, elapsed));
+    }
+
+    /// A status file that cannot be written is told once and left: the run matters more.
+    fn with_status(&mut self, write: impl FnOnce(&mut StatusFile) -> io::Result<()>) {
         if let Some(mut status) = mem::take(&mut self.status) {
-            match status.write(snapshot, rate, elapsed) {
+            match write(&mut status) {
                 Ok(()) => self.status = Some(status),
                 Err(error) => say::line(format_args!("no more status: {error}")),
             }

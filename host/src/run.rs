@@ -110,14 +110,14 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
     let reader = JobReader::open(&settings.input, settings.format)?;
-    check_files(&settings.input, &settings.output)?;
+    check_files(&settings)?;
     let chains = plan_chains(&settings, &plan)?;
     crash::loaded(settings.plugins.iter().map(|plugin| plugin.file.path.as_path()));
-    // Before any waiting: another run is not to change what is found.
-    let mut keeping = Keeping::prepare(&settings, &plan)?;
+    // Before it waits for another run, which is not to change what is found.
+    let mut keeping = Keeping::prepare(&settings, &plan, stop)?;
+    let showing = settings.showing.prepare(settings.keep.existing, stop)?;
     let info = &settings.measurement.info;
     let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
-    let showing = settings.showing.prepare()?;
     let interface = settings.interface.clone();
     let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
@@ -143,11 +143,14 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let forger = open_forger(&settings, &plan)?;
     privileges::reduce(info.changes_system);
     // Last of all, for it may empty files.
-    let (writer, save) = keeping.open(&settings)?;
+    let opened = keeping.open(&settings);
     let done = keeping.done.take();
     let connecting = (dialer, forger, beside);
-    let stages = Stages { began, reader, done, chains, source, connecting, writer, save, showing };
-    let mut ended = carry_out(settings, plan, stages, &mut machine, stop);
+    let mut ended = opened.and_then(|(writer, save)| {
+        let stages =
+            Stages { began, reader, done, chains, source, connecting, writer, save, showing };
+        carry_out(settings, plan, stages, &mut machine, stop)
+    });
     // Where it did not come so far by itself.
     machine.restore();
     let what = machine.take_failed();

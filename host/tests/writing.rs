@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use pathspider::files::Existing;
 use pathspider::output::{Output, RecordWriter};
+use pathspider::stop::Stop;
 use pathspider_plugin_api::{Record, Value};
 
 /// As many as a run writes in so many seconds, at full speed.
@@ -58,7 +59,8 @@ fn record(n: u64) -> Record {
 /// time, so that the disk is told as often as in a run.
 fn measure(path: &Path, flushes: Option<u64>) -> f64 {
     let mut writer =
-        RecordWriter::open(Output::File(path.to_owned()), Existing::Overwrite).unwrap();
+        RecordWriter::open(Output::File(path.to_owned()), Existing::Overwrite, &Stop::new())
+            .unwrap();
     let each = flushes.map_or(u64::MAX, |flushes| RATE / flushes);
     let (began, before) = (Instant::now(), processor_time());
     for n in 0..RATE * SECONDS {

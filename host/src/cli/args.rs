@@ -129,7 +129,8 @@ pub(super) struct Watching {
     #[arg(short, long)]
     pub(super) quiet: bool,
 
-    /// Write a row of CSV each second to this file: done, rate, in flight, losses, conditions
+    /// Write a row of CSV each second to this file, in place of an earlier run's: done, rate, in
+    /// flight, losses, conditions
     #[arg(long, value_name = "FILE")]
     pub(super) status_file: Option<PathBuf>,
 }

@@ -12,7 +12,7 @@ use crate::crash;
 use crate::interface;
 use crate::job::{Format, Input};
 use crate::observer::{SourceError, SourceOptions, is_recorded};
-use crate::output::Output;
+use crate::output::{Output, OutputError};
 use crate::plugin::{Found, Registry};
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
@@ -177,7 +177,8 @@ fn tell(error: &RunError) -> Failure {
         RunError::NoInterface => Exit::NoInterface,
         RunError::Source(source) => of_source(source),
         RunError::Read(_) => Exit::NoInput,
-        RunError::Output(_) | RunError::Stalled { .. } => Exit::NoOutput,
+        RunError::Output(error) => of_output(error),
+        RunError::Stalled { .. } => Exit::NoOutput,
         RunError::NoNetworkPrivilege(_) | RunError::Engine { denied: true, .. } => {
             Exit::NoPrivilege
         }
@@ -189,6 +190,11 @@ fn tell(error: &RunError) -> Failure {
         | RunError::Panicked(_) => Exit::Failed,
     };
     Failure::new(exit, error)
+}
+
+/// The exit status of an output that cannot be written.
+pub(super) fn of_output(error: &OutputError) -> Exit {
+    if error.is_stopped() { Exit::Stopped } else { Exit::NoOutput }
 }
 
 /// The exit status of a source that cannot be opened or fails.

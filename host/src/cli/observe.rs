@@ -11,7 +11,7 @@ use pathspider_plugin_api::{ChainName, Error, FlowRecord};
 
 use super::exit::{Exit, Failure};
 use super::keeping::Forcing;
-use super::measure::{of_source, source_or_default};
+use super::measure::{of_output, of_source, source_or_default};
 use crate::chains::{Catalogue, Resolved};
 use crate::crash;
 use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
@@ -91,6 +91,7 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
         records: RecordWriter::open(
             Output::from_argument(&arguments.output),
             arguments.forcing.existing(),
+            &stop,
         )
         .map_err(no_output)?,
         failure: None,
@@ -197,5 +198,5 @@ fn report(
 }
 
 fn no_output(error: OutputError) -> Failure {
-    Failure::new(Exit::NoOutput, error)
+    Failure::new(of_output(&error), error)
 }

@@ -94,9 +94,10 @@ struct Kept {
 
 impl Kept {
     fn new(mut file: File, length: u64) -> io::Result<Kept> {
+        // What may fail goes before what cannot be undone.
+        let syncer = Syncer::start(file.try_clone()?)?;
         file.set_len(length)?;
         let good = file.seek(SeekFrom::End(0))?;
-        let syncer = Syncer::start(file.try_clone()?)?;
         Ok(Kept { file, good, syncer })
     }
 

@@ -5,6 +5,14 @@ use std::path::PathBuf;
 
 use super::*;
 
+fn open(path: &Path, existing: Existing) -> io::Result<Opened> {
+    super::open(path, existing, &Stop::default())
+}
+
+fn hold(path: &Path, existing: Existing) -> io::Result<Opened> {
+    super::hold(path, existing, &Stop::default())
+}
+
 fn folder(name: &str, mode: u32) -> PathBuf {
     let path = std::env::temp_dir().join(format!("pathspider-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
@@ -78,6 +86,7 @@ fn links_in_the_folder_of_another_user_are_not_followed() {
             assert!(error.to_string().contains(word), "{name}: {error}");
         }
     }
+    assert!(remove(&theirs.join("way/file")).unwrap_err().to_string().contains("link"));
     assert!(make(&theirs.join("out")).is_err());
     assert!(hold_beside(&theirs.join("out")).is_err());
     assert_eq!(std::fs::read(&target).unwrap(), b"kept");
@@ -86,6 +95,8 @@ fn links_in_the_folder_of_another_user_are_not_followed() {
     replace(&theirs.join("out"), b"new").unwrap();
     assert_eq!(std::fs::read(&target).unwrap(), b"kept");
     assert_eq!(std::fs::read(theirs.join("out")).unwrap(), b"new");
+    remove(&theirs.join("second")).unwrap();
+    assert!(target.exists() && !theirs.join("second").exists());
     // A file of the folder's own, and a new one, are as good as elsewhere.
     assert!(open(&theirs.join("out"), Existing::Overwrite).is_ok());
     assert!(open(&theirs.join("new"), Existing::Refuse).is_ok());

@@ -33,7 +33,11 @@ impl FromIterator<IpNet> for Prefixes {
 
 /// Prefixes that are not to be measured.
 #[derive(Default)]
-pub struct Blocklist(Prefixes);
+pub struct Blocklist {
+    prefixes: Prefixes,
+    /// The files that it was read from.
+    pub(crate) files: Vec<PathBuf>,
+}
 
 /// A blocklist cannot be used. A run without it could measure who asked not to be.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +73,7 @@ impl Blocklist {
         for path in paths {
             read(path, &mut all)?;
         }
-        Ok(Blocklist(all.into_iter().collect()))
+        Ok(Blocklist { prefixes: all.into_iter().collect(), files: paths.to_vec() })
     }
 }
 
@@ -116,7 +120,7 @@ impl Courtesy {
     pub(super) fn refuses(&self, address: IpAddr) -> Option<Refusal> {
         let inner = embedded(address);
         let any = |has: &dyn Fn(IpAddr) -> bool| has(address) || inner.is_some_and(has);
-        if any(&|address| self.blocklist.0.covers(address)) {
+        if any(&|address| self.blocklist.prefixes.covers(address)) {
             return Some(Refusal::Blocklist);
         }
         let special = self.special.as_ref()?;

@@ -3,10 +3,14 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
 use super::extent::Extent;
-use crate::decompress;
+use crate::{decompress, files};
 
 /// A line longer than this is no job; it bounds the memory that damaged input can take.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;
@@ -33,14 +37,38 @@ impl Input {
         match self {
             Input::Stdin => Ok((Box::new(io::stdin()), None)),
             Input::File(path) => {
-                let file = File::open(path)?;
-                if file.metadata()?.is_dir() {
+                let file = files::open_to_read(path)?;
+                let kind = file.metadata()?.file_type();
+                if kind.is_dir() {
                     return Err(io::Error::from(io::ErrorKind::IsADirectory));
+                }
+                if kind.is_fifo() {
+                    return Ok((Box::new(Pipe { file, met: false }), None));
                 }
                 let (reader, extent) = Extent::of(file)?;
                 Ok((Box::new(reader), extent))
             }
         }
+    }
+}
+
+/// A named pipe, which ends when its writers are gone, and not before there was one.
+struct Pipe {
+    file: File,
+    met: bool,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !self.met {
+            // Of a pipe that never had a writer it gives nothing, not even its end (pipe(7)).
+            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], None) {
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => self.met = true,
+            }
+        }
+        self.file.read(buffer)
     }
 }
 

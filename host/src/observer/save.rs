@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::Frame;
 use crate::files::{self, Existing, Opened, Outlet};
+use crate::stop::Stop;
 
 /// Octets of frames that wait for more before they are written.
 const BUFFER: usize = 256 << 10;
@@ -30,6 +31,28 @@ pub struct PcapWriter {
     link: Option<u32>,
 }
 
+/// What is kept of a file that is there: nothing, or where it is continued all but the packet that
+/// a kill tore.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    length: u64,
+    link: Option<u32>,
+}
+
+impl Kept {
+    /// Finds it out, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The file is to be continued, and none that this program wrote.
+    pub(crate) fn find(opened: &Opened, existing: Existing) -> io::Result<Kept> {
+        match existing == Existing::Continue && opened.regular {
+            true => scan(&opened.file),
+            false => Ok(Kept { length: 0, link: None }),
+        }
+    }
+}
+
 impl PcapWriter {
     /// Makes the file, or opens one as is said.
     ///
@@ -37,27 +60,19 @@ impl PcapWriter {
     ///
     /// The file cannot be made or opened, or to be continued is none that this program wrote.
     pub fn create(path: &Path, existing: Existing) -> io::Result<PcapWriter> {
-        let mut opened = files::hold(path, existing)?;
-        let writer = PcapWriter::begin(path, &opened, existing)?;
+        let mut opened = files::hold(path, existing, &Stop::default())?;
+        let writer = PcapWriter::begin(path, &opened, &Kept::find(&opened, existing)?)?;
         opened.new.keep();
         Ok(writer)
     }
 
-    /// Writes to a file that is held. One that is continued loses the packet that a kill tore.
+    /// Writes to a file that is held, after what is kept of it: the rest is cut off.
     ///
     /// # Errors
     ///
-    /// To be continued it is none that this program wrote; or it cannot be cut.
-    pub(crate) fn begin(
-        path: &Path,
-        opened: &Opened,
-        existing: Existing,
-    ) -> io::Result<PcapWriter> {
-        let (good, link) = match existing == Existing::Continue && opened.regular {
-            true => scan(&opened.file)?,
-            false => (0, None),
-        };
-        Ok(PcapWriter::on(path, Outlet::new(opened, good)?, link))
+    /// It cannot be cut.
+    pub(crate) fn begin(path: &Path, opened: &Opened, kept: &Kept) -> io::Result<PcapWriter> {
+        Ok(PcapWriter::on(path, Outlet::new(opened, kept.length)?, kept.link))
     }
 
     /// Writes into an empty file that is open already.
@@ -151,8 +166,8 @@ fn in_files(link: u32) -> u32 {
     if link == 12 { 101 } else { link }
 }
 
-/// Up to where a file has whole packets, and its link type.
-fn scan(file: &File) -> io::Result<(u64, Option<u32>)> {
+/// Finds out up to where a file has whole packets, and its link type.
+fn scan(file: &File) -> io::Result<Kept> {
     let length = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(1 << 20, file);
     reader.seek(SeekFrom::Start(0))?;
@@ -165,7 +180,7 @@ fn scan(file: &File) -> io::Result<(u64, Option<u32>)> {
     }
     if head.len() < FILE_HEADER {
         // Torn before its first packet.
-        return Ok((0, None));
+        return Ok(Kept { length: 0, link: None });
     }
     let field = |octets: &[u8], at: usize| {
         u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
@@ -184,7 +199,7 @@ fn scan(file: &File) -> io::Result<(u64, Option<u32>)> {
         reader.seek_relative(i64::from(captured))?;
         good = end;
     }
-    Ok((good, Some(field(&head, 20))))
+    Ok(Kept { length: good, link: Some(field(&head, 20)) })
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! `_file_type` and `_owner`. The rest says how the records came about: `program`, `plugin`,
 //! `settings`, and in `runs` what each run on this output was and came to.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -56,10 +55,10 @@ impl Metadata {
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is none.
+    /// It is no file, cannot be read, or is none.
     pub(crate) fn read(output: &Path) -> io::Result<Option<Metadata>> {
         let path = beside(output, ".meta.json");
-        match fs::read(&path) {
+        match files::read(&path) {
             Ok(text) => Ok(Some(Metadata { keys: serde_json::from_slice(&text)?, path })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

@@ -14,6 +14,7 @@ use pathspider_plugin_api::Record;
 
 use super::sink::{Codec, Sink};
 use crate::files::{self, Existing, Opened};
+use crate::stop::Stop;
 
 /// Octets that wait for more before they are written.
 const BUFFER: usize = 1 << 16;
@@ -60,6 +61,11 @@ impl OutputError {
         OutputError { output: output.to_string(), error, deed: "write to" }
     }
 
+    /// Whether it was told to stop while it waited for a reader.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.error.kind() == io::ErrorKind::Interrupted
+    }
+
     /// What its reading failed of.
     pub(crate) fn reading(output: &impl fmt::Display, error: io::Error) -> OutputError {
         OutputError { deed: "read", ..OutputError::new(output, error) }
@@ -86,15 +92,20 @@ pub struct RecordWriter {
 }
 
 impl RecordWriter {
-    /// Opens an output.
+    /// Opens an output; a named pipe when somebody reads it.
     ///
     /// # Errors
     ///
-    /// The file cannot be made or opened, or is there already.
-    pub fn open(output: Output, existing: Existing) -> Result<RecordWriter, OutputError> {
+    /// The file cannot be made or opened, or is there already; or it was told to stop before anybody
+    /// read the pipe.
+    pub fn open(
+        output: Output,
+        existing: Existing,
+        stop: &Stop,
+    ) -> Result<RecordWriter, OutputError> {
         let opened = match &output {
-            Output::Stdout => return Ok(RecordWriter::new(output, Sink::standard_output())),
-            Output::File(path) => files::open(path, existing),
+            Output::Stdout => return Ok(RecordWriter::standard_output()),
+            Output::File(path) => files::open(path, existing, stop),
         };
         match opened {
             Ok(opened) => RecordWriter::on(output, &opened, 0),
@@ -116,6 +127,11 @@ impl RecordWriter {
             Ok(sink) => Ok(RecordWriter::new(output, sink)),
             Err(error) => Err(OutputError::new(&output, error)),
         }
+    }
+
+    /// Writes to standard output.
+    pub(crate) fn standard_output() -> RecordWriter {
+        RecordWriter::new(Output::Stdout, Sink::standard_output())
     }
 
     fn new(output: Output, sink: Sink) -> RecordWriter {

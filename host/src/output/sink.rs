@@ -120,9 +120,11 @@ mod tests {
 
     use super::*;
     use crate::files::{self, Existing};
+    use crate::stop::Stop;
 
     fn open(path: &Path, existing: Existing, length: u64) -> io::Result<Sink> {
-        Sink::file(&files::open(path, existing)?, Codec::of(path), length)
+        let opened = files::open(path, existing, &Stop::default())?;
+        Sink::file(&opened, Codec::of(path), length)
     }
 
     fn path(name: &str) -> PathBuf {

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{Snapshot, Total};
-use crate::files::{self, Existing};
+use crate::files::{self, Existing, New, Opened};
 use crate::output::OutputError;
+use crate::stop::Stop;
 
 /// The columns: RFC 3339 time, seconds since the start, targets done, targets in all (empty where
 /// unknown), targets a second over the last second, targets in flight, flows missed, packets
@@ -27,18 +29,39 @@ const COLUMNS: [&str; 10] = [
 ];
 
 pub(super) struct StatusFile {
+    new: New,
     rows: csv::Writer<File>,
 }
 
 impl StatusFile {
-    pub(super) fn create(path: &Path) -> Result<StatusFile, OutputError> {
-        let begin = || {
-            let mut rows = csv::Writer::from_writer(files::open(path, Existing::Overwrite)?.file);
-            rows.write_record(COLUMNS)?;
-            rows.flush()?;
-            Ok(StatusFile { rows })
+    /// Opens it, and changes nothing in it yet. What is there is written over where it is empty or
+    /// an earlier run's, or where that is wanted.
+    pub(super) fn hold(
+        path: &Path,
+        existing: Existing,
+        stop: &Stop,
+    ) -> Result<StatusFile, OutputError> {
+        let hold = || {
+            let Opened { new, file, regular } = files::hold(path, Existing::Overwrite, stop)?;
+            if regular && existing != Existing::Overwrite && !is_ours(&file)? {
+                return Err(io::Error::other(
+                    "it is there already, and is no status file (--force writes over it)",
+                ));
+            }
+            Ok(StatusFile { new, rows: csv::Writer::from_writer(file) })
         };
-        begin().map_err(|error| OutputError::new(&path.display(), error))
+        hold().map_err(|error| OutputError::new(&path.display(), error))
+    }
+
+    /// Empties it, and writes what the columns are. From here on it stays.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.new.keep();
+        let file = self.rows.get_ref();
+        if file.metadata()?.is_file() {
+            file.set_len(0)?;
+        }
+        self.rows.write_record(COLUMNS)?;
+        self.rows.flush()
     }
 
     pub(super) fn write(
@@ -65,5 +88,18 @@ impl StatusFile {
             conditions.join(" "),
         ])?;
         self.rows.flush()
+    }
+}
+
+/// Whether a file is one that a run wrote, or would have, had it not been killed at its begin.
+fn is_ours(file: &File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let head = COLUMNS.join(",") + "\n";
+    let mut there = vec![0; head.len()];
+    match file.read_exact_at(&mut there, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| there == head.as_bytes()),
     }
 }

@@ -1,8 +1,12 @@
 //! What is checked and prepared of the system before a run.
 
+use std::ffi::OsStr;
+use std::iter;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::RunError;
+use super::keeping::{files_beside, is_file};
+use super::{RunError, Settings};
 use crate::engine::RESERVED_SOCKETS;
 use crate::job::Input;
 use crate::output::Output;
@@ -10,17 +14,47 @@ use crate::output::Output;
 /// Descriptors beside those of the connections.
 const SPARE_DESCRIPTORS: u64 = 128;
 
-/// Refuses to write over what is to be read.
-pub(super) fn check_files(input: &Input, output: &Output) -> Result<(), RunError> {
-    use std::os::unix::fs::MetadataExt;
-    let (Input::File(from), Output::File(to)) = (input, output) else { return Ok(()) };
-    let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
-    match (identity(from), identity(to)) {
-        (Some(from), Some(same)) if from == same => {
-            Err(RunError::Settings(format!("{} is both input and output", to.display())))
+/// Refuses to write to one file for two purposes, or to one that is to be read.
+pub(super) fn check_files(settings: &Settings<'_>) -> Result<(), RunError> {
+    let input = match &settings.input {
+        Input::Stdin => ("standard input", Path::new("/dev/stdin")),
+        Input::File(path) => ("--input", path.as_path()),
+    };
+    let blocklists = settings.rules.blocklist.files.iter();
+    let read = iter::once(input).chain(blocklists.map(|path| ("--blocklist", path.as_path())));
+    let (output, beside) = match &settings.output {
+        Output::Stdout => (("standard output", Path::new("/dev/stdout")), None),
+        Output::File(path) => {
+            (("--output", path.as_path()), is_file(path).then(|| files_beside(path)))
         }
-        _ => Ok(()),
+    };
+    let beside = beside.iter().flatten().map(|path| ("what stands beside --output", &**path));
+    let capture = settings.save_pcap.as_deref().map(|path| ("--save-pcap", path));
+    let status = settings.showing.status_file.as_deref().map(|path| ("--status-file", path));
+    let written = iter::once(output).chain(beside).chain(capture).chain(status);
+    let mut found: Vec<_> = read.map(|(name, path)| (name, identity(path))).collect();
+    for (name, path) in written {
+        let this = identity(path);
+        let same = found.iter().find(|(_, other)| this.is_some() && *other == this);
+        if let Some((other, _)) = same {
+            let path = path.display();
+            let message = format!("{other} and {name} are the same file: {path}");
+            return Err(RunError::Settings(message));
+        }
+        found.push((name, this));
     }
+    Ok(())
+}
+
+/// What makes two paths one file: its number, or where there is none yet, that of its folder, and
+/// its name. Pipes and devices may be used for several purposes.
+fn identity(path: &Path) -> Option<(u64, u64, Option<&OsStr>)> {
+    if let Ok(file) = path.metadata() {
+        return file.is_file().then(|| (file.dev(), file.ino(), None));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).metadata().ok()?;
+    Some((folder.dev(), folder.ino(), Some(path.file_name()?)))
 }
 
 /// Raises the limit of open descriptors to what the connections want; gives how many of a job's

@@ -12,12 +12,13 @@ use super::plan::Plan;
 use super::{Ended, RunError, Settings};
 use crate::files::{self, Existing, New, Opened};
 use crate::job::Done;
-use crate::observer::PcapWriter;
+use crate::observer::{Kept, PcapWriter};
 use crate::output::{
     Codec, Good, Metadata, OWNER, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside,
     scan, time, time_at_last,
 };
 use crate::say::say;
+use crate::stop::Stop;
 use describe::{begun, counts, describe};
 
 /// What must be the same for a run to go on after another one.
@@ -50,8 +51,10 @@ pub struct Keep {
 pub(super) struct Keeping {
     /// `None` where the output is no file.
     file: Option<FileKept>,
-    capture: Option<Opened>,
-    /// What was made for this run: removed again if it cannot even start.
+    /// A pipe or device that is the output.
+    stream: Option<Opened>,
+    capture: Option<(Opened, Kept)>,
+    /// What was made for this run, the output before all: removed again if it cannot even start.
     made: Vec<New>,
     /// What the runs before have measured.
     pub(super) done: Option<Done>,
@@ -76,31 +79,43 @@ struct Held {
 
 impl Keeping {
     /// Finds out what there is, and refuses what does not fit. What is there is held, and not
-    /// changed yet; what is not is made, and goes with this value if it stays empty.
-    pub(super) fn prepare(settings: &Settings<'_>, plan: &Plan) -> Result<Keeping, RunError> {
+    /// changed yet; what is not is made, and goes with this value if it stays empty. Named pipes are
+    /// opened when somebody reads them.
+    pub(super) fn prepare(
+        settings: &Settings<'_>,
+        plan: &Plan,
+        stop: &Stop,
+    ) -> Result<Keeping, RunError> {
         let existing = settings.keep.existing;
         let mut keeping = Keeping::default();
         match &settings.output {
-            Output::File(path) if is_file(path) => keeping.hold(path, settings, plan)?,
+            Output::File(path) if is_file(path) => keeping.hold(path, settings, plan, stop)?,
+            Output::File(path) => keeping.stream = Some(hold(path, existing, stop)?),
             Output::Stdout if existing == Existing::Continue => {
                 return Err(RunError::Settings(
                     "--resume goes on with a file: name it with --output".to_owned(),
                 ));
             }
-            Output::File(_) | Output::Stdout => {}
+            Output::Stdout => {}
         }
-        if let Some(path) = settings.save_pcap.as_deref().filter(|path| is_file(path)) {
-            keeping.capture = Some(hold(path, existing)?);
+        if let Some(path) = &settings.save_pcap {
+            keeping.capture = Some(hold_capture(path, existing, stop)?);
         }
         Ok(keeping)
     }
 
-    fn hold(&mut self, path: &Path, settings: &Settings<'_>, plan: &Plan) -> Result<(), RunError> {
+    fn hold(
+        &mut self,
+        path: &Path,
+        settings: &Settings<'_>,
+        plan: &Plan,
+        stop: &Stop,
+    ) -> Result<(), RunError> {
         let existing = settings.keep.existing;
         let fail = |error| OutputError::new(&settings.output, error);
         let mut metadata = describe(settings, plan, path).map_err(fail)?;
-        let without = beside(path, ".without");
-        let output = hold(path, existing)?;
+        let without = without(path);
+        let output = hold(path, existing, stop)?;
         let listed = |error| OutputError::new(&without.display(), error);
         let mut list = files::hold_beside(&without).map_err(listed)?.map(|list| (list, 0));
         let mut length = 0;
@@ -132,53 +147,34 @@ impl Keeping {
         Ok(())
     }
 
-    /// Begins to write: to the capture file, if there is to be one, and the output, beside which it
-    /// writes what is known of the run.
+    /// Begins to write: what is known of the run, then to the output beside which that stands, and
+    /// to the capture file, if there is to be one.
     pub(super) fn open(
         &mut self,
         settings: &Settings<'_>,
     ) -> Result<(RecordWriter, Option<PcapWriter>), RunError> {
-        let existing = settings.keep.existing;
-        let capture = settings.save_pcap.as_deref().map(|path| -> Result<_, RunError> {
-            // What is no file is opened only now: that may wait for whoever reads it.
-            let held = self.capture.take();
-            let mut opened = held.map_or_else(|| hold(path, existing), Ok)?;
-            let writer = PcapWriter::begin(path, &opened, existing);
+        let writer = match (&mut self.file, self.stream.take()) {
+            (Some(file), _) => file.begin(settings, &mut self.made)?,
+            (None, Some(opened)) => RecordWriter::on(settings.output.clone(), &opened, 0)?,
+            (None, None) => RecordWriter::standard_output(),
+        };
+        let capture = settings.save_pcap.as_deref().zip(self.capture.take());
+        let capture = capture.map(|(path, (mut opened, kept))| {
             self.made.push(std::mem::take(&mut opened.new));
-            Ok(writer.map_err(|error| OutputError::new(&path.display(), error))?)
+            PcapWriter::begin(path, &opened, &kept)
+                .map_err(|error| OutputError::new(&path.display(), error))
         });
-        let capture = capture.transpose()?;
-        let Some(FileKept { held, metadata }) = &mut self.file else {
-            return Ok((RecordWriter::open(settings.output.clone(), existing)?, capture));
-        };
-        let Some(Held { mut output, length, without, mut list }) = held.take() else {
-            return Err(RunError::System("the output was opened before".to_owned()));
-        };
-        self.made.push(std::mem::take(&mut output.new));
-        // First of all, so that no list outlives its output.
-        if existing == Existing::Overwrite && list.take().is_some() {
-            std::fs::remove_file(&without)
-                .map_err(|error| OutputError::new(&without.display(), error))?;
-        }
-        let mut writer = RecordWriter::on(settings.output.clone(), &output, length)?;
-        writer.note_jobs_without(without, list)?;
-        let start = time(SystemTime::now());
-        if metadata.get(TIME_START).is_none() {
-            metadata.set(TIME_START, start.clone());
-        }
-        metadata.begin_run(begun(settings, &start));
-        metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
-        Ok((writer, capture))
+        Ok((writer, capture.transpose()?))
     }
 
     /// Writes what came of the run. One that could not start leaves no file that was not there.
     pub(super) fn end(mut self, ended: &Result<Ended, RunError>) -> Result<(), OutputError> {
-        let Some(FileKept { metadata, .. }) = &mut self.file else { return Ok(()) };
+        let Some(FileKept { held: None, metadata }) = &mut self.file else { return Ok(()) };
         if ended.is_ok() {
             self.made.iter_mut().for_each(New::keep);
-        } else if self.made.last_mut().is_some_and(New::undo) {
-            // The last one was the output.
-            let _ = std::fs::remove_file(metadata.path());
+        } else if self.made.first_mut().is_some_and(New::undo) {
+            // The first one was the output.
+            let _ = files::remove(metadata.path());
             return Ok(());
         }
         let now = SystemTime::now();
@@ -208,13 +204,62 @@ impl Keeping {
     }
 }
 
+impl FileKept {
+    /// Begins to write. What may fail, and leaves all as it was then, goes before what empties.
+    fn begin(
+        &mut self,
+        settings: &Settings<'_>,
+        made: &mut Vec<New>,
+    ) -> Result<RecordWriter, RunError> {
+        let metadata = &mut self.metadata;
+        let start = time(SystemTime::now());
+        if metadata.get(TIME_START).is_none() {
+            metadata.set(TIME_START, start.clone());
+        }
+        metadata.begin_run(begun(settings, &start));
+        metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
+        let Some(Held { mut output, length, without, mut list }) = self.held.take() else {
+            return Err(RunError::System("the output was opened before".to_owned()));
+        };
+        made.push(std::mem::take(&mut output.new));
+        // Before the output, so that no list outlives it.
+        if settings.keep.existing == Existing::Overwrite && list.take().is_some() {
+            files::remove(&without).map_err(|error| OutputError::new(&without.display(), error))?;
+        }
+        let mut writer = RecordWriter::on(settings.output.clone(), &output, length)?;
+        writer.note_jobs_without(without, list)?;
+        Ok(writer)
+    }
+}
+
 /// Whether a path is a file, or will be.
-fn is_file(path: &Path) -> bool {
+pub(super) fn is_file(path: &Path) -> bool {
     path.metadata().map_or(true, |metadata| metadata.is_file())
 }
 
-fn hold(path: &Path, existing: Existing) -> Result<Opened, OutputError> {
-    files::hold(path, existing).map_err(|error| OutputError::new(&path.display(), error))
+/// The metadata of an output that is a file, and its list of jobs without a record.
+pub(super) fn files_beside(output: &Path) -> [PathBuf; 2] {
+    [Metadata::new(output).path().to_owned(), without(output)]
+}
+
+fn without(output: &Path) -> PathBuf {
+    beside(output, ".without")
+}
+
+fn hold(path: &Path, existing: Existing, stop: &Stop) -> Result<Opened, OutputError> {
+    files::hold(path, existing, stop).map_err(|error| OutputError::new(&path.display(), error))
+}
+
+fn hold_capture(
+    path: &Path,
+    existing: Existing,
+    stop: &Stop,
+) -> Result<(Opened, Kept), OutputError> {
+    let opened = hold(path, existing, stop)?;
+    match Kept::find(&opened, existing) {
+        Ok(kept) => Ok((opened, kept)),
+        Err(error) => Err(OutputError::new(&path.display(), error)),
+    }
 }
 
 /// Adds a file's targets to `done`; gives how many octets of it are good.

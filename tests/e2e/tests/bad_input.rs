@@ -98,7 +98,7 @@ fn output_that_cannot_be_written() {
     Program::run(&["measure", "-i", "nowhere0", "--force", "--output", path, "ecn"]).expect(6, &[]);
     network
         .measure(&["--input", path, "--output", path, "ecn"], "")
-        .expect(2, &["is both input and output"]);
+        .expect(2, &["--input and --output are the same file"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), jobs, "left as it was");
     run("/dev/full").expect(8, &["cannot write to /dev/full", "No space left"]);
 }

@@ -1,5 +1,7 @@
 //! Outputs: nothing torn, nothing lost, nothing twice; and the metadata beside them.
 
+mod opening;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};

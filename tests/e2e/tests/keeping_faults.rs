@@ -14,7 +14,7 @@ use crate::keeping::{ECN, command, measure, metadata, targets, text};
 /// Somebody else.
 const NOBODY: u32 = 65534;
 
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
         assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
