@@ -1,11 +1,21 @@
 //! What runs left behind that could not undo their changes: after SIGKILL of all their processes,
 //! or a power cut.
 
+use std::io;
+
 use super::change::{Changes, Restoration};
 use super::identity::{self, Namespace};
 use super::journal::{self, ENDING, Head};
 use super::lock::{Holder, Lock};
 use super::place::Place;
+
+/// What there is in the folders of journals.
+#[derive(Default)]
+struct Found {
+    leftovers: Vec<Leftover>,
+    /// Whose journals cannot be known, a sentence each. They may be of runs under way.
+    unreadable: Vec<String>,
+}
 
 /// A journal that was found.
 struct Leftover {
@@ -36,17 +46,14 @@ pub struct Restored {
 /// of other namespaces, and of what cannot be undone.
 pub fn restore(forget: bool) -> Restored {
     let places = Place::all();
-    let leftovers = find(&places);
-    if leftovers.is_empty() {
-        return Restored::default();
-    }
-    if leftovers.iter().all(Leftover::is_at_work) {
+    let found = find(&places);
+    if found.leftovers.iter().all(Leftover::is_at_work) {
         // There is nothing to do, and no need to know who has the lock.
-        return restore_all(&places, leftovers, false);
+        return restore_all(&places, found, false);
     }
     match Lock::take() {
         Ok(Some(lock)) => {
-            let restored = restore_all(&places, leftovers, forget);
+            let restored = restore_all(&places, found, forget);
             drop(lock);
             restored
         }
@@ -64,29 +71,40 @@ pub fn restore(forget: bool) -> Restored {
 /// The same, for one who has the lock.
 pub(super) fn restore_locked() -> Restored {
     let places = Place::all();
-    let leftovers = find(&places);
-    restore_all(&places, leftovers, false)
+    let found = find(&places);
+    restore_all(&places, found, false)
 }
 
-fn find(places: &[Place]) -> Vec<Leftover> {
-    let mut leftovers = Vec::new();
+fn find(places: &[Place]) -> Found {
+    let mut found = Found::default();
     for (place, folder) in places.iter().enumerate() {
         for name in folder.names(ENDING) {
-            let Ok(text) = folder.read(&name) else { continue };
-            match journal::read(&text) {
-                Some((head, changes)) => leftovers.push(Leftover { place, name, head, changes }),
-                // It ended before its first change.
-                None => drop(folder.remove(&name)),
-            }
+            let why = match folder.read(&name) {
+                Ok(text) => match journal::read(&text) {
+                    Some((head, changes)) => {
+                        found.leftovers.push(Leftover { place, name, head, changes });
+                        continue;
+                    }
+                    None => "it does not begin as this version's do".to_owned(),
+                },
+                // Its run has just ended.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => error.to_string(),
+            };
+            found.unreadable.push(format!(
+                "cannot read the journal {} ({why}), so what it may tell of is not restored; it \
+                 stays: delete it when no run of pathspider is under way",
+                folder.path.join(name).display()
+            ));
         }
     }
-    leftovers
+    found
 }
 
-fn restore_all(places: &[Place], leftovers: Vec<Leftover>, forget: bool) -> Restored {
-    let mut restored = Restored::default();
+fn restore_all(places: &[Place], found: Found, forget: bool) -> Restored {
+    let mut restored = Restored { failed: found.unreadable, ..Restored::default() };
     let (boot, here) = (identity::boot().ok(), Namespace::here().ok());
-    for mut leftover in leftovers {
+    for mut leftover in found.leftovers {
         let is_at_work = leftover.is_at_work();
         let Head { plugin, time, namespace, process, .. } = &leftover.head;
         let run = format!("the {plugin} run of {time} (process {})", process.pid);
@@ -137,4 +155,38 @@ fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restor
         restored.failed.push(format!("after {run}: cannot write to its journal: {error}"));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::system::journal::Journal;
+
+    #[test]
+    fn a_journal_that_is_begun_belongs_to_its_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = || Place::make(folder.path().join("state")).unwrap();
+        let head = Head::here("ecn").unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                let places = [place()];
+                while !over.load(Ordering::Relaxed) {
+                    let Found { leftovers, unreadable } = find(&places);
+                    assert!(leftovers.iter().all(Leftover::is_at_work), "not the run's own");
+                    assert!(unreadable.is_empty(), "{unreadable:?}");
+                }
+            });
+            for _ in 0..500 {
+                let journal = Journal::begin_in(place(), &head);
+                let removed = journal.and_then(|journal| journal.remove());
+                over.store(removed.is_err(), Ordering::Relaxed);
+                removed.unwrap();
+            }
+            over.store(true, Ordering::Relaxed);
+            others.join().unwrap();
+        });
+    }
 }
