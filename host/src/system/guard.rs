@@ -69,7 +69,7 @@ impl Guard {
     /// Changes cannot be noted: no journal can be written; or, where there is to be none, no
     /// keeper be started.
     pub(super) fn new(plugin: &str, lock: Lock, fork: bool) -> Result<Guard> {
-        let leftovers = leftover::restore_locked();
+        let leftovers = leftover::restore_locked(&lock, false);
         for sentence in leftovers.done.iter().chain(&leftovers.failed) {
             say!("{sentence}");
         }

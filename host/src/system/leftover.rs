@@ -23,12 +23,8 @@ struct Leftover {
     name: String,
     head: Head,
     changes: Changes,
-}
-
-impl Leftover {
-    fn is_at_work(&self) -> bool {
-        identity::boot().is_ok_and(|boot| boot == self.head.boot) && self.head.process.is_alive()
-    }
+    /// Its run was under way when it was read.
+    at_work: bool,
 }
 
 /// What was found and done, a sentence each.
@@ -47,13 +43,13 @@ pub struct Restored {
 pub fn restore(forget: bool) -> Restored {
     let places = Place::all();
     let found = find(&places);
-    if found.leftovers.iter().all(Leftover::is_at_work) {
+    if found.leftovers.iter().all(|leftover| leftover.at_work) {
         // There is nothing to do, and no need to know who has the lock.
         return restore_all(&places, found, false);
     }
     match Lock::take() {
         Ok(Some(lock)) => {
-            let restored = restore_all(&places, found, forget);
+            let restored = restore_locked(&lock, forget);
             drop(lock);
             restored
         }
@@ -68,21 +64,23 @@ pub fn restore(forget: bool) -> Restored {
     }
 }
 
-/// The same, for one who has the lock.
-pub(super) fn restore_locked() -> Restored {
+/// The same, for one who has the lock: what was read before may have been undone since.
+pub(super) fn restore_locked(_lock: &Lock, forget: bool) -> Restored {
     let places = Place::all();
     let found = find(&places);
-    restore_all(&places, found, false)
+    restore_all(&places, found, forget)
 }
 
 fn find(places: &[Place]) -> Found {
+    let boot = identity::boot().ok();
     let mut found = Found::default();
     for (place, folder) in places.iter().enumerate() {
         for name in folder.names(ENDING) {
             let why = match folder.read(&name) {
                 Ok(text) => match journal::read(&text) {
                     Some((head, changes)) => {
-                        found.leftovers.push(Leftover { place, name, head, changes });
+                        let at_work = boot.as_ref() == Some(&head.boot) && head.process.is_alive();
+                        found.leftovers.push(Leftover { place, name, head, changes, at_work });
                         continue;
                     }
                     None => "it does not begin as this version's do".to_owned(),
@@ -105,7 +103,6 @@ fn restore_all(places: &[Place], found: Found, forget: bool) -> Restored {
     let mut restored = Restored { failed: found.unreadable, ..Restored::default() };
     let (boot, here) = (identity::boot().ok(), Namespace::here().ok());
     for mut leftover in found.leftovers {
-        let is_at_work = leftover.is_at_work();
         let Head { plugin, time, namespace, process, .. } = &leftover.head;
         let run = format!("the {plugin} run of {time} (process {})", process.pid);
         let what = leftover.changes.describe().join("; ");
@@ -117,7 +114,7 @@ fn restore_all(places: &[Place], found: Found, forget: bool) -> Restored {
                 ));
             }
             true
-        } else if is_at_work {
+        } else if leftover.at_work {
             restored.elsewhere.push(format!("{run} is at work"));
             false
         } else if here != Some(*namespace) {
@@ -131,7 +128,11 @@ fn restore_all(places: &[Place], found: Found, forget: bool) -> Restored {
             let place = &places[leftover.place];
             undo(&run, &mut leftover, place, &mut restored) || forget
         };
-        if goes && let Err(error) = places[leftover.place].remove(&leftover.name) {
+        // Who has the lock of another namespace may have removed it too.
+        if goes
+            && let Err(error) = places[leftover.place].remove(&leftover.name)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             let path = places[leftover.place].path.join(&leftover.name);
             restored.failed.push(format!("cannot remove {}: {error}", path.display()));
         }
@@ -175,7 +176,7 @@ mod tests {
                 let places = [place()];
                 while !over.load(Ordering::Relaxed) {
                     let Found { leftovers, unreadable } = find(&places);
-                    assert!(leftovers.iter().all(Leftover::is_at_work), "not the run's own");
+                    assert!(leftovers.iter().all(|leftover| leftover.at_work), "not the run's own");
                     assert!(unreadable.is_empty(), "{unreadable:?}");
                 }
             });
