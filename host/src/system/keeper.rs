@@ -15,6 +15,7 @@ use super::change::{Entry, Restoration};
 use super::journal::{self, Head, Journal};
 use super::lock::Lock;
 use super::place::Place;
+use crate::privileges;
 
 /// Signals that end other processes of ours, and are not to end this one.
 const IGNORED: [i32; 7] = [
@@ -102,9 +103,10 @@ struct Duty<'a> {
 }
 
 impl Duty<'_> {
-    /// Leaves the run's terminal and descriptors: who waits for the end of the run's output is not
+    /// Leaves the run's privileges, terminal and descriptors: who waits for the end of the run's output is not
     /// to wait for us.
     fn prepare(&self) {
+        privileges::reduce_to_restoring();
         let _ = rustix::process::setsid();
         let _ = rustix::thread::set_name(c"pathspider-keep");
         for signal in IGNORED {

@@ -43,7 +43,7 @@ fn kill(pid: u32, signal: Signal) {
 }
 
 /// The keeper of a run: its child that goes by this name.
-fn keeper(run: &Child) -> u32 {
+pub(crate) fn keeper(run: &Child) -> u32 {
     let children = format!("/proc/{0}/task/{0}/children", run.id());
     let children = fs::read_to_string(children).unwrap();
     let mut children = children.split_whitespace().map(|pid| pid.parse().unwrap());
