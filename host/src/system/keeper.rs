@@ -1,17 +1,18 @@
 //! The keeper: a child process that undoes the run's changes when the run cannot.
 //!
 //! It is forked before the run has threads, holds the journal's lines in memory and the lock, and
-//! waits for the run's end. When that comes without a last word (a crash of a plugin, SIGKILL, the
-//! kernel short of memory) it undoes them. Why a process, and why forked: `docs/architecture.md`.
+//! waits for the run's end. When that comes before it was dismissed (a crash of a plugin, SIGKILL,
+//! the kernel short of memory) it undoes them. Why a process, and why forked:
+//! `docs/architecture.md`.
 #![allow(unsafe_code)]
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 
-use super::change::{Entry, Restoration};
+use super::change::Restoration;
 use super::journal::{self, Head, Journal};
 use super::lock::Lock;
 use super::place::Place;
@@ -84,12 +85,16 @@ impl Keeper {
     }
 
     /// Ends it, and with it its hold on the lock: the run has undone what could be.
-    pub(super) fn dismiss(mut self) {
-        if let Ok(line) = journal::line(&Entry::Ended) {
-            let _ = self.pipe.write_all(&line);
+    ///
+    /// While the run lives the keeper does nothing but listen, so it can be killed. It is not asked
+    /// to go, for it could not answer where somebody has stopped it.
+    pub(super) fn dismiss(self) {
+        // When it is gone already its number may be another's, where SIGCHLD is ignored.
+        if let Ok(None) = waitpid(Some(self.pid), WaitOptions::NOHANG)
+            && kill_process(self.pid, Signal::KILL).is_ok()
+        {
+            let _ = waitpid(Some(self.pid), WaitOptions::empty());
         }
-        drop(self.pipe);
-        let _ = waitpid(Some(self.pid), WaitOptions::empty());
     }
 }
 
@@ -137,9 +142,6 @@ impl Duty<'_> {
     fn keep(mut self) {
         let lines = self.listen();
         let mut changes = journal::entries(&lines);
-        if changes.has_ended() {
-            return;
-        }
         if changes.is_empty() {
             let _ = self.journal.map(|(place, name)| place.remove(name));
             return;

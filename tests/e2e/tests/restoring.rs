@@ -186,6 +186,24 @@ fn what_was_finished_before_a_crash_is_kept() {
 }
 
 #[test]
+fn a_keeper_that_is_stopped_holds_nobody() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let mut run = long_run(&network);
+    wait_until("settings are changed", || changed(&network));
+    let keeper = keeper(&run);
+    kill(keeper, Signal::STOP);
+    kill(run.id(), Signal::QUIT);
+    wait_until("the run has ended", || run.try_wait().unwrap().is_some());
+    assert!(run.wait().unwrap().code().is_some(), "it ends by itself");
+    assert!(!fs::exists(format!("/proc/{keeper}")).unwrap(), "the keeper went with the run");
+    assert_eq!((network.settings(), journals()), (before, 0));
+    let next = network.measure(&["ecn", "--connect", "tcp"], &network.jobs("clean"));
+    next.expect(0, &["3 targets"]);
+    assert!(!next.stderr.contains("waiting for"), "{}", next.stderr);
+}
+
+#[test]
 fn one_run_at_a_time_configures_a_namespace() {
     let Some(network) = network(3, 0) else { return };
     let before = network.settings();
