@@ -53,9 +53,11 @@ impl Keeper {
         let (reader, writer) = io::pipe()?;
         let run = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
         let plugin = head.plugin.clone();
-        // SAFETY: the child goes on with what it has alone: it calls `keep`, which takes no lock
-        // of this program (glibc itself makes its allocator usable in a child), and never returns
-        // from here.
+        // SAFETY: the child never returns from here, and calls `keep`, which needs what other
+        // threads may have held: nothing of this program but its allocator. That has locks, and
+        // nothing that frees them in a child (mimalloc registers no pthread_atfork(3)); but no
+        // other thread of this program is there yet. A plugin's own have the allocator of its
+        // library, and get to ours through the contract's `log` alone.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {

@@ -213,6 +213,9 @@ fn one_run_at_a_time_configures_a_namespace() {
     let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
     let waits = lines.next().unwrap().unwrap();
     assert!(waits.contains(&format!("waiting for process {}", first.id())), "{waits}");
+    // It has yet to fork its keeper.
+    let threads = fs::read_dir(format!("/proc/{}/task", second.id())).unwrap();
+    assert_eq!(threads.count(), 1);
     // One that waits can be told to stop; one that changes nothing need not wait.
     let mut third = long_run(&network);
     std::thread::sleep(Duration::from_millis(300));
