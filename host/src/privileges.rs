@@ -53,6 +53,14 @@ pub(crate) fn reduce(network: bool) {
     keep(if network { NETWORK | KEPT } else { KEPT });
 }
 
+/// Gives up what restoring the network's settings does not need. Root keeps all: the commands that
+/// undo a plugin's changes may need any.
+pub(crate) fn reduce_to_restoring() {
+    if !rustix::process::geteuid().is_root() {
+        keep(NETWORK);
+    }
+}
+
 /// Gives up the network's settings too: for threads that have nothing to do with them.
 pub(crate) fn give_up() {
     keep(KEPT);

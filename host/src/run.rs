@@ -27,7 +27,7 @@ use crate::plugin::{Loaded, Plugin};
 use crate::privileges;
 use crate::progress::{Prepared, Showing};
 use crate::say::say;
-use crate::stop::Stop;
+use crate::stop::{Caught, Stop};
 use crate::system::Machine;
 use crate::watchdog::{self, Watchdog};
 use checks::{check_files, raise_descriptors};
@@ -104,8 +104,9 @@ impl Settings<'_> {
 ///
 /// The run could not start, and nothing was sent, or could not even end in order. What goes wrong
 /// between is in [`Ended`].
-pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> {
+pub fn run(settings: Settings<'_>, mut signals: Caught) -> Result<Ended, RunError> {
     let began = Instant::now();
+    let stop = &Arc::clone(signals.stop());
 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
@@ -127,9 +128,12 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         return Err(RunError::NoNetworkPrivilege(info.name.clone()));
     }
     let mut machine = match info.changes_system {
-        true => Machine::begin(&info.name, stop)?,
+        true => Machine::begin(&info.name, &mut signals)?,
         false => Machine::new(),
     };
+    signals
+        .listen()
+        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
     // packet is, and no privilege is needed. Of answers to forged ones, only the capture tells.

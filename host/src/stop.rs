@@ -88,30 +88,62 @@ impl Stop {
     }
 }
 
-/// Turns signals into requests: the first SIGINT, SIGTERM or SIGHUP finishes, the second
+/// Signals that are turned into requests: the first SIGINT, SIGTERM or SIGHUP finishes, the second
 /// terminates, and so does the first SIGQUIT. Those that whoever started us had us ignore, as
 /// nohup(1) does, stay ignored.
-///
-/// # Errors
-///
-/// The handlers cannot be installed.
-pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<()> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = ignored(&status);
-    let ours = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
-    let mut signals =
-        Signals::new(ours.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        privileges::give_up();
-        for signal in signals.forever() {
-            match signal {
-                SIGQUIT => stop.terminate("a signal"),
-                _ => stop.escalate("a signal"),
-            }
-            then(stop.urgency());
-        }
-    })?;
-    Ok(())
+pub struct Caught {
+    signals: Signals,
+    stop: Arc<Stop>,
+    then: Box<dyn Fn(Urgency) + Send>,
+}
+
+impl Caught {
+    /// Catches them from now on. What comes is kept until somebody looks.
+    ///
+    /// # Errors
+    ///
+    /// The handlers cannot be installed.
+    pub fn new(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<Caught> {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = ignored(&status);
+        let ours = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+        let signals =
+            Signals::new(ours.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
+        Ok(Caught { signals, stop, then: Box::new(then) })
+    }
+
+    /// What they ask for.
+    pub fn stop(&self) -> &Arc<Stop> {
+        &self.stop
+    }
+
+    /// Turns those that came into requests: while there is no thread yet that does.
+    pub fn look(&mut self) {
+        let Caught { signals, stop, then } = self;
+        signals.pending().for_each(|signal| ask(stop, signal, then));
+    }
+
+    /// Turns all that came and come into requests, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// There can be no more threads.
+    pub fn listen(self) -> io::Result<()> {
+        let Caught { mut signals, stop, then } = self;
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            privileges::give_up();
+            signals.forever().for_each(|signal| ask(&stop, signal, &then));
+        })?;
+        Ok(())
+    }
+}
+
+fn ask(stop: &Stop, signal: i32, then: &impl Fn(Urgency)) {
+    match signal {
+        SIGQUIT => stop.terminate("a signal"),
+        _ => stop.escalate("a signal"),
+    }
+    then(stop.urgency());
 }
 
 /// The signals that are ignored, the first in the lowest bit: `SigIgn` of proc_pid_status(5).

@@ -16,7 +16,7 @@ use crate::output::{Output, OutputError};
 use crate::plugin::{Found, Registry};
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
-use crate::stop::{self, Stop, Urgency};
+use crate::stop::{Caught, Stop, Urgency};
 use crate::system::BeginError;
 
 /// Prefixes of libtrace's URIs for live capture.
@@ -92,8 +92,7 @@ fn start(
         ));
     }
     let rules = arguments.targets.rules()?;
-    let stop = Stop::new();
-    stop::on_signals(std::sync::Arc::clone(&stop), announce)
+    let signals = Caught::new(Stop::new(), announce)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     let settings = Settings {
         measurement: &measurement,
@@ -123,7 +122,7 @@ fn start(
         contact: arguments.contact,
         body_limit: arguments.body_limit as usize,
     };
-    run(settings, &stop).map_err(|error| tell(&error)).and_then(report)
+    run(settings, signals).map_err(|error| tell(&error)).and_then(report)
 }
 
 /// The source that an argument names, else the interface of the default route.

@@ -18,7 +18,7 @@ use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, 
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
 use crate::say::say;
-use crate::stop::{self, Stop, Urgency};
+use crate::stop::{Caught, Stop, Urgency};
 
 /// `pathspider observe`.
 #[derive(Debug, Args)]
@@ -128,10 +128,11 @@ fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
 fn stop_on_signals(source: &Source) -> Result<std::sync::Arc<Stop>, Failure> {
     let stop = Stop::new();
     let stopper = source.stopper();
-    stop::on_signals(stop.clone(), move |urgency| match urgency {
+    Caught::new(stop.clone(), move |urgency| match urgency {
         Urgency::Terminate => std::process::exit(Exit::Stopped as i32),
         _ => stopper.stop(),
     })
+    .and_then(Caught::listen)
     .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     Ok(stop)
 }

@@ -8,7 +8,8 @@ use crate::system;
 
 /// `pathspider restore`.
 #[derive(Debug, Args)]
-#[command(after_help = "Every command does this when it starts. Run it in the network namespace \
+#[command(after_help = "Every command does this when it starts, but for --help, --version and \
+                  words that are not understood. Run it in the network namespace \
                   whose settings are meant (ip netns exec NAME pathspider restore).")]
 pub(super) struct RestoreArgs {
     /// Forget what was left in other network namespaces, and what cannot be undone

@@ -22,8 +22,6 @@ pub(super) enum Entry {
     Command { undo: Vec<String> },
     /// It needs no undoing any more: its command failed, or it was undone.
     Over { undo: Vec<String> },
-    /// The run has undone what could be, and seen to its journal: said to the keeper alone.
-    Ended,
 }
 
 /// A change that is to be undone.
@@ -47,7 +45,6 @@ enum Change {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     changes: Vec<Change>,
-    ended: bool,
 }
 
 /// What came of undoing all, a sentence each.
@@ -73,11 +70,6 @@ enum Undone {
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
         self.changes.is_empty()
-    }
-
-    /// Whether the run has ended by itself.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
     }
 
     /// Whether the table of firewall rules may be there.
@@ -132,7 +124,6 @@ impl Changes {
                 Change::Command { undo: noted } => *noted != undo,
                 _ => true,
             }),
-            Entry::Ended => self.ended = true,
         }
     }
 
@@ -241,9 +232,6 @@ mod tests {
                 "`x y z` undoes a change"
             ]
         );
-        assert!(!changes.has_ended());
-        changes.note(Entry::Ended);
-        assert!(changes.has_ended() && !changes.is_empty());
     }
 
     #[test]

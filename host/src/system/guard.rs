@@ -12,7 +12,7 @@ use super::keeper::Keeper;
 use super::lock::{Holder, Lock};
 use super::{leftover, place};
 use crate::say::say;
-use crate::stop::Stop;
+use crate::stop::Caught;
 
 /// How often one who waits looks whether the lock is free.
 const LOOK: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ pub enum BeginError {
 }
 
 /// Takes the lock; waits for it until told to stop, and says for whom.
-pub(super) fn wait_for_lock(stop: &Stop) -> std::result::Result<Lock, BeginError> {
+pub(super) fn wait_for_lock(signals: &mut Caught) -> std::result::Result<Lock, BeginError> {
     let take = || Lock::take().map_err(BeginError::System);
     if let Some(lock) = take()? {
         return Ok(lock);
@@ -50,7 +50,8 @@ pub(super) fn wait_for_lock(stop: &Stop) -> std::result::Result<Lock, BeginError
     let holder = Holder::find();
     say!("waiting for {holder}, which configures this network namespace");
     loop {
-        if stop.is_asked() {
+        signals.look();
+        if signals.stop().is_asked() {
             return Err(BeginError::Stopped(holder.to_string()));
         }
         std::thread::sleep(LOOK);
@@ -69,7 +70,7 @@ impl Guard {
     /// Changes cannot be noted: no journal can be written; or, where there is to be none, no
     /// keeper be started.
     pub(super) fn new(plugin: &str, lock: Lock, fork: bool) -> Result<Guard> {
-        let leftovers = leftover::restore_locked();
+        let leftovers = leftover::restore_locked(&lock, false);
         for sentence in leftovers.done.iter().chain(&leftovers.failed) {
             say!("{sentence}");
         }

@@ -1,7 +1,8 @@
 //! The journal of a run: how to undo each change, on the disk before the change is made.
 //!
 //! A file of JSON lines: a head, then entries. A line that is torn tells of a change that was not
-//! made. The file goes when all is undone.
+//! made. The file goes when all is undone. It has its name only when its head is on the disk, so
+//! that nobody ever finds a run's journal without knowing whose it is.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,6 +15,9 @@ use super::place::{self, Place};
 
 /// How the files' names end.
 pub(super) const ENDING: &str = ".journal";
+
+/// How they end before the head is written.
+const BEGUN: &str = ".begun";
 
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,7 +67,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Begins one, in the first folder that takes it.
+    /// Begins one, in the first folder that takes it. Only for who has the namespace's lock.
     ///
     /// # Errors
     ///
@@ -82,22 +86,34 @@ impl Journal {
         Err(first.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
     }
 
-    fn begin_in(place: Place, head: &Head) -> io::Result<Journal> {
-        let mut name = format!("{}-{}{ENDING}", head.namespace.name(), head.process.pid);
-        let file = match place.create(&name) {
-            // One of the same name is left over from another boot or an earlier process.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                name = format!("{}-{name}", head.boot);
-                place.create(&name)?
+    pub(super) fn begin_in(place: Place, head: &Head) -> io::Result<Journal> {
+        let namespace = head.namespace.name();
+        // With the lock, nobody else begins one of this name; what has it was left by a kill.
+        let begun = format!("{}-{namespace}{BEGUN}", head.boot);
+        let _ = place.remove(&begun);
+        let file = place.create(&begun)?;
+        let mut journal = Journal { place, name: begun, file, length: 0, torn: false };
+        let named = journal.write(&line(head)?).and_then(|()| {
+            let name = format!("{namespace}-{}{ENDING}", head.process.pid);
+            match journal.rename(name.clone()) {
+                // One of the same name is left over from another boot or an earlier process.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    journal.rename(format!("{}-{name}", head.boot))
+                }
+                renamed => renamed,
             }
-            file => file?,
-        };
-        let mut journal = Journal { place, name, file, length: 0, torn: false };
-        if let Err(error) = journal.write(&line(head)?) {
+        });
+        if let Err(error) = named {
             let _ = journal.remove();
             return Err(error);
         }
         Ok(journal)
+    }
+
+    fn rename(&mut self, name: String) -> io::Result<()> {
+        self.place.rename(&self.name, &name)?;
+        self.name = name;
+        Ok(())
     }
 
     /// Writes a line, and waits until the disk has it.
@@ -164,7 +180,7 @@ pub(super) fn entries(text: &[u8]) -> Changes {
     changes
 }
 
-/// Reads a journal; `None` where its head cannot be read, so that no change was made.
+/// Reads a journal; `None` where its head cannot be read.
 pub(super) fn read(text: &[u8]) -> Option<(Head, Changes)> {
     let end = text.iter().position(|&byte| byte == b'\n')?;
     let head = serde_json::from_slice(&text[..end]).ok()?;

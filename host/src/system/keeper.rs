@@ -1,20 +1,22 @@
 //! The keeper: a child process that undoes the run's changes when the run cannot.
 //!
 //! It is forked before the run has threads, holds the journal's lines in memory and the lock, and
-//! waits for the run's end. When that comes without a last word (a crash of a plugin, SIGKILL, the
-//! kernel short of memory) it undoes them. Why a process, and why forked: `docs/architecture.md`.
+//! waits for the run's end. When that comes before it was dismissed (a crash of a plugin, SIGKILL,
+//! the kernel short of memory) it undoes them. Why a process, and why forked:
+//! `docs/architecture.md`.
 #![allow(unsafe_code)]
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 
-use super::change::{Entry, Restoration};
+use super::change::Restoration;
 use super::journal::{self, Head, Journal};
 use super::lock::Lock;
 use super::place::Place;
+use crate::privileges;
 
 /// Signals that end other processes of ours, and are not to end this one.
 const IGNORED: [i32; 7] = [
@@ -51,9 +53,11 @@ impl Keeper {
         let (reader, writer) = io::pipe()?;
         let run = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
         let plugin = head.plugin.clone();
-        // SAFETY: the child goes on with what it has alone: it calls `keep`, which takes no lock
-        // of this program (glibc itself makes its allocator usable in a child), and never returns
-        // from here.
+        // SAFETY: the child never returns from here, and calls `keep`, which needs what other
+        // threads may have held: nothing of this program but its allocator. That has locks, and
+        // nothing that frees them in a child (mimalloc registers no pthread_atfork(3)); but no
+        // other thread of this program is there yet. A plugin's own have the allocator of its
+        // library, and get to ours through the contract's `log` alone.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
@@ -83,12 +87,16 @@ impl Keeper {
     }
 
     /// Ends it, and with it its hold on the lock: the run has undone what could be.
-    pub(super) fn dismiss(mut self) {
-        if let Ok(line) = journal::line(&Entry::Ended) {
-            let _ = self.pipe.write_all(&line);
+    ///
+    /// While the run lives the keeper does nothing but listen, so it can be killed. It is not asked
+    /// to go, for it could not answer where somebody has stopped it.
+    pub(super) fn dismiss(self) {
+        // When it is gone already its number may be another's, where SIGCHLD is ignored.
+        if let Ok(None) = waitpid(Some(self.pid), WaitOptions::NOHANG)
+            && kill_process(self.pid, Signal::KILL).is_ok()
+        {
+            let _ = waitpid(Some(self.pid), WaitOptions::empty());
         }
-        drop(self.pipe);
-        let _ = waitpid(Some(self.pid), WaitOptions::empty());
     }
 }
 
@@ -102,9 +110,10 @@ struct Duty<'a> {
 }
 
 impl Duty<'_> {
-    /// Leaves the run's terminal and descriptors: who waits for the end of the run's output is not
+    /// Leaves the run's privileges, terminal and descriptors: who waits for the end of the run's output is not
     /// to wait for us.
     fn prepare(&self) {
+        privileges::reduce_to_restoring();
         let _ = rustix::process::setsid();
         let _ = rustix::thread::set_name(c"pathspider-keep");
         for signal in IGNORED {
@@ -135,9 +144,6 @@ impl Duty<'_> {
     fn keep(mut self) {
         let lines = self.listen();
         let mut changes = journal::entries(&lines);
-        if changes.has_ended() {
-            return;
-        }
         if changes.is_empty() {
             let _ = self.journal.map(|(place, name)| place.remove(name));
             return;

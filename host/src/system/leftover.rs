@@ -1,11 +1,21 @@
 //! What runs left behind that could not undo their changes: after SIGKILL of all their processes,
 //! or a power cut.
 
+use std::io;
+
 use super::change::{Changes, Restoration};
 use super::identity::{self, Namespace};
 use super::journal::{self, ENDING, Head};
 use super::lock::{Holder, Lock};
 use super::place::Place;
+
+/// What there is in the folders of journals.
+#[derive(Default)]
+struct Found {
+    leftovers: Vec<Leftover>,
+    /// Whose journals cannot be known, a sentence each. They may be of runs under way.
+    unreadable: Vec<String>,
+}
 
 /// A journal that was found.
 struct Leftover {
@@ -13,12 +23,8 @@ struct Leftover {
     name: String,
     head: Head,
     changes: Changes,
-}
-
-impl Leftover {
-    fn is_at_work(&self) -> bool {
-        identity::boot().is_ok_and(|boot| boot == self.head.boot) && self.head.process.is_alive()
-    }
+    /// Its run was under way when it was read.
+    at_work: bool,
 }
 
 /// What was found and done, a sentence each.
@@ -36,17 +42,14 @@ pub struct Restored {
 /// of other namespaces, and of what cannot be undone.
 pub fn restore(forget: bool) -> Restored {
     let places = Place::all();
-    let leftovers = find(&places);
-    if leftovers.is_empty() {
-        return Restored::default();
-    }
-    if leftovers.iter().all(Leftover::is_at_work) {
+    let found = find(&places);
+    if found.leftovers.iter().all(|leftover| leftover.at_work) {
         // There is nothing to do, and no need to know who has the lock.
-        return restore_all(&places, leftovers, false);
+        return restore_all(&places, found, false);
     }
     match Lock::take() {
         Ok(Some(lock)) => {
-            let restored = restore_all(&places, leftovers, forget);
+            let restored = restore_locked(&lock, forget);
             drop(lock);
             restored
         }
@@ -61,33 +64,45 @@ pub fn restore(forget: bool) -> Restored {
     }
 }
 
-/// The same, for one who has the lock.
-pub(super) fn restore_locked() -> Restored {
+/// The same, for one who has the lock: what was read before may have been undone since.
+pub(super) fn restore_locked(_lock: &Lock, forget: bool) -> Restored {
     let places = Place::all();
-    let leftovers = find(&places);
-    restore_all(&places, leftovers, false)
+    let found = find(&places);
+    restore_all(&places, found, forget)
 }
 
-fn find(places: &[Place]) -> Vec<Leftover> {
-    let mut leftovers = Vec::new();
+fn find(places: &[Place]) -> Found {
+    let boot = identity::boot().ok();
+    let mut found = Found::default();
     for (place, folder) in places.iter().enumerate() {
         for name in folder.names(ENDING) {
-            let Ok(text) = folder.read(&name) else { continue };
-            match journal::read(&text) {
-                Some((head, changes)) => leftovers.push(Leftover { place, name, head, changes }),
-                // It ended before its first change.
-                None => drop(folder.remove(&name)),
-            }
+            let why = match folder.read(&name) {
+                Ok(text) => match journal::read(&text) {
+                    Some((head, changes)) => {
+                        let at_work = boot.as_ref() == Some(&head.boot) && head.process.is_alive();
+                        found.leftovers.push(Leftover { place, name, head, changes, at_work });
+                        continue;
+                    }
+                    None => "it does not begin as this version's do".to_owned(),
+                },
+                // Its run has just ended.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => error.to_string(),
+            };
+            found.unreadable.push(format!(
+                "cannot read the journal {} ({why}), so what it may tell of is not restored; it \
+                 stays: delete it when no run of pathspider is under way",
+                folder.path.join(name).display()
+            ));
         }
     }
-    leftovers
+    found
 }
 
-fn restore_all(places: &[Place], leftovers: Vec<Leftover>, forget: bool) -> Restored {
-    let mut restored = Restored::default();
+fn restore_all(places: &[Place], found: Found, forget: bool) -> Restored {
+    let mut restored = Restored { failed: found.unreadable, ..Restored::default() };
     let (boot, here) = (identity::boot().ok(), Namespace::here().ok());
-    for mut leftover in leftovers {
-        let is_at_work = leftover.is_at_work();
+    for mut leftover in found.leftovers {
         let Head { plugin, time, namespace, process, .. } = &leftover.head;
         let run = format!("the {plugin} run of {time} (process {})", process.pid);
         let what = leftover.changes.describe().join("; ");
@@ -99,7 +114,7 @@ fn restore_all(places: &[Place], leftovers: Vec<Leftover>, forget: bool) -> Rest
                 ));
             }
             true
-        } else if is_at_work {
+        } else if leftover.at_work {
             restored.elsewhere.push(format!("{run} is at work"));
             false
         } else if here != Some(*namespace) {
@@ -113,7 +128,11 @@ fn restore_all(places: &[Place], leftovers: Vec<Leftover>, forget: bool) -> Rest
             let place = &places[leftover.place];
             undo(&run, &mut leftover, place, &mut restored) || forget
         };
-        if goes && let Err(error) = places[leftover.place].remove(&leftover.name) {
+        // Who has the lock of another namespace may have removed it too.
+        if goes
+            && let Err(error) = places[leftover.place].remove(&leftover.name)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             let path = places[leftover.place].path.join(&leftover.name);
             restored.failed.push(format!("cannot remove {}: {error}", path.display()));
         }
@@ -137,4 +156,38 @@ fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restor
         restored.failed.push(format!("after {run}: cannot write to its journal: {error}"));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::system::journal::Journal;
+
+    #[test]
+    fn a_journal_that_is_begun_belongs_to_its_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = || Place::make(folder.path().join("state")).unwrap();
+        let head = Head::here("ecn").unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                let places = [place()];
+                while !over.load(Ordering::Relaxed) {
+                    let Found { leftovers, unreadable } = find(&places);
+                    assert!(leftovers.iter().all(|leftover| leftover.at_work), "not the run's own");
+                    assert!(unreadable.is_empty(), "{unreadable:?}");
+                }
+            });
+            for _ in 0..500 {
+                let journal = Journal::begin_in(place(), &head);
+                let removed = journal.and_then(|journal| journal.remove());
+                over.store(removed.is_err(), Ordering::Relaxed);
+                removed.unwrap();
+            }
+            over.store(true, Ordering::Relaxed);
+            others.join().unwrap();
+        });
+    }
 }

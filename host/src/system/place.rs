@@ -88,10 +88,16 @@ impl Place {
             | OFlags::EXCL
             | OFlags::NOFOLLOW
             | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.folder, name, flags, Mode::from_raw_mode(0o600))?;
+        Ok(rustix::fs::openat(&self.folder, name, flags, Mode::from_raw_mode(0o600))?.into())
+    }
+
+    /// Gives a file another name, which nothing has yet.
+    pub(super) fn rename(&self, old: &str, new: &str) -> io::Result<()> {
+        // A rename that replaces nothing is not known to every file system; a link is.
+        rustix::fs::linkat(&self.folder, old, &self.folder, new, AtFlags::empty())?;
+        self.remove(old)?;
         // The name has to survive a power cut as well as what will be written.
-        rustix::fs::fsync(&self.folder)?;
-        Ok(file.into())
+        Ok(rustix::fs::fsync(&self.folder)?)
     }
 
     /// Reads a file; one that another user could have written is none.
@@ -140,7 +146,11 @@ fn is_ours_alone(file: &OwnedFd) -> io::Result<()> {
     let kind = FileType::from_raw_mode(status.st_mode);
     let ours = status.st_uid == rustix::process::geteuid().as_raw() && status.st_mode & 0o022 == 0;
     let plain = matches!(kind, FileType::RegularFile | FileType::Directory);
-    if ours && plain { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    if ours && plain {
+        return Ok(());
+    }
+    let words = "it is not this user's, or others may write to it";
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, words))
 }
 
 #[cfg(test)]

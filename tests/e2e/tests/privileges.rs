@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use pathspider_e2e::{Network, built, network, skipped, temp_dir};
 
+use crate::restoring::keeper;
+
 /// A copy of the program with its plugins that anybody may read.
 fn installed(name: &str) -> PathBuf {
     let folder = temp_dir(name);
@@ -122,6 +124,8 @@ fn what_is_not_needed_any_more_is_given_up() {
         let most = if name == "pathspider" { NET_ADMIN } else { 0 };
         assert_eq!(permitted & !most, 0, "{name}: {permitted:x}");
     }
+    let keeper = capabilities(keeper(&run));
+    assert_eq!(keeper, [("pathspider-keep".to_owned(), NET_ADMIN)]);
     let there = |name: &str| threads.iter().any(|(there, _)| there == name);
     for name in ["observer", "merger", "feeder", "signals", "progress", "limit"] {
         assert!(there(name), "{name} is not among {threads:?}");

@@ -1,5 +1,6 @@
 //! The system's settings after crashes, kills and several runs at once.
 
+mod left;
 mod refused;
 
 use std::fs;
@@ -42,7 +43,7 @@ fn kill(pid: u32, signal: Signal) {
 }
 
 /// The keeper of a run: its child that goes by this name.
-fn keeper(run: &Child) -> u32 {
+pub(crate) fn keeper(run: &Child) -> u32 {
     let children = format!("/proc/{0}/task/{0}/children", run.id());
     let children = fs::read_to_string(children).unwrap();
     let mut children = children.split_whitespace().map(|pid| pid.parse().unwrap());
@@ -185,6 +186,24 @@ fn what_was_finished_before_a_crash_is_kept() {
 }
 
 #[test]
+fn a_keeper_that_is_stopped_holds_nobody() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let mut run = long_run(&network);
+    wait_until("settings are changed", || changed(&network));
+    let keeper = keeper(&run);
+    kill(keeper, Signal::STOP);
+    kill(run.id(), Signal::QUIT);
+    wait_until("the run has ended", || run.try_wait().unwrap().is_some());
+    assert!(run.wait().unwrap().code().is_some(), "it ends by itself");
+    assert!(!fs::exists(format!("/proc/{keeper}")).unwrap(), "the keeper went with the run");
+    assert_eq!((network.settings(), journals()), (before, 0));
+    let next = network.measure(&["ecn", "--connect", "tcp"], &network.jobs("clean"));
+    next.expect(0, &["3 targets"]);
+    assert!(!next.stderr.contains("waiting for"), "{}", next.stderr);
+}
+
+#[test]
 fn one_run_at_a_time_configures_a_namespace() {
     let Some(network) = network(3, 0) else { return };
     let before = network.settings();
@@ -194,6 +213,9 @@ fn one_run_at_a_time_configures_a_namespace() {
     let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
     let waits = lines.next().unwrap().unwrap();
     assert!(waits.contains(&format!("waiting for process {}", first.id())), "{waits}");
+    // It has yet to fork its keeper.
+    let threads = fs::read_dir(format!("/proc/{}/task", second.id())).unwrap();
+    assert_eq!(threads.count(), 1);
     // One that waits can be told to stop; one that changes nothing need not wait.
     let mut third = long_run(&network);
     std::thread::sleep(Duration::from_millis(300));
