@@ -29,7 +29,7 @@ use pathspider_plugin_api::{Level, abi};
 use crate::crash;
 use crate::plugin::{Registry, SearchPath, child};
 use crate::privileges;
-use crate::say::say;
+use crate::say::{self, say};
 use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
 
@@ -41,14 +41,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     crash::watch();
     privileges::no_more();
+    // Where there can be no thread, whoever says something writes it.
+    let _ = say::begin();
     let exit = match run(&arguments) {
         Ok(exit) => exit,
-        Err(Failure::Clap(error)) => return exit::of_clap(&error),
+        Err(Failure::Clap(error)) => {
+            say::end();
+            return exit::of_clap(&error);
+        }
         Err(Failure::Told { exit, message }) => {
             say!("{message}");
             exit
         }
     };
+    say::end();
     exit.into()
 }
 

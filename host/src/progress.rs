@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::OutputError;
 use crate::privileges;
@@ -74,7 +73,7 @@ impl Prepared {
         let Prepared { quiet, status } = self;
         let voice = match quiet {
             true => Voice::Silent,
-            false if io::stderr().is_terminal() => Voice::Terminal(bar()),
+            false if io::stderr().is_terminal() => Voice::Terminal,
             false => Voice::Lines,
         };
         if matches!(voice, Voice::Silent) && status.is_none() {
@@ -102,7 +101,7 @@ impl Drop for Shown {
 
 enum Voice {
     Silent,
-    Terminal(ProgressBar),
+    Terminal,
     Lines,
 }
 
@@ -130,11 +129,8 @@ impl Show {
                 self.write_row(&snapshot, rate);
             }
             match &self.voice {
-                Voice::Terminal(bar) if over => {
-                    say::show_above(None);
-                    bar.finish_and_clear();
-                }
-                Voice::Terminal(bar) => bar.set_message(snapshot.line(rate, self.begun.elapsed())),
+                Voice::Terminal if over => say::no_progress(),
+                Voice::Terminal => say::progress(snapshot.line(rate, self.begun.elapsed())),
                 Voice::Lines if now >= next_line && !over => {
                     next_line = now + LINE;
                     say::line(format_args!("{}", snapshot.line(rate, self.begun.elapsed())));
@@ -157,14 +153,4 @@ impl Show {
             }
         }
     }
-}
-
-/// The line on the terminal; other messages are written above it.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
-    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-        bar.set_style(style);
-    }
-    say::show_above(Some(bar.clone()));
-    bar
 }

@@ -288,8 +288,8 @@ fn limit_runtime(limit: Duration, stop: Arc<Stop>) -> std::io::Result<()> {
         privileges::give_up();
         std::thread::sleep(limit);
         if !stop.is_asked() {
-            say!("the time of --max-runtime is over: no new targets; finishing those in flight");
             stop.finish("--max-runtime");
+            say!("the time of --max-runtime is over: no new targets; finishing those in flight");
         }
     })?;
     Ok(())

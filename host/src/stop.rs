@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::Notify;
 
-use crate::privileges;
+use crate::{privileges, say};
 
 /// How long a run that was told to stop at once waits for a stage that does not end.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -90,7 +90,7 @@ impl Stop {
 
 /// Turns signals into requests: the first SIGINT, SIGTERM or SIGHUP finishes, the second
 /// terminates, and so does the first SIGQUIT. Those that whoever started us had us ignore, as
-/// nohup(1) does, stay ignored.
+/// nohup(1) does, stay ignored. `then` is called when the request is made already.
 ///
 /// # Errors
 ///
@@ -108,6 +108,7 @@ pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> i
                 SIGQUIT => stop.terminate("a signal"),
                 _ => stop.escalate("a signal"),
             }
+            say::hurry();
             then(stop.urgency());
         }
     })?;

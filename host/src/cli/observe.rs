@@ -17,7 +17,7 @@ use crate::crash;
 use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
-use crate::say::say;
+use crate::say::{self, say};
 use crate::stop::{self, Stop, Urgency};
 
 /// `pathspider observe`.
@@ -128,7 +128,10 @@ fn stop_on_signals(source: &Source) -> Result<std::sync::Arc<Stop>, Failure> {
     let stop = Stop::new();
     let stopper = source.stopper();
     stop::on_signals(stop.clone(), move |urgency| match urgency {
-        Urgency::Terminate => std::process::exit(Exit::Stopped as i32),
+        Urgency::Terminate => {
+            say::end_soon();
+            std::process::exit(Exit::Stopped as i32)
+        }
         _ => stopper.stop(),
     })
     .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
