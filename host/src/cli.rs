@@ -26,10 +26,10 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches};
 use pathspider_plugin_api::{Level, abi};
 
-use crate::crash;
 use crate::plugin::{Registry, SearchPath, child};
 use crate::privileges;
 use crate::say::{self, say};
+use crate::{closed, crash};
 use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
 
@@ -39,6 +39,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(code) = child::main(&arguments) {
         return code;
     }
+    // Where no descriptor is left for it, none is for what follows.
+    let _ = closed::fails();
     crash::watch();
     privileges::no_more();
     // Where there can be no thread, whoever says something writes it.

@@ -128,6 +128,22 @@ fn a_closed_pipe_ends_the_run() {
 }
 
 #[test]
+fn a_standard_output_that_was_closed_cannot_be_written() {
+    let Some(network) = network(2, 0) else { return };
+    let measure = format!("measure -i {} --allow-special mss --connect tcp", network.interface());
+    for arguments in [&*measure, "--list-plugins"] {
+        for (output, status) in
+            [(">&-", 8), ("1</dev/null", 8), (">/dev/null", 0), ("1<>/dev/null", 0)]
+        {
+            let script = format!("exec $PATHSPIDER {arguments} {output}");
+            let end = network.script(&script, &network.jobs("clean"));
+            assert_eq!(end.status, status, "{script}: {}", end.stderr);
+            assert_eq!(end.stderr.contains("cannot write to standard output"), status == 8);
+        }
+    }
+}
+
+#[test]
 fn a_reader_that_stalls_cannot_keep_the_run() {
     let Some(network) = network(250, 0) else { return };
     let before = network.settings();
