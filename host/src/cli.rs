@@ -29,7 +29,7 @@ use pathspider_plugin_api::{Level, abi};
 use crate::plugin::{Registry, SearchPath, child};
 use crate::privileges;
 use crate::say::{self, say};
-use crate::{closed, crash};
+use crate::{closed, crash, files};
 use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
 
@@ -45,7 +45,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     privileges::no_more();
     // Where there can be no thread, whoever says something writes it.
     let _ = say::begin();
-    let exit = match run(&arguments) {
+    let result = files::fail_at_limit()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
+        .and_then(|()| run(&arguments));
+    let exit = match result {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => {
             say::end();

@@ -11,12 +11,29 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
+use signal_hook::consts::SIGXFSZ;
 
+use crate::stop::is_ignored;
 pub(crate) use outlet::Outlet;
 use place::Place;
+
+/// Has writing beyond the limit of a file's size (setrlimit(2)) fail, as on a full disk, and not end
+/// the process.
+///
+/// # Errors
+///
+/// The signal's handler cannot be installed.
+pub(crate) fn fail_at_limit() -> io::Result<()> {
+    // What is ignored would be in the programs that are started too; a handler is not (execve(2)).
+    if !is_ignored(SIGXFSZ) {
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+    }
+    Ok(())
+}
 
 /// What to do with a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,5 +1,6 @@
 //! How a run is told to stop: in order, or at once.
 
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -96,11 +97,8 @@ impl Stop {
 ///
 /// The handlers cannot be installed.
 pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<()> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = ignored(&status);
     let ours = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
-    let mut signals =
-        Signals::new(ours.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
+    let mut signals = Signals::new(ours.iter().filter(|&&signal| !is_ignored(signal)))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         privileges::give_up();
         for signal in signals.forever() {
@@ -113,6 +111,12 @@ pub fn on_signals(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> i
         }
     })?;
     Ok(())
+}
+
+/// Whether this process ignores a signal.
+pub(crate) fn is_ignored(signal: c_int) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored(&status) >> (signal - 1) & 1 == 1
 }
 
 /// The signals that are ignored, the first in the lowest bit: `SigIgn` of proc_pid_status(5).
