@@ -26,10 +26,10 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches};
 use pathspider_plugin_api::{Level, abi};
 
-use crate::crash;
 use crate::plugin::{Registry, SearchPath, child};
 use crate::privileges;
-use crate::say::say;
+use crate::say::{self, say};
+use crate::{closed, crash, files};
 use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
 
@@ -39,16 +39,25 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(code) = child::main(&arguments) {
         return code;
     }
+    // Where no descriptor is left for it, none is for what follows.
+    let _ = closed::fails();
     crash::watch();
     privileges::no_more();
-    let exit = match run(&arguments) {
+    let result = files::fail_at_limit()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
+        .and_then(|()| run(&arguments));
+    let exit = match result {
         Ok(exit) => exit,
-        Err(Failure::Clap(error)) => return exit::of_clap(&error),
+        Err(Failure::Clap(error)) => {
+            say::end();
+            return exit::of_clap(&error);
+        }
         Err(Failure::Told { exit, message }) => {
             say!("{message}");
             exit
         }
     };
+    say::end();
     exit.into()
 }
 

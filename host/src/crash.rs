@@ -13,7 +13,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pathspider_plugin_api::abi::running;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::stop::LAST_WORDS;
 use crate::text;
 
 /// The signals of a crash.
@@ -103,6 +105,8 @@ fn install(signal: c_int) -> Option<(c_int, libc::sigaction)> {
 extern "C" fn crashed(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let mut line = Line { text: [0; 1024], length: 0 };
     say(&mut line, signal, instruction(context));
+    // What was said before comes first.
+    crate::say::end_soon();
     line.write();
     // SAFETY: the kernel passes a valid `info` to a handler with `SA_SIGINFO`.
     let by_fault = !info.is_null() && unsafe { (*info).si_code } > 0;
@@ -207,7 +211,13 @@ impl Line {
         }
     }
 
+    /// Where nobody takes it for a while, the process ends without it.
     fn write(&self) {
+        let patience = Timespec::try_from(LAST_WORDS).ok();
+        let stderr = rustix::stdio::stderr();
+        if !matches!(poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], patience.as_ref()), Ok(1)) {
+            return;
+        }
         // SAFETY: the text is as long as is said, and `write` may be called in a handler.
         unsafe { libc::write(libc::STDERR_FILENO, self.text.as_ptr().cast(), self.length) };
     }

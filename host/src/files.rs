@@ -12,22 +12,37 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::io::Errno;
+use signal_hook::consts::SIGXFSZ;
 
+use crate::stop::{Asked, is_ignored};
 pub(crate) use outlet::Outlet;
 use place::Place;
-
-use crate::stop::Stop;
 
 /// How often it is looked whether somebody reads a pipe.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How often a file may be removed while it is opened.
 const MOST_TRIES: u32 = 10;
+
+/// Has writing beyond the limit of a file's size (setrlimit(2)) fail, as on a full disk, and not end
+/// the process.
+///
+/// # Errors
+///
+/// The signal's handler cannot be installed.
+pub(crate) fn fail_at_limit() -> io::Result<()> {
+    // What is ignored would be in the programs that are started too; a handler is not (execve(2)).
+    if !is_ignored(SIGXFSZ) {
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+    }
+    Ok(())
+}
 
 /// What to do with a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,8 +98,8 @@ impl Drop for New {
 ///
 /// `AlreadyExists` as `existing` says, another run writes it, or what the system says; `Interrupted`
 /// where nobody read the pipe until it was told to stop.
-pub(crate) fn open(path: &Path, existing: Existing, stop: &Stop) -> io::Result<Opened> {
-    let mut opened = hold(path, existing, stop)?;
+pub(crate) fn open(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<Opened> {
+    let mut opened = hold(path, existing, is_asked)?;
     if existing == Existing::Overwrite && opened.regular {
         opened.file.set_len(0)?;
     }
@@ -97,7 +112,7 @@ pub(crate) fn open(path: &Path, existing: Existing, stop: &Stop) -> io::Result<O
 /// # Errors
 ///
 /// As for [`open`].
-pub(crate) fn hold(path: &Path, existing: Existing, stop: &Stop) -> io::Result<Opened> {
+pub(crate) fn hold(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<Opened> {
     let place = Place::find(path)?;
     let mut tries = Tries(0);
     loop {
@@ -113,7 +128,7 @@ pub(crate) fn hold(path: &Path, existing: Existing, stop: &Stop) -> io::Result<O
             Err(_) => {
                 let (file, regular) = match take(&place, true) {
                     Err(error) if is_without_reader(&place, &error) => {
-                        if stop.is_asked() {
+                        if is_asked() {
                             let reason = "told to stop while nobody reads it";
                             return Err(io::Error::new(io::ErrorKind::Interrupted, reason));
                         }

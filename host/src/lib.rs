@@ -9,6 +9,7 @@
 
 pub mod chains;
 pub mod cli;
+mod closed;
 mod crash;
 mod decompress;
 pub mod engine;

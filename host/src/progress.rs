@@ -14,13 +14,12 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::files::Existing;
 use crate::output::OutputError;
 use crate::privileges;
 use crate::say;
-use crate::stop::Stop;
+use crate::stop::Asked;
 pub use snapshot::{Snapshot, Total};
 use status_file::StatusFile;
 
@@ -56,8 +55,12 @@ impl Showing {
     ///
     /// The status file cannot be made, or is there already and none; or it was told to stop while
     /// it waited for a reader of the pipe.
-    pub fn prepare(&self, existing: Existing, stop: &Stop) -> Result<Prepared, OutputError> {
-        let hold = |path| StatusFile::hold(path, existing, stop);
+    pub fn prepare(
+        &self,
+        existing: Existing,
+        is_asked: Asked<'_>,
+    ) -> Result<Prepared, OutputError> {
+        let hold = |path| StatusFile::hold(path, existing, is_asked);
         let status = self.status_file.as_deref().map(hold).transpose()?;
         Ok(Prepared { quiet: self.quiet, status })
     }
@@ -79,7 +82,7 @@ impl Prepared {
         let Prepared { quiet, status } = self;
         let voice = match quiet {
             true => Voice::Silent,
-            false if io::stderr().is_terminal() => Voice::Terminal(bar()),
+            false if io::stderr().is_terminal() => Voice::Terminal,
             false => Voice::Lines,
         };
         if matches!(voice, Voice::Silent) && status.is_none() {
@@ -107,7 +110,7 @@ impl Drop for Shown {
 
 enum Voice {
     Silent,
-    Terminal(ProgressBar),
+    Terminal,
     Lines,
 }
 
@@ -136,11 +139,8 @@ impl Show {
                 self.write_row(&snapshot, rate);
             }
             match &self.voice {
-                Voice::Terminal(bar) if over => {
-                    say::show_above(None);
-                    bar.finish_and_clear();
-                }
-                Voice::Terminal(bar) => bar.set_message(snapshot.line(rate, self.begun.elapsed())),
+                Voice::Terminal if over => say::no_progress(),
+                Voice::Terminal => say::progress(snapshot.line(rate, self.begun.elapsed())),
                 Voice::Lines if now >= next_line && !over => {
                     next_line = now + LINE;
                     say::line(format_args!("{}", snapshot.line(rate, self.begun.elapsed())));
@@ -167,14 +167,4 @@ impl Show {
             }
         }
     }
-}
-
-/// The line on the terminal; other messages are written above it.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
-    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-        bar.set_style(style);
-    }
-    say::show_above(Some(bar.clone()));
-    bar
 }

@@ -8,6 +8,7 @@ mod looking;
 mod pipeline;
 mod plan;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -26,7 +27,7 @@ use crate::output::{Output, RecordWriter};
 use crate::plugin::{Loaded, Plugin};
 use crate::privileges;
 use crate::progress::{Prepared, Showing};
-use crate::say::say;
+use crate::say::{self, say};
 use crate::stop::{Caught, Stop};
 use crate::system::Machine;
 use crate::watchdog::{self, Watchdog};
@@ -104,7 +105,7 @@ impl Settings<'_> {
 ///
 /// The run could not start, and nothing was sent, or could not even end in order. What goes wrong
 /// between is in [`Ended`].
-pub fn run(settings: Settings<'_>, mut signals: Caught) -> Result<Ended, RunError> {
+pub fn run(settings: Settings<'_>, signals: Caught) -> Result<Ended, RunError> {
     let began = Instant::now();
     let stop = &Arc::clone(signals.stop());
 
@@ -115,8 +116,14 @@ pub fn run(settings: Settings<'_>, mut signals: Caught) -> Result<Ended, RunErro
     let chains = plan_chains(&settings, &plan)?;
     crash::loaded(settings.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     // Before it waits for another run, which is not to change what is found.
-    let mut keeping = Keeping::prepare(&settings, &plan, stop)?;
-    let showing = settings.showing.prepare(settings.keep.existing, stop)?;
+    let caught = RefCell::new(signals);
+    let is_asked = || {
+        caught.borrow_mut().look();
+        stop.is_asked()
+    };
+    let mut keeping = Keeping::prepare(&settings, &plan, &is_asked)?;
+    let showing = settings.showing.prepare(settings.keep.existing, &is_asked)?;
+    let mut signals = caught.into_inner();
     let info = &settings.measurement.info;
     let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let interface = settings.interface.clone();
@@ -131,8 +138,8 @@ pub fn run(settings: Settings<'_>, mut signals: Caught) -> Result<Ended, RunErro
         true => Machine::begin(&info.name, &mut signals)?,
         false => Machine::new(),
     };
-    signals
-        .listen()
+    say::begin()
+        .and_then(|()| signals.listen())
         .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
@@ -295,8 +302,8 @@ fn limit_runtime(limit: Duration, stop: Arc<Stop>) -> std::io::Result<()> {
         privileges::give_up();
         std::thread::sleep(limit);
         if !stop.is_asked() {
-            say!("the time of --max-runtime is over: no new targets; finishing those in flight");
             stop.finish("--max-runtime");
+            say!("the time of --max-runtime is over: no new targets; finishing those in flight");
         }
     })?;
     Ok(())

@@ -1,5 +1,6 @@
 //! How a run is told to stop: in order, or at once.
 
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::Notify;
 
-use crate::privileges;
+use crate::{privileges, say};
 
 /// How long a run that was told to stop at once waits for a stage that does not end.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -88,6 +89,9 @@ impl Stop {
     }
 }
 
+/// Tells whether the run was told to stop, for who waits before there is a thread that takes signals.
+pub type Asked<'a> = &'a dyn Fn() -> bool;
+
 /// Signals that are turned into requests: the first SIGINT, SIGTERM or SIGHUP finishes, the second
 /// terminates, and so does the first SIGQUIT. Those that whoever started us had us ignore, as
 /// nohup(1) does, stay ignored.
@@ -98,17 +102,15 @@ pub struct Caught {
 }
 
 impl Caught {
-    /// Catches them from now on. What comes is kept until somebody looks.
+    /// Catches them from now on. What comes is kept until somebody looks. `then` is called when the
+    /// request is made already.
     ///
     /// # Errors
     ///
     /// The handlers cannot be installed.
     pub fn new(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<Caught> {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ignored = ignored(&status);
         let ours = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
-        let signals =
-            Signals::new(ours.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
+        let signals = Signals::new(ours.iter().filter(|&&signal| !is_ignored(signal)))?;
         Ok(Caught { signals, stop, then: Box::new(then) })
     }
 
@@ -143,7 +145,14 @@ fn ask(stop: &Stop, signal: i32, then: &impl Fn(Urgency)) {
         SIGQUIT => stop.terminate("a signal"),
         _ => stop.escalate("a signal"),
     }
+    say::hurry();
     then(stop.urgency());
+}
+
+/// Whether this process ignores a signal.
+pub(crate) fn is_ignored(signal: c_int) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored(&status) >> (signal - 1) & 1 == 1
 }
 
 /// The signals that are ignored, the first in the lowest bit: `SigIgn` of proc_pid_status(5).

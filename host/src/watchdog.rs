@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use pathspider_plugin_api::abi::{Running, Shown, show};
 
-use crate::say::say;
+use crate::say::{self, say};
 use crate::stop::{LAST_WORDS, Stop};
 
 /// The exit status (`docs/exit-status.md`).
@@ -78,8 +78,8 @@ impl Calls {
         let lasted = now.duration_since(call.since);
         if lasted > limit && !call.was_told {
             call.was_told = true;
-            tell(running, limit);
             stop.finish("the plugin");
+            tell(running, limit);
         }
         if lasted > limit * 2 {
             stop.terminate("the plugin");
@@ -89,6 +89,7 @@ impl Calls {
                     "{running} does not come back: the run is given up; the metadata and \
                      --resume tell how far it came"
                 );
+                say::end_soon();
                 signal_hook::low_level::exit(FAILED);
             }
         }

@@ -59,8 +59,7 @@ fn record(n: u64) -> Record {
 /// time, so that the disk is told as often as in a run.
 fn measure(path: &Path, flushes: Option<u64>) -> f64 {
     let mut writer =
-        RecordWriter::open(Output::File(path.to_owned()), Existing::Overwrite, &Stop::new())
-            .unwrap();
+        RecordWriter::open(Output::File(path.to_owned()), Existing::Overwrite, &|| false).unwrap();
     let each = flushes.map_or(u64::MAX, |flushes| RATE / flushes);
     let (began, before) = (Instant::now(), processor_time());
     for n in 0..RATE * SECONDS {

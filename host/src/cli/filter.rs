@@ -22,7 +22,6 @@ use super::shell;
 use crate::job::Input;
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::say::say;
-use crate::stop::Stop;
 
 /// `pathspider filter`.
 #[derive(Debug, Args)]
@@ -116,8 +115,7 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(Exit::NoInput, error))?;
     let existing = arguments.forcing.existing();
     // A signal ends this command as it ends any.
-    let stop = Stop::default();
-    let mut writer = RecordWriter::open(output, existing, &stop).map_err(no_output)?;
+    let mut writer = RecordWriter::open(output, existing, &|| false).map_err(no_output)?;
     let picked = sources.into_iter().try_for_each(|source| filter.pick(source, &mut writer));
     if let (Ok(()), Some(count)) = (&picked, filter.count) {
         let listing = count.listing(filter.bad_lines);

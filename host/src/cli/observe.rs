@@ -17,7 +17,7 @@ use crate::crash;
 use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
-use crate::say::say;
+use crate::say::{self, say};
 use crate::stop::{Caught, Stop, Urgency};
 
 /// `pathspider observe`.
@@ -91,7 +91,7 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
         records: RecordWriter::open(
             Output::from_argument(&arguments.output),
             arguments.forcing.existing(),
-            &stop,
+            &|| stop.is_asked(),
         )
         .map_err(no_output)?,
         failure: None,
@@ -128,8 +128,13 @@ fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
 fn stop_on_signals(source: &Source) -> Result<std::sync::Arc<Stop>, Failure> {
     let stop = Stop::new();
     let stopper = source.stopper();
+    // Where there can be no thread, whoever says something writes it.
+    let _ = say::begin();
     Caught::new(stop.clone(), move |urgency| match urgency {
-        Urgency::Terminate => std::process::exit(Exit::Stopped as i32),
+        Urgency::Terminate => {
+            say::end_soon();
+            std::process::exit(Exit::Stopped as i32)
+        }
         _ => stopper.stop(),
     })
     .and_then(Caught::listen)

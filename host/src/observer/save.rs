@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::source::Frame;
 use crate::files::{self, Existing, Opened, Outlet};
-use crate::stop::Stop;
 
 /// Octets of frames that wait for more before they are written.
 const BUFFER: usize = 256 << 10;
@@ -60,7 +59,7 @@ impl PcapWriter {
     ///
     /// The file cannot be made or opened, or to be continued is none that this program wrote.
     pub fn create(path: &Path, existing: Existing) -> io::Result<PcapWriter> {
-        let mut opened = files::hold(path, existing, &Stop::default())?;
+        let mut opened = files::hold(path, existing, &|| false)?;
         let writer = PcapWriter::begin(path, &opened, &Kept::find(&opened, existing)?)?;
         opened.new.keep();
         Ok(writer)

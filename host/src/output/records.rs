@@ -14,7 +14,7 @@ use pathspider_plugin_api::Record;
 
 use super::sink::{Codec, Sink};
 use crate::files::{self, Existing, Opened};
-use crate::stop::Stop;
+use crate::stop::Asked;
 
 /// Octets that wait for more before they are written.
 const BUFFER: usize = 1 << 16;
@@ -101,11 +101,11 @@ impl RecordWriter {
     pub fn open(
         output: Output,
         existing: Existing,
-        stop: &Stop,
+        is_asked: Asked<'_>,
     ) -> Result<RecordWriter, OutputError> {
         let opened = match &output {
             Output::Stdout => return Ok(RecordWriter::standard_output()),
-            Output::File(path) => files::open(path, existing, stop),
+            Output::File(path) => files::open(path, existing, is_asked),
         };
         match opened {
             Ok(opened) => RecordWriter::on(output, &opened, 0),

@@ -120,10 +120,9 @@ mod tests {
 
     use super::*;
     use crate::files::{self, Existing};
-    use crate::stop::Stop;
 
     fn open(path: &Path, existing: Existing, length: u64) -> io::Result<Sink> {
-        let opened = files::open(path, existing, &Stop::default())?;
+        let opened = files::open(path, existing, &|| false)?;
         Sink::file(&opened, Codec::of(path), length)
     }
 

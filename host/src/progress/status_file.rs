@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::{Snapshot, Total};
 use crate::files::{self, Existing, New, Opened};
 use crate::output::OutputError;
-use crate::stop::Stop;
+use crate::stop::Asked;
 
 /// The columns: RFC 3339 time, seconds since the start, targets done, targets in all (empty where
 /// unknown), targets a second over the last second, targets in flight, flows missed, packets
@@ -39,10 +39,10 @@ impl StatusFile {
     pub(super) fn hold(
         path: &Path,
         existing: Existing,
-        stop: &Stop,
+        is_asked: Asked<'_>,
     ) -> Result<StatusFile, OutputError> {
         let hold = || {
-            let Opened { new, file, regular } = files::hold(path, Existing::Overwrite, stop)?;
+            let Opened { new, file, regular } = files::hold(path, Existing::Overwrite, is_asked)?;
             if regular && existing != Existing::Overwrite && !is_ours(&file)? {
                 return Err(io::Error::other(
                     "it is there already, and is no status file (--force writes over it)",

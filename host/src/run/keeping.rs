@@ -18,7 +18,7 @@ use crate::output::{
     scan, time, time_at_last,
 };
 use crate::say::say;
-use crate::stop::Stop;
+use crate::stop::Asked;
 use describe::{begun, counts, describe};
 
 /// What must be the same for a run to go on after another one.
@@ -84,13 +84,13 @@ impl Keeping {
     pub(super) fn prepare(
         settings: &Settings<'_>,
         plan: &Plan,
-        stop: &Stop,
+        is_asked: Asked<'_>,
     ) -> Result<Keeping, RunError> {
         let existing = settings.keep.existing;
         let mut keeping = Keeping::default();
         match &settings.output {
-            Output::File(path) if is_file(path) => keeping.hold(path, settings, plan, stop)?,
-            Output::File(path) => keeping.stream = Some(hold(path, existing, stop)?),
+            Output::File(path) if is_file(path) => keeping.hold(path, settings, plan, is_asked)?,
+            Output::File(path) => keeping.stream = Some(hold(path, existing, is_asked)?),
             Output::Stdout if existing == Existing::Continue => {
                 return Err(RunError::Settings(
                     "--resume goes on with a file: name it with --output".to_owned(),
@@ -99,7 +99,7 @@ impl Keeping {
             Output::Stdout => {}
         }
         if let Some(path) = &settings.save_pcap {
-            keeping.capture = Some(hold_capture(path, existing, stop)?);
+            keeping.capture = Some(hold_capture(path, existing, is_asked)?);
         }
         Ok(keeping)
     }
@@ -109,13 +109,13 @@ impl Keeping {
         path: &Path,
         settings: &Settings<'_>,
         plan: &Plan,
-        stop: &Stop,
+        is_asked: Asked<'_>,
     ) -> Result<(), RunError> {
         let existing = settings.keep.existing;
         let fail = |error| OutputError::new(&settings.output, error);
         let mut metadata = describe(settings, plan, path).map_err(fail)?;
         let without = without(path);
-        let output = hold(path, existing, stop)?;
+        let output = hold(path, existing, is_asked)?;
         let listed = |error| OutputError::new(&without.display(), error);
         let mut list = files::hold_beside(&without).map_err(listed)?.map(|list| (list, 0));
         let mut length = 0;
@@ -246,16 +246,16 @@ fn without(output: &Path) -> PathBuf {
     beside(output, ".without")
 }
 
-fn hold(path: &Path, existing: Existing, stop: &Stop) -> Result<Opened, OutputError> {
-    files::hold(path, existing, stop).map_err(|error| OutputError::new(&path.display(), error))
+fn hold(path: &Path, existing: Existing, is_asked: Asked<'_>) -> Result<Opened, OutputError> {
+    files::hold(path, existing, is_asked).map_err(|error| OutputError::new(&path.display(), error))
 }
 
 fn hold_capture(
     path: &Path,
     existing: Existing,
-    stop: &Stop,
+    is_asked: Asked<'_>,
 ) -> Result<(Opened, Kept), OutputError> {
-    let opened = hold(path, existing, stop)?;
+    let opened = hold(path, existing, is_asked)?;
     match Kept::find(&opened, existing) {
         Ok(kept) => Ok((opened, kept)),
         Err(error) => Err(OutputError::new(&path.display(), error)),

@@ -57,8 +57,8 @@ impl Pipeline {
         };
         let (capture_stop, output_stop) = (Arc::clone(stop), Arc::clone(stop));
         let failed = move || {
-            say!("the capture failed: no new targets");
             capture_stop.finish("the capture");
+            say!("the capture failed: no new targets");
         };
         let watch =
             observer::watch(source, chains, keep, noticed, observed, failed).map_err(system)?;

@@ -8,5 +8,5 @@ mod record;
 
 pub use compile::compile;
 pub use network::{Names, Network, names, network};
-pub use program::{Ended, Program, built, skipped, state_dir, temp_dir};
+pub use program::{Ended, Program, built, skipped, state_dir, temp_dir, unread_messages};
 pub use record::{FlowResult, Record, records};

@@ -53,6 +53,25 @@ pub fn state_dir() -> PathBuf {
     path
 }
 
+/// A shell script, where `$PATHSPIDER` is the program, whose standard error is a full pipe that nobody
+/// reads.
+///
+/// # Panics
+///
+/// The pipe cannot be made.
+pub fn unread_messages(script: &str) -> Command {
+    let fifo = temp_dir("fifo").join("full").display().to_string();
+    // The complaints of dd would be the first to wait.
+    let fill = format!(
+        "mkfifo {fifo}; exec 4<>{fifo}; for size in 4k 1; do \
+         dd if=/dev/zero of={fifo} oflag=nonblock bs=$size 2>/dev/null; done; exec 2>&4 4>&-"
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{fill}; {script}")]).env("PATHSPIDER", built("pathspider"));
+    shell.env("PATHSPIDER_STATE_DIR", state_dir());
+    shell
+}
+
 /// How the program ended.
 #[derive(Debug)]
 pub struct Ended {

@@ -284,6 +284,23 @@ fn a_disk_that_fails_in_a_pause_is_noticed() {
 }
 
 #[test]
+fn a_limit_of_a_files_size_ends_the_run_and_tears_nothing() {
+    let Some(network) = network(200, 0) else { return };
+    let before = network.settings();
+    let path = temp_dir("limit").join("out.ndjson").display().to_string();
+    // Blocks of half a KiB or of one, as the shell has it.
+    let script = format!(
+        "ulimit -f 32; exec $PATHSPIDER measure --quiet --allow-special -i {} --output {path} \
+         --output-flows ecn --connect tcp",
+        network.interface()
+    );
+    network.script(&script, &network.jobs("clean")).expect(8, &["File too large"]);
+    assert!(text(&path).ends_with('\n'));
+    assert!((1..200).contains(&records(&text(&path)).len()));
+    assert_eq!(network.settings(), before);
+}
+
+#[test]
 fn a_full_disk_ends_the_run_and_tears_nothing() {
     let Some(network) = network(200, 0) else { return };
     let before = network.settings();

@@ -1,10 +1,10 @@
 //! Signals, and what a run leaves behind.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use pathspider_e2e::{Ended, Network, Program, built, network, state_dir};
+use pathspider_e2e::{Ended, Network, Program, built, network, state_dir, unread_messages};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn signal(child: &Child, signal: Signal) {
@@ -131,6 +131,22 @@ fn a_closed_pipe_ends_the_run() {
 }
 
 #[test]
+fn a_standard_output_that_was_closed_cannot_be_written() {
+    let Some(network) = network(2, 0) else { return };
+    let measure = format!("measure -i {} --allow-special mss --connect tcp", network.interface());
+    for arguments in [&*measure, "--list-plugins"] {
+        for (output, status) in
+            [(">&-", 8), ("1</dev/null", 8), (">/dev/null", 0), ("1<>/dev/null", 0)]
+        {
+            let script = format!("exec $PATHSPIDER {arguments} {output}");
+            let end = network.script(&script, &network.jobs("clean"));
+            assert_eq!(end.status, status, "{script}: {}", end.stderr);
+            assert_eq!(end.stderr.contains("cannot write to standard output"), status == 8);
+        }
+    }
+}
+
+#[test]
 fn a_reader_that_stalls_cannot_keep_the_run() {
     let Some(network) = network(250, 0) else { return };
     let before = network.settings();
@@ -204,6 +220,96 @@ fn a_run_whose_standard_error_is_gone_goes_on() {
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let end: Ended = child.wait_with_output().unwrap().into();
     assert_eq!((end.status, end.records().len()), (9, 20));
+}
+
+/// Whether a run still measures, or writes records.
+fn measures(run: &Child) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", run.id())).unwrap();
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
+    tasks.into_iter().any(|task| name(task.unwrap()).is_ok_and(|name| name.trim() == "merger"))
+}
+
+fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_run_whose_messages_nobody_reads_stops_as_asked() {
+    let Some(network) = network(20, 0) else { return };
+    let before = network.settings();
+    for (asked, status) in [(&[Signal::TERM, Signal::TERM][..], 10), (&[Signal::QUIT], 10)] {
+        let mut run = network.start(unread_messages(&format!(
+            "exec $PATHSPIDER measure -i {} --allow-special ecn --connect tcp --timeout 60",
+            network.interface()
+        )));
+        let mut stdin = run.stdin.take().unwrap();
+        stdin.write_all(format!("nonsense\n{}", network.jobs("dead")).as_bytes()).unwrap();
+        wait_until("settings are changed", || network.settings() != before);
+        for &asked in asked {
+            signal(&run, asked);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        wait_until("settings are restored", || network.settings() == before);
+        wait_until("it ends", || run.try_wait().unwrap().is_some());
+        assert_eq!(run.wait().unwrap().code(), Some(status));
+    }
+}
+
+#[test]
+fn a_run_that_is_over_waits_for_the_reader_of_its_messages_until_a_signal() {
+    let Some(network) = network(20, 0) else { return };
+    for (input_ends, status) in [(true, 0), (false, 10)] {
+        let mut run = network.start(unread_messages(&format!(
+            "exec $PATHSPIDER measure -i {} --allow-special --max-runtime 2s mss --connect tcp",
+            network.interface()
+        )));
+        let mut stdin = run.stdin.take().unwrap();
+        stdin.write_all(network.jobs("clean").as_bytes()).unwrap();
+        let open = (!input_ends).then_some(stdin);
+        // The last of the records, then the end of what writes them.
+        let mut records = BufReader::new(run.stdout.take().unwrap()).lines();
+        assert_eq!(records.by_ref().take(20).count(), 20);
+        wait_until("the run is over", || !measures(&run));
+        assert!(run.try_wait().unwrap().is_none(), "the summary is not read");
+        signal(&run, Signal::TERM);
+        wait_until("it ends", || run.try_wait().unwrap().is_some());
+        assert_eq!(run.wait().unwrap().code(), Some(status));
+        drop(open);
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_every_message_in_order() {
+    let Some(network) = network(1, 0) else { return };
+    let mut run = network.start(Program::command(&[
+        "measure",
+        "--quiet",
+        "-i",
+        network.interface(),
+        "--allow-special",
+        "mss",
+        "--connect",
+        "tcp",
+    ]));
+    // More than the pipe and the run hold: the input waits for the reader.
+    const LINES: usize = 5000;
+    let mut stdin = run.stdin.take().unwrap();
+    let jobs = "nonsense\n".repeat(LINES) + &network.jobs("clean");
+    let feeder = std::thread::spawn(move || stdin.write_all(jobs.as_bytes()).unwrap());
+    std::thread::sleep(Duration::from_secs(1));
+    let mut said = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    for number in 1..=LINES {
+        let line = said.next().unwrap();
+        assert!(line.contains(&format!(":{number}: not a job")), "{number}: {line}");
+    }
+    assert!(said.next().unwrap().contains("1 target in"));
+    assert!(said.all(|line| line.starts_with("    ")), "the rest of the summary");
+    feeder.join().unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(9));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
-use pathspider_e2e::{Ended, Network, built, network, state_dir, temp_dir};
+use pathspider_e2e::{Ended, Network, built, network, state_dir, temp_dir, unread_messages};
 
 use super::{changed, journals, keeper, wait_until};
 
@@ -137,18 +137,10 @@ fn a_command_that_does_not_undo_its_change_fails_the_run_and_is_tried_again() {
 fn a_standard_error_that_nobody_reads_keeps_neither_lock_nor_journal() {
     let Some(network) = network(3, 0) else { return };
     let before = network.settings();
-    let fifo = temp_dir("fifo").join("full").display().to_string();
-    // The complaints of dd would be the first to wait.
-    let script = format!(
-        "mkfifo {fifo}; exec 4<>{fifo}; for size in 4k 1; do \
-         dd if=/dev/zero of={fifo} oflag=nonblock bs=$size 2>/dev/null; done; exec 2>&4 4>&-; exec $PATHSPIDER measure --allow-special \
-         --quiet -i {} ecn --connect tcp",
+    let mut run = network.start(unread_messages(&format!(
+        "exec $PATHSPIDER measure --allow-special --quiet -i {} ecn --connect tcp",
         network.interface()
-    );
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &script]);
-    shell.env("PATHSPIDER", built("pathspider")).env("PATHSPIDER_STATE_DIR", state_dir());
-    let mut run = network.start(shell);
+    )));
     let jobs = network.jobs("clean") + &network.jobs("dead");
     run.stdin.take().unwrap().write_all(jobs.as_bytes()).unwrap();
     wait_until("settings are changed", || changed(&network));
