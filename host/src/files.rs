@@ -18,6 +18,10 @@ use rustix::io::Errno;
 pub(crate) use outlet::Outlet;
 use place::Place;
 
+/// What a kill or a power cut tears of a file's end is less than this: a frame, and what is written
+/// and read of a file at once.
+pub(crate) const TORN: u64 = 8 << 20;
+
 /// What to do with a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
@@ -43,18 +47,28 @@ pub(crate) struct Opened {
 /// A file that was made just now, and is removed again when this is dropped, unless it is kept or
 /// something was written.
 #[derive(Debug, Default)]
-pub(crate) struct New(Option<Place>);
+pub(crate) struct New {
+    place: Option<Place>,
+    /// Octets that a file has in which nothing was written: those of its header.
+    empty: u64,
+}
 
 impl New {
     /// Leaves it there.
     pub(crate) fn keep(&mut self) {
-        self.0 = None;
+        self.place = None;
+    }
+
+    /// Has it count as empty with so many octets.
+    pub(crate) fn begins_with(&mut self, header: usize) {
+        self.empty = header as u64;
     }
 
     /// Removes the file if it was made and is empty still; whether it did.
     pub(crate) fn undo(&mut self) -> bool {
-        let Some(place) = self.0.take() else { return false };
-        place.status().is_ok_and(|status| status.st_size == 0) && place.remove().is_ok()
+        let Some(place) = self.place.take() else { return false };
+        let is_empty = |status: Stat| u64::try_from(status.st_size).is_ok_and(|n| n <= self.empty);
+        place.status().is_ok_and(is_empty) && place.remove().is_ok()
     }
 }
 
@@ -106,7 +120,8 @@ pub(crate) fn hold(path: &Path, existing: Existing) -> io::Result<Opened> {
             }
         };
         if let Some(file) = locked(file, regular)? {
-            return Ok(Opened { new: New(new.then_some(place)), file, regular });
+            let new = New { place: new.then_some(place), empty: 0 };
+            return Ok(Opened { new, file, regular });
         }
     }
 }

@@ -143,7 +143,8 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
     let forger = open_forger(&settings, &plan)?;
     privileges::reduce(info.changes_system);
     // Last of all, for it may empty files.
-    let (writer, save) = keeping.open(&settings)?;
+    let link = source.as_ref().and_then(Source::link_number);
+    let (writer, save) = keeping.open(&settings, link)?;
     let done = keeping.done.take();
     let connecting = (dialer, forger, beside);
     let stages = Stages { began, reader, done, chains, source, connecting, writer, save, showing };

@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::{Ended, RunError, Settings};
 use crate::files::{self, Existing, New, Opened};
 use crate::job::Done;
-use crate::observer::PcapWriter;
+use crate::observer::{self, FILE_HEADER, PcapWriter, Saved};
 use crate::output::{
     Codec, Good, Metadata, OWNER, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside,
     scan, time, time_at_last,
@@ -50,7 +50,8 @@ pub struct Keep {
 pub(super) struct Keeping {
     /// `None` where the output is no file.
     file: Option<FileKept>,
-    capture: Option<Opened>,
+    /// The capture file, held as the output is, and what it has.
+    capture: Option<(Opened, Saved)>,
     /// What was made for this run: removed again if it cannot even start.
     made: Vec<New>,
     /// What the runs before have measured.
@@ -90,7 +91,7 @@ impl Keeping {
             Output::File(_) | Output::Stdout => {}
         }
         if let Some(path) = settings.save_pcap.as_deref().filter(|path| is_file(path)) {
-            keeping.capture = Some(hold(path, existing)?);
+            keeping.capture = Some(hold_capture(path, existing)?);
         }
         Ok(keeping)
     }
@@ -133,17 +134,19 @@ impl Keeping {
     }
 
     /// Begins to write: to the capture file, if there is to be one, and the output, beside which it
-    /// writes what is known of the run.
+    /// writes what is known of the run. `link`: the link type of what will be captured, if known.
     pub(super) fn open(
         &mut self,
         settings: &Settings<'_>,
+        link: Option<u32>,
     ) -> Result<(RecordWriter, Option<PcapWriter>), RunError> {
         let existing = settings.keep.existing;
         let capture = settings.save_pcap.as_deref().map(|path| -> Result<_, RunError> {
             // What is no file is opened only now: that may wait for whoever reads it.
             let held = self.capture.take();
-            let mut opened = held.map_or_else(|| hold(path, existing), Ok)?;
-            let writer = PcapWriter::begin(path, &opened, existing);
+            let (mut opened, there) = held.map_or_else(|| hold_capture(path, existing), Ok)?;
+            let writer = PcapWriter::begin(path, &opened, there, link);
+            opened.new.begins_with(FILE_HEADER);
             self.made.push(std::mem::take(&mut opened.new));
             Ok(writer.map_err(|error| OutputError::new(&path.display(), error))?)
         });
@@ -226,10 +229,22 @@ fn scan_held(
 ) -> Result<u64, OutputError> {
     let Good { length, torn } = scan(&opened.file, codec, done)
         .map_err(|error| OutputError::reading(&path.display(), error))?;
+    tell_torn(path, torn);
+    Ok(length)
+}
+
+fn hold_capture(path: &Path, existing: Existing) -> Result<(Opened, Saved), OutputError> {
+    let opened = hold(path, existing)?;
+    let there = observer::scan(&opened, existing)
+        .map_err(|error| OutputError::reading(&path.display(), error))?;
+    tell_torn(path, there.torn);
+    Ok((opened, there))
+}
+
+fn tell_torn(path: &Path, torn: u64) {
     if torn > 0 {
         say!("{}: {torn} octets of a torn end are cut off", path.display());
     }
-    Ok(length)
 }
 
 /// The metadata of an output that is gone on with, if the settings are the same. `there`: whether

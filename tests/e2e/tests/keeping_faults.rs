@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command};
 use std::time::{Duration, Instant};
 
-use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir};
+use pathspider_e2e::{Ended, Network, Program, built, names, network, records, temp_dir};
 
 use crate::keeping::{ECN, command, measure, metadata, targets, text};
 
@@ -224,6 +224,66 @@ fn damage_within_a_compressed_output_is_not_cut_off() {
         measure(&network, &resume, &ECN, &jobs).expect(0, &["13 targets", "torn end"]);
         assert_eq!(targets(&text(&path)).len(), 20);
     }
+}
+
+#[test]
+fn damage_within_a_capture_is_not_cut_off() {
+    let Some(network) = network(20, 0) else { return };
+    let folder = temp_dir("damaged-capture");
+    let (path, capture) = (folder.join("out.ndjson"), folder.join("own.pcap"));
+    let files = ["--output", path.to_str().unwrap(), "--save-pcap", capture.to_str().unwrap()];
+    let resume = [&files[..], &["--resume"]].concat();
+    let jobs = network.jobs("clean");
+    let some: String = jobs.split_inclusive('\n').take(10).collect();
+    measure(&network, &resume, &ECN, &some).expect(0, &["10 targets"]);
+    let (records, whole) = (fs::read(&path).unwrap(), fs::read(&capture).unwrap());
+    // The sixth packet's length; each packet has 16 octets before it, the file 24.
+    let length =
+        |octets: &[u8], at: usize| u32::from_le_bytes(*octets[at..].first_chunk().unwrap());
+    let sixth = (0..5).fold(24, |at, _| at + 16 + length(&whole, at + 8) as usize);
+    let mut damaged = whole.clone();
+    damaged[sixth + 8..sixth + 12].fill(0);
+    fs::write(&capture, &damaged).unwrap();
+    let word = format!("it is damaged at octet {sixth}: packets follow at octet");
+    measure(&network, &resume, &ECN, &jobs).expect(8, &["cannot read", &word]);
+    assert_eq!((fs::read(&path).unwrap(), fs::read(&capture).unwrap()), (records, damaged));
+    // At the end the same is a tear, which is told.
+    fs::write(&capture, &whole[..whole.len() - 5]).unwrap();
+    measure(&network, &resume, &ECN, &jobs).expect(0, &["10 targets", "octets of a torn end"]);
+    let replayed = Program::run(&["observe", "-i", capture.to_str().unwrap(), "basic"]);
+    replayed.expect(0, &["0 malformed"]);
+    assert!(replayed.stdout.lines().count() >= 40, "{}", replayed.stderr);
+}
+
+#[test]
+fn a_capture_of_an_interface_that_is_not_ethernet_goes_on() {
+    // Its interface is a tun.
+    let Some(network) = names("link-types", 4) else { return };
+    let folder = temp_dir("link-types");
+    let (path, capture) = (folder.join("out.ndjson"), folder.join("own.pcap"));
+    let script = format!(
+        "$PATHSPIDER measure --allow-special --plugin-dir {} -i lab0 --output {} --save-pcap {} \
+         --resume mss",
+        built("").display(),
+        path.display(),
+        capture.display(),
+    );
+    let jobs: String =
+        network.targets().iter().map(|target| format!("{{\"dip\":\"{target}\"}}\n")).collect();
+    let some: String = jobs.split_inclusive('\n').take(2).collect();
+    // It ends before its first packet.
+    network.script(&[], &script, "").expect(0, &["0 targets"]);
+    let empty = fs::read(&capture).unwrap();
+    // As libpcap's manual has it: LINKTYPE_RAW.
+    assert_eq!((empty.len(), empty[20]), (24, 101));
+    // Whatever such a file says.
+    fs::write(&capture, [&empty[..20], &[1, 0, 0, 0]].concat()).unwrap();
+    network.script(&[], &script, &some).expect(0, &["2 targets"]);
+    let (records, mut other) = (fs::read(&path).unwrap(), fs::read(&capture).unwrap());
+    other[20] = 1;
+    fs::write(&capture, &other).unwrap();
+    network.script(&[], &script, &jobs).expect(8, &["frames of link type 1, and the interface's"]);
+    assert_eq!((fs::read(&path).unwrap(), fs::read(&capture).unwrap()), (records, other));
 }
 
 #[test]
