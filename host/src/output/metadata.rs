@@ -58,12 +58,35 @@ impl Metadata {
     ///
     /// It cannot be read, or is none.
     pub(crate) fn read(output: &Path) -> io::Result<Option<Metadata>> {
-        let path = beside(output, ".meta.json");
-        match fs::read(&path) {
-            Ok(text) => Ok(Some(Metadata { keys: serde_json::from_slice(&text)?, path })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        let mut metadata = Metadata::new(output);
+        Ok(metadata.read_keys()?.then_some(metadata))
+    }
+
+    /// Takes the keys that the file has; `false` where there is none.
+    fn read_keys(&mut self) -> io::Result<bool> {
+        match fs::read(&self.path) {
+            Ok(text) => {
+                self.keys = serde_json::from_slice(&text)?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Takes what somebody has written into the file meanwhile, but for the runs. Where it cannot
+    /// be read, what was known stays.
+    pub(crate) fn read_again(&mut self) {
+        let runs = self.keys.get("runs").cloned();
+        if let (Ok(true), Some(runs)) = (self.read_keys(), runs) {
+            self.set("runs", runs);
+        }
+    }
+
+    /// With the other keys of metadata that were there before.
+    pub(crate) fn over(self, mut before: Metadata) -> Metadata {
+        before.keys.extend(self.keys);
+        before
     }
 
     /// The file.
@@ -168,6 +191,28 @@ mod tests {
             ]
         );
         assert!(a.differences(&a, &keys).is_empty());
+    }
+
+    #[test]
+    fn what_others_wrote_stays() {
+        let folder = std::env::temp_dir().join(format!("pathspider-meta-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let output = folder.join("x");
+        let mut ours = Metadata::new(&output);
+        ours.begin_run(json!({"number": 1}));
+        ours.read_again();
+        assert_eq!(ours.get("runs"), Some(&json!([{"number": 1}])), "none is there");
+        let mut theirs = Metadata::new(&output);
+        theirs.set("campaign", "spring");
+        theirs.set("runs", json!([]));
+        theirs.write().unwrap();
+        ours.read_again();
+        assert_eq!(ours.get("campaign"), Some(&"spring".into()));
+        assert_eq!(ours.get("runs"), Some(&json!([{"number": 1}])));
+        fs::write(ours.path(), "torn").unwrap();
+        ours.read_again();
+        assert_eq!(ours.get("campaign"), Some(&"spring".into()));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::files::{self, Existing, New, Opened};
 use crate::job::Done;
 use crate::observer::{self, FILE_HEADER, PcapWriter, Saved};
 use crate::output::{
-    Codec, Good, Metadata, OWNER, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside,
-    scan, time, time_at_last,
+    Codec, Good, Metadata, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside, scan,
+    time, time_at_last,
 };
 use crate::say::say;
 use describe::{begun, counts, describe};
@@ -169,7 +169,7 @@ impl Keeping {
         if metadata.get(TIME_START).is_none() {
             metadata.set(TIME_START, start.clone());
         }
-        metadata.begin_run(begun(settings, &start));
+        metadata.begin_run(begun(settings, metadata, &start));
         metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
         Ok((writer, capture))
     }
@@ -184,6 +184,8 @@ impl Keeping {
             let _ = std::fs::remove_file(metadata.path());
             return Ok(());
         }
+        // Somebody may have amended it meanwhile (`pathspider metadata`).
+        metadata.read_again();
         let now = SystemTime::now();
         metadata.set(TIME_END, time_at_last(now));
         let mut run = Map::new();
@@ -264,17 +266,8 @@ fn go_on(path: &Path, there: bool, ours: Metadata) -> Result<Metadata, RunError>
             if !differences.is_empty() && there {
                 return refuse(differences.join("; "));
             }
-            let mut metadata = ours;
-            for key in [TIME_START, "runs"] {
-                if let Some(value) = theirs.get(key) {
-                    metadata.set(key, value.clone());
-                }
-            }
-            if metadata.get(OWNER).is_none()
-                && let Some(owner) = theirs.get(OWNER)
-            {
-                metadata.set(OWNER, owner.clone());
-            }
+            let mut metadata = ours.over(theirs);
+            metadata.remove(TIME_END);
             Ok(metadata)
         }
     }
