@@ -251,7 +251,7 @@ fn carry_out(
         Record::new()
     });
     summary.unfinished = engine_end.in_flight as u64;
-    summary.unstarted = engine_end.unstarted.unwrap_or(0);
+    summary.unstarted = engine_end.unstarted.map_or(0, |unread| unread + fed.counts().held);
     let engine = engine_end.error.map(|error| RunError::Engine { error, denied });
     // Where a later stage failed, an engine's error is but its consequence.
     let failure = output
