@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -78,7 +79,7 @@ impl Outlet {
             End::Stream(_) => Ok(()),
             End::File(file) => {
                 file.syncer.end()?;
-                file.file.sync_data()
+                keep(&file.file)
             }
         }
     }
@@ -124,6 +125,15 @@ impl Kept {
     }
 }
 
+/// Has the disk keep what a file has. One that was removed keeps nothing for anybody.
+fn keep(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    match file.metadata()?.nlink() {
+        0 => Err(io::Error::other("somebody has removed it")),
+        _ => Ok(()),
+    }
+}
+
 /// Has the disk keep what was written, from a thread of its own: that may take long, and fail.
 struct Syncer {
     /// `None` when it has ended.
@@ -142,7 +152,7 @@ impl Syncer {
         let thread = thread::Builder::new().name("syncer".into()).spawn(move || {
             privileges::give_up();
             for () in woken {
-                if let Err(error) = file.sync_data() {
+                if let Err(error) = keep(&file) {
                     let _ = fail.try_send(error);
                 }
             }

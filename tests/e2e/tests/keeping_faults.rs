@@ -300,6 +300,34 @@ fn a_crash_loses_no_record_that_was_finished() {
 }
 
 #[test]
+fn an_output_that_is_removed_is_told() {
+    let Some(network) = network(4, 0) else { return };
+    let folder = temp_dir("removed");
+    let name = |name: &str| folder.join(name).display().to_string();
+    let (path, capture) = (name("out.ndjson"), name("own.pcap"));
+    let jobs = network.jobs("clean");
+    let first = jobs.lines().next().unwrap().to_owned() + "\n";
+    for removed in [&path, &capture] {
+        let files = ["--force", "--output", &path, "--save-pcap", &capture];
+        let (run, mut stdin) = start(&network, command(&network, &files, &ECN), &first);
+        wait_until("the first is written", || lines(&path) == 1);
+        fs::remove_file(removed).unwrap();
+        // While it still waits for input, if more is written.
+        stdin.write_all(jobs.as_bytes()).unwrap();
+        let end = Ended::from(run.wait_with_output().unwrap());
+        end.expect(8, &[&format!("cannot write to {removed}: somebody has removed it")]);
+        drop(stdin);
+    }
+    // At the end, if no more is.
+    let (run, stdin) =
+        start(&network, command(&network, &["--force", "--output", &path], &ECN), "");
+    wait_until("the run begins", || metadata(&path)["runs"][0]["end"].is_null());
+    fs::remove_file(&path).unwrap();
+    drop(stdin);
+    Ended::from(run.wait_with_output().unwrap()).expect(8, &["somebody has removed it"]);
+}
+
+#[test]
 fn a_disk_that_fails_in_a_pause_is_noticed() {
     let Some(network) = network(4, 0) else { return };
     let before = network.settings();
