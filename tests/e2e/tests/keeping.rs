@@ -227,18 +227,22 @@ fn what_the_metadata_said_stays_when_a_run_goes_on() {
     let Some(network) = network(4, 0) else { return };
     let folder = temp_dir("history");
     let path = folder.join("out.ndjson").display().to_string();
-    let plugin = folder.join("ecn.so").display().to_string();
+    let plugin = folder.join("libpathspider_ecn.so").display().to_string();
     fs::copy(built("libpathspider_ecn.so"), &plugin).unwrap();
-    let ecn = [&plugin, "--connect", "tcp"];
     let jobs = network.jobs("clean");
     let some = |count: usize| jobs.split_inclusive('\n').take(count).collect::<String>();
-    let resume = ["--output", &path, "--resume"];
-    measure(&network, &resume, &ecn, &some(1)).expect(0, &["1 target"]);
+    let resume = || {
+        let mut command = Program::command(&["measure", "--allow-special", "--resume"]);
+        command.args(["-i", network.interface(), "--output", &path, "--plugin-dir"]);
+        command.arg(&folder).args(ECN);
+        command
+    };
+    network.run(resume(), &some(1)).expect(0, &["1 target"]);
     Program::run(&["metadata", "campaign=spring", &path]).expect(0, &[]);
     let first = sha256(&plugin);
     // Another file, which does the same.
     fs::OpenOptions::new().append(true).open(&plugin).unwrap().write_all(&[0]).unwrap();
-    let mut run = network.start(command(&network, &resume, &ecn));
+    let mut run = network.start(resume());
     let mut stdin = run.stdin.take().unwrap();
     stdin.write_all(some(2).as_bytes()).unwrap();
     while targets(&text(&path)).len() < 2 {
