@@ -6,6 +6,7 @@
 
 mod outlet;
 mod place;
+mod room;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -195,12 +196,13 @@ fn is_regular(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
 }
 
-/// Replaces a file as a whole: whoever reads it sees what it was or what it is.
+/// Replaces a file as a whole: whoever reads it sees what it was or what it is. `room`: for how many
+/// octets more it is to have room on the disk.
 ///
 /// # Errors
 ///
 /// It stays as it was.
-pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8], room: u64) -> io::Result<()> {
     let place = Place::find(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));
@@ -214,7 +216,11 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         other => other?,
     };
     let mut file = File::from(file);
-    let written = file.write_all(text).and_then(|()| file.sync_all());
+    let reserved = match room {
+        0 => Ok(()),
+        room => room::reserve(&file, text.len() as u64 + room),
+    };
+    let written = reserved.and_then(|()| file.write_all(text)).and_then(|()| file.sync_all());
     if let Err(error) = written.and_then(|()| new.take_place_of(&place)) {
         let _ = new.remove();
         return Err(error);
@@ -222,6 +228,18 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     // The new name, too, is to survive a power cut.
     place.sync();
     Ok(())
+}
+
+/// Replaces a file as [`replace`] does, or where the disk is full, in the room that it has.
+///
+/// # Errors
+///
+/// As for [`replace`]; in its own room, what was there may be torn.
+pub(crate) fn replace_at_last(path: &Path, text: &[u8]) -> io::Result<()> {
+    match replace(path, text, 0) {
+        Err(error) if room::is_full(&error) => room::write_within(path, text),
+        other => other,
+    }
 }
 
 #[cfg(test)]

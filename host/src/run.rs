@@ -156,8 +156,11 @@ pub fn run(settings: Settings<'_>, stop: &Arc<Stop>) -> Result<Ended, RunError> 
         ended = not_restored(what, ended);
     }
     let kept = keeping.end(&ended);
-    if let (Ok(Ended { failure: failure @ None, .. }), Err(error)) = (&mut ended, kept) {
-        *failure = Some(error.into());
+    match (&mut ended, kept) {
+        (_, Ok(())) => {}
+        (Ok(Ended { failure: failure @ None, .. }), Err(error)) => *failure = Some(error.into()),
+        // It failed of something else before.
+        (_, Err(error)) => say!("{error}"),
     }
     ended
 }

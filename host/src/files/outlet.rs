@@ -57,6 +57,14 @@ impl Outlet {
         }
     }
 
+    /// Octets of a file that are good. Of a stream, nobody knows what became of them.
+    pub(crate) fn good(&self) -> u64 {
+        match &self.end {
+            End::Stream(_) => 0,
+            End::File(file) => file.good,
+        }
+    }
+
     /// To be called now and then: tells the disk to keep what was written, when it is time.
     ///
     /// # Errors

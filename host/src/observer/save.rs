@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::Frame;
 use crate::files::{self, Existing, Opened, Outlet};
+use scan::whole_packets;
 pub(crate) use scan::{Saved, scan};
 
 /// Octets of frames that wait for more before they are written.
@@ -68,8 +69,7 @@ impl PcapWriter {
         }
         let mut writer = PcapWriter::on(path, Outlet::new(opened, there.whole)?, there.link);
         if let (None, Some(link)) = (writer.link, link) {
-            writer.head(link);
-            writer.flush()?;
+            writer.head(link)?;
         }
         Ok(writer)
     }
@@ -95,7 +95,7 @@ impl PcapWriter {
     /// Writing failed, or the frame has another link type than the first.
     pub fn write(&mut self, frame: &Frame<'_>) -> io::Result<()> {
         match self.link {
-            None => self.head(frame.link_number),
+            None => self.head(frame.link_number)?,
             Some(link) if link != in_files(frame.link_number) => {
                 return Err(io::Error::other(
                     "a capture file cannot hold frames of two link types",
@@ -123,7 +123,7 @@ impl PcapWriter {
         if self.waiting.is_empty() {
             return self.outlet.tick();
         }
-        let written = self.outlet.write(&self.waiting, |_| 0);
+        let written = self.outlet.write(&self.waiting, whole_packets);
         self.waiting.clear();
         written
     }
@@ -136,16 +136,17 @@ impl PcapWriter {
     /// Writing failed.
     pub fn finish(mut self) -> io::Result<()> {
         if self.link.is_none() {
-            self.head(1);
+            self.head(1)?;
         }
         self.flush()?;
         self.outlet.finish()
     }
 
-    fn head(&mut self, link: u32) {
+    /// Writes the header, at once: where the disk is full, the file is a capture all the same.
+    fn head(&mut self, link: u32) -> io::Result<()> {
         let link = in_files(link);
         self.link = Some(link);
-        self.waiting.extend_from_slice(&header(link));
+        self.outlet.write(&header(link), |_| 0)
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) const TIME_END: &str = "_time_end";
 pub(crate) const FILE_TYPE_KEY: &str = "_file_type";
 pub(crate) const OWNER: &str = "_owner";
 
+/// Room for a run's end: three kernel parameters that were changed, a hundred conditions and
+/// reasons, and more.
+const ROOM: u64 = 16 << 10;
+
 /// A time in the PTO's terms, to the second.
 pub(crate) fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
@@ -94,15 +98,28 @@ impl Metadata {
         &self.path
     }
 
-    /// Writes it, in place of what was there, as a whole.
+    /// Writes it, in place of what was there, as a whole, with room for what a run comes to.
     ///
     /// # Errors
     ///
     /// What was there stays.
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        files::replace(&self.path, &self.text()?, ROOM)
+    }
+
+    /// Writes it in place of what was there; where the disk is full, in the room of that.
+    ///
+    /// # Errors
+    ///
+    /// What was there stays, unless the disk fails.
     pub(crate) fn write(&self) -> io::Result<()> {
+        files::replace_at_last(&self.path, &self.text()?)
+    }
+
+    fn text(&self) -> io::Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(&self.keys)?;
         text.push(b'\n');
-        files::replace(&self.path, &text)
+        Ok(text)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {

@@ -170,16 +170,17 @@ impl Keeping {
             metadata.set(TIME_START, start.clone());
         }
         metadata.begin_run(begun(settings, metadata, &start));
-        metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
+        metadata.begin().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
         Ok((writer, capture))
     }
 
     /// Writes what came of the run. One that could not start leaves no file that was not there.
     pub(super) fn end(mut self, ended: &Result<Ended, RunError>) -> Result<(), OutputError> {
-        let Some(FileKept { metadata, .. }) = &mut self.file else { return Ok(()) };
         if ended.is_ok() {
             self.made.iter_mut().for_each(New::keep);
-        } else if self.made.last_mut().is_some_and(New::undo) {
+        }
+        let Some(FileKept { metadata, .. }) = &mut self.file else { return Ok(()) };
+        if ended.is_err() && self.made.last_mut().is_some_and(New::undo) {
             // The last one was the output.
             let _ = std::fs::remove_file(metadata.path());
             return Ok(());

@@ -315,7 +315,7 @@ fn an_output_that_is_removed_is_told() {
         // While it still waits for input, if more is written.
         stdin.write_all(jobs.as_bytes()).unwrap();
         let end = Ended::from(run.wait_with_output().unwrap());
-        end.expect(8, &[&format!("cannot write to {removed}: somebody has removed it")]);
+        end.expect(8, &[&format!("{removed}: somebody has removed it")]);
         drop(stdin);
     }
     // At the end, if no more is.
@@ -383,11 +383,10 @@ fn a_full_disk_ends_the_run_and_tears_nothing() {
         let script = format!(
             "mkdir {0}/small && mount -t tmpfs -o size=64k small {0}/small && \
              (while cat {0}/jobs; do :; done) | $PATHSPIDER measure --allow-special --duplicates \
-             -i {1} {output} {path} --output-flows {2} ecn --connect tcp >{0}/stdout; \
+             -i {1} {output} {path} --output-flows ecn --connect tcp >{0}/stdout; \
              status=$?; cp {path}* {0}/; exit $status",
             folder.display(),
             network.interface(),
-            if save { "" } else { "--quiet" },
         );
         fs::write(folder.join("jobs"), network.jobs("clean")).unwrap();
         let mut shell = Command::new("unshare");
@@ -400,7 +399,17 @@ fn a_full_disk_ends_the_run_and_tears_nothing() {
             replayed.expect(0, &["0 malformed"]);
             assert!(replayed.stdout.lines().count() > 10);
         } else {
-            assert!(records(&text(&copy)).len() > 10, "{name}");
+            let written = records(&text(&copy)).len();
+            assert!(written > 10, "{name}");
+            // What is told is what is there; the rest is told as lost.
+            let meta = metadata(&copy);
+            assert!(meta["_time_end"].is_string(), "{meta}");
+            let run = &meta["runs"][0];
+            assert!(run["end"].as_str().unwrap().contains("No space left"), "{meta}");
+            assert_eq!(run["counts"]["targets"], written);
+            let lost = run["counts"]["lost"].as_u64().unwrap();
+            assert!(lost > 0);
+            end.expect(8, &[&format!("{written} targets in"), &format!("{lost} lost, for")]);
         }
         assert_eq!(network.settings(), before);
     }

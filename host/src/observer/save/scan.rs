@@ -79,6 +79,15 @@ fn size(octets: &[u8]) -> Option<usize> {
     sound.then_some(PACKET_HEADER + captured as usize)
 }
 
+/// Octets up to the end of the last packet that is whole.
+pub(super) fn whole_packets(octets: &[u8]) -> usize {
+    let mut whole = 0;
+    while let Some(size) = size(&octets[whole..]).filter(|&size| whole + size <= octets.len()) {
+        whole += size;
+    }
+    whole
+}
+
 /// Whether a packet begins here, after which comes another one or the end. What a torn packet holds
 /// looks like that by chance only.
 fn has_packet(octets: &[u8]) -> bool {

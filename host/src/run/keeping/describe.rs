@@ -116,6 +116,7 @@ pub(super) fn counts(summary: &Summary, counters: &Counters, input: &job::Counts
         "failures": summary.failures,
         "plugin_errors": summary.errors,
         "discarded": summary.discarded,
+        "lost": summary.lost,
         "unfinished": summary.unfinished,
         "unstarted": summary.unstarted,
         "input": {
