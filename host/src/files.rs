@@ -6,6 +6,7 @@
 
 mod outlet;
 mod place;
+mod room;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -44,6 +45,10 @@ pub(crate) fn fail_at_limit() -> io::Result<()> {
     Ok(())
 }
 
+/// What a kill or a power cut tears of a file's end is less than this: a frame, and what is written
+/// and read of a file at once.
+pub(crate) const TORN: u64 = 8 << 20;
+
 /// What to do with a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
@@ -69,18 +74,28 @@ pub(crate) struct Opened {
 /// A file that was made just now, and is removed again when this is dropped, unless it is kept or
 /// something was written.
 #[derive(Debug, Default)]
-pub(crate) struct New(Option<Place>);
+pub(crate) struct New {
+    place: Option<Place>,
+    /// Octets that a file has in which nothing was written: those of its header.
+    empty: u64,
+}
 
 impl New {
     /// Leaves it there.
     pub(crate) fn keep(&mut self) {
-        self.0 = None;
+        self.place = None;
+    }
+
+    /// Has it count as empty with so many octets.
+    pub(crate) fn begins_with(&mut self, header: usize) {
+        self.empty = header as u64;
     }
 
     /// Removes the file if it was made and is empty still; whether it did.
     pub(crate) fn undo(&mut self) -> bool {
-        let Some(place) = self.0.take() else { return false };
-        place.status().is_ok_and(|status| status.st_size == 0) && place.remove().is_ok()
+        let Some(place) = self.place.take() else { return false };
+        let is_empty = |status: Stat| u64::try_from(status.st_size).is_ok_and(|n| n <= self.empty);
+        place.status().is_ok_and(is_empty) && place.remove().is_ok()
     }
 }
 
@@ -144,7 +159,8 @@ pub(crate) fn hold(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::
             }
         };
         if let Some(file) = locked(file, regular)? {
-            return Ok(Opened { new: New(new.then_some(place)), file, regular });
+            let new = New { place: new.then_some(place), empty: 0 };
+            return Ok(Opened { new, file, regular });
         }
         tries.fail()?;
     }
@@ -290,12 +306,13 @@ fn block_again(file: impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?)
 }
 
-/// Replaces a file as a whole: whoever reads it sees what it was or what it is.
+/// Replaces a file as a whole: whoever reads it sees what it was or what it is. `room`: for how many
+/// octets more it is to have room on the disk.
 ///
 /// # Errors
 ///
 /// It stays as it was.
-pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8], room: u64) -> io::Result<()> {
     let place = Place::find(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));
@@ -309,7 +326,11 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         other => other?,
     };
     let mut file = File::from(file);
-    let written = file.write_all(text).and_then(|()| file.sync_all());
+    let reserved = match room {
+        0 => Ok(()),
+        room => room::reserve(&file, text.len() as u64 + room),
+    };
+    let written = reserved.and_then(|()| file.write_all(text)).and_then(|()| file.sync_all());
     if let Err(error) = written.and_then(|()| new.take_place_of(&place)) {
         let _ = new.remove();
         return Err(error);
@@ -317,6 +338,18 @@ pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     // The new name, too, is to survive a power cut.
     place.sync();
     Ok(())
+}
+
+/// Replaces a file as [`replace`] does, or where the disk is full, in the room that it has.
+///
+/// # Errors
+///
+/// As for [`replace`]; in its own room, what was there may be torn.
+pub(crate) fn replace_at_last(path: &Path, text: &[u8]) -> io::Result<()> {
+    match replace(path, text, 0) {
+        Err(error) if room::is_full(&error) => room::write_within(path, text),
+        other => other,
+    }
 }
 
 #[cfg(test)]

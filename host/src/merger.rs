@@ -67,6 +67,11 @@ impl Merger {
         let ended = self.merge(reports, observations, &mut writer);
         // What was concluded before a failure is kept.
         let finished = writer.finish();
+        let lost = writer.lost();
+        self.count(|summary| {
+            summary.targets -= lost;
+            summary.lost = lost;
+        });
         ended.and(finished).err()
     }
 

@@ -33,8 +33,8 @@ pub(crate) use self::dissect::{Dissected, Fragment, dissect};
 pub use self::link::Link;
 pub use self::notice::{Answer, Await, Claim, Endpoint, Notice, Observation};
 pub use self::observing::{Observed, Sink, observe};
-pub(crate) use self::save::Kept;
 pub use self::save::PcapWriter;
+pub(crate) use self::save::{FILE_HEADER, Saved, scan};
 pub use self::source::{
     BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, is_recorded, open,
 };

@@ -154,7 +154,8 @@ pub fn run(settings: Settings<'_>, signals: Caught) -> Result<Ended, RunError> {
     let forger = open_forger(&settings, &plan)?;
     privileges::reduce(info.changes_system);
     // Last of all, for it may empty files.
-    let opened = keeping.open(&settings);
+    let link = source.as_ref().and_then(Source::link_number);
+    let opened = keeping.open(&settings, link);
     let done = keeping.done.take();
     let connecting = (dialer, forger, beside);
     let mut ended = opened.and_then(|(writer, save)| {
@@ -169,8 +170,11 @@ pub fn run(settings: Settings<'_>, signals: Caught) -> Result<Ended, RunError> {
         ended = not_restored(what, ended);
     }
     let kept = keeping.end(&ended);
-    if let (Ok(Ended { failure: failure @ None, .. }), Err(error)) = (&mut ended, kept) {
-        *failure = Some(error.into());
+    match (&mut ended, kept) {
+        (_, Ok(())) => {}
+        (Ok(Ended { failure: failure @ None, .. }), Err(error)) => *failure = Some(error.into()),
+        // It failed of something else before.
+        (_, Err(error)) => say!("{error}"),
     }
     ended
 }
@@ -264,7 +268,7 @@ fn carry_out(
         Record::new()
     });
     summary.unfinished = engine_end.in_flight as u64;
-    summary.unstarted = engine_end.unstarted.unwrap_or(0);
+    summary.unstarted = engine_end.unstarted.map_or(0, |unread| unread + fed.counts().held);
     let engine = engine_end.error.map(|error| RunError::Engine { error, denied });
     // Where a later stage failed, an engine's error is but its consequence.
     let failure = output

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use pathspider::files::Existing;
 use pathspider::output::{Output, RecordWriter};
-use pathspider::stop::Stop;
 use pathspider_plugin_api::{Record, Value};
 
 /// As many as a run writes in so many seconds, at full speed.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,14 @@ impl Outlet {
         }
     }
 
+    /// Octets of a file that are good. Of a stream, nobody knows what became of them.
+    pub(crate) fn good(&self) -> u64 {
+        match &self.end {
+            End::Stream(_) => 0,
+            End::File(file) => file.good,
+        }
+    }
+
     /// To be called now and then: tells the disk to keep what was written, when it is time.
     ///
     /// # Errors
@@ -78,7 +87,7 @@ impl Outlet {
             End::Stream(_) => Ok(()),
             End::File(file) => {
                 file.syncer.end()?;
-                file.file.sync_data()
+                keep(&file.file)
             }
         }
     }
@@ -125,6 +134,15 @@ impl Kept {
     }
 }
 
+/// Has the disk keep what a file has. One that was removed keeps nothing for anybody.
+fn keep(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    match file.metadata()?.nlink() {
+        0 => Err(io::Error::other("somebody has removed it")),
+        _ => Ok(()),
+    }
+}
+
 /// Has the disk keep what was written, from a thread of its own: that may take long, and fail.
 struct Syncer {
     /// `None` when it has ended.
@@ -143,7 +161,7 @@ impl Syncer {
         let thread = thread::Builder::new().name("syncer".into()).spawn(move || {
             privileges::give_up();
             for () in woken {
-                if let Err(error) = file.sync_data() {
+                if let Err(error) = keep(&file) {
                     let _ = fail.try_send(error);
                 }
             }

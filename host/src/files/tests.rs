@@ -32,7 +32,7 @@ fn what_is_there_is_kept_unless_told() {
     assert_eq!(std::fs::read(&path).unwrap(), b"one");
     drop(open(&path, Existing::Overwrite).unwrap());
     assert_eq!(std::fs::read(&path).unwrap(), b"");
-    replace(&path, b"two").unwrap();
+    replace(&path, b"two", 0).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"two");
     assert_eq!(folder.read_dir().unwrap().count(), 1);
     assert!(!open(Path::new("/dev/null"), Existing::Refuse).unwrap().regular);
@@ -92,7 +92,7 @@ fn links_in_the_folder_of_another_user_are_not_followed() {
     assert_eq!(std::fs::read(&target).unwrap(), b"kept");
     assert_eq!(std::fs::read(inner.join("file")).unwrap(), b"kept");
     // What takes a file's place takes a link's, not that of what it leads to.
-    replace(&theirs.join("out"), b"new").unwrap();
+    replace(&theirs.join("out"), b"new", 0).unwrap();
     assert_eq!(std::fs::read(&target).unwrap(), b"kept");
     assert_eq!(std::fs::read(theirs.join("out")).unwrap(), b"new");
     remove(&theirs.join("second")).unwrap();

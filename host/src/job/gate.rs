@@ -52,6 +52,8 @@ pub struct Counts {
     pub done: u64,
     /// Whether the limit of targets was reached.
     pub limited: bool,
+    /// Targets that were read and are still held here, for the order's sake above all.
+    pub held: u64,
     /// Targets in all; `None` before that is known.
     pub total: Option<u64>,
     /// Targets in all, by the part of the input that was read.
@@ -84,6 +86,8 @@ pub(super) struct Tally {
     done: AtomicU64,
     limited: AtomicBool,
     admitted: AtomicU64,
+    /// How many of them the engine was given.
+    handed: AtomicU64,
     ended: AtomicBool,
     extent: Option<Extent>,
 }
@@ -95,6 +99,8 @@ impl Tally {
 
     pub(super) fn counts(&self) -> Counts {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        // In this order, for none is handed before it is admitted.
+        let handed = read(&self.handed);
         Counts {
             bad_lines: read(&self.bad_lines),
             duplicates: read(&self.duplicates),
@@ -102,6 +108,7 @@ impl Tally {
             special: read(&self.special),
             done: read(&self.done),
             limited: self.limited.load(Ordering::Relaxed),
+            held: read(&self.admitted).saturating_sub(handed),
             total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
             estimate: self.extent.as_ref().and_then(|extent| extent.estimate(read(&self.admitted))),
         }
@@ -245,6 +252,9 @@ impl Gate {
         let job = Job::new(number, address.unwrap_or(UNSPECIFIED), port, record);
         self.left = self.left.map(|left| left - 1);
         let sent = onward.places.send(()).is_ok() && onward.jobs.blocking_send(job).is_ok();
+        if sent {
+            self.tally.handed.fetch_add(1, Ordering::Relaxed);
+        }
         if self.left == Some(0) {
             self.close();
         }

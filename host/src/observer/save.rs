@@ -1,18 +1,21 @@
 //! Writes captured frames to a capture file, with their times to the nanosecond.
 
+mod scan;
+
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::source::Frame;
 use crate::files::{self, Existing, Opened, Outlet};
+use scan::whole_packets;
+pub(crate) use scan::{Saved, scan};
 
 /// Octets of frames that wait for more before they are written.
 const BUFFER: usize = 256 << 10;
 
-/// Of the file's header, and of that of a packet.
-const FILE_HEADER: usize = 24;
-const PACKET_HEADER: usize = 16;
+/// Of the file's header, without which no file is a capture.
+pub(crate) const FILE_HEADER: usize = 24;
 
 /// The first octets of the classic format's nanosecond variant, as this program writes it.
 const MAGIC: u32 = 0xa1b2_3c4d;
@@ -30,28 +33,6 @@ pub struct PcapWriter {
     link: Option<u32>,
 }
 
-/// What is kept of a file that is there: nothing, or where it is continued all but the packet that
-/// a kill tore.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    length: u64,
-    link: Option<u32>,
-}
-
-impl Kept {
-    /// Finds it out, and changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// The file is to be continued, and none that this program wrote.
-    pub(crate) fn find(opened: &Opened, existing: Existing) -> io::Result<Kept> {
-        match existing == Existing::Continue && opened.regular {
-            true => scan(&opened.file),
-            false => Ok(Kept { length: 0, link: None }),
-        }
-    }
-}
-
 impl PcapWriter {
     /// Makes the file, or opens one as is said.
     ///
@@ -60,18 +41,37 @@ impl PcapWriter {
     /// The file cannot be made or opened, or to be continued is none that this program wrote.
     pub fn create(path: &Path, existing: Existing) -> io::Result<PcapWriter> {
         let mut opened = files::hold(path, existing, &|| false)?;
-        let writer = PcapWriter::begin(path, &opened, &Kept::find(&opened, existing)?)?;
+        let there = scan(&opened, existing)?;
+        let writer = PcapWriter::begin(path, &opened, there, None)?;
         opened.new.keep();
         Ok(writer)
     }
 
-    /// Writes to a file that is held, after what is kept of it: the rest is cut off.
+    /// Writes to a file that is held, after what it has that is whole. Where the source's link type
+    /// is known, the file is a capture from now on.
     ///
     /// # Errors
     ///
-    /// It cannot be cut.
-    pub(crate) fn begin(path: &Path, opened: &Opened, kept: &Kept) -> io::Result<PcapWriter> {
-        Ok(PcapWriter::on(path, Outlet::new(opened, kept.length)?, kept.link))
+    /// The file has another link type than the source; or it cannot be cut or written.
+    pub(crate) fn begin(
+        path: &Path,
+        opened: &Opened,
+        there: Saved,
+        link: Option<u32>,
+    ) -> io::Result<PcapWriter> {
+        let link = link.map(in_files);
+        if let (Some(had), Some(link)) = (there.link, link)
+            && had != link
+        {
+            return Err(io::Error::other(format!(
+                "it has frames of link type {had}, and the interface's are of type {link}"
+            )));
+        }
+        let mut writer = PcapWriter::on(path, Outlet::new(opened, there.whole)?, there.link);
+        if let (None, Some(link)) = (writer.link, link) {
+            writer.head(link)?;
+        }
+        Ok(writer)
     }
 
     /// Writes into an empty file that is open already.
@@ -95,7 +95,7 @@ impl PcapWriter {
     /// Writing failed, or the frame has another link type than the first.
     pub fn write(&mut self, frame: &Frame<'_>) -> io::Result<()> {
         match self.link {
-            None => self.head(frame.link_number),
+            None => self.head(frame.link_number)?,
             Some(link) if link != in_files(frame.link_number) => {
                 return Err(io::Error::other(
                     "a capture file cannot hold frames of two link types",
@@ -123,7 +123,7 @@ impl PcapWriter {
         if self.waiting.is_empty() {
             return self.outlet.tick();
         }
-        let written = self.outlet.write(&self.waiting, |_| 0);
+        let written = self.outlet.write(&self.waiting, whole_packets);
         self.waiting.clear();
         written
     }
@@ -136,16 +136,17 @@ impl PcapWriter {
     /// Writing failed.
     pub fn finish(mut self) -> io::Result<()> {
         if self.link.is_none() {
-            self.head(1);
+            self.head(1)?;
         }
         self.flush()?;
         self.outlet.finish()
     }
 
-    fn head(&mut self, link: u32) {
+    /// Writes the header, at once: where the disk is full, the file is a capture all the same.
+    fn head(&mut self, link: u32) -> io::Result<()> {
         let link = in_files(link);
         self.link = Some(link);
-        self.waiting.extend_from_slice(&header(link));
+        self.outlet.write(&header(link), |_| 0)
     }
 }
 
@@ -165,80 +166,101 @@ fn in_files(link: u32) -> u32 {
     if link == 12 { 101 } else { link }
 }
 
-/// Finds out up to where a file has whole packets, and its link type.
-fn scan(file: &File) -> io::Result<Kept> {
-    let length = file.metadata()?.len();
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    reader.seek(SeekFrom::Start(0))?;
-    let mut head = Vec::new();
-    reader.by_ref().take(FILE_HEADER as u64).read_to_end(&mut head)?;
-    // All but the link type is always the same.
-    let same = head.len().min(FILE_HEADER - 4);
-    if head[..same] != header(0)[..same] {
-        return Err(io::Error::other("it is no capture that this program wrote"));
-    }
-    if head.len() < FILE_HEADER {
-        // Torn before its first packet.
-        return Ok(Kept { length: 0, link: None });
-    }
-    let field = |octets: &[u8], at: usize| {
-        u32::from_le_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
-    };
-    let mut good = FILE_HEADER as u64;
-    let mut packet = [0; PACKET_HEADER];
-    while good + PACKET_HEADER as u64 <= length {
-        reader.read_exact(&mut packet)?;
-        let (nanoseconds, captured) = (field(&packet, 4), field(&packet, 8));
-        let end = good + PACKET_HEADER as u64 + u64::from(captured);
-        // What a power cut left may be anything, zeros above all.
-        let sound = captured > 0 && captured <= SNAPLEN && nanoseconds < 1_000_000_000;
-        if !sound || end > length {
-            break;
-        }
-        reader.seek_relative(i64::from(captured))?;
-        good = end;
-    }
-    Ok(Kept { length: good, link: Some(field(&head, 20)) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observer::link::Link;
 
+    /// A file of its own, with what it is to have.
+    fn file(name: &str, octets: &[u8]) -> PathBuf {
+        let name = format!("pathspider-save-{}-{name}.pcap", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, octets).unwrap();
+        path
+    }
+
+    fn write(path: &Path, existing: Existing, link: u32, times: &[i64]) -> io::Result<()> {
+        let mut writer = PcapWriter::create(path, existing)?;
+        let link_number = link;
+        let link = Link::from_number(link).unwrap();
+        times.iter().try_for_each(|&time_ns| {
+            writer.write(&Frame { time_ns, link, link_number, bytes: &[7; 100], wire_length: 100 })
+        })?;
+        writer.finish()
+    }
+
     #[test]
     fn a_torn_packet_is_cut_and_the_file_goes_on() {
-        let path =
-            std::env::temp_dir().join(format!("pathspider-save-{}.pcap", std::process::id()));
-        let frame = |time_ns| Frame {
-            time_ns,
-            link: Link::from_number(1).unwrap(),
-            link_number: 1,
-            bytes: &[7; 100],
-            wire_length: 100,
-        };
-        let write = |existing, times: &[i64]| -> io::Result<()> {
-            let mut writer = PcapWriter::create(&path, existing)?;
-            times.iter().try_for_each(|&time_ns| writer.write(&frame(time_ns)))?;
-            writer.finish()
-        };
-        write(Existing::Overwrite, &[1, 2]).unwrap();
-        assert!(write(Existing::Refuse, &[3]).is_err());
+        let path = file("torn", b"");
+        write(&path, Existing::Overwrite, 1, &[1, 2]).unwrap();
+        assert!(write(&path, Existing::Refuse, 1, &[3]).is_err());
         let text = std::fs::read(&path).unwrap();
         assert_eq!(text.len(), 24 + 2 * 116);
         for length in 0..=text.len() {
-            std::fs::write(&path, &text[..length]).unwrap();
-            write(Existing::Continue, &[3]).unwrap();
-            let now = std::fs::read(&path).unwrap();
-            let kept = length.saturating_sub(24) / 116;
-            assert_eq!(now.len(), 24 + 116 * (kept + 1), "cut at {length}");
-            assert_eq!(now[..24 + 116 * kept], text[..24 + 116 * kept]);
+            let packet = length.saturating_sub(24);
+            for zeros in [0, 500] {
+                if zeros > 0 && length < 24 {
+                    continue;
+                }
+                let torn = [&text[..length], &vec![0; zeros]].concat();
+                std::fs::write(&path, &torn).unwrap();
+                write(&path, Existing::Continue, 1, &[3]).unwrap();
+                let now = std::fs::read(&path).unwrap();
+                // Zeros after a packet's header (whose last three octets are some) are its own.
+                let kept = packet / 116 + usize::from(zeros > 0 && packet % 116 >= 13);
+                assert_eq!(now.len(), 24 + 116 * (kept + 1), "cut at {length}, {zeros} zeros");
+                let same = (24 + 116 * kept).min(length);
+                assert_eq!(now[..same], torn[..same]);
+            }
         }
         for foreign in [&[0; 64][..], b"mine"] {
             std::fs::write(&path, foreign).unwrap();
-            assert!(write(Existing::Continue, &[3]).is_err(), "not one of ours");
+            assert!(write(&path, Existing::Continue, 1, &[3]).is_err(), "not one of ours");
             assert_eq!(std::fs::read(&path).unwrap(), foreign);
         }
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn damage_before_packets_is_not_cut() {
+        let path = file("damage", b"");
+        write(&path, Existing::Overwrite, 1, &[1, 2, 3, 4, 5, 6]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let second = 24 + 116;
+        // Its length: none, another one, more than there is, more than a packet has; its time.
+        for (at, value) in [(8, 0), (8, 90), (8, 2000), (8, u32::MAX), (4, u32::MAX)] {
+            let mut damaged = whole.clone();
+            damaged[second + at..][..4].copy_from_slice(&value.to_le_bytes());
+            std::fs::write(&path, &damaged).unwrap();
+            let error = write(&path, Existing::Continue, 1, &[7]).unwrap_err().to_string();
+            assert!(error.contains("it is damaged at octet"), "{error}");
+            assert!(error.contains("packets follow at octet"), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), damaged);
+        }
+        // More than a kill tears, whatever it is.
+        let long = [&whole[..], &vec![0; files::TORN as usize + 1]].concat();
+        std::fs::write(&path, &long).unwrap();
+        let error = write(&path, Existing::Continue, 1, &[7]).unwrap_err().to_string();
+        assert_eq!(error, format!("it is damaged at octet {}", whole.len()));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_without_packets_has_no_link_type_yet() {
+        for torn in [&[][..], &[0; 9]] {
+            let path = file("empty", &[&header(1), torn].concat());
+            write(&path, Existing::Continue, 12, &[1]).unwrap();
+            let text = std::fs::read(&path).unwrap();
+            assert_eq!((&text[..24], text.len()), (&header(101)[..], 24 + 116));
+            // One with packets has.
+            let hold = || files::hold(&path, Existing::Continue, &|| false).unwrap();
+            let there = scan(&hold(), Existing::Continue);
+            let opened = hold();
+            let begun = PcapWriter::begin(&path, &opened, there.unwrap(), Some(1));
+            let error = begun.err().unwrap().to_string();
+            assert!(error.contains("link type 101") && error.contains("type 1"), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), text);
+            std::fs::remove_file(path).unwrap();
+        }
     }
 }

@@ -133,6 +133,14 @@ impl Source {
         matches!(self.kind, Kind::Live(_))
     }
 
+    /// The number of the link type that all its frames have, where that is known before they come.
+    pub fn link_number(&self) -> Option<u32> {
+        match &self.kind {
+            Kind::Live(live) => Some(live.link_number()),
+            Kind::Recorded(_) => None,
+        }
+    }
+
     /// What ends the source from elsewhere.
     pub fn stopper(&self) -> Stop {
         Stop(self.stop.clone())

@@ -21,6 +21,10 @@ pub(crate) const TIME_END: &str = "_time_end";
 pub(crate) const FILE_TYPE_KEY: &str = "_file_type";
 pub(crate) const OWNER: &str = "_owner";
 
+/// Room for a run's end: three kernel parameters that were changed, a hundred conditions and
+/// reasons, and more.
+const ROOM: u64 = 16 << 10;
+
 /// A time in the PTO's terms, to the second.
 pub(crate) fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
@@ -57,12 +61,35 @@ impl Metadata {
     ///
     /// It is no file, cannot be read, or is none.
     pub(crate) fn read(output: &Path) -> io::Result<Option<Metadata>> {
-        let path = beside(output, ".meta.json");
-        match files::read(&path) {
-            Ok(text) => Ok(Some(Metadata { keys: serde_json::from_slice(&text)?, path })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        let mut metadata = Metadata::new(output);
+        Ok(metadata.read_keys()?.then_some(metadata))
+    }
+
+    /// Takes the keys that the file has; `false` where there is none.
+    fn read_keys(&mut self) -> io::Result<bool> {
+        match files::read(&self.path) {
+            Ok(text) => {
+                self.keys = serde_json::from_slice(&text)?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Takes what somebody has written into the file meanwhile, but for the runs. Where it cannot
+    /// be read, what was known stays.
+    pub(crate) fn read_again(&mut self) {
+        let runs = self.keys.get("runs").cloned();
+        if let (Ok(true), Some(runs)) = (self.read_keys(), runs) {
+            self.set("runs", runs);
+        }
+    }
+
+    /// With the other keys of metadata that were there before.
+    pub(crate) fn over(self, mut before: Metadata) -> Metadata {
+        before.keys.extend(self.keys);
+        before
     }
 
     /// The file.
@@ -70,15 +97,28 @@ impl Metadata {
         &self.path
     }
 
-    /// Writes it, in place of what was there, as a whole.
+    /// Writes it, in place of what was there, as a whole, with room for what a run comes to.
     ///
     /// # Errors
     ///
     /// What was there stays.
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        files::replace(&self.path, &self.text()?, ROOM)
+    }
+
+    /// Writes it in place of what was there; where the disk is full, in the room of that.
+    ///
+    /// # Errors
+    ///
+    /// What was there stays, unless the disk fails.
     pub(crate) fn write(&self) -> io::Result<()> {
+        files::replace_at_last(&self.path, &self.text()?)
+    }
+
+    fn text(&self) -> io::Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(&self.keys)?;
         text.push(b'\n');
-        files::replace(&self.path, &text)
+        Ok(text)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
@@ -147,6 +187,8 @@ fn differ(key: &str, mine: &Value, theirs: &Value, found: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -167,6 +209,28 @@ mod tests {
             ]
         );
         assert!(a.differences(&a, &keys).is_empty());
+    }
+
+    #[test]
+    fn what_others_wrote_stays() {
+        let folder = std::env::temp_dir().join(format!("pathspider-meta-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let output = folder.join("x");
+        let mut ours = Metadata::new(&output);
+        ours.begin_run(json!({"number": 1}));
+        ours.read_again();
+        assert_eq!(ours.get("runs"), Some(&json!([{"number": 1}])), "none is there");
+        let mut theirs = Metadata::new(&output);
+        theirs.set("campaign", "spring");
+        theirs.set("runs", json!([]));
+        theirs.write().unwrap();
+        ours.read_again();
+        assert_eq!(ours.get("campaign"), Some(&"spring".into()));
+        assert_eq!(ours.get("runs"), Some(&json!([{"number": 1}])));
+        fs::write(ours.path(), "torn").unwrap();
+        ours.read_again();
+        assert_eq!(ours.get("campaign"), Some(&"spring".into()));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

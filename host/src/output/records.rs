@@ -87,6 +87,10 @@ pub struct RecordWriter {
     output: Output,
     sink: Sink,
     lines: Vec<u8>,
+    /// Where each job's records end in them.
+    ends: Vec<usize>,
+    /// Jobs whose records could not be written.
+    lost: u64,
     /// Where jobs are noted that have no record, so that a run that goes on knows of them.
     without: Option<Without>,
 }
@@ -135,7 +139,8 @@ impl RecordWriter {
     }
 
     fn new(output: Output, sink: Sink) -> RecordWriter {
-        RecordWriter { output, sink, lines: Vec::with_capacity(2 * BUFFER), without: None }
+        let lines = Vec::with_capacity(2 * BUFFER);
+        RecordWriter { output, sink, lines, ends: Vec::new(), lost: 0, without: None }
     }
 
     /// Notes jobs without a record in this file, of which so many octets are good where it is there
@@ -172,7 +177,13 @@ impl RecordWriter {
                 .map_err(|error| self.fail(error.into()))?;
             self.lines.push(b'\n');
         }
+        self.ends.push(self.lines.len());
         self.flush_if_full()
+    }
+
+    /// Jobs whose records, or some of them, could not be written.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Writes a line that is there already, without its end, sooner or later.
@@ -225,8 +236,14 @@ impl RecordWriter {
     }
 
     fn write_out(&mut self) -> Result<(), OutputError> {
+        let before = self.sink.good();
         let written = self.sink.write(&self.lines);
+        if written.is_err() {
+            let kept = self.sink.good() - before;
+            self.lost += self.ends.iter().filter(|&&end| end as u64 > kept).count() as u64;
+        }
         self.lines.clear();
+        self.ends.clear();
         written.map_err(|error| self.fail(error))?;
         self.write_without(Without::write)
     }

@@ -16,11 +16,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::sink::Codec;
+use crate::files::TORN;
 use crate::job::{Done, Identity};
 use frames::frames;
-
-/// What is torn is less than this: a frame, and what is read of a file at once.
-const TORN: u64 = 8 << 20;
 
 /// What an output has.
 #[derive(Debug, PartialEq, Eq)]

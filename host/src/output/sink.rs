@@ -96,6 +96,11 @@ impl Sink {
         }
     }
 
+    /// Octets of a file that are good; none of a stream.
+    pub(super) fn good(&self) -> u64 {
+        self.outlet.good()
+    }
+
     /// To be called now and then, so that the disk keeps what was written.
     pub(super) fn tick(&mut self) -> io::Result<()> {
         self.outlet.tick()

@@ -9,8 +9,10 @@ use pathspider_plugin_api::{Error, ErrorKind};
 /// Counts of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Targets whose record was made.
+    /// Targets whose record was made; those that are lost are taken off at the end.
     pub targets: u64,
+    /// Targets whose record was made and could not be written.
+    pub lost: u64,
     /// Connections whose packets were not seen.
     pub missed_flows: u64,
     /// Jobs for which the plugin failed, by how.
@@ -100,6 +102,7 @@ impl fmt::Display for Lines<'_> {
             (self.summary.missed_flows, "flows missed"),
             (self.summary.plugin_errors(), "errors of the plugin"),
             (self.summary.discarded, "discarded"),
+            (self.summary.lost, "lost, for they could not be written"),
             (self.summary.unfinished, "left unfinished"),
             (self.summary.unstarted, "read and not begun"),
         ];

@@ -12,10 +12,10 @@ use super::plan::Plan;
 use super::{Ended, RunError, Settings};
 use crate::files::{self, Existing, New, Opened};
 use crate::job::Done;
-use crate::observer::{Kept, PcapWriter};
+use crate::observer::{self, FILE_HEADER, PcapWriter, Saved};
 use crate::output::{
-    Codec, Good, Metadata, OWNER, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside,
-    scan, time, time_at_last,
+    Codec, Good, Metadata, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside, scan,
+    time, time_at_last,
 };
 use crate::say::say;
 use crate::stop::Asked;
@@ -53,7 +53,8 @@ pub(super) struct Keeping {
     file: Option<FileKept>,
     /// A pipe or device that is the output.
     stream: Option<Opened>,
-    capture: Option<(Opened, Kept)>,
+    /// The capture file, held as the output is, and what it has.
+    capture: Option<(Opened, Saved)>,
     /// What was made for this run, the output before all: removed again if it cannot even start.
     made: Vec<New>,
     /// What the runs before have measured.
@@ -148,10 +149,12 @@ impl Keeping {
     }
 
     /// Begins to write: what is known of the run, then to the output beside which that stands, and
-    /// to the capture file, if there is to be one.
+    /// to the capture file, if there is to be one. `link`: the link type of what will be captured, if
+    /// known.
     pub(super) fn open(
         &mut self,
         settings: &Settings<'_>,
+        link: Option<u32>,
     ) -> Result<(RecordWriter, Option<PcapWriter>), RunError> {
         let writer = match (&mut self.file, self.stream.take()) {
             (Some(file), _) => file.begin(settings, &mut self.made)?,
@@ -159,10 +162,11 @@ impl Keeping {
             (None, None) => RecordWriter::standard_output(),
         };
         let capture = settings.save_pcap.as_deref().zip(self.capture.take());
-        let capture = capture.map(|(path, (mut opened, kept))| {
+        let capture = capture.map(|(path, (mut opened, there))| {
+            let writer = PcapWriter::begin(path, &opened, there, link);
+            opened.new.begins_with(FILE_HEADER);
             self.made.push(std::mem::take(&mut opened.new));
-            PcapWriter::begin(path, &opened, &kept)
-                .map_err(|error| OutputError::new(&path.display(), error))
+            writer.map_err(|error| OutputError::new(&path.display(), error))
         });
         Ok((writer, capture.transpose()?))
     }
@@ -177,6 +181,8 @@ impl Keeping {
             let _ = files::remove(metadata.path());
             return Ok(());
         }
+        // Somebody may have amended it meanwhile (`pathspider metadata`).
+        metadata.read_again();
         let now = SystemTime::now();
         metadata.set(TIME_END, time_at_last(now));
         let mut run = Map::new();
@@ -216,8 +222,8 @@ impl FileKept {
         if metadata.get(TIME_START).is_none() {
             metadata.set(TIME_START, start.clone());
         }
-        metadata.begin_run(begun(settings, &start));
-        metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
+        metadata.begin_run(begun(settings, metadata, &start));
+        metadata.begin().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
         let Some(Held { mut output, length, without, mut list }) = self.held.take() else {
             return Err(RunError::System("the output was opened before".to_owned()));
         };
@@ -254,12 +260,12 @@ fn hold_capture(
     path: &Path,
     existing: Existing,
     is_asked: Asked<'_>,
-) -> Result<(Opened, Kept), OutputError> {
+) -> Result<(Opened, Saved), OutputError> {
     let opened = hold(path, existing, is_asked)?;
-    match Kept::find(&opened, existing) {
-        Ok(kept) => Ok((opened, kept)),
-        Err(error) => Err(OutputError::new(&path.display(), error)),
-    }
+    let there = observer::scan(&opened, existing)
+        .map_err(|error| OutputError::reading(&path.display(), error))?;
+    tell_torn(path, there.torn);
+    Ok((opened, there))
 }
 
 /// Adds a file's targets to `done`; gives how many octets of it are good.
@@ -271,10 +277,14 @@ fn scan_held(
 ) -> Result<u64, OutputError> {
     let Good { length, torn } = scan(&opened.file, codec, done)
         .map_err(|error| OutputError::reading(&path.display(), error))?;
+    tell_torn(path, torn);
+    Ok(length)
+}
+
+fn tell_torn(path: &Path, torn: u64) {
     if torn > 0 {
         say!("{}: {torn} octets of a torn end are cut off", path.display());
     }
-    Ok(length)
 }
 
 /// The metadata of an output that is gone on with, if the settings are the same. `there`: whether
@@ -294,17 +304,8 @@ fn go_on(path: &Path, there: bool, ours: Metadata) -> Result<Metadata, RunError>
             if !differences.is_empty() && there {
                 return refuse(differences.join("; "));
             }
-            let mut metadata = ours;
-            for key in [TIME_START, "runs"] {
-                if let Some(value) = theirs.get(key) {
-                    metadata.set(key, value.clone());
-                }
-            }
-            if metadata.get(OWNER).is_none()
-                && let Some(owner) = theirs.get(OWNER)
-            {
-                metadata.set(OWNER, owner.clone());
-            }
+            let mut metadata = ours.over(theirs);
+            metadata.remove(TIME_END);
             Ok(metadata)
         }
     }

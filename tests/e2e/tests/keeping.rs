@@ -225,6 +225,51 @@ fn a_run_goes_on_only_with_what_it_fits() {
 }
 
 #[test]
+fn what_the_metadata_said_stays_when_a_run_goes_on() {
+    let Some(network) = network(4, 0) else { return };
+    let folder = temp_dir("history");
+    let path = folder.join("out.ndjson").display().to_string();
+    let plugin = folder.join("libpathspider_ecn.so").display().to_string();
+    fs::copy(built("libpathspider_ecn.so"), &plugin).unwrap();
+    let jobs = network.jobs("clean");
+    let some = |count: usize| jobs.split_inclusive('\n').take(count).collect::<String>();
+    let resume = || {
+        let mut command = Program::command(&["measure", "--allow-special", "--resume"]);
+        command.args(["-i", network.interface(), "--output", &path, "--plugin-dir"]);
+        command.arg(&folder).args(ECN);
+        command
+    };
+    network.run(resume(), &some(1)).expect(0, &["1 target"]);
+    Program::run(&["metadata", "campaign=spring", &path]).expect(0, &[]);
+    let first = sha256(&plugin);
+    // Another file, which does the same.
+    fs::OpenOptions::new().append(true).open(&plugin).unwrap().write_all(&[0]).unwrap();
+    let mut run = network.start(resume());
+    let mut stdin = run.stdin.take().unwrap();
+    stdin.write_all(some(2).as_bytes()).unwrap();
+    while targets(&text(&path)).len() < 2 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Before its end there is none, but what was said of the output.
+    let meta = metadata(&path);
+    assert_eq!((&meta["_time_end"], &meta["campaign"]), (&Value::Null, &"spring".into()));
+    Program::run(&["metadata", "season=2", &path]).expect(0, &[]);
+    drop(stdin);
+    assert!(run.wait().unwrap().success());
+    let meta = metadata(&path);
+    assert_eq!((&meta["campaign"], &meta["season"]), (&"spring".into(), &"2".into()));
+    assert_eq!(meta["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(meta["runs"][1]["end"], "finished");
+    for (number, digest) in [first, sha256(&plugin)].into_iter().enumerate() {
+        let run = &meta["runs"][number];
+        assert_eq!(run["plugin_file"]["sha256"], digest);
+        assert_eq!(run["libraries"][0]["sha256"], digest);
+        assert_eq!(run["program"], meta["program"]);
+    }
+    assert_eq!(meta["plugin"]["sha256"], meta["runs"][1]["plugin_file"]["sha256"]);
+}
+
+#[test]
 fn killed_at_any_moment_each_target_is_measured_once() {
     let Some(network) = network(250, 20) else { return };
     let before = network.settings();

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command};
 use std::time::{Duration, Instant};
 
-use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir};
+use pathspider_e2e::{Ended, Network, Program, built, names, network, records, temp_dir};
 
 use crate::keeping::{ECN, command, measure, metadata, targets, text};
 
@@ -227,6 +227,66 @@ fn damage_within_a_compressed_output_is_not_cut_off() {
 }
 
 #[test]
+fn damage_within_a_capture_is_not_cut_off() {
+    let Some(network) = network(20, 0) else { return };
+    let folder = temp_dir("damaged-capture");
+    let (path, capture) = (folder.join("out.ndjson"), folder.join("own.pcap"));
+    let files = ["--output", path.to_str().unwrap(), "--save-pcap", capture.to_str().unwrap()];
+    let resume = [&files[..], &["--resume"]].concat();
+    let jobs = network.jobs("clean");
+    let some: String = jobs.split_inclusive('\n').take(10).collect();
+    measure(&network, &resume, &ECN, &some).expect(0, &["10 targets"]);
+    let (records, whole) = (fs::read(&path).unwrap(), fs::read(&capture).unwrap());
+    // The sixth packet's length; each packet has 16 octets before it, the file 24.
+    let length =
+        |octets: &[u8], at: usize| u32::from_le_bytes(*octets[at..].first_chunk().unwrap());
+    let sixth = (0..5).fold(24, |at, _| at + 16 + length(&whole, at + 8) as usize);
+    let mut damaged = whole.clone();
+    damaged[sixth + 8..sixth + 12].fill(0);
+    fs::write(&capture, &damaged).unwrap();
+    let word = format!("it is damaged at octet {sixth}: packets follow at octet");
+    measure(&network, &resume, &ECN, &jobs).expect(8, &["cannot read", &word]);
+    assert_eq!((fs::read(&path).unwrap(), fs::read(&capture).unwrap()), (records, damaged));
+    // At the end the same is a tear, which is told.
+    fs::write(&capture, &whole[..whole.len() - 5]).unwrap();
+    measure(&network, &resume, &ECN, &jobs).expect(0, &["10 targets", "octets of a torn end"]);
+    let replayed = Program::run(&["observe", "-i", capture.to_str().unwrap(), "basic"]);
+    replayed.expect(0, &["0 malformed"]);
+    assert!(replayed.stdout.lines().count() >= 40, "{}", replayed.stderr);
+}
+
+#[test]
+fn a_capture_of_an_interface_that_is_not_ethernet_goes_on() {
+    // Its interface is a tun.
+    let Some(network) = names("link-types", 4) else { return };
+    let folder = temp_dir("link-types");
+    let (path, capture) = (folder.join("out.ndjson"), folder.join("own.pcap"));
+    let script = format!(
+        "$PATHSPIDER measure --allow-special --plugin-dir {} -i lab0 --output {} --save-pcap {} \
+         --resume mss",
+        built("").display(),
+        path.display(),
+        capture.display(),
+    );
+    let jobs: String =
+        network.targets().iter().map(|target| format!("{{\"dip\":\"{target}\"}}\n")).collect();
+    let some: String = jobs.split_inclusive('\n').take(2).collect();
+    // It ends before its first packet.
+    network.script(&[], &script, "").expect(0, &["0 targets"]);
+    let empty = fs::read(&capture).unwrap();
+    // As libpcap's manual has it: LINKTYPE_RAW.
+    assert_eq!((empty.len(), empty[20]), (24, 101));
+    // Whatever such a file says.
+    fs::write(&capture, [&empty[..20], &[1, 0, 0, 0]].concat()).unwrap();
+    network.script(&[], &script, &some).expect(0, &["2 targets"]);
+    let (records, mut other) = (fs::read(&path).unwrap(), fs::read(&capture).unwrap());
+    other[20] = 1;
+    fs::write(&capture, &other).unwrap();
+    network.script(&[], &script, &jobs).expect(8, &["frames of link type 1, and the interface's"]);
+    assert_eq!((fs::read(&path).unwrap(), fs::read(&capture).unwrap()), (records, other));
+}
+
+#[test]
 fn a_crash_loses_no_record_that_was_finished() {
     let Some(network) = network(200, 0) else { return };
     let path = temp_dir("crash").join("out.ndjson").display().to_string();
@@ -237,6 +297,34 @@ fn a_crash_loses_no_record_that_was_finished() {
     end.expect(-1, &["crashed in `combine`, by SIGSEGV"]);
     assert!((96..=99).contains(&lines(&path)), "{}", lines(&path));
     assert!(text(&path).ends_with('\n'));
+}
+
+#[test]
+fn an_output_that_is_removed_is_told() {
+    let Some(network) = network(4, 0) else { return };
+    let folder = temp_dir("removed");
+    let name = |name: &str| folder.join(name).display().to_string();
+    let (path, capture) = (name("out.ndjson"), name("own.pcap"));
+    let jobs = network.jobs("clean");
+    let first = jobs.lines().next().unwrap().to_owned() + "\n";
+    for removed in [&path, &capture] {
+        let files = ["--force", "--output", &path, "--save-pcap", &capture];
+        let (run, mut stdin) = start(&network, command(&network, &files, &ECN), &first);
+        wait_until("the first is written", || lines(&path) == 1);
+        fs::remove_file(removed).unwrap();
+        // While it still waits for input, if more is written.
+        stdin.write_all(jobs.as_bytes()).unwrap();
+        let end = Ended::from(run.wait_with_output().unwrap());
+        end.expect(8, &[&format!("{removed}: somebody has removed it")]);
+        drop(stdin);
+    }
+    // At the end, if no more is.
+    let (run, stdin) =
+        start(&network, command(&network, &["--force", "--output", &path], &ECN), "");
+    wait_until("the run begins", || metadata(&path)["runs"][0]["end"].is_null());
+    fs::remove_file(&path).unwrap();
+    drop(stdin);
+    Ended::from(run.wait_with_output().unwrap()).expect(8, &["somebody has removed it"]);
 }
 
 #[test]
@@ -312,11 +400,10 @@ fn a_full_disk_ends_the_run_and_tears_nothing() {
         let script = format!(
             "mkdir {0}/small && mount -t tmpfs -o size=64k small {0}/small && \
              (while cat {0}/jobs; do :; done) | $PATHSPIDER measure --allow-special --duplicates \
-             -i {1} {output} {path} --output-flows {2} ecn --connect tcp >{0}/stdout; \
+             -i {1} {output} {path} --output-flows ecn --connect tcp >{0}/stdout; \
              status=$?; cp {path}* {0}/; exit $status",
             folder.display(),
             network.interface(),
-            if save { "" } else { "--quiet" },
         );
         fs::write(folder.join("jobs"), network.jobs("clean")).unwrap();
         let mut shell = Command::new("unshare");
@@ -329,7 +416,17 @@ fn a_full_disk_ends_the_run_and_tears_nothing() {
             replayed.expect(0, &["0 malformed"]);
             assert!(replayed.stdout.lines().count() > 10);
         } else {
-            assert!(records(&text(&copy)).len() > 10, "{name}");
+            let written = records(&text(&copy)).len();
+            assert!(written > 10, "{name}");
+            // What is told is what is there; the rest is told as lost.
+            let meta = metadata(&copy);
+            assert!(meta["_time_end"].is_string(), "{meta}");
+            let run = &meta["runs"][0];
+            assert!(run["end"].as_str().unwrap().contains("No space left"), "{meta}");
+            assert_eq!(run["counts"]["targets"], written);
+            let lost = run["counts"]["lost"].as_u64().unwrap();
+            assert!(lost > 0);
+            end.expect(8, &[&format!("{written} targets in"), &format!("{lost} lost, for")]);
         }
         assert_eq!(network.settings(), before);
     }

@@ -50,6 +50,10 @@ impl Live {
         Ok(Live { name, capture, link, link_number, dropped: (0, 0), last: (0, 0) })
     }
 
+    pub(super) fn link_number(&self) -> u32 {
+        self.link_number
+    }
+
     /// Takes what is in the ring; when there is nothing, waits a little.
     ///
     /// The wait is our own: libpcap's may last for ever when no packet comes. It must not begin

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use super::super::sink::Codec;
-use super::{Lines, TORN, no_record};
+use super::{Lines, no_record};
+use crate::files::TORN;
 use crate::job::Done;
 
 /// Reads frames until one is torn; gives the octets of those before it.

@@ -72,8 +72,10 @@ fn library(file: &PluginFile) -> io::Result<Value> {
     Ok(json!({"file": path.display().to_string(), "sha256": file.digest()?}))
 }
 
-/// What is known of a run when it begins. Where it ends without a word, `end` stays null.
-pub(super) fn begun(settings: &Settings<'_>, start: &str) -> Value {
+/// What is known of a run when it begins. Where it ends without a word, `end` stays null. What
+/// `metadata` say of the program and the plugins' files may be otherwise in the next run.
+pub(super) fn begun(settings: &Settings<'_>, metadata: &Metadata, start: &str) -> Value {
+    let plugin = metadata.get("plugin");
     let system = rustix::system::uname();
     let parameters: Map<String, Value> =
         system::parameters().into_iter().map(|(key, value)| (key, value.into())).collect();
@@ -82,6 +84,9 @@ pub(super) fn begun(settings: &Settings<'_>, start: &str) -> Value {
         "ended": null,
         "end": null,
         "command": settings.keep.command,
+        "program": metadata.get("program"),
+        "plugin_file": plugin.map(|plugin| json!({"file": plugin["file"], "sha256": plugin["sha256"]})),
+        "libraries": metadata.get("libraries"),
         "interface": settings.interface,
         "addresses": settings.interface.as_deref().map(interface::addresses),
         "workers": settings.workers,
@@ -111,6 +116,7 @@ pub(super) fn counts(summary: &Summary, counters: &Counters, input: &job::Counts
         "failures": summary.failures,
         "plugin_errors": summary.errors,
         "discarded": summary.discarded,
+        "lost": summary.lost,
         "unfinished": summary.unfinished,
         "unstarted": summary.unstarted,
         "input": {

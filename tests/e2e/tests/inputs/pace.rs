@@ -103,4 +103,13 @@ fn a_run_that_stops_leaves_what_only_waits() {
     let end = network.script(&script, &network.jobs("clean"));
     end.expect(10, &["1 target in", "19 read and not begun"]);
     assert_eq!(end.records()[0].conditions[0], "ecn.connectivity.works");
+    // Those that wait for their turn in a random order are more than the engine was given.
+    let script = format!(
+        "$PATHSPIDER measure -i {} --allow-special -w 1 --shuffle --duplicates --rate 4 \
+         --max-runtime 1.5 ecn",
+        network.interface()
+    );
+    let end = network.script(&script, &network.jobs("clean").repeat(15));
+    let left = 300 - end.records().len();
+    end.expect(10, &[&format!("{left} read and not begun")]);
 }
