@@ -36,7 +36,6 @@ build: deps ## build pathspider, and every plugin into target/release/plugins
 	done
 
 # Capabilities that an earlier installation was given are given to this one, for the same group.
-install: PROGRAM = $(DESTDIR)$(PREFIX)/bin/pathspider
 install: HAD := $(shell getcap $(DESTDIR)$(PREFIX)/bin/pathspider 2>/dev/null)
 install: OWNERS := $(shell stat -c %G $(DESTDIR)$(PREFIX)/bin/pathspider 2>/dev/null)
 install: ## install what was built under DESTDIR and PREFIX
@@ -57,7 +56,7 @@ uninstall: ## remove what `install` put there; plugins of others, and journals, 
 	rm -f $(PLUGINS:%=$(DESTDIR)$(PREFIX)/lib/pathspider/%.so)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/pathspider.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man1/pathspider-*.1
-	rm -rf $(if $(DESTDIR),,/var/cache/pathspider)
+	$(if $(DESTDIR),,rm -rf /var/cache/pathspider)
 	-@rmdir $(DESTDIR)$(PREFIX)/lib/pathspider 2>/dev/null
 
 # The program then has more privileges than its users, so only members of GROUP may run it:

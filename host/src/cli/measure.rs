@@ -1,6 +1,7 @@
 //! Measurements, in whatever form they were asked for.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 
 use clap::error::ErrorKind;
 use pathspider_plugin_api::OptionValues;
@@ -122,6 +123,9 @@ fn start(
         contact: arguments.contact,
         body_limit: arguments.body_limit as usize,
     };
+    if matches!(settings.input, Input::Stdin) && std::io::stdin().is_terminal() {
+        say!("targets are read from this terminal, one a line; Ctrl-D ends them");
+    }
     run(settings, signals).map_err(|error| tell(&error)).and_then(report)
 }
 

@@ -118,3 +118,18 @@ impl fmt::Display for Lines<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_counts_once_for_each_condition_whatever_its_values() {
+        let mut summary = Summary::default();
+        summary.count_conditions(["x.works", "a.not_sent:0", "a.not_sent:1"].into_iter());
+        summary.count_conditions(["a.not_sent:1", "x.value:7"].into_iter());
+        let expected = [("a.not_sent", 2), ("x.value", 1), ("x.works", 1)];
+        let expected = expected.map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(summary.conditions, BTreeMap::from(expected));
+    }
+}

@@ -169,6 +169,10 @@ fn mistyped_names_and_names_that_are_gone() {
         end.expect(status, &lists);
     }
     run(&["telepathy"]).expect(3, &["named \"telepathy\"; there are", lists[1]]);
+    let option = run(&["measure", "--alow-special", "ecn"]);
+    option.expect(2, &["measure has no option --alow-special (did you mean --allow-special?)"]);
+    let option = run(&["measure", "--connect", "tcp", "ecn"]);
+    option.expect(2, &["no option --connect", "stand behind its name"]);
     run(&["measure", "enc"]).expect(3, &["\"enc\" (did you mean ecn?)", "there are: "]);
     run(&["-p", "enc", "in", "out"]).expect(3, &["did you mean ecn?"]);
     run(&["-p", "TemplateSpider", "in", "out"]).expect(3, &["any more", "example"]);
