@@ -28,7 +28,7 @@ use crate::plugin::{Loaded, Plugin};
 use crate::privileges;
 use crate::progress::{Prepared, Showing};
 use crate::say::{self, say};
-use crate::stop::{Caught, Stop};
+use crate::stop::{Caught, Stop, Urgency};
 use crate::system::Machine;
 use crate::watchdog::{self, Watchdog};
 use checks::{check_files, raise_descriptors};
@@ -99,18 +99,21 @@ impl Settings<'_> {
     }
 }
 
-/// Runs a measurement to its end.
+/// Runs a measurement to its end. `announce` is called with each request to stop that a signal made.
 ///
 /// # Errors
 ///
 /// The run could not start, and nothing was sent, or could not even end in order. What goes wrong
 /// between is in [`Ended`].
-pub fn run(settings: Settings<'_>, signals: Caught) -> Result<Ended, RunError> {
+pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunError> {
     let began = Instant::now();
-    let stop = &Arc::clone(signals.stop());
 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
+    // Not earlier: a plugin that stays in these functions is ended by any signal.
+    let stop = &Stop::new();
+    let signals = Caught::new(Arc::clone(stop), announce)
+        .map_err(|error| RunError::System(format!("cannot handle signals: {error}")))?;
     let reader = JobReader::open(&settings.input, settings.format)?;
     check_files(&settings)?;
     let chains = plan_chains(&settings, &plan)?;

@@ -17,7 +17,7 @@ use crate::output::{Output, OutputError};
 use crate::plugin::{Found, Registry};
 use crate::run::{Ended, RunError, Settings, run};
 use crate::say::say;
-use crate::stop::{Caught, Stop, Urgency};
+use crate::stop::Urgency;
 use crate::system::BeginError;
 
 /// Prefixes of libtrace's URIs for live capture.
@@ -93,8 +93,6 @@ fn start(
         ));
     }
     let rules = arguments.targets.rules()?;
-    let signals = Caught::new(Stop::new(), announce)
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     let settings = Settings {
         measurement: &measurement,
         options,
@@ -126,7 +124,7 @@ fn start(
     if matches!(settings.input, Input::Stdin) && std::io::stdin().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");
     }
-    run(settings, signals).map_err(|error| tell(&error)).and_then(report)
+    run(settings, announce).map_err(|error| tell(&error)).and_then(report)
 }
 
 /// The source that an argument names, else the interface of the default route.

@@ -82,6 +82,22 @@ fn the_second_signal_stops_at_once() {
 }
 
 #[test]
+fn a_plugin_that_stays_before_the_run_begins_is_ended_by_a_signal() {
+    let Some(network) = network(1, 0) else { return };
+    let plugins = built("").display().to_string();
+    let mut command = Program::command(&["measure", "-i", network.interface()]);
+    command.args(["--plugin-dir", &plugins, "misbehaving"]).env("MISBEHAVING_STAYS", "1");
+    let mut child = network.start(command);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(child.try_wait().unwrap().is_none(), "it does not stay");
+    signal(&child, Signal::TERM);
+    let began = Instant::now();
+    let ended = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(15));
+    assert!(began.elapsed() < Duration::from_secs(30), "it was waited for");
+}
+
+#[test]
 fn settings_are_restored_at_a_normal_end_and_on_errors() {
     let Some(network) = network(3, 0) else { return };
     let before = network.settings();

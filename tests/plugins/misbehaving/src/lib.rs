@@ -121,6 +121,10 @@ impl Measurement for Misbehaving {
 
     fn configurations(&self) -> Vec<Configuration> {
         self.may_panic("configurations");
+        // No option, for `check` tries all their values.
+        if std::env::var_os("MISBEHAVING_STAYS").is_some() {
+            std::thread::sleep(LONG);
+        }
         vec![Configuration::new("a"), Configuration::new("b")]
     }
 
