@@ -9,4 +9,4 @@ mod record;
 pub use compile::compile;
 pub use network::{Names, Network, names, network};
 pub use program::{Ended, Program, built, skipped, state_dir, temp_dir, unread_messages};
-pub use record::{FlowResult, Record, records};
+pub use record::{FlowResult, Record, ranks, records};

@@ -33,6 +33,28 @@ pub struct Record {
     pub rest: Map<String, Value>,
 }
 
+impl Record {
+    /// Whether it has this condition.
+    pub fn has(&self, condition: &str) -> bool {
+        self.conditions.iter().any(|has| has == condition)
+    }
+}
+
+/// The key `rank` of all records, in ascending order.
+///
+/// # Panics
+///
+/// One has none.
+pub fn ranks(records: &[Record]) -> Vec<u64> {
+    let rank = |record: &Record| match record.rest.get("rank").and_then(Value::as_u64) {
+        Some(rank) => rank,
+        None => panic!("no rank: {record:?}"),
+    };
+    let mut ranks: Vec<u64> = records.iter().map(rank).collect();
+    ranks.sort_unstable();
+    ranks
+}
+
 /// A run's times, RFC 3339.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

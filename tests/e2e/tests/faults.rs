@@ -164,14 +164,14 @@ fn an_address_that_is_gone_for_a_while() {
 }
 
 /// A table at this hook that drops every packet.
-fn loss(hook: &str) -> String {
+pub(crate) fn loss(hook: &str) -> String {
     format!(
         "nft add table inet test; nft add chain inet test lost '{{ type filter hook {hook} \
          priority 0; }}'; nft add rule inet test lost drop"
     )
 }
 
-const NO_LOSS: &str = "nft delete table inet test";
+pub(crate) const NO_LOSS: &str = "nft delete table inet test";
 
 #[test]
 fn every_packet_is_lost_for_a_while() {

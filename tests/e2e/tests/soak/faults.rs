@@ -8,6 +8,7 @@ use pathspider_e2e::Network;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Clock, Random};
+use crate::faults::{NO_LOSS, loss};
 
 fn signal(child: &Child, signal: Signal) {
     let _ = kill_process(Pid::from_child(child), signal);
@@ -40,12 +41,11 @@ fn by_script(name: &'static str, millis: u64, make: String, mend: String) -> Fau
 }
 
 /// All packets lost on the path.
-fn loss(name: &'static str, seconds: u64, table: &str) -> Fault {
-    let table = table.replace("HOOK", "forward");
+fn lossy(name: &'static str, seconds: u64) -> Fault {
     fault(name, move |network, _| {
-        network.script_on_path(&table).expect(0, &[]);
+        network.script_on_path(&loss("forward")).expect(0, &[]);
         std::thread::sleep(Duration::from_secs(seconds));
-        network.script_on_path("nft delete table inet test").expect(0, &[]);
+        network.script_on_path(NO_LOSS).expect(0, &[]);
     })
 }
 
@@ -61,18 +61,11 @@ pub(super) fn survived(network: &Network, clock: &Clock) -> Vec<Fault> {
     let interface = network.interface();
     let show = format!("ip -4 -o addr show dev {interface} | awk '{{print $4}}'");
     let address = network.script(&show, "").stdout.trim().to_owned();
-    let table = "nft add table inet test; nft add chain inet test lost '{ type filter hook HOOK \
-                 priority 0; }'; nft add rule inet test lost drop";
     let step = clock.step.clone();
     vec![
-        loss("all packets lost on the path for 3 s", 3, table),
-        Fault { weight: 1, ..loss("all packets lost on the path for a minute", 60, table) },
-        by_script(
-            "all packets lost here for 0.8 s",
-            800,
-            table.replace("HOOK", "postrouting"),
-            "nft delete table inet test".into(),
-        ),
+        lossy("all packets lost on the path for 3 s", 3),
+        Fault { weight: 1, ..lossy("all packets lost on the path for a minute", 60) },
+        by_script("all packets lost here for 0.8 s", 800, loss("postrouting"), NO_LOSS.into()),
         by_script(
             "no address for 0.8 s",
             800,
