@@ -5,8 +5,10 @@ mod compile;
 mod network;
 mod program;
 mod record;
+mod wait;
 
 pub use compile::compile;
 pub use network::{Names, Network, names, network};
 pub use program::{Ended, Program, built, skipped, state_dir, temp_dir, unread_messages};
 pub use record::{FlowResult, Record, ranks, records};
+pub use wait::{wait_for_handlers, wait_until};

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use pathspider_e2e::{Ended, Program, built, compile, temp_dir};
+use pathspider_e2e::{Ended, Program, built, compile, temp_dir, wait_until};
 
 /// Lists the plugins of a folder, with a cache of its own.
 fn list(folder: &Path) -> Ended {
@@ -142,17 +142,10 @@ fn what_is_examined_does_not_outlive_the_program() {
         compile("constructor", &ways.each_ref().map(String::as_str), folder.join("x.so"));
         let mut command = Program::command(&["check", "--rule", "loads"]);
         let mut child = command.arg(folder.join("x.so")).spawn().unwrap();
-        let wait = |done: &dyn Fn() -> bool| {
-            let start = Instant::now();
-            while !done() && start.elapsed() < Duration::from_secs(5) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            assert!(done(), "{way}");
-        };
-        wait(&|| left() == processes);
+        wait_until("it is examined", || left() == processes);
         child.kill().unwrap();
         child.wait().unwrap();
-        wait(&|| left() == 0);
+        wait_until("what it left is gone", || left() == 0);
     }
 }
 

@@ -7,7 +7,9 @@ use std::process::{Child, Command};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use pathspider_e2e::{Ended, Network, Program, compile, names, network, records, temp_dir};
+use pathspider_e2e::{
+    Ended, Network, Program, compile, names, network, records, temp_dir, wait_until,
+};
 
 /// How many targets a steady run has; it takes six seconds.
 const TARGETS: usize = 600;
@@ -41,6 +43,13 @@ fn steadily(
     (child, feeder)
 }
 
+/// Waits until an ECN run has measured for a while.
+fn well_under_way(network: &Network) {
+    let fallback = || network.script("cat /proc/sys/net/ipv4/tcp_ecn_fallback", "").stdout;
+    wait_until("settings are changed", || fallback() == "0\n");
+    std::thread::sleep(Duration::from_secs(1));
+}
+
 /// Longer than a connection waits.
 const WHILE: Duration = Duration::from_millis(2500);
 
@@ -64,7 +73,7 @@ fn lasting(
 ) -> Ended {
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(1200));
+            well_under_way(network);
             fault();
             std::thread::sleep(time);
             mend();
@@ -187,7 +196,7 @@ fn every_packet_is_lost_for_a_while() {
     let of_path = said(&ended);
     assert!(of_path.works > 200 && of_path.offline > 50, "{of_path:?}");
     // Those between whose two connections it began.
-    assert!(of_path.broken < 10, "{of_path:?}");
+    assert!(of_path.broken < 30, "{of_path:?}");
     assert_eq!(of_path.not_sent + of_path.not_observed, 0, "{of_path:?}");
     // On this machine, before the capture: nothing is known of the path.
     let ended = meanwhile(
@@ -218,7 +227,7 @@ fn every_packet_is_lost_on_the_path_for_a_minute() {
     let said = said(&ended);
     assert!(said.works > 200 && said.offline > 3000, "{said:?}");
     // Those between whose two connections it began or ended; each record says one of the four.
-    assert!(said.broken < 10 && said.transient < 100, "{said:?}");
+    assert!(said.broken < 30 && said.transient < 100, "{said:?}");
     let sum = said.works + said.offline + said.broken + said.transient;
     assert_eq!(sum, targets, "{said:?}");
 }
@@ -256,7 +265,7 @@ fn the_clock_is_set_by_an_hour() {
 fn no_descriptors_are_left() {
     let Some(network) = network(20, 0) else { return };
     let (child, feeder) = steady(&network, &["-w", "50"], "clean");
-    std::thread::sleep(Duration::from_millis(1200));
+    well_under_way(&network);
     let limit = |count: u32| {
         let script = format!("prlimit --pid {} --nofile={count}:4096", child.id());
         network.script(&script, "").expect(0, &[]);

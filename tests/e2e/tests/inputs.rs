@@ -29,7 +29,7 @@ fn csv_with_and_without_a_header() {
         "Port,IP,note,rank,Host\n80,{a},\"x, \"\"y\"\"\nz\",1,a.example\n80,nonsense..,,,\n,{b},,,\n"
     );
     let end = measure(&network, &["-w", "1"], &rows);
-    end.expect(9, &["standard input:4: not a job", "1 lines were not jobs", "2 targets"]);
+    end.expect(9, &["standard input:4: not a job", "1 line was not a job", "2 targets"]);
     let start = format!("{{\"dp\":80,\"dip\":\"{a}\",\"note\":\"x, \\\"y\\\"\\nz\",\"rank\":1,");
     assert!(end.stdout.contains(&start), "{}", end.stdout);
     let rows = format!("{a},80,a.example\n{{\"dip\":\"{b}\"}}\n{c},80,c.example,17\n");
@@ -139,7 +139,7 @@ fn limits_end_a_run_in_order() {
     let dip = network.targets("clean")[0];
     let script = format!(
         "yes '{{\"dip\":\"{dip}\"}}' | $PATHSPIDER measure -i {} --allow-special --duplicates \
-         --max-runtime 1s ecn --connect tcp",
+         --max-runtime 3s ecn --connect tcp",
         network.interface()
     );
     let end = network.script(&script, "");

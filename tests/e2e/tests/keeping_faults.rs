@@ -5,22 +5,15 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command};
-use std::time::{Duration, Instant};
 
-use pathspider_e2e::{Ended, Network, Program, built, names, network, records, temp_dir};
+use pathspider_e2e::{
+    Ended, Network, Program, built, names, network, records, temp_dir, wait_until,
+};
 
 use crate::keeping::{ECN, command, measure, metadata, targets, text};
 
 /// Somebody else.
 const NOBODY: u32 = 65534;
-
-pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// Starts a run that waits for more input after these jobs.
 fn start(network: &Network, command: Command, jobs: &str) -> (Child, ChildStdin) {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use pathspider_e2e::{Ended, Program, built, temp_dir};
+use pathspider_e2e::{Ended, Program, built, temp_dir, wait_for_handlers, wait_until};
 use serde_json::Value;
 
 /// A SYN and its answer, raw IPv4, in the classic capture format.
@@ -71,7 +71,7 @@ fn chains_of_a_plugin_work_like_the_librarys() {
 fn a_chain_that_panics_spoils_no_other() {
     let source = saved("panics", &capture());
     let end = observe(&source, &["panics", "basic"]);
-    end.expect(9, &["a chain failed on 1 flows: panicked: as asked"]);
+    end.expect(9, &["a chain failed on 1 flow: panicked: as asked"]);
     assert_eq!(only(&end)["pkt_rev"], 1);
 }
 
@@ -93,6 +93,9 @@ fn an_interrupt_flushes_what_was_seen() {
     // The pipe stays open: only the signal ends it.
     let mut input = child.stdin.take().unwrap();
     input.write_all(&capture()).unwrap();
+    wait_for_handlers(&child);
+    let unread = || rustix::io::ioctl_fionread(&input).unwrap();
+    wait_until("it has read all", || unread() == 0);
     std::thread::sleep(std::time::Duration::from_millis(500));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

@@ -157,15 +157,15 @@ fn a_worker_that_is_blocked_is_replaced() {
     let folder = built("").display().to_string();
     for function in ["pre_connect", "connect"] {
         let how = format!("block-in-{}", function.replace('_', "-"));
-        let options = ["--plugin-dir", &folder, "-w", "1", "--plugin-timeout", "300ms"];
+        let options = ["--plugin-dir", &folder, "-w", "1", "--plugin-timeout", "1s"];
         let arguments = [&options[..], &["misbehaving", "--how", &how]].concat();
         let end = network.measure(&arguments, &network.jobs("clean"));
-        end.expect(9, &["6 targets", "1 errors of the plugin"]);
+        end.expect(9, &["6 targets", "1 error of the plugin"]);
         let records = end.records();
         let (blocked, others): (Vec<_>, Vec<_>) =
             records.iter().partition(|record| record.spdr_error.is_some());
         let reason = format!(
-            "plugin: broke the contract: {function}: it did not return within 0.3 s \
+            "plugin: broke the contract: {function}: it did not return within 1 s \
              (--plugin-timeout) (rule blocking)"
         );
         assert_eq!(blocked[0].spdr_error.as_deref(), Some(reason.as_str()));
@@ -183,7 +183,7 @@ fn the_end_of_a_run_is_the_plugins_too() {
     let output = temp_dir("finish").join("records.ndjson");
     let measure = |options: &[&str]| {
         let output = output.to_str().unwrap();
-        let always = ["--plugin-dir", &folder, "--plugin-timeout", "500ms", "--output", output];
+        let always = ["--plugin-dir", &folder, "--plugin-timeout", "2s", "--output", output];
         let arguments = [&always[..], &["--force"], options].concat();
         let end = network.measure(&arguments, &network.jobs("clean"));
         let records = pathspider_e2e::records(&fs::read_to_string(output).unwrap());
@@ -198,14 +198,14 @@ fn the_end_of_a_run_is_the_plugins_too() {
     assert_eq!((records, said), (3, serde_json::json!({"questions": 3})));
     for (how, error) in [
         ("panic-in-finish", "panicked: asked to panic in finish"),
-        ("block-in-finish", "finish: it did not return within 0.5 s (rule blocking)"),
+        ("block-in-finish", "finish: it did not return within 2 s (rule blocking)"),
         (
             "not-a-number-at-the-end",
             "finish: its record is not valid: ratio: NaN is no number in JSON (rule valid-records)",
         ),
     ] {
         let (end, records, said) = measure(&["misbehaving", "--how", how]);
-        end.expect(9, &["3 targets", "1 errors of the plugin", error]);
+        end.expect(9, &["3 targets", "1 error of the plugin", error]);
         assert_eq!((records, said), (3, serde_json::Value::Null), "{how}");
     }
 }

@@ -7,27 +7,19 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
-use pathspider_e2e::{Network, Program, built, network, records, state_dir, temp_dir};
+use pathspider_e2e::{Network, Program, built, network, records, state_dir, temp_dir, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// An ECN run of some dead targets, which goes on for seconds with settings changed.
+/// An ECN run of some dead targets, which goes on for seconds with settings changed, and until its
+/// input is closed.
 fn long_run(network: &Network) -> Child {
     let mut command = Program::command(&["measure", "--allow-special", "-i", network.interface()]);
     command.args(["ecn", "--connect", "tcp", "--timeout", "10"]);
     let mut child = network.start(command);
     let jobs = network.jobs("clean") + &network.jobs("dead");
-    child.stdin.take().unwrap().write_all(jobs.as_bytes()).unwrap();
+    child.stdin.as_mut().unwrap().write_all(jobs.as_bytes()).unwrap();
     child
-}
-
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn changed(network: &Network) -> bool {
@@ -44,13 +36,26 @@ fn kill(pid: u32, signal: Signal) {
 
 /// The keeper of a run: its child that goes by this name.
 pub(crate) fn keeper(run: &Child) -> u32 {
-    let children = format!("/proc/{0}/task/{0}/children", run.id());
-    let children = fs::read_to_string(children).unwrap();
-    let mut children = children.split_whitespace().map(|pid| pid.parse().unwrap());
     let is_keeper = |pid: &u32| {
-        fs::read_to_string(format!("/proc/{pid}/comm")).unwrap().trim() == "pathspider-keep"
+        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.is_ok_and(|name| name.trim() == "pathspider-keep")
     };
-    children.find(is_keeper).unwrap()
+    let mut found = None;
+    wait_until("there is a keeper", || {
+        let children = format!("/proc/{0}/task/{0}/children", run.id());
+        let children = fs::read_to_string(children).unwrap();
+        found = children.split_whitespace().map(|pid| pid.parse().unwrap()).find(is_keeper);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// The first line that a run says; no more of it is read.
+fn first_message(run: &mut Child) -> String {
+    let mut line = String::new();
+    // Not its end: what it says later must have a reader.
+    BufReader::new(run.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    line
 }
 
 fn standard_error(child: &mut Child) -> String {
@@ -210,15 +215,14 @@ fn one_run_at_a_time_configures_a_namespace() {
     let mut first = long_run(&network);
     wait_until("settings are changed", || changed(&network));
     let mut second = long_run(&network);
-    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
-    let waits = lines.next().unwrap().unwrap();
+    let waits = first_message(&mut second);
     assert!(waits.contains(&format!("waiting for process {}", first.id())), "{waits}");
     // It has yet to fork its keeper.
     let threads = fs::read_dir(format!("/proc/{}/task", second.id())).unwrap();
     assert_eq!(threads.count(), 1);
     // One that waits can be told to stop; one that changes nothing need not wait.
     let mut third = long_run(&network);
-    std::thread::sleep(Duration::from_millis(300));
+    first_message(&mut third);
     kill(third.id(), Signal::INT);
     assert_eq!(third.wait().unwrap().code(), Some(10));
     let mptcp = ["--plugin-dir", &built("").display().to_string(), "mptcp"];
@@ -235,15 +239,13 @@ fn who_waits_can_be_told_to_stop_however_many_wait() {
     network.script("echo 4 >/proc/sys/net/core/somaxconn", "").expect(0, &[]);
     let before = network.settings();
     let mut first = long_run(&network);
-    let mut stdin = first.stdin.take();
     wait_until("settings are changed", || changed(&network));
     let mut lines = Vec::new();
     for _ in 0..8 {
         let mut waiting = long_run(&network);
-        let mut line = String::new();
-        BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let line = first_message(&mut waiting);
         // More looks than the queue has places.
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(std::time::Duration::from_millis(700));
         kill(waiting.id(), Signal::INT);
         wait_until("it has stopped", || waiting.try_wait().unwrap().is_some());
         assert_eq!(waiting.wait().unwrap().code(), Some(10));
@@ -253,10 +255,9 @@ fn who_waits_can_be_told_to_stop_however_many_wait() {
     assert!(lines[7].contains("waiting for another process"), "the queue is full: {lines:?}");
     // Nor does any other command wait for a place.
     for other in ["--list-plugins", "restore"] {
-        let script = format!("timeout 5 $PATHSPIDER {other}");
+        let script = format!("timeout 60 $PATHSPIDER {other}");
         network.script(&script, "").expect(0, &[]);
     }
-    drop(stdin.take());
     assert!(first.wait().unwrap().success());
     assert_eq!(network.settings(), before);
 }

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Duration;
 
-use pathspider_e2e::{built, network, records, skipped, temp_dir};
+use pathspider_e2e::{built, network, records, skipped, temp_dir, wait_until};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// A group of processes whose memory can be limited, of the first or second version of cgroups.
@@ -79,7 +79,8 @@ fn the_kernel_kills_for_want_of_memory_and_the_run_goes_on_later() {
     let jobs = network.jobs("clean");
     let (first, rest) = jobs.split_at(jobs.match_indices('\n').nth(9).unwrap().0 + 1);
     stdin.write_all(first.as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    let written = || std::fs::read_to_string(&path).unwrap_or_default().lines().count();
+    wait_until("the first are written", || written() == 10);
     group.limit();
     // Targets that take much memory each.
     let much = format!(",\"note\":\"{}\"}}\n", "x".repeat(500_000));

@@ -46,6 +46,23 @@ fn names_are_looked_up_when_asked() {
 }
 
 #[test]
+fn a_run_that_stops_counts_the_names_it_was_looking_up() {
+    const NAMES: usize = 300;
+    let Some(network) = names("names-stopped", 1) else { return };
+    let jobs = |domains: usize| -> String {
+        (0..domains).map(|n| format!("{{\"domain\":\"n{n}.lab.example\"}}\n")).collect()
+    };
+    // Nobody answers: each takes a second, and 64 are looked up at a time.
+    let script = "exec $PATHSPIDER measure -i lab0 --resolve --max-runtime 2s ecn";
+    let end = network.script(&["10.255.0.53".parse().unwrap()], script, &jobs(NAMES));
+    assert_eq!(end.status, 10, "{}", end.stderr);
+    let unanswered = end.stderr.matches("cannot be resolved").count();
+    assert!(unanswered < NAMES, "the run came to its end before");
+    let left = format!("{} read and not begun", NAMES - unanswered);
+    assert!(end.stderr.contains(&left), "{unanswered} of {NAMES}: {}", end.stderr);
+}
+
+#[test]
 fn what_a_name_has_is_judged_after_it_is_looked_up() {
     let Some(network) = names("names-judged", 2) else { return };
     let all = network.targets();
@@ -55,7 +72,7 @@ fn what_a_name_has_is_judged_after_it_is_looked_up() {
         .script(&[all[0]], script, &input)
         .expect(0, &["0 targets", "2 skipped for their special-purpose address"]);
     let script = "exec $PATHSPIDER measure -i lab0 --allow-special --resolve ecn --connect tcp";
-    network.script(&[all[0]], script, &input).expect(0, &["1 target ", "1 duplicates skipped"]);
+    network.script(&[all[0]], script, &input).expect(0, &["1 target ", "1 duplicate skipped"]);
 }
 
 #[test]
@@ -90,7 +107,7 @@ fn dnsresolv_makes_targets_of_names() {
         folder.display()
     );
     let end = network.script(&[all[0]], &format!("{copy} {resolve}"), &input);
-    end.expect(0, &["3 targets", "1 discarded", "1 duplicates skipped"]);
+    end.expect(0, &["3 targets", "1 discarded", "1 duplicate skipped"]);
     let mut lines: Vec<Value> =
         end.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     lines.sort_by_key(|line| (line["rank"].as_u64(), line["dip"].to_string()));

@@ -6,11 +6,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command};
 
-use pathspider_e2e::{Ended, Program, network, state_dir, temp_dir};
+use pathspider_e2e::{Ended, Program, network, state_dir, temp_dir, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{ECN, command, measure};
-use crate::keeping_faults::wait_until;
 
 #[test]
 fn a_status_file_takes_no_other_files_place() {

@@ -75,7 +75,7 @@ fn a_plugin_that_does_not_come_back_is_named_and_given_up() {
     for function in ["connect", "combine"] {
         let output = pathspider_e2e::temp_dir(&format!("stall-{function}")).join("out.ndjson");
         let path = output.to_str().unwrap();
-        let measure = ["--plugin-timeout", "500ms", "--output", path, "--rate", "3"];
+        let measure = ["--plugin-timeout", "1s", "--output", path, "--rate", "3"];
         let input = "{\"dip\":\"127.0.0.1\",\"dp\":80}\n".repeat(3);
         let measure = [&measure[..], &["--duplicates"]].concat();
         let ended = place.connect(&measure, &["--connect", "tcp", "--stall", function], &input);

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Child;
 
-use pathspider_e2e::{Network, Program, built, network, state_dir};
+use pathspider_e2e::{Network, Program, built, network, state_dir, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{journals, keeper, kill, wait_until};
+use super::{journals, keeper, kill};
 
 #[test]
 fn a_journal_that_cannot_be_read_is_told_and_stays() {

@@ -6,15 +6,18 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Command;
 
-use pathspider_e2e::{Ended, Network, built, network, state_dir, temp_dir, unread_messages};
+use pathspider_e2e::{
+    Ended, Network, Program, built, network, state_dir, temp_dir, unread_messages, wait_until,
+};
+use rustix::process::Signal;
 
-use super::{changed, journals, keeper, wait_until};
+use super::{changed, first_message, journals, keeper, kill};
 
-/// A run with these variables and limits, at most for ten seconds; it ends before it measures.
+/// A run with these variables and limits, at most for a minute; it ends before it measures.
 fn refused(network: &Network, prepare: &str, plugin: &str) -> Ended {
     let plugins = built("").display().to_string();
     let script = format!(
-        "{prepare}\nexec timeout 10 $PATHSPIDER measure --allow-special --plugin-dir {plugins} \
+        "{prepare}\nexec timeout 60 $PATHSPIDER measure --allow-special --plugin-dir {plugins} \
          -i {} {plugin}",
         network.interface()
     );
@@ -87,7 +90,7 @@ fn a_setting_that_the_system_does_not_take_back_fails_the_run() {
     let path = temp_dir("refused").join("out.ndjson").display().to_string();
     // From now on, no parameter can be opened for writing in the run's view.
     let read_only = "mount --bind /proc/sys /proc/sys; mount -o remount,ro,bind /proc/sys";
-    let end = interfered(&network, "ecn --connect tcp --timeout 1", read_only, &path);
+    let end = interfered(&network, "ecn --connect tcp --timeout 5", read_only, &path);
     let words = ["not all of the system's settings are restored", "set net.ipv4.tcp_ecn_fallback"];
     end.expect(1, &words);
     let metadata = fs::read_to_string(format!("{path}.meta.json")).unwrap();
@@ -161,14 +164,16 @@ fn somebody_who_is_no_run_has_the_lock() {
     let Some(network) = network(3, 0) else { return };
     let name = SocketAddr::from_abstract_name("pathspider.configures").unwrap();
     let theirs = network.enter(|| UnixListener::bind_addr(&name).unwrap());
-    let script = format!(
-        "timeout -s INT 2 $PATHSPIDER measure --allow-special -i {} ecn --connect tcp",
-        network.interface()
-    );
-    let waiting = format!("waiting for process {}", std::process::id());
-    network.script(&script, &network.jobs("clean")).expect(124, &[&waiting, "told to stop"]);
+    let ecn = ["ecn", "--connect", "tcp"];
+    let mut command = Program::command(&["measure", "--allow-special", "-i", network.interface()]);
+    command.args(ecn);
+    let mut waiting = network.start(command);
+    let said = first_message(&mut waiting);
+    assert!(said.contains(&format!("waiting for process {}", std::process::id())), "{said}");
+    kill(waiting.id(), Signal::INT);
+    Ended::from(waiting.wait_with_output().unwrap()).expect(10, &["told to stop"]);
     // Who changes nothing need not wait.
     network.measure(&["mss", "--connect", "tcp"], &network.jobs("clean")).expect(0, &["3 targets"]);
     drop(theirs);
-    network.script(&script, &network.jobs("clean")).expect(0, &["3 targets"]);
+    network.measure(&ecn, &network.jobs("clean")).expect(0, &["3 targets"]);
 }
