@@ -39,6 +39,11 @@ pub(crate) fn show(c: char, shown: &mut String) {
     if is_hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
 }
 
+/// The word for so many.
+pub(crate) fn of(count: u64, one: &'static str, more: &'static str) -> &'static str {
+    if count == 1 { one } else { more }
+}
+
 /// A path, as people are shown it.
 pub(crate) fn path(path: &Path) -> String {
     visible(&path.to_string_lossy(), PATH_LIMIT)

@@ -22,6 +22,7 @@ use super::shell;
 use crate::job::Input;
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::say::say;
+use crate::text::of;
 
 /// `pathspider filter`.
 #[derive(Debug, Args)]
@@ -129,8 +130,7 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
     writer.finish().map_err(no_output)?;
     picked?;
     if filter.bad_lines > 0 {
-        let noun =
-            if filter.bad_lines == 1 { "line was no record" } else { "lines were no records" };
+        let noun = of(filter.bad_lines, "line was no record", "lines were no records");
         say!("{} {noun}", filter.bad_lines);
         return Ok(Exit::FinishedWithErrors);
     }

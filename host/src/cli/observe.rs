@@ -19,6 +19,7 @@ use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
 use crate::say::{self, say};
 use crate::stop::{Caught, Stop, Urgency};
+use crate::text::of;
 
 /// `pathspider observe`.
 #[derive(Debug, Args)]
@@ -186,7 +187,8 @@ fn report(
     let flushed = writer.records.finish();
     say!("{}", observed.counters);
     if let Some(error) = writer.chain_failure {
-        say!("a chain failed on {} flows: {error}", writer.failed_flows);
+        let failed = writer.failed_flows;
+        say!("a chain failed on {failed} {}: {error}", of(failed, "flow", "flows"));
     }
     if let Some(error) = writer.failure {
         return Err(no_output(error));

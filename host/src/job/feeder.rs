@@ -2,6 +2,7 @@
 //! as it takes them.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -73,14 +74,8 @@ pub fn feed(
         let sorter = Arc::new(sorter);
         let answered = Arc::clone(&sorter);
         let resolver = resolve.then(|| {
-            Resolver::new(interface.as_deref(), move |(line, mut target): (u64, Target), answer| {
-                match answer {
-                    Ok(address) => {
-                        target.resolved(address);
-                        answered.admit(line, target);
-                    }
-                    Err(reason) => answered.bad_line(line, &reason),
-                }
+            Resolver::new(interface.as_deref(), move |(line, target), answer| {
+                answered.answered(line, target, answer);
             })
         });
         sorter.read(reader, names, resolver)
@@ -126,6 +121,7 @@ impl Sorter {
                     if self.gate().is_done(line, target.port, domain.unwrap_or(&name)) {
                         continue;
                     }
+                    self.tally.asked();
                     if let Err(error) = resolver.look_up(name, (line, target)) {
                         end = Err(ReadError { input: self.input.clone(), error });
                         break;
@@ -162,6 +158,22 @@ impl Sorter {
 
     fn admit(&self, line: u64, target: Target) -> bool {
         !self.is_done() && self.gate().admit(line, target)
+    }
+
+    /// Goes on with a name that was looked up.
+    fn answered(&self, line: u64, mut target: Target, answer: Result<IpAddr, String>) {
+        if self.is_done() {
+            // It counts as one that was read, and not begun.
+            return;
+        }
+        match answer {
+            Ok(address) => {
+                target.resolved(address);
+                self.gate().admit(line, target);
+            }
+            Err(reason) => self.bad_line(line, &reason),
+        }
+        self.tally.answered();
     }
 
     fn bad_line(&self, line: u64, reason: &str) {

@@ -16,6 +16,7 @@ use super::seen::Seen;
 use super::shuffle::Shuffle;
 use super::target::{Place, Target};
 use crate::say::say;
+use crate::text::of;
 
 /// The target of a job that has a name only.
 const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -52,7 +53,8 @@ pub struct Counts {
     pub done: u64,
     /// Whether the limit of targets was reached.
     pub limited: bool,
-    /// Targets that were read and are still held here, for the order's sake above all.
+    /// Targets that were read and are still held here: for the order's sake, or because their names
+    /// are being looked up.
     pub held: u64,
     /// Targets in all; `None` before that is known.
     pub total: Option<u64>,
@@ -64,8 +66,8 @@ impl Counts {
     /// The counts, each with what it says after a number.
     pub fn told(&self) -> [(u64, &'static str); 5] {
         [
-            (self.bad_lines, "lines were not jobs"),
-            (self.duplicates, "duplicates skipped"),
+            (self.bad_lines, of(self.bad_lines, "line was not a job", "lines were not jobs")),
+            (self.duplicates, of(self.duplicates, "duplicate skipped", "duplicates skipped")),
             (self.blocklisted, "skipped for the blocklist"),
             (
                 self.special,
@@ -88,6 +90,8 @@ pub(super) struct Tally {
     admitted: AtomicU64,
     /// How many of them the engine was given.
     handed: AtomicU64,
+    /// Names that have no answer yet.
+    looked_up: AtomicU64,
     ended: AtomicBool,
     extent: Option<Extent>,
 }
@@ -108,7 +112,7 @@ impl Tally {
             special: read(&self.special),
             done: read(&self.done),
             limited: self.limited.load(Ordering::Relaxed),
-            held: read(&self.admitted).saturating_sub(handed),
+            held: read(&self.admitted).saturating_sub(handed) + read(&self.looked_up),
             total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
             estimate: self.extent.as_ref().and_then(|extent| extent.estimate(read(&self.admitted))),
         }
@@ -117,6 +121,16 @@ impl Tally {
     /// No more targets will be admitted.
     pub(super) fn ended(&self) {
         self.ended.store(true, Ordering::Release);
+    }
+
+    /// A name is looked up.
+    pub(super) fn asked(&self) {
+        self.looked_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What came of it was dealt with.
+    pub(super) fn answered(&self) {
+        self.looked_up.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Tells and counts a line that is no target.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use pathspider_plugin_api::{Error, ErrorKind};
 
+use crate::text::of;
+
 /// Counts of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -95,12 +97,13 @@ impl fmt::Display for Lines<'_> {
         let Summary { targets, .. } = *self.summary;
         let seconds = self.duration.as_secs_f64();
         let rate = targets as f64 / seconds.max(1e-9);
-        let noun = if targets == 1 { "target" } else { "targets" };
+        let noun = of(targets, "target", "targets");
         let digits = if rate < 10.0 { 1 } else { 0 };
         write!(f, "{targets} {noun} in {seconds:.1} s ({rate:.digits$}/s)")?;
+        let (missed, errors) = (self.summary.missed_flows, self.summary.plugin_errors());
         let counts = [
-            (self.summary.missed_flows, "flows missed"),
-            (self.summary.plugin_errors(), "errors of the plugin"),
+            (missed, of(missed, "flow missed", "flows missed")),
+            (errors, of(errors, "error of the plugin", "errors of the plugin")),
             (self.summary.discarded, "discarded"),
             (self.summary.lost, "lost, for they could not be written"),
             (self.summary.unfinished, "left unfinished"),
