@@ -5,7 +5,7 @@ mod memory;
 use std::io::Write;
 use std::process::{Child, Command};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pathspider_e2e::{
     Ended, Network, Program, compile, names, network, records, temp_dir, wait_until,
@@ -14,7 +14,10 @@ use pathspider_e2e::{
 /// How many targets a steady run has; it takes six seconds.
 const TARGETS: usize = 600;
 
-/// Starts an ECN run of targets that come again and again, ten milliseconds apart.
+/// The time from one to the next.
+const APART: Duration = Duration::from_millis(10);
+
+/// Starts an ECN run of targets that come again and again.
 fn steady(network: &Network, arguments: &[&str], path: &str) -> (Child, JoinHandle<()>) {
     let command = Program::command(&["measure", "--allow-special", "--duplicates"]);
     steadily(network, command, arguments, path, TARGETS)
@@ -33,11 +36,13 @@ fn steadily(
     let mut stdin = child.stdin.take().unwrap();
     let jobs = network.jobs(path);
     let feeder = std::thread::spawn(move || {
-        for line in jobs.split_inclusive('\n').cycle().take(targets) {
+        let begun = Instant::now();
+        for (line, number) in jobs.split_inclusive('\n').cycle().zip(0..targets as u32) {
+            // Not one sleep after the other: those of a busy machine take longer.
+            std::thread::sleep((APART * number).saturating_sub(begun.elapsed()));
             if stdin.write_all(line.as_bytes()).is_err() {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(10));
         }
     });
     (child, feeder)
@@ -146,7 +151,7 @@ fn an_interface_that_is_down_for_a_while() {
         assert!(said.works > 50, "{said:?}");
     } else {
         ended.expect(0, &["600 targets"]);
-        assert!(said.works > 200 && said.not_sent > 100, "{said:?}");
+        assert!(said.works > 200 && said.not_sent > 50, "{said:?}");
     }
 }
 
@@ -168,7 +173,7 @@ fn an_address_that_is_gone_for_a_while() {
     ended.expect(0, &["600 targets"]);
     // The kernel refuses to send.
     let said = said(&ended);
-    assert!(said.works > 200 && said.not_sent + said.not_observed > 100, "{said:?}");
+    assert!(said.works > 200 && said.not_sent + said.not_observed > 50, "{said:?}");
     assert_eq!(said.offline, 0, "{said:?}");
 }
 
@@ -207,7 +212,7 @@ fn every_packet_is_lost_for_a_while() {
     );
     ended.expect(0, &["600 targets"]);
     let here = said(&ended);
-    assert!(here.works > 200 && here.not_observed + here.not_sent > 100, "{here:?}");
+    assert!(here.works > 200 && here.not_observed + here.not_sent > 50, "{here:?}");
     assert_eq!(here.offline, 0, "{here:?}");
 }
 
