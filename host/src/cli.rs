@@ -29,12 +29,13 @@ use pathspider_plugin_api::{Level, abi};
 use crate::plugin::{Registry, SearchPath, child};
 use crate::privileges;
 use crate::say::{self, say};
-use crate::{closed, crash, files};
+use crate::{closed, crash, files, process};
 use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    process::keep_children();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(code) = child::main(&arguments) {
         return code;

@@ -1,6 +1,15 @@
-//! What the kernel tells of a process: proc_pid_stat(5).
+//! What the kernel tells of a process: proc_pid_stat(5), and of our children.
+#![allow(unsafe_code)]
 
 use std::fs;
+
+/// Has the kernel keep the end of each child until it is asked for. Whoever started us may ignore
+/// SIGCHLD, which is inherited: then no child can be waited for, and how a command ended, which had
+/// changed the system, would not be known (wait(2)).
+pub(crate) fn keep_children() {
+    // SAFETY: the kernel's own action runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
 
 /// The fields that follow a process's name, from its state on; `None` where it is gone.
 pub(crate) fn stat(pid: i32) -> Option<Stat> {

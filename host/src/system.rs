@@ -12,6 +12,7 @@ mod guard;
 mod identity;
 mod journal;
 mod keeper;
+mod leash;
 mod leftover;
 mod lock;
 mod place;
@@ -24,6 +25,7 @@ use crate::say::say;
 use crate::stop::Caught;
 
 use change::{Changes, Entry, Restoration};
+use command::Failure;
 use firewall::Firewall;
 pub use guard::BeginError;
 use guard::Guard;
@@ -135,6 +137,21 @@ impl Machine {
         std::mem::take(&mut self.failed)
     }
 
+    /// What came of a change that was noted. `nothing` notes that none was made, where that is so:
+    /// what may have been done in part stays to be undone.
+    fn outcome(
+        &mut self,
+        made: std::result::Result<(), Failure>,
+        nothing: impl Into<Option<Entry>>,
+    ) -> Result<()> {
+        let Err(Failure { error, is_known }) = made else { return Ok(()) };
+        self.denied |= was_denied(&error);
+        if let Some(nothing) = nothing.into().filter(|_| is_known) {
+            self.note(nothing)?;
+        }
+        Err(error)
+    }
+
     fn note(&mut self, entry: Entry) -> Result<()> {
         #[cfg(test)]
         if self.unguarded {
@@ -199,15 +216,18 @@ impl SystemChanges for Machine {
         let table = firewall::TABLE;
         if !self.changes.has_firewall() {
             // What earlier runs of ours left is gone by now.
-            if firewall::exists(table) {
+            if firewall::exists(table).inspect_err(|error| self.denied |= was_denied(error))? {
                 return Err(Error::new(format!(
                     "there is a table inet {table} already that is not of this run, so it is left \
                      alone; where a killed run left it, delete it: nft delete table inet {table}"
                 )));
             }
             self.note(Entry::Firewall { table: table.to_owned() })?;
+            let made = self.firewall.make(rules, self.guard.as_ref().map(Guard::leash));
+            return self.outcome(made, Entry::NoFirewall { table: table.to_owned() });
         }
-        self.firewall.set(rules).inspect_err(|error| self.denied |= was_denied(error))
+        let replaced = self.firewall.replace(rules, self.guard.as_ref().map(Guard::leash));
+        self.outcome(replaced, None)
     }
 
     fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
@@ -216,15 +236,8 @@ impl SystemChanges for Machine {
         if is_new {
             self.note(Entry::Command { undo: undo.clone() })?;
         }
-        let applied = command::run(apply);
-        if let Err(error) = &applied {
-            self.denied |= was_denied(error);
-            // What was killed may have done a part of its work, so its undoing stays noted.
-            if is_new && !error.message().contains("signal") {
-                self.note(Entry::Over { undo })?;
-            }
-        }
-        applied
+        let applied = command::run(apply, self.guard.as_ref().map(Guard::leash));
+        self.outcome(applied.map(drop), is_new.then_some(Entry::Over { undo }))
     }
 }
 

@@ -57,7 +57,9 @@ impl<'a> System<'a> {
     ///
     /// # Errors
     ///
-    /// `apply` cannot be run or fails; then `undo` is not noted for this call.
+    /// `apply` cannot be run or fails; then `undo` is not noted for this call, so a command that
+    /// fails has to leave nothing changed: give each step a call of its own. Where somebody kills
+    /// `apply` it is noted, for a part may have been done.
     pub fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
         self.changes.run(apply, undo)
     }

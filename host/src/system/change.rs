@@ -4,7 +4,8 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use super::{command, firewall, sysctl};
+use super::command::{self, Failure};
+use super::{firewall, sysctl};
 
 /// One line of a journal: what is about to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub(super) enum Entry {
     Value { key: String, value: String },
     /// The table of firewall rules is made.
     Firewall { table: String },
+    /// It was not.
+    NoFirewall { table: String },
     /// A command is run, and this one undoes it.
     Command { undo: Vec<String> },
     /// It needs no undoing any more: its command failed, or it was undone.
@@ -119,6 +122,10 @@ impl Changes {
                 }
             }
             Entry::Firewall { table } => self.changes.push(Change::Firewall { table }),
+            Entry::NoFirewall { table: of } => self.changes.retain(|change| match change {
+                Change::Firewall { table } => *table != of,
+                _ => true,
+            }),
             Entry::Command { undo } => self.changes.push(Change::Command { undo }),
             Entry::Over { undo } => self.changes.retain(|change| match change {
                 Change::Command { undo: noted } => *noted != undo,
@@ -170,9 +177,11 @@ impl Change {
             },
             Change::Command { undo } => {
                 let words: Vec<&str> = undo.iter().map(String::as_str).collect();
-                match command::run(&words) {
-                    Ok(()) => Undone::Restored(format!("`{}` was run", undo.join(" "))),
-                    Err(error) => Undone::Failed(format!("could not undo a change: {error}")),
+                match command::run(&words, None) {
+                    Ok(_) => Undone::Restored(format!("`{}` was run", undo.join(" "))),
+                    Err(Failure { error, .. }) => {
+                        Undone::Failed(format!("could not undo a change: {error}"))
+                    }
                 }
             }
         }
@@ -213,6 +222,8 @@ mod tests {
             Entry::Sysctl { key: "a.b".into(), before: "1 2".into() },
             Entry::Value { key: "a.b".into(), value: "3".into() },
             Entry::Firewall { table: "t".into() },
+            Entry::Firewall { table: "not made".into() },
+            Entry::NoFirewall { table: "not made".into() },
             Entry::Command { undo: vec!["x".into(), "y z".into()] },
             Entry::Command { undo: vec!["never".into()] },
             Entry::Over { undo: vec!["never".into()] },

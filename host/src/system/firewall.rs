@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use pathspider_plugin_api::{Error, Result};
+use pathspider_plugin_api::Error;
 
-use super::command;
+use super::command::{self, Failure};
+use super::leash::Leash;
+
+type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The table, of the family `inet`. The lock lets one run at a time have it.
 pub(super) const TABLE: &str = "pathspider";
@@ -24,31 +27,48 @@ impl Firewall {
         self.rules != rules
     }
 
-    /// Sets the rules, in place of those before, in one transaction.
-    pub(super) fn set(&mut self, rules: &[&str]) -> Result<()> {
-        command::run(&["nft", &script(TABLE, rules)?])?;
+    /// Makes the table with these rules, in one transaction, which fails where there is one.
+    pub(super) fn make(&mut self, rules: &[&str], leash: Option<&Leash>) -> Result<(), Failure> {
+        self.set(&format!("create table inet {TABLE}; "), rules, leash)
+    }
+
+    /// Replaces the table by one with these rules, in one transaction.
+    pub(super) fn replace(&mut self, rules: &[&str], leash: Option<&Leash>) -> Result<(), Failure> {
+        self.set(&format!("{}add table inet {TABLE}; ", no_more(TABLE)), rules, leash)
+    }
+
+    fn set(&mut self, table: &str, rules: &[&str], leash: Option<&Leash>) -> Result<(), Failure> {
+        let rules_only = script(TABLE, rules).map_err(|error| Failure { error, is_known: true })?;
+        command::run(&["nft", &format!("{table}{rules_only}")], leash)?;
         self.rules = rules.iter().map(|&rule| rule.to_owned()).collect();
         Ok(())
     }
 }
 
-/// Whether there is a table of this name. Where we may not know, we may not make one either.
-pub(super) fn exists(table: &str) -> bool {
-    command::run(&["nft", "list", "table", "inet", table]).is_ok()
+/// Whether there is a table of this name.
+///
+/// # Errors
+///
+/// That cannot be known.
+pub(super) fn exists(table: &str) -> Result<bool> {
+    let tables = command::run(&["nft", "list", "tables", "inet"], None)?;
+    Ok(tables.lines().any(|line| line.split_whitespace().eq(["table", "inet", table])))
 }
 
 /// Deletes a table, if it is there.
 pub(super) fn delete(table: &str) -> Result<()> {
-    command::run(&["nft", &script(table, &[])?])
+    command::run(&["nft", &no_more(table)], None)?;
+    Ok(())
 }
 
-/// What replaces the table, whether there is one or not, by one with these rules.
+/// What deletes a table, if it is there: it has to be there to be deleted.
+fn no_more(table: &str) -> String {
+    format!("add table inet {table}; delete table inet {table}; ")
+}
+
+/// What gives a table these rules.
 fn script(table: &str, rules: &[&str]) -> Result<String> {
-    // A table has to be there to be deleted.
-    let mut script = format!("add table inet {table}; delete table inet {table}; ");
-    if !rules.is_empty() {
-        let _ = write!(script, "add table inet {table}; ");
-    }
+    let mut script = String::new();
     let mut hooks = BTreeSet::new();
     for rule in rules {
         let (hook, words) = rule.split_once(' ').unwrap_or((rule, ""));

@@ -9,6 +9,7 @@ use pathspider_plugin_api::{Error, Result};
 use super::change::Entry;
 use super::journal::{self, Head, Journal};
 use super::keeper::Keeper;
+use super::leash::Leash;
 use super::lock::{Holder, Lock};
 use super::{leftover, place};
 use crate::say::say;
@@ -23,6 +24,7 @@ pub(super) struct Guard {
     journal: Option<Journal>,
     /// `None` where there were threads already, or when it is gone; then there is a journal.
     keeper: Option<Keeper>,
+    leash: Leash,
     // Last: it is free when the others are gone.
     _lock: Lock,
 }
@@ -86,13 +88,21 @@ impl Guard {
                 None
             }
         };
-        let keeper = match fork.then(|| Keeper::start(&head, journal.as_ref(), &lock)) {
+        let file = journal.as_ref().map(Journal::as_fd);
+        let leash = Leash::new(file).map_err(|error| cannot(&error))?;
+        let started = fork.then(|| Keeper::start(&head, journal.as_ref(), &leash, &lock));
+        let keeper = match started {
             Some(Ok(keeper)) => Some(keeper),
             Some(Err(error)) if journal.is_none() => return Err(cannot(&error)),
             None if journal.is_none() => return Err(cannot(&io::ErrorKind::Unsupported.into())),
             _ => None,
         };
-        Ok(Guard { journal, keeper, _lock: lock })
+        Ok(Guard { journal, keeper, leash, _lock: lock })
+    }
+
+    /// For commands that make the run's changes.
+    pub(super) fn leash(&self) -> &Leash {
+        &self.leash
     }
 
     /// Notes what is about to be done: on the disk, where there is a journal, and with the keeper.

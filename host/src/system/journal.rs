@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +142,10 @@ impl Journal {
     /// Removes it: all was undone.
     pub(super) fn remove(&self) -> io::Result<()> {
         self.place.remove(&self.name)
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// Where it is.

@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_
 
 use super::change::Restoration;
 use super::journal::{self, Head, Journal};
+use super::leash::{self, Leash};
 use super::lock::Lock;
 use super::place::Place;
 use crate::privileges;
@@ -49,7 +50,12 @@ impl Keeper {
     /// # Errors
     ///
     /// There can be no more processes, or the kernel is older than 5.3.
-    pub(super) fn start(head: &Head, journal: Option<&Journal>, lock: &Lock) -> io::Result<Keeper> {
+    pub(super) fn start(
+        head: &Head,
+        journal: Option<&Journal>,
+        leash: &Leash,
+        lock: &Lock,
+    ) -> io::Result<Keeper> {
         let (reader, writer) = io::pipe()?;
         let run = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
         let plugin = head.plugin.clone();
@@ -63,7 +69,8 @@ impl Keeper {
             0 => {
                 drop(writer);
                 let journal = journal.map(Journal::place);
-                let duty = Duty { reader, run, plugin: &plugin, journal, lock: lock.as_fd() };
+                let lock = lock.as_fd();
+                let duty = Duty { reader, run, plugin: &plugin, journal, leash, lock };
                 duty.prepare();
                 // A panic must not unwind into the run's code.
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| duty.keep()));
@@ -91,7 +98,7 @@ impl Keeper {
     /// While the run lives the keeper does nothing but listen, so it can be killed. It is not asked
     /// to go, for it could not answer where somebody has stopped it.
     pub(super) fn dismiss(self) {
-        // When it is gone already its number may be another's, where SIGCHLD is ignored.
+        // When it is gone already its number may be another's, where a plugin has SIGCHLD ignored.
         if let Ok(None) = waitpid(Some(self.pid), WaitOptions::NOHANG)
             && kill_process(self.pid, Signal::KILL).is_ok()
         {
@@ -106,6 +113,7 @@ struct Duty<'a> {
     run: OwnedFd,
     plugin: &'a str,
     journal: Option<(&'a Place, &'a str)>,
+    leash: &'a Leash,
     lock: BorrowedFd<'a>,
 }
 
@@ -126,7 +134,7 @@ impl Duty<'_> {
         }
         let (reader, run, lock) =
             (self.reader.as_raw_fd(), self.run.as_raw_fd(), self.lock.as_raw_fd());
-        let mut kept = vec![libc::STDERR_FILENO, reader, run, lock];
+        let mut kept = vec![libc::STDERR_FILENO, reader, run, lock, self.leash.as_fd().as_raw_fd()];
         kept.extend(self.journal.map(|(place, _)| place.as_fd().as_raw_fd()));
         kept.sort_unstable();
         let mut first = 0;
@@ -148,6 +156,7 @@ impl Duty<'_> {
             let _ = self.journal.map(|(place, name)| place.remove(name));
             return;
         }
+        let is_over = self.leash.wait();
         let mut over = Vec::new();
         let Restoration { restored, left, failed } = changes.undo(|entry| over.push(entry));
         if let Some((place, name)) = self.journal {
@@ -170,6 +179,9 @@ impl Duty<'_> {
         };
         self.say(&format!("the {} run ended without a word; {what}", self.plugin));
         left.iter().chain(&failed).for_each(|complaint| self.say(complaint));
+        if !is_over {
+            self.say(leash::STILL_WORKS);
+        }
     }
 
     /// All that the run says, until it is gone.

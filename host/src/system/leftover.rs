@@ -6,6 +6,7 @@ use std::io;
 use super::change::{Changes, Restoration};
 use super::identity::{self, Namespace};
 use super::journal::{self, ENDING, Head};
+use super::leash;
 use super::lock::{Holder, Lock};
 use super::place::Place;
 
@@ -142,6 +143,11 @@ fn restore_all(places: &[Place], found: Found, forget: bool) -> Restored {
 
 /// Whether nothing is left to be undone.
 fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restored) -> bool {
+    if let Ok(file) = place.open_file(&leftover.name)
+        && !leash::wait(&file)
+    {
+        restored.failed.push(format!("after {run}: {}", leash::STILL_WORKS));
+    }
     let mut over = Vec::new();
     let Restoration { restored: done, left, failed } =
         leftover.changes.undo(|entry| over.push(entry));

@@ -102,20 +102,26 @@ impl Place {
 
     /// Reads a file; one that another user could have written is none.
     pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut text = Vec::new();
+        self.open_existing(name, OFlags::RDONLY)?.read_to_end(&mut text)?;
+        Ok(text)
+    }
+
+    /// Opens a file to read and write; one that another user could have written is none.
+    pub(super) fn open_file(&self, name: &str) -> io::Result<File> {
+        self.open_existing(name, OFlags::RDWR)
+    }
+
+    fn open_existing(&self, name: &str, mode: OFlags) -> io::Result<File> {
+        let flags = mode | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty())?;
         is_ours_alone(&file)?;
-        let mut text = Vec::new();
-        File::from(file).read_to_end(&mut text)?;
-        Ok(text)
+        Ok(File::from(file))
     }
 
     /// Adds to a file, and waits until the disk has it.
     pub(super) fn append(&self, name: &str, text: &[u8]) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.folder, name, flags, Mode::empty())?;
-        is_ours_alone(&file)?;
-        let mut file = File::from(file);
+        let mut file = self.open_existing(name, OFlags::WRONLY | OFlags::APPEND)?;
         file.write_all(text)?;
         file.sync_data()
     }

@@ -1,5 +1,6 @@
 //! The system's settings after crashes, kills and several runs at once.
 
+mod commands;
 mod left;
 mod refused;
 
