@@ -391,3 +391,20 @@ fn a_limit_of_targets_holds_for_all_runs_together() {
         assert_eq!(targets(&text(&path)).len(), count);
     }
 }
+
+#[test]
+fn runs_that_go_on_measure_the_sample_of_one_in_one_go() {
+    let Some(network) = network(20, 0) else { return };
+    let folder = temp_dir("sample");
+    let jobs = network.jobs("clean");
+    let sample = |name: &str, limits: &[&str]| {
+        let path = folder.join(name).display().to_string();
+        for limit in limits {
+            let arguments = ["--output", &path, "--resume", "--shuffle", "--seed", "7"];
+            let arguments = [&arguments[..], &["--max-targets", limit]].concat();
+            measure(&network, &arguments, &ECN, &jobs).expect(10, &[]);
+        }
+        targets(&text(&path)).into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(sample("steps.ndjson", &["3", "7", "10"]), sample("once.ndjson", &["10"]));
+}
