@@ -57,7 +57,7 @@ impl From<Broken> for Error {
 }
 
 /// Keys that the host writes into a job's record.
-const JOB_KEYS: [&str; 8] =
+pub const JOB_KEYS: [&str; 8] =
     ["conditions", "flow_results", "jobId", "missed_flows", "path", "sip", "spdr_error", "time"];
 
 /// Checks what `connect` gave.

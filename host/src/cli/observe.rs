@@ -1,25 +1,27 @@
 //! `pathspider observe`: records of whatever passes on an interface or stands in a capture file.
 
 mod chains;
+mod writing;
 
-use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use pathspider_plugin_api::{ChainName, Error, FlowRecord};
+use pathspider_plugin_api::ChainName;
 
 use super::exit::{Exit, Failure};
 use super::keeping::Forcing;
 use super::measure::{of_output, of_source, source_or_default};
 use crate::chains::{Catalogue, Resolved};
 use crate::crash;
-use crate::observer::{Observed, Settings, Sink, Source, SourceOptions, observe, open};
+use crate::observer::{Settings, Source, SourceOptions, open};
 use crate::output::{Output, OutputError, RecordWriter};
 use crate::plugin::Registry;
 use crate::say::{self, say};
-use crate::stop::{Caught, Stop, Urgency};
+use crate::stop::{Caught, Stop};
 use crate::text::of;
+use writing::{Ended, Observing};
 
 /// `pathspider observe`.
 #[derive(Debug, Args)]
@@ -86,27 +88,21 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
     }
     let chains = resolve(&catalogue, &arguments.chains)?;
     crash::loaded(registry.plugins.iter().map(|plugin| plugin.file.path.as_path()));
-    let mut source = open_source(&arguments)?;
+    let source = open_source(&arguments)?;
     let stop = stop_on_signals(&source)?;
-    let mut writer = Writer {
-        records: RecordWriter::open(
-            Output::from_argument(&arguments.output),
-            arguments.forcing.existing(),
-            &|| stop.is_asked(),
-        )
-        .map_err(no_output)?,
-        failure: None,
-        failed_flows: 0,
-        chain_failure: None,
-    };
+    let output = Output::from_argument(&arguments.output);
+    let name = output.to_string();
+    let existing = arguments.forcing.existing();
+    let records = RecordWriter::open(output, existing, &|| stop.is_asked()).map_err(no_output)?;
     let settings = Settings {
         idle: arguments.idle,
         linger: arguments.linger,
         max_flows: arguments.max_flows as usize,
         ..Settings::default()
     };
-    let observed = observe(&mut source, chains.chains, &settings, &mut writer);
-    report(&source, &stop, writer, observed)
+    let observing = Observing::start(source, chains.chains, settings, records)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start a thread: {error}")))?;
+    report(observing.end(&stop, &name)?, &stop)
 }
 
 fn resolve(catalogue: &Catalogue, names: &[String]) -> Result<Resolved, Failure> {
@@ -125,75 +121,27 @@ fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
     open(&uri, &options).map_err(|error| Failure::new(of_source(&error), error))
 }
 
-/// A signal ends the source, and so all flows: nothing that was seen is lost.
-fn stop_on_signals(source: &Source) -> Result<std::sync::Arc<Stop>, Failure> {
+/// A signal ends the source, and so all flows: nothing that was seen is lost. A second one does the
+/// same, and has an output that takes nothing be given up.
+fn stop_on_signals(source: &Source) -> Result<Arc<Stop>, Failure> {
     let stop = Stop::new();
     let stopper = source.stopper();
     // Where there can be no thread, whoever says something writes it.
     let _ = say::begin();
-    Caught::new(stop.clone(), move |urgency| match urgency {
-        Urgency::Terminate => {
-            say::end_soon();
-            std::process::exit(Exit::Stopped as i32)
-        }
-        _ => stopper.stop(),
-    })
-    .and_then(Caught::listen)
-    .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
+    Caught::new(stop.clone(), move |_| stopper.stop())
+        .and_then(Caught::listen)
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     Ok(stop)
 }
 
-/// Writes records, in whole lines, whenever the packets that were there are all seen.
-struct Writer {
-    records: RecordWriter,
-    failure: Option<OutputError>,
-    failed_flows: u64,
-    chain_failure: Option<Error>,
-}
-
-impl Writer {
-    /// The observer only needs to know that it failed; the reason is told at the end.
-    fn note(&mut self, result: Result<(), OutputError>) -> io::Result<()> {
-        result.map_err(|error| {
-            self.failure = Some(error);
-            io::ErrorKind::Other.into()
-        })
-    }
-}
-
-impl Sink for Writer {
-    fn flow(&mut self, record: &FlowRecord, failure: Option<Error>) -> io::Result<()> {
-        if let Some(failure) = failure {
-            self.failed_flows += 1;
-            self.chain_failure.get_or_insert(failure);
-        }
-        let result = self.records.write(record);
-        self.note(result)
-    }
-
-    fn pause(&mut self) -> io::Result<()> {
-        let result = self.records.flush();
-        self.note(result)
-    }
-}
-
 /// Tells what was counted on standard error, and finds the exit status.
-fn report(
-    source: &Source,
-    stop: &Stop,
-    mut writer: Writer,
-    observed: Observed,
-) -> Result<Exit, Failure> {
-    let flushed = writer.records.finish();
+fn report(ended: Ended, stop: &Stop) -> Result<Exit, Failure> {
+    let Ended { source, observed, output, failed_flows, chain_failure } = ended;
     say!("{}", observed.counters);
-    if let Some(error) = writer.chain_failure {
-        let failed = writer.failed_flows;
-        say!("a chain failed on {failed} {}: {error}", of(failed, "flow", "flows"));
+    if let Some(error) = chain_failure {
+        say!("a chain failed on {failed_flows} {}: {error}", of(failed_flows, "flow", "flows"));
     }
-    if let Some(error) = writer.failure {
-        return Err(no_output(error));
-    }
-    flushed.map_err(no_output)?;
+    output.map_err(no_output)?;
     if let Err(error) = observed.source {
         let exit = if source.is_live() { of_source(&error) } else { Exit::NoInput };
         return Err(Failure::new(exit, error));
@@ -202,7 +150,7 @@ fn report(
     if stop.is_asked() && !source.is_live() {
         return Ok(Exit::Stopped);
     }
-    Ok(if writer.failed_flows > 0 { Exit::FinishedWithErrors } else { Exit::Finished })
+    Ok(if failed_flows > 0 { Exit::FinishedWithErrors } else { Exit::Finished })
 }
 
 fn no_output(error: OutputError) -> Failure {

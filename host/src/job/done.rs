@@ -47,7 +47,8 @@ impl Done {
         self.count += 1;
         self.lines.insert(line_hash(target.line, target.port, target.domain.as_deref()));
         match target {
-            Identity { domain: Some(domain), .. } if self.names => {
+            // As in the gate: an empty name is none.
+            Identity { domain: Some(domain), .. } if self.names && !domain.is_empty() => {
                 self.seen.is_new_name(domain);
             }
             Identity { address: Some(address), port: Some(port), .. } => {
@@ -107,6 +108,8 @@ mod tests {
         let mut done = Done::new(true, false);
         done.add(&identity(3, "192.0.2.1", 53, Some("a.example")));
         assert!(done.has(&identity(1, "", 53, Some("A.example")), Some("A.example")));
+        done.add(&identity(4, "192.0.2.1", 53, Some("")));
+        assert!(done.has(&identity(4, "192.0.2.1", 53, Some("")), None), "an empty name is none");
         let mut done = Done::new(false, true);
         done.add(&identity(3, "192.0.2.1", 80, None));
         assert!(done.has(&identity(3, "192.0.2.1", 80, None), None));

@@ -202,6 +202,21 @@ impl Gate {
             return true;
         }
         let name = target.record.str("domain").filter(|name| self.names && !name.is_empty());
+        let is_done = self.done.as_ref().is_some_and(|done| {
+            let domain = target.record.str("domain").map(str::to_owned);
+            // As its record says.
+            let port = address.map(|_| port).or(target.port);
+            let identity = Identity { line, address, port, domain };
+            let is_done = done.has(&identity, name);
+            // By its line too, which of several that are one target was measured: which of them
+            // came first may depend on when names were answered.
+            if let Some(shuffle) = self.shuffle.as_mut().filter(|_| is_done)
+                && done.has_line(line, port, identity.domain.as_deref())
+            {
+                shuffle.hold_place(line);
+            }
+            is_done
+        });
         let is_new = self.seen.as_mut().is_none_or(|seen| match (name, address) {
             (Some(name), _) => seen.is_new_name(name),
             (None, Some(address)) => seen.is_new(address, port),
@@ -211,13 +226,7 @@ impl Gate {
             self.tally.duplicates.fetch_add(1, Ordering::Relaxed);
             return true;
         }
-        let is_done = |done: &Done| {
-            let domain = target.record.str("domain").map(str::to_owned);
-            // As its record says.
-            let port = address.map(|_| port).or(target.port);
-            done.has(&Identity { line, address, port, domain }, name)
-        };
-        if self.done.as_ref().is_some_and(is_done) {
+        if is_done {
             self.tally.done.fetch_add(1, Ordering::Relaxed);
             return true;
         }
@@ -249,12 +258,13 @@ impl Gate {
     }
 
     /// Whether the target of a line, a name that is to be looked up, was measured before; then it is
-    /// counted.
-    pub(super) fn is_done(&self, line: u64, port: Option<u16>, domain: &str) -> bool {
+    /// counted, and has its place in the order.
+    pub(super) fn is_done(&mut self, line: u64, port: Option<u16>, domain: &str) -> bool {
         let port = Some(port.unwrap_or(self.port));
         let done = self.done.as_ref().is_some_and(|done| done.has_line(line, port, Some(domain)));
         if done {
             self.tally.done.fetch_add(1, Ordering::Relaxed);
+            self.shuffle.iter_mut().for_each(|shuffle| shuffle.hold_place(line));
         }
         done
     }
@@ -282,3 +292,6 @@ impl Gate {
         self.onward = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

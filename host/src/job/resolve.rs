@@ -88,10 +88,15 @@ fn look_up(name: &str, interface: Option<&str>) -> Result<IpAddr, String> {
         let reason = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
         format!("{name:?} cannot be resolved: {reason}")
     })?;
-    let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    // What filters of names answer for those that they block; no host has it.
+    let unspecified = addresses.extract_if(.., |address| address.is_unspecified()).last();
     let usable = addresses.iter().copied().find(|&address| has_route(address, interface));
     usable.ok_or_else(|| match addresses.first() {
-        None => format!("{name:?} has no address"),
+        None => match unspecified {
+            Some(address) => format!("{name:?} has no address but {address}, which no host has"),
+            None => format!("{name:?} has no address"),
+        },
         Some(first) => {
             let kinds = match (
                 addresses.iter().any(IpAddr::is_ipv4),
@@ -122,6 +127,14 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+
+    #[test]
+    fn the_unspecified_address_is_nobodys() {
+        for text in ["0.0.0.0", "::"] {
+            let reason = look_up(text, None).unwrap_err();
+            assert!(reason.contains("which no host has"), "{reason}");
+        }
+    }
 
     #[test]
     fn every_name_is_answered_once() {

@@ -1,4 +1,7 @@
 //! Holds the targets of an input until its end, and gives them in an order that a seed decides.
+//!
+//! Those that a run before has measured are held too, and left out at the end: the seed orders as
+//! many as in that run, so that both together measure what one run in one go would have.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,7 +16,8 @@ struct Held {
     line: u64,
     address: Option<IpAddr>,
     port: u16,
-    record: Box<[u8]>,
+    /// `None` of one that was measured before.
+    record: Option<Box<[u8]>>,
 }
 
 /// The targets that wait for the input's end.
@@ -30,20 +34,25 @@ impl Shuffle {
     pub(super) fn hold(&mut self, line: u64, address: Option<IpAddr>, port: u16, record: &Record) {
         // Cannot fail: every key of a record is a text, and what was read can be written.
         let record = serde_json::to_vec(record).unwrap_or_default().into_boxed_slice();
-        self.held.push(Held { line, address, port, record });
+        self.held.push(Held { line, address, port, record: Some(record) });
     }
 
-    /// All of them, in the seed's order: the same for the same input, in whichever order the names
-    /// in it were resolved.
+    /// Holds the place of a target that was measured before.
+    pub(super) fn hold_place(&mut self, line: u64) {
+        self.held.push(Held { line, address: None, port: 0, record: None });
+    }
+
+    /// All that are to be measured, in the seed's order: the same for the same input, in whichever
+    /// order the names in it were resolved.
     pub(super) fn take(
         &mut self,
     ) -> impl Iterator<Item = (u64, Option<IpAddr>, u16, Record)> + use<> {
         let mut held = std::mem::take(&mut self.held);
         held.sort_unstable_by_key(|held| held.line);
         held.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
-        held.into_iter().map(|held| {
-            let record = serde_json::from_slice(&held.record).unwrap_or_default();
-            (held.line, held.address, held.port, record)
+        held.into_iter().filter_map(|held| {
+            let record = serde_json::from_slice(&held.record?).unwrap_or_default();
+            Some((held.line, held.address, held.port, record))
         })
     }
 }

@@ -76,6 +76,20 @@ fn duplicates_are_skipped_and_told() {
 }
 
 #[test]
+fn records_are_an_input_without_what_their_run_said() {
+    let Some(network) = network(1, 0) else { return };
+    let first = measure(&network, &["--output-flows"], &network.jobs("clean"));
+    first.expect(0, &["1 target"]);
+    let failed = first.stdout.replacen('{', "{\"spdr_error\":\"plugin: x\",", 1);
+    let end = measure(&network, &[], &failed);
+    end.expect(0, &["1 target"]);
+    let (was, is) = (&first.records()[0], &end.records()[0]);
+    assert_eq!((&is.spdr_error, is.missed_flows, &is.rest), (&None, None, &was.rest));
+    assert!(was.flow_results.is_some() && is.flow_results.is_none());
+    assert_ne!(is.job_id, was.job_id);
+}
+
+#[test]
 fn special_addresses_are_not_measured_unless_allowed() {
     let Some(network) = network(3, 2) else { return };
     let command = Program::command(&["measure", "-i", network.interface(), "ecn"]);

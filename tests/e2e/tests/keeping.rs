@@ -343,6 +343,20 @@ fn jobs_without_a_record_are_not_measured_again() {
 }
 
 #[test]
+fn targets_with_an_empty_name_or_none_at_all_are_measured_once() {
+    let Some(network) = network(1, 0) else { return };
+    let path = temp_dir("empty-name").join("out.ndjson").display().to_string();
+    let arguments = ["--output", &path, "--resume"];
+    let plugin = ["dnsresolv", "--keep-failed", "--timeout", "0.1"];
+    let dip = network.targets("clean")[0];
+    let jobs = format!("{{\"dip\":\"{dip}\",\"domain\":\"\"}}\n{{\"dip\":\"::\"}}\n");
+    let bad = "standard input:2: not a job: :: is the unspecified address";
+    measure(&network, &arguments, &plugin, &jobs).expect(9, &["1 target", bad]);
+    measure(&network, &arguments, &plugin, &jobs).expect(9, &["1 measured before", bad]);
+    assert_eq!(text(&path).lines().count(), 1);
+}
+
+#[test]
 fn all_rows_of_a_job_or_none() {
     let Some(network) = network(3, 0) else { return };
     let path = temp_dir("rows").join("out.ndjson").display().to_string();
@@ -376,4 +390,21 @@ fn a_limit_of_targets_holds_for_all_runs_together() {
         measure(&network, &arguments, &ECN, &jobs).expect(status, &[]);
         assert_eq!(targets(&text(&path)).len(), count);
     }
+}
+
+#[test]
+fn runs_that_go_on_measure_the_sample_of_one_in_one_go() {
+    let Some(network) = network(20, 0) else { return };
+    let folder = temp_dir("sample");
+    let jobs = network.jobs("clean");
+    let sample = |name: &str, limits: &[&str]| {
+        let path = folder.join(name).display().to_string();
+        for limit in limits {
+            let arguments = ["--output", &path, "--resume", "--shuffle", "--seed", "7"];
+            let arguments = [&arguments[..], &["--max-targets", limit]].concat();
+            measure(&network, &arguments, &ECN, &jobs).expect(10, &[]);
+        }
+        targets(&text(&path)).into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(sample("steps.ndjson", &["3", "7", "10"]), sample("once.ndjson", &["10"]));
 }

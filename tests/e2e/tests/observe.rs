@@ -3,13 +3,23 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use pathspider_e2e::{Ended, Program, built, temp_dir, wait_for_handlers, wait_until};
+use rustix::io::ioctl_fionread;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+use super::keeping::text;
 
 /// A SYN and its answer, raw IPv4, in the classic capture format.
 fn capture() -> Vec<u8> {
+    flows(1)
+}
+
+/// As many of them as flows, from other ports.
+fn flows(count: u16) -> Vec<u8> {
     let packet = |from: u8, to: u8, ports: [u8; 4], flags: u8, ttl: u8| {
         let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, ttl, 6, 0, 0];
         packet.extend([192, 0, 2, from, 192, 0, 2, to]);
@@ -21,8 +31,12 @@ fn capture() -> Vec<u8> {
     for field in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101] {
         file.extend(field.to_le_bytes());
     }
-    let packets = [packet(1, 2, [0, 9, 0, 80], 2, 64), packet(2, 1, [0, 80, 0, 9], 18, 57)];
-    for (time, packet) in packets.into_iter().enumerate() {
+    let packets = (9..9 + count).flat_map(|port| {
+        let [high, low] = port.to_be_bytes();
+        let (there, back) = ([high, low, 0, 80], [0, 80, high, low]);
+        [packet(1, 2, there, 2, 64), packet(2, 1, back, 18, 57)]
+    });
+    for (time, packet) in packets.enumerate() {
         for field in [1_700_000_000, time as u32, 40, 40] {
             file.extend(field.to_le_bytes());
         }
@@ -94,11 +108,9 @@ fn an_interrupt_flushes_what_was_seen() {
     let mut input = child.stdin.take().unwrap();
     input.write_all(&capture()).unwrap();
     wait_for_handlers(&child);
-    let unread = || rustix::io::ioctl_fionread(&input).unwrap();
-    wait_until("it has read all", || unread() == 0);
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    wait_until("it has read all", || ioctl_fionread(&input).unwrap() == 0);
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, Signal::INT);
     let end: Ended = child.wait_with_output().unwrap().into();
     end.expect(10, &["2 packets"]);
     assert_eq!(only(&end)["pkt_fwd"], 1);
@@ -117,4 +129,56 @@ fn an_output_that_is_closed_has_its_own_status() {
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(8), "{stderr}");
     assert!(stderr.contains("cannot write to standard output"), "{stderr}");
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn a_second_signal_loses_no_flow() {
+    for (name, signals) in [
+        ("int.ndjson", &[Signal::INT, Signal::INT][..]),
+        ("quit.ndjson", &[Signal::QUIT]),
+        ("quit.ndjson.gz", &[Signal::QUIT]),
+    ] {
+        let path = temp_dir("observe-twice").join(name).display().to_string();
+        let mut command = Program::command(&["observe", "-i", "-", "--output", &path, "basic"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // The pipe stays open: only the signals end it.
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&flows(20_000)).unwrap();
+        wait_for_handlers(&child);
+        wait_until("it has read all", || ioctl_fionread(&input).unwrap() == 0);
+        std::thread::sleep(Duration::from_millis(500));
+        for &sent in signals {
+            signal(&child, sent);
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        let end: Ended = child.wait_with_output().unwrap().into();
+        let written = text(&path);
+        let count = written.lines().count();
+        assert!(count > 0 && written.ends_with('\n'), "{name}: {count} {}", end.stderr);
+        assert!(written.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+        end.expect(10, &[&format!(" {count} flows")]);
+        drop(input);
+    }
+}
+
+#[test]
+fn a_reader_that_stalls_is_waited_for_until_a_second_signal() {
+    let source = saved("observe-stalled", &flows(20_000));
+    let mut command = Program::command(&["observe", "basic", "-i"]);
+    command.arg(&source).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let held = || ioctl_fionread(child.stdout.as_ref().unwrap()).unwrap();
+    wait_until("the pipe is full", || held() > 60_000);
+    signal(&child, Signal::INT);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(child.try_wait().unwrap().is_none(), "it may be a pager");
+    signal(&child, Signal::INT);
+    wait_until("it ends", || child.try_wait().unwrap().is_some());
+    let end: Ended = child.wait_with_output().unwrap().into();
+    end.expect(8, &["standard output took no more records; ", " finished ones are lost"]);
 }

@@ -14,7 +14,7 @@ fn names_are_looked_up_when_asked() {
     let name = |at: usize| Names::name(all[at]);
     let input = format!(
         "{{\"dip\":\"{}\"}}\n{{\"rank\":2,\"domain\":\"{}\"}}\n{},80,a.example\n{{\"dip\":\"nobody.invalid\"}}\n\
-         {{\"domain\":\"filed.example\"}}\n{{\"dip\":\"{}\"}}\n",
+         {{\"domain\":\"filed.example\"}}\n{{\"dip\":\"{}\"}}\n{{\"domain\":\"blocked.example\"}}\n",
         name(0),
         name(1),
         name(2),
@@ -28,7 +28,11 @@ fn names_are_looked_up_when_asked() {
     let end = network.script(&[all[0]], &script("--resolve"), &input);
     end.expect(
         9,
-        &["standard input:4: not a job: \"nobody.invalid\" cannot be resolved: ", "5 targets"],
+        &[
+            "standard input:4: not a job: \"nobody.invalid\" cannot be resolved: ",
+            "standard input:7: not a job: \"blocked.example\" has no address but 0.0.0.0",
+            "5 targets",
+        ],
     );
     let mut records = end.records();
     records.sort_by_key(|record| record.dip.parse::<IpAddr>().unwrap());
@@ -42,7 +46,7 @@ fn names_are_looked_up_when_asked() {
     // From the hosts file; nobody is there.
     assert_eq!((&*records[4].dip, domain(4)), ("10.255.0.1", Some("filed.example")));
     let end = network.script(&[all[0]], &script(""), &input);
-    end.expect(9, &["standard input:1: not a job", "with --resolve", "5 lines were not jobs"]);
+    end.expect(9, &["standard input:1: not a job", "with --resolve", "6 lines were not jobs"]);
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! Observing on a thread of its own, and its records: an output that takes nothing cannot keep the
+//! program from being stopped.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use pathspider_plugin_api::abi::ChainSet;
+use pathspider_plugin_api::{Error, FlowRecord};
+
+use crate::cli::exit::{Exit, Failure};
+use crate::observer::{Observed, Settings, Sink, Source, observe};
+use crate::output::{OutputError, RecordWriter};
+use crate::privileges;
+use crate::run::RunError;
+use crate::stop::{LAST_WORDS, Stop, Urgency};
+
+/// Between two looks at how far it is.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How observing ended, and what became of the records.
+pub(super) struct Ended {
+    pub(super) source: Source,
+    pub(super) observed: Observed,
+    /// Why records could not be written.
+    pub(super) output: Result<(), OutputError>,
+    pub(super) failed_flows: u64,
+    pub(super) chain_failure: Option<Error>,
+}
+
+/// Observing, under way.
+pub(super) struct Observing {
+    thread: JoinHandle<Ended>,
+    progress: Arc<Progress>,
+}
+
+/// How far it is, for whoever waits for it.
+#[derive(Default)]
+struct Progress {
+    /// Flows that have ended.
+    ended: AtomicU64,
+    /// How many of them the output has taken.
+    written: AtomicU64,
+    /// Whether the output is being written.
+    writing: AtomicBool,
+}
+
+impl Progress {
+    fn now(&self) -> (u64, u64) {
+        (self.ended.load(Ordering::Relaxed), self.written.load(Ordering::Relaxed))
+    }
+}
+
+impl Observing {
+    /// Begins it.
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
+    pub(super) fn start(
+        mut source: Source,
+        chains: ChainSet,
+        settings: Settings,
+        records: RecordWriter,
+    ) -> io::Result<Observing> {
+        let progress = Arc::<Progress>::default();
+        let mut writer = Writer {
+            records,
+            progress: Arc::clone(&progress),
+            failure: None,
+            failed_flows: 0,
+            chain_failure: None,
+        };
+        let thread = thread::Builder::new().name("observer".into()).spawn(move || {
+            privileges::give_up();
+            let observed = observe(&mut source, chains, &settings, &mut writer);
+            // Also what was there before a failure.
+            let finished = writer.write(RecordWriter::finish);
+            let output = writer.failure.take().map_or(finished, Err);
+            let Writer { failed_flows, chain_failure, .. } = writer;
+            Ended { source, observed, output, failed_flows, chain_failure }
+        })?;
+        Ok(Observing { thread, progress })
+    }
+
+    /// Waits for its end; after a second signal no longer than the output takes something.
+    pub(super) fn end(self, stop: &Stop, output: &str) -> Result<Ended, Failure> {
+        // Looks are counted, for where the machine stands still, nobody could take anything.
+        let patience = LAST_WORDS.as_millis() / LOOK.as_millis();
+        let (mut last, mut looks) = (self.progress.now(), 0);
+        while !self.thread.is_finished() {
+            let now = self.progress.now();
+            looks = match stop.urgency() {
+                Urgency::Terminate if now == last => looks + 1,
+                _ => 0,
+            };
+            last = now;
+            if looks > patience {
+                return Err(self.given_up(output));
+            }
+            thread::sleep(LOOK);
+        }
+        self.thread.join().map_err(|_| Failure::new(Exit::Failed, RunError::Panicked("observer")))
+    }
+
+    fn given_up(&self, output: &str) -> Failure {
+        let (ended, written) = self.progress.now();
+        let lost = ended.saturating_sub(written);
+        let what = format_args!("{lost} finished ones are lost, and those of flows that went on");
+        match self.progress.writing.load(Ordering::Relaxed) {
+            true => Failure::new(Exit::NoOutput, format!("{output} took no more records; {what}")),
+            false => Failure::new(
+                Exit::Failed,
+                format!("a chain or the source gave no more records; {what}"),
+            ),
+        }
+    }
+}
+
+/// Writes records, in whole lines, whenever the packets that were there are all seen.
+struct Writer {
+    records: RecordWriter,
+    progress: Arc<Progress>,
+    /// The observer only needs to know that it failed; the reason is told at the end.
+    failure: Option<OutputError>,
+    failed_flows: u64,
+    chain_failure: Option<Error>,
+}
+
+impl Writer {
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut RecordWriter) -> Result<(), OutputError>,
+    ) -> Result<(), OutputError> {
+        self.progress.writing.store(true, Ordering::Relaxed);
+        let written = write(&mut self.records);
+        self.progress.writing.store(false, Ordering::Relaxed);
+        let (ended, _) = self.progress.now();
+        self.progress.written.store(ended - self.records.waiting(), Ordering::Relaxed);
+        written
+    }
+
+    fn note(&mut self, result: Result<(), OutputError>) -> io::Result<()> {
+        result.map_err(|error| {
+            self.failure = Some(error);
+            io::ErrorKind::Other.into()
+        })
+    }
+}
+
+impl Sink for Writer {
+    fn flow(&mut self, record: &FlowRecord, failure: Option<Error>) -> io::Result<()> {
+        if let Some(failure) = failure {
+            self.failed_flows += 1;
+            self.chain_failure.get_or_insert(failure);
+        }
+        self.progress.ended.fetch_add(1, Ordering::Relaxed);
+        let result = self.write(|records| records.write(record));
+        self.note(result)
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        let result = self.write(RecordWriter::flush);
+        self.note(result)
+    }
+}
