@@ -8,6 +8,7 @@ mod lock;
 mod outlet;
 mod place;
 mod room;
+mod through;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -26,6 +27,7 @@ use crate::stop::{Asked, is_ignored};
 use lock::locked;
 pub(crate) use outlet::Outlet;
 use place::Place;
+pub(crate) use through::{Through, read_through};
 
 /// How often it is looked whether somebody reads a pipe.
 const LOOK: Duration = Duration::from_millis(20);

@@ -61,7 +61,7 @@ impl OutputError {
         OutputError { output: output.to_string(), error, deed: "write to" }
     }
 
-    /// Whether it was told to stop while it waited for a reader.
+    /// Whether it was told to stop while it waited for a reader, or read what is there.
     pub(crate) fn is_stopped(&self) -> bool {
         self.error.kind() == io::ErrorKind::Interrupted
     }

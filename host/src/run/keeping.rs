@@ -124,10 +124,10 @@ impl Keeping {
             Existing::Continue => {
                 let mut done =
                     Done::new(settings.measurement.info.names, settings.rules.duplicates);
-                length = scan_held(path, Codec::of(path), &output, &mut done)?;
+                length = scan_held(path, &output, &mut done, is_asked)?;
                 if let Some((list, good)) = &mut list {
                     // A job whose line is torn is not known, and is measured once more.
-                    *good = scan_held(&without, Codec::Plain, list, &mut done)?;
+                    *good = scan_held(&without, list, &mut done, is_asked)?;
                 }
                 let size = |opened: &Opened| opened.file.metadata().map_or(0, |file| file.len());
                 let there = size(&output) > 0 || list.as_ref().is_some_and(|(l, _)| size(l) > 0);
@@ -262,7 +262,7 @@ fn hold_capture(
     is_asked: Asked<'_>,
 ) -> Result<(Opened, Saved), OutputError> {
     let opened = hold(path, existing, is_asked)?;
-    let there = observer::scan(&opened, existing)
+    let there = observer::scan(&opened, existing, is_asked)
         .map_err(|error| OutputError::reading(&path.display(), error))?;
     tell_torn(path, there.torn);
     Ok((opened, there))
@@ -271,11 +271,11 @@ fn hold_capture(
 /// Adds a file's targets to `done`; gives how many octets of it are good.
 fn scan_held(
     path: &Path,
-    codec: Codec,
     opened: &Opened,
     done: &mut Done,
+    is_asked: Asked<'_>,
 ) -> Result<u64, OutputError> {
-    let Good { length, torn } = scan(&opened.file, codec, done)
+    let Good { length, torn } = scan(&opened.file, Codec::of(path), done, is_asked)
         .map_err(|error| OutputError::reading(&path.display(), error))?;
     tell_torn(path, torn);
     Ok(length)

@@ -1,4 +1,5 @@
-//! A run that waits before it measures.
+//! A run that waits, or reads what is there, before it measures: it can be told to stop, and
+//! leaves all as it was.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -69,4 +70,40 @@ fn a_run_that_was_killed_just_now_keeps_no_other_from_its_file() {
     signal(&run, Signal::CONT);
     let end = Ended::from(run.wait_with_output().unwrap());
     end.expect(0, &["1 target", "1 measured before"]);
+}
+
+#[test]
+fn a_run_that_reads_what_is_there_can_be_stopped() {
+    let Some(network) = network(2, 0) else { return };
+    let folder = temp_dir("stopped-reading");
+    let path = folder.canonicalize().unwrap().join("out.ndjson");
+    let out = path.display().to_string();
+    let arguments = ["--output", &out, "--resume"];
+    let jobs = network.jobs("clean");
+    measure(&network, &arguments, &ECN, &jobs).expect(0, &["2 targets"]);
+    // So much that a run can be met while it reads it.
+    let records = fs::read(&path).unwrap();
+    fs::write(&path, records.repeat((128 << 20) / records.len())).unwrap();
+    let length = fs::metadata(&path).unwrap().len();
+    let metadata = fs::read_to_string(format!("{out}.meta.json")).unwrap();
+    for stop in [Signal::INT, Signal::TERM] {
+        let met = (0..10).find_map(|_| {
+            let mut run = network.start(command(&network, &arguments, &ECN));
+            drop(run.stdin.take());
+            if halt(&mut run, &path, 1..length / 2) {
+                return Some(run);
+            }
+            fs::write(format!("{out}.meta.json"), &metadata).unwrap();
+            None
+        });
+        let run = met.expect("none is met while it reads");
+        signal(&run, stop);
+        signal(&run, Signal::CONT);
+        let end = Ended::from(run.wait_with_output().unwrap());
+        end.expect(10, &["cannot read", "told to stop while it was read"]);
+    }
+    assert_eq!(fs::metadata(&path).unwrap().len(), length);
+    assert_eq!(fs::read_to_string(format!("{out}.meta.json")).unwrap(), metadata);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    fs::remove_dir_all(folder).unwrap();
 }
