@@ -4,6 +4,7 @@ mod checks;
 mod ended;
 mod finishing;
 mod keeping;
+mod limit;
 mod looking;
 mod pipeline;
 mod plan;
@@ -36,6 +37,7 @@ use ended::not_restored;
 pub use ended::{Ended, RunError};
 pub use keeping::Keep;
 use keeping::Keeping;
+use limit::Limit;
 use looking::looking;
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
@@ -107,6 +109,7 @@ impl Settings<'_> {
 /// between is in [`Ended`].
 pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunError> {
     let began = Instant::now();
+    let limit = Limit::new(began, settings.max_runtime);
 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
@@ -122,11 +125,11 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
     let caught = RefCell::new(signals);
     let is_asked = || {
         caught.borrow_mut().look();
+        limit.look(stop);
         stop.is_asked()
     };
     let mut keeping = Keeping::prepare(&settings, &plan, &is_asked)?;
     let showing = settings.showing.prepare(settings.keep.existing, &is_asked)?;
-    let mut signals = caught.into_inner();
     let info = &settings.measurement.info;
     let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let interface = settings.interface.clone();
@@ -138,11 +141,11 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
         return Err(RunError::NoNetworkPrivilege(info.name.clone()));
     }
     let mut machine = match info.changes_system {
-        true => Machine::begin(&info.name, &mut signals)?,
+        true => Machine::begin(&info.name, &is_asked)?,
         false => Machine::new(),
     };
     say::begin()
-        .and_then(|()| signals.listen())
+        .and_then(|()| caught.into_inner().listen())
         .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
@@ -162,8 +165,18 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
     let done = keeping.done.take();
     let connecting = (dialer, forger, beside);
     let mut ended = opened.and_then(|(writer, save)| {
-        let stages =
-            Stages { began, reader, done, chains, source, connecting, writer, save, showing };
+        let stages = Stages {
+            began,
+            limit,
+            reader,
+            done,
+            chains,
+            source,
+            connecting,
+            writer,
+            save,
+            showing,
+        };
         carry_out(settings, plan, stages, &mut machine, stop)
     });
     // Where it did not come so far by itself.
@@ -185,6 +198,7 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
 /// What the stages of a run begin with.
 struct Stages {
     began: Instant,
+    limit: Limit,
     reader: JobReader,
     done: Option<job::Done>,
     chains: ChainSet,
@@ -203,7 +217,7 @@ fn carry_out(
     machine: &mut Machine,
     stop: &Arc<Stop>,
 ) -> Result<Ended, RunError> {
-    let Stages { began, reader, done, chains, source, connecting, .. } = stages;
+    let Stages { began, limit, reader, done, chains, source, connecting, .. } = stages;
     let (writer, save, showing) = (stages.writer, stages.save, stages.showing);
     let (dialer, forger, beside) = connecting;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer, save), stop)?;
@@ -222,10 +236,9 @@ fn carry_out(
     };
     let (fed, feeder) = feed(reader, feeding, (jobs, pipeline.places.clone()), Arc::clone(stop))
         .map_err(|error| RunError::System(format!("cannot start the feeder: {error}")))?;
-    if let Some(limit) = settings.max_runtime {
-        limit_runtime(limit.saturating_sub(began.elapsed()), Arc::clone(stop))
-            .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
-    }
+    limit
+        .start(Arc::clone(stop))
+        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 5–7. Prepare, configure, connect, finish.
     let Pipeline { notices, reports, places, behind, watch, merger, summary } = pipeline;
@@ -300,20 +313,6 @@ fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, R
     opened.map(Some).map_err(|error| {
         RunError::System(format!("cannot open what forged packets are sent with: {error}"))
     })
-}
-
-/// Ends the run in order after this time, as a first signal does.
-fn limit_runtime(limit: Duration, stop: Arc<Stop>) -> std::io::Result<()> {
-    // It is left behind where the run ends before.
-    std::thread::Builder::new().name("limit".into()).spawn(move || {
-        privileges::give_up();
-        std::thread::sleep(limit);
-        if !stop.is_asked() {
-            stop.finish("--max-runtime");
-            say!("the time of --max-runtime is over: no new targets; finishing those in flight");
-        }
-    })?;
-    Ok(())
 }
 
 /// The feeder's failure. It may still wait for input of which no more is wanted; then it is left.

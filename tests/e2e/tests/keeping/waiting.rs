@@ -1,11 +1,11 @@
-//! A run that waits, or reads what is there, before it measures: it can be told to stop, and
-//! leaves all as it was.
+//! A run that waits, or reads what is there, before it measures: it can be told to stop, by a signal
+//! and by its limit of time, and leaves all as it was.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use pathspider_e2e::{Ended, network, temp_dir, wait_until};
 use rustix::fs::{FlockOperation, flock};
@@ -15,6 +15,34 @@ use super::{ECN, command, measure};
 
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn a_run_waits_no_longer_than_it_may_run() {
+    let Some(network) = network(1, 0) else { return };
+    let folder = temp_dir("limited-waiting");
+    let name = |name: &str| folder.join(name).display().to_string();
+    let mut first = network.start(command(&network, &[], &ECN));
+    let sockets = || network.script("cat /proc/net/unix", "").stdout;
+    wait_until("the first has the lock", || sockets().contains("pathspider.configures"));
+    let ends = |arguments: &[&str], words: &[&str]| {
+        let arguments = [arguments, &["--max-runtime", "1"]].concat();
+        let mut run = network.start(command(&network, &arguments, &ECN));
+        wait_until("it has ended", || run.try_wait().unwrap().is_some());
+        let end = Ended::from(run.wait_with_output().unwrap());
+        end.expect(10, &[words, &["the time of --max-runtime is over"]].concat());
+    };
+    let waiting = format!("while waiting for process {}", first.id());
+    let (out, capture, status) = (name("out.ndjson"), name("own.pcap"), name("status.csv"));
+    let files = ["--output", &out, "--save-pcap", &capture, "--status-file", &status];
+    ends(&files, &[&waiting]);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    // For a reader it waits no longer either.
+    let fifo = name("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    ends(&["--output", &fifo], &["told to stop while nobody reads it"]);
+    drop(first.stdin.take());
+    assert!(first.wait().unwrap().success());
 }
 
 /// How far a process has read a file; `None` where it has not opened it.
