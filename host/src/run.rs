@@ -3,6 +3,7 @@
 mod checks;
 mod ended;
 mod finishing;
+mod giving_up;
 mod keeping;
 mod limit;
 mod looking;
@@ -36,7 +37,7 @@ use checks::{check_files, raise_descriptors};
 use ended::not_restored;
 pub use ended::{Ended, RunError};
 pub use keeping::Keep;
-use keeping::Keeping;
+use keeping::{Keeping, LastWord};
 use limit::Limit;
 use looking::looking;
 use pipeline::{Closed, Closing, Pipeline};
@@ -163,6 +164,7 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
     let link = source.as_ref().and_then(Source::link_number);
     let opened = keeping.open(&settings, link);
     let done = keeping.done.take();
+    let last = keeping.last_word();
     let connecting = (dialer, forger, beside);
     let mut ended = opened.and_then(|(writer, save)| {
         let stages = Stages {
@@ -176,6 +178,7 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
             writer,
             save,
             showing,
+            last,
         };
         carry_out(settings, plan, stages, &mut machine, stop)
     });
@@ -207,6 +210,8 @@ struct Stages {
     writer: RecordWriter,
     save: Option<PcapWriter>,
     showing: Prepared,
+    /// What is said in the metadata where the stages do not come to their end.
+    last: Option<LastWord>,
 }
 
 /// Runs the stages to their end.
@@ -218,12 +223,9 @@ fn carry_out(
     stop: &Arc<Stop>,
 ) -> Result<Ended, RunError> {
     let Stages { began, limit, reader, done, chains, source, connecting, .. } = stages;
-    let (writer, save, showing) = (stages.writer, stages.save, stages.showing);
+    let (writer, save, showing, last) = (stages.writer, stages.save, stages.showing, stages.last);
     let (dialer, forger, beside) = connecting;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer, save), stop)?;
-    watchdog::watch_this_thread();
-    let watchdog = Watchdog::start(settings.plugin_timeout(), Arc::clone(stop))
-        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 4. Feed.
     let (jobs, inbox) = tokio::sync::mpsc::channel(settings.workers.clamp(64, 4096));
@@ -241,10 +243,13 @@ fn carry_out(
         .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 5–7. Prepare, configure, connect, finish.
-    let Pipeline { notices, reports, places, behind, watch, merger, summary } = pipeline;
-    let waiting = places.clone();
-    drop(places);
     let in_flight = Arc::<AtomicUsize>::default();
+    let known = pipeline.known(&fed, &in_flight);
+    let Pipeline { notices, reports, places, behind, watch, merger, summary, .. } = pipeline;
+    watchdog::watch_this_thread();
+    let give_up = move |why| known.write(last, why);
+    let watchdog = Watchdog::start(settings.plugin_timeout(), Arc::clone(stop), give_up)
+        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
     let engine = Engine {
         measurement: Arc::clone(&plan.measurement),
         configurations: plan.configurations,
@@ -275,8 +280,9 @@ fn carry_out(
     machine.restore();
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
-    let closing = Closing { watch, merger, summary, waiting, output: settings.output.to_string() };
-    let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
+    let closing =
+        Closing { watch, merger, summary, waiting: places, output: settings.output.to_string() };
+    let Closed { mut summary, counters, output, capture } = closing.close(stop, &watchdog)?;
     drop((shown, watchdog));
     let limit = settings.plugin_timeout();
     let finished = finishing::finish(plan.measurement, limit, stop).unwrap_or_else(|error| {
