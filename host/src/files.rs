@@ -4,9 +4,11 @@
 //! Such a folder (`/tmp`, one of another user) lets somebody put a link where we are about to write,
 //! to a file that only we may change.
 
+mod lock;
 mod outlet;
 mod place;
 mod room;
+mod through;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,8 +24,10 @@ use rustix::io::Errno;
 use signal_hook::consts::SIGXFSZ;
 
 use crate::stop::{Asked, is_ignored};
+use lock::locked;
 pub(crate) use outlet::Outlet;
 use place::Place;
+pub(crate) use through::{Through, read_through};
 
 /// How often it is looked whether somebody reads a pipe.
 const LOOK: Duration = Duration::from_millis(20);
@@ -275,19 +279,6 @@ fn take(place: &Place, links: bool) -> io::Result<(OwnedFd, bool)> {
         ));
     }
     Ok((file, regular))
-}
-
-/// Keeps a file to this process for as long as it is open; `None` where it was removed meanwhile.
-fn locked(file: OwnedFd, regular: bool) -> io::Result<Option<File>> {
-    if regular {
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another run is writing it")),
-            // A file system without locks does without.
-            Ok(()) | Err(_) if rustix::fs::fstat(&file)?.st_nlink == 0 => return Ok(None),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(Some(file.into()))
 }
 
 fn is(kind: FileType, status: &Stat) -> bool {

@@ -3,7 +3,9 @@
 mod checks;
 mod ended;
 mod finishing;
+mod giving_up;
 mod keeping;
+mod limit;
 mod looking;
 mod pipeline;
 mod plan;
@@ -35,7 +37,8 @@ use checks::{check_files, raise_descriptors};
 use ended::not_restored;
 pub use ended::{Ended, RunError};
 pub use keeping::Keep;
-use keeping::Keeping;
+use keeping::{Keeping, LastWord};
+use limit::Limit;
 use looking::looking;
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
@@ -107,6 +110,7 @@ impl Settings<'_> {
 /// between is in [`Ended`].
 pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunError> {
     let began = Instant::now();
+    let limit = Limit::new(began, settings.max_runtime);
 
     // 2. Ask the plugin.
     let plan = Plan::ask(&settings)?;
@@ -122,11 +126,11 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
     let caught = RefCell::new(signals);
     let is_asked = || {
         caught.borrow_mut().look();
+        limit.look(stop);
         stop.is_asked()
     };
     let mut keeping = Keeping::prepare(&settings, &plan, &is_asked)?;
     let showing = settings.showing.prepare(settings.keep.existing, &is_asked)?;
-    let mut signals = caught.into_inner();
     let info = &settings.measurement.info;
     let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let interface = settings.interface.clone();
@@ -138,11 +142,11 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
         return Err(RunError::NoNetworkPrivilege(info.name.clone()));
     }
     let mut machine = match info.changes_system {
-        true => Machine::begin(&info.name, &mut signals)?,
+        true => Machine::begin(&info.name, &is_asked)?,
         false => Machine::new(),
     };
     say::begin()
-        .and_then(|()| signals.listen())
+        .and_then(|()| caught.into_inner().listen())
         .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 3. Open the observer: from here on, packets are captured. Where nobody looks at them, no
@@ -160,10 +164,22 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
     let link = source.as_ref().and_then(Source::link_number);
     let opened = keeping.open(&settings, link);
     let done = keeping.done.take();
+    let last = keeping.last_word();
     let connecting = (dialer, forger, beside);
     let mut ended = opened.and_then(|(writer, save)| {
-        let stages =
-            Stages { began, reader, done, chains, source, connecting, writer, save, showing };
+        let stages = Stages {
+            began,
+            limit,
+            reader,
+            done,
+            chains,
+            source,
+            connecting,
+            writer,
+            save,
+            showing,
+            last,
+        };
         carry_out(settings, plan, stages, &mut machine, stop)
     });
     // Where it did not come so far by itself.
@@ -185,6 +201,7 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
 /// What the stages of a run begin with.
 struct Stages {
     began: Instant,
+    limit: Limit,
     reader: JobReader,
     done: Option<job::Done>,
     chains: ChainSet,
@@ -193,6 +210,8 @@ struct Stages {
     writer: RecordWriter,
     save: Option<PcapWriter>,
     showing: Prepared,
+    /// What is said in the metadata where the stages do not come to their end.
+    last: Option<LastWord>,
 }
 
 /// Runs the stages to their end.
@@ -203,13 +222,10 @@ fn carry_out(
     machine: &mut Machine,
     stop: &Arc<Stop>,
 ) -> Result<Ended, RunError> {
-    let Stages { began, reader, done, chains, source, connecting, .. } = stages;
-    let (writer, save, showing) = (stages.writer, stages.save, stages.showing);
+    let Stages { began, limit, reader, done, chains, source, connecting, .. } = stages;
+    let (writer, save, showing, last) = (stages.writer, stages.save, stages.showing, stages.last);
     let (dialer, forger, beside) = connecting;
     let pipeline = Pipeline::start(&settings, &plan, (chains, source, writer, save), stop)?;
-    watchdog::watch_this_thread();
-    let watchdog = Watchdog::start(settings.plugin_timeout(), Arc::clone(stop))
-        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 4. Feed.
     let (jobs, inbox) = tokio::sync::mpsc::channel(settings.workers.clamp(64, 4096));
@@ -222,16 +238,18 @@ fn carry_out(
     };
     let (fed, feeder) = feed(reader, feeding, (jobs, pipeline.places.clone()), Arc::clone(stop))
         .map_err(|error| RunError::System(format!("cannot start the feeder: {error}")))?;
-    if let Some(limit) = settings.max_runtime {
-        limit_runtime(limit.saturating_sub(began.elapsed()), Arc::clone(stop))
-            .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
-    }
+    limit
+        .start(Arc::clone(stop))
+        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
 
     // 5–7. Prepare, configure, connect, finish.
-    let Pipeline { notices, reports, places, behind, watch, merger, summary } = pipeline;
-    let waiting = places.clone();
-    drop(places);
     let in_flight = Arc::<AtomicUsize>::default();
+    let known = pipeline.known(&fed, &in_flight);
+    let Pipeline { notices, reports, places, behind, watch, merger, summary, .. } = pipeline;
+    watchdog::watch_this_thread();
+    let give_up = move |why| known.write(last, why);
+    let watchdog = Watchdog::start(settings.plugin_timeout(), Arc::clone(stop), give_up)
+        .map_err(|error| RunError::System(format!("cannot start a thread: {error}")))?;
     let engine = Engine {
         measurement: Arc::clone(&plan.measurement),
         configurations: plan.configurations,
@@ -262,8 +280,9 @@ fn carry_out(
     machine.restore();
 
     // 8–11. The observer settles what is claimed, the merger writes what is complete.
-    let closing = Closing { watch, merger, summary, waiting, output: settings.output.to_string() };
-    let Closed { mut summary, counters, output, capture } = closing.close(stop)?;
+    let closing =
+        Closing { watch, merger, summary, waiting: places, output: settings.output.to_string() };
+    let Closed { mut summary, counters, output, capture } = closing.close(stop, &watchdog)?;
     drop((shown, watchdog));
     let limit = settings.plugin_timeout();
     let finished = finishing::finish(plan.measurement, limit, stop).unwrap_or_else(|error| {
@@ -300,20 +319,6 @@ fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, R
     opened.map(Some).map_err(|error| {
         RunError::System(format!("cannot open what forged packets are sent with: {error}"))
     })
-}
-
-/// Ends the run in order after this time, as a first signal does.
-fn limit_runtime(limit: Duration, stop: Arc<Stop>) -> std::io::Result<()> {
-    // It is left behind where the run ends before.
-    std::thread::Builder::new().name("limit".into()).spawn(move || {
-        privileges::give_up();
-        std::thread::sleep(limit);
-        if !stop.is_asked() {
-            stop.finish("--max-runtime");
-            say!("the time of --max-runtime is over: no new targets; finishing those in flight");
-        }
-    })?;
-    Ok(())
 }
 
 /// The feeder's failure. It may still wait for input of which no more is wanted; then it is left.

@@ -114,11 +114,6 @@ impl Caught {
         Ok(Caught { signals, stop, then: Box::new(then) })
     }
 
-    /// What they ask for.
-    pub fn stop(&self) -> &Arc<Stop> {
-        &self.stop
-    }
-
     /// Turns those that came into requests: while there is no thread yet that does.
     pub fn look(&mut self) {
         let Caught { signals, stop, then } = self;

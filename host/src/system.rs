@@ -22,7 +22,7 @@ mod undeclared;
 use pathspider_plugin_api::{Error, Result, SystemChanges};
 
 use crate::say::say;
-use crate::stop::Caught;
+use crate::stop::Asked;
 
 use change::{Changes, Entry, Restoration};
 use command::Failure;
@@ -96,8 +96,8 @@ impl Machine {
     /// # Errors
     ///
     /// See [`BeginError`].
-    pub fn begin(plugin: &str, signals: &mut Caught) -> std::result::Result<Machine, BeginError> {
-        let lock = guard::wait_for_lock(signals)?;
+    pub fn begin(plugin: &str, is_asked: Asked<'_>) -> std::result::Result<Machine, BeginError> {
+        let lock = guard::wait_for_lock(is_asked)?;
         let guard = Guard::new(plugin, lock, true).map_err(BeginError::Journal)?;
         let mut machine = Machine::new();
         plugin.clone_into(&mut machine.plugin);

@@ -41,7 +41,7 @@ impl PcapWriter {
     /// The file cannot be made or opened, or to be continued is none that this program wrote.
     pub fn create(path: &Path, existing: Existing) -> io::Result<PcapWriter> {
         let mut opened = files::hold(path, existing, &|| false)?;
-        let there = scan(&opened, existing)?;
+        let there = scan(&opened, existing, &|| false)?;
         let writer = PcapWriter::begin(path, &opened, there, None)?;
         opened.new.keep();
         Ok(writer)
@@ -246,6 +246,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_read_until_it_is_told_to_stop() {
+        let path = file("stopped", b"");
+        write(&path, Existing::Overwrite, 1, &[1, 2]).unwrap();
+        let opened = files::hold(&path, Existing::Continue, &|| false).unwrap();
+        let stopped = scan(&opened, Existing::Continue, &|| true).unwrap_err();
+        assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
+        assert!(scan(&opened, Existing::Overwrite, &|| true).is_ok(), "nothing is read");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
     fn a_file_without_packets_has_no_link_type_yet() {
         for torn in [&[][..], &[0; 9]] {
             let path = file("empty", &[&header(1), torn].concat());
@@ -254,7 +265,7 @@ mod tests {
             assert_eq!((&text[..24], text.len()), (&header(101)[..], 24 + 116));
             // One with packets has.
             let hold = || files::hold(&path, Existing::Continue, &|| false).unwrap();
-            let there = scan(&hold(), Existing::Continue);
+            let there = scan(&hold(), Existing::Continue, &|| false);
             let opened = hold();
             let begun = PcapWriter::begin(&path, &opened, there.unwrap(), Some(1));
             let error = begun.err().unwrap().to_string();

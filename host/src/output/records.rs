@@ -9,6 +9,8 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pathspider_plugin_api::Record;
 
@@ -61,7 +63,7 @@ impl OutputError {
         OutputError { output: output.to_string(), error, deed: "write to" }
     }
 
-    /// Whether it was told to stop while it waited for a reader.
+    /// Whether it was told to stop while it waited for a reader, or read what is there.
     pub(crate) fn is_stopped(&self) -> bool {
         self.error.kind() == io::ErrorKind::Interrupted
     }
@@ -89,6 +91,8 @@ pub struct RecordWriter {
     lines: Vec<u8>,
     /// Where each job's records end in them.
     ends: Vec<usize>,
+    /// How many jobs these are, for others.
+    waiting: Arc<AtomicU64>,
     /// Jobs whose records could not be written.
     lost: u64,
     /// Where jobs are noted that have no record, so that a run that goes on knows of them.
@@ -140,7 +144,8 @@ impl RecordWriter {
 
     fn new(output: Output, sink: Sink) -> RecordWriter {
         let lines = Vec::with_capacity(2 * BUFFER);
-        RecordWriter { output, sink, lines, ends: Vec::new(), lost: 0, without: None }
+        let (ends, waiting) = (Vec::new(), Arc::default());
+        RecordWriter { output, sink, lines, ends, waiting, lost: 0, without: None }
     }
 
     /// Notes jobs without a record in this file, of which so many octets are good where it is there
@@ -178,7 +183,13 @@ impl RecordWriter {
             self.lines.push(b'\n');
         }
         self.ends.push(self.lines.len());
+        self.waiting.store(self.ends.len() as u64, Ordering::Relaxed);
         self.flush_if_full()
+    }
+
+    /// How many jobs' records wait to be written, for whoever has to end the run without the writer.
+    pub(crate) fn waiting(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.waiting)
     }
 
     /// Jobs whose records, or some of them, could not be written.
@@ -249,6 +260,7 @@ impl RecordWriter {
         }
         self.lines.clear();
         self.ends.clear();
+        self.waiting.store(0, Ordering::Relaxed);
         written.map_err(|error| self.fail(error))?;
         self.write_without(Without::write)
     }

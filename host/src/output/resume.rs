@@ -10,14 +10,15 @@ mod frames;
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::sink::Codec;
-use crate::files::TORN;
+use crate::files::{TORN, read_through};
 use crate::job::{Done, Identity};
+use crate::stop::Asked;
 use frames::frames;
 
 /// What an output has.
@@ -82,23 +83,27 @@ impl<'a> Head<'a> {
 ///
 /// # Errors
 ///
-/// It cannot be read, or has something that is neither a record nor torn.
-pub(crate) fn scan(mut file: &File, codec: Codec, done: &mut Done) -> io::Result<Good> {
+/// It cannot be read, or has something that is neither a record nor torn; `Interrupted` where it was
+/// told to stop meanwhile.
+pub(crate) fn scan(
+    file: &File,
+    codec: Codec,
+    done: &mut Done,
+    is_asked: Asked<'_>,
+) -> io::Result<Good> {
     let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(0))?;
-    let reader = BufReader::with_capacity(1 << 20, file);
-    let length = match codec {
+    let length = read_through(file, is_asked, |reader| match codec {
         Codec::Plain => {
             let mut lines = Lines::new(done);
             lines.read(reader)?;
             let torn = size - lines.whole;
             match lines.bad {
-                Some(bad) if lines.count > bad || torn > TORN => return Err(no_record(bad)),
-                _ => lines.end(false),
+                Some(bad) if lines.count > bad || torn > TORN => Err(no_record(bad)),
+                _ => Ok(lines.end(false)),
             }
         }
-        codec => frames(reader, codec, done)?,
-    };
+        codec => frames(reader, codec, done),
+    })?;
     Ok(Good { length, torn: size - length })
 }
 

@@ -1,12 +1,11 @@
 //! What a run keeps beside its records: the metadata, and what lets another run go on after it.
 
 mod describe;
+mod ending;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-
-use serde_json::{Map, Value, json};
 
 use super::plan::Plan;
 use super::{Ended, RunError, Settings};
@@ -15,11 +14,13 @@ use crate::job::Done;
 use crate::observer::{self, FILE_HEADER, PcapWriter, Saved};
 use crate::output::{
     Codec, Good, Metadata, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside, scan,
-    time, time_at_last,
+    time,
 };
 use crate::say::say;
 use crate::stop::Asked;
-use describe::{begun, counts, describe};
+use describe::{begun, describe};
+pub(super) use ending::LastWord;
+use ending::Report;
 
 /// What must be the same for a run to go on after another one.
 const SETTINGS: [&str; 10] = [
@@ -124,10 +125,10 @@ impl Keeping {
             Existing::Continue => {
                 let mut done =
                     Done::new(settings.measurement.info.names, settings.rules.duplicates);
-                length = scan_held(path, Codec::of(path), &output, &mut done)?;
+                length = scan_held(path, &output, &mut done, is_asked)?;
                 if let Some((list, good)) = &mut list {
                     // A job whose line is torn is not known, and is measured once more.
-                    *good = scan_held(&without, Codec::Plain, list, &mut done)?;
+                    *good = scan_held(&without, list, &mut done, is_asked)?;
                 }
                 let size = |opened: &Opened| opened.file.metadata().map_or(0, |file| file.len());
                 let there = size(&output) > 0 || list.as_ref().is_some_and(|(l, _)| size(l) > 0);
@@ -181,32 +182,17 @@ impl Keeping {
             let _ = files::remove(metadata.path());
             return Ok(());
         }
-        // Somebody may have amended it meanwhile (`pathspider metadata`).
-        metadata.read_again();
-        let now = SystemTime::now();
-        metadata.set(TIME_END, time_at_last(now));
-        let mut run = Map::new();
-        run.insert("ended".into(), time(now).into());
-        match ended {
-            Ok(ended) => {
-                let changed = ended.changed.iter().map(|(key, before, given)| {
-                    (key.clone(), json!({"before": before, "given": given}))
-                });
-                run.insert("sysctls_changed".into(), Value::Object(changed.collect()));
-                run.insert("end".into(), ended.reason().into());
-                if !ended.finished.is_empty() {
-                    // Its record is one that JSON can say: the rules were applied to it.
-                    let said = serde_json::to_value(&ended.finished).unwrap_or_default();
-                    run.insert("plugin".into(), said);
-                }
-                run.insert("counts".into(), counts(&ended.summary, &ended.counters, &ended.input));
-            }
-            Err(error) => {
-                run.insert("end".into(), error.to_string().into());
-            }
-        }
-        metadata.amend_run(run);
-        metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))
+        let (why, report) = match ended {
+            Ok(ended) => (ended.reason(), Report::of(ended)),
+            Err(error) => (error.to_string(), Report::default()),
+        };
+        report.write(metadata, why)
+    }
+
+    /// What can end the metadata of a run that is under way without this value.
+    pub(super) fn last_word(&self) -> Option<LastWord> {
+        let FileKept { held, metadata } = self.file.as_ref()?;
+        held.is_none().then(|| LastWord::new(metadata.clone()))
     }
 }
 
@@ -262,7 +248,7 @@ fn hold_capture(
     is_asked: Asked<'_>,
 ) -> Result<(Opened, Saved), OutputError> {
     let opened = hold(path, existing, is_asked)?;
-    let there = observer::scan(&opened, existing)
+    let there = observer::scan(&opened, existing, is_asked)
         .map_err(|error| OutputError::reading(&path.display(), error))?;
     tell_torn(path, there.torn);
     Ok((opened, there))
@@ -271,11 +257,11 @@ fn hold_capture(
 /// Adds a file's targets to `done`; gives how many octets of it are good.
 fn scan_held(
     path: &Path,
-    codec: Codec,
     opened: &Opened,
     done: &mut Done,
+    is_asked: Asked<'_>,
 ) -> Result<u64, OutputError> {
-    let Good { length, torn } = scan(&opened.file, codec, done)
+    let Good { length, torn } = scan(&opened.file, Codec::of(path), done, is_asked)
         .map_err(|error| OutputError::reading(&path.display(), error))?;
     tell_torn(path, torn);
     Ok(length)

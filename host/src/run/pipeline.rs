@@ -1,6 +1,6 @@
 //! The stages after the engine: their start, and their end.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -8,16 +8,18 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam::channel::{bounded, unbounded};
 use pathspider_plugin_api::abi::ChainSet;
 
+use super::giving_up::Known;
 use super::plan::Plan;
 use super::{RunError, Settings};
 use crate::engine::{JOBS_BEHIND, Report};
+use crate::job::Feed;
 use crate::merger::Merger;
 use crate::observer::{self, Counters, Observation, PcapWriter, Source, SourceError, Watch};
 use crate::output::{OutputError, RecordWriter, Summary};
 use crate::privileges;
 use crate::say::say;
 use crate::stop::{LAST_WORDS, Stop, Urgency};
-use crate::watchdog;
+use crate::watchdog::{self, Watchdog};
 
 /// The stages after the engine, running.
 pub(super) struct Pipeline {
@@ -25,6 +27,7 @@ pub(super) struct Pipeline {
     pub(super) reports: crossbeam::channel::Sender<Report>,
     pub(super) places: crossbeam::channel::Sender<()>,
     pub(super) behind: Arc<AtomicUsize>,
+    pub(super) waiting: Arc<AtomicU64>,
     pub(super) watch: Watch,
     pub(super) merger: JoinHandle<Option<OutputError>>,
     pub(super) summary: Arc<Mutex<Summary>>,
@@ -64,6 +67,7 @@ impl Pipeline {
             observer::watch(source, chains, keep, noticed, observed, failed).map_err(system)?;
         let summary = Arc::<Mutex<Summary>>::default();
         let behind = Arc::<AtomicUsize>::default();
+        let waiting = writer.waiting();
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
             declared: settings.measurement.info.conditions.clone(),
@@ -89,7 +93,26 @@ impl Pipeline {
                 failure
             })
             .map_err(system)?;
-        Ok(Pipeline { notices, reports, places, behind, watch, merger, summary })
+        Ok(Pipeline { notices, reports, places, behind, waiting, watch, merger, summary })
+    }
+}
+
+impl Pipeline {
+    /// What is known of the run while it goes on.
+    pub(super) fn known(
+        &self,
+        fed: &Feed,
+        in_flight: &Arc<AtomicUsize>,
+    ) -> Known<impl Fn() -> Counters + Send + 'static> {
+        Known {
+            fed: fed.clone(),
+            summary: Arc::clone(&self.summary),
+            counters: self.watch.counters(),
+            in_flight: Arc::clone(in_flight),
+            behind: Arc::clone(&self.behind),
+            waiting: Arc::clone(&self.waiting),
+            places: self.places.clone(),
+        }
     }
 }
 
@@ -113,11 +136,15 @@ pub(super) struct Closing {
 
 impl Closing {
     /// Waits for them; after a second signal no longer than it takes to write what is complete.
-    pub(super) fn close(self, stop: &Stop) -> Result<Closed, RunError> {
+    pub(super) fn close(self, stop: &Stop, watchdog: &Watchdog) -> Result<Closed, RunError> {
         let mut hurried = None;
         while !self.merger.is_finished() {
             if stop.urgency() == Urgency::Terminate {
                 self.watch.hurry();
+                if watchdog.is_deciding() {
+                    // It may be the plugin that holds them up, and no output.
+                    hurried = None;
+                }
                 let since = hurried.get_or_insert_with(Instant::now);
                 if since.elapsed() > LAST_WORDS {
                     return Err(RunError::Stalled {

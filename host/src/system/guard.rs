@@ -13,7 +13,7 @@ use super::leash::Leash;
 use super::lock::{Holder, Lock};
 use super::{leftover, place};
 use crate::say::say;
-use crate::stop::Caught;
+use crate::stop::Asked;
 
 /// How often one who waits looks whether the lock is free.
 const LOOK: Duration = Duration::from_millis(100);
@@ -44,7 +44,7 @@ pub enum BeginError {
 }
 
 /// Takes the lock; waits for it until told to stop, and says for whom.
-pub(super) fn wait_for_lock(signals: &mut Caught) -> std::result::Result<Lock, BeginError> {
+pub(super) fn wait_for_lock(is_asked: Asked<'_>) -> std::result::Result<Lock, BeginError> {
     let take = || Lock::take().map_err(BeginError::System);
     if let Some(lock) = take()? {
         return Ok(lock);
@@ -52,8 +52,7 @@ pub(super) fn wait_for_lock(signals: &mut Caught) -> std::result::Result<Lock, B
     let holder = Holder::find();
     say!("waiting for {holder}, which configures this network namespace");
     loop {
-        signals.look();
-        if signals.stop().is_asked() {
+        if is_asked() {
             return Err(BeginError::Stopped(holder.to_string()));
         }
         std::thread::sleep(LOOK);

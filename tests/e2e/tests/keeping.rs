@@ -1,6 +1,7 @@
 //! Outputs: nothing torn, nothing lost, nothing twice; and the metadata beside them.
 
 mod opening;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -6,7 +6,8 @@
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::{FILE_HEADER, SNAPLEN, header};
-use crate::files::{Existing, Opened, TORN};
+use crate::files::{Existing, Opened, TORN, Through, read_through};
+use crate::stop::Asked;
 
 const PACKET_HEADER: usize = 16;
 
@@ -25,14 +26,17 @@ pub(crate) struct Saved {
 ///
 /// # Errors
 ///
-/// It cannot be read, is none that this program wrote, or is damaged.
-pub(crate) fn scan(opened: &Opened, existing: Existing) -> io::Result<Saved> {
+/// It cannot be read, is none that this program wrote, or is damaged; `Interrupted` where it was told
+/// to stop meanwhile.
+pub(crate) fn scan(opened: &Opened, existing: Existing, is_asked: Asked<'_>) -> io::Result<Saved> {
     if existing != Existing::Continue || !opened.regular {
         return Ok(Saved::default());
     }
     let length = opened.file.metadata()?.len();
-    let mut reader = BufReader::with_capacity(1 << 20, &opened.file);
-    reader.seek(SeekFrom::Start(0))?;
+    read_through(&opened.file, is_asked, |reader| packets(reader, length))
+}
+
+fn packets(mut reader: BufReader<Through<'_>>, length: u64) -> io::Result<Saved> {
     let mut head = Vec::new();
     reader.by_ref().take(FILE_HEADER as u64).read_to_end(&mut head)?;
     // All but the link type is always the same.

@@ -1,15 +1,18 @@
 //! Frames of an output: each is good as a whole or not at all.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use super::super::sink::Codec;
 use super::{Lines, no_record};
-use crate::files::TORN;
+use crate::files::{TORN, Through};
 use crate::job::Done;
 
 /// Reads frames until one is torn; gives the octets of those before it.
-pub(super) fn frames(reader: BufReader<&File>, codec: Codec, done: &mut Done) -> io::Result<u64> {
+pub(super) fn frames(
+    reader: BufReader<Through<'_>>,
+    codec: Codec,
+    done: &mut Done,
+) -> io::Result<u64> {
     let mut reader = Counting { inner: reader, count: 0 };
     let mut good = 0;
     let mut frame = Vec::new();
@@ -18,9 +21,8 @@ pub(super) fn frames(reader: BufReader<&File>, codec: Codec, done: &mut Done) ->
             |what: String| io::Error::other(format!("it is damaged at octet {good}: {what}"));
         if let Err(error) = decode(&mut reader, codec, &mut frame) {
             let mut rest = Vec::new();
-            let mut file = *reader.inner.get_ref();
-            file.seek(SeekFrom::Start(good))?;
-            file.take(TORN + 1).read_to_end(&mut rest)?;
+            reader.inner.seek(SeekFrom::Start(good))?;
+            reader.inner.take(TORN + 1).read_to_end(&mut rest)?;
             if rest.len() as u64 > TORN {
                 return Err(damaged(error.to_string()));
             }

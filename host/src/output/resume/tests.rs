@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 fn scan_path(path: &Path, done: &mut Done) -> io::Result<Good> {
-    scan(&File::open(path).unwrap(), Codec::of(path), done)
+    scan(&File::open(path).unwrap(), Codec::of(path), done, &|| false)
 }
 
 fn record(number: u64, row: Option<u64>) -> String {
@@ -135,6 +135,20 @@ fn what_is_no_output_is_refused() {
         let path = file("foreign.ndjson", text.as_bytes());
         let error = scan_path(&path, &mut Done::new(false, false)).unwrap_err();
         assert!(error.to_string().contains(line), "{error}");
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn who_is_told_to_stop_does_not_call_it_damage() {
+    let text: String = (0..3).map(|number| record(number, None)).collect();
+    for name in ["stopped.ndjson", "stopped.ndjson.gz", "stopped.ndjson.zst"] {
+        let codec = Codec::of(Path::new(name));
+        let path = file(name, &codec.encode(text.as_bytes()).unwrap());
+        let opened = File::open(&path).unwrap();
+        let mut done = Done::new(false, false);
+        let error = scan(&opened, codec, &mut done, &|| true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{name}: {error}");
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -9,6 +9,7 @@ use pathspider_e2e::FlowResult;
 use pathspider_lab::scenario::Server;
 
 use super::place::{place, request};
+use crate::keeping::metadata;
 
 fn times(results: &[FlowResult]) -> Vec<(String, String)> {
     results.iter().map(|r| (r.spdr_start.clone(), r.spdr_stop.clone())).collect()
@@ -83,5 +84,13 @@ fn a_plugin_that_does_not_come_back_is_named_and_given_up() {
         ended.expect(1, &[&named, "connector.so", "(rule blocking)", "is given up"]);
         let written = std::fs::read_to_string(&output).unwrap();
         assert_eq!(pathspider_e2e::records(&written).len(), 1, "what was finished: {written}");
+        let metadata = metadata(path);
+        let run = &metadata["runs"][0];
+        let why = run["end"].as_str().unwrap_or_default();
+        assert!(why.starts_with(&named) && why.ends_with("does not come back"), "{metadata}");
+        assert!(run["ended"].is_string() && metadata["_time_end"].is_string(), "{metadata}");
+        let count = |name: &str| run["counts"][name].as_u64().unwrap();
+        assert_eq!((count("targets"), count("lost")), (1, 0), "{metadata}");
+        assert_eq!(count("unfinished") + count("unstarted"), 2, "{metadata}");
     }
 }

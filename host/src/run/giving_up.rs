@@ -1,0 +1,49 @@
+//! What is known of a run that is given up while its stages go on: for the metadata's last word.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::keeping::LastWord;
+use crate::job::Feed;
+use crate::observer::Counters;
+use crate::output::Summary;
+use crate::say::say;
+
+/// What the stages count, as it stands.
+pub(super) struct Known<C> {
+    pub(super) fed: Feed,
+    pub(super) summary: Arc<Mutex<Summary>>,
+    pub(super) counters: C,
+    /// Jobs in flight.
+    pub(super) in_flight: Arc<AtomicUsize>,
+    /// Jobs whose connections have ended, and which are not concluded.
+    pub(super) behind: Arc<AtomicUsize>,
+    /// Jobs that are concluded, and whose records are not written.
+    pub(super) waiting: Arc<AtomicU64>,
+    /// One that is taken by every job that was read and is not concluded.
+    pub(super) places: crossbeam::channel::Sender<()>,
+}
+
+impl<C: Fn() -> Counters> Known<C> {
+    /// Writes it, if there is something to write it to, and says where that fails.
+    pub(super) fn write(&self, last: Option<LastWord>, why: String) {
+        let Some(last) = last else { return };
+        let input = self.fed.counts();
+        let summary = self.summary(input.held);
+        if let Err(error) = last.write(why, &summary, &(self.counters)(), &input) {
+            say!("{error}");
+        }
+    }
+
+    fn summary(&self, held: u64) -> Summary {
+        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // What waits to be written is not.
+        let waiting = self.waiting.load(Ordering::Relaxed).min(summary.targets);
+        summary.targets -= waiting;
+        summary.lost += waiting;
+        let begun = self.in_flight.load(Ordering::Relaxed) + self.behind.load(Ordering::Relaxed);
+        summary.unfinished = begun as u64;
+        summary.unstarted = self.places.len().saturating_sub(begun) as u64 + held;
+        summary
+    }
+}
