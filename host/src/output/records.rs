@@ -197,11 +197,6 @@ impl RecordWriter {
         self.lost
     }
 
-    /// Jobs whose records wait to be written.
-    pub(crate) fn waiting(&self) -> u64 {
-        self.ends.len() as u64
-    }
-
     /// Writes a line that is there already, without its end, sooner or later.
     ///
     /// # Errors

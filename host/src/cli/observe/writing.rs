@@ -37,19 +37,18 @@ pub(super) struct Observing {
 }
 
 /// How far it is, for whoever waits for it.
-#[derive(Default)]
 struct Progress {
     /// Flows that have ended.
     ended: AtomicU64,
-    /// How many of them the output has taken.
-    written: AtomicU64,
+    /// How many of them the output has not taken.
+    waiting: Arc<AtomicU64>,
     /// Whether the output is being written.
     writing: AtomicBool,
 }
 
 impl Progress {
     fn now(&self) -> (u64, u64) {
-        (self.ended.load(Ordering::Relaxed), self.written.load(Ordering::Relaxed))
+        (self.ended.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
 }
 
@@ -65,7 +64,11 @@ impl Observing {
         settings: Settings,
         records: RecordWriter,
     ) -> io::Result<Observing> {
-        let progress = Arc::<Progress>::default();
+        let progress = Arc::new(Progress {
+            ended: AtomicU64::new(0),
+            waiting: records.waiting(),
+            writing: AtomicBool::new(false),
+        });
         let mut writer = Writer {
             records,
             progress: Arc::clone(&progress),
@@ -106,8 +109,7 @@ impl Observing {
     }
 
     fn given_up(&self, output: &str) -> Failure {
-        let (ended, written) = self.progress.now();
-        let lost = ended.saturating_sub(written);
+        let (_, lost) = self.progress.now();
         let what = format_args!("{lost} finished ones are lost, and those of flows that went on");
         match self.progress.writing.load(Ordering::Relaxed) {
             true => Failure::new(Exit::NoOutput, format!("{output} took no more records; {what}")),
@@ -137,8 +139,6 @@ impl Writer {
         self.progress.writing.store(true, Ordering::Relaxed);
         let written = write(&mut self.records);
         self.progress.writing.store(false, Ordering::Relaxed);
-        let (ended, _) = self.progress.now();
-        self.progress.written.store(ended - self.records.waiting(), Ordering::Relaxed);
         written
     }
 
