@@ -98,7 +98,7 @@ fn a_run_that_stops_leaves_what_only_waits() {
     end.expect(10, &["read and not begun"]);
     assert!((1..=4).contains(&end.records().len()), "{}", end.stdout);
     let script = format!(
-        "$PATHSPIDER measure -i {} --allow-special --prefix-spacing 20 --max-runtime 3 ecn",
+        "$PATHSPIDER measure -i {} --allow-special --prefix-spacing 8 --max-runtime 3 ecn",
         network.interface()
     );
     let end = network.script(&script, &network.jobs("clean"));
