@@ -32,9 +32,13 @@ impl Firewall {
         self.set(&format!("create table inet {TABLE}; "), rules, leash)
     }
 
-    /// Replaces the table by one with these rules, in one transaction.
+    /// Replaces the table by one with these rules, or by none, in one transaction.
     pub(super) fn replace(&mut self, rules: &[&str], leash: Option<&Leash>) -> Result<(), Failure> {
-        self.set(&format!("{}add table inet {TABLE}; ", no_more(TABLE)), rules, leash)
+        let mut table = no_more(TABLE);
+        if !rules.is_empty() {
+            let _ = write!(table, "add table inet {TABLE}; ");
+        }
+        self.set(&table, rules, leash)
     }
 
     fn set(&mut self, table: &str, rules: &[&str], leash: Option<&Leash>) -> Result<(), Failure> {

@@ -25,7 +25,7 @@ fn with_nft(test: &str, script: &str) -> PathBuf {
 /// A run of a plugin that sets parameters, firewall rules and routes; it finds programs here first.
 fn run(network: &Network, folder: &Path) -> Child {
     let script = format!(
-        "PATH={}:$PATH exec $PATHSPIDER measure --allow-special --plugin-dir {} -i {} misbehaving",
+        "PATH={}:$PATH exec $PATHSPIDER measure --allow-special --plugin-dir {} -i {} -w 1 misbehaving",
         folder.display(),
         built("").display(),
         network.interface()
@@ -99,4 +99,24 @@ fn a_table_of_somebody_elses_is_left_alone_whatever_nft_says() {
         assert!(said.contains(word), "{said}");
         assert_eq!((network.settings(), journals()), (before.clone(), 0), "{word}");
     }
+}
+
+#[test]
+fn no_rules_are_no_table() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    // What tables there are after each call.
+    let folder = with_nft(
+        "no-rules",
+        "/usr/sbin/nft \"$@\"; status=$?; echo $(/usr/sbin/nft list tables inet) >>$0.log; exit $status",
+    );
+    let mut run = run(&network, &folder);
+    drop(run.stdin.take());
+    assert!(run.wait().unwrap().success());
+    assert_eq!(network.settings(), before);
+    let log = fs::read_to_string(folder.join("nft.log")).unwrap();
+    // The look, rules for the first target's second connection, none for the next one's first.
+    let states: Vec<&str> = log.lines().collect();
+    let table = "table inet pathspider";
+    assert_eq!(states, ["", table, "", table, "", table, ""], "{log}");
 }
