@@ -90,7 +90,8 @@ fn look_up(name: &str, interface: Option<&str>) -> Result<IpAddr, String> {
     })?;
     let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
     // What filters of names answer for those that they block; no host has it.
-    let unspecified = addresses.extract_if(.., |address| address.is_unspecified()).last();
+    let unspecified =
+        addresses.extract_if(.., |address| address.to_canonical().is_unspecified()).last();
     let usable = addresses.iter().copied().find(|&address| has_route(address, interface));
     usable.ok_or_else(|| match addresses.first() {
         None => match unspecified {

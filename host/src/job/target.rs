@@ -69,7 +69,7 @@ fn place(text: &str) -> Result<Place, String> {
     let text = text.trim();
     match text.parse() {
         // It is also what stands for the address of a job that has a name only.
-        Ok(address) if IpAddr::is_unspecified(&address) => {
+        Ok(address) if IpAddr::to_canonical(&address).is_unspecified() => {
             Err(format!("{address} is the unspecified address, which no host has"))
         }
         Ok(address) => Ok(Place::Address(address)),
@@ -122,7 +122,7 @@ mod tests {
         for text in ["192.0.2.256", "10.1", "1", "0x7f.0x1", "a..b", "", "a b", "http://a", "::g"] {
             assert!(place(text).unwrap_err().contains("neither"), "{text}");
         }
-        for text in ["0.0.0.0", "::", " 0:0::0 "] {
+        for text in ["0.0.0.0", "::", " 0:0::0 ", "::ffff:0.0.0.0"] {
             assert!(place(text).unwrap_err().contains("which no host has"), "{text}");
         }
     }

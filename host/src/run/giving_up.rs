@@ -41,9 +41,11 @@ impl<C: Fn() -> Counters> Known<C> {
         let waiting = self.waiting.load(Ordering::Relaxed).min(summary.targets);
         summary.targets -= waiting;
         summary.lost += waiting;
+        // A job may be counted as both on its way from one to the other.
         let begun = self.in_flight.load(Ordering::Relaxed) + self.behind.load(Ordering::Relaxed);
-        summary.unfinished = begun as u64;
-        summary.unstarted = self.places.len().saturating_sub(begun) as u64 + held;
+        let taken = self.places.len();
+        summary.unfinished = begun.min(taken) as u64;
+        summary.unstarted = taken.saturating_sub(begun) as u64 + held;
         summary
     }
 }

@@ -156,7 +156,9 @@ impl Duty<'_> {
             let _ = self.journal.map(|(place, name)| place.remove(name));
             return;
         }
-        let is_over = self.leash.wait();
+        let commands = self.leash.waiting();
+        // Not said: whoever reads what we say is not to hold us up before all is undone.
+        let _ = commands.as_ref().map(|commands| leash::wait(commands, |_| {}));
         let mut over = Vec::new();
         let Restoration { restored, left, failed } = changes.undo(|entry| over.push(entry));
         if let Some((place, name)) = self.journal {
@@ -179,7 +181,7 @@ impl Duty<'_> {
         };
         self.say(&format!("the {} run ended without a word; {what}", self.plugin));
         left.iter().chain(&failed).for_each(|complaint| self.say(complaint));
-        if !is_over {
+        if commands.is_ok_and(|commands| leash::is_held(&commands)) {
             self.say(leash::STILL_WORKS);
         }
     }

@@ -18,9 +18,10 @@ use rustix::io::Errno;
 /// How long is waited for a command to end. One that stays longer does other things, or nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is said of one that does.
-pub(super) const STILL_WORKS: &str =
-    "a command of that run is still at work: what it changes from now on is not undone";
+/// What is said of one that is waited for, and of one that has not ended.
+pub(super) const WAITING: &str = "waiting for a command of a run that was killed";
+pub(super) const STILL_WORKS: &str = "a command of that run, or what it has started, still goes on: what it changes from now on is \
+     not undone";
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(10);
@@ -54,11 +55,14 @@ impl Leash {
         Ok(file)
     }
 
-    /// Waits until no command of the run works any more; `false` where one still does.
-    pub(super) fn wait(&self) -> bool {
+    /// The file as who waits for the run's commands needs it; see [`wait`].
+    ///
+    /// # Errors
+    ///
+    /// There is no `/proc`.
+    pub(super) fn waiting(&self) -> io::Result<File> {
         // Some network file systems want a file that can be written.
-        let file = self.reopened(OpenOptions::new().read(true).write(true));
-        file.map_or(true, |file| wait(&file))
+        self.reopened(OpenOptions::new().read(true).write(true))
     }
 
     /// The file itself, opened anew: a copy of the descriptor would share its lock.
@@ -73,18 +77,22 @@ impl AsFd for Leash {
     }
 }
 
-/// Waits until no command works any more whose standard input this file is; `false` where one
-/// still does.
-pub(super) fn wait(file: &File) -> bool {
-    let begun = Instant::now();
-    loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if begun.elapsed() < PATIENCE => sleep(LOOK),
-            Err(Errno::WOULDBLOCK) => return false,
-            // Without locks, nothing is known of it.
-            _ => return true,
-        }
+/// Waits until no command works any more whose standard input this file is, or long enough. `say` is
+/// called where one does.
+pub(super) fn wait(file: &File, say: impl FnOnce(&str)) {
+    if !is_held(file) {
+        return;
     }
+    say(WAITING);
+    let begun = Instant::now();
+    while is_held(file) && begun.elapsed() < PATIENCE {
+        sleep(LOOK);
+    }
+}
+
+/// Whether a command works whose standard input this file is. Without locks, nothing is known of it.
+pub(super) fn is_held(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
 }
 
 #[cfg(test)]
@@ -101,7 +109,10 @@ mod tests {
         std::fs::write(&named, "a journal\n").unwrap();
         for journal in [None, Some(named.as_file().as_fd())] {
             let leash = Leash::new(journal).unwrap();
-            assert!(leash.wait());
+            let file = leash.waiting().unwrap();
+            wait(&file, |_| panic!("there is none"));
+            // As if this one had gone.
+            flock(&file, FlockOperation::Unlock).unwrap();
             let mut command = Command::new("sh");
             // Its input is at its end, as that of /dev/null.
             let script = "! read line || exit 1; exec 3<&0; sleep 1000 >/dev/null & echo $!";
@@ -110,12 +121,11 @@ mod tests {
             drop(command);
             let ended = started.wait_with_output().unwrap();
             assert!(ended.status.success());
-            let file = leash.reopened(OpenOptions::new().read(true)).unwrap();
-            let locked = || flock(&file, FlockOperation::NonBlockingLockExclusive);
-            assert_eq!(locked().unwrap_err(), Errno::WOULDBLOCK);
+            assert!(is_held(&file));
             let pid = String::from_utf8(ended.stdout).unwrap().trim().parse().unwrap();
             kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-            assert!(leash.wait());
+            wait(&file, |_| {});
+            assert!(!is_held(&file));
         }
     }
 }

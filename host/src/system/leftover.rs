@@ -9,6 +9,7 @@ use super::journal::{self, ENDING, Head};
 use super::leash;
 use super::lock::{Holder, Lock};
 use super::place::Place;
+use crate::say::say;
 
 /// What there is in the folders of journals.
 #[derive(Default)]
@@ -143,11 +144,8 @@ fn restore_all(places: &[Place], found: Found, forget: bool) -> Restored {
 
 /// Whether nothing is left to be undone.
 fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restored) -> bool {
-    if let Ok(file) = place.open_file(&leftover.name)
-        && !leash::wait(&file)
-    {
-        restored.failed.push(format!("after {run}: {}", leash::STILL_WORKS));
-    }
+    let commands = place.open_file(&leftover.name);
+    let _ = commands.as_ref().map(|commands| leash::wait(commands, |words| say!("{words}")));
     let mut over = Vec::new();
     let Restoration { restored: done, left, failed } =
         leftover.changes.undo(|entry| over.push(entry));
@@ -155,6 +153,9 @@ fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restor
     restored.done.extend(done.iter().map(|what| format!("restored after {run}: {what}")));
     restored.done.extend(left.iter().map(|what| format!("after {run}: {what}")));
     restored.failed.extend(failed.iter().map(|what| format!("after {run}: {what}")));
+    if commands.is_ok_and(|commands| leash::is_held(&commands)) {
+        restored.done.push(format!("after {run}: {}", leash::STILL_WORKS));
+    }
     if !all
         && !over.is_empty()
         && let Err(error) = journal::amend(place, &leftover.name, &over)

@@ -44,6 +44,8 @@ struct Progress {
     waiting: Arc<AtomicU64>,
     /// Whether the output is being written.
     writing: AtomicBool,
+    /// Whether all flows have ended.
+    over: AtomicBool,
 }
 
 impl Progress {
@@ -68,6 +70,7 @@ impl Observing {
             ended: AtomicU64::new(0),
             waiting: records.waiting(),
             writing: AtomicBool::new(false),
+            over: AtomicBool::new(false),
         });
         let mut writer = Writer {
             records,
@@ -79,6 +82,7 @@ impl Observing {
         let thread = thread::Builder::new().name("observer".into()).spawn(move || {
             privileges::give_up();
             let observed = observe(&mut source, chains, &settings, &mut writer);
+            writer.progress.over.store(true, Ordering::Relaxed);
             // Also what was there before a failure.
             let finished = writer.write(RecordWriter::finish);
             let output = writer.failure.take().map_or(finished, Err);
@@ -110,7 +114,13 @@ impl Observing {
 
     fn given_up(&self, output: &str) -> Failure {
         let (_, lost) = self.progress.now();
-        let what = format_args!("{lost} finished ones are lost, and those of flows that went on");
+        let over = self.progress.over.load(Ordering::Relaxed);
+        if over && lost == 0 {
+            let what = "all records are written, and the disk does not say that it has them";
+            return Failure::new(Exit::NoOutput, format!("{output}: {what}"));
+        }
+        let others = if over { "" } else { ", and those of flows that went on" };
+        let what = format_args!("up to {lost} finished ones are lost{others}");
         match self.progress.writing.load(Ordering::Relaxed) {
             true => Failure::new(Exit::NoOutput, format!("{output} took no more records; {what}")),
             false => Failure::new(

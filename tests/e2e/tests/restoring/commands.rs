@@ -120,3 +120,22 @@ fn no_rules_are_no_table() {
     let table = "table inet pathspider";
     assert_eq!(states, ["", table, "", table, "", table, ""], "{log}");
 }
+
+#[test]
+fn what_a_command_leaves_behind_is_not_waited_for_long() {
+    let Some(network) = network(1, 0) else { return };
+    let before = network.settings();
+    // It keeps what shows that the command works, as a service that the command has started may.
+    let leave = "[ -e $0.pid ] || { exec 3<&0; sleep 1000 >/dev/null 2>&1 & echo $! >$0.pid; }";
+    let folder = with_nft("left", &format!("case \"$*\" in *'create table'*) {leave};; esac"));
+    let mut killed = run(&network, &folder);
+    wait_until("there are rules", || network.settings().contains("table inet pathspider"));
+    kill(keeper(&killed), Signal::KILL);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let words = ["waiting for a command", "the firewall table pathspider", "still goes on"];
+    network.script("$PATHSPIDER restore", "").expect(0, &words);
+    assert_eq!((network.settings(), journals()), (before, 0));
+    let left = fs::read_to_string(folder.join("nft.pid")).unwrap();
+    kill(left.trim().parse().unwrap(), Signal::KILL);
+}
