@@ -157,7 +157,7 @@ fn a_worker_that_is_blocked_is_replaced() {
     let folder = built("").display().to_string();
     for function in ["pre_connect", "connect"] {
         let how = format!("block-in-{}", function.replace('_', "-"));
-        let options = ["--plugin-dir", &folder, "-w", "1", "--plugin-timeout", "1s"];
+        let options = ["--plugin-dir", &folder, "-w", "1", "--plugin-timeout", "5s"];
         let arguments = [&options[..], &["misbehaving", "--how", &how]].concat();
         let end = network.measure(&arguments, &network.jobs("clean"));
         end.expect(9, &["6 targets", "1 error of the plugin"]);
@@ -165,7 +165,7 @@ fn a_worker_that_is_blocked_is_replaced() {
         let (blocked, others): (Vec<_>, Vec<_>) =
             records.iter().partition(|record| record.spdr_error.is_some());
         let reason = format!(
-            "plugin: broke the contract: {function}: it did not return within 1 s \
+            "plugin: broke the contract: {function}: it did not return within 5 s \
              (--plugin-timeout) (rule blocking)"
         );
         assert_eq!(blocked[0].spdr_error.as_deref(), Some(reason.as_str()));

@@ -29,14 +29,17 @@ impl WorkDir {
 
         let base = std::env::temp_dir();
         remove_abandoned(&base);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
-        fs::create_dir(&path).context(|| format!("make {}", path.display()))?;
-        let lock = File::create(path.join(LOCK)).context(|| format!("lock {}", path.display()))?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, errno)| errno)
-            .context(|| format!("lock {}", path.display()))?;
-        Ok(Self { path, _lock: lock })
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
+            fs::create_dir(&path).context(|| format!("make {}", path.display()))?;
+            // Another lab may take it for abandoned before it is locked, and remove it.
+            let Ok(lock) = File::create(path.join(LOCK)) else { continue };
+            let Ok(lock) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) else { continue };
+            if path.join(LOCK).exists() {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
     }
 
     /// Its own path.
@@ -65,7 +68,8 @@ fn remove_abandoned(base: &Path) {
         let Ok(lock) = File::open(entry.path().join(LOCK)) else {
             continue;
         };
-        if Flock::lock(lock, FlockArg::LockExclusiveNonblock).is_ok() {
+        // Held until it is gone, for its maker may be about to lock it.
+        if let Ok(_held) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
