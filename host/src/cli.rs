@@ -26,12 +26,12 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches};
 use pathspider_plugin_api::{Level, abi};
 
-use crate::plugin::{Registry, SearchPath, child};
-use crate::privileges;
-use crate::say::{self, say};
-use crate::{closed, crash, files, process};
 use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
+use pathspider_plugins::{Registry, SearchPath, child};
+use pathspider_runtime::privileges;
+use pathspider_runtime::say;
+use pathspider_runtime::{closed, crash, files, process};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

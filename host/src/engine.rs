@@ -29,11 +29,11 @@ pub use pace::Limits;
 pub(crate) use round::JOBS_BEHIND;
 pub use work::{Report, Ticket, Work, job_and_config};
 
-use crate::observer::Notice;
-use crate::stop::Stop;
-use crate::system::Machine;
 use connect::Attempt;
 use pace::Pace;
+use pathspider_observer::Notice;
+use pathspider_runtime::stop::Stop;
+use pathspider_system::Machine;
 use ports::Ports;
 use round::Round;
 use scheduler::Scheduler;

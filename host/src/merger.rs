@@ -17,10 +17,10 @@ use pathspider_plugin_api::ConditionInfo;
 use pathspider_plugin_api::abi::MeasurementObject;
 
 use crate::engine::Report;
-use crate::observer::Observation;
 use crate::output::{OutputError, RecordWriter, Summary};
 use conclude::{Conclude, Concluded};
 pub use path::Ends;
+use pathspider_observer::Observation;
 use pending::{Complete, PendingJobs};
 
 /// How often it looks whether lines have waited for long enough, when nothing else happens.

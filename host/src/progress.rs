@@ -15,11 +15,11 @@ use std::{io, mem};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::files::Existing;
 use crate::output::OutputError;
-use crate::privileges;
-use crate::say;
-use crate::stop::Asked;
+use pathspider_runtime::files::Existing;
+use pathspider_runtime::privileges;
+use pathspider_runtime::say;
+use pathspider_runtime::stop::Asked;
 pub use snapshot::{Snapshot, Total};
 use status_file::StatusFile;
 

@@ -19,20 +19,11 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{OptionValues, Record};
 
-use crate::chains::Catalogue;
-use crate::crash;
 use crate::engine::{Dialer, Engine, Forger, Limits};
 use crate::job::{self, Feeder, Feeding, Format, Input, JobReader, feed};
 use crate::merger::Ends;
-use crate::observer::{self, PcapWriter, Source, SourceOptions};
 use crate::output::{Output, RecordWriter};
-use crate::plugin::{Loaded, Plugin};
-use crate::privileges;
 use crate::progress::{Prepared, Showing};
-use crate::say::{self, say};
-use crate::stop::{Caught, Stop, Urgency};
-use crate::system::Machine;
-use crate::watchdog::{self, Watchdog};
 use checks::{check_files, raise_descriptors};
 use ended::not_restored;
 pub use ended::{Ended, RunError};
@@ -40,6 +31,15 @@ pub use keeping::Keep;
 use keeping::{Keeping, LastWord};
 use limit::Limit;
 use looking::looking;
+use pathspider_observer::chains::Catalogue;
+use pathspider_observer::{PcapWriter, Source, SourceOptions};
+use pathspider_plugins::{Loaded, Plugin};
+use pathspider_runtime::crash;
+use pathspider_runtime::privileges;
+use pathspider_runtime::say;
+use pathspider_runtime::stop::{Caught, Stop, Urgency};
+use pathspider_runtime::watchdog::{self, Watchdog};
+use pathspider_system::Machine;
 use pipeline::{Closed, Closing, Pipeline};
 use plan::{Plan, plan_chains};
 
@@ -155,7 +155,7 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
         true => None,
         false => {
             let uri = settings.source.as_ref().ok_or(RunError::NoInterface)?;
-            Some(observer::open(uri, &settings.capture)?)
+            Some(pathspider_observer::open(uri, &settings.capture)?)
         }
     };
     let forger = open_forger(&settings, &plan)?;

@@ -1,5 +1,5 @@
 //! What reading ten million targets takes, in time and memory:
-//! `cargo test --release --workspace --test feeding -- --ignored --nocapture --test-threads=1`.
+//! `cargo test --release -p pathspider --test main -- feeding --ignored --nocapture --test-threads=1`.
 //! The figures stand in `docs/performance.md`.
 
 // Helpers of tests are tests too: a failure is a panic.
@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use pathspider::job::{Feeding, Format, Input, JobReader, Rules, feed};
-use pathspider::stop::Stop;
+use pathspider_runtime::stop::Stop;
 
 const LINES: u64 = 10_000_000;
 

@@ -1,5 +1,5 @@
 //! What writing records takes of the processor, beside making their text:
-//! `cargo test --release --workspace --test writing -- --ignored --nocapture`.
+//! `cargo test --release -p pathspider --test main -- writing --ignored --nocapture`.
 //! The figures stand in `docs/performance.md`.
 
 // Helpers of tests are tests too: a failure is a panic.
@@ -8,9 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pathspider::files::Existing;
 use pathspider::output::{Output, RecordWriter};
 use pathspider_plugin_api::{Record, Value};
+use pathspider_runtime::files::Existing;
 
 /// As many as a run writes in so many seconds, at full speed.
 const RATE: u64 = 8_000;

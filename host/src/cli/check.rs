@@ -8,10 +8,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
-use crate::plugin::SearchPath;
-use crate::plugin::check::{Finding, RULES, Settings, check};
-use crate::say::say;
-use crate::text;
+use pathspider_plugins::SearchPath;
+use pathspider_plugins::check::{Finding, RULES, Settings, check};
+use pathspider_runtime::say;
+use pathspider_runtime::text;
 
 /// `pathspider check`.
 #[derive(Debug, Args)]

@@ -21,8 +21,8 @@ use super::keeping::Forcing;
 use super::shell;
 use crate::job::Input;
 use crate::output::{Output, OutputError, RecordWriter};
-use crate::say::say;
-use crate::text::of;
+use pathspider_runtime::say;
+use pathspider_runtime::text::of;
 
 /// `pathspider filter`.
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use super::args::{Files, General};
 use super::exit::{Exit, Failure};
 use super::measure::{self, Wanted};
 use super::names;
-use crate::plugin::Registry;
+use pathspider_plugins::Registry;
 
 /// The plugin of 0.9's form where none is named.
 const DEFAULT_PLUGIN: &str = "ecn";

@@ -5,7 +5,7 @@ use clap::Command;
 use super::exit::{Exit, Failure};
 use super::plugin_info::PluginInfo;
 use super::{names, plugin_args, shell};
-use crate::plugin::{Found, Registry};
+use pathspider_plugins::{Found, Registry};
 
 /// Shows help for the program, a command, or a plugin. A plugin that is named like a command has
 /// its help at `help measure PLUGIN`.

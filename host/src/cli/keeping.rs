@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::files::Existing;
 use crate::run::Keep;
+use pathspider_runtime::files::Existing;
 
 /// What becomes of outputs.
 #[derive(Debug, Default, PartialEq, Args)]

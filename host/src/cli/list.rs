@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::shell;
-use crate::plugin::{Registry, SearchPath};
-use crate::say::say;
-use crate::text::visible;
+use pathspider_plugins::{Registry, SearchPath};
+use pathspider_runtime::say;
+use pathspider_runtime::text::visible;
 
 /// What `--json` shows: one object with these keys.
 #[derive(Serialize)]

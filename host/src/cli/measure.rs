@@ -9,16 +9,16 @@ use pathspider_plugin_api::OptionValues;
 use super::args::{MeasureOptions, measure_option_names, measure_options};
 use super::exit::{Exit, Failure};
 use super::{help, names, plugin_args};
-use crate::crash;
-use crate::interface;
 use crate::job::{Format, Input};
-use crate::observer::{SourceError, SourceOptions, is_recorded};
 use crate::output::{Output, OutputError};
-use crate::plugin::{Found, Registry};
 use crate::run::{Ended, RunError, Settings, run};
-use crate::say::say;
-use crate::stop::Urgency;
-use crate::system::BeginError;
+use pathspider_observer::interface;
+use pathspider_observer::{SourceError, SourceOptions, is_recorded};
+use pathspider_plugins::{Found, Registry};
+use pathspider_runtime::crash;
+use pathspider_runtime::say;
+use pathspider_runtime::stop::Urgency;
+use pathspider_system::BeginError;
 
 /// Prefixes of libtrace's URIs for live capture.
 const LIVE_PREFIXES: [&str; 3] = ["int:", "ring:", "pcapint:"];

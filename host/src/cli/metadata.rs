@@ -9,9 +9,9 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::exit::{Exit, Failure};
-use crate::decompress;
 use crate::output::{self, FILE_TYPE, FILE_TYPE_KEY, Metadata, TIME_END, TIME_START};
-use crate::say::say;
+use pathspider_runtime::decompress;
+use pathspider_runtime::say;
 
 /// `pathspider metadata`.
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::exit::{Exit, Failure};
-use crate::plugin::{Found, LoadError, Loaded, Registry};
-use crate::say::say;
+use pathspider_plugins::{Found, LoadError, Loaded, Registry};
+use pathspider_runtime::say;
 
 /// 0.9 named its plugins by their classes: `ECNSpider`.
 const CLASS_SUFFIX: &str = "spider";

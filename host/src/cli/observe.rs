@@ -13,14 +13,14 @@ use pathspider_plugin_api::ChainName;
 use super::exit::{Exit, Failure};
 use super::keeping::Forcing;
 use super::measure::{of_output, of_source, source_or_default};
-use crate::chains::{Catalogue, Resolved};
-use crate::crash;
-use crate::observer::{Settings, Source, SourceOptions, open};
 use crate::output::{Output, OutputError, RecordWriter};
-use crate::plugin::Registry;
-use crate::say::{self, say};
-use crate::stop::{Caught, Stop};
-use crate::text::of;
+use pathspider_observer::chains::{Catalogue, Resolved};
+use pathspider_observer::{Settings, Source, SourceOptions, open};
+use pathspider_plugins::Registry;
+use pathspider_runtime::crash;
+use pathspider_runtime::say;
+use pathspider_runtime::stop::{Caught, Stop};
+use pathspider_runtime::text::of;
 use writing::{Ended, Observing};
 
 /// `pathspider observe`.

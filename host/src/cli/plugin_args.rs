@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use pathspider_plugin_api::{Info, OptionKind, OptionSpec, OptionValues, Options, Record, Value};
 
 use super::args::option_arguments;
-use crate::text::visible;
+use pathspider_runtime::text::visible;
 
 /// What stands after a plugin's name.
 pub(super) struct Given {

@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use pathspider_plugin_api::{Error, Hold, OptionKind, OptionSpec, Value};
 use serde::Serialize;
 
-use crate::chains::{Catalogue, Entry};
-use crate::plugin::{Found, Registry};
-use crate::text::visible;
+use pathspider_observer::chains::{Catalogue, Entry};
+use pathspider_plugins::{Found, Registry};
+use pathspider_runtime::text::visible;
 
 /// A plugin's measurement.
 #[derive(Serialize)]

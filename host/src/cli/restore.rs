@@ -3,8 +3,7 @@
 use clap::Args;
 
 use super::exit::{Exit, Failure};
-use crate::say::say;
-use crate::system;
+use pathspider_runtime::say;
 
 /// `pathspider restore`.
 #[derive(Debug, Args)]
@@ -19,7 +18,7 @@ pub(super) struct RestoreArgs {
 
 /// Runs `pathspider restore`.
 pub(super) fn run(arguments: &RestoreArgs) -> Result<Exit, Failure> {
-    let found = system::restore(arguments.forget);
+    let found = pathspider_system::restore(arguments.forget);
     for sentence in found.done.iter().chain(&found.failed).chain(&found.elsewhere) {
         say!("{sentence}");
     }
@@ -35,7 +34,7 @@ pub(super) fn run(arguments: &RestoreArgs) -> Result<Exit, Failure> {
 /// What every other command does before its own work; who only looks is not told of other
 /// namespaces.
 pub(super) fn first() {
-    let found = system::restore(false);
+    let found = pathspider_system::restore(false);
     for sentence in found.done.iter().chain(&found.failed) {
         say!("{sentence}");
     }

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
-use crate::text;
+use pathspider_runtime::text;
 
 /// `pathspider completions`.
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure};
 use crate::engine::Limits;
 use crate::job::{Blocklist, Rules, random_seed};
 use crate::merger::Ends;
-use crate::say::say;
+use pathspider_runtime::say;
 
 /// Which targets.
 #[derive(Debug, Args)]

@@ -19,9 +19,9 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Outcome, State};
 
 use super::{DEFAULT_TIMEOUT, stamp};
-use crate::observer::{Endpoint, Notice};
 use failure::Failure;
 use flow::Flow;
+use pathspider_observer::{Endpoint, Notice};
 
 pub(super) use flow::{own_flow, possible_endpoints};
 pub(super) use packets::Sent;

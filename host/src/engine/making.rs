@@ -10,8 +10,8 @@ use pathspider_plugin_api::{Connect, ConnectKind, Error, Hold};
 use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
 use super::round::Round;
 use super::{EngineError, Event, Report, Ticket, stamp};
-use crate::observer::Notice;
-use crate::say::say;
+use pathspider_observer::Notice;
+use pathspider_runtime::say;
 
 /// How long a job's next connection waits for one that nothing has answered: the delay between
 /// attempts that RFC 8305, section 5, recommends. So a dead target takes little more than one

@@ -13,9 +13,9 @@ use super::ports::Ports;
 use super::scheduler::{Scheduler, Step};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Event, Report, Ticket, Work};
-use crate::observer::Notice;
-use crate::stop::Urgency;
-use crate::system::{Machine, Undeclared};
+use pathspider_observer::Notice;
+use pathspider_runtime::stop::Urgency;
+use pathspider_system::{Machine, Undeclared};
 
 /// Starts in a row before the connections under way get their turn. Each takes two steps of a task
 /// at the least, and tokio makes 61 between two turns of this loop: with more starts, connections

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::queue::Queue;
 use super::work::{Ticket, Work};
 use super::{EngineError, Event};
-use crate::plugin::rules::RunRule;
+use pathspider_plugins::rules::RunRule;
 
 /// A thread's stack: plugins' own connects need little, and there may be thousands of threads.
 const STACK: usize = 512 * 1024;

@@ -16,8 +16,8 @@ use super::lines::ReadError;
 use super::reader::JobReader;
 use super::resolve::Resolver;
 use super::target::{Place, Target};
-use crate::privileges;
-use crate::stop::Stop;
+use pathspider_runtime::privileges;
+use pathspider_runtime::stop::Stop;
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
 #[derive(Clone)]

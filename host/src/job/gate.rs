@@ -15,8 +15,8 @@ use super::feeder::Feeding;
 use super::seen::Seen;
 use super::shuffle::Shuffle;
 use super::target::{Place, Target};
-use crate::say::say;
-use crate::text::of;
+use pathspider_runtime::say;
+use pathspider_runtime::text::of;
 
 /// The target of a job that has a name only.
 const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);

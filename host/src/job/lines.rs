@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::extent::Extent;
-use crate::{decompress, files};
+use pathspider_runtime::{decompress, files};
 
 /// A line longer than this is no job; it bounds the memory that damaged input can take.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;

@@ -8,7 +8,7 @@ use super::Merger;
 use super::pending::{Complete, Connection};
 use crate::engine::Work;
 use crate::output::Summary;
-use crate::plugin::rules;
+use pathspider_plugins::rules;
 
 /// The plugin's functions of the merger, and what is checked of their answers.
 pub(super) struct Conclude<'a> {

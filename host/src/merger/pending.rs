@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pathspider_plugin_api::{Error, FlowRecord, Job, Outcome};
 
 use crate::engine::{Report, Work, job_and_config};
-use crate::observer::Observation;
+use pathspider_observer::Observation;
 
 /// A job of which nothing more is to come.
 pub(super) enum Complete {

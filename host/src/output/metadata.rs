@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use crate::files;
+use pathspider_runtime::files;
 
 /// The PTO's name for our records.
 pub(crate) const FILE_TYPE: &str = "pathspider-v2-ndjson";

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pathspider_plugin_api::Record;
 
 use super::sink::{Codec, Sink};
-use crate::files::{self, Existing, Opened};
-use crate::stop::Asked;
+use pathspider_runtime::files::{self, Existing, Opened};
+use pathspider_runtime::stop::Asked;
 
 /// Octets that wait for more before they are written.
 const BUFFER: usize = 1 << 16;

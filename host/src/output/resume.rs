@@ -16,10 +16,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::sink::Codec;
-use crate::files::{TORN, read_through};
 use crate::job::{Done, Identity};
-use crate::stop::Asked;
 use frames::frames;
+use pathspider_runtime::files::{TORN, read_through};
+use pathspider_runtime::stop::Asked;
 
 /// What an output has.
 #[derive(Debug, PartialEq, Eq)]

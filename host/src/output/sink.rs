@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::files::{Opened, Outlet};
+use pathspider_runtime::files::{Opened, Outlet};
 
 /// Octets of lines that make a frame at the most.
 const FRAME: usize = 1 << 20;
@@ -124,7 +124,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::files::{self, Existing};
+    use pathspider_runtime::files::{self, Existing};
 
     fn open(path: &Path, existing: Existing, length: u64) -> io::Result<Sink> {
         let opened = files::open(path, existing, &|| false)?;
@@ -140,7 +140,10 @@ mod tests {
     fn content(path: &Path) -> String {
         let file = Box::new(File::open(path).unwrap());
         let mut text = String::new();
-        crate::decompress::by_content(file).unwrap().read_to_string(&mut text).unwrap();
+        pathspider_runtime::decompress::by_content(file)
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
         text
     }
 

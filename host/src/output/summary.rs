@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pathspider_plugin_api::{Error, ErrorKind};
 
-use crate::text::of;
+use pathspider_runtime::text::of;
 
 /// Counts of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

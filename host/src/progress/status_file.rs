@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{Snapshot, Total};
-use crate::files::{self, Existing, New, Opened};
 use crate::output::OutputError;
-use crate::stop::Asked;
+use pathspider_runtime::files::{self, Existing, New, Opened};
+use pathspider_runtime::stop::Asked;
 
 /// The columns: RFC 3339 time, seconds since the start, targets done, targets in all (empty where
 /// unknown), targets a second over the last second, targets in flight, flows missed, packets

@@ -6,9 +6,9 @@ use pathspider_plugin_api::{Error, Record};
 
 use crate::engine::EngineError;
 use crate::job::{self, ReadError};
-use crate::observer::{Counters, SourceError};
 use crate::output::{OutputError, Summary};
-use crate::system::BeginError;
+use pathspider_observer::{Counters, SourceError};
+use pathspider_system::BeginError;
 
 /// How a run ended.
 pub struct Ended {
@@ -93,7 +93,7 @@ pub enum RunError {
     /// The measurement is to change settings that we may not.
     #[error(
         "{0} changes the network's settings: it takes CAP_NET_ADMIN; {advice}",
-        advice = crate::privileges::advice()
+        advice = pathspider_runtime::privileges::advice()
     )]
     NoNetworkPrivilege(String),
     /// The machine cannot be configured.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::abi::MeasurementObject;
 use pathspider_plugin_api::{Error, Record};
 
-use crate::plugin::rules::{self, RunRule};
-use crate::privileges;
-use crate::stop::{LAST_WORDS, Stop, Urgency};
+use pathspider_plugins::rules::{self, RunRule};
+use pathspider_runtime::privileges;
+use pathspider_runtime::stop::{LAST_WORDS, Stop, Urgency};
 
 /// Has the plugin end the run, on a thread of its own: one that does not come back is left behind.
 ///

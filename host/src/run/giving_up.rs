@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::keeping::LastWord;
 use crate::job::Feed;
-use crate::observer::Counters;
 use crate::output::Summary;
-use crate::say::say;
+use pathspider_observer::Counters;
+use pathspider_runtime::say;
 
 /// What the stages count, as it stands.
 pub(super) struct Known<C> {

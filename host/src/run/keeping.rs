@@ -9,18 +9,18 @@ use std::time::SystemTime;
 
 use super::plan::Plan;
 use super::{Ended, RunError, Settings};
-use crate::files::{self, Existing, New, Opened};
 use crate::job::Done;
-use crate::observer::{self, FILE_HEADER, PcapWriter, Saved};
 use crate::output::{
     Codec, Good, Metadata, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside, scan,
     time,
 };
-use crate::say::say;
-use crate::stop::Asked;
 use describe::{begun, describe};
 pub(super) use ending::LastWord;
 use ending::Report;
+use pathspider_observer::{FILE_HEADER, PcapWriter, Saved};
+use pathspider_runtime::files::{self, Existing, New, Opened};
+use pathspider_runtime::say;
+use pathspider_runtime::stop::Asked;
 
 /// What must be the same for a run to go on after another one.
 const SETTINGS: [&str; 10] = [
@@ -248,7 +248,7 @@ fn hold_capture(
     is_asked: Asked<'_>,
 ) -> Result<(Opened, Saved), OutputError> {
     let opened = hold(path, existing, is_asked)?;
-    let there = observer::scan(&opened, existing, is_asked)
+    let there = pathspider_observer::scan(&opened, existing, is_asked)
         .map_err(|error| OutputError::reading(&path.display(), error))?;
     tell_torn(path, there.torn);
     Ok((opened, there))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::privileges;
-use crate::say::say;
-use crate::stop::Stop;
+use pathspider_runtime::privileges;
+use pathspider_runtime::say;
+use pathspider_runtime::stop::Stop;
 
 /// When no more targets are begun.
 #[derive(Clone, Copy)]

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::job::Feed;
-use crate::observer::Counters;
 use crate::output::Summary;
 use crate::progress::{Snapshot, Total};
+use pathspider_observer::Counters;
 
 /// What the stages count of the run, read while it goes.
 pub(super) fn looking(

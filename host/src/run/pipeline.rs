@@ -14,16 +14,16 @@ use super::{RunError, Settings};
 use crate::engine::{JOBS_BEHIND, Report};
 use crate::job::Feed;
 use crate::merger::Merger;
-use crate::observer::{self, Counters, Observation, PcapWriter, Source, SourceError, Watch};
 use crate::output::{OutputError, RecordWriter, Summary};
-use crate::privileges;
-use crate::say::say;
-use crate::stop::{LAST_WORDS, Stop, Urgency};
-use crate::watchdog::{self, Watchdog};
+use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Watch};
+use pathspider_runtime::privileges;
+use pathspider_runtime::say;
+use pathspider_runtime::stop::{LAST_WORDS, Stop, Urgency};
+use pathspider_runtime::watchdog::{self, Watchdog};
 
 /// The stages after the engine, running.
 pub(super) struct Pipeline {
-    pub(super) notices: crossbeam::channel::Sender<observer::Notice>,
+    pub(super) notices: crossbeam::channel::Sender<pathspider_observer::Notice>,
     pub(super) reports: crossbeam::channel::Sender<Report>,
     pub(super) places: crossbeam::channel::Sender<()>,
     pub(super) behind: Arc<AtomicUsize>,
@@ -53,18 +53,18 @@ impl Pipeline {
         let (places, freed) = bounded(settings.workers + JOBS_BEHIND);
         let system = |error| RunError::System(format!("cannot start a thread: {error}"));
         let observes = !chains.is_empty();
-        let keep = observer::Settings {
+        let keep = pathspider_observer::Settings {
             answers: settings.measurement.info.forges,
             save,
-            ..observer::Settings::default()
+            ..pathspider_observer::Settings::default()
         };
         let (capture_stop, output_stop) = (Arc::clone(stop), Arc::clone(stop));
         let failed = move || {
             capture_stop.finish("the capture");
             say!("the capture failed: no new targets");
         };
-        let watch =
-            observer::watch(source, chains, keep, noticed, observed, failed).map_err(system)?;
+        let watch = pathspider_observer::watch(source, chains, keep, noticed, observed, failed)
+            .map_err(system)?;
         let summary = Arc::<Mutex<Summary>>::default();
         let behind = Arc::<AtomicUsize>::default();
         let waiting = writer.waiting();

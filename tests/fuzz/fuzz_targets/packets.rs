@@ -3,7 +3,7 @@
 //! The input is a link type's number, then packets: a length, a step of time, that many octets.
 #![no_main]
 
-#[path = "../../../host/tests/fuzzing/mod.rs"]
+#[path = "../../../host/observer/tests/fuzzing/mod.rs"]
 mod fuzzing;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzzing::packets(input));

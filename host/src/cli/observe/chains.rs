@@ -3,7 +3,7 @@
 use super::super::exit::{Exit, Failure};
 use super::super::plugin_info::ChainInfo;
 use super::super::shell;
-use crate::chains::Catalogue;
+use pathspider_observer::chains::Catalogue;
 
 /// Lists the chains on standard output, each followed by its fields.
 pub(super) fn list(catalogue: &Catalogue) -> Result<Exit, Failure> {

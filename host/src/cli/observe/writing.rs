@@ -11,11 +11,11 @@ use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{Error, FlowRecord};
 
 use crate::cli::exit::{Exit, Failure};
-use crate::observer::{Observed, Settings, Sink, Source, observe};
 use crate::output::{OutputError, RecordWriter};
-use crate::privileges;
 use crate::run::RunError;
-use crate::stop::{LAST_WORDS, Stop, Urgency};
+use pathspider_observer::{Observed, Settings, Sink, Source, observe};
+use pathspider_runtime::privileges;
+use pathspider_runtime::stop::{LAST_WORDS, Stop, Urgency};
 
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(5);

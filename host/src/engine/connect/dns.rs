@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::failure::Failure;
 use super::progress::{Phase, Progress};
 use super::tcp::Wire;
-use crate::chains::dns::message::{Message, read};
+use pathspider_observer::chains::dns::message::{Message, read};
 
 /// The name that is asked where neither plugin nor job has one. It exists (RFC 2606), and has no
 /// large answer that filters against reflection would drop, as those of the root zone have.

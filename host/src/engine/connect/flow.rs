@@ -8,7 +8,7 @@ use pathspider_plugin_api::{Connect, ConnectKind, Job, Outcome};
 
 use super::Attempt;
 use crate::engine::stamp;
-use crate::observer::{Claim, Endpoint};
+use pathspider_observer::{Claim, Endpoint};
 
 /// The flow of a connection whose first packet was sent.
 pub(in crate::engine) struct Flow {

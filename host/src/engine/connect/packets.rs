@@ -29,7 +29,7 @@ use self::raw::Raw;
 use super::failure::Failure;
 use super::{Attempt, BeginError, Flow};
 use crate::engine::{DEFAULT_TIMEOUT, stamp};
-use crate::observer::{Answer, Await, Endpoint, Notice};
+use pathspider_observer::{Answer, Await, Endpoint, Notice};
 
 /// What a run sends forged packets with. All of it is opened before the first of them.
 pub struct Forger {

@@ -4,8 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use super::super::sink::Codec;
 use super::{Lines, no_record};
-use crate::files::{TORN, Through};
 use crate::job::Done;
+use pathspider_runtime::files::{TORN, Through};
 
 /// Reads frames until one is torn; gives the octets of those before it.
 pub(super) fn frames(

@@ -9,12 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::super::Settings;
 use super::super::plan::Plan;
-use crate::interface;
 use crate::job;
-use crate::observer::{Counters, Malformed};
 use crate::output::{FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, Summary};
-use crate::plugin::PluginFile;
-use crate::system;
+use pathspider_observer::interface;
+use pathspider_observer::{Counters, Malformed};
+use pathspider_plugins::PluginFile;
 
 /// What is the same for all runs on an output.
 pub(super) fn describe(settings: &Settings<'_>, plan: &Plan, path: &Path) -> io::Result<Metadata> {
@@ -77,8 +76,10 @@ fn library(file: &PluginFile) -> io::Result<Value> {
 pub(super) fn begun(settings: &Settings<'_>, metadata: &Metadata, start: &str) -> Value {
     let plugin = metadata.get("plugin");
     let system = rustix::system::uname();
-    let parameters: Map<String, Value> =
-        system::parameters().into_iter().map(|(key, value)| (key, value.into())).collect();
+    let parameters: Map<String, Value> = pathspider_system::parameters()
+        .into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect();
     json!({
         "started": start,
         "ended": null,

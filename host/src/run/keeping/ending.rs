@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::describe::counts;
 use crate::job;
-use crate::observer::Counters;
 use crate::output::{Metadata, OutputError, Summary, TIME_END, time, time_at_last};
 use crate::run::Ended;
+use pathspider_observer::Counters;
 
 /// What a run has come to, by its keys.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use pathspider_plugin_api::Outcome;
 use pathspider_plugin_api::packet::protocol;
 
 use super::{Failure, answered};
-use crate::observer::Answer;
+use pathspider_observer::Answer;
 
 /// How a connection ended that got this answer.
 pub(super) fn outcome(answer: Answer, number: u8) -> Outcome {

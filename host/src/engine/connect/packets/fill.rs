@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use pathspider_plugin_api::forge::checksum::{self, mended, mended_udp};
 use pathspider_plugin_api::packet::{Direction, Packet, protocol};
 
-use crate::observer::{Dissected, Fragment, dissect, packet};
+use pathspider_observer::{Dissected, Fragment, dissect, packet};
 
 /// What a packet says of itself.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,32 @@
+//! The library chains, and the catalogue of all chains that a run can use.
+
+mod basic;
+mod catalogue;
+pub mod dns;
+mod dscp;
+mod ecn;
+mod evil;
+mod fields;
+mod icmp;
+mod mss;
+mod noop;
+mod syn;
+mod tcp;
+mod tcpopt;
+mod tfo;
+mod udp;
+
+pub use self::basic::Basic;
+pub use self::catalogue::{Catalogue, CatalogueError, Entry, LoadChain, Resolved};
+pub use self::dns::Dns;
+pub use self::dscp::Dscp;
+pub use self::ecn::Ecn;
+pub use self::evil::Evil;
+pub use self::icmp::IcmpChain as Icmp;
+pub use self::mss::Mss;
+pub use self::noop::Noop;
+pub use self::syn::Syn;
+pub use self::tcp::TcpChain as Tcp;
+pub use self::tcpopt::Tcpopt;
+pub use self::tfo::Tfo;
+pub use self::udp::UdpChain as Udp;

@@ -1,0 +1,349 @@
+//! Slices one IP packet into headers and payload, once for all chains, and names its flow.
+//!
+//! Lengths are checked against each other and against what was captured; a packet whose lengths
+//! contradict each other is malformed, and nothing of it is used. Checksums are not verified:
+//! on the sending machine, network cards fill them in after the capture.
+
+mod extensions;
+mod quote;
+
+use pathspider_plugin_api::packet::{Layers, protocol};
+
+use self::extensions::Extensions;
+use super::counters::Malformed;
+use super::key::{Address, Tuple};
+
+/// One packet, sliced.
+#[derive(Debug)]
+pub struct Dissected<'a> {
+    /// Whose it is.
+    pub tuple: Tuple,
+    /// Whether it is a part of a packet, and which.
+    pub fragment: Fragment,
+    /// The sequence number of a SYN without ACK: the beginning of a TCP connection.
+    pub opening: Option<u32>,
+    /// The IP header, with IPv6's extension headers.
+    pub ip: &'a [u8],
+    /// The transport header.
+    pub transport: &'a [u8],
+    /// What follows it.
+    pub payload: &'a [u8],
+    /// Octets of the frame from the IP header on.
+    pub wire: u32,
+    /// Octets of the IP packet, by its header.
+    pub ip_length: u32,
+    /// Octets of the payload, by the headers; captured may be less.
+    pub payload_length: u32,
+    /// Which headers there are.
+    pub layers: Layers,
+}
+
+/// The beginning of a packet, as an ICMP error quotes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quote<'a> {
+    pub tuple: Tuple,
+    /// Set where the quoted packet is a later fragment, whose ports are not in the quote.
+    pub fragment: Option<FragmentId>,
+    pub ip: &'a [u8],
+    pub transport: &'a [u8],
+}
+
+/// A packet's place in a fragmented one, and that one's identification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fragment {
+    /// It is not fragmented.
+    None,
+    /// It begins the packet, so it has the ports.
+    First(u32),
+    /// It does not.
+    Later(u32),
+}
+
+impl Fragment {
+    #[inline]
+    fn new(offset: u16, identification: u32) -> Fragment {
+        if offset == 0 { Fragment::First(identification) } else { Fragment::Later(identification) }
+    }
+}
+
+/// What the fragments of one packet have in common (RFC 791, section 3.2; RFC 8200, section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FragmentId {
+    source: Address,
+    destination: Address,
+    identification: u32,
+    protocol: u8,
+    is_v6: bool,
+}
+
+impl FragmentId {
+    /// Of a packet with these addresses and this identification.
+    pub fn new(tuple: &Tuple, identification: u32) -> FragmentId {
+        FragmentId {
+            source: tuple.source,
+            destination: tuple.destination,
+            identification,
+            protocol: tuple.protocol,
+            is_v6: tuple.is_v6,
+        }
+    }
+}
+
+impl<'a> Dissected<'a> {
+    /// Nothing, to slice a packet into.
+    pub const NONE: Dissected<'static> = Dissected {
+        tuple: Tuple::NONE,
+        fragment: Fragment::None,
+        opening: None,
+        ip: &[],
+        transport: &[],
+        payload: &[],
+        wire: 0,
+        ip_length: 0,
+        payload_length: 0,
+        layers: Layers::NONE,
+    };
+
+    /// The packet that an ICMP error quotes; `None` for everything else.
+    #[inline]
+    pub fn quote(&self) -> Option<Quote<'a>> {
+        if self.layers.intersects(Layers::ICMP) {
+            quote::quoted(self.tuple.is_v6, self.transport, self.payload)
+        } else {
+            None
+        }
+    }
+}
+
+/// Slices an IP packet.
+///
+/// `packet` is what was captured of it, link-layer padding included; `wire` is how many octets
+/// were on the wire.
+#[inline(always)]
+pub fn dissect<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
+    match packet.first().map(|byte| byte >> 4) {
+        Some(4) => ipv4(packet, wire, into),
+        Some(6) => ipv6(packet, wire, into),
+        Some(_) => Err(Malformed::IpHeader),
+        None if wire > 0 => Err(Malformed::CutShort),
+        None => Err(Malformed::IpHeader),
+    }
+}
+
+/// The network layer's findings, on which the transport layer builds.
+struct Network<'a> {
+    is_v6: bool,
+    protocol: u8,
+    source: Address,
+    destination: Address,
+    fragment: Fragment,
+    ip: &'a [u8],
+    /// What follows the IP header, as far as it was captured, without link-layer padding.
+    rest: &'a [u8],
+    wire: u32,
+    ip_length: u32,
+    /// Octets after the IP header on the wire.
+    rest_wire: u32,
+}
+
+#[inline(always)]
+fn ipv4<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
+    let short = cut_or(packet.len(), wire, Malformed::IpHeader);
+    let Some(fixed) = packet.first_chunk::<20>() else {
+        return Err(short);
+    };
+    let header_length = usize::from(fixed[0] & 0xf) * 4;
+    if header_length < 20 {
+        return Err(Malformed::IpHeader);
+    }
+    // 0 is what Linux leaves in packets larger than 65,535 octets that the card is to segment.
+    let ip_length = match u32::from(be16(fixed, 2)) {
+        0 => wire,
+        length => length,
+    };
+    if ip_length > wire || (header_length as u32) > ip_length {
+        return Err(Malformed::IpLength);
+    }
+    let captured = &packet[..packet.len().min(ip_length as usize)];
+    let Some((ip, rest)) = captured.split_at_checked(header_length) else {
+        return Err(short);
+    };
+    let (protocol, source, destination) =
+        (fixed[9], [u64::from(be32(fixed, 12)), 0], [u64::from(be32(fixed, 16)), 0]);
+    let place = be16(fixed, 6) & 0x3fff;
+    let fragment = match place {
+        0 => Fragment::None,
+        place => Fragment::new(place & 0x1fff, be16(fixed, 4).into()),
+    };
+    let network = Network {
+        is_v6: false,
+        protocol,
+        source,
+        destination,
+        fragment,
+        ip,
+        rest,
+        wire,
+        ip_length,
+        rest_wire: ip_length - header_length as u32,
+    };
+    transport(network, into)
+}
+
+#[inline]
+fn ipv6<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
+    let Some(fixed) = packet.first_chunk::<40>() else {
+        return Err(cut_or(packet.len(), wire, Malformed::IpHeader));
+    };
+    // 0 is a jumbogram (RFC 2675), or a packet that the card is to segment.
+    let ip_length = match u32::from(be16(fixed, 4)) {
+        0 => wire,
+        length => length + 40,
+    };
+    if ip_length > wire {
+        return Err(Malformed::IpLength);
+    }
+    let captured = &packet[..packet.len().min(ip_length as usize)];
+    let (source, destination) = (address_v6(fixed, 8), address_v6(fixed, 24));
+    let extensions = Extensions::walk(fixed[6], &captured[40..])
+        .ok_or_else(|| cut_or(captured.len(), ip_length, Malformed::Extension))?;
+    let (ip, rest) = captured.split_at(40 + extensions.length);
+    let fragment = match extensions.fragment {
+        None => Fragment::None,
+        Some((offset, identification)) => Fragment::new(offset, identification),
+    };
+    let network = Network {
+        is_v6: true,
+        protocol: extensions.protocol,
+        source,
+        destination,
+        fragment,
+        ip,
+        rest,
+        wire,
+        ip_length,
+        rest_wire: ip_length - ip.len() as u32,
+    };
+    transport(network, into)
+}
+
+/// How the transport layer of a packet was cut: header, payload, and the layer's bit.
+type Cut<'a> = (&'a [u8], &'a [u8], Layers);
+
+#[inline(always)]
+fn transport<'a>(network: Network<'a>, into: &mut Dissected<'a>) -> Result<(), Malformed> {
+    let later = matches!(network.fragment, Fragment::Later(_));
+    let (header, payload, layer) =
+        if later { (&[][..], network.rest, Layers::L4) } else { cut_transport(&network)? };
+    let (mut source_port, mut destination_port) = (0, 0);
+    if has_ports(network.protocol)
+        && let Some(ports) = header.first_chunk::<4>()
+    {
+        (source_port, destination_port) = (be16(ports, 0), be16(ports, 2));
+    }
+    let opening = (layer == Layers::TCP && header[13] & 0b1_0010 == 0b10).then(|| be32(header, 4));
+    let ip_layer = if network.is_v6 { Layers::IP6 } else { Layers::IP4 };
+    *into = Dissected {
+        tuple: Tuple {
+            is_v6: network.is_v6,
+            protocol: network.protocol,
+            source: network.source,
+            destination: network.destination,
+            source_port,
+            destination_port,
+        },
+        fragment: network.fragment,
+        opening,
+        ip: network.ip,
+        transport: header,
+        payload,
+        wire: network.wire,
+        ip_length: network.ip_length,
+        payload_length: network.rest_wire.saturating_sub(header.len() as u32),
+        layers: ip_layer.and(layer),
+    };
+    Ok(())
+}
+
+#[inline]
+fn cut_transport<'a>(network: &Network<'a>) -> Result<Cut<'a>, Malformed> {
+    let rest = network.rest;
+    let short = |kind| {
+        if network.fragment != Fragment::None {
+            Malformed::Fragment
+        } else {
+            cut_or(rest.len(), network.rest_wire, kind)
+        }
+    };
+    let (length, layer, kind) = match (network.protocol, network.is_v6) {
+        (protocol::TCP, _) => (tcp_length(network)?, Layers::TCP, Malformed::Tcp),
+        (protocol::UDP, _) => (8, Layers::UDP, Malformed::Udp),
+        (protocol::ICMP, false) => (8, Layers::ICMP4, Malformed::Transport),
+        (protocol::ICMPV6, true) => (8, Layers::ICMP6, Malformed::Transport),
+        (protocol::UDP_LITE, _) => (8, Layers::L4, Malformed::Transport),
+        (protocol::SCTP, _) => (12, Layers::L4, Malformed::Transport),
+        _ => (0, Layers::L4, Malformed::Transport),
+    };
+    let (header, payload) = rest.split_at_checked(length).ok_or_else(|| short(kind))?;
+    if layer == Layers::UDP && network.fragment == Fragment::None {
+        let claimed = u32::from(be16(header, 4));
+        // 0 is a jumbogram's (RFC 2675, section 4).
+        if claimed != 0 && !(8..=network.rest_wire).contains(&claimed) {
+            return Err(Malformed::Udp);
+        }
+    }
+    Ok((header, payload, layer))
+}
+
+/// The length of the TCP header, as far as it was captured.
+///
+/// A snap length may cut the options: then the header is used as far as it goes, for captures of
+/// headers only would lose every SYN otherwise.
+#[inline]
+fn tcp_length(network: &Network<'_>) -> Result<usize, Malformed> {
+    let Some(&offset) = network.rest.get(12) else {
+        return Ok(20);
+    };
+    let length = usize::from(offset >> 4) * 4;
+    if length < 20 {
+        return Err(Malformed::Tcp);
+    }
+    let captured = network.rest.len();
+    if length > captured && length as u32 <= network.rest_wire && captured >= 20 {
+        return Ok(captured);
+    }
+    Ok(length)
+}
+
+/// Whether the protocol's header begins with two ports.
+#[inline]
+pub(crate) fn has_ports(protocol: u8) -> bool {
+    use protocol::{SCTP, TCP, UDP, UDP_LITE};
+    matches!(protocol, TCP | UDP | UDP_LITE | SCTP)
+}
+
+/// What is wrong with a packet that ends too early: the capture, or the packet itself.
+#[inline]
+fn cut_or(captured: usize, wire: u32, kind: Malformed) -> Malformed {
+    if captured < wire as usize { Malformed::CutShort } else { kind }
+}
+
+/// Reads a big-endian number; callers have checked the length.
+#[inline]
+fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+#[inline]
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[inline]
+fn address_v6(bytes: &[u8], at: usize) -> Address {
+    let word = |at| u64::from(be32(bytes, at)) << 32 | u64::from(be32(bytes, at + 4));
+    [word(at), word(at + 8)]
+}
+
+#[cfg(test)]
+mod tests;

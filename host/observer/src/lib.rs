@@ -1,0 +1,82 @@
+//! Captures packets and turns them into flow records.
+//!
+//! 1. A **source** gives frames, live or recorded ([`open`]).
+//! 2. Each frame is **sliced** once, its lengths checked, and named by its flow's key.
+//! 3. The **table** finds its flow; the flow's **chains** see it.
+//! 4. A flow that has ended becomes a **record**: in [`observe`] when a chain says that it is
+//!    complete or when it falls silent, in [`watch`] when the connection that it belongs to asks.
+//!
+//! Time is the capture's: flows end by the times of packets, so a recorded capture gives what the
+//! live one gave.
+
+// Standard error may be gone, and `eprintln!` panics then: see `pathspider_runtime::say`.
+#![warn(clippy::print_stderr)]
+
+pub mod chains;
+mod claims;
+mod counters;
+mod dissect;
+mod fragments;
+mod index;
+pub mod interface;
+mod key;
+mod link;
+mod measuring;
+mod notice;
+mod observing;
+mod save;
+mod source;
+mod table;
+mod tracker;
+mod watch;
+mod wheel;
+
+use std::time::Duration;
+
+pub use self::counters::{Counters, Malformed};
+pub use self::dissect::{Dissected, Fragment, dissect};
+pub use self::link::Link;
+pub use self::notice::{Answer, Await, Claim, Endpoint, Notice, Observation};
+pub use self::observing::{Observed, Sink, observe};
+pub use self::save::PcapWriter;
+pub use self::save::{FILE_HEADER, Saved, scan};
+pub use self::source::{
+    BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, is_recorded, open,
+};
+pub use self::tracker::packet;
+pub use self::watch::{Watch, watch};
+
+/// How long flows live, and how many at once.
+pub struct Settings {
+    /// How long a connection's flow is waited for after the connection has ended, where no chain
+    /// says that it is complete. Only for [`watch`].
+    pub grace: Duration,
+    /// How long late packets of a complete flow still count.
+    pub linger: Duration,
+    /// After how long without a packet a flow ends.
+    pub idle: Duration,
+    /// Flows in the table at most. Beyond it, the one that was silent for longest leaves.
+    pub max_flows: usize,
+    /// Whether first answers will be asked for ([`Notice::Await`]). Only for [`watch`].
+    pub answers: bool,
+    /// A capture file for the packets of our own flows. Only for [`watch`].
+    pub save: Option<PcapWriter>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            grace: Duration::from_millis(500),
+            linger: Duration::from_secs(5),
+            idle: Duration::from_secs(30),
+            max_flows: 1 << 20,
+            answers: false,
+            save: None,
+        }
+    }
+}
+
+/// A duration in the units of packet time.
+fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+}

@@ -1,0 +1,153 @@
+//! Live capture, through libpcap's memory-mapped ring.
+
+use std::os::fd::AsFd;
+
+use pcap::{Active, Capture, Device, Precision};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Frame, Progress, SourceError, SourceOptions};
+use crate::link::Link;
+
+/// After how many milliseconds the kernel hands over a block that is not full.
+const BLOCK_MS: i32 = 5;
+
+/// How long one call of `read` waits for a packet.
+const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+
+/// Frames given by one call of `read` at most, so that its caller can do other things.
+const AT_ONCE: usize = 1024;
+
+/// How far behind the present a packet that we cannot see yet may be when nothing is waiting:
+/// the time that a block may stay open, several times over for a machine that is busy.
+pub(crate) const SLACK_NS: i64 = 10 * BLOCK_MS as i64 * 1_000_000;
+
+/// A live capture.
+pub(super) struct Live {
+    name: String,
+    capture: Capture<Active>,
+    link: Link,
+    link_number: u32,
+    dropped: (u64, u64),
+    last: (u32, u32),
+}
+
+impl Live {
+    pub(super) fn open(name: String, options: &SourceOptions) -> Result<Live, SourceError> {
+        check_interface(&name)?;
+        let mut capture = activate(&name, options).map_err(|error| explain(&name, &error))?;
+        if let Some(filter) = &options.filter {
+            capture.filter(filter, true).map_err(|error| SourceError::Filter {
+                filter: filter.clone(),
+                reason: error.to_string(),
+            })?;
+        }
+        let link_number = capture.get_datalink().0 as u32;
+        let link = Link::from_number(link_number).ok_or_else(|| SourceError::LinkType {
+            path: name.clone(),
+            number: link_number,
+            offset: 0,
+        })?;
+        Ok(Live { name, capture, link, link_number, dropped: (0, 0), last: (0, 0) })
+    }
+
+    pub(super) fn link_number(&self) -> u32 {
+        self.link_number
+    }
+
+    /// Takes what is in the ring; when there is nothing, waits a little.
+    ///
+    /// The wait is our own: libpcap's may last for ever when no packet comes. It must not begin
+    /// before libpcap says that nothing is left, because a block that it has begun to read does
+    /// not wake `poll` again.
+    pub(super) fn read(
+        &mut self,
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
+    ) -> Result<Progress, SourceError> {
+        let (link, link_number) = (self.link, self.link_number);
+        let count = self
+            .capture
+            .dispatch(Some(AT_ONCE), |packet| {
+                let header = packet.header;
+                on_frames(&[Frame {
+                    // With nanosecond precision, the field for microseconds holds nanoseconds.
+                    time_ns: header.ts.tv_sec * 1_000_000_000 + header.ts.tv_usec,
+                    link,
+                    link_number,
+                    bytes: packet.data,
+                    wire_length: header.len.max(header.caplen),
+                }]);
+            })
+            .map_err(|error| explain(&self.name, &error))?;
+        if count > 0 {
+            return Ok(Progress::More);
+        }
+        let fd = self.capture.as_fd();
+        let ready = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&WAIT));
+        Ok(match ready {
+            Ok(n) if n > 0 => Progress::More,
+            // An interrupted wait is a short one.
+            _ => Progress::Idle,
+        })
+    }
+
+    /// libpcap counts in 32 bits; the sums here do not wrap.
+    pub(super) fn dropped(&mut self) -> (u64, u64) {
+        if let Ok(stats) = self.capture.stats() {
+            let (kernel, interface) = self.last;
+            self.dropped.0 += u64::from(stats.dropped.wrapping_sub(kernel));
+            self.dropped.1 += u64::from(stats.if_dropped.wrapping_sub(interface));
+            self.last = (stats.dropped, stats.if_dropped);
+        }
+        self.dropped
+    }
+}
+
+/// Whether there is an interface of that name. It does not need any privilege.
+pub(super) fn exists(name: &str) -> bool {
+    devices().iter().any(|device| device.name == name)
+}
+
+fn devices() -> Vec<Device> {
+    Device::list().unwrap_or_default()
+}
+
+fn check_interface(name: &str) -> Result<(), SourceError> {
+    let devices = devices();
+    match devices.iter().find(|device| device.name == name) {
+        Some(device) if device.flags.is_up() => Ok(()),
+        Some(_) => Err(SourceError::InterfaceDown { name: name.into() }),
+        None => Err(SourceError::NoInterface {
+            name: name.into(),
+            available: devices
+                .into_iter()
+                .filter(|device| device.flags.is_up())
+                .map(|device| device.name)
+                .collect(),
+        }),
+    }
+}
+
+fn activate(name: &str, options: &SourceOptions) -> Result<Capture<Active>, pcap::Error> {
+    let clamp = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    Capture::from_device(name)?
+        .promisc(options.promiscuous)
+        .snaplen(clamp(options.snaplen as usize))
+        .buffer_size(clamp(options.buffer_size))
+        .timeout(BLOCK_MS)
+        .precision(Precision::Nano)
+        .open()?
+        .setnonblock()
+}
+
+/// libpcap gives no codes here, only texts.
+fn explain(name: &str, error: &pcap::Error) -> SourceError {
+    let reason = match error {
+        pcap::Error::PcapError(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let lower = reason.to_lowercase();
+    if ["not permitted", "permission", "cap_net_raw"].iter().any(|words| lower.contains(words)) {
+        return SourceError::NoPrivilege { name: name.into() };
+    }
+    SourceError::Capture { name: name.into(), reason }
+}

@@ -1,0 +1,117 @@
+//! Recorded captures: decompression, then pcap or pcapng by content.
+
+mod buffer;
+mod pcap;
+mod pcapng;
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use self::buffer::Buffer;
+use self::pcap::{Flavour, Pcap};
+use self::pcapng::Pcapng;
+use super::filter::Filter;
+use super::{Frame, Progress, SourceError, SourceOptions};
+use pathspider_runtime::decompress;
+
+/// A recorded capture.
+pub(super) struct Recorded {
+    format: Format,
+    filter: Option<Filter>,
+}
+
+enum Format {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+impl Recorded {
+    pub(super) fn file(
+        path: PathBuf,
+        options: &SourceOptions,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Recorded, SourceError> {
+        let name = path.display().to_string();
+        let unreadable = |error: std::io::Error| SourceError::NotReadable {
+            path: name.clone(),
+            reason: error.to_string(),
+        };
+        let file = File::open(&path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(SourceError::NotReadable {
+                path: name,
+                reason: "it is a directory".into(),
+            });
+        }
+        // It may be a named pipe, in which nothing comes for long.
+        Recorded::new(Box::new(buffer::Interruptible::new(file, stop)), &name, options)
+    }
+
+    pub(super) fn standard_input(
+        options: &SourceOptions,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Recorded, SourceError> {
+        const NAME: &str = "standard input";
+        // Without the standard library's buffer: what stands in it would not wake `poll`.
+        let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| {
+            SourceError::NotReadable { path: NAME.into(), reason: error.to_string() }
+        })?;
+        let reader = buffer::Interruptible::new(File::from(input), stop);
+        Recorded::new(Box::new(reader), NAME, options)
+    }
+
+    pub(super) fn new(
+        reader: Box<dyn Read + Send>,
+        name: &str,
+        options: &SourceOptions,
+    ) -> Result<Recorded, SourceError> {
+        let filter = options.filter.as_deref().map(Filter::new).transpose()?;
+        let reader = decompress::by_content(reader).map_err(|error| SourceError::NotReadable {
+            path: name.into(),
+            reason: error.to_string(),
+        })?;
+        let mut buffer = Buffer::new(reader, name);
+        let magic = buffer.peek(4)?.first_chunk().copied().unwrap_or_default();
+        let format = match (magic, Flavour::of(magic)) {
+            (pcapng::MAGIC, _) => Format::Pcapng(Pcapng::new(buffer)),
+            (_, Some(flavour)) => Format::Pcap(Pcap::new(buffer, flavour)?),
+            (_, None) => return Err(buffer.not_a_capture()),
+        };
+        Ok(Recorded { format, filter })
+    }
+
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        on_frames: &mut impl FnMut(&[Frame<'_>]),
+    ) -> Result<Progress, SourceError> {
+        let Some(filter) = &mut self.filter else {
+            return self.format.read(on_frames);
+        };
+        let mut failure = None;
+        let progress = self.format.read(&mut |frames| {
+            for frame in frames {
+                match filter.matches(frame) {
+                    Ok(true) => on_frames(std::slice::from_ref(frame)),
+                    Ok(false) => {}
+                    Err(error) => failure = Some(error),
+                }
+            }
+        });
+        failure.map_or(progress, Err)
+    }
+}
+
+impl Format {
+    #[inline]
+    fn read(&mut self, on_frames: &mut impl FnMut(&[Frame<'_>])) -> Result<Progress, SourceError> {
+        match self {
+            Format::Pcap(pcap) => pcap.read(on_frames),
+            Format::Pcapng(pcapng) => pcapng.read(on_frames),
+        }
+    }
+}

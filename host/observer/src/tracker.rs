@@ -1,0 +1,224 @@
+//! What observing and measuring have in common: flows, their chains and their records.
+
+use pathspider_plugin_api::abi::ChainSet;
+use pathspider_plugin_api::packet::{Direction, Layers, Packet, Parts};
+use pathspider_plugin_api::{Error, FlowRecord, Record};
+
+use super::counters::Counters;
+use super::dissect::{Dissected, Fragment, Quote, dissect};
+use super::fragments::Fragments;
+use super::index::Hash;
+use super::key::Key;
+use super::source::Frame;
+use super::table::{Flow, FlowId, FlowTable, NONE, Removed};
+
+/// Flows, the chains that look at them, and the counters.
+pub(crate) struct Tracker {
+    pub table: FlowTable,
+    pub fragments: Fragments,
+    pub counters: Counters,
+    chains: ChainSet,
+    /// Fields of the last record, which is how many the next one will have.
+    fields: usize,
+}
+
+/// A flow record, and the first failure of a chain on that flow.
+pub(crate) struct Ended {
+    pub record: FlowRecord,
+    pub failure: Option<Error>,
+}
+
+impl Tracker {
+    /// A tracker without flows; `span_ns` is the longest time a flow is scheduled ahead.
+    pub(crate) fn new(chains: ChainSet, span_ns: i64) -> Tracker {
+        Tracker {
+            table: FlowTable::new(span_ns),
+            fragments: Fragments::default(),
+            counters: Counters::default(),
+            chains,
+            fields: 8,
+        }
+    }
+
+    /// Slices a frame and counts it. `false` when there is nothing in it for a flow.
+    #[inline(always)]
+    pub(crate) fn dissect<'a>(&mut self, frame: &Frame<'a>, into: &mut Dissected<'a>) -> bool {
+        self.counters.packets += 1;
+        let sliced = match frame.link.ip_packet(frame.bytes) {
+            Ok(Some(packet)) => {
+                let before = frame.bytes.len() - packet.len();
+                dissect(packet, frame.wire_length.saturating_sub(before as u32), into)
+            }
+            Ok(None) => {
+                self.counters.non_ip += 1;
+                return false;
+            }
+            Err(kind) => Err(kind),
+        };
+        if let Err(kind) = sliced {
+            self.counters.count_malformed(kind);
+            return false;
+        }
+        if into.fragment != Fragment::None && !self.fragments.resolve(into, frame.time_ns) {
+            self.counters.orphaned += 1;
+            return false;
+        }
+        true
+    }
+
+    /// The flow that an ICMP error is about: its id, and the direction of the error in it.
+    #[cold]
+    pub(crate) fn quoted(&mut self, quote: &mut Quote<'_>) -> Option<(FlowId, Direction)> {
+        if let Some(id) = quote.fragment
+            && !self.fragments.complete(id, &mut quote.tuple)
+        {
+            return None;
+        }
+        let (key, is_first) = quote.tuple.key();
+        let hash = self.table.hash(&key);
+        let id = self.table.find(hash, &key)?;
+        // The error goes back to where the quoted packet came from.
+        let forward = self.table.get(id).forward_is_first != is_first;
+        Some((id, direction(forward)))
+    }
+
+    /// Begins a flow with its first packet, which is not yet shown to the chains.
+    pub(crate) fn begin(
+        &mut self,
+        (hash, key): (Hash, Key),
+        forward_is_first: bool,
+        packet: &Packet<'_>,
+        due_ns: i64,
+    ) -> FlowId {
+        self.counters.flows += 1;
+        let state = self.chains.new_flow(packet);
+        let flow = Flow::new(key, forward_is_first, packet.time_ns(), state);
+        self.table.insert(hash, flow, due_ns)
+    }
+
+    /// Shows a packet to the chains of its flow; `true` when the flow has become complete.
+    #[inline]
+    pub(crate) fn show(&mut self, id: FlowId, packet: &Packet<'_>) -> bool {
+        let flow = self.table.get(id);
+        // Packets of a file need not be in order.
+        flow.first_ns = flow.first_ns.min(packet.time_ns());
+        flow.last_ns = flow.last_ns.max(packet.time_ns());
+        let Some(state) = &mut flow.state else {
+            return false;
+        };
+        let done = self.chains.packet(state, packet) && !flow.done;
+        if done {
+            flow.done = true;
+            flow.done_ns = packet.time_ns();
+        }
+        done
+    }
+
+    /// Takes a flow out of the table and has the chains write its record; with the claim on it.
+    pub(crate) fn end(&mut self, id: FlowId) -> (Option<Ended>, u32) {
+        let removed = self.table.remove(id);
+        let claim = removed.claim;
+        (self.write(removed), claim)
+    }
+
+    /// Has the chains write the record of a flow that stays in the table without them, so that
+    /// its late packets are known as such.
+    pub(crate) fn answer(&mut self, id: FlowId, now_ns: i64) -> Option<Ended> {
+        let flow = self.table.get(id);
+        flow.done = true;
+        flow.done_ns = now_ns;
+        let removed = Removed {
+            key: flow.key,
+            state: flow.state.take(),
+            first_ns: flow.first_ns,
+            last_ns: flow.last_ns,
+            claim: std::mem::replace(&mut flow.claim, NONE),
+        };
+        self.write(removed)
+    }
+
+    /// As [`end`](Tracker::end), into an empty record; `None` where there is nothing to say.
+    pub(crate) fn end_into(
+        &mut self,
+        id: FlowId,
+        record: &mut FlowRecord,
+    ) -> Option<Result<(), Error>> {
+        let removed = self.table.remove(id);
+        self.write_into(removed, record)
+    }
+
+    fn write(&mut self, flow: Removed) -> Option<Ended> {
+        let mut record = Record::with_capacity(self.fields);
+        let failure = self.write_into(flow, &mut record)?.err();
+        self.fields = record.len();
+        Some(Ended { record, failure })
+    }
+
+    fn write_into(&mut self, flow: Removed, record: &mut FlowRecord) -> Option<Result<(), Error>> {
+        record.push("pkt_first", seconds(flow.first_ns));
+        record.push("pkt_last", seconds(flow.last_ns));
+        Some(self.chains.finish(flow.state?, record))
+    }
+
+    /// Fetches what packets with these hashes will need.
+    #[inline]
+    pub(crate) fn touch(&self, hashes: &[Hash]) {
+        self.table.touch(hashes, |state| self.chains.touch(state));
+    }
+}
+
+/// The packet as chains see it.
+#[inline]
+pub fn packet<'a>(dissected: &Dissected<'a>, time_ns: i64, direction: Direction) -> Packet<'a> {
+    Packet::new(Parts {
+        time_ns,
+        ip: dissected.ip,
+        transport: dissected.transport,
+        payload: dissected.payload,
+        ip_length: dissected.ip_length,
+        payload_length: dissected.payload_length,
+        layers: dissected.layers,
+        direction,
+        protocol: dissected.tuple.protocol,
+    })
+    .on_wire(dissected.wire)
+}
+
+/// The packet that an error quotes, as the first of a flow of which nothing else was seen. Only
+/// its IP header and its ports are there.
+pub(crate) fn quoted_packet<'a>(quote: &Quote<'a>, time_ns: i64) -> Packet<'a> {
+    let layer = if quote.tuple.is_v6 { Layers::IP6 } else { Layers::IP4 };
+    Packet::new(Parts {
+        time_ns,
+        ip: quote.ip,
+        transport: quote.transport,
+        payload: &[],
+        ip_length: (quote.ip.len() + quote.transport.len()) as u32,
+        payload_length: 0,
+        layers: layer,
+        direction: Direction::Forward,
+        protocol: quote.tuple.protocol,
+    })
+}
+
+pub(crate) fn direction(forward: bool) -> Direction {
+    if forward { Direction::Forward } else { Direction::Reverse }
+}
+
+/// Seconds since the Unix epoch. Whole seconds and the rest are converted apart, because the
+/// nanoseconds of our time have more digits than a `f64`.
+fn seconds(time_ns: i64) -> f64 {
+    const SECOND: i64 = 1_000_000_000;
+    time_ns.div_euclid(SECOND) as f64 + time_ns.rem_euclid(SECOND) as f64 / SECOND as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn seconds_keep_the_microseconds() {
+        assert_eq!(seconds(1_492_554_904_905_206_000), 1_492_554_904.905_206);
+        assert_eq!(seconds(-500_000_000), -0.5);
+    }
+}

@@ -1,0 +1,194 @@
+//! What the library chains say of captures that show one thing each.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use crate::wire::*;
+use etherparse::TcpOptionElement::{
+    MaximumSegmentSize, Noop, SelectiveAcknowledgementPermitted, Timestamp, WindowScale,
+};
+use pathspider_observer::chains::Catalogue;
+use serde_json::{Value, json};
+
+const ALL: [&str; 13] = [
+    "basic", "tcp", "ecn", "dscp", "mss", "tfo", "tcpopt", "udp", "icmp", "dns", "evil", "syn",
+    "noop",
+];
+
+/// A web connection with marks and options, closed by both.
+fn connection() -> Capture {
+    let options = [
+        MaximumSegmentSize(1460),
+        SelectiveAcknowledgementPermitted,
+        Timestamp(1, 0),
+        Noop,
+        WindowScale(7),
+    ];
+    let mut marked = tcp(There, ACK, &[], b"GET / HTTP/1.1\r\n\r\n");
+    marked[1] = 46 << 2 | 2;
+    Capture::raw()
+        .at(0, tcp(There, SYN | ECE | CWR, &options, &[]))
+        .at(10, tcp(Back, SYN | ACK | ECE, &options[..2], &[]))
+        .at(20, tcp(There, ACK, &[], &[]))
+        .at(21, marked)
+        .at(30, tcp(Back, ACK, &[], b"HTTP/1.1 204 No Content\r\n\r\n"))
+        .at(31, tcp(Back, FIN | ACK, &[], &[]))
+        .at(32, tcp(There, FIN | ACK, &[], &[]))
+        .at(40, tcp(Back, ACK, &[], &[]))
+}
+
+#[test]
+fn every_field_that_is_declared_is_written_in_its_type() {
+    let seen = connection().observe(&ALL);
+    let flow = seen.flow().as_object().unwrap();
+    let catalogue = Catalogue::library();
+    let mut declared = 2;
+    for entry in catalogue.list() {
+        for field in &entry.info.fields {
+            declared += 1;
+            let fits = match &flow[&field.name] {
+                Value::Null => true,
+                Value::Bool(_) => field.kind.name() == "bool",
+                Value::Number(_) => field.kind.name() == "uint",
+                Value::String(_) => field.kind.name() == "text",
+                Value::Array(_) => field.kind.name() == "list",
+                Value::Object(_) => false,
+            };
+            assert!(fits, "{}: {}", field.name, flow[&field.name]);
+            assert!(!field.meaning.is_empty(), "{}", field.name);
+        }
+    }
+    assert_eq!(flow.len(), declared);
+}
+
+#[test]
+fn the_order_of_chains_does_not_matter() {
+    // An unreachable target, a reset, DNS: something in it completes the flow for many chains.
+    let syn = tcp(There, SYN, &[], &[]);
+    let captures = [
+        connection(),
+        Capture::raw()
+            .at(0, syn.clone())
+            .at(1, icmp(3, 1, &syn))
+            .at(2, tcp(Back, RST | ACK, &[], &[]))
+            .at(3, tcp(There, SYN, &[], &[])),
+    ];
+    for capture in captures {
+        let forward = capture.observe(&ALL).flows;
+        let mut reversed = ALL;
+        reversed.reverse();
+        assert_eq!(capture.observe(&reversed).flows, forward);
+        for chain in ALL {
+            let alone = capture.observe(&[chain]);
+            for (key, value) in alone.flow().as_object().unwrap() {
+                assert_eq!(forward[0][key], *value, "{key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn fins_are_the_right_way_round() {
+    let seen = Capture::raw()
+        .at(0, tcp(There, ACK, &[], &[]))
+        .at(1, tcp(Back, FIN | ACK, &[], &[]))
+        .observe(&["tcp"]);
+    assert_eq!(seen.flow()["tcp_fin_rev"], true);
+    assert_eq!(seen.flow()["tcp_fin_fwd"], false);
+}
+
+#[test]
+fn a_handshake_is_three_packets() {
+    let syn = tcp(There, SYN, &[], &[]);
+    let answer = tcp(Back, SYN | ACK, &[], &[]);
+    let half = Capture::raw().at(0, syn).at(1, answer);
+    assert_eq!(half.observe(&["tcp"]).flow()["tcp_connected"], false);
+    let refused = half.clone().at(2, tcp(There, RST | ACK, &[], &[]));
+    assert_eq!(refused.observe(&["tcp"]).flow()["tcp_connected"], false);
+    let whole = half.at(2, tcp(There, ACK, &[], &[]));
+    assert_eq!(whole.observe(&["tcp"]).flow()["tcp_connected"], true);
+}
+
+#[test]
+fn the_evil_chain_does_not_end_a_flow_at_its_second_data_packet() {
+    let mut evil = udp(There, b"c");
+    evil[6] |= 0x80;
+    let seen = Capture::raw()
+        .at(0, udp(There, b"a"))
+        .at(1, udp(There, b"b"))
+        .at(7_000, evil)
+        .observe(&["basic", "evil"]);
+    assert_eq!(seen.flow()["pkt_fwd"], 3);
+    assert_eq!(seen.flow()["evilbit_data_fwd"], true);
+    assert_eq!(seen.flow()["evilbit_syn_fwd"], json!(null));
+}
+
+#[test]
+fn a_mark_bleached_to_zero_is_a_mark() {
+    let mut sent = udp(There, b"a");
+    sent[1] = 46 << 2;
+    let seen = Capture::raw().at(0, sent).at(1, udp(Back, b"b")).observe(&["dscp"]);
+    assert_eq!(seen.flow()["dscp_mark_data_fwd"], 46);
+    assert_eq!(seen.flow()["dscp_mark_data_rev"], 0);
+}
+
+#[test]
+fn marks_of_routers_are_not_the_targets() {
+    let syn = tcp(There, SYN, &[], &[]);
+    let mut error = icmp(11, 0, &syn);
+    error[1] = 3;
+    let seen = Capture::raw().at(0, syn).at(1, error).observe(&["ecn"]);
+    assert_eq!(seen.flow()["ecn_ce_data_rev"], false);
+}
+
+#[test]
+fn fast_open_sequence_numbers_wrap() {
+    // Kind 34 with a cookie of eight octets, on a SYN with data whose acknowledgment wraps.
+    let mut syn = tcp_from(OUR_PORT, There, SYN, (u32::MAX - 3, 0), &[], &[]);
+    let cookie = [34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1];
+    syn.splice(40.., cookie.into_iter().chain(*b"0123456789"));
+    (syn[3], syn[32]) = (62, 0x80);
+    let answer = tcp_from(OUR_PORT, Back, SYN | ACK, (5, 7), &[], &[]);
+    let seen = Capture::raw().at(0, syn).at(1, answer).observe(&["tfo"]);
+    let flow = seen.flow();
+    assert_eq!((&flow["tfo_synkind"], &flow["tfo_synclen"]), (&json!(34), &json!(8)));
+    assert_eq!((&flow["tfo_seq"], &flow["tfo_dlen"]), (&json!(u32::MAX - 3), &json!(10)));
+    assert_eq!(flow["tfo_ack"], (u32::MAX - 3).wrapping_add(1 + 10));
+}
+
+#[test]
+fn repeated_syns_are_all_told() {
+    // What Linux does with tcp_ecn_fallback: the first SYN asks for ECN, the repeated one not.
+    let seen = Capture::raw()
+        .at(0, tcp(There, SYN | ECE | CWR, &[MaximumSegmentSize(1460), Timestamp(1, 0)], &[]))
+        .at(1_000, tcp(There, SYN, &[MaximumSegmentSize(1460)], &[]))
+        .observe(&["syn", "tcp"]);
+    let flow = seen.flow();
+    assert_eq!(flow["syn_count_fwd"], 2);
+    assert_eq!((&flow["syn_flags_all_fwd"], &flow["syn_flags_any_fwd"]), (&json!(2), &json!(194)));
+    assert_eq!(flow["syn_options_all_fwd"], json!([2]));
+    assert_eq!(flow["syn_options_any_fwd"], json!([2, 8]));
+    assert_eq!(flow["syn_flags_all_rev"], json!(null));
+    assert_eq!(flow["tcp_synflags_fwd"], 194);
+}
+
+#[test]
+fn agreed_options_are_those_of_the_answer() {
+    let seen = connection().observe(&["tcpopt", "mss"]);
+    let flow = seen.flow();
+    assert_eq!((&flow["tcpopt_sack"], &flow["tcpopt_ts"]), (&json!(true), &json!(null)));
+    assert_eq!((&flow["mss_value_fwd"], &flow["mss_len_rev"]), (&json!(1460), &json!(4)));
+}
+
+#[test]
+fn a_response_with_another_identifier_is_not_valid() {
+    let message = |id: u8, flags: u8| {
+        let mut message = vec![id, 0, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        message.extend([1, b'x', 0, 0, 1, 0, 1]);
+        message
+    };
+    let asked = Capture::raw().at(0, udp(There, &message(1, 1)));
+    let forged = asked.clone().at(1, udp(Back, &message(2, 0x81)));
+    assert_eq!(forged.observe(&["dns"]).flow()["dns_response_valid"], false);
+    let answered = forged.at(2, udp(Back, &message(1, 0x81)));
+    assert_eq!(answered.observe(&["dns"]).flow()["dns_response_valid"], true);
+}

@@ -1,0 +1,259 @@
+//! The observer in a measurement: each claim is answered with the flow that is its connection's.
+//!
+//! The packets come from captures made here, so that times are exact.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::wire::*;
+use crossbeam::channel::{Receiver, bounded, unbounded};
+use pathspider_observer::chains::Catalogue;
+use pathspider_observer::{
+    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, PcapWriter, Settings, watch,
+};
+use pathspider_plugin_api::{ChainName, FlowRecord};
+use pathspider_runtime::files::Existing;
+use proptest::prelude::*;
+
+const TCP: u8 = 6;
+
+fn remote() -> SocketAddr {
+    (IpAddr::from(THEM), THEIR_PORT).into()
+}
+
+fn expect() -> Notice {
+    Notice::Expect(Endpoint { protocol: TCP, address: THEM.into(), port: THEIR_PORT })
+}
+
+fn withdraw() -> Notice {
+    Notice::Withdraw(Endpoint { protocol: TCP, address: THEM.into(), port: THEIR_PORT })
+}
+
+/// A claim of a connection from this port, in milliseconds after the captures' start.
+fn claim(id: u64, port: u16, (started, ended): (i64, i64)) -> Notice {
+    Notice::Claim(Claim {
+        id,
+        protocol: TCP,
+        local: (IpAddr::from(US), port).into(),
+        remote: remote(),
+        started_ns: START + started * 1_000_000,
+        ended_ns: START + ended * 1_000_000,
+    })
+}
+
+/// Runs the observer over a capture, with these notices waiting from the start.
+fn run(capture: &Capture, notices: &[Notice], settings: Settings) -> (Vec<Observation>, Counters) {
+    let (sender, receiver) = unbounded();
+    for notice in notices {
+        sender.send(again(notice)).unwrap();
+    }
+    drop(sender);
+    observe(capture, receiver, settings)
+}
+
+/// Runs the observer over a capture, with these notices.
+fn observe(
+    capture: &Capture,
+    receiver: Receiver<Notice>,
+    settings: Settings,
+) -> (Vec<Observation>, Counters) {
+    let names = ChainName::list(&["basic", "tcp", "syn", "icmp"]);
+    let chains = Catalogue::library().resolve(&names).unwrap().chains;
+    let (answers, answered) = bounded(1);
+    let watch = watch(capture.source(), chains, settings, receiver, answers, || {}).unwrap();
+    let mut answers: Vec<Observation> = answered.iter().collect();
+    answers.sort_by_key(|answer| answer.id);
+    let (counters, result) = watch.join().unwrap();
+    assert_eq!(result, Ok(()));
+    (answers, counters)
+}
+
+/// A notice, once more.
+fn again(notice: &Notice) -> Notice {
+    match notice {
+        Notice::Expect(end) => Notice::Expect(*end),
+        Notice::Withdraw(end) => Notice::Withdraw(*end),
+        Notice::Claim(claim) => Notice::Claim(*claim),
+        Notice::Await(_) => panic!("an answer can be asked for once"),
+    }
+}
+
+fn number(record: &Option<FlowRecord>, key: &str) -> Option<u64> {
+    record.as_ref()?.u64(key)
+}
+
+fn segment(port: u16, way: Way, flags: u8, sequence: u32) -> Vec<u8> {
+    tcp_from(port, way, flags, (sequence, 1), &[], &[])
+}
+
+#[test]
+fn a_claim_gets_its_flow_and_nothing_else_is_looked_at() {
+    let mut foreign = segment(7, There, SYN, 1);
+    foreign[16] = 99;
+    let capture = Capture::raw()
+        .at(0, foreign)
+        .at(1, segment(7, There, SYN, 1))
+        .at(2, segment(7, Back, SYN | ACK, 2))
+        .at(3, segment(8, There, SYN, 1));
+    let notices = [expect(), expect(), claim(1, 7, (0, 10)), claim(2, 9, (0, 10))];
+    let (answers, counters) = run(&capture, &notices, Settings::default());
+    assert_eq!(answers.len(), 2);
+    assert_eq!(number(&answers[0].flow, "pkt_fwd"), Some(1));
+    assert_eq!(number(&answers[0].flow, "pkt_rev"), Some(1));
+    assert!(answers[1].flow.is_none());
+    assert_eq!((counters.ignored, counters.flows), (1, 2));
+}
+
+#[test]
+fn forward_is_from_us_whoever_is_seen_first() {
+    let capture = Capture::raw().at(1, segment(7, Back, SYN | ACK, 2));
+    let (answers, _) = run(&capture, &[expect(), claim(1, 7, (0, 5))], Settings::default());
+    assert_eq!(number(&answers[0].flow, "pkt_rev"), Some(1));
+    assert_eq!(number(&answers[0].flow, "sp"), Some(7));
+}
+
+#[test]
+fn a_withdrawn_endpoint_is_not_ours_any_more() {
+    let capture = Capture::raw().at(1, segment(7, There, SYN, 1));
+    let (answers, counters) = run(&capture, &[expect(), withdraw()], Settings::default());
+    assert!(answers.is_empty());
+    assert_eq!(counters.ignored, 1);
+}
+
+#[test]
+fn ports_used_again_make_two_flows() {
+    // The second connection begins 20 ms after the first has ended, with the same ports.
+    let capture = Capture::raw()
+        .at(1, segment(7, There, SYN, 100))
+        .at(2, segment(7, Back, RST | ACK, 0))
+        .at(30, segment(7, There, SYN, 900))
+        .at(31, segment(7, Back, SYN | ACK, 5))
+        .at(32, segment(7, There, ACK, 901));
+    let first_then_second = [expect(), expect(), claim(1, 7, (0, 10)), claim(2, 7, (20, 40))];
+    let second_then_first = [expect(), expect(), claim(2, 7, (20, 40)), claim(1, 7, (0, 10))];
+    for notices in [first_then_second, second_then_first] {
+        let (answers, counters) = run(&capture, &notices, Settings::default());
+        assert_eq!(number(&answers[0].flow, "pkt_fwd"), Some(1));
+        assert_eq!(number(&answers[1].flow, "pkt_fwd"), Some(2));
+        assert_eq!(counters.flows, 2);
+    }
+}
+
+#[test]
+fn late_packets_count_for_a_while_and_then_are_known_as_late() {
+    let capture = Capture::raw()
+        .at(1, segment(7, There, SYN, 100))
+        .at(2, segment(7, Back, RST | ACK, 0))
+        .at(50, segment(7, Back, RST | ACK, 0))
+        .at(400, segment(7, Back, RST | ACK, 0))
+        .at(500, segment(7, Back, RST | ACK, 0));
+    // Another connection keeps the endpoint expected.
+    let notices = [expect(), expect(), claim(1, 7, (0, 10)), claim(2, 9, (0, 2_000))];
+    // One packet a batch, or the end of the file would come before the claim is due.
+    let (answers, _) = run(&capture, &notices, Settings::default());
+    assert_eq!(answers.len(), 2);
+    assert!(number(&answers[0].flow, "pkt_rev") >= Some(2));
+}
+
+#[test]
+fn an_error_about_a_packet_that_was_not_captured_makes_its_flow() {
+    let syn = segment(7, There, SYN, 1);
+    let capture = Capture::raw().at(3, icmp(3, 1, &syn[..28]));
+    let (answers, _) = run(&capture, &[expect(), claim(1, 7, (0, 5))], Settings::default());
+    let flow = answers[0].flow.as_ref().unwrap();
+    assert_eq!(flow.bool("icmp_unreachable"), Some(true));
+    assert_eq!((flow.str("dip"), flow.u64("dp")), (Some("198.51.100.7"), Some(80)));
+    assert_eq!((flow.u64("pkt_fwd"), flow.u64("pkt_rev")), (Some(0), Some(1)));
+}
+
+#[test]
+fn what_was_saved_gives_the_same_records_when_observed() {
+    let path = std::env::temp_dir().join(format!("pathspider-claims-{}.pcap", std::process::id()));
+    let mut foreign = segment(7, There, SYN, 1);
+    foreign[16] = 99;
+    let capture = Capture::raw()
+        .at(1, segment(7, There, SYN, 100))
+        .at(2, foreign)
+        .at(3, segment(7, Back, RST | ACK, 0))
+        .at(30, segment(7, There, SYN, 900))
+        .at(31, segment(8, There, SYN, 1))
+        .at(32, icmp(3, 1, &segment(8, There, SYN, 1)[..28]))
+        .at(33, segment(7, Back, SYN | ACK, 5));
+    let notices = [
+        expect(),
+        expect(),
+        expect(),
+        claim(1, 7, (0, 10)),
+        claim(2, 7, (20, 40)),
+        claim(3, 8, (20, 40)),
+    ];
+    let save = PcapWriter::create(&path, Existing::Refuse).unwrap();
+    let settings = Settings { save: Some(save), ..Settings::default() };
+    let (answers, _) = run(&capture, &notices, settings);
+    let mut ours: Vec<_> =
+        answers.iter().map(|a| serde_json::to_value(a.flow.as_ref().unwrap()).unwrap()).collect();
+    let source = pathspider_observer::open(path.to_str().unwrap(), &Default::default()).unwrap();
+    let mut replayed = see(source, &["basic", "tcp", "syn", "icmp"], &Settings::default()).flows;
+    std::fs::remove_file(&path).unwrap();
+    ours.sort_by_key(|record| record.to_string());
+    replayed.sort_by_key(|record| record.to_string());
+    assert_eq!(ours, replayed);
+}
+
+/// What whoever waits for a flow's first answer is told of this capture.
+fn first_answer(capture: &Capture) -> Option<Answer> {
+    let (sender, receiver) = unbounded();
+    let (answer, mut told) = tokio::sync::oneshot::channel();
+    let local = (IpAddr::from(US), 7).into();
+    sender.send(expect()).unwrap();
+    sender.send(Notice::Await(Await { protocol: TCP, local, remote: remote(), answer })).unwrap();
+    drop(sender);
+    observe(capture, receiver, Settings { answers: true, ..Settings::default() });
+    told.try_recv().ok()
+}
+
+#[test]
+fn the_first_answer_is_told() {
+    let syn = segment(7, There, SYN, 1);
+    let sent = || Capture::raw().at(0, syn.clone());
+    let unreachable = icmp(3, 13, &syn[..28]);
+    let redirect = icmp(5, 1, &syn[..28]);
+    let prohibited = Answer::Icmp { is_v6: false, kind: 3, code: 13 };
+    let syn_ack = segment(7, Back, SYN | ACK, 2);
+    let reset = segment(7, Back, RST | ACK, 0);
+    assert_eq!(first_answer(&sent()), None);
+    assert_eq!(first_answer(&sent().at(1, syn.clone())), None, "our own is none");
+    assert_eq!(first_answer(&sent().at(1, segment(8, Back, SYN | ACK, 2))), None, "another's");
+    assert_eq!(first_answer(&sent().at(1, syn_ack.clone())), Some(Answer::Packet));
+    assert_eq!(first_answer(&Capture::raw().at(1, syn_ack.clone())), Some(Answer::Packet));
+    assert_eq!(first_answer(&sent().at(1, reset.clone())), Some(Answer::Reset));
+    assert_eq!(first_answer(&sent().at(1, unreachable.clone())), Some(prohibited));
+    assert_eq!(first_answer(&Capture::raw().at(1, unreachable.clone())), Some(prohibited));
+    assert_eq!(first_answer(&sent().at(1, redirect).at(2, syn_ack.clone())), Some(Answer::Packet));
+    assert_eq!(first_answer(&sent().at(1, reset).at(2, syn_ack)), Some(Answer::Reset));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is captured and claimed, in whatever order: one answer for each claim.
+    #[test]
+    fn every_claim_is_answered_once(
+        packets in prop::collection::vec(
+            (0i64..3_000, 1u16..4, any::<bool>(), 0u8..32, 0u32..3), 0..60),
+        claims in prop::collection::vec((1u16..4, 0i64..3_000, 0i64..500), 0..12),
+        max_flows in 1usize..4,
+    ) {
+        let capture = packets.into_iter().fold(Capture::raw(), |capture, (ms, port, there, flags, isn)| {
+            capture.at(ms, segment(port, if there { There } else { Back }, flags, isn))
+        });
+        let mut notices: Vec<Notice> = claims.iter().map(|_| expect()).collect();
+        for (id, &(port, started, lasted)) in claims.iter().enumerate() {
+            notices.push(claim(id as u64, port, (started, started + lasted)));
+        }
+        let (answers, _) = run(&capture, &notices, settings(30, 5, max_flows));
+        let ids: Vec<u64> = answers.iter().map(|answer| answer.id).collect();
+        prop_assert_eq!(ids, (0..claims.len() as u64).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,12 @@
+//! The observer's tests, one program: reading, flows, claims, chains, and what they must never do.
+
+mod chains;
+mod chains_page;
+mod claims;
+mod flows;
+mod fuzz_corpus;
+mod fuzzing;
+mod live;
+mod parity;
+mod sources;
+mod wire;

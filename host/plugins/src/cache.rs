@@ -1,0 +1,292 @@
+//! What examinations found, kept for the next time.
+//!
+//! An entry holds for a file of the same path, device, inode, size and times, and for this build
+//! of this program. A rejection is kept only where it follows from the file's content: a library
+//! that was lacking may come, and what a busy machine did to a plugin once is not its fault. Errors of the cache are nobody's concern: without it, everything is examined.
+//!
+//! It says which file is loaded and what is listed, so nobody may write it but whom it serves: it
+//! lies in a folder, and is a file, of this user's own, and no one else can write to either or to
+//! the folders above (`trust`). A program with privileges of its own has none, for its user
+//! chooses the environment and so the place.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use pathspider_plugin_api::abi::ABI_VERSION;
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+use super::error::LoadError;
+use super::examine::Description;
+use super::trust::{Opened, Trust};
+use pathspider_runtime::privileges::has_privileges_of_its_own;
+
+/// Octets of a cache that is read.
+const SIZE_LIMIT: u64 = 64 << 20;
+const FILE: &str = "plugins.json";
+
+/// The examinations of earlier times.
+#[derive(Default)]
+pub(super) struct Cache {
+    folder: Option<PathBuf>,
+    content: Content,
+    changed: bool,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Content {
+    host: String,
+    files: BTreeMap<String, Entry>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Entry {
+    identity: Identity,
+    found: Result<Description, LoadError>,
+}
+
+/// What makes a file the same as before.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Identity {
+    fn from(file: &Metadata) -> Identity {
+        Identity {
+            device: file.dev(),
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
+
+impl Cache {
+    /// The cache of this user.
+    pub(super) fn open() -> Cache {
+        Cache::open_in(folder())
+    }
+
+    fn open_in(folder: Option<PathBuf>) -> Cache {
+        let host = host();
+        let read = folder.as_deref().and_then(|folder| read(&folder.join(FILE)).ok());
+        let content = read.filter(|content| content.host == host);
+        let content = content.unwrap_or_else(|| Content { host, files: BTreeMap::new() });
+        Cache { folder, content, changed: false }
+    }
+
+    /// What was found in this file, if it is the same still.
+    pub(super) fn get(&self, file: &Opened) -> Option<Result<Description, LoadError>> {
+        let entry = self.content.files.get(file.real.to_str()?)?;
+        (entry.identity == Identity::from(&file.metadata)).then(|| entry.found.clone())
+    }
+
+    /// Notes what was found.
+    pub(super) fn put(&mut self, file: &Opened, found: &Result<Description, LoadError>) {
+        // A path that is not UTF-8 is examined each time.
+        let Some(path) = file.real.to_str() else { return };
+        if found.as_ref().is_err_and(|error| !error.lasts) {
+            return;
+        }
+        let identity = Identity::from(&file.metadata);
+        let entry = Entry { identity, found: found.clone() };
+        self.content.files.insert(path.to_owned(), entry);
+        self.changed = true;
+    }
+
+    /// Writes what is new. Of two that write at once, one counts.
+    pub(super) fn save(mut self) {
+        let Some(folder) = self.folder.take().filter(|_| self.changed) else { return };
+        self.content.files.retain(|path, entry| {
+            fs::metadata(path).is_ok_and(|file| entry.identity == Identity::from(&file))
+        });
+        let _ = self.write(&folder);
+    }
+
+    fn write(&self, folder: &Path) -> io::Result<()> {
+        make(folder)?;
+        let temporary = folder.join(format!("{FILE}.{}", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&temporary)?;
+        let written = file
+            .write_all(&serde_json::to_vec(&self.content)?)
+            .and_then(|()| fs::rename(&temporary, folder.join(FILE)));
+        written.inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+        })
+    }
+}
+
+/// Where this user's cache is.
+fn folder() -> Option<PathBuf> {
+    if has_privileges_of_its_own() {
+        return None;
+    }
+    if geteuid().is_root() {
+        return Some(PathBuf::from("/var/cache/pathspider"));
+    }
+    let named = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    Some(named.or_else(home)?.join("pathspider"))
+}
+
+/// Makes the folder, and sees that it can be trusted.
+fn make(folder: &Path) -> io::Result<()> {
+    let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
+    DirBuilder::new().recursive(true).mode(mode).create(folder)?;
+    judge(&folder.join(FILE))
+}
+
+/// Reads the cache from a file that can be trusted.
+fn read(path: &Path) -> io::Result<Content> {
+    judge(path)?;
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file: File = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    let own = metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o022 == 0;
+    if !own || !metadata.is_file() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let mut octets = Vec::new();
+    file.take(SIZE_LIMIT).read_to_end(&mut octets)?;
+    Ok(serde_json::from_slice(&octets)?)
+}
+
+/// Whether only this user and root can write to the folders of this path.
+fn judge(path: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path).canonicalize()?;
+    let own = geteuid().as_raw();
+    if folder.metadata()?.uid() != own {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let trust = Trust::Owners { beside_root: Some(own) };
+    trust.judge_folders(&folder.join(FILE)).map_err(io::Error::other)
+}
+
+/// What makes this program the same as the one that wrote the cache.
+fn host() -> String {
+    let built = fs::metadata("/proc/self/exe")
+        .map(|file| (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
+    format!("{} ABI {ABI_VERSION} {:?}", env!("CARGO_PKG_VERSION"), built.ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct Place {
+        top: tempfile::TempDir,
+        plugin: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Place {
+            let top = tempfile::tempdir().unwrap();
+            let plugin = top.path().join("x.so");
+            fs::write(&plugin, "one").unwrap();
+            Place { top, plugin }
+        }
+
+        fn cache(&self) -> Cache {
+            Cache::open_in(Some(self.top.path().join("cache")))
+        }
+
+        fn file(&self) -> PathBuf {
+            self.top.path().join("cache").join(FILE)
+        }
+
+        fn found(&self) -> Option<Result<Description, LoadError>> {
+            self.cache().get(&Trust::Anyone.open(&self.plugin).unwrap())
+        }
+
+        fn remember(&self) {
+            self.remember_as(LoadError::description("as it is").of_content());
+        }
+
+        fn remember_as(&self, error: LoadError) {
+            let opened = Trust::Anyone.open(&self.plugin).unwrap();
+            let mut cache = self.cache();
+            cache.put(&opened, &Err(error));
+            cache.save();
+        }
+    }
+
+    #[test]
+    fn a_file_is_known_until_it_changes() {
+        let place = Place::new();
+        assert!(place.found().is_none());
+        place.remember();
+        assert_eq!(place.found().unwrap().unwrap_err().reason, "as it is");
+        fs::write(&place.plugin, "two").unwrap();
+        assert!(place.found().is_none());
+        place.remember();
+        fs::rename(&place.plugin, place.top.path().join("old")).unwrap();
+        fs::write(&place.plugin, "two").unwrap();
+        assert!(place.found().is_none());
+    }
+
+    #[test]
+    fn what_may_pass_is_not_kept() {
+        let place = Place::new();
+        let lacking = LoadError::library("libx.so: cannot open shared object file");
+        for error in [LoadError::unreadable(&io::Error::from_raw_os_error(24)), lacking] {
+            place.remember_as(error);
+            assert!(place.found().is_none());
+        }
+        place.remember_as(LoadError::no_descriptor());
+        assert!(place.found().is_some());
+    }
+
+    #[test]
+    fn a_cache_that_is_damaged_or_not_ones_own_is_ignored() {
+        let place = Place::new();
+        place.remember();
+        let good = fs::read(place.file()).unwrap();
+        for bad in [&good[..good.len() / 2], b"", b"[]", b"{\"host\":3}"] {
+            fs::write(place.file(), bad).unwrap();
+            assert!(place.found().is_none());
+        }
+        fs::write(place.file(), &good).unwrap();
+        assert!(place.found().is_some());
+        let chmod = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        chmod(&place.file(), 0o666);
+        assert!(place.found().is_none());
+        chmod(&place.file(), 0o644);
+        let folder = place.file().parent().unwrap().to_owned();
+        chmod(&folder, 0o777);
+        assert!(place.found().is_none());
+        chmod(&folder, 0o755);
+        assert!(place.found().is_some());
+        let elsewhere = place.top.path().join("elsewhere.json");
+        fs::rename(place.file(), &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, place.file()).unwrap();
+        assert!(place.found().is_none(), "a link");
+    }
+
+    #[test]
+    fn another_build_of_the_host_does_not_believe_it() {
+        let place = Place::new();
+        place.remember();
+        let text = fs::read_to_string(place.file()).unwrap();
+        fs::write(place.file(), text.replace("ABI 1.", "ABI 9.")).unwrap();
+        assert!(place.found().is_none());
+    }
+}

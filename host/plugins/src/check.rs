@@ -1,0 +1,296 @@
+//! `pathspider check`: applies the contract's rules to a plugin's file, each in a child process,
+//! so that one that crashes or hangs is a finding like the others.
+//!
+//! A rule is skipped only where the plugin has nothing that it is about. One that cannot be applied
+//! for another reason fails: what was not looked at is not in order.
+
+mod apart;
+mod catalogue;
+mod chains;
+mod configure;
+mod describes;
+mod fuzz;
+mod life;
+mod lives;
+mod subject;
+mod system;
+mod traffic;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::thread::CapabilitySet;
+use serde::{Deserialize, Serialize};
+
+use super::child::{self, Ended, How, Reporter, Task};
+use super::error::LoadError;
+use super::load::load;
+use super::trust::Trust;
+use super::{elf, examine};
+use catalogue::{LOADS, QUIET, SYSTEM};
+pub use catalogue::{RULES, Rule};
+use pathspider_runtime::privileges::shed_all_but;
+use pathspider_runtime::text::{self, visible};
+use subject::Subject;
+
+/// How long the examination by one rule may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Details of a finding that are told.
+const DETAILS: usize = 8;
+
+/// The child's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Answer {
+    Pass,
+    /// The plugin has nothing that it is about.
+    Skipped(String),
+    /// It cannot be applied here.
+    Unable(String),
+    /// The options that were asked for make no sense.
+    Misused(String),
+    /// What is wrong.
+    Fail(Vec<String>),
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It holds.
+    Pass,
+    /// It does not.
+    Fail,
+    /// The plugin ended the process.
+    Crash,
+    /// The plugin did not come to an end.
+    Timeout,
+    /// The plugin has nothing that it is about.
+    Skipped,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "fail",
+            Verdict::Crash => "crash",
+            Verdict::Timeout => "timeout",
+            Verdict::Skipped => "skipped",
+        }
+    }
+
+    /// Whether the rule is broken.
+    pub fn is_bad(self) -> bool {
+        !matches!(self, Verdict::Pass | Verdict::Skipped)
+    }
+}
+
+/// A rule's verdict on a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// The rule.
+    pub rule: &'static str,
+    /// What it found.
+    pub verdict: Verdict,
+    /// In detail.
+    pub details: Vec<String>,
+}
+
+/// How to check.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The rules to apply; all, if none.
+    pub rules: Vec<String>,
+    /// For what is chosen at random.
+    pub seed: u64,
+    /// Values of the measurements' options, in place of their defaults.
+    pub options: Vec<(String, String)>,
+    /// Whose files are accepted.
+    pub trust: Trust,
+}
+
+/// Applies the rules to one file; whether it loads is looked at in any case.
+///
+/// # Errors
+///
+/// None of its measurements has an option that was asked for, or that has no such value.
+pub fn check(path: &Path, settings: &Settings) -> Result<Vec<Finding>, String> {
+    let opened = settings.trust.open(path).and_then(|opened| {
+        elf::check(&opened.file, opened.metadata.len())?;
+        Ok(opened)
+    });
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let first = Finding::new(LOADS, Verdict::Fail, vec![told(&error)]);
+            return Ok(with_others_skipped(first, settings));
+        }
+    };
+    let name = text::path(path);
+    let first = apply(LOADS, &name, &opened.file, settings)?;
+    if first.verdict != Verdict::Pass {
+        return Ok(with_others_skipped(first, settings));
+    }
+    let others = wanted(settings).map(|rule| apply(rule, &name, &opened.file, settings));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+/// The rules that are asked for, beside the first.
+fn wanted(settings: &Settings) -> impl Iterator<Item = &'static Rule> {
+    let is_wanted = |rule: &&Rule| {
+        settings.rules.is_empty() || settings.rules.iter().any(|name| name == rule.name)
+    };
+    RULES.iter().skip(1).filter(is_wanted)
+}
+
+fn with_others_skipped(first: Finding, settings: &Settings) -> Vec<Finding> {
+    let skipped = |rule| Finding::new(rule, Verdict::Skipped, vec!["it does not load".to_owned()]);
+    std::iter::once(first).chain(wanted(settings).map(skipped)).collect()
+}
+
+fn told(error: &LoadError) -> String {
+    error.to_string()
+}
+
+impl Finding {
+    fn new(rule: &Rule, verdict: Verdict, details: Vec<String>) -> Finding {
+        Finding { rule: rule.name, verdict, details }
+    }
+}
+
+/// Applies a rule in a child.
+///
+/// # Errors
+///
+/// The options make no sense.
+fn apply(
+    rule: &'static Rule,
+    name: &str,
+    file: &File,
+    settings: &Settings,
+) -> Result<Finding, String> {
+    let task = Task::Check {
+        rule: rule.name.to_owned(),
+        seed: settings.seed,
+        options: settings.options.clone(),
+    };
+    let (verdict, details) = match child::run(task, name, file, LIMIT) {
+        Ok(ended) => conclude(rule, &ended)?,
+        Err(error) => unable(&format!("no process can be started for it: {error}")),
+    };
+    let clean = |detail: String| visible(&detail, 500);
+    Ok(Finding::new(rule, verdict, details.into_iter().map(clean).collect()))
+}
+
+fn unable(why: &str) -> (Verdict, Vec<String>) {
+    (Verdict::Fail, vec![format!("it cannot be applied: {why}")])
+}
+
+fn conclude(rule: &Rule, ended: &Ended) -> Result<(Verdict, Vec<String>), String> {
+    let answer = match &ended.how {
+        How::Answered(answer) => serde_json::from_value(answer.clone()).ok(),
+        _ => None,
+    };
+    Ok(match (answer, &ended.how) {
+        (Some(Answer::Misused(how)), _) => return Err(visible(&how, 500)),
+        (Some(_), _) if rule.name == QUIET && !ended.stdout.is_empty() => {
+            let said = String::from_utf8_lossy(&ended.stdout);
+            (Verdict::Fail, vec![format!("it printed {:?}", visible(&said, 60))])
+        }
+        (Some(Answer::Pass), _) => (Verdict::Pass, Vec::new()),
+        (Some(Answer::Skipped(why)), _) => (Verdict::Skipped, vec![why]),
+        (Some(Answer::Unable(why)), _) => unable(&why),
+        (Some(Answer::Fail(details)), _) => (Verdict::Fail, details),
+        (None, How::TimedOut(_)) => (Verdict::Timeout, vec![ended.reason()]),
+        (None, _) => (Verdict::Crash, vec![ended.reason()]),
+    })
+}
+
+/// The child's part.
+///
+/// # Errors
+///
+/// Privileges that the plugin must not have could not be given up.
+pub(super) fn inside(
+    file: File,
+    name: &str,
+    order: (&str, u64, Vec<(String, String)>),
+    reporter: &mut Reporter,
+) -> io::Result<Answer> {
+    let (rule, seed, options) = order;
+    let Some(rule) = RULES.iter().find(|known| known.name == rule) else {
+        return Ok(Answer::Unable("this host has no such rule".to_owned()));
+    };
+    let isolated = apart::leave();
+    // In a network of its own the plugin may try what it would do to the machine's.
+    shed_all_but(match isolated {
+        true => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW,
+        false => CapabilitySet::empty(),
+    })?;
+    Ok(load_and_apply(file, name, rule, isolated, (seed, options), reporter))
+}
+
+fn load_and_apply(
+    file: File,
+    name: &str,
+    rule: &Rule,
+    isolated: bool,
+    (seed, options): (u64, Vec<(String, String)>),
+    reporter: &mut Reporter,
+) -> Answer {
+    // The constructors of the file may be the ones that change them.
+    let settings = match (rule.name == SYSTEM && isolated).then(system::settings).transpose() {
+        Ok(settings) => settings,
+        Err(why) => return Answer::Unable(why),
+    };
+    let is_loads = std::ptr::eq(rule, LOADS);
+    reporter.step("it was being loaded");
+    let plugin = match load(file, name) {
+        Ok(plugin) => plugin,
+        Err(error) if is_loads => return Answer::Fail(vec![told(&error)]),
+        Err(error) => return Answer::Unable(format!("this time it did not load: {error}")),
+    };
+    reporter.step("it was to describe itself");
+    if let Err(error) = examine::describe(&plugin) {
+        return match is_loads {
+            true => Answer::Fail(vec![told(&error)]),
+            false => Answer::Unable(format!("this time it did not describe itself: {error}")),
+        };
+    }
+    let mut subject = Subject { plugin, seed, options, isolated, settings, reporter };
+    if is_loads && let Some(how) = subject.misuse() {
+        return Answer::Misused(how);
+    }
+    (rule.apply)(&mut subject)
+}
+
+/// Collects what is wrong: each once, and not too many.
+#[derive(Default)]
+struct Troubles {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl Troubles {
+    fn note(&mut self, trouble: impl Into<String>) {
+        let trouble = trouble.into();
+        if self.told.contains(&trouble) {
+            return;
+        }
+        if self.told.len() < DETAILS {
+            self.told.push(trouble);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn answer(mut self) -> Answer {
+        if self.more > 0 {
+            self.told.push(format!("and {} more", self.more));
+        }
+        if self.told.is_empty() { Answer::Pass } else { Answer::Fail(self.told) }
+    }
+}

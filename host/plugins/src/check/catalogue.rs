@@ -1,0 +1,148 @@
+//! The rules: what each demands, why, and what applies it.
+
+use super::subject::Subject;
+use super::{Answer, chains, configure, describes, fuzz, lives, system};
+
+/// A rule: what it demands, and why.
+pub struct Rule {
+    /// Its name.
+    pub name: &'static str,
+    /// What it demands of a plugin.
+    pub demands: &'static str,
+    /// Why.
+    pub why: &'static str,
+    pub(super) apply: fn(&mut Subject<'_>) -> Answer,
+}
+
+/// The rule without which no other can be applied.
+pub(super) static LOADS: &Rule = &RULES[0];
+/// The rule that is about what the child printed.
+pub(super) const QUIET: &str = "quiet";
+/// The rule that is about the settings of the network, also while the file is loaded.
+pub(super) const SYSTEM: &str = "system";
+
+/// All rules, in the order in which they are applied.
+pub static RULES: [Rule; 19] = [
+    Rule {
+        name: "loads",
+        demands: "It is a whole shared library for this machine, needs nothing that is not there, \
+                  and speaks an ABI version that this host understands.",
+        why: "Else no host can use it.",
+        apply: |_| Answer::Pass,
+    },
+    Rule {
+        name: "panics",
+        demands: "A panic is caught where it happens and reported: no panic = \"abort\".",
+        why: "A panic is to cost one job, never the run.",
+        apply: describes::panics,
+    },
+    Rule {
+        name: "metadata",
+        demands: "Names, version, description and contact are there; conditions are words joined \
+                  by dots, are declared once, say what was seen, and are not the host's.",
+        why: "Whoever reads a result has to know what it means, and whom to ask.",
+        apply: describes::metadata,
+    },
+    Rule {
+        name: "options",
+        demands: "Options have different, usable names, help, defaults within their ranges; `new` \
+                  takes the defaults and every word of a choice.",
+        why: "They become arguments of the command line, checked before any packet is sent.",
+        apply: describes::options,
+    },
+    Rule {
+        name: "configurations",
+        demands: "There is a baseline; labels differ; `configure` reaches each configuration from \
+                  each other, through System alone and where Info::changes_system was declared.",
+        why: "A run goes round them many times, in this order and with gaps.",
+        apply: configure::configurations,
+    },
+    Rule {
+        name: "chain-names",
+        demands: "The observer chains that it names exist, and write no field twice.",
+        why: "Else its run cannot start.",
+        apply: chains::names,
+    },
+    Rule {
+        name: "run",
+        demands: "Jobs go through it, from pre_connect to rows and finish, however they end and \
+                  whatever was seen of them, and nothing panics or breaks the contract.",
+        why: "On the Internet all of it happens.",
+        apply: lives::run,
+    },
+    Rule {
+        name: "no-flow",
+        demands: "Without a flow in the capture, merge and combine give no error and no verdict, \
+                  unless it names no chain and so never has one.",
+        why: "Absence means no evidence: a verdict without packets seen is a guess.",
+        apply: lives::no_flow,
+    },
+    Rule {
+        name: "declared-conditions",
+        demands: "combine gives only conditions that info declares.",
+        why: "Readers rely on the declaration; a run takes the job's conclusions back otherwise.",
+        apply: lives::declared_conditions,
+    },
+    Rule {
+        name: "configuration-index",
+        demands: "Where it names a configuration, there is one of that number.",
+        why: "pathspider.not_applied:7 of a measurement with two means nothing.",
+        apply: lives::configuration_index,
+    },
+    Rule {
+        name: "valid-records",
+        demands: "Records have no key twice, no empty key, no NaN or infinity.",
+        why: "JSON cannot say it, or readers take it two ways.",
+        apply: lives::valid_records,
+    },
+    Rule {
+        name: "reserved-keys",
+        demands: "It leaves the keys that the host writes: config, observed, jobId, conditions, …",
+        why: "Nobody could tell the host's word from the plugin's.",
+        apply: lives::reserved_keys,
+    },
+    Rule {
+        name: "chain-fields",
+        demands: "Its chains write the fields that they declare, all of them, in their types.",
+        why: "The declaration is the documentation, and measurements rely on it.",
+        apply: chains::fields,
+    },
+    Rule {
+        name: "chain-packets",
+        demands: "Its chains take any packet: short, malformed, of any protocol, in any order.",
+        why: "Whatever is on the wire comes to the chains.",
+        apply: chains::packets,
+    },
+    Rule {
+        name: "fuzz",
+        demands: "Random options, jobs, outcomes and flow records make no function of a measurement \
+                  panic; chain-packets does the same to chains.",
+        why: "Input files and targets are not chosen by friends.",
+        apply: fuzz::fuzz,
+    },
+    Rule {
+        name: SYSTEM,
+        demands: "Nothing of the network's settings is changed otherwise than through System, from \
+                  the loading of the file on.",
+        why: "What the host does not know of, it cannot undo.",
+        apply: system::unchanged,
+    },
+    Rule {
+        name: "threads",
+        demands: "Several threads may call pre_connect to rows at the same time.",
+        why: "The host does, without a lock.",
+        apply: lives::threads,
+    },
+    Rule {
+        name: "blocking",
+        demands: "Without Info::blocking, pre_connect and connect return at once.",
+        why: "They run on the thread that opens all connections.",
+        apply: lives::blocking,
+    },
+    Rule {
+        name: QUIET,
+        demands: "It prints nothing to standard output.",
+        why: "It carries the records.",
+        apply: lives::quiet,
+    },
+];

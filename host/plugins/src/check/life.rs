@@ -1,0 +1,168 @@
+//! A measurement's jobs from `pre_connect` to `rows`, without a network: connections end as they
+//! are told to, and flows are what they are told to be.
+
+use std::time::{Duration, Instant};
+
+use pathspider_plugin_api::abi::MeasurementObject;
+use pathspider_plugin_api::{Condition, ConfigId, Error, FlowRecord, Job, Outcome, Record, State};
+
+use super::subject::{Sample, Variant, declined};
+use crate::rules::{self, Broken, RunRule};
+
+/// What is wrong, and which rule it is about.
+pub(super) enum Trouble {
+    /// A panic, a broken contract, a function that cannot go on.
+    Run(String),
+    /// A rule that a running measurement is held to.
+    Rule(RunRule, String),
+}
+
+impl From<Broken> for Trouble {
+    fn from(broken: Broken) -> Trouble {
+        match broken.rule {
+            RunRule::Run => Trouble::Run(broken.what),
+            rule => Trouble::Rule(rule, broken.what),
+        }
+    }
+}
+
+/// An object of a measurement, and what is known of it.
+pub(super) struct Life<'s> {
+    pub(super) sample: &'s Sample,
+    pub(super) object: MeasurementObject,
+    pub(super) configurations: usize,
+    /// The options it was made with, for messages.
+    pub(super) label: String,
+    /// The longest that `pre_connect` or `connect` took.
+    longest: Duration,
+}
+
+/// How a job's connections end.
+pub(super) struct Script<'a> {
+    pub(super) job: &'a Job,
+    /// The end and the flow of each connection.
+    pub(super) ends: &'a mut dyn FnMut(usize) -> (Outcome, Option<FlowRecord>),
+}
+
+impl<'s> Life<'s> {
+    /// Makes the object. `None` where the plugin declines these options.
+    pub(super) fn start(sample: &'s Sample, variant: Variant) -> Result<Option<Life<'s>>, Trouble> {
+        let label = format!("{}{}", sample.info.name, variant.label);
+        let made = sample.handle.instantiate(variant.values).and_then(|object| {
+            let configurations = object.configurations()?.len();
+            Ok((object, configurations))
+        });
+        match made {
+            Ok((object, configurations)) => {
+                let longest = Duration::ZERO;
+                Ok(Some(Life { sample, object, configurations, label, longest }))
+            }
+            Err(error) if declined(&error) => Ok(None),
+            Err(error) => Err(Trouble::Run(format!("{label}: {error}"))),
+        }
+    }
+
+    /// The longest that `pre_connect` or `connect` took.
+    pub(super) fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// Takes a job through, and returns the conclusions; `None` where the plugin declined it.
+    pub(super) fn timed(&mut self, script: Script<'_>) -> Result<Option<Vec<Condition>>, Trouble> {
+        let mut longest = self.longest;
+        let end = self.go(script, &mut longest);
+        self.longest = longest;
+        end
+    }
+
+    /// The same, from several threads.
+    pub(super) fn go(
+        &self,
+        script: Script<'_>,
+        longest: &mut Duration,
+    ) -> Result<Option<Vec<Condition>>, Trouble> {
+        let Script { job, ends } = script;
+        let mut timed = Timed(longest);
+        let Some(prepared) = self.said(timed.call(|| self.object.pre_connect(job)))? else {
+            return Ok(None);
+        };
+        let mut flows = Vec::with_capacity(self.configurations);
+        for index in 0..self.configurations {
+            let config = ConfigId::new(index);
+            let asked = timed.call(|| self.object.connect(job, &prepared, config));
+            let Some(connect) = self.said(asked)? else { return Ok(None) };
+            rules::check_connect(&connect, &self.sample.info)?;
+            let (outcome, flow) = ends(index);
+            let outcome = connect.into_outcome().unwrap_or(outcome);
+            let state = outcome.state();
+            let result = self.object.post_connect(job, outcome, &prepared, config);
+            let Some(result) = self.said(result)? else { return Ok(None) };
+            rules::check_result(&result)?;
+            let stamp = rules::Stamp::new(config, &result, state, flow.is_some());
+            let Some(merged) = self.said(self.object.merge(flow, stamp.on(result)))? else {
+                return Ok(None);
+            };
+            rules::check_merged(&merged, stamp)?;
+            flows.push(stamp.on(merged));
+        }
+        self.conclude(job, &flows)
+    }
+
+    fn conclude(&self, job: &Job, flows: &[Record]) -> Result<Option<Vec<Condition>>, Trouble> {
+        let Some(conditions) = self.said(self.object.combine(job, flows))? else {
+            return Ok(None);
+        };
+        for condition in &conditions {
+            let declared = &self.sample.info.conditions;
+            rules::check_condition(condition, declared, self.configurations)?;
+        }
+        let Some(rows) = self.said(self.object.rows(job, flows))? else { return Ok(None) };
+        rows.iter().try_for_each(rules::check_row)?;
+        Ok(Some(conditions))
+    }
+
+    /// Ends the run.
+    pub(super) fn finish(&self) -> Result<(), Trouble> {
+        match self.said(self.object.finish())? {
+            Some(finished) => Ok(rules::check_finished(&finished)?),
+            None => Ok(()),
+        }
+    }
+
+    /// A plugin may decline; everything else is trouble.
+    fn said<T>(&self, answer: Result<T, Error>) -> Result<Option<T>, Trouble> {
+        match answer {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if declined(&error) => Ok(None),
+            Err(error) => Err(Trouble::Run(format!("{}: {error}", self.label))),
+        }
+    }
+}
+
+struct Timed<'a>(&'a mut Duration);
+
+impl Timed<'_> {
+    fn call<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let value = call();
+        *self.0 = began.elapsed().max(*self.0);
+        value
+    }
+}
+
+/// A connection's end as the host tells it.
+pub(super) fn outcome(job: &Job, state: State) -> Outcome {
+    let source = if job.target().is_ipv6() { "2001:db8::1" } else { "192.0.2.1" };
+    let outcome = Outcome::new(state)
+        .with("sip", source)
+        .with("sp", 40_000u16)
+        .with("dip", job.target())
+        .with("dp", job.port())
+        .with("spdr_start", "2024-01-01T00:00:00.000000Z")
+        .with("spdr_stop", "2024-01-01T00:00:01.000000Z");
+    match state {
+        State::Ok => outcome.with("http_response_code", 200u16),
+        State::Timeout => outcome.with("spdr_error", "timeout"),
+        _ => outcome.with("spdr_error", "refused"),
+    }
+}

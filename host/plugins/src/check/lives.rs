@@ -1,0 +1,275 @@
+//! Rules about what a measurement does with jobs.
+
+use std::net::IpAddr;
+use std::thread;
+use std::time::Duration;
+
+use pathspider_plugin_api::abi::ChainSet;
+use pathspider_plugin_api::{ChainName, FlowRecord, Job, Record, State};
+
+use super::life::{Life, Script, Trouble, outcome};
+use super::subject::{Sample, Subject};
+use super::traffic;
+use super::{Answer, Troubles};
+use crate::rules::RunRule;
+
+pub(super) const STATES: [State; 4] = [State::Ok, State::Failed, State::Timeout, State::Skipped];
+/// Jobs with flows, for each set of options.
+const JOBS: usize = 200;
+/// Threads, and the jobs of each.
+const THREADS: usize = 8;
+const JOBS_OF_A_THREAD: usize = 100;
+/// The longest that a function may take on the thread that opens all connections.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A job of either family, or of a name where the measurement takes them.
+pub(super) fn jobs(sample: &Sample) -> Vec<Job> {
+    let record = |dip: &str| Record::new().with("dip", dip.to_owned()).with("dp", 80u16);
+    let job = |number, dip: &str| {
+        let address: IpAddr = dip.parse().unwrap_or(IpAddr::from([0; 16]));
+        Job::new(number, address, 80, record(dip).with("domain", "www.example.com"))
+    };
+    let mut jobs = vec![job(0, "198.51.100.7"), job(1, "2001:db8::7")];
+    let plain = |number, dip: [u8; 4]| Job::new(number, dip.into(), 443, Record::new());
+    jobs.push(plain(2, [198, 51, 100, 8]));
+    if sample.info.names {
+        let unspecified = IpAddr::from([0; 16]);
+        let record = Record::new().with("domain", "www.example.com").with("rank", 7u8);
+        jobs.push(Job::new(3, unspecified, 80, record));
+    }
+    jobs
+}
+
+/// What the chains that a measurement names make of connections of all kinds; chains of other
+/// plugins are not here, and left out.
+pub(super) fn flows(subject: &Subject<'_>, life: &Life<'_>) -> Vec<FlowRecord> {
+    let (Ok(catalogue), Ok(names)) = (subject.catalogue(), life.object.chains()) else {
+        return Vec::new();
+    };
+    let known: Vec<ChainName> = names
+        .into_iter()
+        .filter(|name| catalogue.resolve(std::slice::from_ref(name)).is_ok())
+        .collect();
+    let chains = || -> Option<ChainSet> { Some(catalogue.resolve(&known).ok()?.chains) };
+    let seen = traffic::exchanges()
+        .into_iter()
+        .filter_map(|exchange| traffic::flows(chains()?, &exchange).ok())
+        .flatten();
+    seen.map(|(record, _)| record).collect()
+}
+
+/// Goes through every measurement with every variant of its options.
+pub(super) fn each_life(
+    subject: &mut Subject<'_>,
+    doing: &str,
+    troubles: &mut Vec<Trouble>,
+    mut judge: impl FnMut(&Subject<'_>, &mut Life<'_>, &mut Vec<Trouble>),
+) -> Option<Answer> {
+    let samples = subject.samples();
+    if samples.is_empty() {
+        return Some(Answer::Skipped("it exports no measurement".to_owned()));
+    }
+    if !subject.isolated && samples.iter().any(|sample| sample.info.blocking) {
+        let why = "it connects by itself, and no network apart can be made here: run it as root";
+        return Some(Answer::Unable(why.to_owned()));
+    }
+    let mut declining = None;
+    for sample in &samples {
+        let mut alive = false;
+        let variants = match subject.variants(sample) {
+            Ok(variants) => variants,
+            Err(error) => return Some(Answer::Fail(vec![error])),
+        };
+        for variant in variants {
+            subject.reporter.step(&format!("{}{} {doing}", sample.info.name, variant.label));
+            match Life::start(sample, variant) {
+                Ok(Some(mut life)) => {
+                    alive = true;
+                    judge(subject, &mut life, troubles);
+                }
+                Ok(None) => {}
+                Err(trouble) => {
+                    alive = true;
+                    troubles.push(trouble);
+                }
+            }
+        }
+        if !alive {
+            declining = Some(&sample.info.name);
+        }
+    }
+    let declining = declining.filter(|_| troubles.is_empty())?;
+    let why = format!("{declining} declines its options; give others with --option NAME=VALUE");
+    Some(Answer::Unable(why))
+}
+
+/// Takes many jobs through, and keeps what goes wrong.
+fn live(subject: &Subject<'_>, life: &mut Life<'_>, troubles: &mut Vec<Trouble>) {
+    let mut random = fastrand::Rng::with_seed(subject.seed);
+    let flows = flows(subject, life);
+    let jobs = jobs(life.sample);
+    for round in 0..JOBS {
+        let job = &jobs[round % jobs.len()];
+        let mut ends = |_| {
+            let flow = random.choice(&flows).filter(|_| random.u8(0..4) > 0);
+            (outcome(job, STATES[random.usize(..STATES.len())]), flow.cloned())
+        };
+        if let Err(trouble) = life.timed(Script { job, ends: &mut ends }) {
+            troubles.push(trouble);
+        }
+    }
+    troubles.extend(life.finish().err());
+}
+
+/// The answer of a rule that looks at some of the troubles of many jobs.
+fn lived(subject: &mut Subject<'_>, wanted: impl Fn(Trouble) -> Option<String>) -> Answer {
+    let mut troubles = Vec::new();
+    if let Some(answer) = each_life(subject, "measured", &mut troubles, live) {
+        return answer;
+    }
+    let mut told = Troubles::default();
+    troubles.into_iter().filter_map(wanted).for_each(|trouble| told.note(trouble));
+    told.answer()
+}
+
+fn of_rule(rule: RunRule) -> impl Fn(Trouble) -> Option<String> {
+    move |trouble| match trouble {
+        Trouble::Rule(broken, what) if broken == rule => Some(what),
+        _ => None,
+    }
+}
+
+fn all(trouble: Trouble) -> Option<String> {
+    Some(match trouble {
+        Trouble::Run(what) => what,
+        Trouble::Rule(rule, what) => format!("{what} (rule {})", rule.name()),
+    })
+}
+
+pub(super) fn run(subject: &mut Subject<'_>) -> Answer {
+    lived(subject, |trouble| match trouble {
+        Trouble::Run(what) => Some(what),
+        Trouble::Rule(..) => None,
+    })
+}
+
+pub(super) fn declared_conditions(subject: &mut Subject<'_>) -> Answer {
+    lived(subject, of_rule(RunRule::DeclaredConditions))
+}
+
+pub(super) fn configuration_index(subject: &mut Subject<'_>) -> Answer {
+    lived(subject, of_rule(RunRule::ConfigurationIndex))
+}
+
+pub(super) fn valid_records(subject: &mut Subject<'_>) -> Answer {
+    lived(subject, of_rule(RunRule::ValidRecords))
+}
+
+pub(super) fn reserved_keys(subject: &mut Subject<'_>) -> Answer {
+    lived(subject, of_rule(RunRule::ReservedKeys))
+}
+
+/// The parent looks at what was printed.
+pub(super) fn quiet(subject: &mut Subject<'_>) -> Answer {
+    lived(subject, |_| None)
+}
+
+/// No connection was seen: there is no evidence, so there is no verdict.
+pub(super) fn no_flow(subject: &mut Subject<'_>) -> Answer {
+    let mut troubles = Vec::new();
+    let mut observes = false;
+    let answer = each_life(subject, "had no flow", &mut troubles, |_, life, troubles| {
+        let chains = life.object.chains().unwrap_or_default();
+        observes |= !chains.is_empty();
+        for job in jobs(life.sample) {
+            for state in STATES {
+                let mut ends = |_| (outcome(&job, state), None);
+                match life.timed(Script { job: &job, ends: &mut ends }) {
+                    // Without chains it never has a flow, and has its evidence elsewhere.
+                    Ok(Some(conditions)) if !chains.is_empty() => {
+                        let verdicts = conditions.iter().map(|condition| condition.as_str());
+                        let verdict = verdicts.into_iter().find(|c| !c.starts_with("pathspider."));
+                        troubles.extend(verdict.map(|verdict| {
+                            Trouble::Run(format!(
+                                "{}: without a flow it gave {verdict}",
+                                life.label
+                            ))
+                        }));
+                    }
+                    Ok(_) => {}
+                    Err(trouble) => troubles.push(trouble),
+                }
+            }
+        }
+    });
+    match answer.unwrap_or_else(|| tell(troubles)) {
+        Answer::Pass if !observes => {
+            Answer::Skipped("it names no chain, so its evidence is elsewhere".to_owned())
+        }
+        answer => answer,
+    }
+}
+
+pub(super) fn tell(troubles: Vec<Trouble>) -> Answer {
+    let mut told = Troubles::default();
+    troubles.into_iter().filter_map(all).for_each(|trouble| told.note(trouble));
+    told.answer()
+}
+
+/// Several threads call it at once.
+pub(super) fn threads(subject: &mut Subject<'_>) -> Answer {
+    let mut troubles = Vec::new();
+    let seed = subject.seed;
+    let doing = "was called by several threads";
+    let answer = each_life(subject, doing, &mut troubles, |subject, life, troubles| {
+        let flows = flows(subject, life);
+        let jobs = jobs(life.sample);
+        let (life, flows, jobs) = (&*life, &flows, &jobs);
+        let work = |number: usize| {
+            let mut random = fastrand::Rng::with_seed(seed ^ number as u64);
+            let mut found = Vec::new();
+            for round in 0..JOBS_OF_A_THREAD {
+                let job = &jobs[round % jobs.len()];
+                let mut ends = |_| {
+                    let flow = random.choice(flows).cloned();
+                    (outcome(job, STATES[random.usize(..STATES.len())]), flow)
+                };
+                let script = Script { job, ends: &mut ends };
+                found.extend(life.go(script, &mut Duration::default()).err());
+            }
+            found
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || work(n))).collect();
+            for thread in threads {
+                troubles.extend(thread.join().unwrap_or_default());
+            }
+        });
+    });
+    answer.unwrap_or_else(|| tell(troubles))
+}
+
+/// What is called on the engine's thread does not keep it.
+pub(super) fn blocking(subject: &mut Subject<'_>) -> Answer {
+    let samples = subject.samples();
+    if samples.iter().any(|sample| sample.info.blocking) {
+        return Answer::Skipped("it declares that it blocks".to_owned());
+    }
+    let mut troubles = Vec::new();
+    let answer = each_life(subject, "was timed", &mut troubles, |_, life, troubles| {
+        for job in jobs(life.sample) {
+            let mut ends = |_| (outcome(&job, State::Ok), None);
+            // What else goes wrong is another rule's.
+            let _ = life.timed(Script { job: &job, ends: &mut ends });
+        }
+        let took = life.longest();
+        if took > AT_ONCE {
+            let took = took.as_secs_f32();
+            troubles.push(Trouble::Run(format!(
+                "{}: pre_connect or connect took {took:.1} s; declare Info::blocking",
+                life.label
+            )));
+        }
+    });
+    answer.unwrap_or_else(|| tell(troubles))
+}

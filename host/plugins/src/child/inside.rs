@@ -1,0 +1,107 @@
+//! The worker's end: takes the task, shuts itself in, does it, and reports.
+//!
+//! Whoever may run the program may start it like this too, with an order and a file of their own. So
+//! where the program has privileges of its own, none is left before the first octet is read, and
+//! only files that the program itself would take are loaded.
+
+use std::fs::File;
+use std::io::{self, BufRead, IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::thread::{CapabilitySet, set_no_new_privs};
+
+use super::{Message, Order, Task};
+use crate::trust::Trust;
+use crate::{check, examine};
+use pathspider_runtime::privileges::Privileges;
+use pathspider_runtime::privileges::shed_all_but;
+
+/// The most memory that a plugin may take here: one that wants more is broken, and must not have the
+/// kernel choose another victim.
+const MEMORY: u64 = 2 << 30;
+
+/// The number from which on the socket's descriptor stands, out of the way of those who close all.
+const OUT_OF_THE_WAY: i32 = 500;
+
+/// Does the parent's task.
+pub(super) fn main() -> io::Result<ExitCode> {
+    let privileges = Privileges::own();
+    if privileges == Privileges::OfItsFile {
+        shed_all_but(CapabilitySet::empty())?;
+    }
+    let (socket, line, file) = receive()?;
+    let order: Order = serde_json::from_slice(&line)?;
+    if privileges == Privileges::OfItsFile {
+        Trust::of(privileges, rustix::process::geteuid().as_raw())
+            .judge("the file", Path::new(&order.name), &file.metadata()?)
+            .map_err(io::Error::other)?;
+    }
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    set_no_new_privs(true)?;
+    setrlimit(Resource::Data, Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) })?;
+    let mut reporter = Reporter { socket, nonce: order.nonce };
+    let answer = match order.task {
+        Task::Examine => {
+            // What a plugin does when it is loaded and described needs no privilege.
+            shed_all_but(CapabilitySet::empty())?;
+            serde_json::to_value(examine::inside(file, &order.name, &mut reporter))?
+        }
+        Task::Check { rule, seed, options } => {
+            let order_of_rule = (rule.as_str(), seed, options);
+            serde_json::to_value(check::inside(file, &order.name, order_of_rule, &mut reporter)?)?
+        }
+    };
+    reporter.send(&Message::Answer(answer))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the order and the file from standard input, in place of which there is nothing then.
+fn receive() -> io::Result<(UnixStream, Vec<u8>, File)> {
+    let mut octets = vec![0; 1 << 16];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut passed = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(
+        rustix::stdio::stdin(),
+        &mut [IoSliceMut::new(&mut octets)],
+        &mut passed,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    octets.truncate(received.bytes);
+    let file: OwnedFd = passed
+        .drain()
+        .find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+            _ => None,
+        })
+        .ok_or(io::ErrorKind::InvalidData)?;
+    let dup = |from| rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), from);
+    let socket = UnixStream::from(dup(OUT_OF_THE_WAY).or_else(|_| dup(3))?);
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    let line = octets.lines().next().ok_or(io::ErrorKind::UnexpectedEof)??;
+    Ok((socket, line.into_bytes(), file.into()))
+}
+
+/// Sends messages to the parent.
+pub struct Reporter {
+    socket: UnixStream,
+    nonce: String,
+}
+
+impl Reporter {
+    /// Says what comes next, as it is to be read after "while".
+    pub fn step(&mut self, step: &str) {
+        // Where the parent is gone, so is this process.
+        let _ = self.send(&Message::Step(step.to_owned()));
+    }
+
+    fn send(&mut self, message: &Message) -> io::Result<()> {
+        let line = format!("{} {}\n", self.nonce, serde_json::to_string(message)?);
+        self.socket.write_all(line.as_bytes())
+    }
+}

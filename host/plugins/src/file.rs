@@ -1,0 +1,140 @@
+//! A plugin's file: what it exports is known, and it is loaded into this process when it is needed.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use pathspider_plugin_api::abi::{ChainHandle, LoadedPlugin, MeasurementHandle};
+use pathspider_plugin_api::{ChainInfo, Error, Info, Options};
+use sha2::{Digest, Sha256};
+
+use super::error::LoadError;
+use super::load::load;
+use super::text::clean_measurement;
+use super::trust::Opened;
+use pathspider_runtime::{crash, text};
+
+/// A file that was examined.
+pub struct PluginFile {
+    /// Where it was found.
+    pub path: PathBuf,
+    opened: Opened,
+    loaded: OnceLock<Result<LoadedPlugin, LoadError>>,
+    digest: OnceLock<String>,
+}
+
+impl PluginFile {
+    pub(super) fn new(path: PathBuf, opened: Opened) -> PluginFile {
+        PluginFile { path, opened, loaded: OnceLock::new(), digest: OnceLock::new() }
+    }
+
+    /// The name that stands before its chains' names: the file's, without `lib` and suffix.
+    pub fn name(&self) -> String {
+        stem(&self.path)
+    }
+
+    /// The SHA-256 of the file's content, in hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn digest(&self) -> io::Result<&str> {
+        if let Some(digest) = self.digest.get() {
+            return Ok(digest);
+        }
+        let digest = digest(&self.opened.file)?;
+        Ok(self.digest.get_or_init(|| digest))
+    }
+
+    /// Whether it was loaded into this process.
+    pub fn is_loaded(&self) -> bool {
+        matches!(self.loaded.get(), Some(Ok(_)))
+    }
+
+    /// Loads it into this process, once.
+    fn load(&self) -> Result<&LoadedPlugin, LoadError> {
+        let load = || {
+            let file = self.opened.file.try_clone().map_err(|e| LoadError::unreadable(&e))?;
+            crash::loading(Some(&self.path));
+            let loaded = load(file, &text::path(&self.path));
+            crash::loading(None);
+            loaded
+        };
+        self.loaded.get_or_init(load).as_ref().map_err(LoadError::clone)
+    }
+
+    /// A measurement of the file, ready to be used.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be loaded, or describes itself otherwise than when it was examined.
+    pub(super) fn measurement(
+        &self,
+        index: usize,
+    ) -> Result<(MeasurementHandle, Info, Options), LoadError> {
+        let handle = self.load()?.measurements().into_iter().nth(index);
+        let handle = handle.ok_or_else(changed)?;
+        let described = handle.describe().map_err(|e| LoadError::description(&e))?;
+        let (info, options) = clean_measurement(described)?;
+        Ok((handle, info, options))
+    }
+
+    /// A chain of the file, ready to be used.
+    ///
+    /// # Errors
+    ///
+    /// As for a measurement.
+    pub(super) fn chain(&self, index: usize, known: &ChainInfo) -> Result<ChainHandle, Error> {
+        let chain = self.load().map_err(Error::new)?.chains().into_iter().nth(index);
+        let chain = chain.ok_or_else(|| Error::new(changed()))?;
+        let info = chain.describe()?;
+        if info.name == known.name && info.fields.len() == known.fields.len() {
+            Ok(chain)
+        } else {
+            Err(Error::new(changed()))
+        }
+    }
+}
+
+fn changed() -> LoadError {
+    LoadError::description("it describes itself otherwise each time")
+}
+
+/// A file's name without `lib`, `pathspider_` and suffix.
+pub(super) fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = stem.strip_prefix("lib").unwrap_or(&stem);
+    text::visible(stem.strip_prefix("pathspider_").unwrap_or(stem), 255)
+}
+
+fn digest(file: &File) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut at = 0;
+    loop {
+        let read = match file.read_at(&mut buffer, at) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hash.update(&buffer[..read]);
+        at += read as u64;
+    }
+    Ok(hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_sha256sum() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest(&File::open(file.path()).unwrap()).unwrap(), expected);
+    }
+}

@@ -1,0 +1,249 @@
+//! Whose files may become part of this program.
+//!
+//! A plugin's code gets all of the program's privileges, so a privileged program only takes files
+//! that nobody but their trusted owner could have written. The rules are those by which sudo and
+//! OpenSSH judge their own files (`sudo_secure_path`; `StrictModes` of sshd_config(5)): owner and
+//! mode of the file, and of every folder on the way to it, after all links are resolved.
+//!
+//! One difference: a folder that others may write is accepted where its sticky bit is set, as that
+//! of `/tmp` is, for then they can neither rename nor remove what is not theirs (inode(7)); what
+//! stands in it is judged by its own owner and mode.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::LoadError;
+use pathspider_runtime::privileges::Privileges;
+
+/// Bits of a mode with which others than the owner may write.
+const OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+/// How files are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Files of these owners alone.
+    Owners {
+        /// Who, beside root.
+        beside_root: Option<u32>,
+    },
+    /// Any file: the program has no privilege to guard, or its user waived the guard.
+    Anyone,
+}
+
+impl Trust {
+    /// The rule for a program with these privileges.
+    pub(super) fn of(privileges: Privileges, user: u32) -> Trust {
+        match privileges {
+            Privileges::None => Trust::Anyone,
+            Privileges::OfRoot | Privileges::OfItsFile => Trust::Owners { beside_root: None },
+            Privileges::OfItsUser => Trust::Owners { beside_root: Some(user) },
+        }
+    }
+
+    fn accepts(self, owner: u32) -> bool {
+        match self {
+            Trust::Anyone => true,
+            Trust::Owners { beside_root } => owner == 0 || beside_root == Some(owner),
+        }
+    }
+
+    fn owners(self) -> String {
+        match self {
+            Trust::Owners { beside_root: Some(user) } => format!("root or user {user}"),
+            _ => "root".to_owned(),
+        }
+    }
+
+    /// Judges a file or folder by its owner and mode.
+    pub(super) fn judge(
+        self,
+        what: &str,
+        path: &Path,
+        metadata: &Metadata,
+    ) -> Result<(), LoadError> {
+        if self == Trust::Anyone {
+            return Ok(());
+        }
+        let shown = path.display();
+        let waiver = "(or waive the check with --insecure-plugins, if you trust all who can write \
+                      there)";
+        if !self.accepts(metadata.uid()) {
+            return Err(LoadError::new(
+                format_args!(
+                    "{what} {shown} belongs to user {}, who would get this program's privileges; \
+                     only {} may own it",
+                    metadata.uid(),
+                    self.owners()
+                ),
+                format_args!(
+                    "copy the plugin to a folder of root's: install -m 644 FILE \
+                     /usr/local/lib/pathspider/ {waiver}"
+                ),
+            ));
+        }
+        let sticky = metadata.is_dir() && metadata.mode() & STICKY != 0;
+        if metadata.mode() & OTHERS_WRITE != 0 && !sticky {
+            return Err(LoadError::new(
+                format_args!(
+                    "{what} {shown} can be written by others than its owner (mode {:o}), who \
+                     would get this program's privileges",
+                    metadata.mode() & 0o7777
+                ),
+                format_args!("chmod go-w {shown} {waiver}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Judges all folders on the way to a path that has no links in it.
+    pub(super) fn judge_folders(self, real: &Path) -> Result<(), LoadError> {
+        if self == Trust::Anyone {
+            return Ok(());
+        }
+        // From the root on: nobody can change what was judged by a way that is still to judge.
+        let mut folders: Vec<&Path> = real.ancestors().skip(1).collect();
+        folders.reverse();
+        for folder in folders {
+            let metadata = folder.symlink_metadata().map_err(|e| LoadError::unreadable(&e))?;
+            self.judge("the folder", folder, &metadata)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a plugin's file and judges it: what is loaded later is what was judged here, whatever
+    /// becomes of the name.
+    ///
+    /// # Errors
+    ///
+    /// It is no regular file, cannot be opened, or is not to be trusted.
+    pub(super) fn open(self, path: &Path) -> Result<Opened, LoadError> {
+        // Opening a FIFO or a device could block or do something.
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(metadata) => return Err(LoadError::not_a_file(kind(&metadata))),
+            Err(_) if path.is_symlink() => {
+                return Err(LoadError::not_a_file("a link that leads nowhere"));
+            }
+            Err(error) => return Err(LoadError::unreadable(&error)),
+        }
+        let unreadable = |error: std::io::Error| LoadError::unreadable(&error);
+        let real = path.canonicalize().map_err(unreadable)?;
+        self.judge_folders(&real)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(&real)
+            .map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(LoadError::not_a_file(kind(&metadata)));
+        }
+        self.judge("the file", &real, &metadata)?;
+        Ok(Opened { file, real, metadata })
+    }
+}
+
+fn kind(metadata: &Metadata) -> &'static str {
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_dir() => "a folder",
+        () if kind.is_fifo() => "a FIFO",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    }
+}
+
+/// A file that was judged.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    /// Its path without links.
+    pub(super) real: PathBuf,
+    pub(super) metadata: Metadata,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A folder whose ancestors are as they should be where `/tmp` is.
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn me() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    fn owners() -> Trust {
+        Trust::Owners { beside_root: Some(me()) }
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn reason(trust: Trust, path: &Path) -> String {
+        trust.open(path).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_others_can_write_is_refused() {
+        let top = folder();
+        let inner = top.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let file = inner.join("x.so");
+        fs::write(&file, "x").unwrap();
+        chmod(&inner, 0o755);
+        chmod(&file, 0o644);
+        assert!(owners().open(&file).is_ok());
+        for (path, mode) in [(&file, 0o664), (&file, 0o646), (&inner, 0o775), (&inner, 0o757)] {
+            chmod(path, mode);
+            let error = reason(owners(), &file);
+            let remedy = format!("chmod go-w {}", path.canonicalize().unwrap().display());
+            assert!(error.contains(&remedy) && error.contains(&format!("{mode:o}")), "{error}");
+            assert!(Trust::Anyone.open(&file).is_ok());
+            chmod(path, if path == &file { 0o644 } else { 0o755 });
+        }
+        chmod(&inner, 0o1777);
+        assert!(owners().open(&file).is_ok(), "sticky, and the file is mine");
+    }
+
+    #[test]
+    fn another_owners_files_are_refused() {
+        if me() != 0 {
+            pathspider_runtime::say!("SKIPPED: only root can give files away");
+            return;
+        }
+        let top = folder();
+        let file = top.path().join("x.so");
+        fs::write(&file, "x").unwrap();
+        chmod(&file, 0o644);
+        let root = Trust::Owners { beside_root: None };
+        assert!(root.open(&file).is_ok());
+        std::os::unix::fs::chown(&file, Some(1234), None).unwrap();
+        assert!(reason(root, &file).contains("belongs to user 1234"));
+        assert!(Trust::Owners { beside_root: Some(1234) }.open(&file).is_ok());
+        std::os::unix::fs::chown(&file, Some(0), None).unwrap();
+        std::os::unix::fs::chown(top.path(), Some(1234), None).unwrap();
+        assert!(reason(root, &file).contains("the folder"));
+    }
+
+    #[test]
+    fn links_are_judged_by_what_they_lead_to() {
+        let top = folder();
+        let (file, link) = (top.path().join("x.so"), top.path().join("y.so"));
+        fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        chmod(&file, 0o666);
+        assert!(reason(owners(), &link).contains("x.so can be written"));
+        assert!(reason(owners(), top.path()).contains("a folder"));
+        fs::remove_file(&file).unwrap();
+        assert!(reason(owners(), &link).contains("leads nowhere"));
+    }
+}

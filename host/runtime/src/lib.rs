@@ -1,0 +1,20 @@
+//! How the program behaves as a process: its messages, signals, privileges and files, and what it
+//! says when it crashes or stands still.
+//!
+//! Of measurements it knows only which function of a plugin a thread is in.
+//!
+//! Each module owns one of these; they take what they need as arguments.
+
+// Standard error may be gone, and `eprintln!` panics then: see `say`.
+#![warn(clippy::print_stderr)]
+
+pub mod closed;
+pub mod crash;
+pub mod decompress;
+pub mod files;
+pub mod privileges;
+pub mod process;
+pub mod say;
+pub mod stop;
+pub mod text;
+pub mod watchdog;

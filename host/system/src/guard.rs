@@ -1,0 +1,147 @@
+//! What a run holds while it may change the machine: the lock of its network namespace, the
+//! journal, and the keeper.
+
+use std::io;
+use std::time::Duration;
+
+use pathspider_plugin_api::{Error, Result};
+
+use super::change::Entry;
+use super::journal::{self, Head, Journal};
+use super::keeper::Keeper;
+use super::leash::Leash;
+use super::lock::{Holder, Lock};
+use super::{leftover, place};
+use pathspider_runtime::say;
+use pathspider_runtime::stop::Asked;
+
+/// How often one who waits looks whether the lock is free.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The lock, the journal and the keeper.
+pub(super) struct Guard {
+    /// `None` only where there is no place for one (see `place`); then there is a keeper.
+    journal: Option<Journal>,
+    /// `None` where there were threads already, or when it is gone; then there is a journal.
+    keeper: Option<Keeper>,
+    leash: Leash,
+    // Last: it is free when the others are gone.
+    _lock: Lock,
+}
+
+/// Why the machine cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// The run was told to stop while it waited for another one.
+    #[error("told to stop while waiting for {0}, which configures this network namespace")]
+    Stopped(String),
+    /// The system refuses.
+    #[error("cannot lock this network namespace: {0}")]
+    System(io::Error),
+    /// Changes cannot be noted.
+    #[error("{0}")]
+    Journal(Error),
+}
+
+/// Takes the lock; waits for it until told to stop, and says for whom.
+pub(super) fn wait_for_lock(is_asked: Asked<'_>) -> std::result::Result<Lock, BeginError> {
+    let take = || Lock::take().map_err(BeginError::System);
+    if let Some(lock) = take()? {
+        return Ok(lock);
+    }
+    let holder = Holder::find();
+    say!("waiting for {holder}, which configures this network namespace");
+    loop {
+        if is_asked() {
+            return Err(BeginError::Stopped(holder.to_string()));
+        }
+        std::thread::sleep(LOOK);
+        if let Some(lock) = take()? {
+            return Ok(lock);
+        }
+    }
+}
+
+impl Guard {
+    /// Undoes what is left over, then begins the journal and starts the keeper (`fork`: only
+    /// where there are no other threads yet).
+    ///
+    /// # Errors
+    ///
+    /// Changes cannot be noted: no journal can be written; or, where there is to be none, no
+    /// keeper be started.
+    pub(super) fn new(plugin: &str, lock: Lock, fork: bool) -> Result<Guard> {
+        let leftovers = leftover::restore_locked(&lock, false);
+        for sentence in leftovers.done.iter().chain(&leftovers.failed) {
+            say!("{sentence}");
+        }
+        let head = Head::here(plugin).map_err(|error| cannot(&error))?;
+        let journal = match place::is_possible() {
+            true => Some(Journal::begin(&head).map_err(|error| cannot(&error))?),
+            false => {
+                say!(
+                    "no journal of the changes is kept on the disk, for the program has \
+                     privileges of its own: should SIGKILL end both this process and its keeper, \
+                     the settings stay changed"
+                );
+                None
+            }
+        };
+        let file = journal.as_ref().map(Journal::as_fd);
+        let leash = Leash::new(file).map_err(|error| cannot(&error))?;
+        let started = fork.then(|| Keeper::start(&head, journal.as_ref(), &leash, &lock));
+        let keeper = match started {
+            Some(Ok(keeper)) => Some(keeper),
+            Some(Err(error)) if journal.is_none() => return Err(cannot(&error)),
+            None if journal.is_none() => return Err(cannot(&io::ErrorKind::Unsupported.into())),
+            _ => None,
+        };
+        Ok(Guard { journal, keeper, leash, _lock: lock })
+    }
+
+    /// For commands that make the run's changes.
+    pub(super) fn leash(&self) -> &Leash {
+        &self.leash
+    }
+
+    /// Notes what is about to be done: on the disk, where there is a journal, and with the keeper.
+    ///
+    /// # Errors
+    ///
+    /// It is not noted, and must not be done.
+    pub(super) fn note(&mut self, entry: &Entry) -> Result<()> {
+        let line = journal::line(entry).map_err(|error| cannot(&error))?;
+        if let Some(journal) = &mut self.journal {
+            journal.write(&line).map_err(|error| cannot(&error))?;
+        }
+        if let Some(keeper) = &mut self.keeper
+            && let Err(error) = keeper.write(&line)
+        {
+            if self.journal.is_none() {
+                return Err(cannot(&error));
+            }
+            say!(
+                "the keeper is gone ({error}): after SIGKILL, the next start restores the settings"
+            );
+            self.keeper = None;
+        }
+        Ok(())
+    }
+
+    /// Ends it. Where something could not be undone the journal stays, for the next start.
+    pub(super) fn end(self, all_undone: bool) {
+        if all_undone && let Some(Err(error)) = self.journal.as_ref().map(Journal::remove) {
+            say!("cannot remove the journal of the changes, which are undone: {error}");
+        }
+        if let Some(keeper) = self.keeper {
+            keeper.dismiss();
+        }
+    }
+}
+
+fn cannot(error: &io::Error) -> Error {
+    Error::new(format!(
+        "cannot note how to undo a change, so it is not made ({error}); PATHSPIDER_STATE_DIR names \
+         another folder for the journal"
+    ))
+}

@@ -1,0 +1,185 @@
+//! Kernel parameters, as a run sets them to and fro.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Every parameter that was touched.
+#[derive(Default)]
+pub(super) struct Sysctls {
+    touched: Vec<Sysctl>,
+}
+
+/// One parameter. Its file stays open, so that going to and fro costs one system call.
+struct Sysctl {
+    key: String,
+    file: File,
+    before: String,
+    /// What was asked for last, in the asker's form.
+    asked: String,
+    /// What it was after that.
+    actual: String,
+    /// What somebody else has set meanwhile.
+    theirs: Option<String>,
+    /// What was asked for so far, and what it was then. A configurator has few values, which come
+    /// again and again.
+    known: Vec<(String, String)>,
+}
+
+/// Why a parameter could not be set.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SysctlError {
+    #[error("there is no kernel parameter named {0:?}")]
+    Name(String),
+    #[error(
+        "may not set the kernel parameter {key}: {error}; this measurement needs CAP_NET_ADMIN \
+         ({advice})",
+        advice = pathspider_runtime::privileges::advice()
+    )]
+    Denied { key: String, error: io::Error },
+    #[error("cannot {what} the kernel parameter {key}: {error}")]
+    Io { what: &'static str, key: String, error: io::Error },
+    #[error("{0}")]
+    Journal(String),
+}
+
+impl SysctlError {
+    pub(super) fn is_denied(&self) -> bool {
+        matches!(self, SysctlError::Denied { .. })
+    }
+
+    fn new(what: &'static str, key: &str, error: io::Error) -> SysctlError {
+        let key = key.to_owned();
+        match error.raw_os_error() {
+            Some(libc::ENOENT) => SysctlError::Name(key),
+            Some(libc::EACCES | libc::EPERM | libc::EROFS) => SysctlError::Denied { key, error },
+            _ => SysctlError::Io { what, key, error },
+        }
+    }
+}
+
+/// What is told of a parameter before it is done.
+pub(super) enum Intent<'a> {
+    /// It is touched for the first time.
+    Touch { key: &'a str, before: &'a str },
+    /// Somebody else has given it this value since: it is theirs that it has to get at the end.
+    Theirs { key: &'a str, value: &'a str },
+    /// It will have this value, or has got it where the kernel gave what was asked another form.
+    Value { key: &'a str, value: &'a str },
+}
+
+/// The file of a parameter.
+pub(super) fn path(key: &str) -> String {
+    format!("/proc/sys/{}", key.replace('.', "/"))
+}
+
+/// Whether two texts are the same value: the kernel joins lists by tabs.
+pub(super) fn same(a: &str, b: &str) -> bool {
+    a.split_whitespace().eq(b.split_whitespace())
+}
+
+impl Sysctls {
+    /// Sets a parameter; nothing is written where it has the value already. `note` is told of the
+    /// first touch, of what somebody else has set since, and of each value before it is given for
+    /// the first time.
+    pub(super) fn set(
+        &mut self,
+        key: &str,
+        value: &str,
+        mut note: impl FnMut(Intent<'_>) -> Result<(), SysctlError>,
+    ) -> Result<(), SysctlError> {
+        let at = match self.touched.iter().position(|sysctl| sysctl.key == key) {
+            Some(at) => at,
+            None => {
+                self.touched.push(Sysctl::open(key)?);
+                self.touched.len() - 1
+            }
+        };
+        let sysctl = &mut self.touched[at];
+        let now = sysctl.read()?;
+        if !same(&now, &sysctl.actual) {
+            if sysctl.theirs.as_deref() != Some(&*now) {
+                note(Intent::Theirs { key, value: &now })?;
+                sysctl.theirs = Some(now);
+            }
+        } else if sysctl.asked == value {
+            return Ok(());
+        }
+        if let Some((_, actual)) = sysctl.known.iter().find(|(known, _)| known == value) {
+            sysctl.actual.clone_from(actual);
+            sysctl.write(value)?;
+        } else {
+            if sysctl.known.is_empty() {
+                note(Intent::Touch { key, before: &sysctl.before })?;
+            }
+            note(Intent::Value { key, value })?;
+            sysctl.write(value)?;
+            sysctl.actual = sysctl.read()?;
+            sysctl.known.push((value.to_owned(), sysctl.actual.clone()));
+            if !same(&sysctl.actual, value) {
+                note(Intent::Value { key, value: &sysctl.actual })?;
+            }
+        }
+        value.clone_into(&mut sysctl.asked);
+        Ok(())
+    }
+}
+
+impl Sysctl {
+    fn open(key: &str) -> Result<Sysctl, SysctlError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if key.is_empty() || !key.chars().all(plain) || key.contains("..") {
+            return Err(SysctlError::Name(key.to_owned()));
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path(key))
+            .map_err(|error| SysctlError::new("open", key, error))?;
+        let mut sysctl = Sysctl {
+            key: key.to_owned(),
+            file,
+            before: String::new(),
+            asked: String::new(),
+            actual: String::new(),
+            theirs: None,
+            known: Vec::new(),
+        };
+        sysctl.before = sysctl.read()?;
+        sysctl.asked.clone_from(&sysctl.before);
+        sysctl.actual.clone_from(&sysctl.before);
+        Ok(sysctl)
+    }
+
+    fn read(&self) -> Result<String, SysctlError> {
+        let mut buffer = [0; 4096];
+        let length = self.file.read_at(&mut buffer, 0);
+        let length = length.map_err(|error| SysctlError::new("read", &self.key, error))?;
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        // For people, who do not see tabs; the kernel takes either.
+        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    fn write(&self, value: &str) -> Result<(), SysctlError> {
+        let written = self.file.write_at(value.as_bytes(), 0);
+        written.map(|_| ()).map_err(|error| SysctlError::new("set", &self.key, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_leave_the_tree_are_refused() {
+        for key in ["", "net/ipv4", "../../etc/passwd", "net..ipv4", "net.ipv4.no_such_thing"] {
+            assert!(matches!(Sysctl::open(key), Err(SysctlError::Name(_))), "{key}");
+        }
+    }
+
+    #[test]
+    fn lists_are_the_same_however_they_are_joined() {
+        assert!(same("4096\t131072\t6291456\n", "4096 131072 6291456"));
+        assert!(!same("1", "11"));
+    }
+}
