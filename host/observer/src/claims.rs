@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::key::{Key, Peer};
-use super::table::NONE;
+use super::place::{ClaimId, FlowId};
 
 /// A claim that was not answered yet.
 pub(crate) struct Pending {
@@ -17,8 +17,8 @@ pub(crate) struct Pending {
     pub(crate) remote: Peer,
     pub(crate) started_ns: i64,
     pub(crate) ended_ns: i64,
-    /// The flow that it claims, or `NONE` when none was seen yet.
-    pub(crate) flow: u32,
+    /// The flow that it claims; `None` when none was seen yet.
+    pub(crate) flow: Option<FlowId>,
     /// When, in packet time, it is answered with what was seen.
     due_ns: i64,
     /// Tells it from others that had its place.
@@ -33,15 +33,15 @@ pub(crate) const TOLERANCE_NS: i64 = 1_000_000;
 #[derive(Default)]
 pub(crate) struct Claims {
     pending: Vec<Option<Pending>>,
-    free: Vec<u32>,
+    free: Vec<ClaimId>,
     count: usize,
     serial: u64,
     /// Claims by due time. Those that were answered or rescheduled are passed over.
-    due: BinaryHeap<Reverse<(i64, u64, u32)>>,
+    due: BinaryHeap<Reverse<(i64, u64, ClaimId)>>,
     /// Claims in the order of their arrival, with the monotonic time of it.
-    arrived: VecDeque<(Duration, u64, u32)>,
+    arrived: VecDeque<(Duration, u64, ClaimId)>,
     /// Claims without a flow.
-    waiting: HashMap<Key, Vec<u32>, RandomState>,
+    waiting: HashMap<Key, Vec<ClaimId>, RandomState>,
 }
 
 impl Claims {
@@ -51,49 +51,49 @@ impl Claims {
     }
 
     /// Adds a claim that has no flow yet; `now` is monotonic.
-    pub(crate) fn add(&mut self, mut claim: Pending, due_ns: i64, now: Duration) -> u32 {
+    pub(crate) fn add(&mut self, mut claim: Pending, due_ns: i64, now: Duration) -> ClaimId {
         self.serial += 1;
         self.count += 1;
         claim.serial = self.serial;
         claim.due_ns = due_ns;
         let key = claim.key;
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.pending[index as usize] = Some(claim);
-                index
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.pending[id.index()] = Some(claim);
+                id
             }
             None => {
                 self.pending.push(Some(claim));
-                (self.pending.len() - 1) as u32
+                ClaimId::new((self.pending.len() - 1) as u32)
             }
         };
-        self.due.push(Reverse((due_ns, self.serial, index)));
-        self.arrived.push_back((now, self.serial, index));
-        self.waiting.entry(key).or_default().push(index);
-        index
+        self.due.push(Reverse((due_ns, self.serial, id)));
+        self.arrived.push_back((now, self.serial, id));
+        self.waiting.entry(key).or_default().push(id);
+        id
     }
 
     /// The claim at a place that is not answered.
-    pub(crate) fn get(&self, index: u32) -> Option<&Pending> {
-        self.pending.get(index as usize)?.as_ref()
+    pub(crate) fn get(&self, place: ClaimId) -> Option<&Pending> {
+        self.pending.get(place.index())?.as_ref()
     }
 
     /// Connects a claim to its flow.
-    pub(crate) fn attach(&mut self, index: u32, flow: u32) {
-        if let Some(Some(claim)) = self.pending.get_mut(index as usize) {
-            claim.flow = flow;
+    pub(crate) fn attach(&mut self, place: ClaimId, flow: FlowId) {
+        if let Some(Some(claim)) = self.pending.get_mut(place.index()) {
+            claim.flow = Some(flow);
             let key = claim.key;
-            self.forget_waiting(&key, index);
+            self.forget_waiting(&key, place);
         }
     }
 
     /// The claim without a flow to which a flow belongs that begins at `time_ns`: its connection
     /// lasted then, or had ended less than `grace_ns` before.
-    pub(crate) fn waiting_for(&self, key: &Key, time_ns: i64, grace_ns: i64) -> Option<u32> {
+    pub(crate) fn waiting_for(&self, key: &Key, time_ns: i64, grace_ns: i64) -> Option<ClaimId> {
         let waiting = self.waiting.get(key)?;
         let within = |after: i64| {
-            waiting.iter().copied().find(|&index| {
-                self.get(index).is_some_and(|claim| {
+            waiting.iter().copied().find(|&place| {
+                self.get(place).is_some_and(|claim| {
                     time_ns >= claim.started_ns - TOLERANCE_NS && time_ns <= claim.ended_ns + after
                 })
             })
@@ -102,61 +102,61 @@ impl Claims {
     }
 
     /// Has a claim answered earlier than it would be.
-    pub(crate) fn hasten(&mut self, index: u32, due_ns: i64) {
-        if let Some(Some(claim)) = self.pending.get_mut(index as usize)
+    pub(crate) fn hasten(&mut self, place: ClaimId, due_ns: i64) {
+        if let Some(Some(claim)) = self.pending.get_mut(place.index())
             && due_ns < claim.due_ns
         {
             claim.due_ns = due_ns;
-            self.due.push(Reverse((due_ns, claim.serial, index)));
+            self.due.push(Reverse((due_ns, claim.serial, place)));
         }
     }
 
     /// A claim whose time has come by the packet clock.
-    pub(crate) fn next_due(&mut self, now_ns: i64) -> Option<u32> {
-        while let Some(&Reverse((due_ns, serial, index))) = self.due.peek() {
+    pub(crate) fn next_due(&mut self, now_ns: i64) -> Option<ClaimId> {
+        while let Some(&Reverse((due_ns, serial, place))) = self.due.peek() {
             let stands = self
-                .get(index)
+                .get(place)
                 .is_some_and(|claim| claim.serial == serial && claim.due_ns == due_ns);
             if stands && due_ns > now_ns {
                 return None;
             }
             self.due.pop();
             if stands {
-                return Some(index);
+                return Some(place);
             }
         }
         None
     }
 
     /// A claim that arrived at or before `then`, on the monotonic clock.
-    pub(crate) fn next_arrived(&mut self, then: Duration) -> Option<u32> {
-        while let Some(&(arrived, serial, index)) = self.arrived.front() {
-            let stands = self.get(index).is_some_and(|claim| claim.serial == serial);
+    pub(crate) fn next_arrived(&mut self, then: Duration) -> Option<ClaimId> {
+        while let Some(&(arrived, serial, place)) = self.arrived.front() {
+            let stands = self.get(place).is_some_and(|claim| claim.serial == serial);
             if stands && arrived > then {
                 return None;
             }
             self.arrived.pop_front();
             if stands {
-                return Some(index);
+                return Some(place);
             }
         }
         None
     }
 
     /// Takes a claim out, to answer it.
-    pub(crate) fn take(&mut self, index: u32) -> Option<Pending> {
-        let claim = self.pending.get_mut(index as usize)?.take()?;
-        self.free.push(index);
+    pub(crate) fn take(&mut self, place: ClaimId) -> Option<Pending> {
+        let claim = self.pending.get_mut(place.index())?.take()?;
+        self.free.push(place);
         self.count -= 1;
-        if claim.flow == NONE {
-            self.forget_waiting(&claim.key, index);
+        if claim.flow.is_none() {
+            self.forget_waiting(&claim.key, place);
         }
         Some(claim)
     }
 
-    fn forget_waiting(&mut self, key: &Key, index: u32) {
+    fn forget_waiting(&mut self, key: &Key, place: ClaimId) {
         if let Some(waiting) = self.waiting.get_mut(key) {
-            waiting.retain(|&other| other != index);
+            waiting.retain(|&other| other != place);
             if waiting.is_empty() {
                 self.waiting.remove(key);
             }
@@ -167,6 +167,6 @@ impl Claims {
 impl Pending {
     /// A claim as it arrives.
     pub(crate) fn new(id: u64, key: Key, remote: Peer, (started_ns, ended_ns): (i64, i64)) -> Self {
-        Pending { id, key, remote, started_ns, ended_ns, flow: NONE, due_ns: i64::MAX, serial: 0 }
+        Pending { id, key, remote, started_ns, ended_ns, flow: None, due_ns: i64::MAX, serial: 0 }
     }
 }

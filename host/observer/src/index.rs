@@ -3,7 +3,7 @@
 //! One word is one entry, so that a look-up costs one cache line of the index, and the line can
 //! be asked for before it is needed (`touch`).
 
-use super::table::FlowId;
+use super::place::FlowId;
 
 const EMPTY: u64 = u64::MAX;
 const SMALLEST: usize = 1024;
@@ -55,8 +55,8 @@ impl Index {
             if entry == EMPTY {
                 return None;
             }
-            if hash_of(entry) == hash && is(entry as u32) {
-                return Some(entry as u32);
+            if hash_of(entry) == hash && is(flow_of(entry)) {
+                return Some(flow_of(entry));
             }
             at = (at + 1) & mask;
         }
@@ -68,13 +68,13 @@ impl Index {
             self.grow();
         }
         self.len += 1;
-        self.place(u64::from(hash.0) << 32 | u64::from(id));
+        self.place(entry(hash, id));
     }
 
     /// Takes a flow out.
     pub(crate) fn remove(&mut self, hash: Hash, id: FlowId) {
         let mask = self.entries.len() - 1;
-        let wanted = u64::from(hash.0) << 32 | u64::from(id);
+        let wanted = entry(hash, id);
         let mut hole = self.home(hash);
         while self.entries[hole] != wanted {
             if self.entries[hole] == EMPTY {
@@ -102,7 +102,7 @@ impl Index {
 
     /// Every flow, in no order.
     pub(crate) fn ids(&self) -> impl Iterator<Item = FlowId> {
-        self.entries.iter().filter(|&&entry| entry != EMPTY).map(|&entry| entry as u32)
+        self.entries.iter().filter(|&&entry| entry != EMPTY).map(|&entry| flow_of(entry))
     }
 
     fn place(&mut self, entry: u64) {
@@ -126,6 +126,16 @@ impl Index {
 }
 
 #[inline]
+fn entry(hash: Hash, id: FlowId) -> u64 {
+    u64::from(hash.0) << 32 | u64::from(id.number())
+}
+
+#[inline]
+fn flow_of(entry: u64) -> FlowId {
+    FlowId::new(entry as u32)
+}
+
+#[inline]
 fn hash_of(entry: u64) -> Hash {
     Hash((entry >> 32) as u32)
 }
@@ -145,7 +155,7 @@ mod tests {
             let mut index = Index::new();
             let mut model = HashMap::new();
             for (add, id, hash) in steps {
-                let hash = Hash(u32::MAX - hash * (1 << 20));
+                let (id, hash) = (FlowId::new(id), Hash(u32::MAX - hash * (1 << 20)));
                 if add && !model.contains_key(&id) {
                     index.insert(hash, id);
                     model.insert(id, hash);
@@ -165,10 +175,10 @@ mod tests {
     fn grows() {
         let mut index = Index::new();
         for id in 0..10_000u32 {
-            index.insert(Hash(id.wrapping_mul(0x9e37_79b9)), id);
+            index.insert(Hash(id.wrapping_mul(0x9e37_79b9)), FlowId::new(id));
         }
         for id in 0..10_000u32 {
-            let hash = Hash(id.wrapping_mul(0x9e37_79b9));
+            let (id, hash) = (FlowId::new(id), Hash(id.wrapping_mul(0x9e37_79b9)));
             assert_eq!(index.find(hash, |other| other == id), Some(id));
         }
     }

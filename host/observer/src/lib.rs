@@ -24,6 +24,7 @@ mod link;
 mod measuring;
 mod notice;
 mod observing;
+mod place;
 mod save;
 mod source;
 mod table;

@@ -19,9 +19,10 @@ use super::dissect::Dissected;
 use super::index::Hash;
 use super::key::{Key, Peer, Tuple};
 use super::notice::{Notice, Observation};
+use super::place::{ClaimId, FlowId};
 use super::save::PcapWriter;
 use super::source::Frame;
-use super::table::{Flow, FlowId};
+use super::table::Flow;
 use super::tracker::{Ended, Tracker, direction, packet};
 use super::{Settings, nanoseconds};
 
@@ -177,9 +178,9 @@ impl Measuring {
             flow.open(dissected.opening);
             return false;
         }
-        match self.claims.get(flow.claim).map(|claim| claim.ended_ns) {
-            Some(ended_ns) if ended_ns < time_ns => {
-                let claim = flow.claim;
+        let claimed = flow.claim.and_then(|id| Some((id, self.claims.get(id)?.ended_ns)));
+        match claimed {
+            Some((claim, ended_ns)) if ended_ns < time_ns => {
                 self.settle(claim);
                 self.tracker.end(id);
                 true
@@ -263,7 +264,7 @@ impl Measuring {
         let waiting = self.claims.waiting_for(&place.1, packet.time_ns(), self.grace_ns);
         if let Some(claim) = waiting {
             self.claims.attach(claim, id);
-            self.tracker.table.get(id).claim = claim;
+            self.tracker.table.get(id).claim = Some(claim);
         }
         id
     }
@@ -289,8 +290,9 @@ impl Measuring {
 
     fn show(&mut self, frame: &Frame<'_>, id: FlowId, packet: &Packet<'_>) {
         self.save(|save| save.write(frame));
-        if self.tracker.show(id, packet) {
-            let claim = self.tracker.table.get(id).claim;
+        if self.tracker.show(id, packet)
+            && let Some(claim) = self.tracker.table.get(id).claim
+        {
             self.complete(claim, packet.time_ns());
         }
         if self.awaiting.asked {
@@ -299,7 +301,7 @@ impl Measuring {
     }
 
     /// A claimed flow has become complete: only late packets are waited for.
-    fn complete(&mut self, claim: u32, done_ns: i64) {
+    fn complete(&mut self, claim: ClaimId, done_ns: i64) {
         if let Some(pending) = self.claims.get(claim) {
             let due_ns = pending.ended_ns.max(done_ns).saturating_add(self.late_ns);
             self.claims.hasten(claim, due_ns);

@@ -11,8 +11,9 @@ use super::counters::Counters;
 use super::dissect::Dissected;
 use super::index::Hash;
 use super::key::Key;
+use super::place::FlowId;
 use super::source::{BATCH, Frame, IDLE_SLACK_NS, Progress, Source, SourceError};
-use super::table::{Flow, FlowId};
+use super::table::Flow;
 use super::tracker::{Tracker, direction, packet};
 use super::{Settings, nanoseconds};
 

@@ -11,14 +11,9 @@ use pathspider_plugin_api::abi::FlowState;
 
 use super::index::{Hash, Index};
 use super::key::Key;
+use super::place::{ClaimId, FlowId};
 use super::source::BATCH;
 use super::wheel::{Links, Wheel};
-
-/// A flow's place in the table.
-pub(crate) type FlowId = u32;
-
-/// No flow, or no claim.
-pub(crate) const NONE: u32 = u32::MAX;
 
 /// One flow, in two cache lines.
 #[repr(align(64))]
@@ -31,8 +26,8 @@ pub(crate) struct Flow {
     /// When a chain said that the flow is complete, or when it was answered for.
     pub(crate) done_ns: i64,
     links: Links,
-    /// The connection that claims the flow, or `NONE`.
-    pub(crate) claim: u32,
+    /// The claim on the flow.
+    pub(crate) claim: Option<ClaimId>,
     opening: u32,
     has_opening: bool,
     pub(crate) done: bool,
@@ -50,7 +45,7 @@ impl Flow {
             last_ns: time_ns,
             done_ns: 0,
             links: Links::default(),
-            claim: NONE,
+            claim: None,
             opening: 0,
             has_opening: false,
             done: false,
@@ -112,7 +107,7 @@ impl FlowTable {
     /// The flow with that key.
     #[inline]
     pub(crate) fn find(&self, hash: Hash, key: &Key) -> Option<FlowId> {
-        self.index.find(hash, |id| self.flows[id as usize].key == *key)
+        self.index.find(hash, |id| self.flows[id.index()].key == *key)
     }
 
     /// Fetches into the cache what packets with these hashes will need.
@@ -121,17 +116,17 @@ impl FlowTable {
     /// the same time instead of waiting for each when its packet's turn comes.
     #[inline]
     pub(crate) fn touch(&self, hashes: &[Hash], touch_state: impl Fn(&FlowState)) {
-        let mut ids = [NONE; BATCH];
+        let mut ids: [Option<FlowId>; BATCH] = [None; BATCH];
         for (id, &hash) in ids.iter_mut().zip(hashes) {
-            *id = self.index.find(hash, |_| true).unwrap_or(NONE);
+            *id = self.index.find(hash, |_| true);
         }
-        for &id in &ids {
-            if let Some(flow) = self.flows.get(id as usize) {
+        for id in ids.iter().flatten() {
+            if let Some(flow) = self.flows.get(id.index()) {
                 std::hint::black_box((flow.key.first_word(), flow.done));
             }
         }
-        for &id in &ids {
-            if let Some(state) = self.flows.get(id as usize).and_then(|flow| flow.state.as_ref()) {
+        for id in ids.iter().flatten() {
+            if let Some(state) = self.flows.get(id.index()).and_then(|flow| flow.state.as_ref()) {
                 touch_state(state);
             }
         }
@@ -141,12 +136,12 @@ impl FlowTable {
     pub(crate) fn insert(&mut self, hash: Hash, flow: Flow, due_ns: i64) -> FlowId {
         let id = match self.free.pop() {
             Some(id) => {
-                self.flows[id as usize] = flow;
+                self.flows[id.index()] = flow;
                 id
             }
             None => {
                 self.flows.push(flow);
-                (self.flows.len() - 1) as FlowId
+                FlowId::new((self.flows.len() - 1) as u32)
             }
         };
         self.index.insert(hash, id);
@@ -157,7 +152,7 @@ impl FlowTable {
     /// Takes a flow out of the table.
     pub(crate) fn remove(&mut self, id: FlowId) -> Removed {
         self.wheel.remove(&mut self.flows, id);
-        let flow = &mut self.flows[id as usize];
+        let flow = &mut self.flows[id.index()];
         let removed = Removed {
             state: flow.state.take(),
             first_ns: flow.first_ns,
@@ -173,7 +168,7 @@ impl FlowTable {
     /// The flow at a place that `find` or `insert` gave and that was not removed since.
     #[inline]
     pub(crate) fn get(&mut self, id: FlowId) -> &mut Flow {
-        &mut self.flows[id as usize]
+        &mut self.flows[id.index()]
     }
 
     /// Has a flow looked at again at `due_ns` instead of when it was to be.
@@ -203,7 +198,7 @@ impl FlowTable {
         let mut found = None;
         for _ in 0..PATIENCE {
             let (id, tick) = self.wheel.first(&mut self.flows)?;
-            let ends = ends(&self.flows[id as usize]);
+            let ends = ends(&self.flows[id.index()]);
             found = Some(id);
             if self.wheel.tick(ends) <= tick {
                 break;
@@ -230,11 +225,11 @@ pub(crate) struct Removed {
     pub(crate) state: Option<FlowState>,
     pub(crate) first_ns: i64,
     pub(crate) last_ns: i64,
-    pub(crate) claim: u32,
+    pub(crate) claim: Option<ClaimId>,
 }
 
 impl super::wheel::Linked for Vec<Flow> {
-    fn links(&mut self, id: u32) -> &mut Links {
-        &mut self[id as usize].links
+    fn links(&mut self, id: FlowId) -> &mut Links {
+        &mut self[id.index()].links
     }
 }

@@ -9,8 +9,9 @@ use super::dissect::{Dissected, Fragment, Quote, dissect};
 use super::fragments::Fragments;
 use super::index::Hash;
 use super::key::Key;
+use super::place::{ClaimId, FlowId};
 use super::source::Frame;
-use super::table::{Flow, FlowId, FlowTable, NONE, Removed};
+use super::table::{Flow, FlowTable, Removed};
 
 /// Flows, the chains that look at them, and the counters.
 pub(crate) struct Tracker {
@@ -115,7 +116,7 @@ impl Tracker {
     }
 
     /// Takes a flow out of the table and has the chains write its record; with the claim on it.
-    pub(crate) fn end(&mut self, id: FlowId) -> (Option<Ended>, u32) {
+    pub(crate) fn end(&mut self, id: FlowId) -> (Option<Ended>, Option<ClaimId>) {
         let removed = self.table.remove(id);
         let claim = removed.claim;
         (self.write(removed), claim)
@@ -132,7 +133,7 @@ impl Tracker {
             state: flow.state.take(),
             first_ns: flow.first_ns,
             last_ns: flow.last_ns,
-            claim: std::mem::replace(&mut flow.claim, NONE),
+            claim: flow.claim.take(),
         };
         self.write(removed)
     }

@@ -1,6 +1,6 @@
 //! A hashed timing wheel over flows that carry their own links.
 
-use super::table::NONE;
+use super::place::FlowId;
 
 /// Slots of the wheel. Deadlines lie at most half a turn ahead.
 const SLOTS: usize = 1024;
@@ -8,8 +8,8 @@ const SLOTS: usize = 1024;
 /// A flow's neighbours in its slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Links {
-    previous: u32,
-    next: u32,
+    previous: Option<FlowId>,
+    next: Option<FlowId>,
     /// `OFF` when the flow is on no slot.
     slot: u16,
 }
@@ -18,18 +18,18 @@ const OFF: u16 = u16::MAX;
 
 impl Default for Links {
     fn default() -> Links {
-        Links { previous: NONE, next: NONE, slot: OFF }
+        Links { previous: None, next: None, slot: OFF }
     }
 }
 
 /// Where the links of a flow are.
 pub(crate) trait Linked {
-    fn links(&mut self, id: u32) -> &mut Links;
+    fn links(&mut self, id: FlowId) -> &mut Links;
 }
 
 /// Slots of time, each with the flows to be looked at when it is over.
 pub(crate) struct Wheel {
-    heads: Box<[u32]>,
+    heads: Box<[Option<FlowId>]>,
     /// Nanoseconds a slot.
     granularity: i64,
     /// The tick (time divided by the granularity) of the oldest slot that may hold flows.
@@ -43,7 +43,7 @@ impl Wheel {
     /// A wheel for deadlines up to `span_ns` ahead.
     pub(crate) fn new(span_ns: i64) -> Wheel {
         Wheel {
-            heads: vec![NONE; SLOTS].into_boxed_slice(),
+            heads: vec![None; SLOTS].into_boxed_slice(),
             granularity: (span_ns / (SLOTS as i64 / 2)).max(1_000_000),
             cursor: 0,
             turn_ns: i64::MIN,
@@ -58,7 +58,7 @@ impl Wheel {
 
     /// Puts a flow that is on no slot on the one of its deadline; one that is over already, or
     /// too far ahead for the wheel, on the nearest that can be.
-    pub(crate) fn insert(&mut self, flows: &mut impl Linked, id: u32, due_ns: i64) {
+    pub(crate) fn insert(&mut self, flows: &mut impl Linked, id: FlowId, due_ns: i64) {
         let tick = self.tick(due_ns);
         if self.count == 0 {
             // Nothing refers to the cursor: it may go anywhere that is not after the deadline.
@@ -68,29 +68,28 @@ impl Wheel {
         self.link(flows, id, tick);
     }
 
-    fn link(&mut self, flows: &mut impl Linked, id: u32, tick: i64) {
+    fn link(&mut self, flows: &mut impl Linked, id: FlowId, tick: i64) {
         let slot = tick.rem_euclid(SLOTS as i64) as usize;
-        let head = std::mem::replace(&mut self.heads[slot], id);
-        if head != NONE {
-            flows.links(head).previous = id;
+        let head = self.heads[slot].replace(id);
+        if let Some(head) = head {
+            flows.links(head).previous = Some(id);
         }
-        *flows.links(id) = Links { previous: NONE, next: head, slot: slot as u16 };
+        *flows.links(id) = Links { previous: None, next: head, slot: slot as u16 };
         self.count += 1;
     }
 
     /// Takes a flow off its slot, if it is on one.
-    pub(crate) fn remove(&mut self, flows: &mut impl Linked, id: u32) {
+    pub(crate) fn remove(&mut self, flows: &mut impl Linked, id: FlowId) {
         let Links { previous, next, slot } = std::mem::take(flows.links(id));
         if slot == OFF {
             return;
         }
-        if next != NONE {
+        if let Some(next) = next {
             flows.links(next).previous = previous;
         }
-        if previous != NONE {
-            flows.links(previous).next = next;
-        } else {
-            self.heads[usize::from(slot)] = next;
+        match previous {
+            Some(previous) => flows.links(previous).next = next,
+            None => self.heads[usize::from(slot)] = next,
         }
         self.count -= 1;
     }
@@ -102,7 +101,7 @@ impl Wheel {
     }
 
     /// Takes the next flow off the slots that are over at `now_ns`.
-    pub(crate) fn next_due(&mut self, flows: &mut impl Linked, now_ns: i64) -> Option<u32> {
+    pub(crate) fn next_due(&mut self, flows: &mut impl Linked, now_ns: i64) -> Option<FlowId> {
         let now = self.tick(now_ns);
         if now - self.cursor > SLOTS as i64 {
             self.leap(flows, now);
@@ -132,7 +131,7 @@ impl Wheel {
     }
 
     /// Takes the flow off the wheel whose slot comes first; with that slot's tick.
-    pub(crate) fn first(&mut self, flows: &mut impl Linked) -> Option<(u32, i64)> {
+    pub(crate) fn first(&mut self, flows: &mut impl Linked) -> Option<(FlowId, i64)> {
         (self.cursor..self.cursor + SLOTS as i64)
             .find_map(|tick| self.pop(flows, tick).map(|id| (id, tick)))
     }
@@ -143,12 +142,10 @@ impl Wheel {
         self.set_cursor(self.tick(now_ns));
     }
 
-    fn pop(&mut self, flows: &mut impl Linked, tick: i64) -> Option<u32> {
-        let id = self.heads[tick.rem_euclid(SLOTS as i64) as usize];
-        (id != NONE).then(|| {
-            self.remove(flows, id);
-            id
-        })
+    fn pop(&mut self, flows: &mut impl Linked, tick: i64) -> Option<FlowId> {
+        let id = self.heads[tick.rem_euclid(SLOTS as i64) as usize]?;
+        self.remove(flows, id);
+        Some(id)
     }
 
     fn set_cursor(&mut self, tick: i64) {
@@ -162,8 +159,8 @@ mod tests {
     use super::*;
 
     impl Linked for Vec<Links> {
-        fn links(&mut self, id: u32) -> &mut Links {
-            &mut self[id as usize]
+        fn links(&mut self, id: FlowId) -> &mut Links {
+            &mut self[id.index()]
         }
     }
 
@@ -174,19 +171,19 @@ mod tests {
     }
 
     fn due(wheel: &mut Wheel, flows: &mut Vec<Links>, now: i64) -> Vec<u32> {
-        std::iter::from_fn(|| wheel.next_due(flows, now)).collect()
+        std::iter::from_fn(|| wheel.next_due(flows, now)).map(FlowId::number).collect()
     }
 
     #[test]
     fn gives_flows_when_their_time_is_over_and_not_before() {
         let (mut wheel, mut flows) = wheel(3);
         let start = 1_500_000_000 * SECOND;
-        wheel.insert(&mut flows, 0, start + 30 * SECOND);
-        wheel.insert(&mut flows, 1, start + 5 * SECOND);
-        wheel.insert(&mut flows, 2, start + 20 * SECOND);
+        wheel.insert(&mut flows, FlowId::new(0), start + 30 * SECOND);
+        wheel.insert(&mut flows, FlowId::new(1), start + 5 * SECOND);
+        wheel.insert(&mut flows, FlowId::new(2), start + 20 * SECOND);
         assert_eq!(due(&mut wheel, &mut flows, start + 4 * SECOND), [0; 0]);
         assert_eq!(due(&mut wheel, &mut flows, start + 6 * SECOND), [1]);
-        wheel.remove(&mut flows, 2);
+        wheel.remove(&mut flows, FlowId::new(2));
         assert_eq!(due(&mut wheel, &mut flows, start + 29 * SECOND), [0; 0]);
         assert_eq!(due(&mut wheel, &mut flows, start + 31 * SECOND), [0]);
         assert!(!wheel.is_due(i64::MAX));
@@ -196,13 +193,13 @@ mod tests {
     fn a_leap_of_centuries_takes_no_longer_than_one_turn() {
         let (mut wheel, mut flows) = wheel(50);
         for id in 0..50 {
-            wheel.insert(&mut flows, id, i64::from(id) * SECOND / 2);
+            wheel.insert(&mut flows, FlowId::new(id), i64::from(id) * SECOND / 2);
         }
         let now = 290 * 365 * 86_400 * SECOND;
         let mut seen = Vec::new();
         while let Some(id) = wheel.next_due(&mut flows, now) {
-            seen.push(id);
-            if id % 2 == 0 {
+            seen.push(id.number());
+            if id.number() % 2 == 0 {
                 wheel.insert(&mut flows, id, now + SECOND);
             }
         }
@@ -214,9 +211,9 @@ mod tests {
     #[test]
     fn a_clock_set_back_loses_no_flow() {
         let (mut wheel, mut flows) = wheel(2);
-        wheel.insert(&mut flows, 0, 1000 * SECOND);
+        wheel.insert(&mut flows, FlowId::new(0), 1000 * SECOND);
         wheel.set_back(10 * SECOND);
-        wheel.insert(&mut flows, 1, 20 * SECOND);
+        wheel.insert(&mut flows, FlowId::new(1), 20 * SECOND);
         let mut seen = due(&mut wheel, &mut flows, 200 * SECOND);
         seen.sort_unstable();
         assert_eq!(seen, [0, 1]);
@@ -226,10 +223,10 @@ mod tests {
     fn the_first_is_the_one_whose_slot_comes_first() {
         let (mut wheel, mut flows) = wheel(3);
         for (id, due) in [(0, 30), (1, 10), (2, 20)] {
-            wheel.insert(&mut flows, id, due * SECOND);
+            wheel.insert(&mut flows, FlowId::new(id), due * SECOND);
         }
         let order: Vec<u32> =
-            std::iter::from_fn(|| wheel.first(&mut flows)).map(|(id, _)| id).collect();
+            std::iter::from_fn(|| wheel.first(&mut flows)).map(|(id, _)| id.number()).collect();
         assert_eq!(order, [1, 2, 0]);
     }
 }

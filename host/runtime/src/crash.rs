@@ -10,7 +10,8 @@ use std::fs;
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::time::Duration;
 
 use pathspider_plugin_api::abi::running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -36,6 +37,13 @@ static LOADING: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What the signals did before: the standard library's own handler tells of a stack overflow.
 static BEFORE: OnceLock<Vec<(c_int, libc::sigaction)>> = OnceLock::new();
+
+/// The thread that crashed first; 0 while none has. It alone speaks, and its signal ends the process:
+/// the others wait, so that there is one message, of the signal that the process ends by.
+static FIRST: AtomicI32 = AtomicI32::new(0);
+
+/// How long the others wait: longer than the first can take to write what there is to say.
+const PATIENCE: Duration = LAST_WORDS.saturating_mul(4);
 
 /// Where a plugin's code is in memory.
 struct Code {
@@ -103,26 +111,57 @@ fn install(signal: c_int) -> Option<(c_int, libc::sigaction)> {
 
 /// The handler. It uses no lock and no allocation.
 extern "C" fn crashed(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let thread = rustix::thread::gettid().as_raw_nonzero().get();
+    match FIRST.compare_exchange(0, thread, Ordering::SeqCst, Ordering::SeqCst) {
+        Ok(_) => speak(signal, context),
+        // What is done about the first crash ends in another signal: who overflows the stack aborts.
+        Err(first) if first == thread => {}
+        // The first crash ends the process. If it does not, this one is to.
+        Err(_) => std::thread::sleep(PATIENCE),
+    }
+    hand_on(signal, info, context);
+}
+
+/// Says what crashed. Its line is off the stack, of which a handler has little, when it returns.
+#[inline(never)]
+fn speak(signal: c_int, context: *mut c_void) {
     let mut line = Line { text: [0; 1024], length: 0 };
     say(&mut line, signal, instruction(context));
     // What was said before comes first.
     crate::say::end_soon();
     line.write();
+}
+
+/// Lets the signal do what it did before.
+fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid `info` to a handler with `SA_SIGINFO`.
     let by_fault = !info.is_null() && unsafe { (*info).si_code } > 0;
     let before = BEFORE.get().and_then(|all| all.iter().find(|(number, _)| *number == signal));
-    // SAFETY: both functions may be called in a handler; the action is one that the kernel gave,
-    // or of zeros, which is the default. The instruction that failed is run again, and now ends
-    // the process; a signal that somebody sent is sent again.
-    unsafe {
-        match before {
-            Some((_, before)) if by_fault => libc::sigaction(signal, before, std::ptr::null_mut()),
-            _ => {
-                libc::signal(signal, libc::SIG_DFL);
-                libc::raise(signal)
-            }
-        };
+    let before = before.map(|(_, before)| before).filter(|before| has_handler(before));
+    if let Some(before) = before.filter(|_| by_fault) {
+        // The action is not given back to the signal: another thread may crash meanwhile, and is to
+        // wait above.
+        type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+        // SAFETY: with `SA_SIGINFO`, and neither ignored nor the default, it is such a function.
+        let handler = unsafe { std::mem::transmute::<usize, Handler>(before.sa_sigaction) };
+        // It ends the process, or sets the default action, by which the instruction that failed
+        // ends the process when it is run again.
+        return handler(signal, info, context);
     }
+    // SAFETY: both functions may be called in a handler. The instruction that failed is run again,
+    // and now ends the process; a signal that somebody sent is sent again.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        if !by_fault {
+            libc::raise(signal);
+        }
+    }
+}
+
+/// Whether this is a function that takes all three arguments.
+fn has_handler(action: &libc::sigaction) -> bool {
+    action.sa_flags & libc::SA_SIGINFO != 0
+        && !matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
 }
 
 fn say(line: &mut Line, signal: c_int, instruction: usize) {

@@ -166,6 +166,33 @@ fn a_crash_of_a_plugin_is_told_and_everything_restored() {
 }
 
 #[test]
+fn of_two_crashes_at_once_the_first_alone_is_reported_and_ends_the_process() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let plugins = built("").display().to_string();
+    for _ in 0..8 {
+        let mut command =
+            Program::command(&["measure", "--allow-special", "--plugin-dir", &plugins]);
+        command.args(["-i", network.interface(), "misbehaving", "--how", "crash-in-two-connects"]);
+        let mut run = network.start(command);
+        // The input stays open, so that the run does not come to its end before.
+        let mut stdin = run.stdin.take().unwrap();
+        stdin.write_all(network.jobs("clean").as_bytes()).unwrap();
+        let said = standard_error(&mut run);
+        let ended = run.wait().unwrap().signal();
+        let crashes: Vec<&str> = said.lines().filter(|line| line.contains(" crashed ")).collect();
+        let [crash] = crashes[..] else { panic!("not one crash: {said}") };
+        let words = match ended {
+            Some(6) => "crashed in `connect`, by SIGABRT",
+            Some(11) => "crashed in `connect`, by SIGSEGV, at 0x",
+            other => panic!("{other:?}: {said}"),
+        };
+        assert!(crash.contains(words), "{ended:?}: {said}");
+        assert_eq!((network.settings(), journals()), (before.clone(), 0), "{said}");
+    }
+}
+
+#[test]
 fn what_was_finished_before_a_crash_is_kept() {
     const AT: usize = 10;
     let Some(network) = network(20, 0) else { return };

@@ -6,7 +6,7 @@ use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags};
 
 use super::super::key::{Key, Tuple};
 use super::super::notice::{Answer, Await};
-use super::super::table::FlowId;
+use super::super::place::FlowId;
 use super::Measuring;
 
 /// Flows whose first answer somebody waits for.

@@ -3,8 +3,8 @@
 use pathspider_plugin_api::packet::Direction;
 
 use super::super::dissect::{Dissected, Quote};
+use super::super::place::FlowId;
 use super::super::source::Frame;
-use super::super::table::FlowId;
 use super::super::tracker::{packet, quoted_packet};
 use super::Measuring;
 

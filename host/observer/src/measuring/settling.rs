@@ -8,7 +8,8 @@ use crossbeam::channel::TryRecvError;
 use super::super::claims::{Pending, TOLERANCE_NS};
 use super::super::key::{Key, Peer, Tuple};
 use super::super::notice::{Claim, Notice, Observation};
-use super::super::table::{Flow, FlowId, NONE};
+use super::super::place::{ClaimId, FlowId};
+use super::super::table::Flow;
 use super::super::tracker::Ended;
 use super::{Measuring, Parked};
 
@@ -76,19 +77,19 @@ impl Measuring {
         let times = (claim.started_ns, claim.ended_ns);
         let due_ns = claim.ended_ns.saturating_add(self.grace_ns);
         let pending = Pending::new(claim.id, key, remote, times);
-        let index = self.claims.add(pending, due_ns, self.now);
+        let place = self.claims.add(pending, due_ns, self.now);
         let hash = self.tracker.table.hash(&key);
         let Some(id) = self.tracker.table.find(hash, &key) else {
             return;
         };
         let flow = self.tracker.table.get(id);
         let fits = flow.first_ns <= claim.ended_ns.saturating_add(TOLERANCE_NS);
-        if flow.state.is_some() && flow.claim == NONE && fits {
-            flow.claim = index;
+        if flow.state.is_some() && flow.claim.is_none() && fits {
+            flow.claim = Some(place);
             let done_ns = flow.done.then_some(flow.done_ns);
-            self.claims.attach(index, id);
+            self.claims.attach(place, id);
             if let Some(done_ns) = done_ns {
-                self.complete(index, done_ns);
+                self.complete(place, done_ns);
             }
         }
     }
@@ -108,19 +109,17 @@ impl Measuring {
     }
 
     /// Answers a claim with what was seen.
-    pub(super) fn settle(&mut self, index: u32) {
-        let Some(claim) = self.claims.take(index) else {
+    pub(super) fn settle(&mut self, place: ClaimId) {
+        let Some(claim) = self.claims.take(place) else {
             return;
         };
-        let ended = if claim.flow == NONE {
-            None
-        } else {
+        let ended = claim.flow.and_then(|flow| {
             let now_ns = self.clock_ns.max(claim.ended_ns);
-            let ended = self.tracker.answer(claim.flow, now_ns);
+            let ended = self.tracker.answer(flow, now_ns);
             let due_ns = now_ns.saturating_add(self.linger_ns);
-            self.tracker.table.schedule(claim.flow, due_ns);
+            self.tracker.table.schedule(flow, due_ns);
             ended
-        };
+        });
         self.withdraw(&claim.remote);
         self.answer(claim.id, ended);
     }
@@ -175,7 +174,7 @@ impl Measuring {
             let flow = self.tracker.table.get(id);
             let remote = flow.key.side(!flow.forward_is_first);
             let wanted =
-                flow.claim != NONE || flow.state.is_some() && self.expected.contains_key(&remote);
+                flow.claim.is_some() || flow.state.is_some() && self.expected.contains_key(&remote);
             if ends_ns > now_ns {
                 self.tracker.table.schedule(id, ends_ns);
             } else if wanted {
@@ -210,7 +209,7 @@ impl Measuring {
         };
         let flow = self.tracker.table.get(id);
         let (claim, answered) = (flow.claim, flow.state.is_none());
-        if claim != NONE {
+        if let Some(claim) = claim {
             self.settle(claim);
         }
         if !answered {

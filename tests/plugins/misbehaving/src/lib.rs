@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::net::TcpStream;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub struct Misbehaving {
     from_job: u64,
 }
 
-const WAYS: [&str; 34] = [
+const WAYS: [&str; 35] = [
     "not",
     "panic-in-new",
     "panic-in-configurations",
@@ -57,6 +58,7 @@ const WAYS: [&str; 34] = [
     "abort-in-combine",
     "overflow-in-connect",
     "crash-in-hundredth-combine",
+    "crash-in-two-connects",
 ];
 
 /// Longer than any test waits.
@@ -77,6 +79,15 @@ fn crash() {
     unsafe {
         std::ptr::without_provenance::<u8>(16).read_volatile();
     }
+}
+
+/// Crashes on two threads at once, each by another signal.
+fn crash_together() {
+    static TOGETHER: Barrier = Barrier::new(2);
+    if TOGETHER.wait().is_leader() {
+        std::process::abort();
+    }
+    crash();
 }
 
 /// Calls itself until there is no stack left.
@@ -184,6 +195,7 @@ impl Measurement for Misbehaving {
             "block-in-connect" if job.number() == 0 => std::thread::sleep(LONG),
             "print" => println!("{{\"dip\":\"192.0.2.1\"}}"),
             "crash-in-connect" if job.number() >= self.from_job => crash(),
+            "crash-in-two-connects" => crash_together(),
             "overflow-in-connect" => drop(overflow(job.number())),
             "forge" => return Ok(Connect::packets(vec![vec![0x45]], Duration::from_secs(1))),
             _ => {}
