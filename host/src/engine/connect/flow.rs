@@ -43,7 +43,8 @@ impl Flow {
                 .with("sip", self.local.ip())
                 .with("sp", self.local.port())
                 .with("dip", self.remote.ip())
-                .with("dp", self.remote.port()),
+                .with("dp", self.remote.port())
+                .with("proto", self.protocol),
             self.started,
         );
         Attempt { outcome, flow: Some(self) }
