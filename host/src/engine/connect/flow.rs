@@ -33,6 +33,7 @@ impl Flow {
             remote: self.remote,
             started_ns: since_epoch(self.started),
             ended_ns: since_epoch(SystemTime::now()),
+            last_ns: None,
         }
     }
 
