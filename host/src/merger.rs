@@ -18,6 +18,7 @@ use pathspider_plugin_api::abi::MeasurementObject;
 
 use crate::engine::Report;
 use crate::output::{OutputError, RecordWriter, Summary};
+pub(crate) use conclude::users_keys;
 use conclude::{Conclude, Concluded};
 pub use path::Ends;
 use pathspider_observer::Observation;

@@ -127,16 +127,20 @@ fn count(conclusion: &Conclusion, summary: &mut Summary) {
 }
 
 /// The job's own keys, with the port that was used; a name that was given without one has none.
+fn own_keys(job: Job) -> Record {
+    let named = job.target().is_unspecified();
+    users_keys(if named { job.record().clone() } else { job.into_record() })
+}
+
+/// A record's keys without the host's.
 ///
 /// The input may be a record of an earlier run, whose word on that run must not pass for this
 /// one's. The plugin was shown all of it.
-fn own_keys(job: Job) -> Record {
-    let named = job.target().is_unspecified();
-    let mut own = if named { job.record().clone() } else { job.into_record() };
+pub(crate) fn users_keys(mut record: Record) -> Record {
     for key in rules::JOB_KEYS {
-        own.remove(key);
+        record.remove(key);
     }
-    own
+    record
 }
 
 fn into_job(work: Arc<Work>) -> Job {
