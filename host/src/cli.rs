@@ -15,6 +15,7 @@ mod names;
 mod observe;
 mod plugin_args;
 mod plugin_info;
+mod rejudge;
 mod restore;
 mod shell;
 mod targets;
@@ -99,6 +100,7 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
         Some(Command::Check(check)) => check::run(check, &path),
         Some(Command::Observe(observe)) => observe::run(observe, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
+        Some(Command::Rejudge(arguments)) => rejudge::run(&arguments, &registry()),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic.topic, parser, &commands, registry),

@@ -1,7 +1,8 @@
 //! pathspider's host: runs a plugin's measurement, and writes what was found.
 //!
 //! The modules are the stages of a run, in the order in which a job passes through them: `job` →
-//! `engine` → `merger` → `output`. `run` joins them, and `cli` is the front. What they stand on are
+//! `engine` → `merger` → `output`. `run` joins them, `rejudge` concludes again without them, and
+//! `cli` is the front. What they stand on are
 //! crates of their own, in folders beside this one: `observer` (packets and chains), `plugins`
 //! (finding and loading), `system` (changes to the machine) and `runtime` (the process itself).
 
@@ -14,4 +15,5 @@ pub mod job;
 pub mod merger;
 pub mod output;
 pub mod progress;
+mod rejudge;
 pub mod run;

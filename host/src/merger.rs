@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, select};
-use pathspider_plugin_api::ConditionInfo;
+use pathspider_plugin_api::Info;
 use pathspider_plugin_api::abi::MeasurementObject;
 
 use crate::engine::Report;
 use crate::output::{OutputError, RecordWriter, Summary};
+pub(crate) use conclude::users_keys;
 use conclude::{Conclude, Concluded};
 pub use path::Ends;
 use pathspider_observer::Observation;
@@ -34,8 +35,8 @@ const WAIT: Duration = Duration::from_millis(10);
 pub struct Merger {
     /// The plugin's object of this run.
     pub measurement: Arc<MeasurementObject>,
-    /// The conditions that it declares.
-    pub declared: Vec<ConditionInfo>,
+    /// What it declares.
+    pub info: Info,
     /// The number of its configurations.
     pub configurations: usize,
     /// Whether it expects flows to be seen: it named a chain.

@@ -233,13 +233,21 @@ impl Connect {
         })
     }
 
-    /// The outcome that the plugin reported with [`Connect::done`] or [`Connect::skip`].
+    /// The outcome that the plugin reported with [`Connect::done`] or [`Connect::skip`]; `None` for
+    /// a connection that the host makes. A connection that the plugin made and of which it gives no
+    /// state has failed.
     pub fn into_outcome(self) -> Option<Outcome> {
         let mut record = self.settings;
         match self.kind {
             ConnectKind::Done => {
-                let state = State::from_number(record.remove("spdr_state")?.as_u64()?)?;
-                Some(Outcome::with_record(state, record))
+                let state = record.remove("spdr_state").and_then(|state| state.as_u64());
+                Some(match state.and_then(State::from_number) {
+                    Some(state) => Outcome::with_record(state, record),
+                    None => {
+                        let failed = Outcome::with_record(State::Failed, record);
+                        failed.with("spdr_error", Value::text("plugin: no outcome"))
+                    }
+                })
             }
             ConnectKind::Skip => Some(Outcome::with_record(State::Skipped, record)),
             _ => None,
@@ -278,5 +286,7 @@ mod tests {
         let outcome = Outcome::new(State::Failed).with("spdr_error", "refused");
         assert_eq!(Connect::done(outcome.clone()).into_outcome(), Some(outcome));
         assert_eq!(Connect::tcp().into_outcome(), None);
+        let none = Connect::new(ConnectKind::Done).into_outcome().unwrap();
+        assert_eq!((none.state(), none.failure()), (State::Failed, Some("plugin: no outcome")));
     }
 }

@@ -4,6 +4,8 @@ pub mod abi;
 mod chain;
 mod condition;
 mod connect;
+#[cfg(feature = "driver")]
+pub mod driver;
 mod error;
 mod evidence;
 mod export;
@@ -33,7 +35,7 @@ pub use host::{Host, Level};
 pub use job::Job;
 pub use measurement::{ChainName, ConfigId, Configuration, Hold, Info, Measurement, Prepared};
 pub use options::{OptionKind, OptionSpec, OptionValues, Options};
-pub use outcome::{Outcome, State};
+pub use outcome::{OUTCOME_KEYS, Outcome, State};
 pub use record::FlowRecord;
 pub use system::{System, SystemChanges};
 pub use value::ValueRef;

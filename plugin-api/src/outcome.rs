@@ -39,6 +39,25 @@ impl State {
     }
 }
 
+/// The keys that the host writes into an outcome, beside the state (`docs/records.md`).
+pub const OUTCOME_KEYS: [&str; 15] = [
+    "sip",
+    "sp",
+    "dip",
+    "dp",
+    "proto",
+    "spdr_start",
+    "spdr_stop",
+    "spdr_error",
+    "spdr_phase",
+    "http_response_code",
+    "http_response_header",
+    "http_response_body",
+    "http_info",
+    "tls_info",
+    "dns_info",
+];
+
 /// A connection's end, as the host hands it to `post_connect`, or as a plugin that connects by
 /// itself reports it.
 ///

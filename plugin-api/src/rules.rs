@@ -60,6 +60,9 @@ impl From<Broken> for Error {
 pub const JOB_KEYS: [&str; 8] =
     ["conditions", "flow_results", "jobId", "missed_flows", "path", "sip", "spdr_error", "time"];
 
+/// Keys that the host alone writes into a flow result, beside those that `merge` is given.
+pub const FLOW_KEYS: [&str; 3] = ["jobId", "spdr_claimed", "spdr_outcome"];
+
 /// Checks what `connect` gave.
 pub fn check_connect(connect: &Connect, info: &Info) -> Result<(), Broken> {
     if connect.kind() == ConnectKind::Packets && !info.forges {
@@ -77,8 +80,8 @@ pub fn check_finished(finished: &Record) -> Result<(), Broken> {
 /// Checks what `post_connect` gave.
 pub fn check_result(result: &Record) -> Result<(), Broken> {
     valid("post_connect", result)?;
-    if let Some(key) = ["config", "observed", "jobId"].iter().find(|key| result.get(key).is_some())
-    {
+    let mut own = ["config", "observed"].into_iter().chain(FLOW_KEYS);
+    if let Some(key) = own.find(|key| result.get(key).is_some()) {
         let what = format_args!("it set {key:?}, which the host sets");
         return Err(RunRule::ReservedKeys.broken("post_connect", what));
     }
@@ -133,10 +136,13 @@ pub fn check_merged(merged: &Record, stamp: Stamp) -> Result<(), Broken> {
             return Err(RunRule::ReservedKeys.broken("merge", what));
         }
     }
-    if merged.get("jobId").is_some() {
-        return Err(RunRule::ReservedKeys.broken("merge", "it set \"jobId\", which the host sets"));
+    match FLOW_KEYS.iter().find(|key| merged.get(key).is_some()) {
+        Some(key) => {
+            let what = format_args!("it set {key:?}, which the host sets");
+            Err(RunRule::ReservedKeys.broken("merge", what))
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Checks the further keys of a job's record.
@@ -206,6 +212,10 @@ mod tests {
         for changed in [record().with("config", 0u8), record().with("observed", false)] {
             let error = check_merged(&changed, stamp).unwrap_err();
             assert!(Error::from(error).to_string().ends_with("(rule reserved-keys)"));
+        }
+        for key in FLOW_KEYS {
+            assert!(check_merged(&record().with(key, "x"), stamp).is_err());
+            assert!(check_result(&Record::new().with(key, "x")).is_err());
         }
         assert!(check_row(&Record::new().with("rank", 3u8)).is_ok());
         assert!(check_row(&Record::new().with("jobId", "x")).is_err());

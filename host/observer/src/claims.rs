@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::key::{Key, Peer};
+use super::notice::Claim;
 use super::place::{ClaimId, FlowId};
 
 /// A claim that was not answered yet.
@@ -21,6 +22,8 @@ pub(crate) struct Pending {
     pub(crate) flow: Option<FlowId>,
     /// When, in packet time, it is answered with what was seen.
     due_ns: i64,
+    /// Whether that stands already.
+    is_due_known: bool,
     /// Tells it from others that had its place.
     serial: u64,
 }
@@ -105,6 +108,7 @@ impl Claims {
     pub(crate) fn hasten(&mut self, place: ClaimId, due_ns: i64) {
         if let Some(Some(claim)) = self.pending.get_mut(place.index())
             && due_ns < claim.due_ns
+            && !claim.is_due_known
         {
             claim.due_ns = due_ns;
             self.due.push(Reverse((due_ns, claim.serial, place)));
@@ -166,7 +170,9 @@ impl Claims {
 
 impl Pending {
     /// A claim as it arrives.
-    pub(crate) fn new(id: u64, key: Key, remote: Peer, (started_ns, ended_ns): (i64, i64)) -> Self {
-        Pending { id, key, remote, started_ns, ended_ns, flow: None, due_ns: i64::MAX, serial: 0 }
+    pub(crate) fn new(claim: &Claim, key: Key, remote: Peer) -> Pending {
+        let Claim { id, started_ns, ended_ns, last_ns, .. } = *claim;
+        let (flow, due_ns, is_due_known, serial) = (None, i64::MAX, last_ns.is_some(), 0);
+        Pending { id, key, remote, started_ns, ended_ns, flow, due_ns, is_due_known, serial }
     }
 }

@@ -4,7 +4,8 @@
 //! 2. Each frame is **sliced** once, its lengths checked, and named by its flow's key.
 //! 3. The **table** finds its flow; the flow's **chains** see it.
 //! 4. A flow that has ended becomes a **record**: in [`observe`] when a chain says that it is
-//!    complete or when it falls silent, in [`watch`] when the connection that it belongs to asks.
+//!    complete or when it falls silent, in [`watch`] when the connection that it belongs to asks,
+//!    in [`Replay`] when it has the packets that it had then.
 //!
 //! Time is the capture's: flows end by the times of packets, so a recorded capture gives what the
 //! live one gave.
@@ -25,6 +26,7 @@ mod measuring;
 mod notice;
 mod observing;
 mod place;
+mod replay;
 mod save;
 mod source;
 mod table;
@@ -39,12 +41,13 @@ pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::link::Link;
 pub use self::notice::{Answer, Await, Claim, Endpoint, Notice, Observation};
 pub use self::observing::{Observed, Sink, observe};
+pub use self::replay::Replay;
 pub use self::save::PcapWriter;
 pub use self::save::{FILE_HEADER, Saved, scan};
 pub use self::source::{
     BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, is_recorded, open,
 };
-pub use self::tracker::packet;
+pub use self::tracker::{last_ns, packet};
 pub use self::watch::{Watch, watch};
 
 /// How long flows live, and how many at once.

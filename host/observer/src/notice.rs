@@ -31,6 +31,9 @@ pub struct Claim {
     pub started_ns: i64,
     /// After its last packet of interest.
     pub ended_ns: i64,
+    /// The time of its flow's last packet, where that is known already: of a connection that is
+    /// judged again. Then it is answered for this reason alone.
+    pub last_ns: Option<i64>,
 }
 
 /// A request to be told at once of a flow's first answer: packets that were forged have no socket

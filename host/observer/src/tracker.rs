@@ -213,9 +213,27 @@ fn seconds(time_ns: i64) -> f64 {
     time_ns.div_euclid(SECOND) as f64 + time_ns.rem_euclid(SECOND) as f64 / SECOND as f64
 }
 
+/// The time of a packet whose [`seconds`] these are, or up to half a microsecond later: a record
+/// does not say it more exactly.
+pub fn last_ns(seconds: f64) -> i64 {
+    const SLACK_NS: i64 = 250;
+    let whole = seconds.floor();
+    whole as i64 * 1_000_000_000 + ((seconds - whole) * 1e9).round() as i64 + SLACK_NS
+}
+
 #[cfg(test)]
 mod tests {
-    use super::seconds;
+    use super::{last_ns, seconds};
+
+    #[test]
+    fn a_packets_time_is_not_after_the_one_that_is_read_back() {
+        for time_ns in
+            (0..3_000_000_000i64).step_by(1_234_567).map(|rest| 1_800_000_000_000_000_000 + rest)
+        {
+            let later = last_ns(seconds(time_ns)) - time_ns;
+            assert!((0..500).contains(&later), "{time_ns}: {later}");
+        }
+    }
 
     #[test]
     fn seconds_keep_the_microseconds() {

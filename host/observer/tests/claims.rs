@@ -10,8 +10,10 @@ use crate::wire::*;
 use crossbeam::channel::{Receiver, bounded, unbounded};
 use pathspider_observer::chains::Catalogue;
 use pathspider_observer::{
-    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, PcapWriter, Settings, watch,
+    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, PcapWriter, Replay, Settings,
+    Source, last_ns, open, watch,
 };
+use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{ChainName, FlowRecord};
 use pathspider_runtime::files::Existing;
 use proptest::prelude::*;
@@ -39,6 +41,7 @@ fn claim(id: u64, port: u16, (started, ended): (i64, i64)) -> Notice {
         remote: remote(),
         started_ns: START + started * 1_000_000,
         ended_ns: START + ended * 1_000_000,
+        last_ns: None,
     })
 }
 
@@ -58,10 +61,8 @@ fn observe(
     receiver: Receiver<Notice>,
     settings: Settings,
 ) -> (Vec<Observation>, Counters) {
-    let names = ChainName::list(&["basic", "tcp", "syn", "icmp"]);
-    let chains = Catalogue::library().resolve(&names).unwrap().chains;
     let (answers, answered) = bounded(1);
-    let watch = watch(capture.source(), chains, settings, receiver, answers, || {}).unwrap();
+    let watch = watch(capture.source(), chains(), settings, receiver, answers, || {}).unwrap();
     let mut answers: Vec<Observation> = answered.iter().collect();
     answers.sort_by_key(|answer| answer.id);
     let (counters, result) = watch.join().unwrap();
@@ -201,6 +202,151 @@ fn what_was_saved_gives_the_same_records_when_observed() {
     assert_eq!(ours, replayed);
 }
 
+/// The claims of these notices, with the times that the answers have.
+fn known(claims: &[(i64, Notice)], answers: &[Observation]) -> Vec<Claim> {
+    let claims = claims.iter().map(|(_, notice)| match notice {
+        Notice::Claim(claim) => *claim,
+        other => panic!("{other:?}"),
+    });
+    claims
+        .map(|claim| {
+            let flow = answers.iter().find(|answer| answer.id == claim.id).unwrap().flow.as_ref();
+            let last = flow.map(|flow| flow.get("pkt_last").unwrap().as_f64().unwrap());
+            Claim { last_ns: last.map(last_ns), ..claim }
+        })
+        .collect()
+}
+
+/// A capture that is read packet by packet, while connections begin and end as in a run: a notice is
+/// sent before the first packet that is not before its time.
+struct Lived {
+    packets: std::vec::IntoIter<(i64, Vec<u8>)>,
+    notices: std::iter::Peekable<std::vec::IntoIter<(i64, Notice)>>,
+    /// `None` when all are sent.
+    sender: Option<crossbeam::channel::Sender<Notice>>,
+    now: std::io::Cursor<Vec<u8>>,
+}
+
+impl Lived {
+    /// Claims come so many milliseconds after the end of their connection.
+    fn new(capture: &Capture, claims: &[(i64, Notice)]) -> (Lived, Receiver<Notice>) {
+        let (sender, receiver) = unbounded();
+        let begin = claims.iter().map(|(_, notice)| (started_ns(notice), expect()));
+        let end = claims.iter().map(|(ms, notice)| {
+            let Notice::Claim(claim) = notice else { panic!("{notice:?}") };
+            (claim.ended_ns + ms * 1_000_000, again(notice))
+        });
+        let mut notices: Vec<(i64, Notice)> = begin.chain(end).collect();
+        notices.sort_by_key(|notice| notice.0);
+        let file = |packets| Capture { packets, link: capture.link }.file();
+        let header = file(Vec::new());
+        let alone = |one: &(i64, Vec<u8>)| (one.0, file(vec![one.clone()]).split_off(header.len()));
+        let mut packets = vec![(i64::MIN, header.clone())];
+        packets.extend(capture.packets.iter().map(alone));
+        let packets = packets.into_iter();
+        let notices = notices.into_iter().peekable();
+        (Lived { packets, notices, sender: Some(sender), now: Default::default() }, receiver)
+    }
+
+    fn send_until(&mut self, time: i64) {
+        while let Some((_, notice)) = self.notices.next_if(|notice| notice.0 <= time) {
+            self.sender.as_ref().unwrap().send(notice).unwrap();
+        }
+    }
+}
+
+impl std::io::Read for Lived {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.now.position() == self.now.get_ref().len() as u64 {
+            let Some((time, octets)) = self.packets.next() else {
+                if self.sender.is_some() {
+                    self.send_until(i64::MAX);
+                    self.sender = None;
+                }
+                return Ok(0);
+            };
+            self.send_until(time);
+            self.now = std::io::Cursor::new(octets);
+        }
+        self.now.read(into)
+    }
+}
+
+fn started_ns(notice: &Notice) -> i64 {
+    match notice {
+        Notice::Claim(claim) => claim.started_ns,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn chains() -> ChainSet {
+    let names = ChainName::list(&["basic", "tcp", "syn", "icmp"]);
+    Catalogue::library().resolve(&names).unwrap().chains
+}
+
+/// Runs the observer over a capture, and again over what it saved: the answers, and those of then.
+/// Claims come so many milliseconds late.
+fn replayed(
+    name: &str,
+    capture: &Capture,
+    claims: &[(i64, Notice)],
+) -> (Vec<Observation>, Vec<Observation>) {
+    let file = format!("pathspider-replay-{}-{name}.pcap", std::process::id());
+    let path = std::env::temp_dir().join(file);
+    let save = PcapWriter::create(&path, Existing::Overwrite).unwrap();
+    let settings = Settings { save: Some(save), ..Settings::default() };
+    let (lived, notices) = Lived::new(capture, claims);
+    let source = Source::from_reader(lived, "lived", &Default::default()).unwrap();
+    let (answers, answered) = unbounded();
+    let watch = watch(source, chains(), settings, notices, answers, || {}).unwrap();
+    let mut answers: Vec<Observation> = answered.iter().collect();
+    answers.sort_by_key(|answer| answer.id);
+    assert_eq!(watch.join().unwrap().1, Ok(()));
+    let source = open(path.to_str().unwrap(), &Default::default()).unwrap();
+    let replay = Replay::new(source, chains(), known(claims, &answers));
+    let mut again: Vec<Observation> = replay.collect();
+    again.sort_by_key(|answer| answer.id);
+    std::fs::remove_file(&path).unwrap();
+    (answers, again)
+}
+
+fn assert_same((answers, again): &(Vec<Observation>, Vec<Observation>)) {
+    assert_eq!(answers.len(), again.len());
+    for (then, now) in answers.iter().zip(again) {
+        assert_eq!((then.id, &then.flow), (now.id, &now.flow));
+    }
+}
+
+#[test]
+fn what_was_saved_gives_the_same_answers_again() {
+    let syn = |port| segment(port, There, SYN, 100);
+    let capture = Capture::raw()
+        .at(1, syn(7))
+        .at(2, segment(7, Back, RST | ACK, 0))
+        // Its ports are used again, by a connection that is never answered.
+        .at(30, segment(7, There, SYN, 900))
+        .at(1_030, segment(7, There, SYN, 900))
+        // Nothing but an error about a packet that was not captured.
+        .at(1_040, icmp(3, 1, &syn(8)[..28]))
+        // Late for the first of them, before its grace is over, and after that.
+        .at(1_100, syn(9))
+        .at(1_101, segment(9, Back, SYN | ACK, 5))
+        .at(1_102, segment(9, There, ACK, 101))
+        .at(1_150, segment(9, Back, FIN | ACK, 6))
+        .at(7_500, segment(9, Back, RST | ACK, 6));
+    let claims = [
+        (1, claim(1, 7, (0, 10))),
+        (0, claim(2, 7, (20, 3_000))),
+        (5, claim(3, 8, (1_020, 1_060))),
+        (5, claim(4, 9, (1_090, 1_120))),
+        (5, claim(5, 11, (1_100, 8_000))),
+    ];
+    let both = replayed("all", &capture, &claims);
+    assert_same(&both);
+    let flows: Vec<_> = both.1.iter().map(|answer| number(&answer.flow, "pkt_fwd")).collect();
+    assert_eq!(flows, [Some(1), Some(2), Some(0), Some(2), None]);
+}
+
 /// What whoever waits for a flow's first answer is told of this capture.
 fn first_answer(capture: &Capture) -> Option<Answer> {
     let (sender, receiver) = unbounded();
@@ -236,6 +382,40 @@ fn the_first_answer_is_told() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Connections that follow each other on a few ports, and packets of theirs and of others.
+    #[test]
+    fn whatever_is_saved_is_answered_the_same_again(
+        packets in prop::collection::vec(
+            (0i64..12_000, 1u16..4, any::<bool>(), 0u8..32, 0u32..3), 0..80),
+        lasting in prop::collection::vec((1u16..4, 2i64..900, 0i64..2_000, 0i64..2), 0..12),
+    ) {
+        let mut free_at = [0; 4];
+        let mut claims = Vec::new();
+        let mut begun = Vec::new();
+        for (id, &(port, pause, lasted, late)) in lasting.iter().enumerate() {
+            let from = free_at[usize::from(port)] + pause;
+            free_at[usize::from(port)] = from + lasted;
+            begun.push((port, from..=from + lasted));
+            claims.push((late, claim(id as u64, port, (from, from + lasted))));
+        }
+        let mut packets = packets;
+        for (ms, port, there, flags, _) in &mut packets {
+            // Nothing of ours begins where no connection does.
+            if *there && !begun.iter().any(|(of, times)| of == port && times.contains(ms)) {
+                *flags &= !SYN;
+            }
+        }
+        // Others' packets keep the clock going.
+        packets.extend((0..1_300).map(|tick| (10 * tick, 99, true, 0, 0)));
+        packets.sort_by_key(|packet| packet.0);
+        let capture = packets.into_iter().fold(Capture::raw(), |capture, (ms, port, there, flags, isn)| {
+            let mut packet = segment(port, if there { There } else { Back }, flags, isn);
+            packet[16] ^= if port == 99 { 1 } else { 0 };
+            capture.at(ms, packet)
+        });
+        assert_same(&replayed("random", &capture, &claims));
+    }
 
     /// Whatever is captured and claimed, in whatever order: one answer for each claim.
     #[test]

@@ -49,7 +49,8 @@ fn expect(run: &Run, remote: SocketAddr) {
 }
 
 fn claim(run: &Run, id: u64, local: SocketAddr, remote: SocketAddr, started_ns: i64) {
-    let claim = Claim { id, protocol: TCP, local, remote, started_ns, ended_ns: now_ns() };
+    let claim =
+        Claim { id, protocol: TCP, local, remote, started_ns, ended_ns: now_ns(), last_ns: None };
     run.notices.send(Notice::Claim(claim)).unwrap();
 }
 

@@ -11,6 +11,7 @@ use super::filter::FilterArgs;
 use super::keeping::Keeping;
 use super::metadata::MetadataArgs;
 use super::observe::ObserveArgs;
+use super::rejudge::RejudgeArgs;
 use super::restore::RestoreArgs;
 use super::shell::CompletionsArgs;
 use super::targets::Targets;
@@ -65,6 +66,8 @@ pub(super) enum Command {
     Observe(ObserveArgs),
     /// Pick from records or targets, by their conditions and keys
     Filter(FilterArgs),
+    /// Conclude again from the records and the capture of an earlier run
+    Rejudge(RejudgeArgs),
     /// Check plugins' files against the contract
     Check(CheckArgs),
     /// Make or amend the metadata beside files of records

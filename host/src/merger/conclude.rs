@@ -1,14 +1,15 @@
-//! Turns a complete job into its record: post_connect, merge and combine, and the host's own keys.
+//! Turns a complete job into its record: the driver's conclusion, and the host's own keys.
 
 use std::sync::Arc;
 
-use pathspider_plugin_api::{Condition, ConfigId, Error, Job, Record, Result, State, Value};
+use pathspider_plugin_api::driver::{self, Conclusion, Driver, Sighting};
+use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 
 use super::Merger;
 use super::pending::{Complete, Connection};
 use crate::engine::Work;
 use crate::output::Summary;
-use pathspider_plugins::rules;
+use pathspider_plugin_api::rules;
 
 /// The plugin's functions of the merger, and what is checked of their answers.
 pub(super) struct Conclude<'a> {
@@ -21,14 +22,6 @@ pub(super) enum Concluded {
     Records(Vec<Record>),
     /// The plugin discarded it: what tells which job it was.
     Discarded(Record),
-}
-
-/// What came of a job's connections.
-struct Conclusion {
-    flows: Vec<Record>,
-    conditions: Vec<Condition>,
-    rows: Vec<Record>,
-    missed: u64,
 }
 
 impl<'a> Conclude<'a> {
@@ -44,64 +37,23 @@ impl<'a> Conclude<'a> {
             Complete::Broken { work, error } => return failed(into_job(work), error),
             Complete::Job { work, connections } => (work, connections),
         };
-        let conclusion = self.conclude(&work, connections);
+        let connections = connections.into_iter().map(Connection::judged).collect();
+        let conclusion = self.driver().conclude(&work.job, &work.prepared, connections);
         let job = into_job(work);
         match conclusion {
-            Ok(conclusion) if conclusion.flows.iter().any(is_discarded) => {
+            Ok(conclusion) if conclusion.is_discarded => {
                 self.merger.count(|summary| summary.discarded += 1);
                 let id = self.job_id(&job);
                 Concluded::Discarded(own_keys(job).with("jobId", id))
             }
             Ok(conclusion) => Concluded::Records(self.job_records(job, conclusion)),
-            Err(error) => failed(job, error),
+            Err(fault) => failed(job, fault.into()),
         }
     }
 
-    fn conclude(&self, work: &Work, connections: Vec<Connection>) -> Result<Conclusion> {
-        let observes = self.merger.observes;
-        let is_missed = |c: &&Connection| observes && c.claimed && c.flow.is_none();
-        let missed = connections.iter().filter(is_missed).count() as u64;
-        let unsent: Vec<usize> = (0..connections.len())
-            .filter(|&config| observes && is_unsent(&connections[config]))
-            .collect();
-        let flows = connections
-            .into_iter()
-            .enumerate()
-            .map(|(config, connection)| self.flow(work, ConfigId::new(config), connection))
-            .collect::<Result<Vec<_>>>()?;
-        let mut conditions = self.merger.measurement.combine(&work.job, &flows)?;
-        let (declared, configurations) = (&self.merger.declared, self.merger.configurations);
-        for condition in &conditions {
-            rules::check_condition(condition, declared, configurations)?;
-        }
-        let rows = self.merger.measurement.rows(&work.job, &flows)?;
-        rows.iter().try_for_each(rules::check_row)?;
-        for config in unsent {
-            conditions.push(Condition::with_value("pathspider.not_sent", config));
-        }
-        if missed > 0 && !conditions.contains(&Condition::not_observed()) {
-            conditions.push(Condition::not_observed());
-        }
-        if missed > 0 {
-            conditions.push(Condition::with_value("pathspider.missed_flows", missed));
-        }
-        Ok(Conclusion { flows, conditions, rows, missed })
-    }
-
-    /// One connection's merged record.
-    fn flow(&self, work: &Work, config: ConfigId, connection: Connection) -> Result<Record> {
-        if let Some(failure) = connection.failure {
-            return Err(failure);
-        }
-        let measurement = &self.merger.measurement;
-        let (state, seen) = (connection.outcome.state(), connection.flow.is_some());
-        let result =
-            measurement.post_connect(&work.job, connection.outcome, &work.prepared, config)?;
-        rules::check_result(&result)?;
-        let stamp = rules::Stamp::new(config, &result, state, seen);
-        let merged = measurement.merge(connection.flow, stamp.on(result))?;
-        rules::check_merged(&merged, stamp)?;
-        Ok(stamp.on(merged).with("jobId", self.job_id(&work.job)))
+    fn driver(&self) -> Driver<'_> {
+        let Merger { measurement, info, configurations, observes, .. } = self.merger;
+        Driver::new(measurement, info, *configurations, *observes).keeping(self.merger.with_flows)
     }
 
     fn job_id(&self, job: &Job) -> String {
@@ -114,7 +66,7 @@ impl<'a> Conclude<'a> {
         let target = job.target();
         let named = target.is_unspecified();
         let own = own_keys(job);
-        let Conclusion { flows, conditions, mut rows, missed } = conclusion;
+        let Conclusion { flows, conditions, added, mut rows, missed, .. } = conclusion;
         let mut found = Record::with_capacity(8);
         // A name has no path.
         if !named {
@@ -123,14 +75,16 @@ impl<'a> Conclude<'a> {
             found.push("sip", source);
             found.push("path", path);
         }
-        found.push("conditions", conditions.into_iter().map(text).collect::<Value>());
+        let conditions = conditions.into_iter().chain(added);
+        found.push("conditions", conditions.map(text).collect::<Value>());
         let time = Record::new()
             .with("from", edge(&flows, "spdr_start", Iterator::min))
             .with("to", edge(&flows, "spdr_stop", Iterator::max));
         found.push("time", time);
         if self.merger.with_flows {
             found.push("missed_flows", missed);
-            found.push("flow_results", flows.into_iter().collect::<Value>());
+            let flows = flows.into_iter().map(|flow| flow.with("jobId", id.as_str()));
+            found.push("flow_results", flows.collect::<Value>());
         }
         // The host's keys come last, so that no row can say otherwise.
         let join = |mut own: Record, row: Record, found: Record, id: String| {
@@ -165,23 +119,28 @@ impl<'a> Conclude<'a> {
 fn count(conclusion: &Conclusion, summary: &mut Summary) {
     summary.targets += 1;
     summary.missed_flows += conclusion.missed;
-    summary.count_conditions(conclusion.conditions.iter().map(|condition| condition.as_str()));
+    let conditions = conclusion.conditions.iter().chain(&conclusion.added);
+    summary.count_conditions(conditions.map(Condition::as_str));
     for failure in conclusion.flows.iter().filter_map(|flow| flow.str("spdr_error")) {
         summary.count_failure(failure);
     }
 }
 
 /// The job's own keys, with the port that was used; a name that was given without one has none.
+fn own_keys(job: Job) -> Record {
+    let named = job.target().is_unspecified();
+    users_keys(if named { job.record().clone() } else { job.into_record() })
+}
+
+/// A record's keys without the host's.
 ///
 /// The input may be a record of an earlier run, whose word on that run must not pass for this
 /// one's. The plugin was shown all of it.
-fn own_keys(job: Job) -> Record {
-    let named = job.target().is_unspecified();
-    let mut own = if named { job.record().clone() } else { job.into_record() };
+pub(crate) fn users_keys(mut record: Record) -> Record {
     for key in rules::JOB_KEYS {
-        own.remove(key);
+        record.remove(key);
     }
-    own
+    record
 }
 
 fn into_job(work: Arc<Work>) -> Job {
@@ -191,13 +150,18 @@ fn into_job(work: Arc<Work>) -> Job {
     }
 }
 
-fn is_discarded(flow: &Record) -> bool {
-    flow.u64("spdr_state") == Some(State::Discard.number().into())
-}
-
-/// Whether a connection was to be made, and nothing left the machine: there is no route, say.
-fn is_unsent(connection: &Connection) -> bool {
-    !connection.claimed && connection.outcome.state() != State::Skipped
+impl Connection {
+    /// The same as the driver takes it.
+    fn judged(self) -> driver::Connection {
+        let Connection { outcome, claimed, flow, failure } = self;
+        let seen = match (failure, flow) {
+            (Some(error), _) => Sighting::Failed(error),
+            (None, Some(flow)) => Sighting::Flow(flow),
+            (None, None) if claimed => Sighting::Nothing,
+            (None, None) => Sighting::NotAsked,
+        };
+        driver::Connection { outcome, seen }
+    }
 }
 
 fn text(condition: Condition) -> Value {

@@ -86,6 +86,11 @@ impl Metadata {
         }
     }
 
+    /// The same for another output.
+    pub(crate) fn at(self, output: &Path) -> Metadata {
+        Metadata { keys: self.keys, ..Metadata::new(output) }
+    }
+
     /// With the other keys of metadata that were there before.
     pub(crate) fn over(self, mut before: Metadata) -> Metadata {
         before.keys.extend(self.keys);

@@ -70,7 +70,7 @@ impl Pipeline {
         let waiting = writer.waiting();
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
-            declared: settings.measurement.info.conditions.clone(),
+            info: settings.measurement.info.clone(),
             configurations: plan.configurations.len(),
             observes,
             run: run_number(),

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use crate::abi::{
     ChainHandle, DESCRIPTOR_SYMBOL, Descriptor, LoadedPlugin, MeasurementHandle, MeasurementObject,
-    PreparedHandle,
 };
+use crate::driver::{Connection, Driver, Sighting};
 use crate::{
     ChainInfo, Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Info, Job, Options,
-    Outcome, Record, Result, State, rules,
+    Outcome, Record, Result, State,
 };
 
 /// Loads a plugin's library into this process, as the host does.
@@ -108,14 +108,18 @@ pub struct Concluded {
     pub connects: Vec<Connect>,
     /// The merged records.
     pub flows: Vec<Record>,
-    /// The conclusions.
+    /// The measurement's conclusions.
     pub conditions: Vec<Condition>,
+    /// What the host adds to them in the job's record: which connections were not sent or not seen.
+    pub added: Vec<Condition>,
     /// Further keys of the job's record.
     pub rows: Vec<Record>,
+    /// Whether the measurement discards the job, so that it has no record.
+    pub is_discarded: bool,
 }
 
 impl Concluded {
-    /// The conclusions as texts.
+    /// The measurement's conclusions as texts.
     pub fn texts(&self) -> Vec<&str> {
         self.conditions.iter().map(Condition::as_str).collect()
     }
@@ -133,10 +137,10 @@ pub fn instantiate(handle: MeasurementHandle, given: Record) -> Result<Measureme
     handle.instantiate(crate::OptionValues::new(values))
 }
 
-/// Takes a job through all its configurations, as the host does, and holds the measurement to the
-/// same [`rules`]. `end` makes the connection that was asked for, or says how it ends. Where the
-/// plugin made it by itself ([`Connect::done`]) its own outcome counts, and `end` gives the flow;
-/// where there is none ([`Connect::skip`]) it is not asked.
+/// Takes a job through all its configurations by the host's own [`Driver`], which holds the
+/// measurement to the same [`rules`](crate::rules). `end` makes the connection that was asked for,
+/// or says how it ends. Where the plugin made it by itself ([`Connect::done`]) its own outcome
+/// counts, and `end` gives the flow; where there is none ([`Connect::skip`]) it is not asked.
 ///
 /// # Errors
 ///
@@ -149,42 +153,32 @@ pub fn measure(
 ) -> Result<Concluded> {
     let (info, _) = handle.describe()?;
     let configurations = object.configurations()?.len();
-    let prepared = object.pre_connect(job)?;
-    let (mut connects, mut flows) = (Vec::new(), Vec::new());
+    let observes = !object.chains()?.is_empty();
+    let driver = Driver::new(object, &info, configurations, observes);
+    let prepared = driver.prepare(job)?;
+    let (mut connects, mut connections) = (Vec::new(), Vec::new());
     for config in (0..configurations).map(ConfigId::new) {
-        let connect = object.connect(job, &prepared, config)?;
-        rules::check_connect(&connect, &info)?;
-        let End { outcome, flow } = match connect.kind() {
-            ConnectKind::Skip => End::unseen(State::Skipped),
-            _ => end(config, &connect),
+        let connect = driver.connect(job, &prepared, config)?;
+        let (outcome, seen) = match connect.kind() {
+            ConnectKind::Skip => (Outcome::new(State::Skipped), Sighting::NotAsked),
+            _ => {
+                let End { outcome, flow } = end(config, &connect);
+                (outcome, flow.map_or(Sighting::Nothing, Sighting::Flow))
+            }
         };
         let outcome = connect.clone().into_outcome().unwrap_or(outcome);
-        flows.push(merged(object, job, (outcome, flow), (&prepared, config))?);
+        connections.push(Connection { outcome, seen });
         connects.push(connect);
     }
-    let conditions = object.combine(job, &flows)?;
-    for condition in &conditions {
-        rules::check_condition(condition, &info.conditions, configurations)?;
-    }
-    let rows = object.rows(job, &flows)?;
-    rows.iter().try_for_each(rules::check_row)?;
-    Ok(Concluded { connects, flows, conditions, rows })
-}
-
-/// One connection's merged record.
-fn merged(
-    object: &MeasurementObject,
-    job: &Job,
-    (outcome, flow): (Outcome, Option<FlowRecord>),
-    (prepared, config): (&PreparedHandle, ConfigId),
-) -> Result<Record> {
-    let (state, observed) = (outcome.state(), flow.is_some());
-    let result = object.post_connect(job, outcome, prepared, config)?;
-    rules::check_result(&result)?;
-    let stamp = rules::Stamp::new(config, &result, state, observed);
-    let merged = object.merge(flow, stamp.on(result))?;
-    rules::check_merged(&merged, stamp)?;
-    Ok(stamp.on(merged))
+    let concluded = driver.conclude(job, &prepared, connections)?;
+    Ok(Concluded {
+        connects,
+        flows: concluded.flows,
+        conditions: concluded.conditions,
+        added: concluded.added,
+        rows: concluded.rows,
+        is_discarded: concluded.is_discarded,
+    })
 }
 
 /// Makes a connection of kind `tcp` to a server of the test's own. Settings of the socket are not

@@ -74,9 +74,9 @@ impl Measuring {
             self.answer(claim.id, Some(parked.ended));
             return;
         }
-        let times = (claim.started_ns, claim.ended_ns);
-        let due_ns = claim.ended_ns.saturating_add(self.grace_ns);
-        let pending = Pending::new(claim.id, key, remote, times);
+        let usual_ns = claim.ended_ns.saturating_add(self.grace_ns);
+        let due_ns = claim.last_ns.unwrap_or(usual_ns);
+        let pending = Pending::new(claim, key, remote);
         let place = self.claims.add(pending, due_ns, self.now);
         let hash = self.tracker.table.hash(&key);
         let Some(id) = self.tracker.table.find(hash, &key) else {

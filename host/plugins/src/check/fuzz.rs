@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use pathspider_plugin_api::{
-    Error, Job, OptionKind, OptionSpec, OptionValues, Outcome, Record, Value,
+    Error, Job, OUTCOME_KEYS, OptionKind, OptionSpec, OptionValues, Outcome, Record, Value,
 };
 
 use super::Answer;
@@ -15,18 +15,6 @@ use super::subject::{Sample, Subject, Variant, declined};
 
 /// Jobs with random contents, for each set of options.
 const FUZZED: usize = 1500;
-/// Keys that the host may write into an outcome, beside those of every connection
-/// (`docs/records.md`).
-const OUTCOME_KEYS: [&str; 7] = [
-    "spdr_phase",
-    "http_response_code",
-    "http_response_header",
-    "http_response_body",
-    "http_info",
-    "tls_info",
-    "dns_info",
-];
-
 /// Nothing that comes in at random makes it panic.
 pub(super) fn fuzz(subject: &mut Subject<'_>) -> Answer {
     let mut troubles = Vec::new();

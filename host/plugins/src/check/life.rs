@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::{Condition, ConfigId, Error, FlowRecord, Job, Outcome, Record, State};
+use pathspider_plugin_api::driver::{Connection, Driver, Fault, Sighting};
+use pathspider_plugin_api::{Condition, ConfigId, ConnectKind, FlowRecord, Job, Outcome, State};
 
 use super::subject::{Sample, Variant, declined};
 use crate::rules::{self, Broken, RunRule};
@@ -31,6 +32,8 @@ pub(super) struct Life<'s> {
     pub(super) sample: &'s Sample,
     pub(super) object: MeasurementObject,
     pub(super) configurations: usize,
+    /// Whether it names a chain, so that flows are to be seen.
+    pub(super) observes: bool,
     /// The options it was made with, for messages.
     pub(super) label: String,
     /// The longest that `pre_connect` or `connect` took.
@@ -54,8 +57,9 @@ impl<'s> Life<'s> {
         });
         match made {
             Ok((object, configurations)) => {
+                let observes = object.chains().is_ok_and(|names| !names.is_empty());
                 let longest = Duration::ZERO;
-                Ok(Some(Life { sample, object, configurations, label, longest }))
+                Ok(Some(Life { sample, object, configurations, observes, label, longest }))
             }
             Err(error) if declined(&error) => Ok(None),
             Err(error) => Err(Trouble::Run(format!("{label}: {error}"))),
@@ -83,42 +87,26 @@ impl<'s> Life<'s> {
     ) -> Result<Option<Vec<Condition>>, Trouble> {
         let Script { job, ends } = script;
         let mut timed = Timed(longest);
-        let Some(prepared) = self.said(timed.call(|| self.object.pre_connect(job)))? else {
+        let info = &self.sample.info;
+        let driver = Driver::new(&self.object, info, self.configurations, self.observes);
+        let Some(prepared) = self.said(timed.call(|| driver.prepare(job)))? else {
             return Ok(None);
         };
-        let mut flows = Vec::with_capacity(self.configurations);
+        let mut connections = Vec::with_capacity(self.configurations);
         for index in 0..self.configurations {
             let config = ConfigId::new(index);
-            let asked = timed.call(|| self.object.connect(job, &prepared, config));
+            let asked = timed.call(|| driver.connect(job, &prepared, config));
             let Some(connect) = self.said(asked)? else { return Ok(None) };
-            rules::check_connect(&connect, &self.sample.info)?;
             let (outcome, flow) = ends(index);
-            let outcome = connect.into_outcome().unwrap_or(outcome);
-            let state = outcome.state();
-            let result = self.object.post_connect(job, outcome, &prepared, config);
-            let Some(result) = self.said(result)? else { return Ok(None) };
-            rules::check_result(&result)?;
-            let stamp = rules::Stamp::new(config, &result, state, flow.is_some());
-            let Some(merged) = self.said(self.object.merge(flow, stamp.on(result)))? else {
-                return Ok(None);
+            let seen = match connect.kind() {
+                ConnectKind::Skip => Sighting::NotAsked,
+                _ => flow.map_or(Sighting::Nothing, Sighting::Flow),
             };
-            rules::check_merged(&merged, stamp)?;
-            flows.push(stamp.on(merged));
+            let outcome = connect.into_outcome().unwrap_or(outcome);
+            connections.push(Connection { outcome, seen });
         }
-        self.conclude(job, &flows)
-    }
-
-    fn conclude(&self, job: &Job, flows: &[Record]) -> Result<Option<Vec<Condition>>, Trouble> {
-        let Some(conditions) = self.said(self.object.combine(job, flows))? else {
-            return Ok(None);
-        };
-        for condition in &conditions {
-            let declared = &self.sample.info.conditions;
-            rules::check_condition(condition, declared, self.configurations)?;
-        }
-        let Some(rows) = self.said(self.object.rows(job, flows))? else { return Ok(None) };
-        rows.iter().try_for_each(rules::check_row)?;
-        Ok(Some(conditions))
+        let concluded = self.said(driver.conclude(job, &prepared, connections))?;
+        Ok(concluded.map(|concluded| concluded.conditions))
     }
 
     /// Ends the run.
@@ -130,11 +118,12 @@ impl<'s> Life<'s> {
     }
 
     /// A plugin may decline; everything else is trouble.
-    fn said<T>(&self, answer: Result<T, Error>) -> Result<Option<T>, Trouble> {
-        match answer {
+    fn said<T>(&self, answer: Result<T, impl Into<Fault>>) -> Result<Option<T>, Trouble> {
+        match answer.map_err(Into::into) {
             Ok(value) => Ok(Some(value)),
-            Err(error) if declined(&error) => Ok(None),
-            Err(error) => Err(Trouble::Run(format!("{}: {error}", self.label))),
+            Err(Fault::Failed(error)) if declined(&error) => Ok(None),
+            Err(Fault::Failed(error)) => Err(Trouble::Run(format!("{}: {error}", self.label))),
+            Err(Fault::Broken(broken)) => Err(broken.into()),
         }
     }
 }

@@ -33,6 +33,7 @@ impl Flow {
             remote: self.remote,
             started_ns: since_epoch(self.started),
             ended_ns: since_epoch(SystemTime::now()),
+            last_ns: None,
         }
     }
 
@@ -43,7 +44,8 @@ impl Flow {
                 .with("sip", self.local.ip())
                 .with("sp", self.local.port())
                 .with("dip", self.remote.ip())
-                .with("dp", self.remote.port()),
+                .with("dp", self.remote.port())
+                .with("proto", self.protocol),
             self.started,
         );
         Attempt { outcome, flow: Some(self) }

@@ -1,0 +1,214 @@
+//! Draws the conclusions of an earlier run again, from its records and the packets that it saved.
+//!
+//! The records are read twice: first for the claims of all connections, which the observer has to
+//! know in the order of their times, then one by one, while the capture answers. What is in memory
+//! is a claim for each connection, and the flows whose record is yet to be read.
+
+mod comparison;
+mod past;
+mod recipe;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use pathspider_observer::{Observation, Replay, Source, SourceError};
+use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
+use pathspider_plugin_api::driver::{Conclusion, Connection, Driver, Fault, Restored, Sighting};
+use pathspider_plugin_api::{Condition, Error, Info, Record, Value};
+
+use crate::job::ReadError;
+use crate::output::{OutputError, RecordWriter};
+pub(crate) use comparison::Comparison;
+use past::{Past, Pasts};
+pub(crate) use recipe::Recipe;
+
+/// Why records cannot be judged again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RejudgeError {
+    /// They cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// They are not what is needed.
+    #[error("{file}{place} cannot be judged again: {reason}", place = .line.map(|n| format!(":{n}")).unwrap_or_default())]
+    Unfit {
+        /// The file.
+        file: String,
+        /// The line's number, where it is about one.
+        line: Option<u64>,
+        /// Why.
+        reason: String,
+    },
+    /// What comes of it cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// The measurement that judges.
+pub(crate) struct Judge<'m> {
+    pub(crate) object: &'m MeasurementObject,
+    pub(crate) info: &'m Info,
+    pub(crate) configurations: usize,
+    pub(crate) default_port: u16,
+    /// Whether it names a chain.
+    pub(crate) observes: bool,
+}
+
+/// What came of it.
+pub(crate) struct Rejudged {
+    /// The records, beside what they were.
+    pub(crate) comparison: Comparison,
+    /// Why the capture was not read to its end.
+    pub(crate) capture: Option<SourceError>,
+}
+
+/// The claims of all connections in a file of records.
+///
+/// # Errors
+///
+/// The file cannot be read, or is none of records with what is needed.
+pub(crate) fn claims(
+    records: &Path,
+    judge: &Judge<'_>,
+) -> Result<Vec<pathspider_observer::Claim>, RejudgeError> {
+    let mut pasts = Pasts::open(records)?;
+    let mut claims = Vec::new();
+    while let Some(past) = pasts.next()? {
+        for restored in pasts.connections(&past, judge.configurations)?.iter().flatten() {
+            if restored.is_claimed {
+                let claim = past::claim(restored, claims.len() as u64);
+                claims.push(claim.map_err(|reason| pasts.unfit(&past, reason))?);
+            }
+        }
+    }
+    Ok(claims)
+}
+
+/// Judges all records again, and writes them; only those that differ, if `only_changed`.
+///
+/// # Errors
+///
+/// The records cannot be read again, or what comes of them not be written.
+pub(crate) fn rejudge(
+    records: &Path,
+    judge: &Judge<'_>,
+    (source, chains, claims): (Source, ChainSet, Vec<pathspider_observer::Claim>),
+    only_changed: bool,
+    writer: &mut RecordWriter,
+) -> Result<Rejudged, RejudgeError> {
+    let mut pasts = Pasts::open(records)?;
+    let mut answers =
+        Answers { replay: Replay::new(source, chains, claims), waiting: HashMap::new(), next: 0 };
+    let mut comparison = Comparison::default();
+    while let Some(past) = pasts.next()? {
+        let Some(restored) = pasts.connections(&past, judge.configurations)? else {
+            comparison.leave();
+            if !only_changed {
+                writer.write_job(&past.records)?;
+            }
+            continue;
+        };
+        let before = past.conditions();
+        let connections = restored.into_iter().map(|one| answers.seen(one, &mut comparison));
+        let connections = connections.collect();
+        let concluded = judge.conclude(&past, connections);
+        let now = match concluded {
+            Ok(concluded) if concluded.is_discarded => {
+                comparison.discard(&before);
+                continue;
+            }
+            Ok(concluded) => past.judged(concluded),
+            Err(fault) => {
+                comparison.fail();
+                past.failed(fault.into())
+            }
+        };
+        let is_changed = comparison.compare(&before, &past::conditions(&now[0]));
+        if is_changed || !only_changed {
+            writer.write_job(&now)?;
+        }
+    }
+    Ok(Rejudged { comparison, capture: answers.replay.failure().cloned() })
+}
+
+impl Judge<'_> {
+    fn conclude(&self, past: &Past, connections: Vec<Connection>) -> Result<Conclusion, Fault> {
+        let driver = Driver::new(self.object, self.info, self.configurations, self.observes);
+        let job = past.job(self.info.names, self.default_port);
+        let prepared = driver.prepare(&job)?;
+        driver.keeping(true).conclude(&job, &prepared, connections)
+    }
+}
+
+/// The observer's answers, in the order in which the records ask for them.
+struct Answers {
+    replay: Replay,
+    /// Those that came before their record.
+    waiting: HashMap<u64, Observation>,
+    /// The number of the next claim.
+    next: u64,
+}
+
+impl Answers {
+    /// A connection with what is seen of it now.
+    fn seen(&mut self, restored: Restored, comparison: &mut Comparison) -> Connection {
+        let Restored { outcome, is_claimed, last } = restored;
+        if !is_claimed {
+            return Connection { outcome, seen: Sighting::NotAsked };
+        }
+        let seen = match self.take() {
+            Some(Observation { failure: Some(error), .. }) => Sighting::Failed(error),
+            Some(Observation { flow: Some(flow), .. }) => Sighting::Flow(flow),
+            _ => Sighting::Nothing,
+        };
+        if last.is_some() {
+            comparison.seen_before(!matches!(seen, Sighting::Nothing));
+        }
+        Connection { outcome, seen }
+    }
+
+    fn take(&mut self) -> Option<Observation> {
+        let id = self.next;
+        self.next += 1;
+        loop {
+            if let Some(answer) = self.waiting.remove(&id) {
+                return Some(answer);
+            }
+            let answer = self.replay.next()?;
+            self.waiting.insert(answer.id, answer);
+        }
+    }
+}
+
+impl Past {
+    /// The job's records with a new conclusion in them.
+    fn judged(&self, concluded: Conclusion) -> Vec<Record> {
+        let Conclusion { flows, conditions, added, rows, missed, .. } = concluded;
+        let texts = conditions.iter().chain(&added).map(Condition::as_str);
+        let conditions: Value = texts.map(Value::from).collect();
+        let flows = flows.into_iter().map(|flow| flow.with("jobId", self.id.as_str()));
+        let flows: Value = flows.collect();
+        let several = rows.len() > 1;
+        let rows = if rows.is_empty() { vec![Record::new()] } else { rows };
+        let numbered = rows.into_iter().enumerate();
+        numbered
+            .map(|(k, row)| {
+                let mut record = self.records[k.min(self.records.len() - 1)].clone();
+                record.remove("spdr_error");
+                record.extend(row);
+                record.set("conditions", conditions.clone());
+                record.set("missed_flows", missed);
+                record.set("flow_results", flows.clone());
+                let id = if several { format!("{}.{k}", self.id) } else { self.id.clone() };
+                record.with("jobId", id)
+            })
+            .collect()
+    }
+
+    /// The job's record where the plugin fails now: as the run writes it, and with its flows.
+    fn failed(&self, error: Error) -> Vec<Record> {
+        let mut record = self.records[0].clone();
+        record.set("conditions", Value::from(Vec::<Value>::new()));
+        record.set("spdr_error", format!("plugin: {error}"));
+        vec![record.with("jobId", self.id.as_str())]
+    }
+}

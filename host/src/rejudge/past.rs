@@ -1,0 +1,252 @@
+//! A job of an earlier run, from its records: the job, and its connections as they ended.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use data_encoding::BASE64;
+use pathspider_observer::{Claim, last_ns};
+use pathspider_plugin_api::driver::{Restored, restore};
+use pathspider_plugin_api::packet::protocol;
+use pathspider_plugin_api::{Job, Outcome, Record, Value, ValueRef};
+
+use super::RejudgeError;
+use crate::job::{Input, Lines, parse_record};
+use crate::merger::users_keys;
+
+/// A line longer than this is no record: it bounds the memory that a damaged file can take.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// A job of an earlier run.
+pub(super) struct Past {
+    /// The line of its first record.
+    line: u64,
+    /// The `jobId` of its connections, without the number of a row.
+    pub(super) id: String,
+    /// The job's number in its run.
+    number: u64,
+    /// Its records: several where the plugin made several.
+    pub(super) records: Vec<Record>,
+}
+
+/// The jobs of a file of records.
+pub(super) struct Pasts {
+    lines: Lines,
+    buffer: Vec<u8>,
+    /// The job that was read beyond the last one.
+    ahead: Option<Past>,
+}
+
+impl Pasts {
+    pub(super) fn open(path: &Path) -> Result<Pasts, RejudgeError> {
+        let lines = Lines::open(&Input::File(path.to_owned()))?.with_longest(LONGEST_LINE);
+        Ok(Pasts { lines, buffer: Vec::new(), ahead: None })
+    }
+
+    /// The next job; `None` at the file's end.
+    pub(super) fn next(&mut self) -> Result<Option<Past>, RejudgeError> {
+        let mut past = match self.ahead.take() {
+            Some(past) => past,
+            None => match self.read()? {
+                Some(past) => past,
+                None => return Ok(None),
+            },
+        };
+        while let Some(next) = self.read()? {
+            if next.id != past.id {
+                self.ahead = Some(next);
+                break;
+            }
+            past.records.extend(next.records);
+        }
+        Ok(Some(past))
+    }
+
+    /// The next line's record, as if it were all of its job.
+    fn read(&mut self) -> Result<Option<Past>, RejudgeError> {
+        loop {
+            self.buffer.clear();
+            if self.lines.read(&mut self.buffer)? == 0 {
+                return Ok(None);
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        let line = self.lines.number();
+        let unfit = |reason| unfit(self.lines.name(), line, reason);
+        if self.buffer.len() as u64 > LONGEST_LINE {
+            return Err(unfit(format!("the line is longer than {LONGEST_LINE} octets")));
+        }
+        let record = parse_record(self.buffer.trim_ascii())
+            .map_err(|reason| unfit(format!("it is not a record: {reason}")))?;
+        let numbered = record.str("jobId").and_then(numbered);
+        let (id, number) = numbered.ok_or_else(|| unfit("it has no jobId of a run".to_owned()))?;
+        Ok(Some(Past { line, id: id.to_owned(), number, records: vec![record] }))
+    }
+
+    /// A job's connections, in the order of the configurations; `None` where the plugin had failed
+    /// for it, so that its record has none.
+    pub(super) fn connections(
+        &self,
+        past: &Past,
+        configurations: usize,
+    ) -> Result<Option<Vec<Restored>>, RejudgeError> {
+        let record = &past.records[0];
+        let Some(flows) = record.get("flow_results").and_then(Value::as_list) else {
+            if record.get("spdr_error").is_some() {
+                return Ok(None);
+            }
+            let reason = "it has no flow_results; measure with --output-flows to have them";
+            return Err(self.unfit(past, reason));
+        };
+        if flows.len() != configurations {
+            let reason = format!(
+                "it has {} connections, and the plugin has {configurations} configurations",
+                flows.len()
+            );
+            return Err(self.unfit(past, reason));
+        }
+        let restore = |flow: &Value| {
+            let restored = flow.as_record().ok_or_else(|| "a flow result is none".to_owned());
+            let restored = restored.and_then(|flow| {
+                restore(flow).map_err(|lacking| {
+                    format!("a flow result is not of this version of pathspider: {lacking}")
+                })
+            })?;
+            let state = restored.outcome.state();
+            let record = octets_in(restored.outcome.record());
+            Ok(Restored { outcome: Outcome::with_record(state, record), ..restored })
+        };
+        let restored: Result<Vec<Restored>, String> = flows.iter().map(restore).collect();
+        restored.map(Some).map_err(|reason| self.unfit(past, reason))
+    }
+
+    /// Why a job cannot be judged.
+    pub(super) fn unfit(&self, past: &Past, reason: impl Into<String>) -> RejudgeError {
+        unfit(self.lines.name(), past.line, reason.into())
+    }
+}
+
+fn unfit(file: &str, line: u64, reason: String) -> RejudgeError {
+    RejudgeError::Unfit { file: file.to_owned(), line: Some(line), reason }
+}
+
+impl Past {
+    /// The job as the run had it. `names`: whether the measurement takes names.
+    pub(super) fn job(&self, names: bool, default_port: u16) -> Job {
+        let record = &self.records[0];
+        let address = record.str("dip").and_then(|text| text.parse().ok());
+        // A name has no path.
+        let address = address.filter(|_| !names || record.get("path").is_some());
+        let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let port = record.u64("dp").and_then(|port| u16::try_from(port).ok());
+        let own = users_keys(record.clone());
+        Job::new(self.number, address, port.unwrap_or(default_port), own)
+    }
+
+    pub(super) fn conditions(&self) -> Vec<String> {
+        conditions(&self.records[0])
+    }
+}
+
+/// A record's conditions.
+pub(super) fn conditions(record: &Record) -> Vec<String> {
+    let list = record.get("conditions").and_then(Value::as_list).unwrap_or_default();
+    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The parts of a `jobId`: that of the job's connections, and the job's number.
+fn numbered(id: &str) -> Option<(&str, u64)> {
+    let (run, number) = id.rsplit_once('-')?;
+    let number = number.split_once('.').map_or(number, |(number, _)| number);
+    let base = &id[..run.len() + 1 + number.len()];
+    Some((base, number.parse().ok()?))
+}
+
+/// The claim that the run made for a connection.
+pub(super) fn claim(restored: &Restored, id: u64) -> Result<Claim, String> {
+    let outcome = restored.outcome.record();
+    let end = |address, port| -> Option<SocketAddr> {
+        let address: IpAddr = outcome.str(address)?.parse().ok()?;
+        Some(SocketAddr::new(address, u16::try_from(outcome.u64(port)?).ok()?))
+    };
+    let time = |key| -> Option<i64> {
+        let time: SystemTime = humantime::parse_rfc3339(outcome.str(key)?).ok()?;
+        i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok()
+    };
+    let lacking = |what: &str| format!("the outcome of a connection has no {what}");
+    let protocol = outcome.u64("proto").and_then(|number| u8::try_from(number).ok());
+    Ok(Claim {
+        id,
+        protocol: protocol.unwrap_or(protocol::TCP),
+        local: end("sip", "sp").ok_or_else(|| lacking("sip and sp"))?,
+        remote: end("dip", "dp").ok_or_else(|| lacking("dip and dp"))?,
+        started_ns: time("spdr_start").ok_or_else(|| lacking("spdr_start"))?,
+        // What is written of it ends with its microsecond.
+        ended_ns: time("spdr_stop").ok_or_else(|| lacking("spdr_stop"))? + 1_000,
+        last_ns: restored.last.map(last_ns),
+    })
+}
+
+/// A record as it was before it was written as JSON: octets that are no text are octets again.
+fn octets_in(record: &Record) -> Record {
+    record.iter().map(|(key, value)| (key.to_owned(), octets(value))).collect()
+}
+
+fn octets(value: &Value) -> Value {
+    match value.view() {
+        ValueRef::List(list) => list.iter().map(octets).collect(),
+        ValueRef::Map(record) => match (record.len(), record.str("base64")) {
+            (1, Some(text)) if let Ok(octets) = BASE64.decode(text.as_bytes()) => octets.into(),
+            _ => octets_in(record).into(),
+        },
+        _ => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_known_by_its_number_and_not_by_its_rows() {
+        assert_eq!(numbered("18fc037e40bc04d8-12"), Some(("18fc037e40bc04d8-12", 12)));
+        assert_eq!(numbered("18fc037e40bc04d8-12.3"), Some(("18fc037e40bc04d8-12", 12)));
+        assert_eq!(numbered("12"), None);
+        assert_eq!(numbered("a-b"), None);
+    }
+
+    #[test]
+    fn octets_come_back_as_they_were() {
+        let body = vec![0x47u8, 0xe9, 0, 0xff];
+        let outcome = Record::new()
+            .with("http_response_body", body.clone())
+            .with("tls_info", Record::new().with("alpn", b"\xff".to_vec()).with("sni", "a"));
+        let text = serde_json::to_string(&outcome).unwrap();
+        assert_eq!(octets_in(&serde_json::from_str(&text).unwrap()), outcome);
+        let other = Record::new().with("x", Record::new().with("base64", "no octets"));
+        assert_eq!(octets_in(&other), other);
+    }
+
+    #[test]
+    fn a_connection_is_claimed_as_in_the_run() {
+        let outcome = Record::new()
+            .with("sip", "192.0.2.9")
+            .with("sp", 4000u16)
+            .with("dip", "192.0.2.1")
+            .with("dp", 53u16)
+            .with("proto", 17u8)
+            .with("spdr_start", "2026-01-01T00:00:00.000001Z")
+            .with("spdr_stop", "2026-01-01T00:00:01.000000Z");
+        let outcome = Outcome::with_record(pathspider_plugin_api::State::Ok, outcome);
+        let restored = Restored { outcome, is_claimed: true, last: Some(1_767_225_600.5) };
+        let claim = claim(&restored, 7).unwrap();
+        assert_eq!((claim.id, claim.protocol), (7, protocol::UDP));
+        assert_eq!(claim.local, "192.0.2.9:4000".parse().unwrap());
+        assert_eq!(claim.ended_ns - claim.started_ns, 1_000_000_000);
+        assert!(claim.last_ns.unwrap() - 1_767_225_600_500_000_000 < 1000);
+        let bare = Restored { outcome: Outcome::new(pathspider_plugin_api::State::Ok), ..restored };
+        assert!(super::claim(&bare, 0).unwrap_err().contains("sip and sp"));
+    }
+}

@@ -1,0 +1,196 @@
+//! What a job's connections come to, with measurements that are linked in.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::abi::MeasurementHandle;
+use crate::{
+    ChainName, Configuration, ErrorKind, Host, Measurement, OptionValues, Options, Prepared, Value,
+};
+
+/// Says whether both worked. What it is asked for in `how`, it does wrong.
+struct Pair {
+    how: String,
+}
+
+impl Measurement for Pair {
+    fn info() -> Info {
+        Info::new("pair", "1", "two connections").connectivity("pair")
+    }
+
+    fn options() -> Options {
+        Options::none().text("how", "", "What it does wrong")
+    }
+
+    fn new(options: &OptionValues, _: Host) -> crate::Result<Pair> {
+        Ok(Pair { how: options.text("how")?.unwrap_or_default().to_owned() })
+    }
+
+    fn configurations(&self) -> Vec<Configuration> {
+        vec![Configuration::new("a"), Configuration::new("b")]
+    }
+
+    fn chains(&self) -> Vec<ChainName> {
+        ChainName::list(&["basic"])
+    }
+
+    fn connect(&self, _: &Job, _: &Prepared, _: ConfigId) -> crate::Result<Connect> {
+        Ok(match &*self.how {
+            "forges" => Connect::packets(vec![vec![0]], std::time::Duration::ZERO),
+            _ => Connect::tcp(),
+        })
+    }
+
+    fn post_connect(
+        &self,
+        _: &Job,
+        outcome: Outcome,
+        _: &Prepared,
+        config: ConfigId,
+    ) -> crate::Result<Record> {
+        let record = outcome.into_record();
+        Ok(match (&*self.how, config) {
+            ("discards", ConfigId::BASELINE) => record.with("spdr_state", State::Discard.number()),
+            // Other values, other keys, and one of the host's that was not there.
+            ("meddles", _) => {
+                let mut record = record.with("spdr_state", 1u8).with("spdr_phase", "tls");
+                record.remove("sp");
+                record.remove("dns_addresses");
+                record.with("sip", "mine").with("own", 1u8)
+            }
+            ("reserves", _) => record.with("spdr_claimed", true),
+            _ => record,
+        })
+    }
+
+    fn merge(&self, flow: Option<FlowRecord>, result: Record) -> crate::Result<Record> {
+        if self.how == "meddles" {
+            return Ok(result);
+        }
+        let mut merged = result;
+        merged.extend(flow.unwrap_or_default());
+        Ok(merged)
+    }
+
+    fn combine(&self, _: &Job, flows: &[Record]) -> crate::Result<Vec<Condition>> {
+        assert!(flows.iter().all(|flow| rules::FLOW_KEYS.iter().all(|k| flow.get(k).is_none())));
+        Ok(match &*self.how {
+            "undeclared" => vec![Condition::new("pair.other")],
+            "blind" => vec![Condition::not_observed()],
+            "declines" => return Err(Error::new("not today")),
+            _ => Vec::from_iter(Condition::connectivity("pair", &flows[0], &flows[1])),
+        })
+    }
+}
+
+fn concluded(how: &str, connections: [Connection; 2]) -> Result<Conclusion, Fault> {
+    let handle = MeasurementHandle::of::<Pair>();
+    let options = OptionValues::new(Record::new().with("how", how.to_owned()));
+    let object = handle.instantiate(options).unwrap();
+    let (info, _) = handle.describe().unwrap();
+    let driver = Driver::new(&object, &info, 2, true).keeping(true);
+    let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
+    let prepared = driver.prepare(&job)?;
+    for config in [0, 1].map(ConfigId::new) {
+        driver.connect(&job, &prepared, config)?;
+    }
+    driver.conclude(&job, &prepared, connections.into())
+}
+
+fn outcome(state: State) -> Outcome {
+    let local = (Ipv4Addr::new(192, 0, 2, 9), 4000).into();
+    Outcome::new(state).from_local(local).with("spdr_start", "2026-01-01T00:00:00.000000Z")
+}
+
+fn seen(state: State) -> Connection {
+    let flow = Record::new().with("pkt_first", 1.5).with("pkt_last", 2.5).with("sp", 4000u16);
+    Connection { outcome: outcome(state), seen: Sighting::Flow(flow) }
+}
+
+fn ended(state: State, seen: Sighting) -> Connection {
+    Connection { outcome: outcome(state), seen }
+}
+
+fn texts(connections: [Connection; 2]) -> String {
+    let concluded = concluded("", connections).unwrap();
+    let all = concluded.conditions.iter().chain(&concluded.added);
+    all.map(Condition::as_str).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_was_not_seen_is_told_apart_from_what_was_not_sent() {
+    use State::{Failed, Ok, Skipped, Timeout};
+    assert_eq!(texts([seen(Ok), seen(Timeout)]), "pair.connectivity.broken");
+    assert_eq!(
+        texts([seen(Ok), ended(Failed, Sighting::NotAsked)]),
+        "pathspider.not_sent:1",
+        "there is no route, say"
+    );
+    assert_eq!(
+        texts([ended(Ok, Sighting::Nothing), ended(Ok, Sighting::Nothing)]),
+        "pathspider.not_observed pathspider.missed_flows:2"
+    );
+    assert_eq!(texts([seen(Ok), ended(Skipped, Sighting::NotAsked)]), "");
+    let blind = concluded("blind", [seen(Ok), ended(Ok, Sighting::Nothing)]).unwrap();
+    let added: Vec<&str> = blind.added.iter().map(Condition::as_str).collect();
+    assert_eq!(added, ["pathspider.missed_flows:1"], "the plugin has said the rest");
+}
+
+#[test]
+fn what_goes_wrong_is_a_failure_or_a_rule() {
+    let both = || [seen(State::Ok), seen(State::Ok)];
+    for (how, rule) in [
+        ("forges", rules::RunRule::Run),
+        ("reserves", rules::RunRule::ReservedKeys),
+        ("undeclared", rules::RunRule::DeclaredConditions),
+    ] {
+        let fault = concluded(how, both()).unwrap_err();
+        assert!(matches!(fault, Fault::Broken(ref broken) if broken.rule == rule), "{how}");
+    }
+    let declined = concluded("declines", both()).unwrap_err();
+    assert!(matches!(declined, Fault::Failed(ref error) if error.kind() == ErrorKind::Declined));
+    let chain = Error::of(ErrorKind::Panicked, "a chain");
+    let failed = concluded("", [seen(State::Ok), ended(State::Ok, Sighting::Failed(chain))]);
+    assert_eq!(Error::from(failed.unwrap_err()).kind(), ErrorKind::Panicked);
+    assert!(concluded("discards", both()).unwrap().is_discarded);
+    assert!(!concluded("", both()).unwrap().is_discarded);
+}
+
+#[test]
+fn every_connection_can_be_restored_whatever_the_plugin_made_of_it() {
+    let own = Outcome::new(State::Timeout)
+        .with("dns_addresses", ["a", "b"].into_iter().collect::<Value>())
+        .with("http_info", Record::new().with("version", "HTTP/1.1"));
+    for how in ["", "meddles"] {
+        for connections in [
+            [seen(State::Ok), seen(State::Failed)],
+            [
+                ended(State::Skipped, Sighting::NotAsked),
+                Connection { outcome: own.clone(), seen: Sighting::Nothing },
+            ],
+        ] {
+            let flows = concluded(how, connections.clone()).unwrap().flows;
+            for (flow, connection) in flows.iter().zip(connections) {
+                let restored = restore(flow).unwrap();
+                let sorted = |outcome: &Outcome| {
+                    let mut keys: Vec<_> =
+                        outcome.record().iter().map(|(k, v)| (k.to_owned(), v.clone())).collect();
+                    keys.sort_by(|a, b| a.0.cmp(&b.0));
+                    (outcome.state(), keys)
+                };
+                assert_eq!(
+                    sorted(&restored.outcome),
+                    sorted(&connection.outcome),
+                    "{how} {flow:?}"
+                );
+                assert_eq!(restored.is_claimed, connection.seen.is_asked());
+                let was_seen = matches!(connection.seen, Sighting::Flow(_));
+                assert_eq!(restored.last, was_seen.then_some(2.5));
+            }
+        }
+    }
+    let plain = concluded("", [seen(State::Ok), seen(State::Ok)]).unwrap().flows;
+    assert!(plain[0].get("spdr_outcome").is_none(), "most have nothing to keep: {plain:?}");
+    let older = Record::new().with("observed", true).with("spdr_state", 0u8);
+    assert_eq!(restore(&older).unwrap_err(), Lacking("spdr_claimed"));
+}
