@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::Record;
+use crate::carriage;
 use crate::measurement::ConfigId;
 use crate::outcome::State;
 
@@ -88,9 +89,10 @@ pub fn observed(flow: &Record) -> bool {
     flow.bool("observed") == Some(true)
 }
 
-/// Whether the connection succeeded.
+/// Whether the path carried the connection ([`carriage`]); by its state, where nobody has said.
 pub fn connected(flow: &Record) -> bool {
-    flow.u64("spdr_state") == Some(State::Ok.number().into())
+    let is_ok = || flow.u64("spdr_state") == Some(State::Ok.number().into());
+    flow.bool(carriage::CARRIED).unwrap_or_else(is_ok)
 }
 
 /// A condition that a measurement declares, and what it means.
@@ -163,6 +165,10 @@ mod tests {
             Some("x.connectivity.transient")
         );
         assert_eq!(verdict(failed.clone(), failed).as_deref(), Some("x.connectivity.offline"));
-        assert_eq!(verdict(ok, flow(State::Failed, false)), None);
+        assert_eq!(verdict(ok.clone(), flow(State::Failed, false)), None);
+        let carried = flow(State::Timeout, true).with(carriage::CARRIED, true);
+        assert_eq!(verdict(ok.clone(), carried).as_deref(), Some("x.connectivity.works"));
+        let lost = flow(State::Ok, true).with(carriage::CARRIED, false);
+        assert_eq!(verdict(ok, lost).as_deref(), Some("x.connectivity.broken"));
     }
 }

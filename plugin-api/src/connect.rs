@@ -1,66 +1,81 @@
 //! What a measurement asks the host to do for one connection.
 
+mod setting;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::Record;
+use crate::carriage::Proof;
 use crate::outcome::{Outcome, State};
 use crate::{Value, ValueRef};
 
-/// The kinds of connection that the host makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectKind {
+pub use setting::Setting;
+
+/// Declares the kinds with what the contract says of each on one line, so that none can lack it.
+macro_rules! kinds {
+    ($($(#[$doc:meta])+ $kind:ident = ($name:literal, $port:literal, $proof:ident),)+) => {
+        /// The kinds of connection that the host makes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum ConnectKind {
+            $($(#[$doc])+ $kind,)+
+        }
+
+        impl ConnectKind {
+            /// All of them.
+            pub const ALL: [ConnectKind; [$($port,)+].len()] = [$(ConnectKind::$kind,)+];
+
+            /// The name in options such as `--connect`, and on the boundary.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(ConnectKind::$kind => $name,)+
+                }
+            }
+
+            /// The port that targets use for it where their line says none.
+            pub const fn default_port(self) -> u16 {
+                match self {
+                    $(ConnectKind::$kind => $port,)+
+                }
+            }
+
+            /// What proves that a path carried a connection of this kind.
+            pub const fn proof(self) -> Proof {
+                match self {
+                    $(ConnectKind::$kind => Proof::$proof,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// A TCP handshake, then an orderly close.
-    Tcp,
+    Tcp = ("tcp", 80, Handshake),
     /// A TCP handshake and a GET request (HTTP/1.1, RFC 9112).
-    Http,
+    Http = ("http", 80, Octets),
     /// A TCP and a TLS handshake and a GET request; certificates are recorded, not checked.
-    Https,
+    Https = ("https", 443, Octets),
     /// A DNS query over TCP (RFC 7766).
-    DnsTcp,
+    DnsTcp = ("dnstcp", 53, Response),
     /// A DNS query over UDP (RFC 1035), sent again while there is no answer.
-    DnsUdp,
+    DnsUdp = ("dnsudp", 53, Response),
     /// IP packets that the plugin made, sent as they are.
-    Packets,
+    Packets = ("packets", 80, State),
     /// The plugin made the connection by itself; the host only looks for its flow.
-    Done,
+    Done = ("done", 80, State),
     /// There is no connection in this configuration.
-    Skip,
+    Skip = ("skip", 80, State),
 }
 
 /// Where the kind stands on the boundary; no key of a record looks like it.
 const KIND_KEY: &str = "connect/kind";
 
-const KINDS: [(ConnectKind, &str); 8] = [
-    (ConnectKind::Tcp, "tcp"),
-    (ConnectKind::Http, "http"),
-    (ConnectKind::Https, "https"),
-    (ConnectKind::DnsTcp, "dnstcp"),
-    (ConnectKind::DnsUdp, "dnsudp"),
-    (ConnectKind::Packets, "packets"),
-    (ConnectKind::Done, "done"),
-    (ConnectKind::Skip, "skip"),
-];
-
 impl ConnectKind {
-    /// The name in options such as `--connect`, and on the boundary.
-    pub fn name(self) -> &'static str {
-        KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
-    }
-
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<ConnectKind> {
-        KINDS.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind)
-    }
-
-    /// The port that targets use for it where their line says none.
-    pub fn default_port(self) -> u16 {
-        match self {
-            ConnectKind::Https => 443,
-            ConnectKind::DnsTcp | ConnectKind::DnsUdp => 53,
-            _ => 80,
-        }
+        ConnectKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -114,7 +129,7 @@ impl Connect {
     /// of the packets in sequence and frees the target.
     pub fn packets(packets: Vec<Vec<u8>>, wait: Duration) -> Connect {
         Connect::new(ConnectKind::Packets)
-            .set("packets", packets.into_iter().collect::<Value>())
+            .set(Setting::Packets, packets.into_iter().collect::<Value>())
             .timeout(wait)
     }
 
@@ -125,87 +140,89 @@ impl Connect {
 
     /// No connection; the reason goes into the record.
     pub fn skip(reason: &str) -> Connect {
-        Connect::new(ConnectKind::Skip).set("spdr_error", Value::from(reason))
+        let settings = Record::new().with("spdr_error", reason);
+        Connect { kind: ConnectKind::Skip, settings }
     }
 
     /// Sets the whole connection's time-out; without it, 5 s.
     pub fn timeout(self, timeout: Duration) -> Connect {
-        self.set("timeout_ms", u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).into())
+        self.set(Setting::Timeout, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).into())
     }
 
     /// Sets the differentiated services code point, 0–63 (RFC 2474), of all packets sent.
     pub fn dscp(self, code_point: u8) -> Connect {
-        self.set("dscp", code_point.into())
+        self.set(Setting::Dscp, code_point.into())
     }
 
     /// Sets the ECN field of the packets sent, for UDP only: TCP's own is the kernel's.
     pub fn ecn(self, field: u8) -> Connect {
-        self.set("ecn", field.into())
+        self.set(Setting::Ecn, field.into())
     }
 
     /// Sets the time to live, or hop limit.
     pub fn ttl(self, hops: u8) -> Connect {
-        self.set("ttl", hops.into())
+        self.set(Setting::Ttl, hops.into())
     }
 
     /// Sets the maximum segment size that the SYN announces, in octets (`TCP_MAXSEG`).
     pub fn mss(self, octets: u16) -> Connect {
-        self.set("mss", octets.into())
+        self.set(Setting::Mss, octets.into())
     }
 
     /// Uses TCP Fast Open (RFC 7413): asks for a cookie, or sends the data on the SYN where the
     /// kernel has one. Not for [`ConnectKind::Tcp`], which has no data.
     pub fn fast_open(self) -> Connect {
-        self.set("fast_open", true.into())
+        self.set(Setting::FastOpen, true.into())
     }
 
     /// Uses Multipath TCP (RFC 8684).
     pub fn mptcp(self) -> Connect {
-        self.set("mptcp", true.into())
+        self.set(Setting::Mptcp, true.into())
     }
 
     /// Uses the congestion control of this name.
     pub fn congestion_control(self, name: &str) -> Connect {
-        self.set("congestion_control", name.into())
+        self.set(Setting::CongestionControl, name.into())
     }
 
     /// Connects to another address than the job's.
     pub fn to(self, target: IpAddr) -> Connect {
-        self.set("target", target.into())
+        self.set(Setting::Target, target.into())
     }
 
     /// Connects to another port than the job's.
     pub fn port(self, port: u16) -> Connect {
-        self.set("port", port.into())
+        self.set(Setting::Port, port.into())
     }
 
     /// Connects from this port.
     pub fn source_port(self, port: u16) -> Connect {
-        self.set("source_port", port.into())
+        self.set(Setting::SourcePort, port.into())
     }
 
     /// Offers these protocols in TLS (ALPN, RFC 7301), the preferred one first.
     pub fn alpn(self, protocols: &[&str]) -> Connect {
-        self.set("alpn", protocols.iter().copied().collect())
+        self.set(Setting::Alpn, protocols.iter().copied().collect())
     }
 
     /// Adds a header to the HTTP request.
     pub fn header(mut self, name: &str, value: &str) -> Connect {
-        let mut headers = self.settings.remove("headers").unwrap_or_else(|| Record::new().into());
+        let mut headers =
+            self.settings.remove(Setting::Headers.name()).unwrap_or_else(|| Record::new().into());
         if let Some(record) = headers.as_record() {
             headers = record.clone().with(name.to_owned(), value).into();
         }
-        self.set("headers", headers)
+        self.set(Setting::Headers, headers)
     }
 
     /// Asks this name instead of the job's domain, in a DNS query. Without either, it is
     /// `example.com`.
     pub fn query(self, name: &str) -> Connect {
-        self.set("query", name.into())
+        self.set(Setting::Query, name.into())
     }
 
-    fn set(mut self, key: &'static str, value: Value) -> Connect {
-        self.settings.set(key, value);
+    fn set(mut self, setting: Setting, value: Value) -> Connect {
+        self.settings.set(setting.name(), value);
         self
     }
 
@@ -221,12 +238,13 @@ impl Connect {
 
     /// The time-out that was set.
     pub fn timeout_set(&self) -> Option<Duration> {
-        self.settings.u64("timeout_ms").map(Duration::from_millis)
+        self.settings.u64(Setting::Timeout.name()).map(Duration::from_millis)
     }
 
     /// The packets to send, in order.
     pub fn packet_bytes(&self) -> impl Iterator<Item = &[u8]> {
-        let list = self.settings.get("packets").and_then(Value::as_list).unwrap_or(&[]);
+        let list =
+            self.settings.get(Setting::Packets.name()).and_then(Value::as_list).unwrap_or(&[]);
         list.iter().filter_map(|packet| match packet.view() {
             ValueRef::Bytes(bytes) => Some(bytes),
             _ => None,

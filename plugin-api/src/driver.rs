@@ -14,7 +14,9 @@ pub use keeping::{Lacking, Restored, restore};
 
 use crate::abi::{MeasurementObject, PreparedHandle};
 use crate::rules::{self, Broken};
-use crate::{Condition, ConfigId, Connect, Error, FlowRecord, Info, Job, Outcome, Record, State};
+use crate::{
+    Condition, ConfigId, Connect, Error, FlowRecord, Info, Job, Outcome, Record, State, carriage,
+};
 
 /// What the observer answered about a connection.
 #[derive(Debug, Clone)]
@@ -193,8 +195,8 @@ impl<'m> Driver<'m> {
 
     /// One connection's merged record.
     ///
-    /// Both halves are known here, the outcome and the flow, and the plugin has seen neither: what
-    /// the wire says of an outcome belongs before `post_connect`.
+    /// Both halves are known here, the outcome and the flow, and the plugin has seen neither: so
+    /// whether the path carried the connection is settled before `post_connect`.
     fn flow(
         &self,
         job: &Job,
@@ -208,6 +210,7 @@ impl<'m> Driver<'m> {
             Sighting::Flow(flow) => Some(flow),
             Sighting::Failed(error) => return Err(error.into()),
         };
+        let outcome = carriage::settle(outcome, flow.as_ref());
         let (state, observed) = (outcome.state(), flow.is_some());
         let result = self.object.post_connect(job, outcome, prepared, config)?;
         rules::check_result(&result)?;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod abi;
+pub mod carriage;
 mod chain;
 mod condition;
 mod connect;
@@ -28,7 +29,7 @@ mod value;
 pub use abi::data::{Record, Value};
 pub use chain::{Chain, ChainInfo, Field, FieldType, Verdict};
 pub use condition::{Condition, ConditionInfo, connected, observed};
-pub use connect::{Connect, ConnectKind};
+pub use connect::{Connect, ConnectKind, Setting};
 pub use error::{Error, ErrorKind, Result};
 pub use evidence::{Evidence, SentSyns};
 pub use host::{Host, Level};

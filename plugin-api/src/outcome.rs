@@ -1,6 +1,7 @@
 //! How a connection ended.
 
 use crate::Record;
+use crate::carriage;
 
 /// A connection's final state (`spdr_state`), with PATHspider's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl State {
 }
 
 /// The keys that the host writes into an outcome, beside the state (`docs/records.md`).
-pub const OUTCOME_KEYS: [&str; 15] = [
+pub const OUTCOME_KEYS: [&str; 17] = [
     "sip",
     "sp",
     "dip",
@@ -50,6 +51,8 @@ pub const OUTCOME_KEYS: [&str; 15] = [
     "spdr_stop",
     "spdr_error",
     "spdr_phase",
+    carriage::KIND,
+    carriage::CARRIED,
     "http_response_code",
     "http_response_header",
     "http_response_body",

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::carriage;
 use crate::{Condition, ConditionInfo, ConfigId, Connect, ConnectKind, Error, Info, Record, State};
 
 /// A rule that a running measurement is held to.
@@ -85,9 +86,15 @@ pub fn check_result(result: &Record) -> Result<(), Broken> {
         let what = format_args!("it set {key:?}, which the host sets");
         return Err(RunRule::ReservedKeys.broken("post_connect", what));
     }
-    match result.get("spdr_state") {
-        Some(state) if state.as_u64().and_then(State::from_number).is_none() => {
-            let what = format_args!("it set spdr_state to {state:?}, which is no state");
+    if let Some(state) = result.get("spdr_state")
+        && state.as_u64().and_then(State::from_number).is_none()
+    {
+        let what = format_args!("it set spdr_state to {state:?}, which is no state");
+        return Err(RunRule::ValidRecords.broken("post_connect", what));
+    }
+    match result.get(carriage::CARRIED) {
+        Some(carried) if carried.as_bool().is_none() && !carried.is_null() => {
+            let what = format_args!("it set {} to {carried:?}", carriage::CARRIED);
             Err(RunRule::ValidRecords.broken("post_connect", what))
         }
         _ => Ok(()),
@@ -101,15 +108,19 @@ pub struct Stamp {
     config: ConfigId,
     /// The number of a [`State`].
     state: u64,
+    /// Whether the path carried it; `None` leaves that to the state.
+    carried: Option<bool>,
     observed: bool,
 }
 
 impl Stamp {
     /// Of a connection that ended so and was seen or not; `result` is what `post_connect` gave,
-    /// which may say another state.
+    /// which may say another state: that is its word on carriage too.
     pub fn new(config: ConfigId, result: &Record, ended: State, observed: bool) -> Stamp {
-        let state = result.u64("spdr_state").unwrap_or(ended.number().into());
-        Stamp { config, state, observed }
+        let ended = ended.number().into();
+        let state = result.u64("spdr_state").unwrap_or(ended);
+        let carried = result.bool(carriage::CARRIED).filter(|_| state == ended);
+        Stamp { config, state, carried, observed }
     }
 
     /// The record with these keys.
@@ -117,6 +128,10 @@ impl Stamp {
         record.set("config", self.config.index());
         record.set("spdr_state", self.state);
         record.set("observed", self.observed);
+        match self.carried {
+            Some(carried) => record.set(carriage::CARRIED, carried),
+            None => drop(record.remove(carriage::CARRIED)),
+        }
         record
     }
 }
@@ -126,12 +141,13 @@ pub fn check_merged(merged: &Record, stamp: Stamp) -> Result<(), Broken> {
     valid("merge", merged)?;
     let number = |key| merged.get(key).and_then(|v| v.as_u64().or(v.as_bool().map(u64::from)));
     let own = [
-        ("config", stamp.config.index() as u64),
-        ("observed", stamp.observed.into()),
-        ("spdr_state", stamp.state),
+        ("config", Some(stamp.config.index() as u64)),
+        ("observed", Some(stamp.observed.into())),
+        ("spdr_state", Some(stamp.state)),
+        (carriage::CARRIED, stamp.carried.map(u64::from)),
     ];
     for (key, own) in own {
-        if merged.get(key).is_some() && number(key) != Some(own) {
+        if merged.get(key).is_some() && number(key) != own {
             let what = format_args!("it changed {key:?}, which the host sets");
             return Err(RunRule::ReservedKeys.broken("merge", what));
         }
@@ -221,6 +237,21 @@ mod tests {
         assert!(check_row(&Record::new().with("jobId", "x")).is_err());
         assert!(check_result(&Record::new().with("spdr_state", 9u8)).is_err());
         assert!(check_result(&Record::new().with("x", f64::NAN)).is_err());
+        assert!(check_result(&Record::new().with(carriage::CARRIED, 1u8)).is_err());
+    }
+
+    #[test]
+    fn whether_the_path_carried_it_is_the_hosts_word_unless_the_plugin_says_another_state() {
+        let result = |state: State| {
+            Record::new().with("spdr_state", state.number()).with(carriage::CARRIED, true)
+        };
+        let stamp = |result: &Record| Stamp::new(ConfigId::new(0), result, State::Timeout, true);
+        let kept = stamp(&result(State::Timeout));
+        assert_eq!(kept.on(Record::new()).bool(carriage::CARRIED), Some(true));
+        assert!(check_merged(&Record::new().with(carriage::CARRIED, false), kept).is_err());
+        let other = stamp(&result(State::Failed));
+        assert_eq!(other.on(result(State::Failed)).get(carriage::CARRIED), None);
+        assert!(check_merged(&result(State::Failed), other).is_err());
     }
 
     #[test]

@@ -1,34 +1,31 @@
-//! One DNS query (RFC 1035) over UDP, or over TCP with each message's length before it (RFC 7766).
+//! A DNS query (RFC 1035), and which message is the response to it.
 
-use std::io::Read;
-use std::rc::Rc;
-use std::time::Duration;
-
-use pathspider_plugin_api::forge::{dns_query, random};
-use pathspider_plugin_api::{Connect, Error, Job, Record};
-use socket2::{SockRef, Socket};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::UdpSocket;
-use tokio::time::timeout;
-
-use super::failure::Failure;
-use super::progress::{Phase, Progress};
-use super::tcp::Wire;
 use pathspider_observer::chains::dns::message::{Message, read};
+use pathspider_plugin_api::forge::{dns_query, random};
+use pathspider_plugin_api::{Error, Record};
+
+use super::kind::Asked;
+use super::progress::Progress;
 
 /// The name that is asked where neither plugin nor job has one. It exists (RFC 2606), and has no
 /// large answer that filters against reflection would drop, as those of the root zone have.
 const NAME: &str = "example.com";
 
+/// Octets of a message's header.
 const HEADER: usize = 12;
 
-/// How long a response is waited for before the query is sent again; twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The header's bit of a response.
+const IS_RESPONSE: u16 = 0x8000;
 
-/// A query that is ready to be sent.
+/// The header's bit of a message that is cut.
+const IS_TRUNCATED: u16 = 0x0200;
+
+/// A query that is ready to be sent, or was.
 pub(super) struct Query {
     name: String,
     message: Vec<u8>,
+    /// How many messages came that were not the response.
+    ignored: u64,
 }
 
 impl Query {
@@ -37,83 +34,64 @@ impl Query {
     /// # Errors
     ///
     /// The name cannot stand in a query.
-    pub(super) fn new(job: &Job, connect: &Connect) -> Result<Query, Error> {
-        let given = connect.settings().str("query").or(job.domain());
+    pub(super) fn new(asked: &Asked<'_>) -> Result<Query, Error> {
+        let given = asked.settings.query.or(asked.job.domain());
         let name = given.filter(|name| !name.is_empty()).unwrap_or(NAME).to_owned();
         let message = dns_query(&name, random() as u16)?;
-        Ok(Query { name, message })
+        Ok(Query { name, message, ignored: 0 })
     }
 
     /// The message, as a datagram has it.
-    pub(super) fn datagram(&self) -> &[u8] {
+    pub(super) fn message(&self) -> &[u8] {
         &self.message
     }
 
-    /// Checks a response, and notes what it says. Any answer to this query will do, whatever its
-    /// code: the path carried it.
-    fn note(&self, response: &[u8], progress: &Progress) -> Result<(), Failure> {
-        let word = |bytes: &[u8], at| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-        match read(response, response.len()) {
-            Some(Message::Response(id)) if id == word(&self.message, 0) => {}
-            _ => return Err(Failure::BadResponse),
+    /// Whether a message came that was not the response.
+    pub(super) fn has_ignored(&self) -> bool {
+        self.ignored > 0
+    }
+
+    /// Whether this is the response, whose keys are noted then. Any response to this query will do,
+    /// whatever its code: the path carried it.
+    pub(super) fn answered(&mut self, message: &[u8], progress: &Progress) -> bool {
+        let is_response = self.is_response(message);
+        let mut info = Record::new().with("query", self.name.as_str());
+        if is_response {
+            let flags = word(message, 2);
+            info.set("rcode", flags & 0xf);
+            info.set("answers", word(message, 6));
+            info.set("truncated", flags & IS_TRUNCATED != 0);
+            let is_whole = matches!(read(message, message.len()), Some(Message::Response(_)));
+            if !is_whole {
+                info.set("malformed", true);
+            }
+            progress.responded();
+        } else {
+            self.ignored += 1;
         }
-        let (flags, questions) = (word(response, 2), word(response, 4));
-        let code = flags & 0xf;
-        let question = &self.message[HEADER..];
-        let same = response
-            .get(HEADER..HEADER + question.len())
-            .is_some_and(|theirs| theirs.eq_ignore_ascii_case(question));
-        // A server that refuses need not say what it was asked.
-        if !(questions == 1 && same || questions == 0 && code != 0) {
-            return Err(Failure::BadResponse);
+        if self.ignored > 0 {
+            info.set("ignored", self.ignored);
         }
-        let info = Record::new()
-            .with("query", self.name.as_str())
-            .with("rcode", code)
-            .with("answers", word(response, 6))
-            .with("truncated", flags & 0x0200 != 0);
         progress.note("dns_info", info);
-        Ok(())
+        is_response
+    }
+
+    /// Whether a message has our identifier and our question (RFC 5452, section 9.1). What follows
+    /// them may be cut or wrong: who wrote the two has read the query.
+    fn is_response(&self, message: &[u8]) -> bool {
+        if message.len() < HEADER || word(message, 0) != word(&self.message, 0) {
+            return false;
+        }
+        let (flags, questions) = (word(message, 2), word(message, 4));
+        let question = &self.message[HEADER..];
+        let theirs = message.get(HEADER..HEADER + question.len());
+        let is_same = theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(question));
+        // A server that refuses need not say what it was asked.
+        let is_bare_error = questions == 0 && flags & 0xf != 0;
+        flags & IS_RESPONSE != 0 && (questions == 1 && is_same || is_bare_error)
     }
 }
 
-/// Waits for the response to a query that was sent on a connected UDP socket, and sends it again
-/// as long as there is none, with the pauses of RFC 8085, section 3.1.1.
-pub(super) async fn over_udp(
-    socket: Socket,
-    query: &Query,
-    progress: &Rc<Progress>,
-) -> Result<(), Failure> {
-    progress.no_handshake();
-    progress.enter(Phase::Request);
-    let socket = UdpSocket::from_std(socket.into())?;
-    // More than a response has to a query without EDNS (RFC 1035, section 4.2.1).
-    let mut buffer = [0; 4096];
-    // `UdpSocket::recv` sleeps through ICMP errors.
-    let interest = Interest::READABLE | Interest::ERROR;
-    let mut pause = FIRST_PAUSE;
-    let length = loop {
-        let receive = || (&*SockRef::from(&socket)).read(&mut buffer);
-        match timeout(pause, socket.async_io(interest, receive)).await {
-            Ok(received) => break received?,
-            Err(_) => socket.send(query.datagram()).await?,
-        };
-        pause *= 2;
-    };
-    query.note(&buffer[..length], progress)
-}
-
-/// Asks over an established TCP connection.
-pub(super) async fn over_tcp(
-    mut stream: Wire,
-    query: &Query,
-    progress: &Rc<Progress>,
-) -> Result<(), Failure> {
-    progress.enter(Phase::Request);
-    // In one write, so that both come in one segment (RFC 7766, section 8).
-    let length = query.message.len() as u16;
-    stream.write_all(&[&length.to_be_bytes(), query.datagram()].concat()).await?;
-    let mut response = vec![0; usize::from(stream.read_u16().await?)];
-    stream.read_exact(&mut response).await?;
-    query.note(&response, progress)
+fn word(message: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([message[at], message[at + 1]])
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use pathspider_plugin_api::carriage::{Handshake, Met};
 use pathspider_plugin_api::{Hold, Outcome, Record, State, Value};
 
 use super::failure::Failure;
@@ -32,7 +33,9 @@ pub(in super::super) struct Progress {
     /// The point that the scheduler is yet to be told of.
     awaited: Cell<Option<Hold>>,
     tell: Box<dyn Fn(Hold)>,
+    /// Whether its handshake is over, or it has none.
     is_shaken: Cell<bool>,
+    met: Cell<Met>,
     phase: Cell<Phase>,
     known: RefCell<Record>,
 }
@@ -44,6 +47,7 @@ impl Progress {
             awaited: Cell::new(awaited),
             tell: Box::new(tell),
             is_shaken: Cell::new(false),
+            met: Cell::default(),
             phase: Cell::new(Phase::Connect),
             known: RefCell::default(),
         }
@@ -54,10 +58,26 @@ impl Progress {
         self.reached(Hold::Initiation);
     }
 
-    /// Its handshake is over.
-    pub(super) fn shaken(&self) {
+    /// Its handshake is over, or must be.
+    pub(super) fn shaken(&self, handshake: Handshake) {
         self.is_shaken.set(true);
+        self.met.set(Met { handshake, ..self.met.get() });
         self.reached(Hold::Handshake);
+    }
+
+    /// Octets of the target came.
+    pub(super) fn heard(&self) {
+        self.met.set(Met { octets: true, ..self.met.get() });
+    }
+
+    /// The response to what was asked came.
+    pub(super) fn responded(&self) {
+        self.met.set(Met { response: true, ..self.met.get() });
+    }
+
+    /// How far it has come.
+    pub(super) fn met(&self) -> Met {
+        self.met.get()
     }
 
     /// Whether nothing has answered yet, as far as is known.
@@ -129,10 +149,10 @@ mod tests {
             let told = Rc::new(RefCell::new(Vec::new()));
             let sink = Rc::clone(&told);
             let progress = Progress::new(awaited, move |point| sink.borrow_mut().push(point));
-            progress.shaken();
+            progress.shaken(Handshake::Made);
             assert_eq!(*told.borrow(), after_shaken);
             progress.over();
-            progress.shaken();
+            progress.shaken(Handshake::Made);
             assert_eq!(*told.borrow(), at_end);
         }
     }
@@ -147,7 +167,7 @@ mod tests {
         assert_eq!(phase(&outcome).as_deref(), Some("connect"));
         let info = outcome.record().get("tls_info").and_then(Value::as_record).unwrap();
         assert_eq!((info.str("sni"), info.u64("alert")), (Some("lab.example"), Some(40)));
-        progress.shaken();
+        progress.shaken(Handshake::Made);
         assert_eq!(phase(&progress.outcome(Err(Failure::Timeout))).as_deref(), Some("tls"));
         assert_eq!(phase(&progress.outcome(Ok(()))), None);
     }

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use pathspider_plugin_api::packet::protocol;
-use pathspider_plugin_api::{Error, Record, Value};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::http::user_agent;
+use super::settings::Settings;
 use super::tls::Tls;
 
 /// Opens sockets for the engine.
@@ -19,9 +19,6 @@ pub struct Dialer {
     pub(super) body_limit: usize,
     pub(super) tls: Tls,
 }
-
-/// Settings of a `Connect` that are not its socket's, of every kind.
-const EVERY_KINDS: [&str; 3] = ["timeout_ms", "target", "port"];
 
 impl Dialer {
     /// Opens sockets whose packets leave by `interface`; `None` leaves that to the routes. HTTP
@@ -40,42 +37,25 @@ impl Dialer {
         Ok(Dialer { interface, user_agent, body_limit, tls: Tls::new()? })
     }
 
-    /// Opens a socket for a connection to `remote` and applies its settings; those of `others` are
-    /// the kind's own.
+    /// Opens a socket for a connection to `remote`, with its settings.
     ///
     /// # Errors
     ///
-    /// Outside: the plugin asked for a setting that does not exist. Inside: the system refused.
+    /// The system refused.
     pub(super) fn socket(
         &self,
         protocol: u8,
         remote: SocketAddr,
-        settings: &Record,
-        others: &[&str],
-    ) -> Result<io::Result<Socket>, Error> {
-        let is_mptcp = settings.bool("mptcp") == Some(true);
+        settings: &Settings<'_>,
+    ) -> io::Result<Socket> {
         let (kind, number) = match protocol {
-            protocol::TCP if is_mptcp => (Type::STREAM, Protocol::MPTCP),
+            protocol::TCP if settings.mptcp => (Type::STREAM, Protocol::MPTCP),
             protocol::TCP => (Type::STREAM, Protocol::TCP),
             _ => (Type::DGRAM, Protocol::UDP),
         };
-        let socket = match self.open(Domain::for_address(remote), kind, number) {
-            Ok(socket) => socket,
-            Err(error) => return Ok(Err(error)),
-        };
-        let is_sockets = |name: &str| !EVERY_KINDS.contains(&name) && !others.contains(&name);
-        for (name, value) in settings.iter().filter(|(name, _)| is_sockets(name)) {
-            match apply(&socket, protocol, remote, name, value) {
-                Some(Ok(())) => {}
-                Some(Err(error)) => return Ok(Err(error)),
-                None => {
-                    return Err(Error::contract(format!(
-                        "connect: this host has no setting {name:?} with the value {value:?}"
-                    )));
-                }
-            }
-        }
-        Ok(Ok(socket))
+        let socket = self.open(Domain::for_address(remote), kind, number)?;
+        apply(&socket, remote, settings)?;
+        Ok(socket)
     }
 
     /// Whether there is an address to connect to `remote` from, for the want of one has the same
@@ -101,39 +81,36 @@ impl Dialer {
     }
 }
 
-/// Applies one setting; `None` for one that does not exist for this protocol, or has a value out
-/// of range.
-fn apply(
-    socket: &Socket,
-    protocol: u8,
-    remote: SocketAddr,
-    name: &str,
-    value: &Value,
-) -> Option<io::Result<()>> {
-    let is_tcp = protocol == protocol::TCP;
-    let octet = || value.as_u64().and_then(|n| u8::try_from(n).ok()).map(u32::from);
-    Some(match name {
-        "dscp" => {
-            let code_point = octet().filter(|&n| n < 64)?;
-            change_traffic_class(socket, remote, |class| code_point << 2 | class & 3)
-        }
-        // TCP's own field is the kernel's, which would drop ours without a word.
-        "ecn" if !is_tcp => {
-            let field = octet().filter(|&n| n < 4)?;
-            change_traffic_class(socket, remote, |class| class & !3 | field)
-        }
-        "ttl" if remote.is_ipv4() => socket.set_ttl_v4(octet()?),
-        "ttl" => socket.set_unicast_hops_v6(octet()?),
-        "mss" if is_tcp => socket.set_tcp_mss(u32::try_from(value.as_u64()?).ok()?),
-        "congestion_control" if is_tcp => socket.set_tcp_congestion(value.as_str()?.as_bytes()),
-        "mptcp" if is_tcp => value.as_bool().map(|_| Ok(()))?,
-        "fast_open" if is_tcp => {
-            let is_on = value.as_bool()?;
-            setsockopt(socket, sockopt::TcpFastOpenConnect, &is_on).map_err(io::Error::from)
-        }
-        "source_port" => bind_port(socket, remote, u16::try_from(value.as_u64()?).ok()?),
-        _ => return None,
-    })
+/// Applies the settings that are the socket's; the others are the dialer's, or the kind's.
+fn apply(socket: &Socket, remote: SocketAddr, settings: &Settings<'_>) -> io::Result<()> {
+    let Settings { dscp, ecn, ttl, mss, congestion_control, fast_open, source_port, .. } =
+        *settings;
+    if let Some(code_point) = dscp {
+        let code_point = u32::from(code_point);
+        change_traffic_class(socket, remote, |class| code_point << 2 | class & 3)?;
+    }
+    // Of UDP only: TCP's own field is the kernel's, which would drop ours without a word.
+    if let Some(field) = ecn {
+        change_traffic_class(socket, remote, |class| class & !3 | u32::from(field))?;
+    }
+    match ttl {
+        Some(hops) if remote.is_ipv4() => socket.set_ttl_v4(hops.into())?,
+        Some(hops) => socket.set_unicast_hops_v6(hops.into())?,
+        None => {}
+    }
+    if let Some(octets) = mss {
+        socket.set_tcp_mss(octets)?;
+    }
+    if let Some(name) = congestion_control {
+        socket.set_tcp_congestion(name.as_bytes())?;
+    }
+    if fast_open {
+        setsockopt(socket, sockopt::TcpFastOpenConnect, &true)?;
+    }
+    match source_port {
+        Some(port) => bind_port(socket, remote, port),
+        None => Ok(()),
+    }
 }
 
 fn change_traffic_class(
@@ -156,17 +133,9 @@ fn bind_port(socket: &Socket, remote: SocketAddr, port: u16) -> io::Result<()> {
     socket.bind(&SockAddr::from(any))
 }
 
-/// A socket that is connected, or on its way.
-pub(super) struct Opened {
-    /// Its end here.
-    pub(super) local: SocketAddr,
-    /// Nothing was sent yet: the SYN goes out with the first data, for the kernel has a cookie of
-    /// TCP Fast Open (RFC 7413, section 4.2).
-    pub(super) is_deferred: bool,
-}
-
-/// Connects without waiting: on return TCP's SYN is out, unless it is deferred. Gives the local
-/// end, whose port the kernel has chosen by now, for connections that will fail too.
+/// Connects without waiting: on return TCP's SYN is out, unless it is deferred
+/// (`Opened::is_deferred`), which is told. Gives the local end, whose port the kernel has chosen by
+/// now, for connections that will fail too.
 ///
 /// The socket is not bound before, because `bind` takes ports from one small pool, while
 /// `connect` chooses them per pair of ends.
@@ -174,7 +143,7 @@ pub(super) struct Opened {
 /// # Errors
 ///
 /// Nothing was sent.
-pub(super) fn connect(socket: &Socket, remote: SocketAddr) -> io::Result<Opened> {
+pub(super) fn connect(socket: &Socket, remote: SocketAddr) -> io::Result<(SocketAddr, bool)> {
     // An ordinary TCP socket that may not wait is never connected on return.
     let is_deferred = match socket.connect(&SockAddr::from(remote)) {
         Ok(()) => true,
@@ -183,5 +152,5 @@ pub(super) fn connect(socket: &Socket, remote: SocketAddr) -> io::Result<Opened>
     };
     let local = socket.local_addr()?.as_socket();
     let local = local.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
-    Ok(Opened { local, is_deferred })
+    Ok((local, is_deferred))
 }

@@ -3,11 +3,9 @@
 
 mod certificate;
 
-use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use pathspider_plugin_api::{Connect, Error, Job, Record, Value};
+use pathspider_plugin_api::{Record, Value};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -17,9 +15,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::failure::Failure;
-use super::http;
+use super::kind::Asked;
 use super::progress::{Phase, Progress};
-use super::tcp::Wire;
+use super::wire::Wire;
 
 /// What all TLS connections have in common.
 #[derive(Debug, Clone)]
@@ -49,48 +47,29 @@ impl Tls {
     }
 
     /// The handshake for a job: its domain as server name, where it is one.
-    ///
-    /// # Errors
-    ///
-    /// The plugin's list of protocols is none.
-    pub(super) fn hello(
-        &self,
-        job: &Job,
-        connect: &Connect,
-        target: IpAddr,
-    ) -> Result<Hello, Error> {
-        let domain = job.domain().and_then(|domain| ServerName::try_from(domain.to_owned()).ok());
+    pub(super) fn hello(&self, asked: &Asked<'_>) -> Hello {
+        let domain = asked.job.domain();
+        let domain = domain.and_then(|domain| ServerName::try_from(domain.to_owned()).ok());
         // An address is sent to nobody (RFC 6066, section 3).
-        let name = domain.unwrap_or_else(|| ServerName::IpAddress(target.into()));
-        let config = match connect.settings().get("alpn") {
+        let name = domain.unwrap_or_else(|| ServerName::IpAddress(asked.remote.ip().into()));
+        let config = match &asked.settings.alpn {
             None => Arc::clone(&self.config),
-            Some(list) => {
+            Some(protocols) => {
                 let mut config = ClientConfig::clone(&self.config);
-                config.alpn_protocols = protocols(list).ok_or_else(|| {
-                    Error::contract(format!("connect: alpn is no list of protocols: {list:?}"))
-                })?;
+                config.alpn_protocols.clone_from(protocols);
                 Arc::new(config)
             }
         };
-        Ok(Hello { config, name })
+        Hello { config, name }
     }
 }
 
-/// The protocols of a setting: texts of 1 to 255 octets (RFC 7301, section 3.1).
-fn protocols(list: &Value) -> Option<Vec<Vec<u8>>> {
-    let protocol = |value: &Value| {
-        value.as_bytes().filter(|name| (1..=255).contains(&name.len())).map(<[u8]>::to_vec)
-    };
-    list.as_list()?.iter().map(protocol).collect()
-}
-
-/// Shakes hands, and asks by the version of HTTP that came out of it.
-pub(super) async fn get(
+/// Shakes hands.
+pub(super) async fn shake(
     stream: Wire,
     hello: Hello,
-    request: http::Request,
-    progress: &Rc<Progress>,
-) -> Result<(), Failure> {
+    progress: &Progress,
+) -> Result<TlsStream<Wire>, Failure> {
     progress.enter(Phase::Tls);
     let sni = match &hello.name {
         ServerName::DnsName(name) => Value::from(name.as_ref()),
@@ -98,15 +77,9 @@ pub(super) async fn get(
     };
     let known = Record::new().with("sni", sni);
     progress.note("tls_info", known.clone());
-    let stream: TlsStream<Wire> =
-        TlsConnector::from(hello.config).connect(hello.name, stream).await?;
-    let connection = stream.get_ref().1;
-    progress.note("tls_info", info(connection, known));
-    match connection.alpn_protocol() {
-        Some(b"h2") => http::get2(stream, request, progress).await,
-        None | Some(b"http/1.1" | b"http/1.0") => http::get(stream, request, progress).await,
-        Some(_) => Err(Failure::NoProtocol),
-    }
+    let stream = TlsConnector::from(hello.config).connect(hello.name, stream).await?;
+    progress.note("tls_info", info(stream.get_ref().1, known));
+    Ok(stream)
 }
 
 /// What came out of a handshake.

@@ -84,7 +84,6 @@ fn full_options() -> Options {
 
 /// A connection of each kind, and one with all settings.
 fn connects() -> Vec<Connect> {
-    use ConnectKind::{DnsTcp, DnsUdp, Done, Http, Https, Packets, Skip, Tcp};
     let all = Connect::packets(Vec::new(), Duration::ZERO)
         .dscp(0)
         .ecn(0)
@@ -99,8 +98,7 @@ fn connects() -> Vec<Connect> {
         .alpn(&[])
         .header("", "")
         .query("");
-    let kinds = [Tcp, Http, Https, DnsTcp, DnsUdp, Packets, Done, Skip];
-    kinds.map(Connect::new).into_iter().chain([all, Connect::skip("")]).collect()
+    ConnectKind::ALL.map(Connect::new).into_iter().chain([all, Connect::skip("")]).collect()
 }
 
 /// Keys whose texts are words of the contract.

@@ -1,5 +1,6 @@
 //! Every kind of connection, against servers that behave and servers that do not.
 
+mod carriage;
 mod course;
 mod fast_open;
 mod place;
@@ -18,6 +19,11 @@ fn failure(result: &FlowResult) -> (u64, &str, &str) {
     (result.spdr_state, word("spdr_error"), word("spdr_phase"))
 }
 
+/// Whether the path carried a connection, where that is said.
+fn carried(result: &FlowResult) -> Option<bool> {
+    result.rest.get("spdr_carried").and_then(Value::as_bool)
+}
+
 #[test]
 fn every_kind_has_its_answer() {
     let Some(place) = place("answers", &Server::default()) else { return };
@@ -26,6 +32,7 @@ fn every_kind_has_its_answer() {
         let result = place.result(kind, port, &[]);
         assert_eq!(failure(&result), (0, "none", "none"), "{kind}: {result:?}");
         assert!(result.observed, "{kind}");
+        assert_eq!((&result.rest["spdr_kind"], carried(&result)), (&json!(kind), Some(true)));
         assert_eq!(result.rest["dp"], port);
         let keys = ["http_response_code", "tls_info", "dns_info"].map(|k| result.rest.get(k));
         assert_eq!(keys[0].is_some(), kind.starts_with("http"), "{kind}");
@@ -226,6 +233,9 @@ fn servers_that_misbehave_have_their_words() {
         let result = place.result(kind, port, &["--timeout", limit]);
         assert_eq!(failure(&result), expected, "{kind} {result:?}");
         assert!(result.observed);
+        // These sent nothing; whatever the others sent, it came.
+        let is_silent = [resets, closes, silent].contains(&port);
+        assert_eq!(carried(&result), Some(!is_silent), "{kind} {result:?}");
         if [half, stalls].contains(&port) && kind == "http" {
             assert_eq!(result.rest["http_response_code"], 200);
             assert_eq!(result.rest.get("http_response_body"), None);
@@ -271,9 +281,10 @@ fn dns_responses_are_checked() {
     let short = place.udp(|query| query[..7].to_vec());
     let empty = place.udp(|_| Vec::new());
     for port in [other_id, other_name, echo, short, empty] {
-        let result = place.result("dnsudp", port, &[]);
-        assert_eq!(failure(&result), (1, "bad_response", "request"));
-        assert_eq!(result.rest.get("dns_info"), None);
+        let result = place.result("dnsudp", port, &["--timeout", "0.5"]);
+        assert_eq!((failure(&result), carried(&result)), ((2, "timeout", "request"), Some(false)));
+        let info = json!({"query": "lab.example", "ignored": 1});
+        assert_eq!(result.rest["dns_info"], info, "and no response");
     }
     let garbage = place.says(b"\0\x03abc");
     assert_eq!(failure(&place.result("dnstcp", garbage, &[])), (1, "bad_response", "request"));

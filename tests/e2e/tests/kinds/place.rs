@@ -1,7 +1,7 @@
 //! A network namespace with servers in it, and the program beside them, on the loopback interface.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -85,7 +85,16 @@ impl Place {
 
     /// A TCP server that does this with every connection; its port.
     pub(super) fn tcp(&self, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
-        let listener = self.namespace.enter(|| TcpListener::bind("127.0.0.1:0")).unwrap().unwrap();
+        self.listen("127.0.0.1:0", serve)
+    }
+
+    /// The same at every address of the namespace, of both IP versions.
+    pub(super) fn any_tcp(&self, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+        self.listen("[::]:0", serve)
+    }
+
+    fn listen(&self, at: &str, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+        let listener = self.namespace.enter(|| TcpListener::bind(at)).unwrap().unwrap();
         let port = listener.local_addr().unwrap().port();
         let serve = Arc::new(serve);
         thread::spawn(move || {
@@ -115,6 +124,32 @@ impl Place {
                 let _ = socket.send_to(&answer(&buffer[..length]), client);
             }
         });
+        port
+    }
+
+    /// A UDP server at each of these addresses, one port for all, which does this with every query:
+    /// it is given the socket that was asked, one at another port, the query and who sent it.
+    pub(super) fn each_udp(
+        &self,
+        addresses: &[IpAddr],
+        serve: impl Fn([&UdpSocket; 2], &[u8], SocketAddr) + Send + Sync + 'static,
+    ) -> u16 {
+        let bind = |address: IpAddr, port: u16| {
+            self.namespace.enter(|| UdpSocket::bind((address, port))).unwrap().unwrap()
+        };
+        let serve = Arc::new(serve);
+        let mut port = 0;
+        for &address in addresses {
+            let (socket, other) = (bind(address, port), bind(address, 0));
+            port = socket.local_addr().unwrap().port();
+            let serve = Arc::clone(&serve);
+            thread::spawn(move || {
+                let mut buffer = [0; 2048];
+                while let Ok((length, client)) = socket.recv_from(&mut buffer) {
+                    serve([&socket, &other], &buffer[..length], client);
+                }
+            });
+        }
         port
     }
 }

@@ -1,0 +1,73 @@
+//! What a request says, whichever version of HTTP it is sent by.
+
+use std::net::SocketAddr;
+
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::http::uri::Authority;
+use pathspider_plugin_api::{Error, Record};
+
+use super::super::kind::Asked;
+
+/// The `User-Agent` that names this program and whom to ask about it.
+pub(in super::super) fn user_agent(contact: Option<&str>) -> String {
+    let name = concat!("pathspider/", env!("CARGO_PKG_VERSION"));
+    format!("{name} ({})", contact.unwrap_or(env!("CARGO_PKG_REPOSITORY")))
+}
+
+/// A request that is ready to be sent.
+pub(in super::super) struct Request {
+    pub(super) authority: Authority,
+    pub(super) headers: HeaderMap,
+    pub(super) body_limit: usize,
+}
+
+impl Request {
+    /// The request for a job: its domain as `Host`, else the address.
+    ///
+    /// # Errors
+    ///
+    /// The domain, or a header of the plugin's, cannot stand in a request.
+    pub(in super::super) fn new(asked: &Asked<'_>, default_port: u16) -> Result<Request, Error> {
+        let address = match asked.remote {
+            SocketAddr::V4(a) => a.ip().to_string(),
+            SocketAddr::V6(a) => format!("[{}]", a.ip()),
+        };
+        let domain = asked.job.domain().filter(|domain| !domain.is_empty());
+        let name = domain.unwrap_or(&address);
+        let host = match asked.remote.port() {
+            port if port == default_port => name.to_owned(),
+            port => format!("{name}:{port}"),
+        };
+        let authority = Authority::try_from(host.as_str())
+            .map_err(|_| Error::new(format!("the domain {name:?} cannot be an HTTP Host")))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, value(&host)?);
+        headers.insert(USER_AGENT, value(&asked.dialer.user_agent)?);
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        for (name, text) in asked.settings.headers.into_iter().flat_map(Record::iter) {
+            let header = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| Error::contract(format!("connect: no header is named {name:?}")))?;
+            headers.insert(header, value(text.as_str().unwrap_or(""))?);
+        }
+        Ok(Request { authority, headers, body_limit: asked.dialer.body_limit })
+    }
+
+    /// The request as HTTP/1.1 has it on the wire.
+    pub(super) fn octets(&self) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(256);
+        octets.extend_from_slice(b"GET / HTTP/1.1\r\n");
+        for (name, value) in &self.headers {
+            octets.extend_from_slice(name.as_str().as_bytes());
+            octets.extend_from_slice(b": ");
+            octets.extend_from_slice(value.as_bytes());
+            octets.extend_from_slice(b"\r\n");
+        }
+        octets.extend_from_slice(b"\r\n");
+        octets
+    }
+}
+
+fn value(text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(text)
+        .map_err(|_| Error::contract(format!("connect: {text:?} cannot be a header's value")))
+}

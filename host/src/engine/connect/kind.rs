@@ -1,0 +1,103 @@
+//! The kinds of connection that this host makes over sockets: what each has to say of itself, and
+//! the list of them.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use pathspider_plugin_api::packet::protocol;
+use pathspider_plugin_api::{ConnectKind, Error, Job, Setting};
+use socket2::Socket;
+
+use super::failure::Failure;
+use super::progress::Progress;
+use super::settings::Settings;
+use super::{Dialer, dnstcp, dnsudp, http, https, tcp};
+
+/// All of them.
+const KINDS: [&dyn Kind; 5] =
+    [&tcp::Tcp, &http::Http, &https::Https, &dnstcp::DnsTcp, &dnsudp::DnsUdp];
+
+/// One kind of connection.
+pub(super) trait Kind: Sync {
+    /// Which it is.
+    fn kind(&self) -> ConnectKind;
+
+    /// The settings that it has beside those of every kind.
+    fn settings(&self) -> &'static [Setting];
+
+    /// The transport protocol's IANA number.
+    fn protocol(&self) -> u8 {
+        protocol::TCP
+    }
+
+    /// Makes ready what is to follow on the socket of one connection.
+    ///
+    /// # Errors
+    ///
+    /// The plugin asked for what the kind cannot do.
+    fn prepare(&self, asked: &Asked<'_>) -> Result<Box<dyn Exchange>, Error>;
+}
+
+/// A connection that a plugin asked for.
+pub(super) struct Asked<'a> {
+    pub(super) dialer: &'a Dialer,
+    pub(super) job: &'a Job,
+    pub(super) settings: &'a Settings<'a>,
+    pub(super) remote: SocketAddr,
+}
+
+/// What follows on the socket of one connection.
+pub(super) trait Exchange {
+    /// The datagram that begins it, where the kind has no handshake.
+    fn datagram(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Sees it through; what comes to be known on the way goes to `progress`. The future is boxed,
+    /// so that it is moved once: a connection's state is moved several times.
+    fn run<'a>(self: Box<Self>, opened: Opened, progress: &'a Rc<Progress>) -> Running<'a>;
+}
+
+/// An exchange on its way.
+pub(super) type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
+
+/// A socket that is connected, or on its way.
+pub(super) struct Opened {
+    pub(super) socket: Socket,
+    /// Nothing was sent yet: the SYN goes out with the first data, for the kernel has a cookie of
+    /// TCP Fast Open (RFC 7413, section 4.2).
+    pub(super) is_deferred: bool,
+}
+
+/// What this host does for connections of that kind; `None` where it makes none over sockets.
+pub(super) fn find(kind: ConnectKind) -> Option<&'static dyn Kind> {
+    KINDS.into_iter().find(|known| known.kind() == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_the_contract_is_made_here_or_not_over_sockets() {
+        for kind in ConnectKind::ALL {
+            let elsewhere = match kind {
+                // These are sent by the forger, made by the plugin, or not made.
+                ConnectKind::Packets | ConnectKind::Done | ConnectKind::Skip => true,
+                _ => false,
+            };
+            assert_eq!(find(kind).is_none(), elsewhere, "{kind:?} has no line in KINDS");
+        }
+    }
+
+    #[test]
+    fn the_pages_explain_each_kind_that_is_made_here() {
+        let page = include_str!("../../../../docs/records.md");
+        for kind in KINDS {
+            let name = kind.kind().name();
+            assert!(page.contains(&format!("| `{name}` | ")), "docs/records.md lacks {name}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The asynchronous part of a TCP connection, which tells how far it has come.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use pathspider_plugin_api::carriage::Handshake;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::kind::Opened;
+use super::progress::Progress;
+
+/// A TCP connection.
+///
+/// What the target sent before it reset the connection is still read: a server may answer before it
+/// is asked, and reset what comes then. So a write that the reset refuses counts as written, and
+/// reading tells of the reset.
+pub(super) struct Wire {
+    stream: TcpStream,
+    progress: Rc<Progress>,
+    /// Its SYN has yet to be sent, or answered (`Opened::is_deferred`).
+    is_deferred: bool,
+    /// It was reset, and the socket has said so already.
+    is_reset: bool,
+}
+
+impl Wire {
+    /// Waits until the handshake is over; not where it begins with the data. A connection that was
+    /// reset since is given too.
+    ///
+    /// # Errors
+    ///
+    /// The handshake did not come about.
+    pub(super) async fn established(opened: Opened, progress: &Rc<Progress>) -> io::Result<Wire> {
+        let stream = TcpStream::from_std(opened.socket.into())?;
+        let progress = Rc::clone(progress);
+        let mut wire = Wire { stream, progress, is_deferred: opened.is_deferred, is_reset: false };
+        if !wire.is_deferred {
+            wire.stream.writable().await?;
+            match wire.stream.take_error()? {
+                None => wire.progress.shaken(Handshake::Made),
+                Some(error) if is_reset(&error) => {
+                    wire.is_reset = true;
+                    wire.progress.shaken(Handshake::Presumed);
+                }
+                Some(error) => return Err(error),
+            }
+        }
+        Ok(wire)
+    }
+
+    /// Fails where it was reset, as far as is known.
+    pub(super) fn intact(&self) -> io::Result<()> {
+        if self.is_reset { Err(reset()) } else { Ok(()) }
+    }
+
+    /// What came of a write of `length` octets, where a reset lets all be written.
+    fn or_reset(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Err(error)) if is_reset(&error) => {
+                self.is_reset = true;
+                self.answered(Handshake::Presumed);
+                Poll::Ready(Ok(length))
+            }
+            written => written,
+        }
+    }
+
+    /// The SYN with data was answered.
+    fn answered(&mut self, handshake: Handshake) {
+        if std::mem::take(&mut self.is_deferred) {
+            self.progress.shaken(handshake);
+        }
+    }
+}
+
+/// Whether an error is a reset of a connection whose handshake is over: before that, the kernel
+/// says "refused".
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ECONNRESET | libc::EPIPE))
+}
+
+fn reset() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECONNRESET)
+}
+
+impl Drop for Wire {
+    /// Where the SYN was answered and no data came, nothing has told of the handshake: a socket has
+    /// a peer from then on.
+    fn drop(&mut self) {
+        if self.is_deferred && self.stream.peer_addr().is_ok() {
+            self.progress.shaken(Handshake::Made);
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        match &read {
+            Poll::Ready(Ok(())) => {
+                self.answered(Handshake::Made);
+                if buffer.filled().len() > before {
+                    self.progress.heard();
+                } else if self.is_reset {
+                    return Poll::Ready(Err(reset()));
+                }
+            }
+            Poll::Ready(Err(error)) if is_reset(error) => self.answered(Handshake::Presumed),
+            _ => {}
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if self.is_deferred {
+            if let Poll::Ready(Err(error)) = &written
+                && error.raw_os_error() == Some(libc::EINPROGRESS)
+            {
+                // The kernel chose to send the SYN without data: wait until more can be written.
+                let wait = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                let _ = self.stream.try_io(Interest::WRITABLE, wait);
+                written = Pin::new(&mut self.stream).poll_write(context, bytes);
+                self.progress.initiated();
+            }
+            if matches!(written, Poll::Ready(Ok(_))) {
+                self.progress.initiated();
+            }
+        }
+        self.or_reset(written, bytes.len())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_deferred {
+            // One slice is all that the SYN would take of most.
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(context, first.map_or(&[], |slice| slice));
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.or_reset(written, slices.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,169 @@
+//! What proves that a path carried a connection: one rule for each kind, decided from what the
+//! socket met and what the capture shows.
+
+use crate::connect::ConnectKind;
+use crate::{FlowRecord, Outcome, State, Value};
+
+/// The host's key for the kind of a connection.
+pub const KIND: &str = "spdr_kind";
+
+/// The host's key for whether the path carried the connection.
+pub const CARRIED: &str = "spdr_carried";
+
+/// The field of the chain `tcp` that says whether the capture has the whole handshake.
+const HANDSHAKE_SEEN: &str = "tcp_connected";
+
+/// What of the target's has to arrive before the path is known to have carried a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proof {
+    /// The TCP handshake, whatever follows it.
+    Handshake,
+    /// Octets of the target's in the connection, whatever they say: a whole response, a part of one
+    /// or an alert of TLS. The handshake alone proves nothing of what was asked then.
+    Octets,
+    /// A DNS response with the identifier and the question of the query (RFC 5452, section 9.1).
+    Response,
+    /// What the connection's state says: the host saw no exchange of its own.
+    State,
+}
+
+/// How far a connection came, as its socket has met it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Met {
+    /// The TCP handshake.
+    pub handshake: Handshake,
+    /// Whether the target sent octets in the connection.
+    pub octets: bool,
+    /// Whether the target sent the response to what it was asked.
+    pub response: bool,
+}
+
+/// What a socket knows of its handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handshake {
+    /// It never came about, as far as the socket knows.
+    #[default]
+    Unmet,
+    /// It must have come about, for the socket was reset in a state that follows it. A target that
+    /// opens at the same time as we do can bring a socket there without a handshake.
+    Presumed,
+    /// The socket was connected.
+    Made,
+}
+
+impl Proof {
+    /// The socket's word on the rule: null where only the capture can decide, absent where the
+    /// state does.
+    pub fn word(self, met: Met) -> Option<Value> {
+        match self {
+            Proof::Handshake => Some(match met.handshake {
+                Handshake::Unmet => false.into(),
+                Handshake::Presumed => Value::NULL,
+                Handshake::Made => true.into(),
+            }),
+            Proof::Octets => Some((met.octets || met.response).into()),
+            Proof::Response => Some(met.response.into()),
+            Proof::State => None,
+        }
+    }
+}
+
+/// Settles whether the path carried a connection, now that the observer has answered for its flow.
+///
+/// Where the handshake is all that was asked for, the capture decides: the socket has one last
+/// word, and whether it is "connected" or "reset" is a matter of chance where a reset follows the
+/// handshake. An outcome that is settled stays as it is when it is settled again.
+pub fn settle(mut outcome: Outcome, flow: Option<&FlowRecord>) -> Outcome {
+    let kind = outcome.record.str(KIND).and_then(ConnectKind::from_name);
+    if kind.map(ConnectKind::proof) != Some(Proof::Handshake) {
+        return outcome;
+    }
+    let seen = flow.and_then(|flow| flow.bool(HANDSHAKE_SEEN));
+    let carried = match outcome.record.bool(CARRIED) {
+        Some(true) => true,
+        Some(false) => seen == Some(true),
+        None => seen.unwrap_or(true),
+    };
+    outcome.record.set(CARRIED, carried);
+    if carried && outcome.state != State::Ok {
+        outcome.state = State::Ok;
+        outcome.record.remove("spdr_error");
+        outcome.record.remove("spdr_phase");
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Record;
+
+    /// A connection that the socket says was reset while it connected.
+    fn reset(kind: ConnectKind, met: Met) -> Outcome {
+        let outcome = Outcome::new(State::Failed)
+            .with(KIND, kind.name())
+            .with("spdr_error", "reset")
+            .with("spdr_phase", "connect");
+        match kind.proof().word(met) {
+            Some(word) => outcome.with(CARRIED, word),
+            None => outcome,
+        }
+    }
+
+    fn met(handshake: Handshake) -> Met {
+        Met { handshake, ..Met::default() }
+    }
+
+    #[test]
+    fn the_capture_decides_over_a_handshake() {
+        let seen = |connected: bool| Record::new().with(HANDSHAKE_SEEN, connected);
+        let other = Record::new().with("pkt_fwd", 3u8);
+        let (yes, no) = (seen(true), seen(false));
+        let (unmet, presumed) = (Handshake::Unmet, Handshake::Presumed);
+        for (handshake, flow, carried) in [
+            (unmet, Some(&yes), true),
+            (unmet, Some(&no), false),
+            (unmet, None, false),
+            (presumed, Some(&yes), true),
+            (presumed, Some(&no), false),
+            // Without the chain `tcp`, and without a capture, the socket's word is all there is.
+            (presumed, Some(&other), true),
+            (presumed, None, true),
+        ] {
+            let settled = settle(reset(ConnectKind::Tcp, met(handshake)), flow);
+            assert_eq!(settled.record.bool(CARRIED), Some(carried), "{handshake:?} {flow:?}");
+            assert_eq!(settled.state == State::Ok, carried);
+            assert_eq!(settled.failure().is_some(), !carried);
+            assert_eq!(settle(settled.clone(), flow), settled, "settled twice");
+        }
+    }
+
+    #[test]
+    fn a_handshake_alone_answers_no_request() {
+        let seen = Record::new().with(HANDSHAKE_SEEN, true);
+        for kind in ConnectKind::ALL {
+            let outcome = reset(kind, met(Handshake::Made));
+            let settled = settle(outcome.clone(), Some(&seen));
+            let carried = settled.record.bool(CARRIED);
+            match kind.proof() {
+                Proof::Handshake => assert_eq!(carried, Some(true), "{kind:?}"),
+                Proof::State => assert_eq!(carried, None, "{kind:?}"),
+                Proof::Octets | Proof::Response => {
+                    assert_eq!(carried, Some(false), "{kind:?}");
+                    assert_eq!(settled, outcome, "{kind:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_answered_was_carried_however_it_ended() {
+        let part = Met { octets: true, ..met(Handshake::Made) };
+        let whole = Met { response: true, ..part };
+        let word = |proof: Proof, met| proof.word(met).and_then(|word| word.as_bool());
+        assert_eq!(word(Proof::Octets, part), Some(true));
+        assert_eq!(word(Proof::Response, part), Some(false), "another one's response");
+        assert_eq!(word(Proof::Response, whole), Some(true));
+    }
+}

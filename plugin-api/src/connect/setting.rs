@@ -1,0 +1,97 @@
+//! The names of a connection's settings, as they cross the boundary.
+
+/// Declares the settings and their names side by side, so that none can lack its name.
+macro_rules! settings {
+    ($($(#[$doc:meta])+ $setting:ident = $name:literal,)+) => {
+        /// A setting of a connection.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Setting {
+            $($(#[$doc])+ $setting,)+
+        }
+
+        impl Setting {
+            /// All of them.
+            pub const ALL: &'static [Setting] = &[$(Setting::$setting,)+];
+
+            /// The name in [`Connect::settings`](crate::Connect::settings), and on the boundary.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Setting::$setting => $name,)+
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// The whole connection's time-out in milliseconds.
+    Timeout = "timeout_ms",
+    /// The address to connect to, in place of the job's.
+    Target = "target",
+    /// The port to connect to, in place of the job's.
+    Port = "port",
+    /// The port to connect from.
+    SourcePort = "source_port",
+    /// The differentiated services code point of all packets.
+    Dscp = "dscp",
+    /// The ECN field of all packets.
+    Ecn = "ecn",
+    /// The time to live, or hop limit.
+    Ttl = "ttl",
+    /// The maximum segment size that the SYN announces.
+    Mss = "mss",
+    /// The congestion control's name.
+    CongestionControl = "congestion_control",
+    /// Whether to use Multipath TCP.
+    Mptcp = "mptcp",
+    /// Whether to use TCP Fast Open.
+    FastOpen = "fast_open",
+    /// The protocols that TLS offers.
+    Alpn = "alpn",
+    /// Further headers of an HTTP request.
+    Headers = "headers",
+    /// The name that a DNS query asks for.
+    Query = "query",
+    /// The packets that are sent as they are.
+    Packets = "packets",
+}
+
+impl Setting {
+    /// The setting of that name.
+    pub fn from_name(name: &str) -> Option<Setting> {
+        Setting::ALL.iter().copied().find(|setting| setting.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Connect;
+
+    #[test]
+    fn authors_can_set_each_and_nothing_else() {
+        let all = Connect::packets(Vec::new(), Duration::ZERO)
+            .dscp(0)
+            .ecn(0)
+            .ttl(0)
+            .mss(0)
+            .fast_open()
+            .mptcp()
+            .congestion_control("")
+            .to(std::net::Ipv4Addr::UNSPECIFIED.into())
+            .port(0)
+            .source_port(0)
+            .alpn(&[])
+            .header("", "")
+            .query("");
+        let set: Vec<Option<Setting>> =
+            all.settings().iter().map(|(name, _)| Setting::from_name(name)).collect();
+        for setting in Setting::ALL {
+            assert!(set.contains(&Some(*setting)), "Connect has no method for {setting:?}");
+        }
+        assert!(!set.contains(&None), "{all:?}");
+    }
+}
