@@ -14,6 +14,7 @@
 
 pub mod chains;
 mod claims;
+mod clock;
 mod counters;
 mod dissect;
 mod fragments;
@@ -28,6 +29,7 @@ mod save;
 mod source;
 mod table;
 mod tracker;
+mod tunnel;
 mod watch;
 mod wheel;
 
@@ -55,6 +57,8 @@ pub struct Settings {
     pub linger: Duration,
     /// After how long without a packet a flow ends.
     pub idle: Duration,
+    /// Whether packets in tunnels are looked at instead of the tunnels' own. Only for [`observe`].
+    pub inside: bool,
     /// Flows in the table at most. Beyond it, the one that was silent for longest leaves.
     pub max_flows: usize,
     /// Whether first answers will be asked for ([`Notice::Await`]). Only for [`watch`].
@@ -69,6 +73,7 @@ impl Default for Settings {
             grace: Duration::from_millis(500),
             linger: Duration::from_secs(5),
             idle: Duration::from_secs(30),
+            inside: false,
             max_flows: 1 << 20,
             answers: false,
             save: None,

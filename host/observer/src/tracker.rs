@@ -9,8 +9,10 @@ use super::dissect::{Dissected, Fragment, Quote, dissect};
 use super::fragments::Fragments;
 use super::index::Hash;
 use super::key::Key;
+use super::link::Link;
 use super::source::Frame;
 use super::table::{Flow, FlowId, FlowTable, NONE, Removed};
+use super::tunnel::innermost;
 
 /// Flows, the chains that look at them, and the counters.
 pub(crate) struct Tracker {
@@ -18,6 +20,8 @@ pub(crate) struct Tracker {
     pub fragments: Fragments,
     pub counters: Counters,
     chains: ChainSet,
+    /// Whether to look into tunnels.
+    pub inside: bool,
     /// Fields of the last record, which is how many the next one will have.
     fields: usize,
 }
@@ -36,6 +40,7 @@ impl Tracker {
             fragments: Fragments::default(),
             counters: Counters::default(),
             chains,
+            inside: false,
             fields: 8,
         }
     }
@@ -46,11 +51,12 @@ impl Tracker {
         self.counters.packets += 1;
         let sliced = match frame.link.ip_packet(frame.bytes) {
             Ok(Some(packet)) => {
+                let packet = if self.inside { innermost(packet) } else { packet };
                 let before = frame.bytes.len() - packet.len();
                 dissect(packet, frame.wire_length.saturating_sub(before as u32), into)
             }
             Ok(None) => {
-                self.counters.non_ip += 1;
+                self.none(frame);
                 return false;
             }
             Err(kind) => Err(kind),
@@ -64,6 +70,15 @@ impl Tracker {
             return false;
         }
         true
+    }
+
+    /// Counts a frame in which there is no IP, or nobody knows.
+    #[cold]
+    fn none(&mut self, frame: &Frame<'_>) {
+        match frame.link {
+            Link::Unknown => self.counters.foreign += 1,
+            _ => self.counters.non_ip += 1,
+        }
     }
 
     /// The flow that an ICMP error is about: its id, and the direction of the error in it.

@@ -74,8 +74,24 @@ fn time_that_leaps_neither_hangs_nor_loses_flows() {
         .at(10, udp(There, b"c"))
         .at(far, tcp(There, SYN, &[], &[]))
         .observe(&["basic"]);
-    assert_eq!(seen.flows.len(), 4);
+    assert_eq!(seen.flows.len(), 2, "one packet with a wrong time cuts no flow");
+    assert_eq!(seen.flows[0]["pkt_fwd"], 3);
     assert_eq!(seen.counters.packets, 4);
+    assert_eq!(seen.counters.clock_jumps, 1);
+}
+
+#[test]
+fn a_clock_that_is_set_back_cuts_no_flow() {
+    let hour = 3_600_000_000;
+    let seen = Capture::raw()
+        .at(hour, udp(There, b"a"))
+        .at(hour + 1, udp(Back, b"b"))
+        .at(2, udp(There, b"c"))
+        .at(3, udp(Back, b"d"))
+        .observe(&["basic"]);
+    assert_eq!(seen.flow()["pkt_fwd"], 2);
+    assert_eq!(seen.flow()["pkt_rev"], 2);
+    assert_eq!(seen.counters.clock_jumps, 1);
 }
 
 #[test]
