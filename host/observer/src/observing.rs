@@ -77,6 +77,8 @@ pub fn observe(
         output: Ok(()),
     };
     observing.tracker.inside = settings.inside;
+    // Converters cut packets, and write the length of what is left as the length of the packet.
+    observing.tracker.trusts_headers = !source.is_live();
     let result = observing.run(source);
     observing.end_kept();
     observing.flush();

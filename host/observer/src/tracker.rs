@@ -4,8 +4,8 @@ use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::packet::{Direction, Layers, Packet, Parts};
 use pathspider_plugin_api::{Error, FlowRecord, Record};
 
-use super::counters::Counters;
-use super::dissect::{Dissected, Fragment, Quote, dissect};
+use super::counters::{Counters, Malformed};
+use super::dissect::{Dissected, Fragment, Quote, claimed_length, dissect};
 use super::fragments::Fragments;
 use super::index::Hash;
 use super::key::Key;
@@ -22,6 +22,8 @@ pub(crate) struct Tracker {
     chains: ChainSet,
     /// Whether to look into tunnels.
     pub inside: bool,
+    /// Whether a packet that claims more octets than the frame had was cut by whoever wrote the file.
+    pub trusts_headers: bool,
     /// Fields of the last record, which is how many the next one will have.
     fields: usize,
 }
@@ -41,6 +43,7 @@ impl Tracker {
             counters: Counters::default(),
             chains,
             inside: false,
+            trusts_headers: false,
             fields: 8,
         }
     }
@@ -53,7 +56,13 @@ impl Tracker {
             Ok(Some(packet)) => {
                 let packet = if self.inside { innermost(packet) } else { packet };
                 let before = frame.bytes.len() - packet.len();
-                dissect(packet, frame.wire_length.saturating_sub(before as u32), into)
+                let wire = frame.wire_length.saturating_sub(before as u32);
+                match dissect(packet, wire, into) {
+                    Err(Malformed::IpLength) if self.trusts_headers => {
+                        dissect(packet, claimed_length(packet).max(wire), into)
+                    }
+                    sliced => sliced,
+                }
             }
             Ok(None) => {
                 self.none(frame);

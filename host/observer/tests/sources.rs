@@ -163,6 +163,16 @@ fn tunnels_are_looked_into_where_it_is_asked_for() {
 }
 
 #[test]
+fn a_packet_that_a_converter_cut_is_used_as_far_as_it_goes() {
+    let mut packet = tcp(There, SYN, &[], &[7; 100]);
+    packet.truncate(44);
+    let file = of_two_interfaces([RAW, RAW], &[(0, 1, &packet)]);
+    let seen = see(open(file).unwrap(), &["basic", "tcp"], &Settings::default());
+    assert_eq!(seen.flow()["sp"], OUR_PORT);
+    assert_eq!(seen.counters.malformed_total(), 0);
+}
+
+#[test]
 fn two_sections_of_different_byte_order_in_one_file() {
     let mut file = pcapng(u32::to_le_bytes, None, 1_000_000);
     file.extend(pcapng(u32::to_be_bytes, Some(9), 1_000_000_000));
