@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pathspider_runtime::text::of;
+
 /// Why a packet that says it is IP could not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
@@ -66,6 +68,8 @@ pub struct Counters {
     pub interface_dropped: u64,
     /// Frames that carry no IP.
     pub non_ip: u64,
+    /// Frames of interfaces whose link type cannot be read, or that the capture does not describe.
+    pub foreign: u64,
     /// Malformed packets, by kind; read it with [`Counters::malformed`].
     pub(crate) malformed: [u64; Malformed::ALL.len()],
     /// Flows begun.
@@ -78,6 +82,9 @@ pub struct Counters {
     pub orphaned: u64,
     /// Flows that left the table early because it was full.
     pub evicted: u64,
+    /// How often a clock of a capture jumped, or was found to differ from another one's. Packets got
+    /// the time that went on.
+    pub clock_jumps: u64,
 }
 
 impl Counters {
@@ -125,7 +132,15 @@ impl fmt::Display for Counters {
             f,
             "; {} flows, {} packets ignored, {} late, {} fragments orphaned, {} flows evicted",
             self.flows, self.ignored, self.late, self.orphaned, self.evicted
-        )
+        )?;
+        if self.foreign > 0 {
+            write!(f, ", {} of other interfaces", self.foreign)?;
+        }
+        if self.clock_jumps > 0 {
+            let jumps = of(self.clock_jumps, "jump", "jumps");
+            write!(f, ", {} {jumps} of the capture's clocks evened out", self.clock_jumps)?;
+        }
+        Ok(())
     }
 }
 

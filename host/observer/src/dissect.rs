@@ -130,6 +130,16 @@ pub fn dissect<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Res
     }
 }
 
+/// The octets that an IP packet claims to have; 0 where it claims none.
+#[cold]
+pub(crate) fn claimed_length(packet: &[u8]) -> u32 {
+    match (packet.first().map(|byte| byte >> 4), packet.first_chunk::<6>()) {
+        (Some(4), Some(start)) => be16(start, 2).into(),
+        (Some(6), Some(start)) => u32::from(be16(start, 4)) + 40,
+        _ => 0,
+    }
+}
+
 /// The network layer's findings, on which the transport layer builds.
 struct Network<'a> {
     is_v6: bool,

@@ -15,6 +15,7 @@
 
 pub mod chains;
 mod claims;
+mod clock;
 mod counters;
 mod dissect;
 mod fragments;
@@ -31,6 +32,7 @@ mod save;
 mod source;
 mod table;
 mod tracker;
+mod tunnel;
 mod watch;
 mod wheel;
 
@@ -59,6 +61,8 @@ pub struct Settings {
     pub linger: Duration,
     /// After how long without a packet a flow ends.
     pub idle: Duration,
+    /// Whether packets in tunnels are looked at instead of the tunnels' own. Only for [`observe`].
+    pub inside: bool,
     /// Flows in the table at most. Beyond it, the one that was silent for longest leaves.
     pub max_flows: usize,
     /// Whether first answers will be asked for ([`Notice::Await`]). Only for [`watch`].
@@ -73,6 +77,7 @@ impl Default for Settings {
             grace: Duration::from_millis(500),
             linger: Duration::from_secs(5),
             idle: Duration::from_secs(30),
+            inside: false,
             max_flows: 1 << 20,
             answers: false,
             save: None,

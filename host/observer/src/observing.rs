@@ -7,10 +7,12 @@ use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::packet::Packet;
 use pathspider_plugin_api::{Error, FlowRecord};
 
+use super::clock::{Moment, PacketClock, Reading};
 use super::counters::Counters;
 use super::dissect::Dissected;
 use super::index::Hash;
 use super::key::Key;
+use super::link::Link;
 use super::place::FlowId;
 use super::source::{BATCH, Frame, IDLE_SLACK_NS, Progress, Source, SourceError};
 use super::table::Flow;
@@ -69,14 +71,21 @@ pub fn observe(
         max_flows: settings.max_flows.max(1),
         tracker: Tracker::new(chains, nanoseconds(settings.idle.max(settings.linger))),
         clock_ns: i64::MIN,
+        clock: PacketClock::new(nanoseconds(settings.idle)),
+        kept: None,
         sink,
         record: FlowRecord::new(),
         output: Ok(()),
     };
+    observing.tracker.inside = settings.inside;
+    // Converters cut packets, and write the length of what is left as the length of the packet.
+    observing.tracker.trusts_headers = !source.is_live();
     let result = observing.run(source);
+    observing.end_kept();
     observing.flush();
     let (kernel, interface) = source.dropped();
     let mut counters = observing.tracker.counters;
+    counters.clock_jumps = observing.clock.jumps();
     counters.kernel_dropped = kernel;
     counters.interface_dropped = interface;
     Observed { counters, source: result, output: observing.output }
@@ -89,10 +98,22 @@ struct Observing<'a> {
     max_flows: usize,
     /// The time of the last packet.
     clock_ns: i64,
+    clock: PacketClock,
+    /// A packet whose time the next one is to explain.
+    kept: Option<Kept>,
     sink: &'a mut dyn Sink,
     /// The record that is given, whose memory serves for the next.
     record: FlowRecord,
     output: io::Result<()>,
+}
+
+/// A frame that is looked at later.
+struct Kept {
+    link: Link,
+    link_number: u32,
+    interface: u32,
+    bytes: Vec<u8>,
+    wire_length: u32,
 }
 
 /// A sliced packet, and where its flow stands.
@@ -117,7 +138,10 @@ impl Observing<'_> {
         while self.output.is_ok() {
             match source.read(&mut |frames| self.frames(frames))? {
                 Progress::More => {}
-                Progress::Idle => self.tick(present_ns() - IDLE_SLACK_NS),
+                Progress::Idle => {
+                    self.end_kept();
+                    self.tick(present_ns() - IDLE_SLACK_NS);
+                }
                 Progress::End => break,
             }
             if self.output.is_ok() {
@@ -127,10 +151,48 @@ impl Observing<'_> {
         Ok(())
     }
 
+    #[inline]
+    fn frames(&mut self, frames: &[Frame<'_>]) {
+        if self.clock.takes(frames) {
+            self.timed(frames);
+        } else {
+            frames.iter().for_each(|frame| self.untimed(frame));
+        }
+    }
+
+    /// Takes a frame whose time may have to be corrected.
+    #[cold]
+    fn untimed(&mut self, frame: &Frame<'_>) {
+        let Reading { kept, this } = self.clock.read(Moment::of(frame));
+        if let Some(time_ns) = kept {
+            self.give_kept(time_ns);
+        }
+        match this {
+            Some(time_ns) => self.timed(&[Frame { time_ns, ..*frame }]),
+            None => {
+                let Frame { link, link_number, interface, wire_length, .. } = *frame;
+                let bytes = frame.bytes.to_vec();
+                self.kept = Some(Kept { link, link_number, interface, bytes, wire_length });
+            }
+        }
+    }
+
+    fn end_kept(&mut self) {
+        if let Some(time_ns) = self.clock.end() {
+            self.give_kept(time_ns);
+        }
+    }
+
+    fn give_kept(&mut self, time_ns: i64) {
+        let Some(kept) = self.kept.take() else { return };
+        let Kept { link, link_number, interface, bytes, wire_length } = kept;
+        self.timed(&[Frame { time_ns, link, link_number, interface, bytes: &bytes, wire_length }]);
+    }
+
     /// Takes frames in three steps: all are sliced, then what they need is fetched, then each is
     /// shown to its flow.
     #[inline]
-    fn frames(&mut self, frames: &[Frame<'_>]) {
+    fn timed(&mut self, frames: &[Frame<'_>]) {
         let mut packets = [const { Located::NONE }; BATCH];
         let mut hashes = [Hash::NONE; BATCH];
         for ((frame, packet), hash) in frames.iter().zip(&mut packets).zip(&mut hashes) {
@@ -177,10 +239,6 @@ impl Observing<'_> {
     /// Moves the clock to the time of a packet, or of the present when there is none.
     #[inline]
     fn tick(&mut self, now_ns: i64) {
-        if now_ns < self.clock_ns.saturating_sub(self.idle_ns) {
-            // The clock was set back by more than disorder explains: no flow goes on across that.
-            self.flush();
-        }
         self.clock_ns = now_ns;
         if self.tracker.table.is_due(now_ns) {
             self.expire();

@@ -184,7 +184,14 @@ mod tests {
         let link_number = link;
         let link = Link::from_number(link).unwrap();
         times.iter().try_for_each(|&time_ns| {
-            writer.write(&Frame { time_ns, link, link_number, bytes: &[7; 100], wire_length: 100 })
+            writer.write(&Frame {
+                time_ns,
+                link,
+                link_number,
+                interface: 0,
+                bytes: &[7; 100],
+                wire_length: 100,
+            })
         })?;
         writer.finish()
     }

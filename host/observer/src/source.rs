@@ -55,6 +55,8 @@ pub struct Frame<'a> {
     pub link: Link,
     /// The LINKTYPE number of the link layer.
     pub link_number: u32,
+    /// Which of the capture's interfaces it passed: each may have a clock of its own.
+    pub interface: u32,
     /// What was captured.
     pub bytes: &'a [u8],
     /// Octets on the wire, never fewer than were captured.

@@ -4,14 +4,16 @@ use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::packet::{Direction, Layers, Packet, Parts};
 use pathspider_plugin_api::{Error, FlowRecord, Record};
 
-use super::counters::Counters;
-use super::dissect::{Dissected, Fragment, Quote, dissect};
+use super::counters::{Counters, Malformed};
+use super::dissect::{Dissected, Fragment, Quote, claimed_length, dissect};
 use super::fragments::Fragments;
 use super::index::Hash;
 use super::key::Key;
+use super::link::Link;
 use super::place::{ClaimId, FlowId};
 use super::source::Frame;
 use super::table::{Flow, FlowTable, Removed};
+use super::tunnel::innermost;
 
 /// Flows, the chains that look at them, and the counters.
 pub(crate) struct Tracker {
@@ -19,6 +21,10 @@ pub(crate) struct Tracker {
     pub fragments: Fragments,
     pub counters: Counters,
     chains: ChainSet,
+    /// Whether to look into tunnels.
+    pub inside: bool,
+    /// Whether a packet that claims more octets than the frame had was cut by whoever wrote the file.
+    pub trusts_headers: bool,
     /// Fields of the last record, which is how many the next one will have.
     fields: usize,
 }
@@ -37,6 +43,8 @@ impl Tracker {
             fragments: Fragments::default(),
             counters: Counters::default(),
             chains,
+            inside: false,
+            trusts_headers: false,
             fields: 8,
         }
     }
@@ -47,11 +55,18 @@ impl Tracker {
         self.counters.packets += 1;
         let sliced = match frame.link.ip_packet(frame.bytes) {
             Ok(Some(packet)) => {
+                let packet = if self.inside { innermost(packet) } else { packet };
                 let before = frame.bytes.len() - packet.len();
-                dissect(packet, frame.wire_length.saturating_sub(before as u32), into)
+                let wire = frame.wire_length.saturating_sub(before as u32);
+                match dissect(packet, wire, into) {
+                    Err(Malformed::IpLength) if self.trusts_headers => {
+                        dissect(packet, claimed_length(packet).max(wire), into)
+                    }
+                    sliced => sliced,
+                }
             }
             Ok(None) => {
-                self.counters.non_ip += 1;
+                self.none(frame);
                 return false;
             }
             Err(kind) => Err(kind),
@@ -65,6 +80,15 @@ impl Tracker {
             return false;
         }
         true
+    }
+
+    /// Counts a frame in which there is no IP, or nobody knows.
+    #[cold]
+    fn none(&mut self, frame: &Frame<'_>) {
+        match frame.link {
+            Link::Unknown => self.counters.foreign += 1,
+            _ => self.counters.non_ip += 1,
+        }
     }
 
     /// The flow that an ICMP error is about: its id, and the direction of the error in it.

@@ -5,7 +5,7 @@
 use std::io::{Cursor, Write};
 
 use crate::wire::*;
-use pathspider_observer::{Settings, Source, SourceError, SourceOptions};
+use pathspider_observer::{Link, Settings, Source, SourceError, SourceOptions};
 
 fn capture() -> Capture {
     Capture::raw()
@@ -87,6 +87,89 @@ fn pcapng_of_either_byte_order_and_any_resolution() {
         &Settings::default(),
     );
     assert_eq!(seen.flow()["pkt_first"].as_f64(), Some(1_700_000_000.0));
+}
+
+/// A section of two interfaces, of these link types, with clocks of microseconds. Packets are of an
+/// interface, have a time in microseconds, and octets.
+fn of_two_interfaces(links: [u32; 2], packets: &[(u32, i64, &[u8])]) -> Vec<u8> {
+    let order = u32::to_le_bytes;
+    let words = |fields: &[u32]| fields.iter().flat_map(|&f| order(f)).collect::<Vec<u8>>();
+    let mut file = block(0x0a0d_0d0a, &words(&[0x1a2b_3c4d, 1, !0, !0]), order);
+    for link in links {
+        file.extend(block(1, &words(&[link, 0]), order));
+    }
+    for &(interface, time, packet) in packets {
+        let length = packet.len() as u32;
+        let fields = [interface, (time as u64 >> 32) as u32, time as u32, length, length];
+        file.extend(block(6, &[&words(&fields)[..], packet].concat(), order));
+    }
+    file
+}
+
+#[test]
+fn packets_of_interfaces_that_cannot_be_read_are_passed_over() {
+    let (there, back) = (udp(There, b"q"), udp(Back, b"a"));
+    let usb = 220;
+    for foreign in [1, 82] {
+        let packets = [(0, 1, &there[..]), (foreign, 2, &[1, 2, 3][..]), (0, 3, &back[..])];
+        let options = SourceOptions { filter: Some("udp".into()), ..SourceOptions::default() };
+        for options in [SourceOptions::default(), options] {
+            let file = Cursor::new(of_two_interfaces([RAW, usb], &packets));
+            let source = Source::from_reader(file, "x", &options).unwrap();
+            let seen = see(source, &["basic"], &Settings::default());
+            assert_eq!((seen.counters.packets, seen.counters.foreign), (3, 1));
+            assert_eq!((&seen.flow()["pkt_fwd"], &seen.flow()["pkt_rev"]), (&1.into(), &1.into()));
+            seen.source.unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_of_nothing_but_such_packets_is_refused() {
+    let of = |interface| {
+        let file = of_two_interfaces([220, 220], &[(interface, 1, &[1, 2, 3])]);
+        see(open(file).unwrap(), &["basic"], &Settings::default()).source.unwrap_err().to_string()
+    };
+    assert_eq!(of(0), format!("x.pcap: frames of link type {} cannot be read", Link::name(220)));
+    assert_eq!(of(82), "x.pcap describes no interface of any of its 1 packets");
+}
+
+#[test]
+fn interfaces_whose_clocks_differ_cut_no_flow() {
+    let (there, back) = (udp(There, b"q"), udp(Back, b"a"));
+    let hour = 3_600_000_000;
+    let packets: Vec<_> = (1..=10)
+        .map(|k| if k % 2 == 1 { (0, k, &there[..]) } else { (1, hour + k, &back[..]) })
+        .collect();
+    let file = of_two_interfaces([RAW, RAW], &packets);
+    let seen = see(open(file).unwrap(), &["basic"], &Settings::default());
+    assert_eq!((&seen.flow()["pkt_fwd"], &seen.flow()["pkt_rev"]), (&5.into(), &5.into()));
+    assert_eq!(seen.counters.clock_jumps, 1);
+    assert!(seen.counters.to_string().contains("1 jump of the capture's clocks"));
+}
+
+#[test]
+fn tunnels_are_looked_into_where_it_is_asked_for() {
+    let inner = udp(There, b"q");
+    let mut outer = vec![0x45, 0, 0, 24 + inner.len() as u8, 0, 0, 0, 0, 60, 47, 0, 0];
+    outer.extend([192, 0, 2, 7, 192, 0, 2, 8, 0, 0, 8, 0]);
+    outer.extend(inner);
+    let file = of_two_interfaces([RAW, RAW], &[(0, 1, &outer)]);
+    for (inside, protocol) in [(false, 47), (true, 17)] {
+        let settings = Settings { inside, ..Settings::default() };
+        let seen = see(open(file.clone()).unwrap(), &["basic"], &settings);
+        assert_eq!(seen.flow()["proto"], protocol);
+    }
+}
+
+#[test]
+fn a_packet_that_a_converter_cut_is_used_as_far_as_it_goes() {
+    let mut packet = tcp(There, SYN, &[], &[7; 100]);
+    packet.truncate(44);
+    let file = of_two_interfaces([RAW, RAW], &[(0, 1, &packet)]);
+    let seen = see(open(file).unwrap(), &["basic", "tcp"], &Settings::default());
+    assert_eq!(seen.flow()["sp"], OUR_PORT);
+    assert_eq!(seen.counters.malformed_total(), 0);
 }
 
 #[test]

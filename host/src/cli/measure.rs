@@ -204,7 +204,12 @@ pub(super) fn of_source(error: &SourceError) -> Exit {
         SourceError::NoInterface { .. } | SourceError::InterfaceDown { .. } => Exit::NoInterface,
         SourceError::NoPrivilege { .. } => Exit::NoPrivilege,
         SourceError::Filter { .. } | SourceError::Scheme { .. } => Exit::Usage,
-        SourceError::NotReadable { .. } | SourceError::NotACapture { .. } => Exit::NoInput,
+        SourceError::NotReadable { .. }
+        | SourceError::NotACapture { .. }
+        | SourceError::LinkType { .. }
+        | SourceError::NoDescription { .. }
+        | SourceError::Truncated { .. }
+        | SourceError::Damaged { .. } => Exit::NoInput,
         SourceError::NotWritable { .. } => Exit::NoOutput,
         _ => Exit::Failed,
     }

@@ -62,6 +62,10 @@ pub(super) struct ObserveArgs {
     #[arg(long)]
     promiscuous: bool,
 
+    /// Look at the packets in tunnels (GRE, IP in IP) instead of the tunnels' own
+    #[arg(long)]
+    inside: bool,
+
     /// End flows after this time without a packet
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     idle: Duration,
@@ -97,6 +101,7 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
     let settings = Settings {
         idle: arguments.idle,
         linger: arguments.linger,
+        inside: arguments.inside,
         max_flows: arguments.max_flows as usize,
         ..Settings::default()
     };

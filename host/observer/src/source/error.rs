@@ -77,14 +77,12 @@ pub enum SourceError {
         path: String,
     },
     /// The frames have a link layer that we cannot read.
-    #[error("{path}: the link type {number} is not supported, at octet {offset}")]
+    #[error("{path}: frames of link type {} cannot be read", crate::Link::name(*number))]
     LinkType {
         /// The file or interface.
         path: String,
         /// Its LINKTYPE number.
         number: u32,
-        /// Where in the file, after decompression.
-        offset: u64,
     },
     /// The file ends within a packet or block.
     #[error("{path} is cut short: it ends within the {what} at octet {offset}, packet {packet}")]
@@ -97,6 +95,14 @@ pub enum SourceError {
         offset: u64,
         /// The number of the packet that is missing, from 1.
         packet: u64,
+    },
+    /// None of the file's packets is of an interface that the file describes.
+    #[error("{path} describes no interface of any of its {packets} packets")]
+    NoDescription {
+        /// Its path.
+        path: String,
+        /// How many packets it has.
+        packets: u64,
     },
     /// The file contradicts itself.
     #[error("{path} is damaged at octet {offset}, packet {packet}: {reason}")]

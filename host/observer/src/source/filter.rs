@@ -4,6 +4,7 @@
 use pcap::{BpfProgram, Capture, Linktype};
 
 use super::{Frame, SourceError};
+use crate::link::Link;
 
 /// A filter, compiled once for each link type that the file has.
 pub(super) struct Filter {
@@ -24,7 +25,11 @@ impl Filter {
         Ok(filter)
     }
 
+    /// Whether a frame is to be looked at. What cannot be read is counted, and passes.
     pub(super) fn matches(&mut self, frame: &Frame<'_>) -> Result<bool, SourceError> {
+        if frame.link == Link::Unknown {
+            return Ok(true);
+        }
         Ok(self.program(frame.link_number)?.0.filter(frame.bytes))
     }
 

@@ -42,11 +42,8 @@ impl Live {
             })?;
         }
         let link_number = capture.get_datalink().0 as u32;
-        let link = Link::from_number(link_number).ok_or_else(|| SourceError::LinkType {
-            path: name.clone(),
-            number: link_number,
-            offset: 0,
-        })?;
+        let link = Link::from_number(link_number)
+            .ok_or_else(|| SourceError::LinkType { path: name.clone(), number: link_number })?;
         Ok(Live { name, capture, link, link_number, dropped: (0, 0), last: (0, 0) })
     }
 
@@ -73,6 +70,7 @@ impl Live {
                     time_ns: header.ts.tv_sec * 1_000_000_000 + header.ts.tv_usec,
                     link,
                     link_number,
+                    interface: 0,
                     bytes: packet.data,
                     wire_length: header.len.max(header.caplen),
                 }]);

@@ -213,7 +213,14 @@ fn capture(packets: &[Vec<u8>]) -> io::Result<File> {
     for (index, bytes) in packets.iter().enumerate() {
         let wire_length = bytes.len() as u32;
         let time_ns = START + index as i64 * 1_000_000;
-        writer.write(&Frame { time_ns, link, link_number: RAW, bytes, wire_length })?;
+        writer.write(&Frame {
+            time_ns,
+            link,
+            link_number: RAW,
+            interface: 0,
+            bytes,
+            wire_length,
+        })?;
     }
     writer.finish()?;
     file.rewind()?;

@@ -118,7 +118,11 @@ impl Buffer {
     }
 
     pub(super) fn unknown_link(&self, number: u32) -> SourceError {
-        SourceError::LinkType { path: self.name.clone(), number, offset: self.offset }
+        SourceError::LinkType { path: self.name.clone(), number }
+    }
+
+    pub(super) fn not_described(&self) -> SourceError {
+        SourceError::NoDescription { path: self.name.clone(), packets: self.packets }
     }
 }
 

@@ -131,6 +131,7 @@ impl Pcap {
                 time_ns: i64::from(field(0)) * 1_000_000_000 + i64::from(field(4)) * unit_ns,
                 link: self.link,
                 link_number: self.link_number,
+                interface: 0,
                 bytes: data,
                 wire_length: field(12).max(captured),
             },
@@ -140,8 +141,14 @@ impl Pcap {
 }
 
 /// What stands in a batch where no frame does.
-const EMPTY: Frame<'_> =
-    Frame { time_ns: 0, link: Link::RawIp, link_number: 0, bytes: &[], wire_length: 0 };
+const EMPTY: Frame<'_> = Frame {
+    time_ns: 0,
+    link: Link::RawIp,
+    link_number: 0,
+    interface: 0,
+    bytes: &[],
+    wire_length: 0,
+};
 
 struct Record<'a> {
     frame: Frame<'a>,

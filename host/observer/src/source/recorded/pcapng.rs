@@ -28,6 +28,12 @@ pub(super) struct Pcapng {
     interfaces: Vec<Interface>,
     /// The time of the last packet, for simple packet blocks, which have none.
     time_ns: i64,
+    /// Interfaces of the sections before this one.
+    before: u32,
+    /// Packets that were of an interface that can be read.
+    readable: u64,
+    /// The link type of the first packet that was not, where it has one.
+    foreign: Option<Option<u32>>,
 }
 
 #[derive(Clone, Copy)]
@@ -75,7 +81,9 @@ struct Layout {
 
 impl Pcapng {
     pub(super) fn new(buffer: Buffer) -> Pcapng {
-        Pcapng { buffer, big_endian: false, interfaces: Vec::new(), time_ns: 0 }
+        let (big_endian, interfaces) = (false, Vec::new());
+        let (time_ns, before, readable, foreign) = (0, 0, 0, None);
+        Pcapng { buffer, big_endian, interfaces, time_ns, before, readable, foreign }
     }
 
     /// Gives the packets of all whole blocks in the window, and reads on when there is none.
@@ -121,7 +129,7 @@ impl Pcapng {
     fn read_on(&mut self) -> Result<Progress, SourceError> {
         let header = self.buffer.peek(12)?;
         if header.is_empty() {
-            return Ok(Progress::End);
+            return self.end();
         }
         if header.len() < 12 {
             return Err(self.buffer.truncated("block header"));
@@ -140,6 +148,17 @@ impl Pcapng {
         Ok(Progress::More)
     }
 
+    /// The file's end. One of whose packets none could be read is no capture for us.
+    fn end(&self) -> Result<Progress, SourceError> {
+        match self.foreign {
+            Some(link) if self.readable == 0 => Err(match link {
+                Some(number) => self.buffer.unknown_link(number),
+                None => self.buffer.not_described(),
+            }),
+            _ => Ok(Progress::End),
+        }
+    }
+
     #[inline]
     fn packet(
         &mut self,
@@ -151,25 +170,28 @@ impl Pcapng {
         let Some(layout) = self.layout(kind, block) else {
             return Err(self.buffer.damaged("a packet's block without its fields"));
         };
-        let Some(interface) = self.interfaces.get(layout.interface as usize) else {
-            let reason = format!("a packet of interface {}, not described", layout.interface);
-            return Err(self.buffer.damaged(reason));
-        };
-        let Some(link) = Link::from_number(interface.link_number) else {
-            return Err(self.buffer.unknown_link(interface.link_number));
-        };
+        let interface = self.interfaces.get(layout.interface as usize).copied();
+        let link = interface.and_then(|interface| Link::from_number(interface.link_number));
         let end = layout.data + layout.captured as usize;
         if layout.captured as usize > LONGEST || end > length - 4 {
             let reason = format!("a packet of {} octets", layout.captured);
             return Err(self.buffer.damaged(reason));
         }
-        if let Some((high, low)) = layout.time {
+        match link {
+            Some(_) => self.readable += 1,
+            // One file may have packets of many kinds: those that can be read count.
+            None => self.foreign = self.foreign.or(Some(interface.map(|i| i.link_number))),
+        }
+        if let Some((high, low)) = layout.time
+            && let Some(interface) = interface
+        {
             self.time_ns = interface.clock.nanoseconds(high, low);
         }
         on_frames(&[Frame {
             time_ns: self.time_ns,
-            link,
-            link_number: interface.link_number,
+            link: link.unwrap_or(Link::Unknown),
+            link_number: interface.map_or(0, |interface| interface.link_number),
+            interface: self.before.wrapping_add(layout.interface),
             bytes: &block[layout.data..end],
             wire_length: layout.wire.max(layout.captured),
         }]);
@@ -220,6 +242,7 @@ impl Pcapng {
         match kind {
             SECTION => {
                 self.big_endian = byte_order(block, false).unwrap_or_default();
+                self.before = self.before.wrapping_add(self.interfaces.len() as u32);
                 self.interfaces.clear();
             }
             INTERFACE => match self.interface(block) {

@@ -1,0 +1,137 @@
+//! What stands between a MAC header and IP: tags, labels, LLC/SNAP, PPP, other MAC headers.
+
+use super::{be16, from, octet};
+use crate::counters::Malformed;
+
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+/// 802.1Q, 802.1ad, and the numbers that QinQ used before 802.1ad.
+const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
+/// Provider backbone bridging (IEEE 802.1ah): a service tag, then a customer's frame.
+const BACKBONE: u16 = 0x88e7;
+/// MACsec (IEEE 802.1AE).
+const MACSEC: u16 = 0x88e5;
+/// Seamless redundancy (IEC 62439-3): path and size, sequence number.
+const REDUNDANCY: u16 = 0x892f;
+/// PPP over Ethernet, session stage (RFC 2516).
+const PPPOE: u16 = 0x8864;
+/// PPP in GRE (RFC 2637, section 4.1).
+const PPP: u16 = 0x880b;
+/// Labels of Multiprotocol Label Switching, for one and for many receivers (RFC 3032, section 5).
+const MPLS: [u16; 2] = [0x8847, 0x8848];
+/// An Ethernet frame, as GRE carries it (RFC 1701).
+const BRIDGED: u16 = 0x6558;
+/// Up to here, an EtherType is a length, and LLC follows (IEEE 802.3, section 3.2.6).
+const LONGEST: u16 = 1500;
+
+/// Octets of the two addresses.
+const ADDRESSES: usize = 12;
+
+/// An Ethernet frame.
+#[inline]
+pub(super) fn frame(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    let kind = be16(frame, ADDRESSES)?;
+    let payload = from(frame, ADDRESSES + 2)?;
+    match kind {
+        IPV4 | IPV6 => Ok(Some(payload)),
+        _ => carried(kind, payload),
+    }
+}
+
+/// What an EtherType announces.
+#[cold]
+pub(crate) fn carried(mut kind: u16, mut payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    // Each turn takes something off, so it ends.
+    loop {
+        (kind, payload) = match kind {
+            IPV4 | IPV6 => return Ok(Some(payload)),
+            _ if VLAN.contains(&kind) => (be16(payload, 2)?, from(payload, 4)?),
+            _ if MPLS.contains(&kind) => return labelled(payload),
+            PPPOE => return ppp(from(payload, 6)?),
+            PPP => return ppp(payload),
+            BRIDGED => (be16(payload, ADDRESSES)?, from(payload, ADDRESSES + 2)?),
+            BACKBONE => (be16(payload, 4 + ADDRESSES)?, from(payload, 4 + ADDRESSES + 2)?),
+            REDUNDANCY => (be16(payload, 4)?, from(payload, 6)?),
+            MACSEC => match clear(payload)? {
+                Some(secured) => (be16(secured, 0)?, from(secured, 2)?),
+                None => return Ok(None),
+            },
+            0..=LONGEST => return llc(payload),
+            _ => return Ok(None),
+        };
+    }
+}
+
+/// What MACsec protects without hiding it; `None` where it is encrypted (IEEE 802.1AE, section 9.5).
+fn clear(payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const IDENTIFIER: u8 = 0x20;
+    const CHANGED: u8 = 0x08 | 0x04;
+    let flags = octet(payload, 0)?;
+    let header = if flags & IDENTIFIER != 0 { 14 } else { 6 };
+    if flags & CHANGED != 0 { Ok(None) } else { from(payload, header).map(Some) }
+}
+
+/// Logical Link Control: SNAP's EtherTypes (RFC 1042), and IP by its own number.
+pub(super) fn llc(payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    match *payload {
+        // An EtherType, of the ordinary organisation or of a bridge's tunnel.
+        [0xaa, 0xaa, 3, 0, 0, 0 | 0xf8, high, low, ref rest @ ..] => {
+            match u16::from_be_bytes([high, low]) {
+                // No second length: it could go on for ever.
+                0..=LONGEST => Ok(None),
+                kind => carried(kind, rest),
+            }
+        }
+        [6, 6, 3, ref rest @ ..] => Ok(Some(rest)),
+        [_, _, _, ..] => Ok(None),
+        _ => Err(Malformed::Link),
+    }
+}
+
+/// What follows a stack of labels. Nothing says what it is but its first four bits (RFC 4928): IP,
+/// or an Ethernet frame with or without a control word (RFC 4448).
+pub(super) fn labelled(mut payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    loop {
+        let is_last = octet(payload, 2)? & 1 == 1;
+        payload = from(payload, 4)?;
+        if is_last {
+            break;
+        }
+    }
+    match octet(payload, 0)? >> 4 {
+        4 | 6 if is_ip(payload) => Ok(Some(payload)),
+        0 if carries_ip(&payload[payload.len().min(4)..]) => frame(&payload[4..]),
+        _ if carries_ip(payload) => frame(payload),
+        _ => Ok(None),
+    }
+}
+
+/// Whether octets can be an IP header's first.
+fn is_ip(octets: &[u8]) -> bool {
+    matches!(octets.first(), Some(0x45..=0x4f | 0x60..=0x6f))
+}
+
+/// Whether octets can be an Ethernet frame with IP in it.
+fn carries_ip(octets: &[u8]) -> bool {
+    frame(octets).is_ok_and(|packet| packet.is_some_and(is_ip))
+}
+
+/// PPP (RFC 1661).
+pub(crate) fn ppp(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const IPV4: u16 = 0x21;
+    const IPV6: u16 = 0x57;
+    const MPLS: [u16; 2] = [0x281, 0x283];
+    // Address and control field, which a link may agree to leave out (RFC 1661, section 6.6).
+    let frame = frame.strip_prefix(&[0xff, 0x03]).unwrap_or(frame);
+    // So may the first byte of the protocol, which is even where the last is odd.
+    let (protocol, packet) = match *frame {
+        [low, ref rest @ ..] if low & 1 == 1 => (u16::from(low), rest),
+        [high, low, ref rest @ ..] => (u16::from_be_bytes([high, low]), rest),
+        _ => return Err(Malformed::Link),
+    };
+    match protocol {
+        IPV4 | IPV6 => Ok(Some(packet)),
+        _ if MPLS.contains(&protocol) => labelled(packet),
+        _ => Ok(None),
+    }
+}

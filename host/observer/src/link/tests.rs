@@ -1,0 +1,149 @@
+use super::*;
+
+const PACKET: [u8; 2] = [0x45, 0];
+
+fn frame(header: &[u8]) -> Vec<u8> {
+    [header, &PACKET].concat()
+}
+
+fn found(link: Link, header: &[u8]) -> bool {
+    link.ip_packet(&frame(header)) == Ok(Some(&PACKET[..]))
+}
+
+/// An Ethernet header with this after the addresses.
+fn ethernet(rest: &[u8]) -> Vec<u8> {
+    [&[0x66; 12][..], rest].concat()
+}
+
+#[test]
+fn ethernet_with_tags_of_every_kind() {
+    let tags = [0x81, 0, 0, 1, 0x88, 0xa8, 0, 2, 0x91, 0, 0, 3, 0x08, 0];
+    let header = ethernet(&tags);
+    assert!(found(Link::Ethernet, &header));
+    assert_eq!(Link::Ethernet.ip_packet(&header[..20]), Err(Malformed::Link));
+    let arp = frame(&ethernet(&[0x08, 0x06]));
+    assert_eq!(Link::Ethernet.ip_packet(&arp), Ok(None));
+}
+
+#[test]
+fn labels_of_any_depth() {
+    let two = [0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64];
+    assert!(found(Link::Ethernet, &ethernet(&two)));
+    assert!(found(Link::Ethernet, &ethernet(&[&[0x81, 0, 0, 7][..], &two].concat())));
+    assert!(found(Link::Mpls, &two[2..]));
+    assert!(found(Link::Ppp, &[&[0x02, 0x81][..], &two[2..]].concat()));
+    assert_eq!(Link::Ethernet.ip_packet(&ethernet(&two[..6])), Err(Malformed::Link));
+}
+
+#[test]
+fn ethernet_over_labels() {
+    let label = [0x88, 0x47, 0, 1, 1, 64];
+    let inner = ethernet(&[0x08, 0]);
+    let with_control_word = [&label[..], &[0, 0, 0, 9], &inner].concat();
+    assert!(found(Link::Ethernet, &ethernet(&with_control_word)));
+    // The address begins with the digit of IPv6, and is no IPv6 header all the same.
+    let without = [&label[..], &[0x40; 12], &[0x08, 0]].concat();
+    assert!(found(Link::Ethernet, &ethernet(&without)));
+    let other = frame(&ethernet(&[&label[..], &[0x10; 12]].concat()));
+    assert_eq!(Link::Ethernet.ip_packet(&other), Ok(None));
+}
+
+#[test]
+fn frames_with_a_length() {
+    let snap = |kind: [u8; 2]| [&[0, 30, 0xaa, 0xaa, 3, 0, 0, 0][..], &kind].concat();
+    assert!(found(Link::Ethernet, &ethernet(&snap([0x08, 0]))));
+    let tagged = [&snap([0x81, 0])[..], &[0, 5, 0x86, 0xdd]].concat();
+    assert!(found(Link::Ethernet, &ethernet(&tagged)));
+    assert!(found(Link::Ethernet, &ethernet(&[0, 30, 6, 6, 3])));
+    // A spanning tree's.
+    let bridge = frame(&ethernet(&[0, 38, 0x42, 0x42, 3, 0, 0]));
+    assert_eq!(Link::Ethernet.ip_packet(&bridge), Ok(None));
+    let endless = frame(&ethernet(&snap([0, 8])));
+    assert_eq!(Link::Ethernet.ip_packet(&endless), Ok(None));
+    assert!(found(Link::Llc, &snap([0x08, 0])[2..]));
+}
+
+#[test]
+fn other_mac_headers() {
+    let backbone = [&[0x88, 0xe7, 0, 0, 0, 1][..], &[0x11; 12], &[0x08, 0]].concat();
+    assert!(found(Link::Ethernet, &ethernet(&backbone)));
+    let secured = |flags: u8, identifier: &[u8]| {
+        [&[0x88, 0xe5, flags, 0, 0, 0, 0, 1][..], identifier, &[0x08, 0]].concat()
+    };
+    assert!(found(Link::Ethernet, &ethernet(&secured(0, &[]))));
+    assert!(found(Link::Ethernet, &ethernet(&secured(0x20, &[1; 8]))));
+    let hidden = frame(&ethernet(&secured(0x2c, &[1; 8])));
+    assert_eq!(Link::Ethernet.ip_packet(&hidden), Ok(None));
+    assert!(found(Link::Ethernet, &ethernet(&[0x89, 0x2f, 0, 1, 0, 2, 0x08, 0])));
+}
+
+#[test]
+fn cooked_captures() {
+    assert!(found(Link::Sll, &[&[0; 14][..], &[0x86, 0xdd]].concat()));
+    assert!(found(Link::Sll2, &[&[0x08, 0][..], &[0; 18]].concat()));
+    let snap = [0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0];
+    assert!(found(Link::Sll, &[&[0; 14][..], &[0, 4], &snap].concat()));
+    assert!(found(Link::Sll, &[&[0; 14][..], &[0x88, 0x47, 0, 1, 1, 64]].concat()));
+}
+
+#[test]
+fn wireless_data_frames() {
+    let snap = [0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0];
+    let mac = |control: u8, flags: u8, octets: usize| {
+        let mut header = vec![0; octets];
+        (header[0], header[1]) = (control, flags);
+        header
+    };
+    let whole = |mac: Vec<u8>| [mac, snap.to_vec()].concat();
+    assert!(found(Link::Wireless, &whole(mac(0x08, 1, 24))));
+    assert!(found(Link::Wireless, &whole(mac(0x88, 1, 26))), "with quality of service");
+    assert!(found(Link::Wireless, &whole(mac(0x88, 0x83, 36))), "four addresses, a control field");
+    let radiotap = |fields: &[u8]| {
+        let length = 4 + fields.len() as u8;
+        [&[0, 0, length, 0][..], fields].concat()
+    };
+    let plain = radiotap(&[0, 0, 0, 0]);
+    assert!(found(Link::Radiotap, &[plain.clone(), whole(mac(0x08, 1, 24))].concat()));
+    let padded = radiotap(&[2, 0, 0, 0, 0x20]);
+    assert!(found(Link::Radiotap, &[padded, whole(mac(0x88, 1, 28))].concat()));
+    for (control, flags) in [(0x80, 0), (0x48, 1), (0x08, 0x41)] {
+        let other = [plain.clone(), whole(mac(control, flags, 24)), PACKET.to_vec()].concat();
+        assert_eq!(Link::Radiotap.ip_packet(&other), Ok(None), "{control:#x} {flags:#x}");
+    }
+    let ppi = [&[0, 0, 8, 0, 105, 0, 0, 0][..], &whole(mac(0x08, 1, 24))].concat();
+    assert!(found(Link::Ppi, &ppi));
+}
+
+#[test]
+fn firewall_logs() {
+    // A prefix of three octets, padded, and the packet.
+    let little = [2, 0, 0, 30, 7, 0, 10, 0, b'a', b'b', 0, 0, 6, 0, 9, 0];
+    assert!(found(Link::Nflog, &little));
+    let big = [10, 0, 0, 30, 0, 7, 0, 10, b'a', b'b', 0, 0, 0, 6, 0, 9];
+    assert!(found(Link::Nflog, &big));
+    assert_eq!(Link::Nflog.ip_packet(&little[..14]), Err(Malformed::Link));
+    assert!(found(Link::Pflog, &[&[61, 2][..], &[0; 62]].concat()));
+}
+
+#[test]
+fn loopback_of_either_byte_order() {
+    assert!(found(Link::Null, &[2, 0, 0, 0]));
+    assert!(found(Link::Null, &[0, 0, 0, 30]));
+    assert_eq!(Link::Null.ip_packet(&frame(&[7, 0, 0, 0])), Ok(None));
+}
+
+#[test]
+fn ppp_with_and_without_its_framing() {
+    assert!(found(Link::Ppp, &[0xff, 3, 0, 0x21]));
+    assert!(found(Link::Ppp, &[0x57]));
+    assert!(found(Link::Pppoe, &[0x11, 0, 0, 1, 0, 4, 0, 0x21]));
+    assert!(found(Link::CiscoHdlc, &[0x0f, 0, 0x08, 0]));
+    assert_eq!(Link::Ppp.ip_packet(&frame(&[0xc0, 0x21])), Ok(None));
+    assert_eq!(Link::Ppp.ip_packet(&[]), Err(Malformed::Link));
+}
+
+#[test]
+fn link_types_have_names() {
+    assert!(Link::name(127).starts_with("127 (IEEE802_11_RADIO: "), "{}", Link::name(127));
+    assert_eq!(Link::name(70_000), "70000");
+}
