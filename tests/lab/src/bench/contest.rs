@@ -67,6 +67,7 @@ impl Contest {
                 options: options.clone(),
                 plugin: measured.plugin.into(),
                 arguments: measured.arguments.iter().map(ToString::to_string).collect(),
+                rejudge: false,
             },
             targets: targets as usize,
         };

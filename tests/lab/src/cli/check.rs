@@ -20,12 +20,15 @@ pub(super) struct Pathspider {
     /// Jobs in flight
     #[arg(short, long, value_name = "N", default_value_t = 200)]
     workers: usize,
+    /// Have it conclude again from each run's records and packets, and fail where that differs
+    #[arg(long)]
+    rejudge: bool,
 }
 
 impl Pathspider {
     pub(super) fn suite(self) -> Suite {
         let pathspider = self.pathspider.unwrap_or_else(default_pathspider);
-        Suite { pathspider, workers: self.workers }
+        Suite { pathspider, workers: self.workers, rejudge: self.rejudge }
     }
 }
 

@@ -2,7 +2,7 @@
 //! what it used.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::records::{Record, records, write_jobs};
@@ -25,6 +25,8 @@ pub struct Measurement {
     pub plugin: String,
     /// The plugin's own arguments.
     pub arguments: Vec<String>,
+    /// Whether what it concluded is drawn again from its records and packets, and compared.
+    pub rejudge: bool,
 }
 
 /// What a run of pathspider left.
@@ -53,6 +55,7 @@ pub struct Ended {
 }
 
 const OUTPUT: &str = "out.ndjson";
+const CAPTURE: &str = "out.pcap";
 
 impl Measurement {
     /// The arguments after the program's name.
@@ -80,6 +83,9 @@ impl Measurement {
         targets: impl IntoIterator<Item = Target<'a>>,
     ) -> Result<Run> {
         let ended = self.start(vantage, targets)?.finish()?;
+        if self.rejudge {
+            ended.rejudge(&self.program()?)?;
+        }
         Ok(Run { records: ended.records()?.collect::<Result<_>>()?, finished: ended.finished })
     }
 
@@ -102,6 +108,9 @@ impl Measurement {
         command
             .args(plugin_waiver(&program))
             .args(self.command_line("-", &output.to_string_lossy()));
+        if self.rejudge {
+            command.arg("--output-flows").arg("--save-pcap").arg(directory.file(CAPTURE));
+        }
         // What it says is of interest only when it fails: the table says the rest.
         let said = directory.file("stderr");
         let said = File::create(&said).context(|| format!("write {}", said.display()))?;
@@ -146,6 +155,28 @@ impl Started {
 }
 
 impl Ended {
+    /// Has pathspider conclude again from the records and the packets.
+    ///
+    /// # Errors
+    /// When it fails, or concludes something else than in the run.
+    pub fn rejudge(&self, program: &Path) -> Result<()> {
+        let mut command = Command::new(program);
+        command.args(plugin_waiver(program)).args(["rejudge", "--changed"]);
+        command.arg("--records").arg(self.directory.file(OUTPUT));
+        command.arg("--pcap").arg(self.directory.file(CAPTURE));
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.context(|| format!("run {}", program.display()))?;
+        if output.status.success() && output.stdout.is_empty() {
+            return Ok(());
+        }
+        let said = [&output.stderr[..], &output.stdout].concat();
+        Err(Error::Tool {
+            command: format!("{} rejudge --changed", program.display()),
+            status: output.status.to_string(),
+            message: String::from_utf8_lossy(&said).trim().to_string(),
+        })
+    }
+
     /// Its records one by one, in the order written.
     ///
     /// # Errors

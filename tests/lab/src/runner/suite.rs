@@ -15,6 +15,8 @@ pub struct Suite {
     pub pathspider: PathBuf,
     /// Jobs in flight.
     pub workers: usize,
+    /// Whether every run is judged again from its records and packets.
+    pub rejudge: bool,
 }
 
 /// What a suite measured with one plugin.
@@ -59,6 +61,7 @@ impl Suite {
             options: Vec::new(),
             plugin: plugin.into(),
             arguments: arguments.map_or_else(usual, <[String]>::to_vec),
+            rejudge: self.rejudge,
         }
     }
 
@@ -66,7 +69,7 @@ impl Suite {
     /// paths that want the same arguments.
     ///
     /// # Errors
-    /// When pathspider cannot be run or fails.
+    /// When pathspider cannot be run or fails, or concludes something else when it judges again.
     pub fn measure(&self, lab: &EmulatedLab, plugin: &str) -> Result<Measured> {
         let mut runs: Vec<(Measurement, Vec<&LabPath>)> = Vec::new();
         for path in lab.paths() {
