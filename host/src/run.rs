@@ -134,7 +134,8 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
     let info = &settings.measurement.info;
     let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let interface = settings.interface.clone();
-    let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
+    let courtesy = Arc::clone(&settings.rules.courtesy);
+    let dialer = Dialer::new(interface, courtesy, settings.contact.as_deref(), settings.body_limit)
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
     // Before there are threads (see `system::keeper`).
@@ -315,7 +316,9 @@ fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, R
     if !settings.measurement.info.forges {
         return Ok(None);
     }
-    let opened = Forger::open(settings.interface.as_deref(), plan.configurations.len());
+    let courtesy = Arc::clone(&settings.rules.courtesy);
+    let interface = settings.interface.as_deref();
+    let opened = Forger::open(interface, plan.configurations.len(), courtesy);
     opened.map(Some).map_err(|error| {
         RunError::System(format!("cannot open what forged packets are sent with: {error}"))
     })

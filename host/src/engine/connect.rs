@@ -1,5 +1,6 @@
 //! Makes one connection of any kind: `begin` sends its first packet, `complete` sees it through.
 
+mod destination;
 mod dns;
 mod dnstcp;
 mod dnsudp;
@@ -135,6 +136,9 @@ impl Dialer {
             let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
             Attempt { outcome: stamp(outcome, started), flow: None }
         };
+        if let Some((_, refusal)) = destination::refused(job, &connect, &self.courtesy) {
+            return Ok(Begun::Over(fail(refusal.into())));
+        }
         let socket = match self.socket(protocol, remote, &settings) {
             Ok(socket) => socket,
             // An ICMP error, of which a connection says the same, has not come yet.

@@ -113,7 +113,7 @@ impl Round<'_> {
     fn forge(&mut self, ticket: Ticket, connect: &Connect) -> Result<(), EngineError> {
         let config = ticket.config;
         let sent = match &self.engine.forger {
-            Some(forger) => forger.begin(connect, config, &self.engine.notices),
+            Some(forger) => forger.begin(&ticket.work.job, connect, config, &self.engine.notices),
             None => Err(BeginError::Plugin(Error::contract(
                 "connect: it gives packets, and does not declare Info::forges",
             ))),

@@ -12,13 +12,14 @@ mod raw;
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::packet::{TcpFlags, protocol};
-use pathspider_plugin_api::{Connect, Error, Outcome, State, forge};
+use pathspider_plugin_api::{Connect, Error, Job, Outcome, State, forge};
 use tokio::sync::oneshot;
 
 use self::fill::{Header, header};
@@ -27,13 +28,15 @@ pub use self::ports::RESERVED_SOCKETS;
 use self::ports::{Pair, Ports};
 use self::raw::Raw;
 use super::failure::Failure;
-use super::{Attempt, BeginError, Flow};
+use super::{Attempt, BeginError, Flow, destination};
 use crate::engine::{DEFAULT_TIMEOUT, stamp};
+use crate::job::Courtesy;
 use pathspider_observer::{Answer, Await, Endpoint, Notice};
 
 /// What a run sends forged packets with. All of it is opened before the first of them.
 pub struct Forger {
     raw: Raw,
+    courtesy: Arc<Courtesy>,
     ports: RefCell<Ports>,
     pace: RefCell<Pace>,
 }
@@ -57,14 +60,20 @@ pub(in crate::engine) enum Sent {
 }
 
 impl Forger {
-    /// Opens what is needed on this interface, for so many configurations.
+    /// Opens what is needed on this interface, for so many configurations. Nothing is sent to whom
+    /// `courtesy` refuses.
     ///
     /// # Errors
     ///
     /// The privilege (`CAP_NET_RAW`) is missing, or no ports are free.
-    pub fn open(interface: Option<&str>, configurations: usize) -> io::Result<Forger> {
+    pub fn open(
+        interface: Option<&str>,
+        configurations: usize,
+        courtesy: Arc<Courtesy>,
+    ) -> io::Result<Forger> {
         Ok(Forger {
             raw: Raw::open(interface)?,
+            courtesy,
             ports: RefCell::new(Ports::reserve(configurations)?),
             pace: RefCell::new(Pace::new(Box::new(|| 0), Instant::now())),
         })
@@ -88,6 +97,7 @@ impl Forger {
     /// The packets are such that they cannot be sent as they are.
     pub(in crate::engine) fn begin(
         self: &Rc<Self>,
+        job: &Job,
         connect: &Connect,
         config: usize,
         notices: &Sender<Notice>,
@@ -104,11 +114,14 @@ impl Forger {
         };
         let remote = SocketAddr::new(first.destination, first.ports.map_or(0, |ports| ports.1));
         let started = SystemTime::now();
-        let fail = |error: &io::Error| {
-            let outcome =
-                Failure::from(error).outcome().with("dip", remote.ip()).with("dp", remote.port());
+        let end = |failure: Failure, address: IpAddr| {
+            let outcome = failure.outcome().with("dip", address).with("dp", remote.port());
             Ok(Sent::Over(Attempt { outcome: stamp(outcome, started), flow: None }))
         };
+        if let Some((address, refusal)) = destination::refused(job, connect, &self.courtesy) {
+            return end(refusal.into(), address);
+        }
+        let fail = |error: &io::Error| end(error.into(), remote.ip());
 
         // What only the host knows.
         let source = match headers.iter().any(|header| header.source.is_unspecified()) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use pathspider_plugin_api::packet::protocol;
@@ -10,31 +11,33 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::http::user_agent;
 use super::settings::Settings;
 use super::tls::Tls;
+use crate::job::Courtesy;
 
 /// Opens sockets for the engine.
-#[derive(Debug, Clone)]
 pub struct Dialer {
     interface: Option<String>,
+    pub(super) courtesy: Arc<Courtesy>,
     pub(super) user_agent: String,
     pub(super) body_limit: usize,
     pub(super) tls: Tls,
 }
 
 impl Dialer {
-    /// Opens sockets whose packets leave by `interface`; `None` leaves that to the routes. HTTP
-    /// requests say whom to ask about them (`contact`), and of a response's body `body_limit`
-    /// octets are kept.
+    /// Opens sockets whose packets leave by `interface`; `None` leaves that to the routes. Nothing
+    /// is sent to whom `courtesy` refuses. HTTP requests say whom to ask about them (`contact`), and
+    /// of a response's body `body_limit` octets are kept.
     ///
     /// # Errors
     ///
     /// TLS cannot be set up.
     pub fn new(
         interface: Option<String>,
+        courtesy: Arc<Courtesy>,
         contact: Option<&str>,
         body_limit: usize,
     ) -> Result<Dialer, rustls::Error> {
         let user_agent = user_agent(contact);
-        Ok(Dialer { interface, user_agent, body_limit, tls: Tls::new()? })
+        Ok(Dialer { interface, courtesy, user_agent, body_limit, tls: Tls::new()? })
     }
 
     /// Opens a socket for a connection to `remote`, with its settings.
