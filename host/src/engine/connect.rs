@@ -160,13 +160,13 @@ impl Dialer {
             }))),
             Err(error) => {
                 notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
+                let failure = Failure::from(&error);
                 // Of a port that the plugin chose, waiting would free none.
-                let may_be_short = protocol == protocol::TCP
-                    && error.kind() == std::io::ErrorKind::AddrNotAvailable
-                    && settings.source_port.is_none();
-                match may_be_short && self.has_source(remote) {
-                    true => Err(BeginError::NoPort(remote, Box::new(fail((&error).into())))),
-                    false => Ok(Begun::Over(fail((&error).into()))),
+                let may_be_short =
+                    failure == Failure::NoLocalPort && settings.source_port.is_none();
+                match may_be_short && self.has_way(remote.ip()) {
+                    true => Err(BeginError::NoPort(remote, Box::new(fail(failure)))),
+                    false => Ok(Begun::Over(fail(failure))),
                 }
             }
         }

@@ -80,7 +80,8 @@ impl Failure {
             libc::EPROTO | libc::ENOPROTOOPT => Failure::ProtocolError,
             libc::EACCES | libc::EPERM => Failure::Prohibited,
             libc::EOPNOTSUPP | libc::EPROTONOSUPPORT => Failure::NotSupported,
-            libc::EADDRNOTAVAIL | libc::EADDRINUSE => Failure::NoLocalPort,
+            // The last one is what a datagram socket is told.
+            libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EAGAIN => Failure::NoLocalPort,
             libc::EAFNOSUPPORT => Failure::NoAddressFamily,
             libc::EMFILE | libc::ENFILE => Failure::NoDescriptor,
             libc::ENOBUFS | libc::ENOMEM => Failure::NoMemory,
