@@ -5,6 +5,7 @@
 //! plugin that blocks is called on worker threads instead (`workers`).
 
 mod connect;
+mod ephemeral;
 mod making;
 mod pace;
 mod ports;

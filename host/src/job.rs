@@ -16,7 +16,7 @@ mod shuffle;
 mod special;
 mod target;
 
-pub use courtesy::{Blocklist, BlocklistError};
+pub use courtesy::{Blocklist, BlocklistError, Courtesy, Refusal};
 pub use done::Done;
 pub(crate) use done::Identity;
 pub use feeder::{Feed, Feeder, Feeding, feed};

@@ -16,4 +16,5 @@ pub mod merger;
 pub mod output;
 pub mod progress;
 mod rejudge;
+mod route;
 pub mod run;

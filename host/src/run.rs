@@ -12,6 +12,7 @@ mod plan;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ use crate::job::{self, Feeder, Feeding, Format, Input, JobReader, feed};
 use crate::merger::Ends;
 use crate::output::{Output, RecordWriter};
 use crate::progress::{Prepared, Showing};
+use crate::route::Routes;
 use checks::{check_files, raise_descriptors};
 use ended::not_restored;
 pub use ended::{Ended, RunError};
@@ -134,7 +136,10 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
     let info = &settings.measurement.info;
     let beside = raise_descriptors(settings.workers, plan.configurations.len(), info.forges)?;
     let interface = settings.interface.clone();
-    let dialer = Dialer::new(interface, settings.contact.as_deref(), settings.body_limit)
+    let routes = Rc::new(Routes::new(interface.as_deref()));
+    let courtesy = Arc::clone(&settings.rules.courtesy);
+    let contact = settings.contact.as_deref();
+    let dialer = Dialer::new(interface, Rc::clone(&routes), courtesy, contact, settings.body_limit)
         .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
 
     // Before there are threads (see `system::keeper`).
@@ -158,7 +163,7 @@ pub fn run(settings: Settings<'_>, announce: fn(Urgency)) -> Result<Ended, RunEr
             Some(pathspider_observer::open(uri, &settings.capture)?)
         }
     };
-    let forger = open_forger(&settings, &plan)?;
+    let forger = open_forger(&settings, &plan, routes)?;
     privileges::reduce(info.changes_system);
     // Last of all, for it may empty files.
     let link = source.as_ref().and_then(Source::link_number);
@@ -311,11 +316,17 @@ fn carry_out(
 }
 
 /// Opens what forged packets are sent with, where the plugin declared them.
-fn open_forger(settings: &Settings<'_>, plan: &Plan) -> Result<Option<Forger>, RunError> {
+fn open_forger(
+    settings: &Settings<'_>,
+    plan: &Plan,
+    routes: Rc<Routes>,
+) -> Result<Option<Forger>, RunError> {
     if !settings.measurement.info.forges {
         return Ok(None);
     }
-    let opened = Forger::open(settings.interface.as_deref(), plan.configurations.len());
+    let courtesy = Arc::clone(&settings.rules.courtesy);
+    let interface = settings.interface.as_deref();
+    let opened = Forger::open(interface, plan.configurations.len(), routes, courtesy);
     opened.map(Some).map_err(|error| {
         RunError::System(format!("cannot open what forged packets are sent with: {error}"))
     })

@@ -8,9 +8,10 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Instant;
 
-use pathspider::job::{Feeding, Format, Input, JobReader, Rules, feed};
+use pathspider::job::{Blocklist, Courtesy, Feeding, Format, Input, JobReader, Rules, feed};
 use pathspider_runtime::stop::Stop;
 
 const LINES: u64 = 10_000_000;
@@ -79,7 +80,8 @@ fn measure(what: &str, rules: Rules, names: bool, line: fn(u64, &mut String)) {
 }
 
 fn rules(duplicates: bool, shuffle: Option<u64>) -> Rules {
-    Rules { duplicates, shuffle, allow_special: true, ..Rules::default() }
+    let courtesy = Arc::new(Courtesy::new(Blocklist::default(), true));
+    Rules { duplicates, shuffle, courtesy, ..Rules::default() }
 }
 
 fn ipv4(n: u64, text: &mut String) {

@@ -17,12 +17,16 @@ pub fn of_default_route() -> Option<String> {
     from_v4(&v4).or_else(|| from_v6(&v6))
 }
 
+/// The flag of a route that refuses packets (`RTF_REJECT`): of no use to send by.
+const REJECT: u32 = 0x200;
+
 /// `/proc/net/route`: interface, destination, gateway, flags, references, use, metric, mask, …
 fn from_v4(table: &str) -> Option<String> {
     let routes = table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (destination, mask) = (fields.get(1)?, fields.get(7)?);
-        let is_default = *destination == "00000000" && *mask == "00000000";
+        let flags = u32::from_str_radix(fields.get(3)?, 16).ok()?;
+        let is_default = *destination == "00000000" && *mask == "00000000" && flags & REJECT == 0;
         is_default.then(|| Some((fields.get(6)?.parse::<u32>().ok()?, fields[0])))?
     });
     routes.min().map(|(_, name)| name.to_owned())
@@ -35,9 +39,10 @@ fn from_v6(table: &str) -> Option<String> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let is_default = fields.first()?.bytes().all(|b| b == b'0') && *fields.get(1)? == "00";
         let name = *fields.get(9)?;
-        let metric = u32::from_str_radix(fields.get(5)?, 16).ok()?;
+        let number = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok();
+        let (metric, flags) = (number(5)?, number(8)?);
         // The kernel keeps an unreachable default route on `lo`.
-        (is_default && name != "lo").then_some((metric, name))
+        (is_default && name != "lo" && flags & REJECT == 0).then_some((metric, name))
     });
     routes.min().map(|(_, name)| name.to_owned())
 }
@@ -54,6 +59,8 @@ mod tests {
             eth1 0002A8C0 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
         assert_eq!(from_v4(table).as_deref(), Some("eth0"));
         assert_eq!(from_v4("Iface\n"), None);
+        let refuses = "Iface …\n* 00000000 00000000 0200 0 0 0 00000000 0 0 0\n";
+        assert_eq!(from_v4(refuses), None, "an unreachable default route");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
+use super::notice::Endpoint;
+
 /// An IP address as two numbers: an IPv4 address is the first, and the second is 0.
 pub(crate) type Address = [u64; 2];
 
@@ -145,6 +147,21 @@ impl Peer {
     pub fn new(protocol: u8, address: IpAddr, port: u16) -> Peer {
         let (is_v6, address) = number(address);
         Peer { address, port, protocol, is_v6 }
+    }
+
+    /// That of an endpoint.
+    pub fn of(end: &Endpoint) -> Peer {
+        Peer::new(end.protocol, end.address, end.port)
+    }
+
+    /// Its address and port.
+    pub fn socket(&self) -> SocketAddr {
+        let [first, second] = self.address;
+        let address = match self.is_v6 {
+            true => IpAddr::from((u128::from(first) << 64 | u128::from(second)).to_be_bytes()),
+            false => IpAddr::from((first as u32).to_be_bytes()),
+        };
+        SocketAddr::new(address, self.port)
     }
 }
 

@@ -41,7 +41,7 @@ use std::time::Duration;
 pub use self::counters::{Counters, Malformed};
 pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::link::Link;
-pub use self::notice::{Answer, Await, Claim, Endpoint, Notice, Observation};
+pub use self::notice::{Answer, Await, Claim, Endpoint, Notice, Observation, Seek};
 pub use self::observing::{Observed, Sink, observe};
 pub use self::replay::Replay;
 pub use self::save::PcapWriter;

@@ -2,6 +2,7 @@
 
 mod awaiting;
 mod errors;
+mod seeking;
 mod settling;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use hashbrown::HashMap;
 use pathspider_plugin_api::packet::Packet;
 
 use self::awaiting::Awaiting;
+use self::seeking::Seeking;
 use super::claims::Claims;
 use super::counters::Counters;
 use super::dissect::Dissected;
@@ -40,6 +42,7 @@ pub(super) struct Measuring {
     expected: HashMap<Peer, u32, RandomState>,
     claims: Claims,
     awaiting: Awaiting,
+    seeking: Seeking,
     parked: HashMap<Key, Vec<Parked>, RandomState>,
     parked_count: usize,
     notices: Receiver<Notice>,
@@ -81,6 +84,7 @@ impl Measuring {
             expected: HashMap::default(),
             claims: Claims::default(),
             awaiting: Awaiting::new(settings.answers),
+            seeking: Seeking::default(),
             parked: HashMap::default(),
             parked_count: 0,
             notices,
@@ -110,7 +114,7 @@ impl Measuring {
 
     /// Whether no claim is left and none can come.
     pub(super) fn is_over(&self) -> bool {
-        self.closed && self.claims.len() == 0
+        self.closed && self.claims.len() + self.seeking.len() == 0
     }
 
     /// Takes one captured frame.

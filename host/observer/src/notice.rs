@@ -36,6 +36,20 @@ pub struct Claim {
     pub last_ns: Option<i64>,
 }
 
+/// A connection that has ended, of which nobody knows our end: a plugin that connects by itself need
+/// not say it, and knows none of a connection that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seek {
+    /// What the answer is to carry.
+    pub id: u64,
+    /// Where it may have gone to, as it was expected.
+    pub remotes: [Endpoint; 2],
+    /// Before the connection's first packet, in nanoseconds since the Unix epoch.
+    pub started_ns: i64,
+    /// After its last packet of interest.
+    pub ended_ns: i64,
+}
+
 /// A request to be told at once of a flow's first answer: packets that were forged have no socket
 /// that would tell.
 #[derive(Debug)]
@@ -81,9 +95,12 @@ pub enum Notice {
     /// A connection that was expected has ended. It is answered by one [`Observation`], and it
     /// also takes the expectation back.
     Claim(Claim),
+    /// As a claim, of a connection of which nobody knows our end. It takes the expectations of all
+    /// its remote ends back.
+    Seek(Seek),
 }
 
-/// The answer to a [`Claim`].
+/// The answer to a [`Claim`] or a [`Seek`].
 #[derive(Debug)]
 pub struct Observation {
     /// The claim's id.
@@ -92,4 +109,6 @@ pub struct Observation {
     pub flow: Option<FlowRecord>,
     /// The first failure of a chain on the flow.
     pub failure: Option<Error>,
+    /// Our end of the flow, where nobody knew it.
+    pub local: Option<SocketAddr>,
 }

@@ -3,13 +3,14 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::exit::{Exit, Failure};
 use crate::engine::Limits;
-use crate::job::{Blocklist, Rules, random_seed};
+use crate::job::{Blocklist, Courtesy, Rules, random_seed};
 use crate::merger::Ends;
 use pathspider_runtime::say;
 
@@ -110,8 +111,7 @@ impl Targets {
         Ok(Rules {
             resolve: self.resolve,
             duplicates: self.duplicates,
-            blocklist,
-            allow_special: self.allow_special,
+            courtesy: Arc::new(Courtesy::new(blocklist, self.allow_special)),
             max_targets: self.max_targets,
             shuffle: seed,
         })

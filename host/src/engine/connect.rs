@@ -1,5 +1,6 @@
 //! Makes one connection of any kind: `begin` sends its first packet, `complete` sees it through.
 
+mod destination;
 mod dns;
 mod dnstcp;
 mod dnsudp;
@@ -135,6 +136,9 @@ impl Dialer {
             let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
             Attempt { outcome: stamp(outcome, started), flow: None }
         };
+        if let Some((_, refusal)) = destination::refused(job, &connect, &self.courtesy) {
+            return Ok(Begun::Over(fail(refusal.into())));
+        }
         let socket = match self.socket(protocol, remote, &settings) {
             Ok(socket) => socket,
             // An ICMP error, of which a connection says the same, has not come yet.
@@ -156,13 +160,13 @@ impl Dialer {
             }))),
             Err(error) => {
                 notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
+                let failure = Failure::from(&error);
                 // Of a port that the plugin chose, waiting would free none.
-                let may_be_short = protocol == protocol::TCP
-                    && error.kind() == std::io::ErrorKind::AddrNotAvailable
-                    && settings.source_port.is_none();
-                match may_be_short && self.has_source(remote) {
-                    true => Err(BeginError::NoPort(remote, Box::new(fail((&error).into())))),
-                    false => Ok(Begun::Over(fail((&error).into()))),
+                let may_be_short =
+                    failure == Failure::NoLocalPort && settings.source_port.is_none();
+                match may_be_short && self.has_way(remote.ip()) {
+                    true => Err(BeginError::NoPort(remote, Box::new(fail(failure)))),
+                    false => Ok(Begun::Over(fail(failure))),
                 }
             }
         }

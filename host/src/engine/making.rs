@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use pathspider_plugin_api::{Connect, ConnectKind, Error, Hold};
 
 use super::connect::{self, Attempt, BeginError, Begun, Progress, Sent};
+use super::ephemeral::Ephemeral;
 use super::round::Round;
 use super::{EngineError, Event, Report, Ticket, stamp};
 use pathspider_observer::Notice;
@@ -113,7 +114,7 @@ impl Round<'_> {
     fn forge(&mut self, ticket: Ticket, connect: &Connect) -> Result<(), EngineError> {
         let config = ticket.config;
         let sent = match &self.engine.forger {
-            Some(forger) => forger.begin(connect, config, &self.engine.notices),
+            Some(forger) => forger.begin(&ticket.work.job, connect, config, &self.engine.notices),
             None => Err(BeginError::Plugin(Error::contract(
                 "connect: it gives packets, and does not declare Info::forges",
             ))),
@@ -140,11 +141,18 @@ impl Round<'_> {
         remote: SocketAddr,
         attempt: Attempt,
     ) -> Result<(), EngineError> {
-        if !std::mem::replace(&mut self.was_short, true) {
+        let ports = Ephemeral::read();
+        let is_first = !std::mem::replace(&mut self.was_short, true);
+        if ports.count() == 0 {
+            if is_first {
+                say!("there is no local port to connect from: {ports}");
+            }
+            return self.conclude(ticket, attempt);
+        }
+        if is_first {
             say!(
                 "all local ports toward {remote} are taken; connections to it wait until some are \
-                 free again (net.ipv4.ip_local_port_range has {})",
-                port_range()
+                 free again ({ports})"
             );
         }
         match self.ports.hold(remote, ticket, Instant::now()) {
@@ -206,10 +214,4 @@ impl Round<'_> {
             let _ = events.send(Event::Ended(ticket, attempt));
         });
     }
-}
-
-/// The local ports that the kernel chooses from.
-fn port_range() -> String {
-    std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
-        .map_or_else(|_| "?".to_owned(), |range| range.trim().replace('\t', " "))
 }

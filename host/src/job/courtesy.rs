@@ -1,4 +1,4 @@
-//! Whom not to measure: blocklists of people who asked for it, and special-purpose addresses.
+//! Who is sent nothing: those who asked for it (blocklists), and special-purpose addresses.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -36,7 +36,7 @@ impl FromIterator<IpNet> for Prefixes {
 pub struct Blocklist {
     prefixes: Prefixes,
     /// The files that it was read from.
-    pub(crate) files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 /// A blocklist cannot be used. A run without it could measure who asked not to be.
@@ -96,32 +96,59 @@ fn read(path: &Path, all: &mut Vec<IpNet>) -> Result<(), BlocklistError> {
     Ok(())
 }
 
-/// Why a target is not measured.
+/// Why an address is sent nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// A blocklist has it.
     Blocklist,
     /// It is a special-purpose address.
     Special,
 }
 
-/// What is asked of each address before it is measured.
-pub(super) struct Courtesy {
+impl Refusal {
+    /// The word in records, as the reason of a connection that was not made.
+    pub fn word(self) -> &'static str {
+        match self {
+            Refusal::Blocklist => "blocklisted",
+            Refusal::Special => "special_address",
+        }
+    }
+}
+
+/// Who is sent nothing. Asked of each target when it is read, and of each other address before a
+/// packet leaves for it.
+pub struct Courtesy {
     blocklist: Blocklist,
     special: Option<Special>,
 }
 
+impl Default for Courtesy {
+    fn default() -> Courtesy {
+        Courtesy::new(Blocklist::default(), false)
+    }
+}
+
 impl Courtesy {
-    pub(super) fn new(blocklist: Blocklist, allow_special: bool) -> Courtesy {
+    /// Refuses what the blocklist has, and special-purpose addresses unless they are allowed.
+    pub fn new(blocklist: Blocklist, allow_special: bool) -> Courtesy {
         Courtesy { blocklist, special: (!allow_special).then(Special::new) }
     }
 
-    /// Why an address is not to be measured, if so.
-    pub(super) fn refuses(&self, address: IpAddr) -> Option<Refusal> {
+    /// The files that the blocklist was read from.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.blocklist.files
+    }
+
+    /// Why an address is sent nothing, if so. The unspecified address is no host's: the kernel
+    /// would take it for this machine.
+    pub fn refuses(&self, address: IpAddr) -> Option<Refusal> {
         let inner = embedded(address);
         let any = |has: &dyn Fn(IpAddr) -> bool| has(address) || inner.is_some_and(has);
         if any(&|address| self.blocklist.prefixes.covers(address)) {
             return Some(Refusal::Blocklist);
+        }
+        if any(&|address| address.is_unspecified()) {
+            return Some(Refusal::Special);
         }
         let special = self.special.as_ref()?;
         any(&|address| special.has(address)).then_some(Refusal::Special)
@@ -162,6 +189,9 @@ mod tests {
         }
         let waived = Courtesy::new(Blocklist::default(), true);
         assert_eq!(waived.refuses("10.0.0.1".parse().unwrap()), None);
+        for nobody in ["0.0.0.0", "::", "::ffff:0.0.0.0"] {
+            assert_eq!(waived.refuses(nobody.parse().unwrap()), Some(Refusal::Special), "{nobody}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crossbeam::channel::Sender;
 use pathspider_plugin_api::{Job, Record};
 use tokio::sync::mpsc;
 
-use super::courtesy::{Blocklist, Courtesy, Refusal};
+use super::courtesy::{Courtesy, Refusal};
 use super::done::{Done, Identity};
 use super::extent::Extent;
 use super::feeder::Feeding;
@@ -29,9 +29,7 @@ pub struct Rules {
     /// Whether a target may come several times.
     pub duplicates: bool,
     /// Who is not to be measured.
-    pub blocklist: Blocklist,
-    /// Whether special-purpose addresses may be.
-    pub allow_special: bool,
+    pub courtesy: Arc<Courtesy>,
     /// How many at most.
     pub max_targets: Option<u64>,
     /// The seed of a random order; `None` for the input's.
@@ -150,7 +148,7 @@ pub(super) struct Onward {
 
 /// The gate.
 pub(super) struct Gate {
-    courtesy: Courtesy,
+    courtesy: Arc<Courtesy>,
     seen: Option<Seen>,
     most: Option<u64>,
     left: Option<u64>,
@@ -172,7 +170,7 @@ impl Gate {
         let before = done.as_ref().map_or(0, Done::count);
         let left = rules.max_targets.map(|most| most.saturating_sub(before));
         Gate {
-            courtesy: Courtesy::new(rules.blocklist, rules.allow_special),
+            courtesy: rules.courtesy,
             seen: (!rules.duplicates).then(Seen::default),
             most: left,
             left,

@@ -2,13 +2,14 @@
 //! delays no other target.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::route::Routes;
 
 /// Names looked up at the same time: as many as a resolver for a campus answers with ease.
 const THREADS: usize = 64;
@@ -60,8 +61,9 @@ impl<T: Send + 'static> Resolver<T> {
         let (queue, done) = (self.queue.clone(), Arc::clone(&self.done));
         let interface = self.interface.clone();
         thread::Builder::new().name("resolver".into()).spawn(move || {
+            let routes = Routes::new(interface.as_deref());
             for (name, target) in queue {
-                done(target, look_up(&name, interface.as_deref()));
+                done(target, look_up(&name, &routes));
             }
         })
     }
@@ -82,7 +84,7 @@ impl<T: Send + 'static> Resolver<T> {
 }
 
 /// The first address of a name, in the system's order (RFC 6724), that there is a route to.
-fn look_up(name: &str, interface: Option<&str>) -> Result<IpAddr, String> {
+fn look_up(name: &str, routes: &Routes) -> Result<IpAddr, String> {
     let found = (name, 0u16).to_socket_addrs().map_err(|error| {
         let text = error.to_string();
         let reason = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
@@ -92,7 +94,7 @@ fn look_up(name: &str, interface: Option<&str>) -> Result<IpAddr, String> {
     // What filters of names answer for those that they block; no host has it.
     let unspecified =
         addresses.extract_if(.., |address| address.to_canonical().is_unspecified()).last();
-    let usable = addresses.iter().copied().find(|&address| has_route(address, interface));
+    let usable = addresses.iter().copied().find(|&address| routes.way(address).is_ok());
     usable.ok_or_else(|| match addresses.first() {
         None => match unspecified {
             Some(address) => format!("{name:?} has no address but {address}, which no host has"),
@@ -112,17 +114,6 @@ fn look_up(name: &str, interface: Option<&str>) -> Result<IpAddr, String> {
     })
 }
 
-/// Whether the kernel knows a route: connecting a datagram socket sends nothing.
-fn has_route(address: IpAddr, interface: Option<&str>) -> bool {
-    let remote = SocketAddr::new(address, 9);
-    Socket::new(Domain::for_address(remote), Type::DGRAM, Some(Protocol::UDP))
-        .and_then(|socket| {
-            socket.bind_device(interface.map(str::as_bytes))?;
-            socket.connect(&remote.into())
-        })
-        .is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -132,7 +123,7 @@ mod tests {
     #[test]
     fn the_unspecified_address_is_nobodys() {
         for text in ["0.0.0.0", "::"] {
-            let reason = look_up(text, None).unwrap_err();
+            let reason = look_up(text, &Routes::new(None)).unwrap_err();
             assert!(reason.contains("which no host has"), "{reason}");
         }
     }

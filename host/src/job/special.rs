@@ -3,6 +3,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use ipnet::{IpNet, Ipv4Net};
+use nix::ifaddrs::getifaddrs;
+
 use super::courtesy::Prefixes;
 
 /// From the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890, RFC 8190; as of
@@ -61,18 +64,41 @@ const TRANSLATED: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
 pub(super) struct Special {
     special: Prefixes,
     reachable: Prefixes,
+    /// Of the networks that this machine is in, the first and the last address.
+    everybodys: Prefixes,
 }
 
 impl Special {
     pub(super) fn new() -> Special {
         let table = |list: &[&str]| list.iter().filter_map(|text| text.parse().ok()).collect();
-        Special { special: table(SPECIAL), reachable: table(REACHABLE) }
+        let everybodys = own_networks().into_iter().filter_map(everybodys).flatten().collect();
+        Special { special: table(SPECIAL), reachable: table(REACHABLE), everybodys }
     }
 
     /// Whether an address is no ordinary target.
     pub(super) fn has(&self, address: IpAddr) -> bool {
         self.special.covers(address) && !self.reachable.covers(address)
+            || self.everybodys.covers(address)
     }
+}
+
+/// The IPv4 networks of this machine's interfaces.
+fn own_networks() -> Vec<Ipv4Net> {
+    let interfaces = getifaddrs().into_iter().flatten();
+    let network = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?.as_sockaddr_in()?.ip();
+        let mask = interface.netmask?.as_sockaddr_in()?.ip();
+        Ipv4Net::with_netmask(address, mask).ok()
+    };
+    interfaces.filter_map(network).collect()
+}
+
+/// The addresses of a network that more than one host may take for its own: the broadcast address,
+/// and the first one, which was it once (RFC 1122, section 3.3.6). Networks of one or two addresses
+/// have none (RFC 3021).
+fn everybodys(network: Ipv4Net) -> Option<[IpNet; 2]> {
+    let ends = [network.network(), network.broadcast()];
+    (network.prefix_len() < 31).then(|| ends.map(|address| IpAddr::from(address).into()))
 }
 
 /// The IPv4 address within an IPv6 one that ends there: mapped, or behind a translator.
@@ -146,6 +172,15 @@ mod tests {
         ] {
             assert!(!special.has(text.parse().unwrap()), "{text}");
         }
+    }
+
+    #[test]
+    fn the_ends_of_a_network_are_no_hosts() {
+        let of = |text: &str| everybodys(text.parse().unwrap()).map(|ends| ends.map(|e| e.addr()));
+        let ends = ["8.8.8.0", "8.8.8.63"].map(|text| text.parse::<IpAddr>().unwrap());
+        assert_eq!(of("8.8.8.9/26"), Some(ends));
+        assert_eq!(of("8.8.8.9/31"), None);
+        assert_eq!(of("8.8.8.9/32"), None);
     }
 
     #[test]

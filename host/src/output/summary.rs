@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pathspider_plugin_api::{Error, ErrorKind};
 
+use crate::job::Refusal;
 use pathspider_runtime::text::of;
 
 /// Counts of a run.
@@ -48,6 +49,11 @@ impl Summary {
     pub fn count_failure(&mut self, reason: &str) {
         // A plugin's own reasons may hold anything; the first word tells the kind.
         count(&mut self.failures, reason.split(':').next().unwrap_or(reason));
+    }
+
+    /// Connections that were refused, for they would have gone elsewhere than to their target.
+    fn refused(&self, refusal: Refusal) -> u64 {
+        self.failures.get(refusal.word()).copied().unwrap_or(0)
     }
 
     /// Counts a job for which the plugin failed.
@@ -104,6 +110,8 @@ impl fmt::Display for Lines<'_> {
         let counts = [
             (missed, of(missed, "flow missed", "flows missed")),
             (errors, of(errors, "error of the plugin", "errors of the plugin")),
+            (self.summary.refused(Refusal::Blocklist), "not sent for the blocklist"),
+            (self.summary.refused(Refusal::Special), "not sent for their special-purpose address"),
             (self.summary.discarded, "discarded"),
             (self.summary.lost, "lost, for they could not be written"),
             (self.summary.unfinished, "left unfinished"),

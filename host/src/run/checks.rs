@@ -20,7 +20,7 @@ pub(super) fn check_files(settings: &Settings<'_>) -> Result<(), RunError> {
         Input::Stdin => ("standard input", Path::new("/dev/stdin")),
         Input::File(path) => ("--input", path.as_path()),
     };
-    let blocklists = settings.rules.blocklist.files.iter();
+    let blocklists = settings.rules.courtesy.files().iter();
     let read = iter::once(input).chain(blocklists.map(|path| ("--blocklist", path.as_path())));
     let (output, beside) = match &settings.output {
         Output::Stdout => (("standard output", Path::new("/dev/stdout")), None),

@@ -48,10 +48,11 @@ impl Measuring {
             }
             Notice::Await(request) => self.awaiting.ask(request),
             Notice::Claim(claim) => self.claim(&claim),
+            Notice::Seek(seek) => self.seeking.add(seek, self.now),
         }
     }
 
-    fn withdraw(&mut self, peer: &Peer) {
+    pub(super) fn withdraw(&mut self, peer: &Peer) {
         if let Some(count) = self.expected.get_mut(peer) {
             *count -= 1;
             if *count == 0 {
@@ -130,7 +131,7 @@ impl Measuring {
             None => (None, None),
         };
         // Nobody listens when the run was broken off; then the answer is not missed.
-        let _ = self.observations.send(Observation { id, flow, failure });
+        let _ = self.observations.send(Observation { id, flow, failure, local: None });
     }
 
     /// Does what is due: claims by the packet clock or by the monotonic one, and old flows.
@@ -153,6 +154,7 @@ impl Measuring {
                 self.settle(claim);
             }
         }
+        self.seek(now.checked_sub(patience));
         self.expire();
     }
 
@@ -162,6 +164,7 @@ impl Measuring {
         while let Some(claim) = self.claims.next_arrived(Duration::MAX) {
             self.settle(claim);
         }
+        self.seek(Some(Duration::MAX));
     }
 
     fn expire(&mut self) {

@@ -5,6 +5,8 @@ use std::io;
 
 use pathspider_plugin_api::{Outcome, State, Value};
 
+use crate::job::Refusal;
+
 /// Why a connection failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -26,6 +28,8 @@ pub(super) enum Failure {
     NoDescriptor,
     NoMemory,
     TooLarge,
+    /// Courtesy forbids the address.
+    NotAllowed(Refusal),
     Other,
 }
 
@@ -50,6 +54,7 @@ impl Failure {
             Failure::NoDescriptor => "no_descriptor",
             Failure::NoMemory => "no_memory",
             Failure::TooLarge => "too_large",
+            Failure::NotAllowed(refusal) => refusal.word(),
             Failure::Other => "failed",
         }
     }
@@ -75,13 +80,20 @@ impl Failure {
             libc::EPROTO | libc::ENOPROTOOPT => Failure::ProtocolError,
             libc::EACCES | libc::EPERM => Failure::Prohibited,
             libc::EOPNOTSUPP | libc::EPROTONOSUPPORT => Failure::NotSupported,
-            libc::EADDRNOTAVAIL | libc::EADDRINUSE => Failure::NoLocalPort,
+            // The last one is what a datagram socket is told.
+            libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EAGAIN => Failure::NoLocalPort,
             libc::EAFNOSUPPORT => Failure::NoAddressFamily,
             libc::EMFILE | libc::ENFILE => Failure::NoDescriptor,
             libc::ENOBUFS | libc::ENOMEM => Failure::NoMemory,
             libc::EMSGSIZE => Failure::TooLarge,
             _ => Failure::Other,
         }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure::NotAllowed(refusal)
     }
 }
 
@@ -181,6 +193,8 @@ mod tests {
             NoDescriptor,
             NoMemory,
             TooLarge,
+            NotAllowed(Refusal::Blocklist),
+            NotAllowed(Refusal::Special),
             Other,
         ] {
             let word = failure.word();

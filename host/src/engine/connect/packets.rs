@@ -12,28 +12,33 @@ mod raw;
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::packet::{TcpFlags, protocol};
-use pathspider_plugin_api::{Connect, Error, Outcome, State, forge};
+use pathspider_plugin_api::{Connect, Error, Job, Outcome, State, forge};
 use tokio::sync::oneshot;
 
 use self::fill::{Header, header};
 use self::pace::Pace;
 pub use self::ports::RESERVED_SOCKETS;
-use self::ports::{Pair, Ports};
+use self::ports::{Pair, Ports, PortsError};
 use self::raw::Raw;
 use super::failure::Failure;
-use super::{Attempt, BeginError, Flow};
+use super::{Attempt, BeginError, Flow, destination};
 use crate::engine::{DEFAULT_TIMEOUT, stamp};
+use crate::job::Courtesy;
+use crate::route::{Routes, Way};
 use pathspider_observer::{Answer, Await, Endpoint, Notice};
 
 /// What a run sends forged packets with. All of it is opened before the first of them.
 pub struct Forger {
     raw: Raw,
+    routes: Rc<Routes>,
+    courtesy: Arc<Courtesy>,
     ports: RefCell<Ports>,
     pace: RefCell<Pace>,
 }
@@ -45,7 +50,9 @@ pub(in crate::engine) struct Forged {
     pair: Option<Pair>,
     wait: Duration,
     answer: oneshot::Receiver<Answer>,
+    /// What frees the target, and the way there.
     reset: Option<Vec<u8>>,
+    way: Way,
 }
 
 /// How sending began.
@@ -57,15 +64,23 @@ pub(in crate::engine) enum Sent {
 }
 
 impl Forger {
-    /// Opens what is needed on this interface, for so many configurations.
+    /// Opens what is needed on this interface, for so many configurations. `routes` are those by the
+    /// same interface. Nothing is sent to whom `courtesy` refuses.
     ///
     /// # Errors
     ///
-    /// The privilege (`CAP_NET_RAW`) is missing, or no ports are free.
-    pub fn open(interface: Option<&str>, configurations: usize) -> io::Result<Forger> {
+    /// The privilege (`CAP_NET_RAW`) is missing, or too few ports are free.
+    pub(crate) fn open(
+        interface: Option<&str>,
+        configurations: usize,
+        routes: Rc<Routes>,
+        courtesy: Arc<Courtesy>,
+    ) -> Result<Forger, PortsError> {
         Ok(Forger {
             raw: Raw::open(interface)?,
-            ports: RefCell::new(Ports::reserve(configurations)?),
+            routes,
+            courtesy,
+            ports: RefCell::new(Ports::reserve(configurations, interface)?),
             pace: RefCell::new(Pace::new(Box::new(|| 0), Instant::now())),
         })
     }
@@ -88,6 +103,7 @@ impl Forger {
     /// The packets are such that they cannot be sent as they are.
     pub(in crate::engine) fn begin(
         self: &Rc<Self>,
+        job: &Job,
         connect: &Connect,
         config: usize,
         notices: &Sender<Notice>,
@@ -104,25 +120,31 @@ impl Forger {
         };
         let remote = SocketAddr::new(first.destination, first.ports.map_or(0, |ports| ports.1));
         let started = SystemTime::now();
-        let fail = |error: &io::Error| {
-            let outcome =
-                Failure::from(error).outcome().with("dip", remote.ip()).with("dp", remote.port());
-            Ok(Sent::Over(Attempt { outcome: stamp(outcome, started), flow: None }))
+        let end = |failure: Failure, address: IpAddr| {
+            let outcome = failure.outcome().with("dip", address).with("dp", remote.port());
+            Attempt { outcome: stamp(outcome, started), flow: None }
         };
+        if let Some((address, refusal)) = destination::refused(job, connect, &self.courtesy) {
+            return Ok(Sent::Over(end(refusal.into(), address)));
+        }
+        let fail = |error: &io::Error| Ok(Sent::Over(end(error.into(), remote.ip())));
 
         // What only the host knows.
-        let source = match headers.iter().any(|header| header.source.is_unspecified()) {
-            true => match self.raw.source(remote.ip()) {
-                Ok(source) => source,
-                Err(error) => return fail(&error),
-            },
-            false => first.source,
+        let ways = headers.iter().map(|header| self.routes.way(header.destination));
+        let ways: Vec<Way> = match ways.collect() {
+            Ok(ways) => ways,
+            Err(error) => return fail(&error),
         };
+        let way = ways[0];
+        let source = way.source;
         let mut pair = None;
         if headers.iter().any(|header| header.ports.is_some_and(|ports| ports.0 == 0)) {
             match self.ports.borrow_mut().take(first.protocol, remote, config) {
                 Some(taken) => pair = Some(taken),
-                None => return fail(&io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)),
+                None => {
+                    let attempt = Box::new(end(Failure::NoLocalPort, remote.ip()));
+                    return Err(BeginError::NoPort(remote, attempt));
+                }
             }
         }
         let port = pair.map(|pair| pair.port);
@@ -144,7 +166,7 @@ impl Forger {
         let endpoint = flow.endpoint();
         let answer = expect(&flow, endpoint, notices)?;
         for (at, (packet, header)) in packets.iter().zip(&headers).enumerate() {
-            let sent = self.raw.send(packet, header.destination);
+            let sent = self.raw.send(packet, header.destination, ways[at]);
             self.pace.borrow_mut().sent();
             if let Err(error) = sent {
                 self.release(pair);
@@ -158,7 +180,7 @@ impl Forger {
         let reset = reset(&flow, &packets);
         let wait = connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT);
         let forger = Rc::clone(self);
-        Ok(Sent::Out(Box::new(Forged { forger, flow, pair, wait, answer, reset })))
+        Ok(Sent::Out(Box::new(Forged { forger, flow, pair, wait, answer, reset, way })))
     }
 
     fn release(&self, pair: Option<Pair>) {
@@ -186,7 +208,7 @@ fn expect(
 impl Forged {
     /// Waits for the first answer, or for as long as the plugin asked to.
     pub(in crate::engine) async fn complete(self: Box<Self>) -> Attempt {
-        let Forged { forger, flow, pair, wait, answer, reset } = *self;
+        let Forged { forger, flow, pair, wait, answer, reset, way } = *self;
         let came = match tokio::time::timeout(wait, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             // The observer answers nobody any more: the capture has failed, or the run is over.
@@ -197,7 +219,7 @@ impl Forged {
             && let Some(reset) = &reset
         {
             // Where it cannot be sent, the target gives up by itself.
-            let _ = forger.raw.send(reset, flow.remote.ip());
+            let _ = forger.raw.send(reset, flow.remote.ip(), way);
             forger.pace.borrow_mut().sent();
         }
         forger.release(pair);

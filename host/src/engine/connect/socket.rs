@@ -1,7 +1,9 @@
 //! Opens sockets with the settings that the plugin asked for, bound to the run's interface.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use pathspider_plugin_api::packet::protocol;
@@ -10,31 +12,37 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::http::user_agent;
 use super::settings::Settings;
 use super::tls::Tls;
+use crate::job::Courtesy;
+use crate::route::Routes;
 
 /// Opens sockets for the engine.
-#[derive(Debug, Clone)]
 pub struct Dialer {
     interface: Option<String>,
+    routes: Rc<Routes>,
+    pub(super) courtesy: Arc<Courtesy>,
     pub(super) user_agent: String,
     pub(super) body_limit: usize,
     pub(super) tls: Tls,
 }
 
 impl Dialer {
-    /// Opens sockets whose packets leave by `interface`; `None` leaves that to the routes. HTTP
-    /// requests say whom to ask about them (`contact`), and of a response's body `body_limit`
-    /// octets are kept.
+    /// Opens sockets whose packets leave by `interface`; `None` leaves that to the kernel. `routes`
+    /// are those by the same interface. Nothing is sent to whom `courtesy` refuses. HTTP requests
+    /// say whom to ask about them (`contact`), and of a response's body `body_limit` octets are
+    /// kept.
     ///
     /// # Errors
     ///
     /// TLS cannot be set up.
-    pub fn new(
+    pub(crate) fn new(
         interface: Option<String>,
+        routes: Rc<Routes>,
+        courtesy: Arc<Courtesy>,
         contact: Option<&str>,
         body_limit: usize,
     ) -> Result<Dialer, rustls::Error> {
         let user_agent = user_agent(contact);
-        Ok(Dialer { interface, user_agent, body_limit, tls: Tls::new()? })
+        Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls: Tls::new()? })
     }
 
     /// Opens a socket for a connection to `remote`, with its settings.
@@ -54,15 +62,30 @@ impl Dialer {
             _ => (Type::DGRAM, Protocol::UDP),
         };
         let socket = self.open(Domain::for_address(remote), kind, number)?;
+        let source = self.source(remote.ip())?;
         apply(&socket, remote, settings)?;
+        match (settings.source_port, source) {
+            (Some(port), _) => bind_port(&socket, source.unwrap_or(any(remote)), port)?,
+            (None, Some(source)) => bind(&socket, source)?,
+            (None, None) => {}
+        }
         Ok(socket)
     }
 
-    /// Whether there is an address to connect to `remote` from, for the want of one has the same
-    /// error as the want of a port.
-    pub(super) fn has_source(&self, remote: SocketAddr) -> bool {
-        let socket = self.open(Domain::for_address(remote), Type::DGRAM, Protocol::UDP);
-        socket.is_ok_and(|socket| socket.connect(&SockAddr::from(remote)).is_ok())
+    /// The address that a socket has to be bound to, so that there is a route to a target. Without an
+    /// interface, the kernel says by itself when there is none.
+    fn source(&self, target: IpAddr) -> io::Result<Option<IpAddr>> {
+        if self.interface.is_none() {
+            return Ok(None);
+        }
+        let way = self.routes.way(target)?;
+        Ok(way.is_by_source.then_some(way.source))
+    }
+
+    /// Whether there is a way to a target, for the want of an address to send from has the same error
+    /// as the want of a port.
+    pub(in crate::engine) fn has_way(&self, target: IpAddr) -> bool {
+        self.routes.way(target).is_ok()
     }
 
     fn open(&self, domain: Domain, kind: Type, protocol: Protocol) -> io::Result<Socket> {
@@ -83,8 +106,7 @@ impl Dialer {
 
 /// Applies the settings that are the socket's; the others are the dialer's, or the kind's.
 fn apply(socket: &Socket, remote: SocketAddr, settings: &Settings<'_>) -> io::Result<()> {
-    let Settings { dscp, ecn, ttl, mss, congestion_control, fast_open, source_port, .. } =
-        *settings;
+    let Settings { dscp, ecn, ttl, mss, congestion_control, fast_open, .. } = *settings;
     if let Some(code_point) = dscp {
         let code_point = u32::from(code_point);
         change_traffic_class(socket, remote, |class| code_point << 2 | class & 3)?;
@@ -107,10 +129,7 @@ fn apply(socket: &Socket, remote: SocketAddr, settings: &Settings<'_>) -> io::Re
     if fast_open {
         setsockopt(socket, sockopt::TcpFastOpenConnect, &true)?;
     }
-    match source_port {
-        Some(port) => bind_port(socket, remote, port),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn change_traffic_class(
@@ -124,13 +143,23 @@ fn change_traffic_class(
     }
 }
 
-fn bind_port(socket: &Socket, remote: SocketAddr, port: u16) -> io::Result<()> {
-    let any: SocketAddr = match remote {
-        SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, port).into(),
-        SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, port).into(),
-    };
+/// Any address of the target's version.
+fn any(remote: SocketAddr) -> IpAddr {
+    match remote {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+fn bind_port(socket: &Socket, source: IpAddr, port: u16) -> io::Result<()> {
     socket.set_reuse_address(true)?;
-    socket.bind(&SockAddr::from(any))
+    socket.bind(&SockAddr::from(SocketAddr::new(source, port)))
+}
+
+/// Binds a socket to an address, and leaves it to `connect` to choose the port (see [`connect`]).
+fn bind(socket: &Socket, source: IpAddr) -> io::Result<()> {
+    setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
+    socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))
 }
 
 /// Connects without waiting: on return TCP's SYN is out, unless it is deferred

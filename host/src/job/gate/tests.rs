@@ -1,5 +1,6 @@
 //! A shuffled run that goes on measures what one run in one go would have.
 
+use super::super::courtesy::Blocklist;
 use super::*;
 
 const SEED: u64 = 7;
@@ -60,7 +61,7 @@ impl Run {
         let mut done = Done::new(self.kind == Kind::Names, duplicates);
         before.iter().for_each(|job| done.add(&self.identity(job)));
         let rules = Rules {
-            allow_special: true,
+            courtesy: Arc::new(Courtesy::new(Blocklist::default(), true)),
             duplicates,
             max_targets: self.most,
             shuffle: Some(SEED),

@@ -13,12 +13,16 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use pathspider_runtime::text::of;
 use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
 
-/// Ports of a run, shared out to the configurations.
+use crate::engine::ephemeral::Ephemeral;
+
+/// Ports of a run at the most, shared out to the configurations. Of a small range it takes half, so
+/// that others on this machine have some.
 const PORTS: usize = 128;
 
-/// Sockets that hold them.
+/// Sockets that hold them, at the most.
 pub const RESERVED_SOCKETS: usize = 2 * PORTS;
 
 /// For how long a port is not used again with the same target if others are free: late packets of
@@ -33,6 +37,27 @@ pub(super) struct Pair {
     remote: SocketAddr,
 }
 
+/// Why there are no ports.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PortsError {
+    /// The system refuses a socket.
+    #[error(transparent)]
+    System(#[from] io::Error),
+    /// There are fewer than configurations, each of which needs one of its own.
+    #[error(
+        "it takes {needed} local ports, one for each configuration, and {found} {is} free: {ports}",
+        is = of(*.found as u64, "is", "are")
+    )]
+    TooFew {
+        /// How many are needed.
+        needed: usize,
+        /// How many are free.
+        found: usize,
+        /// The settings that say how many there are.
+        ports: Ephemeral,
+    },
+}
+
 /// The ports of a run.
 pub(super) struct Ports {
     numbers: Vec<u16>,
@@ -45,25 +70,37 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Takes ports for so many configurations.
-    pub(super) fn reserve(configurations: usize) -> io::Result<Ports> {
-        let mut sockets = Vec::with_capacity(RESERVED_SOCKETS);
-        let mut numbers = Vec::with_capacity(PORTS);
+    /// Takes ports for so many configurations. On the interface that packets leave by, they are
+    /// kept silent: answers come in there, and sockets that are bound to none get nothing of an
+    /// interface in a VRF (`tcp_l3mdev_accept`).
+    pub(super) fn reserve(
+        configurations: usize,
+        interface: Option<&str>,
+    ) -> Result<Ports, PortsError> {
+        let ports = Ephemeral::read();
+        let needed = configurations.clamp(1, PORTS);
+        let wanted = (ports.count() / 2).clamp(needed, PORTS);
+        let mut sockets = Vec::with_capacity(2 * wanted);
+        let mut numbers = Vec::with_capacity(wanted);
         // A port that is free in TCP may be in use in UDP.
         for _ in 0..8 * PORTS {
-            if numbers.len() == PORTS {
+            if numbers.len() == wanted {
                 break;
             }
-            let tcp = silent(Type::STREAM, Protocol::TCP, 0)?;
+            let tcp = match silent(Type::STREAM, Protocol::TCP, 0, interface) {
+                Ok(socket) => socket,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
+                Err(error) => return Err(error.into()),
+            };
             let port = tcp.local_addr()?.as_socket().map_or(0, |address| address.port());
-            if let Ok(udp) = silent(Type::DGRAM, Protocol::UDP, port) {
+            if let Ok(udp) = silent(Type::DGRAM, Protocol::UDP, port, interface) {
                 tcp.listen(0)?;
                 numbers.push(port);
                 sockets.extend([tcp, udp]);
             }
         }
-        if numbers.len() < PORTS {
-            return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+        if numbers.len() < needed {
+            return Err(PortsError::TooFew { needed, found: numbers.len(), ports });
         }
         Ok(Ports::of(numbers, configurations, sockets))
     }
@@ -123,10 +160,17 @@ impl Ports {
     }
 }
 
-/// A socket at this port of all addresses, IPv4 and IPv6, that gets nothing.
-fn silent(kind: Type, protocol: Protocol, port: u16) -> io::Result<Socket> {
+/// A socket at this port of all addresses, IPv4 and IPv6, that gets nothing. Port 0 is one that the
+/// kernel chooses.
+fn silent(
+    kind: Type,
+    protocol: Protocol,
+    port: u16,
+    interface: Option<&str>,
+) -> io::Result<Socket> {
     let both = |domain| -> io::Result<Socket> {
         let socket = Socket::new(domain, kind, Some(protocol))?;
+        socket.bind_device(interface.map(str::as_bytes))?;
         let any: SocketAddr = match domain {
             Domain::IPV6 => {
                 socket.set_only_v6(false)?;
@@ -188,7 +232,7 @@ mod tests {
 
     #[test]
     fn nobody_else_gets_a_reserved_port() {
-        let ports = Ports::reserve(2).unwrap();
+        let ports = Ports::reserve(2, None).unwrap();
         assert_eq!(ports.numbers.len(), PORTS);
         for &port in &ports.numbers {
             assert!(TcpListener::bind(("127.0.0.1", port)).is_err());

@@ -1,0 +1,201 @@
+//! Questions to the kernel's routing (rtnetlink(7), `RTM_GETROUTE`): which way would a packet go?
+
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use socket2::{Domain, Socket, Type};
+
+/// Octets of a message's header (`nlmsghdr`), and of a route's (`rtmsg`).
+const MESSAGE: usize = 16;
+const ROUTE: usize = 12;
+
+/// Octets of an attribute's header (`rtattr`).
+const ATTRIBUTE: usize = 4;
+
+/// Two headers and three attributes, of which two are addresses.
+const LONGEST: usize = MESSAGE + ROUTE + 2 * (ATTRIBUTE + 16) + ATTRIBUTE + 4;
+
+/// A socket to ask.
+pub(super) struct Routing {
+    socket: Socket,
+    /// Tells an answer from one to an earlier question.
+    serial: Cell<u32>,
+}
+
+/// Which way would packets go?
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question {
+    pub(super) target: IpAddr,
+    /// From this address alone.
+    pub(super) from: Option<IpAddr>,
+    /// Out of the interface with this number.
+    pub(super) interface: Option<u32>,
+}
+
+/// The way that they would go.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The source address; an error where there is none.
+    pub(super) source: io::Result<IpAddr>,
+    /// Whether there is no route, and the target is only taken for a neighbour.
+    pub(super) is_guess: bool,
+    interface: Option<u32>,
+}
+
+impl Answer {
+    /// Whether packets leave by the interface with this number.
+    pub(super) fn leaves_by(&self, index: u32) -> bool {
+        self.interface == Some(index)
+    }
+}
+
+impl Routing {
+    pub(super) fn open() -> io::Result<Routing> {
+        let kind = Type::RAW.nonblocking().cloexec();
+        // The protocol is NETLINK_ROUTE.
+        let socket = Socket::new(Domain::from(libc::AF_NETLINK), kind, Some(0.into()))?;
+        Ok(Routing { socket, serial: Cell::new(0) })
+    }
+
+    /// Asks; the kernel answers before this returns.
+    ///
+    /// # Errors
+    ///
+    /// There is no route, or the kernel takes no such questions.
+    pub(super) fn ask(&self, question: Question) -> io::Result<Answer> {
+        self.serial.set(self.serial.get().wrapping_add(1));
+        let serial = self.serial.get();
+        self.socket.send(&question.message(serial))?;
+        let mut buffer = [0; 1024];
+        loop {
+            let length = (&self.socket).read(&mut buffer)?;
+            if let Some(answer) = read(&buffer[..length], serial, question) {
+                return answer;
+            }
+        }
+    }
+}
+
+impl Question {
+    fn message(&self, serial: u32) -> Vec<u8> {
+        let mut message = Vec::with_capacity(LONGEST);
+        let bits = if self.target.is_ipv4() { 32 } else { 128 };
+        let family = if self.target.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        message.extend(0u32.to_ne_bytes());
+        message.extend(libc::RTM_GETROUTE.to_ne_bytes());
+        message.extend((libc::NLM_F_REQUEST as u16).to_ne_bytes());
+        message.extend(serial.to_ne_bytes());
+        message.extend(0u32.to_ne_bytes());
+        let source_bits = if self.from.is_some() { bits } else { 0 };
+        // Type of service, table, protocol, scope and type are the kernel's to say.
+        message.extend([family as u8, bits, source_bits, 0, 0, 0, 0, 0]);
+        // The answer is to say which table the route is in: 0 where it is in none.
+        message.extend(libc::RTM_F_LOOKUP_TABLE.to_ne_bytes());
+        add_address(&mut message, libc::RTA_DST, self.target);
+        if let Some(from) = self.from {
+            add_address(&mut message, libc::RTA_SRC, from);
+        }
+        if let Some(interface) = self.interface {
+            add(&mut message, libc::RTA_OIF, &interface.to_ne_bytes());
+        }
+        let length = message.len() as u32;
+        message[..4].copy_from_slice(&length.to_ne_bytes());
+        message
+    }
+}
+
+fn add_address(message: &mut Vec<u8>, kind: u16, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => add(message, kind, &v4.octets()),
+        IpAddr::V6(v6) => add(message, kind, &v6.octets()),
+    }
+}
+
+fn add(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    message.extend(((ATTRIBUTE + value.len()) as u16).to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(value);
+}
+
+/// Reads an answer; `None` for one to another question.
+fn read(message: &[u8], serial: u32, question: Question) -> Option<io::Result<Answer>> {
+    if word(message, 8)? != serial {
+        return None;
+    }
+    let kind = u16::from_ne_bytes(octets(message, 4)?);
+    let body = message.get(MESSAGE..)?;
+    if i32::from(kind) == libc::NLMSG_ERROR {
+        let number = i32::from_ne_bytes(octets(body, 0)?);
+        return Some(Err(io::Error::from_raw_os_error(number.wrapping_neg())));
+    }
+    if kind != libc::RTM_NEWROUTE {
+        return None;
+    }
+    let route_type = *body.get(7)?;
+    let mut source = question.from;
+    let (mut table, mut interface) = (None, None);
+    let mut rest = body.get(ROUTE..)?;
+    while let Some(length) = octets(rest, 0).map(u16::from_ne_bytes).map(usize::from)
+        && let Some(value) = rest.get(ATTRIBUTE..length)
+    {
+        match u16::from_ne_bytes(octets(rest, 2)?) {
+            libc::RTA_PREFSRC if source.is_none() => source = address(value),
+            libc::RTA_TABLE => table = word(value, 0),
+            libc::RTA_OIF => interface = word(value, 0),
+            _ => {}
+        }
+        // Attributes begin at multiples of four octets.
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    let is_guess = question.target.is_ipv4() && table == Some(0) && route_type == libc::RTN_UNICAST;
+    let source = source.ok_or_else(|| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL));
+    Some(Ok(Answer { source, is_guess, interface }))
+}
+
+fn octets<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at + N)?.try_into().ok()
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    octets(bytes, at).map(u32::from_ne_bytes)
+}
+
+fn address(value: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(value).map(|octets| Ipv4Addr::from(octets).into());
+    v4.or_else(|_| <[u8; 16]>::try_from(value).map(|octets| Ipv6Addr::from(octets).into())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_understands_and_is_understood() {
+        let routing = Routing::open().unwrap();
+        for _ in 0..3 {
+            let target = Ipv4Addr::LOCALHOST.into();
+            let answer = routing.ask(Question { target, from: None, interface: None }).unwrap();
+            assert_eq!(answer.source.unwrap(), target);
+            assert!(!answer.is_guess && answer.interface.is_some());
+            let from = Some("127.9.9.9".parse().unwrap());
+            let answer = routing.ask(Question { target, from, interface: None }).unwrap();
+            assert_eq!(Some(answer.source.unwrap()), from);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_is_none() {
+        let question = Question { target: Ipv4Addr::LOCALHOST.into(), from: None, interface: None };
+        let mut answer = question.message(7);
+        answer[4..6].copy_from_slice(&libc::RTM_NEWROUTE.to_ne_bytes());
+        add(&mut answer, libc::RTA_TABLE, &0u32.to_ne_bytes());
+        add(&mut answer, libc::RTA_PREFSRC, &[192, 0, 2, 1]);
+        let source = |bytes: &[u8]| read(bytes, 7, question)?.ok()?.source.ok();
+        assert_eq!(source(&answer), Some(Ipv4Addr::new(192, 0, 2, 1).into()));
+        assert_eq!(read(&answer, 8, question).map(|_| ()), None, "to another question");
+        for length in 0..answer.len() {
+            assert_eq!(source(&answer[..length]), None, "{length} octets");
+        }
+    }
+}
