@@ -102,6 +102,7 @@ fn start(
         source,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
+            tells_reflected: true,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
             ..SourceOptions::default()
         },
