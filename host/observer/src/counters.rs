@@ -158,6 +158,13 @@ impl Counters {
         self.unanswering.iter().sum()
     }
 
+    /// The kinds of packets that answer nothing that we sent, each with its number, for people.
+    pub fn unanswering_kinds(&self) -> String {
+        let kinds = Unanswering::ALL.iter().filter(|&&kind| self.unanswering(kind) > 0);
+        let kinds = kinds.map(|&kind| format!("{} {}", self.unanswering(kind), kind.name()));
+        kinds.collect::<Vec<_>>().join(", ")
+    }
+
     pub(crate) fn count_unanswering(&mut self, kind: Unanswering) {
         self.unanswering[kind as usize] += 1;
     }
@@ -191,7 +198,12 @@ impl fmt::Display for Counters {
             f,
             "; {} flows, {} packets ignored, {} late, {} fragments orphaned, {} flows evicted",
             self.flows, self.ignored, self.late, self.orphaned, self.evicted
-        )
+        )?;
+        if self.unanswering_total() > 0 {
+            let (total, kinds) = (self.unanswering_total(), self.unanswering_kinds());
+            write!(f, ", {total} packets that answer nothing ({kinds})")?;
+        }
+        Ok(())
     }
 }
 
@@ -206,6 +218,11 @@ mod tests {
             counters.count_malformed(kind);
             assert_eq!(counters.malformed(kind), 1, "{}", kind.name());
         }
+        for kind in Unanswering::ALL {
+            counters.count_unanswering(kind);
+            assert_eq!(counters.unanswering(kind), 1, "{}", kind.name());
+        }
+        assert!(counters.to_string().ends_with(", 1 our_reset)"), "{counters}");
         counters.count_malformed(Malformed::Tcp);
         assert!(counters.to_string().contains("10 malformed (1 link, "));
         assert!(counters.to_string().contains("2 tcp"));

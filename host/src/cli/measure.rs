@@ -164,6 +164,14 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
              buffer (--capture-buffer)"
         );
     }
+    let unanswering = counters.unanswering_total();
+    if unanswering > 0 {
+        let kinds = counters.unanswering_kinds();
+        say!(
+            "{unanswering} packets answered nothing that was sent, so no verdict rests on them \
+             ({kinds})"
+        );
+    }
     match failure {
         Some(error) => Err(tell(&error)),
         None if stopped.is_some() || input.limited => Ok(Exit::Stopped),

@@ -26,6 +26,8 @@ pub(crate) struct Tcp {
     first: u32,
     /// The number after the last that we sent; an answer acknowledges no more.
     end: u32,
+    /// The highest number that a segment of ours had.
+    last: u32,
     /// What is known of the target's numbers, once a segment of its own was seen.
     theirs: Option<Theirs>,
 }
@@ -83,7 +85,8 @@ impl Tcp {
     /// was not captured.
     pub(super) fn begun(segment: &Segment) -> Tcp {
         let before = u32::from(!segment.flags.has(TcpFlags::SYN));
-        Tcp { first: segment.sequence.wrapping_sub(before), end: segment.end(), theirs: None }
+        let first = segment.sequence.wrapping_sub(before);
+        Tcp { first, end: segment.end(), last: segment.sequence, theirs: None }
     }
 
     /// Takes a segment that left us.
@@ -101,6 +104,9 @@ impl Tcp {
         }
         if is_after(segment.end(), self.end) {
             self.end = segment.end();
+        }
+        if is_after(segment.sequence, self.last) {
+            self.last = segment.sequence;
         }
         // What our system acknowledges, it took: so a capture that loses packets keeps up.
         if segment.flags.has(TcpFlags::ACK)
@@ -163,7 +169,7 @@ impl Tcp {
     /// (RFC 792), have the sequence number.
     pub(super) fn is_quoted(&self, segment: &[u8]) -> bool {
         segment.len() >= 8
-            && be32(segment, 4).wrapping_sub(self.first) <= self.end.wrapping_sub(self.first)
+            && be32(segment, 4).wrapping_sub(self.first) <= self.last.wrapping_sub(self.first)
     }
 }
 

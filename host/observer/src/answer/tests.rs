@@ -380,11 +380,13 @@ fn errors_quote_what_was_sent() {
             assert!(is_quoted(state, &syn, 600));
             assert!(is_quoted(state, &syn, header + 8));
             assert!(!is_quoted(state, &syn, header + 7), "too short to have the number");
-            for wrong in [2, 1000, WRONG, 0x8000_0000, u32::MAX] {
+            for wrong in [1, 2, 1000, WRONG, 0x8000_0000, u32::MAX] {
                 assert!(!is_quoted(state, &segment(way, SYN, (at(wrong), 0), 0), 600), "{wrong}");
             }
             judge(&mut state, true, &segment(way, ACK, (at(1), 1), 500)).unwrap();
             assert!(is_quoted(state, &segment(way, ACK, (at(1), 1), 500), 600));
+            assert!(!is_quoted(state, &segment(way, ACK, (at(501), 1), 0), 600), "not sent yet");
+            judge(&mut state, true, &segment(way, ACK, (at(501), 1), 0)).unwrap();
             assert!(is_quoted(state, &segment(way, ACK, (at(501), 1), 0), 600));
             assert!(!is_quoted(state, &segment(way, ACK, (at(502), 1), 0), 600));
         }

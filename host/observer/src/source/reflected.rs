@@ -60,6 +60,10 @@ mod code {
     pub(super) const PROTOCOL: u32 = -0x1000_i32 as u32;
     /// Whether it leaves or comes, and for whom.
     pub(super) const DIRECTION: u32 = PROTOCOL + 4;
+    /// The kind of interface.
+    pub(super) const HARDWARE: u32 = PROTOCOL + 28;
+    /// `ARPHRD_LOOPBACK`: there, all packets come in.
+    pub(super) const LOOPBACK: u32 = 772;
     /// `PACKET_OUTGOING`.
     pub(super) const LEAVES: u32 = 4;
 }
@@ -70,6 +74,9 @@ fn program(addresses: &[IpAddr], before: u32, snaplen: u32) -> Vec<SockFilter> {
     let mut program = vec![
         instruction(code::LOAD, code::DIRECTION),
         SockFilter::new(code::IF_EQUAL, 0, 1, code::LEAVES),
+        whole(),
+        instruction(code::LOAD, code::HARDWARE),
+        SockFilter::new(code::IF_EQUAL, 0, 1, code::LOOPBACK),
         whole(),
     ];
     for (ether_type, source, left, is_v6) in
