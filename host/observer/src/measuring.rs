@@ -203,9 +203,12 @@ impl Measuring {
             return false;
         }
         if flow.opening().is_none() {
-            if flow.claim.is_none() && self.judges.of(id).is_silent() {
+            if self.judges.of(id).is_silent() {
                 // Our system reset something that came before we had sent anything.
-                self.tracker.end(id);
+                let (_, claim) = self.tracker.end(id);
+                if let Some(claim) = claim {
+                    self.claims.detach(claim);
+                }
                 return true;
             }
             flow.open(dissected.opening);
