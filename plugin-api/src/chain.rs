@@ -29,8 +29,12 @@ impl Verdict {
 /// whatever the other chains say, so the order of chains never matters. All functions are called
 /// by the observer's thread, one at a time.
 ///
-/// An ICMP error counts as a packet of the flow that it quotes, and goes the way opposite to the
-/// quoted packet.
+/// An ICMP error belongs to the flow that it quotes, and goes the way opposite to the quoted packet.
+///
+/// In a measurement, a chain sees of what came only what answers what left us, so whatever goes
+/// [`Reverse`](crate::packet::Direction::Reverse) is the target's; and an ICMP error, which is
+/// nobody's answer, is shown to [`icmp4`](Chain::icmp4) and [`icmp6`](Chain::icmp6) alone. Where
+/// captures are merely observed, a chain sees every packet of the flow.
 pub trait Chain: Default + Send + 'static {
     /// What the chain remembers of one flow. The host keeps it in a block with the other chains'
     /// state of that flow, so it should be small, and without allocations of its own where

@@ -177,6 +177,15 @@ impl<'a> Packet<'a> {
         self
     }
 
+    /// The same ICMP message without its layer of IP: only chains that look at ICMP see it. It is
+    /// the network's word on the flow, and no packet of either side.
+    #[inline]
+    #[must_use]
+    pub fn as_error(mut self) -> Packet<'a> {
+        self.layers &= Layers::ICMP.0;
+        self
+    }
+
     /// Capture time, nanoseconds since the Unix epoch.
     #[inline]
     pub fn time_ns(&self) -> i64 {
@@ -217,7 +226,8 @@ impl<'a> Packet<'a> {
     /// The IP header.
     #[inline]
     pub fn ip(&self) -> Ip<'_> {
-        Ip { bytes: self.ip.get(), is_v6: self.layers & Layers::IP6.0 != 0 }
+        let is_v6 = self.layers & Layers::IP6.and(Layers::ICMP6).0 != 0;
+        Ip { bytes: self.ip.get(), is_v6 }
     }
 
     /// The TCP header, where there is a whole one.

@@ -90,6 +90,14 @@ impl Claims {
         }
     }
 
+    /// Takes its flow from a claim, which waits for another.
+    pub(crate) fn detach(&mut self, place: ClaimId) {
+        if let Some(Some(claim)) = self.pending.get_mut(place.index()) {
+            claim.flow = None;
+            self.waiting.entry(claim.key).or_default().push(place);
+        }
+    }
+
     /// The claim without a flow to which a flow belongs that begins at `time_ns`: its connection
     /// lasted then, or had ended less than `grace_ns` before.
     pub(crate) fn waiting_for(&self, key: &Key, time_ns: i64, grace_ns: i64) -> Option<ClaimId> {

@@ -57,6 +57,55 @@ impl Malformed {
     }
 }
 
+/// Why a packet of one of our connections is no part of it: it answers nothing that left us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswering {
+    /// It came from an address of our own: something that we sent was sent back.
+    Reflected,
+    /// Nothing had left us from that port to there yet.
+    Unasked,
+    /// A SYN that acknowledges nothing.
+    Syn,
+    /// A TCP segment that acknowledges nothing that we sent.
+    Acknowledgment,
+    /// A TCP segment whose sequence number is none that the target could send.
+    Sequence,
+    /// A datagram that is no response to what we asked, or an ICMP reply to no request of ours.
+    Query,
+    /// An ICMP error about a packet that we did not send.
+    Quote,
+    /// A reset of our own system, in answer to one of the above.
+    OurReset,
+}
+
+impl Unanswering {
+    /// All kinds, in the order in which they are reported.
+    pub const ALL: [Unanswering; 8] = [
+        Unanswering::Reflected,
+        Unanswering::Unasked,
+        Unanswering::Syn,
+        Unanswering::Acknowledgment,
+        Unanswering::Sequence,
+        Unanswering::Query,
+        Unanswering::Quote,
+        Unanswering::OurReset,
+    ];
+
+    /// The kind's name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unanswering::Reflected => "reflected",
+            Unanswering::Unasked => "unasked",
+            Unanswering::Syn => "syn",
+            Unanswering::Acknowledgment => "acknowledgment",
+            Unanswering::Sequence => "sequence",
+            Unanswering::Query => "query",
+            Unanswering::Quote => "quote",
+            Unanswering::OurReset => "our_reset",
+        }
+    }
+}
+
 /// Numbers of packets and flows since the source was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -78,6 +127,9 @@ pub struct Counters {
     pub ignored: u64,
     /// Packets of a connection that was already answered for.
     pub late: u64,
+    /// Packets of our connections that answer nothing that we sent, by kind; read it with
+    /// [`Counters::unanswering`]. Only in a measurement.
+    pub(crate) unanswering: [u64; Unanswering::ALL.len()],
     /// Later fragments whose first fragment was not seen.
     pub orphaned: u64,
     /// Flows that left the table early because it was full.
@@ -101,6 +153,27 @@ impl Counters {
     /// The number of malformed packets of all kinds.
     pub fn malformed_total(&self) -> u64 {
         self.malformed.iter().sum()
+    }
+
+    /// The number of packets of a kind that answer nothing that we sent.
+    pub fn unanswering(&self, kind: Unanswering) -> u64 {
+        self.unanswering[kind as usize]
+    }
+
+    /// The number of packets that answer nothing that we sent.
+    pub fn unanswering_total(&self) -> u64 {
+        self.unanswering.iter().sum()
+    }
+
+    /// The kinds of packets that answer nothing that we sent, each with its number, for people.
+    pub fn unanswering_kinds(&self) -> String {
+        let kinds = Unanswering::ALL.iter().filter(|&&kind| self.unanswering(kind) > 0);
+        let kinds = kinds.map(|&kind| format!("{} {}", self.unanswering(kind), kind.name()));
+        kinds.collect::<Vec<_>>().join(", ")
+    }
+
+    pub(crate) fn count_unanswering(&mut self, kind: Unanswering) {
+        self.unanswering[kind as usize] += 1;
     }
 
     pub(crate) fn count_malformed(&mut self, kind: Malformed) {
@@ -140,6 +213,10 @@ impl fmt::Display for Counters {
             let jumps = of(self.clock_jumps, "jump", "jumps");
             write!(f, ", {} {jumps} of the capture's clocks evened out", self.clock_jumps)?;
         }
+        if self.unanswering_total() > 0 {
+            let (total, kinds) = (self.unanswering_total(), self.unanswering_kinds());
+            write!(f, ", {total} packets that answer nothing ({kinds})")?;
+        }
         Ok(())
     }
 }
@@ -155,6 +232,11 @@ mod tests {
             counters.count_malformed(kind);
             assert_eq!(counters.malformed(kind), 1, "{}", kind.name());
         }
+        for kind in Unanswering::ALL {
+            counters.count_unanswering(kind);
+            assert_eq!(counters.unanswering(kind), 1, "{}", kind.name());
+        }
+        assert!(counters.to_string().ends_with(", 1 our_reset)"), "{counters}");
         counters.count_malformed(Malformed::Tcp);
         assert!(counters.to_string().contains("10 malformed (1 link, "));
         assert!(counters.to_string().contains("2 tcp"));

@@ -340,17 +340,17 @@ fn cut_or(captured: usize, wire: u32, kind: Malformed) -> Malformed {
 
 /// Reads a big-endian number; callers have checked the length.
 #[inline]
-fn be16(bytes: &[u8], at: usize) -> u16 {
+pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
 #[inline]
-fn be32(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 #[inline]
-fn address_v6(bytes: &[u8], at: usize) -> Address {
+pub(crate) fn address_v6(bytes: &[u8], at: usize) -> Address {
     let word = |at| u64::from(be32(bytes, at)) << 32 | u64::from(be32(bytes, at + 4));
     [word(at), word(at + 8)]
 }

@@ -13,6 +13,7 @@
 // Standard error may be gone, and `eprintln!` panics then: see `pathspider_runtime::say`.
 #![warn(clippy::print_stderr)]
 
+mod answer;
 pub mod chains;
 mod claims;
 mod clock;
@@ -38,7 +39,7 @@ mod wheel;
 
 use std::time::Duration;
 
-pub use self::counters::{Counters, Malformed};
+pub use self::counters::{Counters, Malformed, Unanswering};
 pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::link::Link;
 pub use self::notice::{Answer, Await, Claim, Endpoint, Notice, Observation, Seek};

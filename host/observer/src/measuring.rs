@@ -1,4 +1,7 @@
 //! Observing our own connections: which packets are theirs, and to which flow they go.
+//!
+//! A flow begins with a packet that left us. Only what the judge ([`answer`](super::answer)) takes
+//! for part of the connection is shown to chains, and told to who waits for an answer.
 
 mod awaiting;
 mod errors;
@@ -15,15 +18,16 @@ use pathspider_plugin_api::packet::Packet;
 
 use self::awaiting::Awaiting;
 use self::seeking::Seeking;
+use super::answer::{Judged, Judges};
 use super::claims::Claims;
-use super::counters::Counters;
+use super::counters::{Counters, Unanswering};
 use super::dissect::Dissected;
 use super::index::Hash;
 use super::key::{Key, Peer, Tuple};
 use super::notice::{Notice, Observation};
 use super::place::{ClaimId, FlowId};
 use super::save::PcapWriter;
-use super::source::Frame;
+use super::source::{Frame, sent_back};
 use super::table::Flow;
 use super::tracker::{Ended, Tracker, direction, packet};
 use super::{Settings, nanoseconds};
@@ -43,6 +47,7 @@ pub(super) struct Measuring {
     claims: Claims,
     awaiting: Awaiting,
     seeking: Seeking,
+    judges: Judges,
     parked: HashMap<Key, Vec<Parked>, RandomState>,
     parked_count: usize,
     notices: Receiver<Notice>,
@@ -85,6 +90,7 @@ impl Measuring {
             claims: Claims::default(),
             awaiting: Awaiting::new(settings.answers),
             seeking: Seeking::default(),
+            judges: Judges::default(),
             parked: HashMap::default(),
             parked_count: 0,
             notices,
@@ -121,6 +127,9 @@ impl Measuring {
     #[inline]
     pub(super) fn frame(&mut self, frame: &Frame<'_>) {
         self.clock_ns = frame.time_ns;
+        if let Some(tuple) = sent_back(frame) {
+            return self.sent_back(frame, &tuple);
+        }
         let mut dissected = Dissected::NONE;
         if !self.tracker.dissect(frame, &mut dissected) {
             return;
@@ -152,13 +161,32 @@ impl Measuring {
         let other_opening = dissected.opening.is_some() && dissected.opening != flow.opening();
         if forward && (answered || other_opening) && self.begins_anew(id, dissected, frame.time_ns)
         {
-            self.begin(frame, dissected, place, is_first, true);
+            self.begin(frame, dissected, place, is_first);
         } else if answered {
             self.tracker.counters.late += 1;
         } else {
-            let packet = packet(dissected, frame.time_ns, direction(forward));
-            self.show(frame, id, &packet);
+            self.judge(frame, dissected, id, forward);
         }
+    }
+
+    /// Shows a packet of a flow to the chains, where it is part of the connection.
+    fn judge(&mut self, frame: &Frame<'_>, dissected: &Dissected<'_>, id: FlowId, forward: bool) {
+        let judge = self.judges.of(id);
+        let judged: Judged = if forward { judge.sent(dissected) } else { judge.came(dissected) };
+        match judged {
+            Ok(()) => {
+                let packet = packet(dissected, frame.time_ns, direction(forward));
+                self.show(frame, id, &packet);
+            }
+            Err(kind) => self.unanswering(frame, kind),
+        }
+    }
+
+    /// A packet that answers nothing of ours: it is counted, and saved as evidence.
+    #[cold]
+    fn unanswering(&mut self, frame: &Frame<'_>, kind: Unanswering) {
+        self.tracker.counters.count_unanswering(kind);
+        self.save(|save| save.write(frame));
     }
 
     /// Decides whether a packet from us on the ports of an older flow begins another connection;
@@ -179,6 +207,14 @@ impl Measuring {
             return false;
         }
         if flow.opening().is_none() {
+            if self.judges.of(id).is_silent() {
+                // Our system reset something that came before we had sent anything.
+                let (_, claim) = self.tracker.end(id);
+                if let Some(claim) = claim {
+                    self.claims.detach(claim);
+                }
+                return true;
+            }
             flow.open(dissected.opening);
             return false;
         }
@@ -228,7 +264,8 @@ impl Measuring {
             }
         };
         match forward {
-            Some(forward) => self.begin(frame, dissected, place, is_first, forward),
+            Some(true) => self.begin(frame, dissected, place, is_first),
+            Some(false) => self.unanswering(frame, Unanswering::Unasked),
             None => self.tracker.counters.ignored += 1,
         }
     }
@@ -249,14 +286,12 @@ impl Measuring {
         dissected: &Dissected<'_>,
         place: (Hash, Key),
         is_first: bool,
-        forward: bool,
     ) {
-        let packet = packet(dissected, frame.time_ns, direction(forward));
-        let id = self.add(place, is_first == forward, &packet);
-        if forward {
-            self.tracker.table.get(id).open(dissected.opening);
-        }
-        self.show(frame, id, &packet);
+        let packet = packet(dissected, frame.time_ns, direction(true));
+        let id = self.add(place, is_first, &packet);
+        self.tracker.table.get(id).open(dissected.opening);
+        self.judges.begin(id);
+        self.judge(frame, dissected, id, true);
     }
 
     fn add(&mut self, place: (Hash, Key), forward_is_first: bool, packet: &Packet<'_>) -> FlowId {

@@ -7,6 +7,7 @@ mod error;
 mod filter;
 mod live;
 mod recorded;
+mod reflected;
 mod uri;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use self::error::SourceError;
 use self::live::Live;
 use self::recorded::Recorded;
+pub(crate) use self::reflected::sent_back;
 use self::uri::Uri;
 pub use self::uri::is_recorded;
 use super::link::Link;
@@ -23,7 +25,7 @@ use super::link::Link;
 /// nothing is waiting.
 pub(crate) const IDLE_SLACK_NS: i64 = live::SLACK_NS;
 
-/// How a source is opened. The first, second and last setting are for live sources only.
+/// How a source is opened. All settings but `filter` are for live sources only.
 #[derive(Debug, Clone)]
 pub struct SourceOptions {
     /// Octets of the kernel's buffer for packets that we have not yet looked at.
@@ -34,11 +36,20 @@ pub struct SourceOptions {
     pub filter: Option<String>,
     /// Whether the interface is to receive packets for other machines too.
     pub promiscuous: bool,
+    /// Whether packets that come in from the interface's own addresses are to be told from those
+    /// that leave. They are cut off then; there must be no filter beside.
+    pub tells_reflected: bool,
 }
 
 impl Default for SourceOptions {
     fn default() -> SourceOptions {
-        SourceOptions { buffer_size: 32 << 20, snaplen: 65_535, filter: None, promiscuous: false }
+        SourceOptions {
+            buffer_size: 32 << 20,
+            snaplen: 65_535,
+            filter: None,
+            promiscuous: false,
+            tells_reflected: false,
+        }
     }
 }
 

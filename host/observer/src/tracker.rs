@@ -1,7 +1,7 @@
 //! What observing and measuring have in common: flows, their chains and their records.
 
 use pathspider_plugin_api::abi::ChainSet;
-use pathspider_plugin_api::packet::{Direction, Layers, Packet, Parts};
+use pathspider_plugin_api::packet::{Direction, Packet, Parts};
 use pathspider_plugin_api::{Error, FlowRecord, Record};
 
 use super::counters::{Counters, Malformed};
@@ -209,21 +209,14 @@ pub fn packet<'a>(dissected: &Dissected<'a>, time_ns: i64, direction: Direction)
     .on_wire(dissected.wire)
 }
 
-/// The packet that an error quotes, as the first of a flow of which nothing else was seen. Only
-/// its IP header and its ports are there.
-pub(crate) fn quoted_packet<'a>(quote: &Quote<'a>, time_ns: i64) -> Packet<'a> {
-    let layer = if quote.tuple.is_v6 { Layers::IP6 } else { Layers::IP4 };
-    Packet::new(Parts {
-        time_ns,
-        ip: quote.ip,
-        transport: quote.transport,
-        payload: &[],
-        ip_length: (quote.ip.len() + quote.transport.len()) as u32,
-        payload_length: 0,
-        layers: layer,
-        direction: Direction::Forward,
-        protocol: quote.tuple.protocol,
-    })
+/// An ICMP error about a packet of a flow, for the chains that look at ICMP alone: it is no packet
+/// of either side, so its marks and its octets are not theirs.
+pub(crate) fn error_packet<'a>(
+    dissected: &Dissected<'a>,
+    time_ns: i64,
+    direction: Direction,
+) -> Packet<'a> {
+    packet(dissected, time_ns, direction).as_error()
 }
 
 pub(crate) fn direction(forward: bool) -> Direction {

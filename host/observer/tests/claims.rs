@@ -11,7 +11,7 @@ use crossbeam::channel::{Receiver, bounded, unbounded};
 use pathspider_observer::chains::Catalogue;
 use pathspider_observer::{
     Answer, Await, Claim, Counters, Endpoint, Notice, Observation, PcapWriter, Replay, Settings,
-    Source, last_ns, open, watch,
+    Source, Unanswering, last_ns, open, watch,
 };
 use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{ChainName, FlowRecord};
@@ -76,6 +76,7 @@ fn again(notice: &Notice) -> Notice {
         Notice::Expect(end) => Notice::Expect(*end),
         Notice::Withdraw(end) => Notice::Withdraw(*end),
         Notice::Claim(claim) => Notice::Claim(*claim),
+        Notice::Seek(seek) => Notice::Seek(*seek),
         Notice::Await(_) => panic!("an answer can be asked for once"),
     }
 }
@@ -88,6 +89,11 @@ fn segment(port: u16, way: Way, flags: u8, sequence: u32) -> Vec<u8> {
     tcp_from(port, way, flags, (sequence, 1), &[], &[])
 }
 
+/// A segment that acknowledges our SYN with this number.
+fn answer(port: u16, flags: u8, sequence: u32, syn: u32) -> Vec<u8> {
+    tcp_from(port, Back, flags, (sequence, syn + 1), &[], &[])
+}
+
 #[test]
 fn a_claim_gets_its_flow_and_nothing_else_is_looked_at() {
     let mut foreign = segment(7, There, SYN, 1);
@@ -95,7 +101,7 @@ fn a_claim_gets_its_flow_and_nothing_else_is_looked_at() {
     let capture = Capture::raw()
         .at(0, foreign)
         .at(1, segment(7, There, SYN, 1))
-        .at(2, segment(7, Back, SYN | ACK, 2))
+        .at(2, answer(7, SYN | ACK, 2, 1))
         .at(3, segment(8, There, SYN, 1));
     let notices = [expect(), expect(), claim(1, 7, (0, 10)), claim(2, 9, (0, 10))];
     let (answers, counters) = run(&capture, &notices, Settings::default());
@@ -108,10 +114,15 @@ fn a_claim_gets_its_flow_and_nothing_else_is_looked_at() {
 
 #[test]
 fn forward_is_from_us_whoever_is_seen_first() {
-    let capture = Capture::raw().at(1, segment(7, Back, SYN | ACK, 2));
-    let (answers, _) = run(&capture, &[expect(), claim(1, 7, (0, 5))], Settings::default());
+    // Before anything has left us, nothing can be an answer.
+    let capture = Capture::raw()
+        .at(1, answer(7, SYN | ACK, 2, 1))
+        .at(2, segment(7, There, SYN, 1))
+        .at(3, answer(7, SYN | ACK, 2, 1));
+    let (answers, counters) = run(&capture, &[expect(), claim(1, 7, (0, 5))], Settings::default());
     assert_eq!(number(&answers[0].flow, "pkt_rev"), Some(1));
     assert_eq!(number(&answers[0].flow, "sp"), Some(7));
+    assert_eq!(counters.unanswering(Unanswering::Unasked), 1);
 }
 
 #[test]
@@ -127,9 +138,9 @@ fn ports_used_again_make_two_flows() {
     // The second connection begins 20 ms after the first has ended, with the same ports.
     let capture = Capture::raw()
         .at(1, segment(7, There, SYN, 100))
-        .at(2, segment(7, Back, RST | ACK, 0))
+        .at(2, answer(7, RST | ACK, 0, 100))
         .at(30, segment(7, There, SYN, 900))
-        .at(31, segment(7, Back, SYN | ACK, 5))
+        .at(31, answer(7, SYN | ACK, 5, 900))
         .at(32, segment(7, There, ACK, 901));
     let first_then_second = [expect(), expect(), claim(1, 7, (0, 10)), claim(2, 7, (20, 40))];
     let second_then_first = [expect(), expect(), claim(2, 7, (20, 40)), claim(1, 7, (0, 10))];
@@ -145,10 +156,10 @@ fn ports_used_again_make_two_flows() {
 fn late_packets_count_for_a_while_and_then_are_known_as_late() {
     let capture = Capture::raw()
         .at(1, segment(7, There, SYN, 100))
-        .at(2, segment(7, Back, RST | ACK, 0))
-        .at(50, segment(7, Back, RST | ACK, 0))
-        .at(400, segment(7, Back, RST | ACK, 0))
-        .at(500, segment(7, Back, RST | ACK, 0));
+        .at(2, answer(7, RST | ACK, 0, 100))
+        .at(50, answer(7, RST | ACK, 0, 100))
+        .at(400, answer(7, RST | ACK, 0, 100))
+        .at(500, answer(7, RST | ACK, 0, 100));
     // Another connection keeps the endpoint expected.
     let notices = [expect(), expect(), claim(1, 7, (0, 10)), claim(2, 9, (0, 2_000))];
     // One packet a batch, or the end of the file would come before the claim is due.
@@ -158,14 +169,21 @@ fn late_packets_count_for_a_while_and_then_are_known_as_late() {
 }
 
 #[test]
-fn an_error_about_a_packet_that_was_not_captured_makes_its_flow() {
+fn an_error_about_a_packet_that_was_not_captured_proves_nothing() {
     let syn = segment(7, There, SYN, 1);
+    let notices = [expect(), claim(1, 7, (0, 5))];
     let capture = Capture::raw().at(3, icmp(3, 1, &syn[..28]));
-    let (answers, _) = run(&capture, &[expect(), claim(1, 7, (0, 5))], Settings::default());
+    let (answers, counters) = run(&capture, &notices, Settings::default());
+    assert!(answers[0].flow.is_none());
+    assert_eq!(counters.unanswering(Unanswering::Quote), 1);
+    let capture = Capture::raw().at(2, syn.clone()).at(3, icmp(3, 1, &syn[..28]));
+    let (answers, counters) = run(&capture, &notices, Settings::default());
     let flow = answers[0].flow.as_ref().unwrap();
     assert_eq!(flow.bool("icmp_unreachable"), Some(true));
     assert_eq!((flow.str("dip"), flow.u64("dp")), (Some("198.51.100.7"), Some(80)));
-    assert_eq!((flow.u64("pkt_fwd"), flow.u64("pkt_rev")), (Some(0), Some(1)));
+    // The error is no packet of the target's.
+    assert_eq!((flow.u64("pkt_fwd"), flow.u64("pkt_rev")), (Some(1), Some(0)));
+    assert_eq!(counters.unanswering_total(), 0);
 }
 
 #[test]
@@ -176,11 +194,11 @@ fn what_was_saved_gives_the_same_records_when_observed() {
     let capture = Capture::raw()
         .at(1, segment(7, There, SYN, 100))
         .at(2, foreign)
-        .at(3, segment(7, Back, RST | ACK, 0))
+        .at(3, answer(7, RST | ACK, 0, 100))
         .at(30, segment(7, There, SYN, 900))
         .at(31, segment(8, There, SYN, 1))
         .at(32, icmp(3, 1, &segment(8, There, SYN, 1)[..28]))
-        .at(33, segment(7, Back, SYN | ACK, 5));
+        .at(33, answer(7, SYN | ACK, 5, 900));
     let notices = [
         expect(),
         expect(),
@@ -197,6 +215,10 @@ fn what_was_saved_gives_the_same_records_when_observed() {
     let source = pathspider_observer::open(path.to_str().unwrap(), &Default::default()).unwrap();
     let mut replayed = see(source, &["basic", "tcp", "syn", "icmp"], &Settings::default()).flows;
     std::fs::remove_file(&path).unwrap();
+    // An ICMP error counts among the packets of what is merely observed.
+    let of_error = ours.iter_mut().find(|record| record["icmp_unreachable"] == true).unwrap();
+    assert_eq!((&of_error["pkt_rev"], &of_error["oct_rev"]), (&0.into(), &0.into()));
+    (of_error["pkt_rev"], of_error["oct_rev"]) = (1.into(), 56.into());
     ours.sort_by_key(|record| record.to_string());
     replayed.sort_by_key(|record| record.to_string());
     assert_eq!(ours, replayed);
@@ -238,7 +260,7 @@ impl Lived {
         });
         let mut notices: Vec<(i64, Notice)> = begin.chain(end).collect();
         notices.sort_by_key(|notice| notice.0);
-        let file = |packets| Capture { packets, link: capture.link }.file();
+        let file = |packets| Capture { packets, link: capture.link, cut: capture.cut }.file();
         let header = file(Vec::new());
         let alone = |one: &(i64, Vec<u8>)| (one.0, file(vec![one.clone()]).split_off(header.len()));
         let mut packets = vec![(i64::MIN, header.clone())];
@@ -366,16 +388,25 @@ fn the_first_answer_is_told() {
     let unreachable = icmp(3, 13, &syn[..28]);
     let redirect = icmp(5, 1, &syn[..28]);
     let prohibited = Answer::Icmp { is_v6: false, kind: 3, code: 13 };
-    let syn_ack = segment(7, Back, SYN | ACK, 2);
-    let reset = segment(7, Back, RST | ACK, 0);
+    let reassembly = icmp(11, 1, &syn[..28]);
+    let expired = icmp(11, 0, &syn[..28]);
+    let time_exceeded = Answer::Icmp { is_v6: false, kind: 11, code: 0 };
+    let other = icmp(3, 13, &segment(7, There, SYN, 2)[..28]);
+    let syn_ack = answer(7, SYN | ACK, 2, 1);
+    let reset = answer(7, RST | ACK, 0, 1);
+    let wrong = answer(7, SYN | ACK, 2, 2);
     assert_eq!(first_answer(&sent()), None);
     assert_eq!(first_answer(&sent().at(1, syn.clone())), None, "our own is none");
-    assert_eq!(first_answer(&sent().at(1, segment(8, Back, SYN | ACK, 2))), None, "another's");
+    assert_eq!(first_answer(&sent().at(1, answer(8, SYN | ACK, 2, 1))), None, "another's");
+    assert_eq!(first_answer(&sent().at(1, wrong)), None, "it acknowledges another SYN");
+    assert_eq!(first_answer(&sent().at(1, other)), None, "about another SYN");
+    assert_eq!(first_answer(&sent().at(1, reassembly)), None, "sockets do not hear of it");
+    assert_eq!(first_answer(&sent().at(1, expired)), Some(time_exceeded));
     assert_eq!(first_answer(&sent().at(1, syn_ack.clone())), Some(Answer::Packet));
-    assert_eq!(first_answer(&Capture::raw().at(1, syn_ack.clone())), Some(Answer::Packet));
+    assert_eq!(first_answer(&Capture::raw().at(1, syn_ack.clone())), None, "nothing was sent");
     assert_eq!(first_answer(&sent().at(1, reset.clone())), Some(Answer::Reset));
     assert_eq!(first_answer(&sent().at(1, unreachable.clone())), Some(prohibited));
-    assert_eq!(first_answer(&Capture::raw().at(1, unreachable.clone())), Some(prohibited));
+    assert_eq!(first_answer(&Capture::raw().at(1, unreachable.clone())), None, "nor of what");
     assert_eq!(first_answer(&sent().at(1, redirect).at(2, syn_ack.clone())), Some(Answer::Packet));
     assert_eq!(first_answer(&sent().at(1, reset).at(2, syn_ack)), Some(Answer::Reset));
 }

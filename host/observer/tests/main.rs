@@ -1,5 +1,6 @@
-//! The observer's tests, one program: reading, flows, claims, chains, and what they must never do.
+//! The observer's tests, one program: reading, flows, claims, answers, chains, and what they must never do.
 
+mod answers;
 mod chains;
 mod chains_page;
 mod claims;

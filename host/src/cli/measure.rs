@@ -102,6 +102,7 @@ fn start(
         source,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
+            tells_reflected: true,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
             ..SourceOptions::default()
         },
@@ -161,6 +162,14 @@ fn report(ended: Ended) -> Result<Exit, Failure> {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
              buffer (--capture-buffer)"
+        );
+    }
+    let unanswering = counters.unanswering_total();
+    if unanswering > 0 {
+        let kinds = counters.unanswering_kinds();
+        say!(
+            "{unanswering} packets answered nothing that was sent, so no verdict rests on them \
+             ({kinds})"
         );
     }
     match failure {

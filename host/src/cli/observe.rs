@@ -122,6 +122,7 @@ fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
         snaplen: arguments.snaplen,
         filter: arguments.filter.clone(),
         promiscuous: arguments.promiscuous,
+        ..SourceOptions::default()
     };
     open(&uri, &options).map_err(|error| Failure::new(of_source(&error), error))
 }

@@ -22,7 +22,6 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::Sender;
-use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Outcome, State, Value, carriage};
 
 use super::{DEFAULT_TIMEOUT, stamp};

@@ -9,8 +9,7 @@
 
 use pathspider_plugin_api::{
     ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Evidence, Hold, Host,
-    Info, Job, Measurement, OptionValues, Options, Prepared, Record, Result, connected,
-    export_plugin,
+    Info, Job, Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
 };
 
 /// Code points go from 0 to this (RFC 2474, section 3).
@@ -90,7 +89,7 @@ impl Measurement for Dscp {
             if config != ConfigId::BASELINE {
                 conditions.extend(evidence.connectivity(&format!("dscp.{code_point}"), config));
             }
-            for mark in evidence.flow(config).into_iter().flat_map(reply_marks) {
+            for mark in evidence.flow(config).into_iter().flat_map(|flow| marks(flow, "rev")) {
                 let name = format!("dscp.{code_point}.replymark");
                 let condition = Condition::with_value(&name, mark);
                 if !conditions.contains(&condition) {
@@ -100,19 +99,6 @@ impl Measurement for Dscp {
         }
         Ok(evidence.conclude(conditions))
     }
-}
-
-/// The code points that the target's packets had. The chain takes an ICMP error for data, which
-/// whoever sends it marks as its own (RFC 1812, section 4.3.2.5): so data count of a connection
-/// that succeeded, without such an error.
-fn reply_marks(flow: &Record) -> impl Iterator<Item = u64> {
-    let is_targets = connected(flow) && flow.bool("icmp_unreachable") != Some(true);
-    marks(flow, "rev").take(if is_targets { 2 } else { usize::from(has_syn(flow)) })
-}
-
-/// Whether the target's SYN was seen.
-fn has_syn(flow: &Record) -> bool {
-    flow.u64("dscp_mark_syn_rev").is_some()
 }
 
 /// The code points that the packets of one direction had: the SYN's and that of the data.

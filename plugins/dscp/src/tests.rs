@@ -86,12 +86,18 @@ fn no_verdict_where_nothing_sent_was_captured() {
     assert_eq!(conclude(&[a, b]), ["dscp.0.replymark:0", "pathspider.not_observed"]);
 }
 
-/// The chain takes an ICMP error for data, and a router marks it as its own.
+/// What the target sent before a connection failed is its own, with its mark.
 #[test]
-fn the_mark_of_an_icmp_error_is_not_the_targets() {
-    let a = || flow(State::Ok, 0, [Some(0), Some(0)]);
-    let refused = flow(State::Failed, 48, [None, Some(48)]).with("icmp_unreachable", true);
-    assert_eq!(conclude(&[a(), refused]), ["dscp.0.replymark:0", "dscp.48.connectivity.broken"]);
-    let expired = flow(State::Timeout, 48, [None, Some(48)]);
-    assert_eq!(conclude(&[a(), expired]), ["dscp.0.replymark:0", "dscp.48.connectivity.broken"]);
+fn the_marks_of_a_connection_that_failed_count() {
+    let a = flow(State::Ok, 0, [Some(0), Some(0)]);
+    let reset = flow(State::Failed, 48, [Some(0), Some(10)]);
+    assert_eq!(
+        conclude(&[a, reset]),
+        [
+            "dscp.0.replymark:0",
+            "dscp.48.connectivity.broken",
+            "dscp.48.replymark:0",
+            "dscp.48.replymark:10"
+        ]
+    );
 }

@@ -114,8 +114,7 @@ fn negotiation(b: &Record) -> Option<Condition> {
     }))
 }
 
-/// The marks on packets from the target; nothing where none was seen. An ICMP error of a router is
-/// counted among the flow's packets, and is none of the target's.
+/// The marks on packets from the target; nothing where none was seen.
 fn marks(b: &Record) -> Vec<Condition> {
     let ended = ["tcp_rst_rev", "tcp_fin_rev"].iter().any(|key| b.bool(key) == Some(true));
     if b.u64("tcp_synflags_rev").is_none() && !ended {

@@ -123,6 +123,44 @@ impl Network {
     }
 }
 
+/// A path that a scenario describes, with a few targets of each version.
+pub struct Path {
+    lab: EmulatedLab,
+}
+
+/// Makes a path of this scenario, which needs no summary, with so many targets of each version.
+/// `None` as for [`network`].
+///
+/// # Panics
+///
+/// In CI, without the privilege; or the scenario is none.
+pub fn path(scenario: &str, targets: u16) -> Option<Path> {
+    let text = format!("summary = 'is a test'\n{scenario}");
+    let made = pathspider_lab::net::prepare()
+        .and_then(|()| pathspider_lab::scenario::read("test", "test", &text))
+        .and_then(|scenario| EmulatedLab::new(vec![scenario], targets));
+    match made {
+        Ok(lab) => Some(Path { lab }),
+        Err(error) => {
+            crate::skipped(error);
+            None
+        }
+    }
+}
+
+impl Path {
+    /// One line of input for each target.
+    pub fn jobs(&self) -> String {
+        let targets = self.lab.paths().iter().flat_map(|path| &path.targets);
+        targets.map(|address| format!("{{\"dip\":\"{address}\"}}\n")).collect()
+    }
+
+    /// Runs a shell script at the vantage point, as [`Network::script`] does.
+    pub fn script(&self, script: &str, input: &str) -> Ended {
+        run(self.lab.vantage(), shell(script), input)
+    }
+}
+
 /// A network whose first target is the resolver too, which knows the names that `Names::name`
 /// gives. Its `/etc/resolv.conf`, `hosts` and `nsswitch.conf` are seen by the commands alone.
 pub struct Names {

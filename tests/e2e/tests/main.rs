@@ -13,6 +13,7 @@
 //! - `bad_input`: what it says, and its exit status
 //! - `bench`: the benchmark, on few targets
 //! - `forging`: packets that plugins made
+//! - `answers`: forged and sprayed answers, and packets that are sent back
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
 //! - `discovery`: finding plugins among files of every kind
@@ -27,6 +28,7 @@
 // Helpers of tests are tests too: a failure is a panic.
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod bad_input;
 mod bench;
 mod check;

@@ -14,7 +14,12 @@ const FIELDS: Fields<9> = Fields([
     ("sp", FieldType::UInt, "", "port of the originator; null without ports"),
     ("dp", FieldType::UInt, "", "port of the other side; null without ports"),
     ("pkt_fwd", FieldType::UInt, "packets", "packets from the originator"),
-    ("pkt_rev", FieldType::UInt, "packets", "packets to the originator"),
+    (
+        "pkt_rev",
+        FieldType::UInt,
+        "packets",
+        "packets to the originator; in a measurement, without ICMP errors",
+    ),
     (
         "oct_fwd",
         FieldType::UInt,
@@ -25,7 +30,8 @@ const FIELDS: Fields<9> = Fields([
         "oct_rev",
         FieldType::UInt,
         "octets",
-        "IP packets to the originator, padding of short frames included",
+        "IP packets to the originator, padding of short frames included; in a measurement, without \
+         ICMP errors",
     ),
 ]);
 

@@ -29,8 +29,8 @@ const FIELDS: Fields<4> = Fields([
         "dscp_mark_data_rev",
         FieldType::UInt,
         "",
-        "code point of the first packet to the originator that is not TCP (an ICMP error too) or \
-         has TCP payload; null when none was seen",
+        "code point of the first packet to the originator that is not TCP or has TCP payload; null \
+         when none was seen. An ICMP error counts where flows are observed, not in a measurement",
     ),
 ]);
 

@@ -9,7 +9,8 @@ const FIELDS: Fields<1> = Fields([(
     "icmp_unreachable",
     FieldType::Bool,
     "",
-    "an ICMP error came back: destination unreachable, of any code",
+    "an ICMP error came back: destination unreachable, of any code. In a measurement, it quotes \
+     what left us",
 )]);
 
 /// Destination unreachable, in RFC 792 and in RFC 4443, section 3.1.

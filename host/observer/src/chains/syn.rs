@@ -93,8 +93,11 @@ impl Chain for Syn {
     }
 
     fn tcp(&self, flow: &mut Both<Side>, tcp: &Tcp<'_>, packet: &Packet<'_>) -> Verdict {
-        if tcp.has(TcpFlags::SYN) {
-            flow[side(packet)].note(tcp);
+        let side = side(packet);
+        // The originator's SYN/ACK answers a SYN that crossed its own: it is no repeated one.
+        let crossed = side == 0 && tcp.has(TcpFlags::ACK) && flow[0].seen();
+        if tcp.has(TcpFlags::SYN) && !crossed {
+            flow[side].note(tcp);
         }
         Verdict::Continue
     }

@@ -22,7 +22,12 @@ const FIELDS: Fields<7> = Fields([
     ("tcp_fin_rev", FieldType::Bool, "", "the other side sent FIN"),
     ("tcp_rst_fwd", FieldType::Bool, "", "the originator sent RST"),
     ("tcp_rst_rev", FieldType::Bool, "", "the other side sent RST"),
-    ("tcp_connected", FieldType::Bool, "", "the three packets of the handshake were seen"),
+    (
+        "tcp_connected",
+        FieldType::Bool,
+        "",
+        "the three packets of the handshake were seen, or the four of a split one",
+    ),
 ]);
 
 /// The chain `tcp`. A flow is complete when both sides have sent FIN, or one RST.
@@ -37,6 +42,8 @@ pub struct Flow {
     rst: Both<bool>,
     /// The other side's SYN acknowledged one.
     answered: bool,
+    /// The originator answered a SYN of the other side with its own once more.
+    split: bool,
     connected: bool,
 }
 
@@ -56,10 +63,12 @@ impl Chain for TcpChain {
         let (flags, side) = (tcp.flags(), side(packet));
         let has = |flag| flags.has(flag);
         if has(TcpFlags::SYN) {
+            let opened = flow.syn[0].is_some();
             flow.syn[side].get_or_insert(flags.byte());
-            flow.answered |= side == 1 && has(TcpFlags::ACK) && flow.syn[0].is_some();
-        } else if side == 0 && flow.answered && has(TcpFlags::ACK) && !has(TcpFlags::RST) {
-            flow.connected = true;
+            flow.answered |= side == 1 && has(TcpFlags::ACK) && opened;
+            flow.split |= side == 0 && has(TcpFlags::ACK) && opened;
+        } else if has(TcpFlags::ACK) && !has(TcpFlags::RST) {
+            flow.connected |= if side == 0 { flow.answered } else { flow.split };
         }
         flow.fin[side] |= has(TcpFlags::FIN);
         flow.rst[side] |= has(TcpFlags::RST);

@@ -70,10 +70,11 @@ fn meaning(packet: &Packet<'_>) -> Option<Answer> {
     if let Some(icmp) = packet.icmp() {
         let is_v6 = packet.ip().is_v6();
         let (kind, code) = (icmp.kind(), icmp.code());
-        return match (is_v6, kind) {
-            // Source quench (RFC 6633) and redirects.
-            (false, 4 | 5) => None,
-            (false, 3 | 11 | 12) | (true, 1..128) => Some(Answer::Icmp { is_v6, kind, code }),
+        return match (is_v6, kind, code) {
+            // Source quench (RFC 6633), redirects, and a fragment that its receiver still missed:
+            // Linux tells no socket of them.
+            (false, 4 | 5, _) | (false, 11, 1) => None,
+            (false, 3 | 11 | 12, _) | (true, 1..128, _) => Some(Answer::Icmp { is_v6, kind, code }),
             _ => Some(Answer::Packet),
         };
     }

@@ -1,15 +1,20 @@
-//! ICMP errors: about packets of ours, or about one that was never captured itself.
+//! What says of our packets that they went astray: ICMP errors about them, and they themselves
+//! where something sends them back.
 
 use pathspider_plugin_api::packet::Direction;
 
+use super::super::counters::Unanswering;
 use super::super::dissect::{Dissected, Quote};
-use super::super::place::FlowId;
+use super::super::key::Tuple;
 use super::super::source::Frame;
-use super::super::tracker::{packet, quoted_packet};
+use super::super::tracker::error_packet;
 use super::Measuring;
 
 impl Measuring {
     /// An ICMP error. `false` when it is about nothing of ours.
+    ///
+    /// Who sends it is on the way, or says so: what it quotes has to be what left us, and it has to
+    /// go to who sent that. It is never the target's own packet, so chains see it as ICMP alone.
     #[cold]
     pub(super) fn error(
         &mut self,
@@ -17,34 +22,36 @@ impl Measuring {
         dissected: &Dissected<'_>,
         mut quote: Quote<'_>,
     ) -> bool {
-        let found = match self.tracker.quoted(&mut quote) {
-            Some(found) => Some(found),
-            None => {
-                self.drain();
-                self.lone_error(&quote, frame.time_ns)
+        let Some((id, direction)) = self.tracker.quoted(&mut quote) else {
+            self.drain();
+            let is_ours = self.side(&quote.tuple) == Some(true);
+            if is_ours {
+                self.unanswering(frame, Unanswering::Quote);
             }
+            return is_ours;
         };
-        let Some((id, direction)) = found else {
-            return false;
-        };
+        let comes_back = direction == Direction::Reverse;
         if self.tracker.table.get(id).state.is_none() {
             self.tracker.counters.late += 1;
+        } else if dissected.tuple.destination != quote.tuple.source
+            || comes_back && !self.judges.of(id).is_quoted(&quote)
+        {
+            self.unanswering(frame, Unanswering::Quote);
         } else {
-            let packet = packet(dissected, frame.time_ns, direction);
+            let packet = error_packet(dissected, frame.time_ns, direction);
             self.show(frame, id, &packet);
         }
         true
     }
 
-    /// The flow of an error about a packet to an expected endpoint that was not captured itself:
-    /// it begins with the packet as quoted.
-    fn lone_error(&mut self, quote: &Quote<'_>, time_ns: i64) -> Option<(FlowId, Direction)> {
-        if quote.fragment.is_some() || !self.expected.contains_key(&quote.tuple.to()) {
-            return None;
+    /// A packet that came in from an address of our own.
+    #[cold]
+    pub(super) fn sent_back(&mut self, frame: &Frame<'_>, tuple: &Tuple) {
+        self.tracker.counters.packets += 1;
+        self.drain();
+        match self.side(tuple) {
+            Some(true) => self.unanswering(frame, Unanswering::Reflected),
+            _ => self.tracker.counters.ignored += 1,
         }
-        let (key, is_first) = quote.tuple.key();
-        let hash = self.tracker.table.hash(&key);
-        let id = self.add((hash, key), is_first, &quoted_packet(quote, time_ns));
-        Some((id, Direction::Reverse))
     }
 }

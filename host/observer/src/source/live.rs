@@ -1,11 +1,12 @@
 //! Live capture, through libpcap's memory-mapped ring.
 
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use pcap::{Active, Capture, Device, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Frame, Progress, SourceError, SourceOptions};
+use super::{Frame, Progress, SourceError, SourceOptions, reflected};
 use crate::link::Link;
 
 /// After how many milliseconds the kernel hands over a block that is not full.
@@ -44,6 +45,10 @@ impl Live {
         let link_number = capture.get_datalink().0 as u32;
         let link = Link::from_number(link_number)
             .ok_or_else(|| SourceError::LinkType { path: name.clone(), number: link_number })?;
+        if options.tells_reflected && options.filter.is_none() {
+            let addresses = own_addresses(&name);
+            reflected::cut_off(&capture, link, &addresses, options.snaplen);
+        }
         Ok(Live { name, capture, link, link_number, dropped: (0, 0), last: (0, 0) })
     }
 
@@ -107,6 +112,29 @@ pub(super) fn exists(name: &str) -> bool {
 
 fn devices() -> Vec<Device> {
     Device::list().unwrap_or_default()
+}
+
+/// The addresses of an interface from which packets leave: its own, or any where it has none of a
+/// version. None of the loopback interface, for there all packets come in.
+fn own_addresses(name: &str) -> Vec<IpAddr> {
+    let devices = devices();
+    let is_loopback = |device: &&Device| device.flags.is_loopback();
+    let addresses = |device: &Device| device.addresses.iter().map(|a| a.addr).collect::<Vec<_>>();
+    let Some(device) = devices.iter().find(|device| device.name == name) else {
+        return Vec::new();
+    };
+    if is_loopback(&device) {
+        return Vec::new();
+    }
+    let mut own = addresses(device);
+    for is_v6 in [false, true] {
+        if !own.iter().any(|address| address.is_ipv6() == is_v6) {
+            let others = devices.iter().flat_map(addresses);
+            let others = others.filter(|a| a.is_ipv6() == is_v6 && !a.is_loopback());
+            own.extend(others.collect::<Vec<_>>());
+        }
+    }
+    own
 }
 
 fn check_interface(name: &str) -> Result<(), SourceError> {

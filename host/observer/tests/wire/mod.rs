@@ -27,11 +27,13 @@ pub const THEIR_PORT: u16 = 80;
 pub struct Capture {
     pub link: u32,
     pub packets: Vec<(i64, Vec<u8>)>,
+    /// Of the packet of this number, only so many octets were captured.
+    pub cut: Option<(usize, usize)>,
 }
 
 impl Capture {
     pub fn raw() -> Capture {
-        Capture { link: RAW, packets: Vec::new() }
+        Capture { link: RAW, ..Capture::default() }
     }
 
     /// Adds a packet at this many milliseconds after the start.
@@ -51,12 +53,15 @@ impl Capture {
         for field in [magic, version, 0, 0, 65_535, self.link] {
             file.extend(order(field));
         }
-        for (time, packet) in &self.packets {
-            let length = packet.len() as u32;
-            for field in [(time / SECOND) as u32, (time % SECOND / unit) as u32, length, length] {
+        for (number, (time, packet)) in self.packets.iter().enumerate() {
+            let cut = self.cut.filter(|(cut, _)| *cut == number);
+            let captured = cut.map_or(packet.len(), |(_, captured)| captured);
+            let lengths = (captured as u32, packet.len() as u32);
+            let (seconds, rest) = (time / SECOND, time % SECOND / unit);
+            for field in [seconds as u32, rest as u32, lengths.0, lengths.1] {
                 file.extend(order(field));
             }
-            file.extend(packet);
+            file.extend(&packet[..captured]);
         }
         file
     }

@@ -12,7 +12,7 @@ use super::super::plan::Plan;
 use crate::job;
 use crate::output::{FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, Summary};
 use pathspider_observer::interface;
-use pathspider_observer::{Counters, Malformed};
+use pathspider_observer::{Counters, Malformed, Unanswering};
 use pathspider_plugins::PluginFile;
 
 /// What is the same for all runs on an output.
@@ -110,6 +110,11 @@ pub(super) fn counts(summary: &Summary, counters: &Counters, input: &job::Counts
         .filter(|&&kind| counters.malformed(kind) > 0)
         .map(|&kind| (kind.name().to_owned(), counters.malformed(kind).into()))
         .collect();
+    let unanswering: Map<String, Value> = Unanswering::ALL
+        .iter()
+        .filter(|&&kind| counters.unanswering(kind) > 0)
+        .map(|&kind| (kind.name().to_owned(), counters.unanswering(kind).into()))
+        .collect();
     json!({
         "targets": summary.targets,
         "conditions": summary.conditions,
@@ -132,6 +137,7 @@ pub(super) fn counts(summary: &Summary, counters: &Counters, input: &job::Counts
             "dropped_by_kernel": counters.kernel_dropped,
             "dropped_by_interface": counters.interface_dropped,
             "malformed": malformed,
+            "unanswering": unanswering,
             "flows": counters.flows,
             "evicted": counters.evicted,
         },

@@ -6,8 +6,8 @@ use super::Time;
 use super::draw::Draw;
 use super::memory::Memory;
 use super::path::{Router, Traveller, Way};
-use crate::packet::{Packet, Quote, TcpOption, flag};
-use crate::scenario::{Action, OptionText};
+use crate::packet::{Packet, Quote, Reply, TcpOption, flag};
+use crate::scenario::{Action, ForgeResponse, ForgeSegment, OptionText};
 
 /// What becomes of a packet that met a rule.
 #[derive(Debug)]
@@ -47,7 +47,12 @@ impl Scene<'_> {
             Action::Icmp(icmp) => {
                 let quote = icmp.quote.map_or(Quote::Most, Quote::Bytes);
                 let router = self.router.address_for(&traveller.packet);
-                let error = traveller.packet.icmp_error(router, icmp.error, icmp.mtu, quote);
+                let mut about = traveller.packet.clone();
+                about.add_to_tcp_numbers(icmp.off, 0);
+                let mut error = about.icmp_error(router, icmp.error, icmp.mtu, quote);
+                if let Some(error) = &mut error {
+                    error.set_traffic_class(icmp.dscp << 2);
+                }
                 self.more.extend(error.map(|error| traveller.answered_with(error)));
                 if icmp.pass { Verdict::Pass } else { Verdict::Drop }
             }
@@ -69,6 +74,34 @@ impl Scene<'_> {
                 let key = (traveller.target, traveller.way);
                 let enough = self.memory.take_token(key, self.now, rate.per_second, rate.burst);
                 if enough { Verdict::Pass } else { Verdict::Drop }
+            }
+            Action::ForgeSegment(forge) => {
+                let segment = forged_segment(&traveller.packet, forge);
+                let own = traveller.packet.ports().map_or(0, |(port, _)| port.into());
+                let ports = forge.ports.as_ref().map_or(own..=own, |ports| ports.0.clone());
+                for port in ports {
+                    let mut copy = segment.clone();
+                    if let Some(copy) = &mut copy {
+                        copy.set_destination(copy.destination(), u16::try_from(port).ok());
+                    }
+                    self.more.extend(copy.map(|copy| traveller.answered_with(copy)));
+                }
+                Verdict::Pass
+            }
+            Action::ForgeResponse(forge) => {
+                let ForgeResponse { id_off, other_question, dscp } = *forge;
+                let mut response = traveller.packet.dns_reply(id_off, other_question);
+                if let Some(response) = &mut response {
+                    response.set_traffic_class(dscp << 2);
+                }
+                self.more.extend(response.map(|response| traveller.answered_with(response)));
+                Verdict::Pass
+            }
+            Action::Reflect(action) => {
+                let mut copy = traveller.clone();
+                self.edit(action, &mut copy);
+                self.more.push(traveller.answered_with(copy.packet));
+                Verdict::Pass
             }
             Action::SplitSynData => {
                 if let Some(segment) = traveller.packet.split_syn_data() {
@@ -155,6 +188,15 @@ fn edit_options(packet: &mut Packet, edit: impl FnOnce(&mut Vec<TcpOption>) -> b
             packet.set_tcp_options(&options);
         }
     }
+}
+
+/// The segment that the other end would answer with, but for what is forged.
+fn forged_segment(packet: &Packet, forge: &ForgeSegment) -> Option<Packet> {
+    let reply = Reply { flags: forge.flags.set, options: Vec::new(), data: Vec::new() };
+    let mut segment = packet.tcp_reply(&reply)?;
+    segment.add_to_tcp_numbers(forge.sequence_off, forge.acknowledgment_off);
+    segment.set_traffic_class(forge.dscp << 2);
+    Some(segment)
 }
 
 /// An option as written, as a packet carries it.

@@ -233,6 +233,43 @@ fn a_script_answers_in_the_targets_place() {
 }
 
 #[test]
+fn a_forged_segment_comes_back_beside_the_packet() {
+    let forge = "[[rule]]\nhop = 2\naction = { forge-segment = { flags = 'SYN ACK ECE', \
+                 acknowledgment-off = 10, ports = '4000..4001', dscp = 9 } }";
+    let mut engine = engine(forge);
+    let sent = send(&mut engine, START, Side::Vantage, out(flag::SYN));
+    assert_eq!(sent[0].0, SERVERS);
+    for (at, port) in [(1, 4000), (2, 4001)] {
+        let (side, packet) = &sent[at];
+        assert_eq!((*side, packet.ports()), (Side::Vantage, Some((80, port))));
+        assert_eq!(packet.tcp_flags(), Some(flag::SYN | flag::ACK | flag::ECE));
+        assert_eq!(packet.tcp_numbers().unwrap().1, 2 + 10);
+        assert_eq!(packet.traffic_class(), 9 << 2);
+    }
+}
+
+#[test]
+fn what_is_reflected_comes_back_changed_and_goes_on_as_it_is() {
+    let mut engine = engine("[[rule]]\nhop = 2\naction = { reflect = { dscp = 9 } }");
+    let sent = send(&mut engine, START, Side::Vantage, out(flag::SYN));
+    assert_eq!((sent[0].0, sent[0].1.traffic_class()), (SERVERS, 0));
+    assert_eq!((sent[1].0, sent[1].1.traffic_class()), (Side::Vantage, 9 << 2));
+    assert_eq!(sent[1].1.source(), IpAddr::from(VANTAGE));
+}
+
+#[test]
+fn a_forged_response_has_another_identifier() {
+    let forge = "[[rule]]\nhop = 2\naction = { forge-response = { id-off = 1 } }";
+    let mut engine = engine(forge);
+    let mut query = Vec::new();
+    let step = PacketBuilder::ipv4(VANTAGE, TARGET, 64).udp(4000, 53);
+    step.write(&mut query, b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\0\0\x01\0\x01").unwrap();
+    let sent = send(&mut engine, START, Side::Vantage, query);
+    assert_eq!((sent[1].0, sent[1].1.ports()), (Side::Vantage, Some((53, 4000))));
+    assert_eq!(sent[1].1.data()[..3], *b"\x12\x35\x81");
+}
+
+#[test]
 fn marks_are_set_and_bleached_bit_by_bit() {
     let class_after = |action: &str, class: u8| {
         let mut engine = engine(&format!("[[rule]]\nhop = 1\naction = {action}"));
@@ -256,7 +293,7 @@ fn what_is_on_no_path_or_no_packet_ends_here() {
 }
 
 /// Every action there is, on both ways.
-const ALL_ACTIONS: [&str; 28] = [
+const ALL_ACTIONS: [&str; 33] = [
     "'drop'",
     "'reset'",
     "{ icmp = { error = 'too-big', pass = true } }",
@@ -285,6 +322,11 @@ const ALL_ACTIONS: [&str; 28] = [
     "{ nat = { sources = ['192.0.2.1', '2001:db8::1'], ports = true } }",
     "{ nat = { sources = ['192.0.2.1'] } }",
     "{ ecn = 'ect1' }",
+    "{ icmp = { error = 'redirect', off = 7, dscp = 48, pass = true } }",
+    "{ forge-segment = { flags = 'SYN ACK', acknowledgment-off = 7, sequence-off = 9 } }",
+    "{ forge-segment = { flags = 'RST', ports = '4000..4002' } }",
+    "{ forge-response = { id-off = 1, other-question = true, dscp = 9 } }",
+    "{ reflect = { tcp-flags = '!ECE' } }",
 ];
 
 #[test]

@@ -25,6 +25,12 @@ pub enum IcmpError {
     TooBig,
     /// The time to live ran out.
     TimeExceeded,
+    /// Fragments were missing when the time to wait for them ran out.
+    ReassemblyTimeExceeded,
+    /// Another router is nearer; ICMP alone has it as a message that quotes.
+    Redirect,
+    /// Packets come too fast; ICMP alone has it.
+    SourceQuench,
     /// A header field makes no sense.
     ParameterProblem,
 }
@@ -40,22 +46,27 @@ impl IcmpError {
             Self::AdminProhibited => (3, 13),
             Self::TooBig => (3, 4),
             Self::TimeExceeded => (11, 0),
+            Self::ReassemblyTimeExceeded => (11, 1),
+            Self::Redirect => (5, 1),
+            Self::SourceQuench => (4, 0),
             Self::ParameterProblem => (12, 0),
         }
     }
 
-    /// Type and code in ICMPv6 (RFC 4443).
-    fn ipv6(self) -> (u8, u8) {
-        match self {
+    /// Type and code in ICMPv6 (RFC 4443), where it has the error.
+    fn ipv6(self) -> Option<(u8, u8)> {
+        Some(match self {
             Self::NetUnreachable => (1, 0),
             Self::HostUnreachable => (1, 3),
             Self::AdminProhibited => (1, 1),
             Self::PortUnreachable => (1, 4),
             Self::TooBig => (2, 0),
             Self::TimeExceeded => (3, 0),
+            Self::ReassemblyTimeExceeded => (3, 1),
             Self::ProtocolUnreachable => (4, 1),
             Self::ParameterProblem => (4, 0),
-        }
+            Self::Redirect | Self::SourceQuench => return None,
+        })
     }
 }
 
@@ -83,7 +94,7 @@ impl Packet {
     /// The ICMP error that `router` sends back about this packet.
     ///
     /// `None` where none may be sent: about another ICMP error (RFC 1122, section 3.2.2), a later
-    /// fragment, or across versions.
+    /// fragment, or across versions; and where the version has no such error.
     pub fn icmp_error(
         &self,
         router: IpAddr,
@@ -94,7 +105,7 @@ impl Packet {
         if router.is_ipv6() != self.is_ipv6() || !self.may_be_answered() {
             return None;
         }
-        let (kind, code) = if self.is_ipv6() { error.ipv6() } else { error.ipv4() };
+        let (kind, code) = if self.is_ipv6() { error.ipv6()? } else { error.ipv4() };
         let most = if self.is_ipv6() { 1280 - 48 } else { 576 - 28 };
         let quoted = match quote {
             Quote::Most => most,
@@ -133,6 +144,8 @@ impl Packet {
             + u32::from(flags & flag::SYN != 0)
             + u32::from(flags & flag::FIN != 0);
         let own = match (flags & flag::ACK != 0, reply.flags & flag::SYN != 0) {
+            // The SYN once more that a SYN/ACK acknowledges.
+            (true, true) if flags & flag::SYN != 0 => acknowledged.wrapping_sub(1),
             (true, _) => acknowledged,
             // Any number does for a first one; this one is always the same, as all in the lab is.
             (false, true) => 0x1ab0_0000,
@@ -154,6 +167,26 @@ impl Packet {
             Packet::assemble(self.destination(), self.source(), IpNumber::TCP, segment)?;
         packet.set_tcp_options(&reply.options);
         Some(packet)
+    }
+
+    /// A response without records to a DNS query over UDP, its identifier off by so much, and its
+    /// question perhaps of another class.
+    pub fn dns_reply(&self, id_off: u16, other_question: bool) -> Option<Packet> {
+        const FLAGS: usize = 8 + 2;
+        if !self.is_udp() || self.data().len() < 12 {
+            return None;
+        }
+        let mut datagram = self.bytes[self.transport..].to_vec();
+        let id = u16::from_be_bytes([datagram[8], datagram[9]]).wrapping_add(id_off);
+        datagram[8..10].copy_from_slice(&id.to_be_bytes());
+        datagram[FLAGS] |= 0x80;
+        if other_question && let Some(class) = datagram.last_mut() {
+            *class = class.wrapping_add(2);
+        }
+        let (from, to) = self.ports()?;
+        datagram[..2].copy_from_slice(&to.to_be_bytes());
+        datagram[2..4].copy_from_slice(&from.to_be_bytes());
+        Packet::assemble(self.destination(), self.source(), IpNumber::UDP, datagram)
     }
 
     fn may_be_answered(&self) -> bool {

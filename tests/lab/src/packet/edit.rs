@@ -58,6 +58,21 @@ impl Packet {
         }
     }
 
+    /// Adds to the sequence and the acknowledgement number of a TCP packet, modulo 2³².
+    pub fn add_to_tcp_numbers(&mut self, sequence: u32, acknowledged: u32) {
+        let Some((before, known)) = self.tcp_numbers() else {
+            return;
+        };
+        for (at, number) in
+            [(4, before.wrapping_add(sequence)), (8, known.wrapping_add(acknowledged))]
+        {
+            for (half, &word) in number.to_be_bytes().as_chunks::<2>().0.iter().enumerate() {
+                let at = self.transport + at + 2 * half;
+                self.put(at, u16::from_be_bytes(word), Covered::Transport);
+            }
+        }
+    }
+
     /// Sets the source address, of the packet's own version, and the source port if there is one.
     pub fn set_source(&mut self, address: IpAddr, port: Option<u16>) {
         self.set_end(address, port, 0);

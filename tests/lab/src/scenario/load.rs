@@ -77,6 +77,14 @@ fn check(scenario: &Scenario) -> std::result::Result<(), String> {
         if rule.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
             return Err("a probability is a number from 0 to 1".into());
         }
+        if let super::Action::Reflect(action) = &rule.action
+            && matches!(
+                **action,
+                super::Action::Reflect(_) | super::Action::Drop | super::Action::Reset
+            )
+        {
+            return Err("what is reflected can be changed, and no more".into());
+        }
         if let super::Action::Dscp(dscp @ 64..) = rule.action {
             return Err(format!("{dscp} is not a DSCP; they go from 0 to 63"));
         }

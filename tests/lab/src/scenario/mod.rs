@@ -17,8 +17,8 @@ use crate::truth::Truth;
 pub use builtin::builtin;
 pub use load::{find, find_all, read};
 pub use rule::{
-    Action, DelayAction, Direction, IcmpAction, Match, NatAction, OptionText, RateAction,
-    ReorderAction, RespondRule, RuleText, TcpFlagsEdit,
+    Action, DelayAction, Direction, ForgeResponse, ForgeSegment, IcmpAction, Match, NatAction,
+    OptionText, RateAction, ReorderAction, RespondRule, RuleText, TcpFlagsEdit,
 };
 pub use server::Server;
 pub use words::{Ecn, Flags, Protocol, Span};

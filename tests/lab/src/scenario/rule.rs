@@ -127,6 +127,12 @@ pub enum Action {
     ZeroUdpChecksum,
     /// Source address, and port, replaced on the way out and put back on the way in.
     Nat(NatAction),
+    /// A segment in the other end's name comes back; the packet goes on.
+    ForgeSegment(ForgeSegment),
+    /// A DNS response in the other end's name comes back; the packet goes on.
+    ForgeResponse(ForgeResponse),
+    /// The packet itself comes back with this done to it; as it is, it goes on too.
+    Reflect(Box<Action>),
 }
 
 /// An ICMP error.
@@ -143,6 +149,46 @@ pub struct IcmpAction {
     /// Whether the packet itself goes on.
     #[serde(default)]
     pub pass: bool,
+    /// The code point that the router gives its error.
+    #[serde(default)]
+    pub dscp: u8,
+    /// How far the sequence number in the quote of a TCP segment is off.
+    #[serde(default)]
+    pub off: u32,
+}
+
+/// A forged TCP segment, which would be right but for what is said.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ForgeSegment {
+    /// Its flags.
+    pub flags: Flags,
+    /// How far its sequence number is off.
+    #[serde(default)]
+    pub sequence_off: u32,
+    /// How far its acknowledgment number is off.
+    #[serde(default)]
+    pub acknowledgment_off: u32,
+    /// Its code point.
+    #[serde(default)]
+    pub dscp: u8,
+    /// The ports of the vantage point that get one each, instead of the packet's own.
+    pub ports: Option<Span>,
+}
+
+/// A forged response to a DNS query over UDP, which would be right but for what is said.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ForgeResponse {
+    /// How far its identifier is off.
+    #[serde(default)]
+    pub id_off: u16,
+    /// Whether its question is of another class.
+    #[serde(default)]
+    pub other_question: bool,
+    /// Its code point.
+    #[serde(default)]
+    pub dscp: u8,
 }
 
 /// A delay.

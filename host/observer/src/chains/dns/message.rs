@@ -39,6 +39,47 @@ pub fn read(bytes: &[u8], length: usize) -> Option<Message> {
     Some(if flags & 0x8000 != 0 { Message::Response(id) } else { Message::Query(id) })
 }
 
+/// What the beginning of a message says, whatever follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heading<'a> {
+    pub(crate) id: u16,
+    pub(crate) is_response: bool,
+    /// The kind of query; 0 is a standard one.
+    operation: u8,
+    /// The response's code.
+    pub(crate) code: u8,
+    /// How many questions there are.
+    pub(crate) questions: u16,
+    /// Whether it has records of the kinds that answers have.
+    has_records: bool,
+    /// The question, with its type and class, where there is just one.
+    pub(crate) question: Option<&'a [u8]>,
+}
+
+impl Heading<'_> {
+    /// Whether it is a standard query with one question.
+    pub(crate) fn is_query(&self) -> bool {
+        !self.is_response && self.operation == 0 && !self.has_records && self.question.is_some()
+    }
+}
+
+/// Reads the header of a message, and its question.
+pub(crate) fn heading(bytes: &[u8]) -> Option<Heading<'_>> {
+    let (header, _) = bytes.split_first_chunk::<12>()?;
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let mut walk = Walk { bytes, at: 12 };
+    let has_question = word(4) == 1 && walk.question().is_some();
+    Some(Heading {
+        id: word(0),
+        is_response: header[2] & 0x80 != 0,
+        operation: header[2] >> 3 & 0xf,
+        code: header[3] & 0xf,
+        questions: word(4),
+        has_records: word(6) != 0 || word(8) != 0,
+        question: has_question.then(|| &bytes[12..walk.at]),
+    })
+}
+
 /// A place in a message. Every step goes forward, so that a walk ends.
 struct Walk<'a> {
     bytes: &'a [u8],

@@ -1,0 +1,138 @@
+//! Answers in protocols without acknowledgments: DNS by identifier and question, ICMP by
+//! identifier and sequence number, everything else by having asked at all.
+
+use pathspider_plugin_api::packet::Layers;
+
+use super::Judged;
+use crate::chains::dns::message::{Heading, heading};
+use crate::counters::Unanswering;
+use crate::dissect::{Dissected, Fragment, Quote, be16, be32};
+
+/// How many different requests of a flow are kept apart. Where there are more, any packet answers.
+const MARKS: usize = 3;
+
+/// What was asked on a flow, as far as answers are known by it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// What tells requests apart: see [`mark`]. The first `count` are set.
+    marks: [u32; MARKS],
+    count: u8,
+    /// The length of our last datagram.
+    length: u16,
+    /// Our datagrams have several lengths.
+    lengths_differ: bool,
+    /// Something left us that has no mark, or more than can be kept.
+    any: bool,
+    /// An answer came.
+    answered: bool,
+}
+
+impl Asked {
+    /// Takes a packet that left us.
+    pub(super) fn sent(&mut self, packet: &Dissected<'_>) {
+        if matches!(packet.fragment, Fragment::Later(_)) {
+            return;
+        }
+        if packet.layers.intersects(Layers::UDP) {
+            let length = be16(packet.transport, 4);
+            self.lengths_differ |= self.length != 0 && self.length != length;
+            self.length = length;
+        }
+        let count = usize::from(self.count);
+        match request(packet) {
+            Some(mark) if self.marks[..count].contains(&mark) => {}
+            Some(mark) if count < MARKS => {
+                self.marks[count] = mark;
+                self.count += 1;
+            }
+            _ => self.any = true,
+        }
+    }
+
+    /// Judges a packet that came.
+    pub(super) fn came(&mut self, packet: &Dissected<'_>) -> Judged {
+        let answers = self.any
+            || match packet.fragment {
+                // It has nothing of its own to know it by.
+                Fragment::Later(_) => self.answered,
+                _ => self.answers(packet),
+            };
+        self.answered |= answers;
+        if answers { Ok(()) } else { Err(Unanswering::Query) }
+    }
+
+    fn answers(&self, packet: &Dissected<'_>) -> bool {
+        let marks = &self.marks[..self.count.into()];
+        if packet.layers.intersects(Layers::UDP) {
+            return heading(packet.payload).is_some_and(|theirs| {
+                theirs.is_response && marks.iter().any(|&mark| is_response(mark, &theirs))
+            });
+        }
+        let header = packet.transport;
+        packet.layers.intersects(Layers::ICMP)
+            && is_icmp_reply(packet.tuple.is_v6, header[0])
+            && marks.contains(&be32(header, 4))
+    }
+
+    /// Whether a quoted datagram is one that we sent: by its length, and by its identifier where
+    /// the quote goes that far.
+    pub(super) fn is_quoted(&self, quote: &Quote<'_>) -> bool {
+        use pathspider_plugin_api::packet::protocol::{ICMP, ICMPV6, UDP};
+        let (header, marks) = (quote.transport, &self.marks[..self.count.into()]);
+        match quote.tuple.protocol {
+            UDP => {
+                let is_length = |header: &[u8]| be16(header, 4) == self.length;
+                let is_id = |header: &[u8]| {
+                    header.len() < 10
+                        || marks.iter().any(|mark| mark >> 16 == be16(header, 8).into())
+                };
+                header.len() >= 8
+                    && (self.lengths_differ || is_length(header))
+                    && (self.any || is_id(header))
+            }
+            ICMP | ICMPV6 => self.any || (header.len() >= 8 && marks.contains(&be32(header, 4))),
+            _ => true,
+        }
+    }
+}
+
+/// What tells a request from others: a DNS query's identifier and a hash of its question, or an
+/// ICMP request's identifier and sequence number. `None` for what is neither.
+fn request(packet: &Dissected<'_>) -> Option<u32> {
+    if packet.layers.intersects(Layers::UDP) {
+        let query = heading(packet.payload).filter(Heading::is_query)?;
+        return Some(mark(query.id, query.question?));
+    }
+    let header = packet.transport;
+    let is_request = packet.layers.intersects(Layers::ICMP)
+        && if packet.tuple.is_v6 {
+            header[0] == 128
+        } else {
+            matches!(header[0], 8 | 13 | 15 | 17)
+        };
+    is_request.then(|| be32(header, 4))
+}
+
+/// The replies to those requests (RFC 792, RFC 950; RFC 4443, section 4.2).
+fn is_icmp_reply(is_v6: bool, kind: u8) -> bool {
+    if is_v6 { kind == 129 } else { matches!(kind, 0 | 14 | 16 | 18) }
+}
+
+/// Whether a response is to the query with that mark. A server that refuses need not say what it
+/// was asked.
+fn is_response(asked: u32, theirs: &Heading<'_>) -> bool {
+    match theirs.question {
+        Some(question) => asked == mark(theirs.id, question),
+        None => theirs.questions == 0 && theirs.code != 0 && asked >> 16 == theirs.id.into(),
+    }
+}
+
+/// A query's identifier, and sixteen bits of its question, whose letters count in either case
+/// (RFC 1035, section 2.3.3).
+fn mark(id: u16, question: &[u8]) -> u32 {
+    // FNV-1a, folded.
+    let hash = question.iter().fold(0x811c_9dc5_u32, |hash, octet| {
+        (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+    });
+    u32::from(id) << 16 | (hash >> 16 ^ hash & 0xffff)
+}
