@@ -194,3 +194,26 @@ fn every_connection_can_be_restored_whatever_the_plugin_made_of_it() {
     let older = Record::new().with("observed", true).with("spdr_state", 0u8);
     assert_eq!(restore(&older).unwrap_err(), Lacking("spdr_claimed"));
 }
+
+#[test]
+fn whether_the_path_carried_it_is_settled_before_the_plugin_sees_it() {
+    // The socket has met a reset, which the handshake must have come before.
+    let reset = |connected: bool| {
+        let outcome = outcome(State::Failed)
+            .with(carriage::KIND, "tcp")
+            .with(carriage::CARRIED, Value::NULL)
+            .with("spdr_error", "reset");
+        let flow = Record::new().with("pkt_last", 2.5).with("tcp_connected", connected);
+        Connection { outcome, seen: Sighting::Flow(flow) }
+    };
+    let connections = [reset(true), reset(false)];
+    assert_eq!(texts(connections.clone()), "pair.connectivity.broken");
+    let flows = concluded("", connections.clone()).unwrap().flows;
+    let says = |flow: &Record| (flow.u64("spdr_state"), flow.bool(carriage::CARRIED));
+    assert_eq!(says(&flows[0]), (Some(0), Some(true)));
+    assert_eq!(says(&flows[1]), (Some(1), Some(false)));
+    assert_eq!(flows[0].get("spdr_error"), None);
+    for (flow, connection) in flows.iter().zip(connections) {
+        assert_eq!(restore(flow).unwrap().outcome, connection.outcome, "the socket's word");
+    }
+}

@@ -67,7 +67,7 @@ pub(super) fn start(octets: &[u8]) -> Start {
 pub(super) fn status(line: &[u8]) -> Option<Status<'_>> {
     let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
     let text = line.trim_ascii();
-    let end = text.iter().position(|octet| is_blank(octet))?;
+    let end = text.iter().position(is_blank)?;
     let version = str::from_utf8(&text[..end.min(VERSION_LIMIT)]).ok()?;
     let rest = text[end..].trim_ascii_start();
     let digits = rest.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;

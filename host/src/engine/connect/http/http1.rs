@@ -209,7 +209,7 @@ impl Info {
             record.set("body_truncated", truncated);
         }
         if !self.odd.is_empty() {
-            record.set("odd", self.odd.iter().map(|word| Value::text(*word)).collect::<Value>());
+            record.set("odd", self.odd.iter().map(|word| Value::text(word)).collect::<Value>());
         }
         record
     }
