@@ -32,10 +32,12 @@ use exit::{Exit, Failure};
 use pathspider_plugins::{Registry, SearchPath, child};
 use pathspider_runtime::privileges;
 use pathspider_runtime::say;
+use pathspider_runtime::threads::SingleThread;
 use pathspider_runtime::{closed, crash, files, process};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let single = SingleThread::at_start();
     process::keep_children();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(code) = child::main(&arguments) {
@@ -47,7 +49,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     privileges::no_more();
     let result = files::fail_at_limit()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
-        .and_then(|()| run(&arguments));
+        .and_then(|()| run(&arguments, single));
     let exit = match result {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => {
@@ -63,7 +65,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.into()
 }
 
-fn run(words: &[OsString]) -> Result<Exit, Failure> {
+fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
     let parser = args::parser(&called_by(words));
     let commands = commands(&parser);
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
@@ -95,10 +97,10 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
         Some(Command::Measure(measure)) => {
             let before = matches.subcommand_matches("measure");
             let before = before.map(as_words::<args::MeasureOptions>).unwrap_or_default();
-            measure::command(before, measure.plugin, &registry())
+            measure::command(before, measure.plugin, single, &registry())
         }
         Some(Command::Check(check)) => check::run(check, &path),
-        Some(Command::Observe(observe)) => observe::run(observe, &registry()),
+        Some(Command::Observe(observe)) => observe::run(observe, single, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
         Some(Command::Rejudge(arguments)) => rejudge::run(&arguments, &registry()),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
@@ -113,7 +115,7 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
                 before: as_words::<args::MeasureOptions>(&matches),
                 general: arguments.general,
             };
-            forms::run(words, &commands, &registry())
+            forms::run(words, &commands, single, &registry())
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use pathspider_runtime::text::of;
 
 /// Why a packet that says it is IP could not be used.
@@ -57,20 +59,23 @@ impl Malformed {
     }
 }
 
-/// Numbers of packets and flows since the source was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Numbers of packets and flows since the source was opened, by their keys in the metadata.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// Packets that the source gave.
     pub packets: u64,
     /// Packets that the kernel dropped because the observer was too slow.
+    #[serde(rename = "dropped_by_kernel")]
     pub kernel_dropped: u64,
     /// Packets that the interface or its driver dropped.
+    #[serde(rename = "dropped_by_interface")]
     pub interface_dropped: u64,
     /// Frames that carry no IP.
     pub non_ip: u64,
     /// Frames of interfaces whose link type cannot be read, or that the capture does not describe.
     pub foreign: u64,
     /// Malformed packets, by kind; read it with [`Counters::malformed`].
+    #[serde(serialize_with = "by_name")]
     pub(crate) malformed: [u64; Malformed::ALL.len()],
     /// Flows begun.
     pub flows: u64,
@@ -85,6 +90,15 @@ pub struct Counters {
     /// How often a clock of a capture jumped, or was found to differ from another one's. Packets got
     /// the time that went on.
     pub clock_jumps: u64,
+}
+
+/// Kinds of malformed packets by their names, those of which there are any.
+fn by_name<S: Serializer>(
+    counts: &[u64; Malformed::ALL.len()],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let named = Malformed::ALL.iter().map(|&kind| (kind.name(), counts[kind as usize]));
+    serializer.collect_map(named.filter(|&(_, count)| count > 0))
 }
 
 impl Counters {
@@ -111,13 +125,25 @@ impl Counters {
 impl fmt::Display for Counters {
     /// One line, for people: kinds of malformed packets only where there are any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Each by its name, so that a new one is not forgotten here.
+        let Counters {
+            packets,
+            kernel_dropped,
+            interface_dropped,
+            non_ip,
+            foreign,
+            malformed: _,
+            flows,
+            ignored,
+            late,
+            orphaned,
+            evicted,
+            clock_jumps,
+        } = self;
         write!(
             f,
-            "{} packets, {} dropped by the kernel, {} by the interface, {} not IP, {} malformed",
-            self.packets,
-            self.kernel_dropped,
-            self.interface_dropped,
-            self.non_ip,
+            "{packets} packets, {kernel_dropped} dropped by the kernel, {interface_dropped} by the \
+             interface, {non_ip} not IP, {} malformed",
             self.malformed_total(),
         )?;
         let kinds = Malformed::ALL.iter().filter(|&&k| self.malformed(k) > 0);
@@ -130,15 +156,15 @@ impl fmt::Display for Counters {
         }
         write!(
             f,
-            "; {} flows, {} packets ignored, {} late, {} fragments orphaned, {} flows evicted",
-            self.flows, self.ignored, self.late, self.orphaned, self.evicted
+            "; {flows} flows, {ignored} packets ignored, {late} late, {orphaned} fragments orphaned, \
+             {evicted} flows evicted"
         )?;
-        if self.foreign > 0 {
-            write!(f, ", {} of other interfaces", self.foreign)?;
+        if *foreign > 0 {
+            write!(f, ", {foreign} of other interfaces")?;
         }
-        if self.clock_jumps > 0 {
-            let jumps = of(self.clock_jumps, "jump", "jumps");
-            write!(f, ", {} {jumps} of the capture's clocks evened out", self.clock_jumps)?;
+        if *clock_jumps > 0 {
+            let jumps = of(*clock_jumps, "jump", "jumps");
+            write!(f, ", {clock_jumps} {jumps} of the capture's clocks evened out")?;
         }
         Ok(())
     }

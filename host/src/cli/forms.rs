@@ -11,6 +11,7 @@ use super::exit::{Exit, Failure};
 use super::measure::{self, Wanted};
 use super::names;
 use pathspider_plugins::Registry;
+use pathspider_runtime::threads::SingleThread;
 
 /// The plugin of 0.9's form where none is named.
 const DEFAULT_PLUGIN: &str = "ecn";
@@ -31,6 +32,7 @@ pub(super) struct Words<'a> {
 pub(super) fn run(
     words: Words<'_>,
     commands: &[&str],
+    single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let Some(first) = words.rest.first().map(|word| word.to_string_lossy().into_owned()) else {
@@ -45,7 +47,7 @@ pub(super) fn run(
             plugin: first,
             after: words.rest.into_iter().skip(1).collect(),
         };
-        return measure::carry_out(wanted, registry);
+        return measure::carry_out(wanted, single, registry);
     }
     // Names of commands and plugins have neither dot nor slash.
     let is_file = first.contains(['.', '/']) || Path::new(&first).exists();
@@ -65,5 +67,5 @@ pub(super) fn run(
     options.input = files.input_file;
     options.output = files.output_file.unwrap_or(options.output);
     let plugin = files.general.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
-    measure::with_defaults(options, plugin, registry)
+    measure::with_defaults(options, plugin, single, registry)
 }

@@ -10,14 +10,15 @@ use super::args::{MeasureOptions, measure_option_names, measure_options};
 use super::exit::{Exit, Failure};
 use super::{help, names, plugin_args};
 use crate::job::{Format, Input};
-use crate::output::{Output, OutputError};
-use crate::run::{Ended, RunError, Settings, run};
+use crate::output::{Counted, Output, OutputError};
+use crate::run::{RunEnd, RunError, RunOptions, run};
 use pathspider_observer::interface;
 use pathspider_observer::{SourceError, SourceOptions, is_recorded};
 use pathspider_plugins::{Found, Registry};
 use pathspider_runtime::crash;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::Urgency;
+use pathspider_runtime::threads::SingleThread;
 use pathspider_system::BeginError;
 
 /// Prefixes of libtrace's URIs for live capture.
@@ -37,6 +38,7 @@ pub(super) struct Wanted {
 pub(super) fn command(
     before: Vec<OsString>,
     words: Vec<OsString>,
+    single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let mut words = words.into_iter();
@@ -48,11 +50,15 @@ pub(super) fn command(
     if plugin.starts_with('-') {
         return Err(names::no_option(&plugin, &measure_option_names()));
     }
-    carry_out(Wanted { before, plugin, after: words.collect() }, registry)
+    carry_out(Wanted { before, plugin, after: words.collect() }, single, registry)
 }
 
 /// Runs a measurement whose plugin has options of its own.
-pub(super) fn carry_out(wanted: Wanted, registry: &Registry) -> Result<Exit, Failure> {
+pub(super) fn carry_out(
+    wanted: Wanted,
+    single: SingleThread,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
     let found = names::find(registry, &wanted.plugin)?;
     let given = match plugin_args::parse(&found.info, &found.options, wanted.after) {
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
@@ -63,23 +69,25 @@ pub(super) fn carry_out(wanted: Wanted, registry: &Registry) -> Result<Exit, Fai
     let mut words = wanted.before;
     words.extend(given.general);
     let options = measure_options(words)?;
-    start(options, found, given.values, registry)
+    start(options, found, given.values, single, registry)
 }
 
 /// Runs a measurement with its plugin's defaults.
 pub(super) fn with_defaults(
     options: MeasureOptions,
     plugin: &str,
+    single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let found = names::find(registry, plugin)?;
-    start(options, found, found.options.defaults(), registry)
+    start(options, found, found.options.defaults(), single, registry)
 }
 
 fn start(
     arguments: MeasureOptions,
     found: &Found,
-    options: OptionValues,
+    plugin_options: OptionValues,
+    single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let measurement = names::load(found)?;
@@ -93,9 +101,9 @@ fn start(
         ));
     }
     let rules = arguments.targets.rules()?;
-    let settings = Settings {
+    let options = RunOptions {
         measurement: &measurement,
-        options,
+        plugin_options,
         chains: &chains,
         plugins: &registry.plugins,
         interface: source.as_deref().and_then(device),
@@ -121,10 +129,10 @@ fn start(
         contact: arguments.contact,
         body_limit: arguments.body_limit as usize,
     };
-    if matches!(settings.input, Input::Stdin) && std::io::stdin().is_terminal() {
+    if matches!(options.input, Input::Stdin) && std::io::stdin().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");
     }
-    run(settings, announce).map_err(|error| tell(&error)).and_then(report)
+    run(options, single, announce).map_err(|error| tell(&error)).and_then(report)
 }
 
 /// The source that an argument names, else the interface of the default route.
@@ -149,14 +157,15 @@ fn announce(urgency: Urgency) {
 }
 
 /// Prints the summary of a run, and finds its exit status.
-fn report(ended: Ended) -> Result<Exit, Failure> {
+fn report(ended: RunEnd) -> Result<Exit, Failure> {
     let has_errors = ended.has_errors();
-    let Ended { summary, counters, input, duration, stopped, failure, .. } = ended;
+    let RunEnd { counted, duration, stopped, failure, .. } = ended;
+    let Counted { summary, input, capture } = counted;
     say!("{}", summary.over(duration, &input.told()));
     if input.limited {
         say!("the number of --max-targets was reached");
     }
-    let dropped = counters.lost();
+    let dropped = capture.lost();
     if dropped > 0 {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
