@@ -2,16 +2,42 @@
 //! has two files.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use super::args::{Files, General};
 use super::exit::{Exit, Failure};
 use super::measure::{self, Wanted};
 use super::names;
+use super::options::General;
 use pathspider_plugins::Registry;
 use pathspider_runtime::threads::SingleThread;
+
+/// PATHspider 0.9's whole command line. Its options may stand between and after the files, so it
+/// is read anew once it is clear that there is no command.
+#[derive(Debug, Parser)]
+#[command(name = "pathspider", disable_help_flag = true)]
+struct Files {
+    #[arg(long, value_name = "DIR", hide = true)]
+    plugin_dir: Vec<PathBuf>,
+
+    #[arg(long, hide = true)]
+    insecure_plugins: bool,
+
+    #[arg(short, long, hide = true)]
+    verbose: bool,
+
+    #[command(flatten)]
+    general: General,
+
+    /// Read targets from this file, as ndjson or CSV
+    #[arg(value_name = "INPUTFILE", requires = "output_file", conflicts_with = "input")]
+    input_file: PathBuf,
+
+    /// Write records to this file
+    #[arg(value_name = "OUTPUTFILE", conflicts_with = "output")]
+    output_file: Option<PathBuf>,
+}
 
 /// The plugin of 0.9's form where none is named.
 const DEFAULT_PLUGIN: &str = "ecn";

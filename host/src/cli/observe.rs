@@ -10,9 +10,9 @@ use std::time::Duration;
 use clap::Args;
 use pathspider_plugin_api::ChainName;
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, of_output, of_source};
 use super::keeping::Forcing;
-use super::measure::{of_output, of_source, source_or_default};
+use super::source;
 use crate::output::{Output, OutputError, RecordWriter};
 use pathspider_observer::chains::{Catalogue, Resolved};
 use pathspider_observer::{Settings, Source, SourceOptions, open};
@@ -122,7 +122,7 @@ fn resolve(catalogue: &Catalogue, names: &[String]) -> Result<Resolved, Failure>
 }
 
 fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
-    let uri = source_or_default(arguments.interface.clone())?;
+    let uri = source::needed(arguments.interface.clone())?;
     let options = SourceOptions {
         buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
         snaplen: arguments.snaplen,

@@ -14,9 +14,8 @@ use pathspider_runtime::text::of;
 use pathspider_runtime::{crash, privileges, say};
 use serde_json::json;
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, of_output, of_source};
 use super::keeping::Forcing;
-use super::measure::{of_output, of_source};
 use super::names;
 use crate::output::{Metadata, Output, OutputError, RecordWriter, time};
 use crate::rejudge::{Judge, Recipe, RejudgeError, Rejudged, claims, rejudge};
