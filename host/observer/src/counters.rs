@@ -75,7 +75,7 @@ pub struct Counters {
     /// Frames of interfaces whose link type cannot be read, or that the capture does not describe.
     pub foreign: u64,
     /// Malformed packets, by kind; read it with [`Counters::malformed`].
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "malformed_by_name")]
     pub(crate) malformed: [u64; Malformed::ALL.len()],
     /// Flows begun.
     pub flows: u64,
@@ -92,13 +92,20 @@ pub struct Counters {
     pub clock_jumps: u64,
 }
 
-/// Kinds of malformed packets by their names, those of which there are any.
-fn by_name<S: Serializer>(
+/// Kinds of malformed packets by their names.
+fn malformed_by_name<S: Serializer>(
     counts: &[u64; Malformed::ALL.len()],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let named = Malformed::ALL.iter().map(|&kind| (kind.name(), counts[kind as usize]));
-    serializer.collect_map(named.filter(|&(_, count)| count > 0))
+    by_name(Malformed::ALL.map(|kind| (kind.name(), counts[kind as usize])), serializer)
+}
+
+/// Counts by the names of their kinds, those of which there are any.
+fn by_name<S: Serializer, const N: usize>(
+    counts: [(&'static str, u64); N],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.into_iter().filter(|&(_, count)| count > 0))
 }
 
 impl Counters {
