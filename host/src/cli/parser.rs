@@ -110,3 +110,44 @@ pub(super) fn parser(name: &str) -> clap::Command {
             if hide { argument.hide(true) } else { argument }
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where people look for what an option does.
+    const PAGES: [&str; 7] = [
+        include_str!("../../../README.md"),
+        include_str!("../../../docs/commands.md"),
+        include_str!("../../../docs/inputs.md"),
+        include_str!("../../../docs/output.md"),
+        include_str!("../../../docs/performance.md"),
+        include_str!("../../../docs/plugins.md"),
+        include_str!("../../../docs/records.md"),
+    ];
+
+    fn is_documented(option: &str) -> bool {
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-');
+        PAGES
+            .iter()
+            .any(|page| page.match_indices(option).any(|(at, _)| ends(&page[at + option.len()..])))
+    }
+
+    #[test]
+    fn each_option_is_documented() {
+        let mut parser = parser("pathspider");
+        parser.build();
+        let commands = parser.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut missing = Vec::new();
+        for command in commands.chain([&parser]) {
+            for option in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let Some(long) = option.get_long() else { continue };
+                let option = format!("--{long}");
+                if !is_documented(&option) {
+                    missing.push(format!("{} {option}", command.get_name()));
+                }
+            }
+        }
+        assert!(missing.is_empty(), "in none of the pages: {missing:#?}");
+    }
+}
