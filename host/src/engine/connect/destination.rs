@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use pathspider_plugin_api::{Connect, ConnectKind, Job};
+use pathspider_plugin_api::{Connect, ConnectKind, Job, Setting};
 
 use crate::job::{Courtesy, Refusal};
 
@@ -32,7 +32,7 @@ pub(in crate::engine) fn elsewhere(job: &Job, connect: &Connect) -> Vec<IpAddr> 
         ConnectKind::Packets => connect.packet_bytes().for_each(|packet| each(packet, &mut add)),
         _ => {
             // A setting that is no address is refused when the connection begins.
-            let set = connect.settings().str("target").map(str::parse);
+            let set = connect.settings().str(Setting::Target.name()).map(str::parse);
             set.unwrap_or(Ok(job.target())).into_iter().for_each(add);
         }
     }

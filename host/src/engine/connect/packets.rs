@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::packet::{TcpFlags, protocol};
-use pathspider_plugin_api::{Connect, Error, Job, Outcome, State, forge};
+use pathspider_plugin_api::{Connect, Error, Job, Outcome, Setting, State, forge};
 use tokio::sync::oneshot;
 
 use self::fill::{Header, header};
@@ -245,7 +245,7 @@ fn reset(flow: &Flow, packets: &[Vec<u8>]) -> Option<Vec<u8>> {
 
 /// Refuses settings of sockets: there is none.
 fn check_settings(connect: &Connect) -> Result<(), Error> {
-    let known = ["packets", "timeout_ms"];
+    let known = [Setting::Packets, Setting::Timeout].map(Setting::name);
     match connect.settings().iter().find(|(name, _)| !known.contains(name)) {
         Some((name, _)) => Err(Error::contract(format!(
             "connect: packets are sent as they are, and have no setting {name:?}"
