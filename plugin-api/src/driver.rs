@@ -171,6 +171,7 @@ impl<'m> Driver<'m> {
         let unsent: Vec<ConfigId> = unsent.map(|(config, _)| ConfigId::new(config)).collect();
         let missed = connections.iter().filter(|one| one.seen.is_missed()).count() as u64;
         let (unsent, missed) = if self.observes { (unsent, missed) } else { (Vec::new(), 0) };
+        let refused: Vec<Condition> = connections.iter().filter_map(refused).collect();
         let mut kept = Vec::new();
         let mut flows = Vec::with_capacity(connections.len());
         for (index, connection) in connections.into_iter().enumerate() {
@@ -189,7 +190,8 @@ impl<'m> Driver<'m> {
         if self.is_keeping {
             flows = flows.into_iter().zip(kept).map(|(flow, kept)| kept.on(flow)).collect();
         }
-        let added = added(&conditions, &unsent, missed);
+        let mut added = added(&conditions, &unsent, missed);
+        added.extend(refused);
         Ok(Conclusion { flows, conditions, added, rows, missed, is_discarded })
     }
 
@@ -219,6 +221,14 @@ impl<'m> Driver<'m> {
         rules::check_merged(&merged, stamp)?;
         Ok(stamp.on(merged))
     }
+}
+
+/// Names the address of a connection that was refused for courtesy's sake.
+fn refused(connection: &Connection) -> Option<Condition> {
+    let reason = connection.outcome.failure().filter(|_| connection.is_unsent())?;
+    let is_refused = [rules::BLOCKLISTED, rules::SPECIAL_ADDRESS].contains(&reason);
+    let address = connection.outcome.record().str("dip").filter(|_| is_refused)?;
+    Some(Condition::with_value("pathspider.refused", address))
 }
 
 /// What the host adds to a measurement's conclusions.

@@ -57,6 +57,12 @@ impl From<Broken> for Error {
     }
 }
 
+/// Reasons of a connection that the host refused to make: the address that it would have gone to is
+/// on the blocklist, or is a special-purpose one.
+pub const BLOCKLISTED: &str = "blocklisted";
+/// See [`BLOCKLISTED`].
+pub const SPECIAL_ADDRESS: &str = "special_address";
+
 /// Keys that the host writes into a job's record.
 pub const JOB_KEYS: [&str; 8] =
     ["conditions", "flow_results", "jobId", "missed_flows", "path", "sip", "spdr_error", "time"];

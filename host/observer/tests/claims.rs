@@ -10,8 +10,8 @@ use crate::wire::*;
 use crossbeam::channel::{Receiver, bounded, unbounded};
 use pathspider_observer::chains::Catalogue;
 use pathspider_observer::{
-    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, PcapWriter, Replay, Settings,
-    Source, Unanswering, last_ns, open, watch,
+    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, PcapWriter, Replay, Seek,
+    Settings, Source, Unanswering, last_ns, open, watch,
 };
 use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{ChainName, FlowRecord};
@@ -110,6 +110,61 @@ fn a_claim_gets_its_flow_and_nothing_else_is_looked_at() {
     assert_eq!(number(&answers[0].flow, "pkt_rev"), Some(1));
     assert!(answers[1].flow.is_none());
     assert_eq!((counters.ignored, counters.flows), (1, 2));
+}
+
+/// A connection of which nobody knows our end, in milliseconds after the captures' start.
+fn seek(id: u64, (started, ended): (i64, i64)) -> Notice {
+    const UDP: u8 = 17;
+    Notice::Seek(Seek {
+        id,
+        remotes: [TCP, UDP].map(|protocol| Endpoint {
+            protocol,
+            address: THEM.into(),
+            port: THEIR_PORT,
+        }),
+        started_ns: START + started * 1_000_000,
+        ended_ns: START + ended * 1_000_000,
+    })
+}
+
+#[test]
+fn a_connection_without_our_end_gets_the_flow_of_its_time() {
+    let capture = Capture::raw()
+        .at(1, segment(7, There, SYN, 1))
+        .at(400, segment(7, There, SYN, 1))
+        .at(1_005, segment(8, There, SYN, 1))
+        .at(1_006, segment(8, Back, SYN | ACK, 2))
+        .at(5_000, segment(9, Back, SYN | ACK, 2));
+    let notices = [expect(), expect(), expect(), seek(1, (0, 1_000)), seek(2, (1_001, 2_000))];
+    let (answers, _) = run(&capture, &notices, Settings::default());
+    let found = |at: usize| {
+        let answer: &Observation = &answers[at];
+        let port = answer.local.map(|local| (local.ip(), local.port()));
+        (answer.id, number(&answer.flow, "pkt_fwd"), number(&answer.flow, "pkt_rev"), port)
+    };
+    assert_eq!(found(0), (1, Some(2), Some(0), Some((US.into(), 7))));
+    assert_eq!(found(1), (2, Some(1), Some(1), Some((US.into(), 8))));
+}
+
+#[test]
+fn what_may_be_anothers_is_nobodys() {
+    let two = Capture::raw().at(1, segment(7, There, SYN, 1)).at(2, segment(8, There, SYN, 1));
+    let one = Capture::raw().at(1, segment(7, There, SYN, 1));
+    let two_at_once = [expect(), expect(), seek(1, (0, 10)), seek(2, (5, 20))];
+    // One of two flows is claimed: the other is left.
+    let (answers, _) = run(
+        &two,
+        &[expect(), expect(), claim(1, 7, (0, 10)), seek(2, (0, 10))],
+        Settings::default(),
+    );
+    assert_eq!(answers[1].local.map(|local| local.port()), Some(8));
+    for (capture, notices) in [(&two, &[expect(), seek(1, (0, 10))][..]), (&one, &two_at_once)] {
+        let (answers, _) = run(capture, notices, Settings::default());
+        assert!(answers.iter().all(|answer| answer.flow.is_none() && answer.local.is_none()));
+    }
+    // What began before is not of its time.
+    let (answers, _) = run(&one, &[expect(), seek(1, (50, 60))], Settings::default());
+    assert!(answers[0].flow.is_none());
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl Dialer {
                 kind: kind.kind(),
                 exchange,
                 opened: Opened { socket, is_deferred },
-                flow: Flow { protocol, local, remote, started },
+                flow: Flow { protocol, local: Some(local), remote, started },
                 timeout,
                 is_teacher: settings.fast_open,
             }))),

@@ -57,10 +57,13 @@ impl Round<'_> {
             Ok(connect) => connect::own_flow(&ticket.work.job, connect, started),
             Err(_) => None,
         };
+        // Without a way nothing has left, and there is nothing to look for.
+        let has_way = || self.engine.dialer.has_way(ticket.work.job.target());
+        let own = own.filter(|flow| flow.local.is_some() || has_way());
         // The worker's call is bracketed by expectations of every protocol that it could have
         // used; of these, a claim settles the one that it did.
         for endpoint in connect::possible_endpoints(&ticket.work.job) {
-            if own.as_ref().is_none_or(|flow| flow.endpoint() != endpoint) {
+            if own.as_ref().is_none_or(|flow| !flow.endpoints().contains(&endpoint)) {
                 self.notify(Notice::Withdraw(endpoint))?;
             }
         }

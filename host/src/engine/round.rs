@@ -247,10 +247,14 @@ impl Round<'_> {
         let is_measured = ticket.work.end_one();
         if let Some(flow) = flow {
             let id = ticket.id(self.engine.configurations.len());
-            self.notify(match is_measured {
-                true => Notice::Claim(flow.into_claim(id)),
-                false => Notice::Withdraw(flow.endpoint()),
-            })?;
+            match is_measured {
+                true => self.notify(flow.into_notice(id))?,
+                false => {
+                    for endpoint in flow.endpoints() {
+                        self.notify(Notice::Withdraw(endpoint))?;
+                    }
+                }
+            }
         }
         if !is_measured {
             return Ok(());

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use pathspider_plugin_api::rules;
 use prefix_trie::joint::JointPrefixSet;
 
 use super::special::{Special, embedded};
@@ -109,8 +110,8 @@ impl Refusal {
     /// The word in records, as the reason of a connection that was not made.
     pub fn word(self) -> &'static str {
         match self {
-            Refusal::Blocklist => "blocklisted",
-            Refusal::Special => "special_address",
+            Refusal::Blocklist => rules::BLOCKLISTED,
+            Refusal::Special => rules::SPECIAL_ADDRESS,
         }
     }
 }

@@ -126,8 +126,13 @@ impl PendingJobs {
 
 impl Slot {
     fn into_connection(self) -> Option<Connection> {
-        let (outcome, claimed) = self.ended?;
-        let (flow, failure) = self.answer.map_or((None, None), |a| (a.flow, a.failure));
-        Some(Connection { outcome, claimed, flow, failure })
+        let (mut outcome, claimed) = self.ended?;
+        let Some(answer) = self.answer else {
+            return Some(Connection { outcome, claimed, flow: None, failure: None });
+        };
+        if let Some(local) = answer.local {
+            outcome = outcome.with("sip", local.ip()).with("sp", local.port());
+        }
+        Some(Connection { outcome, claimed, flow: answer.flow, failure: answer.failure })
     }
 }

@@ -18,6 +18,7 @@
 //! - `observe`: sources, chains from plugins, signals
 //! - `discovery`: finding plugins among files of every kind
 //! - `versions`: plugins built against other versions of the contract, and foreign libraries
+//! - `uplinks`: machines with several, and with few local ports
 //! - `trust`: whose plugins a privileged program takes
 //! - `check`: the rules of the contract
 //! - `template`: forks of the template, built by several compilers
@@ -53,4 +54,5 @@ mod soak;
 mod stopping;
 mod template;
 mod trust;
+mod uplinks;
 mod versions;

@@ -4,50 +4,57 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 use pathspider_plugin_api::packet::protocol;
-use pathspider_plugin_api::{Connect, ConnectKind, Job, Outcome};
+use pathspider_plugin_api::{Connect, ConnectKind, Job, Outcome, State};
 
 use super::Attempt;
 use crate::engine::stamp;
-use pathspider_observer::{Claim, Endpoint};
+use pathspider_observer::{Claim, Endpoint, Notice, Seek};
 
-/// The flow of a connection whose first packet was sent.
+/// The flow of a connection whose first packet was sent, or may have been.
 pub(in crate::engine) struct Flow {
     pub(super) protocol: u8,
-    pub(super) local: SocketAddr,
+    /// Our end. `None` where the plugin connected by itself and does not say it: then the protocol
+    /// is not known either, and the observer looks for the flow.
+    pub(in crate::engine) local: Option<SocketAddr>,
     pub(super) remote: SocketAddr,
     pub(super) started: SystemTime,
 }
 
 impl Flow {
-    /// The target's end of it.
-    pub(in crate::engine) fn endpoint(&self) -> Endpoint {
-        Endpoint { protocol: self.protocol, address: self.remote.ip(), port: self.remote.port() }
+    /// The target's end of it: what was expected of it.
+    pub(in crate::engine) fn endpoints(&self) -> Vec<Endpoint> {
+        let protocols: &[u8] = match self.local {
+            Some(_) => &[self.protocol],
+            None => &OWN_PROTOCOLS,
+        };
+        let (address, port) = (self.remote.ip(), self.remote.port());
+        protocols.iter().map(|&protocol| Endpoint { protocol, address, port }).collect()
     }
 
     /// Asks the observer for this flow, which ends now.
-    pub(in crate::engine) fn into_claim(self, id: u64) -> Claim {
-        Claim {
-            id,
-            protocol: self.protocol,
-            local: self.local,
-            remote: self.remote,
-            started_ns: since_epoch(self.started),
-            ended_ns: since_epoch(SystemTime::now()),
-            last_ns: None,
-        }
+    pub(in crate::engine) fn into_notice(self, id: u64) -> Notice {
+        let started_ns = since_epoch(self.started);
+        let ended_ns = since_epoch(SystemTime::now());
+        let Flow { protocol, local, remote, .. } = self;
+        let Some(local) = local else {
+            let remotes = endpoints(remote);
+            return Notice::Seek(Seek { id, remotes, started_ns, ended_ns });
+        };
+        let last_ns = None;
+        Notice::Claim(Claim { id, protocol, local, remote, started_ns, ended_ns, last_ns })
     }
 
     /// The attempt's end, with the keys that tell which flow it was.
     pub(in crate::engine) fn end(self, outcome: Outcome) -> Attempt {
-        let outcome = stamp(
-            outcome
-                .with("sip", self.local.ip())
-                .with("sp", self.local.port())
-                .with("dip", self.remote.ip())
-                .with("dp", self.remote.port())
-                .with("proto", self.protocol),
-            self.started,
-        );
+        let outcome = match self.local {
+            Some(local) => {
+                let outcome = outcome.with("sip", local.ip()).with("sp", local.port());
+                outcome.with("proto", self.protocol)
+            }
+            None => outcome,
+        };
+        let outcome = outcome.with("dip", self.remote.ip()).with("dp", self.remote.port());
+        let outcome = stamp(outcome, self.started);
         Attempt { outcome, flow: Some(self) }
     }
 }
@@ -57,30 +64,39 @@ fn since_epoch(time: SystemTime) -> i64 {
     i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
+/// The protocols of which a plugin that connects by itself is expected.
+const OWN_PROTOCOLS: [u8; 2] = [protocol::TCP, protocol::UDP];
+
 /// Where a plugin that connects by itself could connect to.
 pub(in crate::engine) fn possible_endpoints(job: &Job) -> [Endpoint; 2] {
-    [protocol::TCP, protocol::UDP].map(|protocol| Endpoint {
-        protocol,
-        address: job.target(),
-        port: job.port(),
-    })
+    endpoints(SocketAddr::new(job.target(), job.port()))
 }
 
-/// The flow that a plugin made by itself, where it tells which one it was.
+fn endpoints(remote: SocketAddr) -> [Endpoint; 2] {
+    let (address, port) = (remote.ip(), remote.port());
+    OWN_PROTOCOLS.map(|protocol| Endpoint { protocol, address, port })
+}
+
+/// The flow of a connection that a plugin made by itself, where it may have one: a job that has a
+/// name only has no target that could be observed.
 pub(in crate::engine) fn own_flow(
     job: &Job,
     connect: &Connect,
     started: SystemTime,
 ) -> Option<Flow> {
-    if connect.kind() != ConnectKind::Done {
+    let settings = connect.settings();
+    let is_skipped = settings.u64("spdr_state") == Some(State::Skipped.number().into());
+    if connect.kind() != ConnectKind::Done || job.target().is_unspecified() || is_skipped {
         return None;
     }
-    let settings = connect.settings();
-    let address: IpAddr = settings.str("sip")?.parse().ok()?;
-    let port = u16::try_from(settings.u64("sp")?).ok()?;
+    let local = || {
+        let address: IpAddr = settings.str("sip")?.parse().ok()?;
+        let port = u16::try_from(settings.u64("sp")?).ok()?;
+        Some(SocketAddr::new(address, port))
+    };
     Some(Flow {
         protocol: settings.u64("proto").and_then(|p| u8::try_from(p).ok()).unwrap_or(protocol::TCP),
-        local: SocketAddr::new(address, port),
+        local: local(),
         remote: SocketAddr::new(job.target(), job.port()),
         started,
     })

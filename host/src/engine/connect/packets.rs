@@ -156,15 +156,12 @@ impl Forger {
             0 => port.unwrap_or(0),
             set => set,
         });
-        let flow = Flow {
-            protocol: first.protocol,
-            local: SocketAddr::new(own, own_port),
-            remote,
-            started,
-        };
+        let local = SocketAddr::new(own, own_port);
+        let flow = Flow { protocol: first.protocol, local: Some(local), remote, started };
 
-        let endpoint = flow.endpoint();
-        let answer = expect(&flow, endpoint, notices)?;
+        let endpoint =
+            Endpoint { protocol: flow.protocol, address: remote.ip(), port: remote.port() };
+        let answer = expect(endpoint, local, notices)?;
         for (at, (packet, header)) in packets.iter().zip(&headers).enumerate() {
             let sent = self.raw.send(packet, header.destination, ways[at]);
             self.pace.borrow_mut().sent();
@@ -177,7 +174,7 @@ impl Forger {
                 return fail(&error);
             }
         }
-        let reset = reset(&flow, &packets);
+        let reset = reset(endpoint, local, &packets);
         let wait = connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT);
         let forger = Rc::clone(self);
         Ok(Sent::Out(Box::new(Forged { forger, flow, pair, wait, answer, reset, way })))
@@ -192,12 +189,13 @@ impl Forger {
 
 /// Tells the observer what is about to be sent, and asks it for the first answer.
 fn expect(
-    flow: &Flow,
     endpoint: Endpoint,
+    local: SocketAddr,
     notices: &Sender<Notice>,
 ) -> Result<oneshot::Receiver<Answer>, BeginError> {
     let (answer, answered) = oneshot::channel();
-    let Flow { protocol, local, remote, .. } = *flow;
+    let Endpoint { protocol, address, port } = endpoint;
+    let remote = SocketAddr::new(address, port);
     notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
     notices
         .send(Notice::Await(Await { protocol, local, remote, answer }))
@@ -233,13 +231,13 @@ impl Forged {
 
 /// The RST that frees the target of a connection that a forged SYN half opened (RFC 9293, section
 /// 3.5.3): nobody will go on with it, and the target would repeat its SYN/ACK for a minute.
-fn reset(flow: &Flow, packets: &[Vec<u8>]) -> Option<Vec<u8>> {
-    if flow.protocol != protocol::TCP || !fill::opens(packets.first()?) {
+fn reset(endpoint: Endpoint, local: SocketAddr, packets: &[Vec<u8>]) -> Option<Vec<u8>> {
+    if endpoint.protocol != protocol::TCP || !fill::opens(packets.first()?) {
         return None;
     }
     let next = packets.iter().filter_map(|packet| fill::sequence_end(packet)).next_back()?;
-    let packet = forge::Packet::to(flow.remote.ip()).source(flow.local.ip());
-    let segment = packet.tcp(flow.remote.port()).source_port(flow.local.port());
+    let packet = forge::Packet::to(endpoint.address).source(local.ip());
+    let segment = packet.tcp(endpoint.port).source_port(local.port());
     segment.flags(TcpFlags::RST).sequence(next).window(0).bytes().ok()
 }
 

@@ -35,6 +35,8 @@ pub(in super::super) struct Progress {
     tell: Box<dyn Fn(Hold)>,
     /// Whether its handshake is over, or it has none.
     is_shaken: Cell<bool>,
+    /// Whether nothing has answered yet, as far as is known.
+    is_silent: Cell<bool>,
     met: Cell<Met>,
     phase: Cell<Phase>,
     known: RefCell<Record>,
@@ -47,6 +49,7 @@ impl Progress {
             awaited: Cell::new(awaited),
             tell: Box::new(tell),
             is_shaken: Cell::new(false),
+            is_silent: Cell::new(true),
             met: Cell::default(),
             phase: Cell::new(Phase::Connect),
             known: RefCell::default(),
@@ -61,6 +64,7 @@ impl Progress {
     /// Its handshake is over, or must be.
     pub(super) fn shaken(&self, handshake: Handshake) {
         self.is_shaken.set(true);
+        self.is_silent.set(false);
         self.met.set(Met { handshake, ..self.met.get() });
         self.reached(Hold::Handshake);
     }
@@ -82,10 +86,12 @@ impl Progress {
 
     /// Whether nothing has answered yet, as far as is known.
     pub(in super::super) fn is_silent(&self) -> bool {
-        !self.is_shaken.get()
+        self.is_silent.get()
     }
 
-    /// It has none. As its first packet may be repeated until the end, so may what decides over it.
+    /// This kind has no handshake. Its first packet may be repeated until the end, so a configuration
+    /// that holds for the handshake holds as long: the end tells of it. The next connection may begin
+    /// all the same where its configuration need not wait.
     pub(super) fn no_handshake(&self) {
         self.is_shaken.set(true);
     }
@@ -155,6 +161,20 @@ mod tests {
             progress.shaken(Handshake::Made);
             assert_eq!(*told.borrow(), at_end);
         }
+    }
+
+    #[test]
+    fn without_a_handshake_it_is_silent_and_holds_to_its_end() {
+        let told = Rc::new(Cell::new(0));
+        let sink = Rc::clone(&told);
+        let count = move |_| sink.set(sink.get() + 1);
+        let progress = Progress::new(Some(Hold::Handshake), count);
+        progress.no_handshake();
+        assert!(progress.is_silent() && told.get() == 0);
+        progress.over();
+        assert_eq!(told.get(), 1);
+        progress.shaken(Handshake::default());
+        assert!(!progress.is_silent());
     }
 
     #[test]

@@ -20,21 +20,28 @@ fn one_silent_connection_does_not_hold_up_the_next() {
     let Some(place) = place("silent", &Server::default()) else { return };
     place.script(
         "nft 'add table inet silent; add chain inet silent in { type filter hook input priority 0; };
-              add rule inet silent in tcp dport 9 drop'",
+              add rule inet silent in tcp dport 9 drop;
+              add rule inet silent in udp dport 9 drop'",
     );
     let input = "{\"dip\":\"127.0.0.1\",\"dp\":9}";
-    let results = |options: &[&str]| {
-        let plugin = ["--connect", "tcp", "--times", "3", "--timeout", "3"];
-        let ended = place.connect(options, &plugin, input);
-        ended.expect(0, &[]);
-        times(&ended.records().remove(0).flow_results.unwrap())
-    };
-    let overlapping = results(&[]);
     let starts_before_end = |pair: &[(String, String)]| pair[1].0 < pair[0].1;
-    assert!(starts_before_end(&overlapping[..2]), "{overlapping:?}");
-    assert!(!starts_before_end(&[overlapping[0].clone(), overlapping[2].clone()]), "two at most");
-    let spaced = results(&["--per-target-rate", "100"]);
-    assert!(!spaced.windows(2).any(starts_before_end), "{spaced:?}");
+    for kind in ["tcp", "dnsudp"] {
+        let results = |options: &[&str], hold: &str| {
+            let plugin = ["--connect", kind, "--times", "3", "--timeout", "3", "--hold", hold];
+            let ended = place.connect(options, &plugin, input);
+            ended.expect(0, &[]);
+            times(&ended.records().remove(0).flow_results.unwrap())
+        };
+        let overlapping = results(&[], "initiation");
+        assert!(starts_before_end(&overlapping[..2]), "{kind}: {overlapping:?}");
+        let apart = [overlapping[0].clone(), overlapping[2].clone()];
+        assert!(!starts_before_end(&apart), "{kind}: two at most");
+        let spaced = results(&["--per-target-rate", "100"], "initiation");
+        assert!(!spaced.windows(2).any(starts_before_end), "{kind}: {spaced:?}");
+        // A SYN and a query may be repeated until the end: so long the configuration holds.
+        let held = results(&[], "handshake");
+        assert!(!held.windows(2).any(starts_before_end), "{kind}: {held:?}");
+    }
 }
 
 #[test]

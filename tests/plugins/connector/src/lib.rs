@@ -2,8 +2,8 @@
 //! the records' flow results.
 
 use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Hold, Host, Info, Job,
-    Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
+    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Error, Hold, Host, Info,
+    Job, Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
 };
 
 const KINDS: [ConnectKind; 5] = [
@@ -45,6 +45,7 @@ impl Measurement for Connector {
             .text("alpn", "", "Protocols, with commas between")
             .text("query", "", "The name that is asked")
             .text("header", "", "NAME:VALUE, with | between")
+            .text("to", "", "Another address to connect to")
             .integer("ttl", 0..=255, 0, "Hops; 0 for the system's")
             .integer("ecn", 0..=3, 0, "The ECN field")
     }
@@ -63,6 +64,9 @@ impl Measurement for Connector {
         for header in options.text("header")?.into_iter().flat_map(|list| list.split('|')) {
             let (name, value) = header.split_once(':').unwrap_or((header, ""));
             connect = connect.header(name, value);
+        }
+        if let Some(to) = options.text("to")?.filter(|to| !to.is_empty()) {
+            connect = connect.to(to.parse().map_err(|_| Error::new("--to is no address"))?);
         }
         match options.integer("ttl")? {
             0 => {}

@@ -1,18 +1,21 @@
 //! Sends a forged SYN in one of several ways, and concludes nothing: what came of it stands in the
 //! records' flow results.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use pathspider_plugin_api::forge::Packet;
 use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Hold, Host, Info, Job, Measurement,
-    OptionValues, Options, Prepared, Record, Result, export_plugin,
+    ChainName, Condition, ConfigId, Configuration, Connect, Error, Hold, Host, Info, Job,
+    Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
 };
 
 const WAYS: [&str; 6] = ["syn", "own-port", "wrong-checksum", "malformed", "none", "setting"];
 
 struct Forger {
     how: String,
+    also: Option<IpAddr>,
+    times: i64,
     timeout: Duration,
 }
 
@@ -22,16 +25,24 @@ impl Measurement for Forger {
     }
 
     fn options() -> Options {
-        Options::none().choice("how", &WAYS, "What is odd about them").timeout()
+        Options::none()
+            .choice("how", &WAYS, "What is odd about them")
+            .text("also", "", "Another address to send one to, after the target's")
+            .integer("times", 1..=9, 1, "Configurations, all of them alike")
+            .timeout()
     }
 
     fn new(options: &OptionValues, _: Host) -> Result<Self> {
         let how = options.text("how")?.unwrap_or_default().to_owned();
-        Ok(Forger { how, timeout: options.timeout()? })
+        let also = options.text("also")?.filter(|also| !also.is_empty()).map(str::parse);
+        let also = also.transpose().map_err(|_| Error::new("--also is no address"))?;
+        let times = options.integer("times")?;
+        Ok(Forger { how, also, times, timeout: options.timeout()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new("syn").hold(Hold::Initiation)]
+        let configuration = |n| Configuration::new(&format!("syn {n}")).hold(Hold::Initiation);
+        (0..self.times).map(configuration).collect()
     }
 
     fn chains(&self) -> Vec<ChainName> {
@@ -50,7 +61,10 @@ impl Measurement for Forger {
             "malformed" => bytes.truncate(at),
             _ => {}
         }
-        let packets = if self.how == "none" { Vec::new() } else { vec![bytes] };
+        let mut packets = if self.how == "none" { Vec::new() } else { vec![bytes] };
+        if let Some(also) = self.also {
+            packets.push(Packet::to(also).tcp_syn(job.port()).bytes()?);
+        }
         let connect = Connect::packets(packets, self.timeout);
         Ok(if self.how == "setting" { connect.dscp(1) } else { connect })
     }
