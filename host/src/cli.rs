@@ -1,7 +1,6 @@
 //! The command line: raw arguments are validated first, then resolved into settings; each outcome
 //! has its exit status in one place.
 
-mod args;
 mod check;
 mod exit;
 mod filter;
@@ -13,11 +12,14 @@ mod measure;
 mod metadata;
 mod names;
 mod observe;
+mod options;
+mod parser;
 mod plugin_args;
 mod plugin_info;
 mod rejudge;
 mod restore;
 mod shell;
+mod source;
 mod targets;
 
 use std::ffi::OsString;
@@ -27,18 +29,21 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches};
 use pathspider_plugin_api::{Level, abi};
 
-use args::{Arguments, Command, General};
 use exit::{Exit, Failure};
-use pathspider_plugins::{Registry, SearchPath, child};
+use options::{General, MeasureOptions};
+use parser::{Arguments, Command};
+use pathspider_plugins::{Registry, SearchPath, tasks};
 use pathspider_runtime::privileges;
 use pathspider_runtime::say;
+use pathspider_runtime::threads::SingleThread;
 use pathspider_runtime::{closed, crash, files, process};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let single = SingleThread::at_start();
     process::keep_children();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some(code) = child::main(&arguments) {
+    if let Some(code) = tasks::main(&arguments) {
         return code;
     }
     // Where no descriptor is left for it, none is for what follows.
@@ -47,7 +52,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     privileges::no_more();
     let result = files::fail_at_limit()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
-        .and_then(|()| run(&arguments));
+        .and_then(|()| run(&arguments, single));
     let exit = match result {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => {
@@ -63,8 +68,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.into()
 }
 
-fn run(words: &[OsString]) -> Result<Exit, Failure> {
-    let parser = args::parser(&called_by(words));
+fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
+    let parser = parser::parser(&called_by(words));
     let commands = commands(&parser);
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let matches = parser.clone().try_get_matches_from(words)?;
@@ -94,26 +99,26 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     match arguments.command {
         Some(Command::Measure(measure)) => {
             let before = matches.subcommand_matches("measure");
-            let before = before.map(as_words::<args::MeasureOptions>).unwrap_or_default();
-            measure::command(before, measure.plugin, &registry())
+            let before = before.map(as_words::<MeasureOptions>).unwrap_or_default();
+            measure::command(before, measure.plugin, single, &registry())
         }
         Some(Command::Check(check)) => check::run(check, &path),
-        Some(Command::Observe(observe)) => observe::run(observe, &registry()),
+        Some(Command::Observe(observe)) => observe::run(observe, single, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
         Some(Command::Rejudge(arguments)) => rejudge::run(&arguments, &registry()),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
-        Some(Command::Help(topic)) => help::run(&topic.topic, parser, &commands, registry),
+        Some(Command::Help(topic)) => help::run(&topic, parser, &commands, registry),
         Some(Command::Completions(arguments)) => shell::completions(&arguments, parser),
         Some(Command::Man { folder }) => shell::manual(&folder, parser),
         other => {
             let words = forms::Words {
                 all: words,
                 rest: if let Some(Command::Other(rest)) = other { rest } else { Vec::new() },
-                before: as_words::<args::MeasureOptions>(&matches),
+                before: as_words::<MeasureOptions>(&matches),
                 general: arguments.general,
             };
-            forms::run(words, &commands, &registry())
+            forms::run(words, &commands, single, &registry())
         }
     }
 }

@@ -1,15 +1,21 @@
-//! Writes what was found: records, one JSON object a line, and the summary of a run.
+//! Writes what was found: records, one JSON object a line; the metadata beside them; and what a run
+//! came to.
 
+mod codec;
+mod counted;
 mod metadata;
+mod recipe;
 mod records;
 mod resume;
 mod sink;
 mod summary;
 
+pub(crate) use codec::Codec;
+pub use counted::Counted;
 pub(crate) use metadata::{
     FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, TIME_END, TIME_START, beside, time, time_at_last,
 };
+pub use recipe::{Recipe, RecipeOfPlugin, RecipeOfRecords};
 pub use records::{Output, OutputError, RecordWriter};
 pub(crate) use resume::{Good, scan};
-pub(crate) use sink::Codec;
 pub use summary::Summary;

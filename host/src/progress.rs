@@ -9,7 +9,7 @@ mod status_file;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
@@ -17,10 +17,10 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::output::OutputError;
 use pathspider_runtime::files::Existing;
-use pathspider_runtime::privileges;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::Asked;
-pub use snapshot::{Snapshot, Total};
+use pathspider_runtime::threads::Threads;
+pub use snapshot::Snapshot;
 use status_file::StatusFile;
 
 /// Between two looks at the counters.
@@ -48,8 +48,8 @@ pub struct Shown {
 }
 
 impl Showing {
-    /// Makes what is needed to show a run. A status file that is there is held, and not changed
-    /// yet; one that is not goes again with what is given, unless that is started.
+    /// Makes what is needed to show a run. A status file that is there is locked, and not
+    /// changed yet; one that is not goes again with what is given, unless that is started.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl Showing {
         existing: Existing,
         is_asked: Asked<'_>,
     ) -> Result<Prepared, OutputError> {
-        let hold = |path| StatusFile::hold(path, existing, is_asked);
-        let status = self.status_file.as_deref().map(hold).transpose()?;
+        let lock = |path| StatusFile::lock(path, existing, is_asked);
+        let status = self.status_file.as_deref().map(lock).transpose()?;
         Ok(Prepared { quiet: self.quiet, status })
     }
 }
@@ -78,7 +78,11 @@ impl Prepared {
     /// # Errors
     ///
     /// The thread cannot be started.
-    pub fn start(self, look: impl Fn() -> Snapshot + Send + 'static) -> io::Result<Shown> {
+    pub fn start(
+        self,
+        threads: Threads,
+        look: impl Fn() -> Snapshot + Send + 'static,
+    ) -> io::Result<Shown> {
         let Prepared { quiet, status } = self;
         let voice = match quiet {
             true => Voice::Silent,
@@ -90,10 +94,7 @@ impl Prepared {
         }
         let (end, ended) = bounded(0);
         let show = Show { voice, status, begun: Instant::now() };
-        let thread = thread::Builder::new().name("progress".into()).spawn(move || {
-            privileges::give_up();
-            show.until(&ended, look);
-        })?;
+        let thread = threads.start("progress", move || show.until(&ended, look))?;
         Ok(Shown { thread: Some(thread), end: Some(end) })
     }
 }
@@ -133,8 +134,8 @@ impl Show {
             let snapshot = look();
             if now >= next_row || over {
                 let seconds = (now - before.0).as_secs_f64();
-                rate = (snapshot.done - before.1) as f64 / seconds.max(1e-3);
-                before = (now, snapshot.done);
+                rate = (snapshot.done() - before.1) as f64 / seconds.max(1e-3);
+                before = (now, snapshot.done());
                 next_row = now + ROW;
                 self.write_row(&snapshot, rate);
             }

@@ -6,7 +6,7 @@
 
 mod comparison;
 mod past;
-mod recipe;
+mod provenance;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::job::ReadError;
 use crate::output::{OutputError, RecordWriter};
 pub(crate) use comparison::Comparison;
 use past::{Past, Pasts};
-pub(crate) use recipe::Recipe;
+pub(crate) use provenance::Provenance;
 
 /// Why records cannot be judged again.
 #[derive(Debug, thiserror::Error)]

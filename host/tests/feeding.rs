@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use pathspider::job::{Blocklist, Courtesy, Feeding, Format, Input, JobReader, Rules, feed};
 use pathspider_runtime::stop::Stop;
+use pathspider_runtime::threads::SingleThread;
 
 const LINES: u64 = 10_000_000;
 
@@ -60,7 +61,8 @@ fn measure(what: &str, rules: Rules, names: bool, line: fn(u64, &mut String)) {
     // Forgets the peak of what was before (proc_pid_clear_refs(5)).
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let (before, begun, worked) = (memory("VmRSS"), Instant::now(), processor_time());
-    let (fed, feeder) = feed(reader, feeding, (jobs, places), Stop::new()).unwrap();
+    let threads = SingleThread::at_start().end();
+    let (fed, feeder) = feed(threads, reader, feeding, (jobs, places), Stop::new()).unwrap();
     let mut count = 0u64;
     while inbox.blocking_recv().is_some() {
         freed.recv().unwrap();

@@ -1,4 +1,5 @@
-//! The stages of a run by themselves, one program: feeding and writing.
+//! What needs no run, one program: feeding and writing by themselves, and the shape of the sources.
 
 mod feeding;
+mod shape;
 mod writing;

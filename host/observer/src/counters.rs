@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use pathspider_runtime::text::of;
 
 /// Why a packet that says it is IP could not be used.
@@ -106,20 +108,23 @@ impl Unanswering {
     }
 }
 
-/// Numbers of packets and flows since the source was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Numbers of packets and flows since the source was opened, by their keys in the metadata.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// Packets that the source gave.
     pub packets: u64,
     /// Packets that the kernel dropped because the observer was too slow.
+    #[serde(rename = "dropped_by_kernel")]
     pub kernel_dropped: u64,
     /// Packets that the interface or its driver dropped.
+    #[serde(rename = "dropped_by_interface")]
     pub interface_dropped: u64,
     /// Frames that carry no IP.
     pub non_ip: u64,
     /// Frames of interfaces whose link type cannot be read, or that the capture does not describe.
     pub foreign: u64,
     /// Malformed packets, by kind; read it with [`Counters::malformed`].
+    #[serde(serialize_with = "malformed_by_name")]
     pub(crate) malformed: [u64; Malformed::ALL.len()],
     /// Flows begun.
     pub flows: u64,
@@ -129,6 +134,7 @@ pub struct Counters {
     pub late: u64,
     /// Packets of our connections that answer nothing that we sent, by kind; read it with
     /// [`Counters::unanswering`]. Only in a measurement.
+    #[serde(serialize_with = "unanswering_by_name")]
     pub(crate) unanswering: [u64; Unanswering::ALL.len()],
     /// Later fragments whose first fragment was not seen.
     pub orphaned: u64,
@@ -137,6 +143,30 @@ pub struct Counters {
     /// How often a clock of a capture jumped, or was found to differ from another one's. Packets got
     /// the time that went on.
     pub clock_jumps: u64,
+}
+
+/// Kinds of malformed packets by their names.
+fn malformed_by_name<S: Serializer>(
+    counts: &[u64; Malformed::ALL.len()],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    by_name(Malformed::ALL.map(|kind| (kind.name(), counts[kind as usize])), serializer)
+}
+
+/// Kinds of packets that answer nothing by their names.
+fn unanswering_by_name<S: Serializer>(
+    counts: &[u64; Unanswering::ALL.len()],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    by_name(Unanswering::ALL.map(|kind| (kind.name(), counts[kind as usize])), serializer)
+}
+
+/// Counts by the names of their kinds, those of which there are any.
+fn by_name<S: Serializer, const N: usize>(
+    counts: [(&'static str, u64); N],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.into_iter().filter(|&(_, count)| count > 0))
 }
 
 impl Counters {
@@ -184,13 +214,26 @@ impl Counters {
 impl fmt::Display for Counters {
     /// One line, for people: kinds of malformed packets only where there are any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Each by its name, so that a new one is not forgotten here.
+        let Counters {
+            packets,
+            kernel_dropped,
+            interface_dropped,
+            non_ip,
+            foreign,
+            malformed: _,
+            flows,
+            ignored,
+            late,
+            unanswering: _,
+            orphaned,
+            evicted,
+            clock_jumps,
+        } = self;
         write!(
             f,
-            "{} packets, {} dropped by the kernel, {} by the interface, {} not IP, {} malformed",
-            self.packets,
-            self.kernel_dropped,
-            self.interface_dropped,
-            self.non_ip,
+            "{packets} packets, {kernel_dropped} dropped by the kernel, {interface_dropped} by the \
+             interface, {non_ip} not IP, {} malformed",
             self.malformed_total(),
         )?;
         let kinds = Malformed::ALL.iter().filter(|&&k| self.malformed(k) > 0);
@@ -203,15 +246,15 @@ impl fmt::Display for Counters {
         }
         write!(
             f,
-            "; {} flows, {} packets ignored, {} late, {} fragments orphaned, {} flows evicted",
-            self.flows, self.ignored, self.late, self.orphaned, self.evicted
+            "; {flows} flows, {ignored} packets ignored, {late} late, {orphaned} fragments orphaned, \
+             {evicted} flows evicted"
         )?;
-        if self.foreign > 0 {
-            write!(f, ", {} of other interfaces", self.foreign)?;
+        if *foreign > 0 {
+            write!(f, ", {foreign} of other interfaces")?;
         }
-        if self.clock_jumps > 0 {
-            let jumps = of(self.clock_jumps, "jump", "jumps");
-            write!(f, ", {} {jumps} of the capture's clocks evened out", self.clock_jumps)?;
+        if *clock_jumps > 0 {
+            let jumps = of(*clock_jumps, "jump", "jumps");
+            write!(f, ", {clock_jumps} {jumps} of the capture's clocks evened out")?;
         }
         if self.unanswering_total() > 0 {
             let (total, kinds) = (self.unanswering_total(), self.unanswering_kinds());

@@ -40,14 +40,14 @@ impl PcapWriter {
     ///
     /// The file cannot be made or opened, or to be continued is none that this program wrote.
     pub fn create(path: &Path, existing: Existing) -> io::Result<PcapWriter> {
-        let mut opened = files::hold(path, existing, &|| false)?;
+        let mut opened = files::lock(path, existing, &|| false)?;
         let there = scan(&opened, existing, &|| false)?;
         let writer = PcapWriter::begin(path, &opened, there, None)?;
         opened.new.keep();
         Ok(writer)
     }
 
-    /// Writes to a file that is held, after what it has that is whole. Where the source's link type
+    /// Writes to a file that is locked, after what it has that is whole. Where the source's link type
     /// is known, the file is a capture from now on.
     ///
     /// # Errors
@@ -256,7 +256,7 @@ mod tests {
     fn a_file_is_read_until_it_is_told_to_stop() {
         let path = file("stopped", b"");
         write(&path, Existing::Overwrite, 1, &[1, 2]).unwrap();
-        let opened = files::hold(&path, Existing::Continue, &|| false).unwrap();
+        let opened = files::lock(&path, Existing::Continue, &|| false).unwrap();
         let stopped = scan(&opened, Existing::Continue, &|| true).unwrap_err();
         assert_eq!(stopped.kind(), io::ErrorKind::Interrupted);
         assert!(scan(&opened, Existing::Overwrite, &|| true).is_ok(), "nothing is read");
@@ -271,9 +271,9 @@ mod tests {
             let text = std::fs::read(&path).unwrap();
             assert_eq!((&text[..24], text.len()), (&header(101)[..], 24 + 116));
             // One with packets has.
-            let hold = || files::hold(&path, Existing::Continue, &|| false).unwrap();
-            let there = scan(&hold(), Existing::Continue, &|| false);
-            let opened = hold();
+            let lock = || files::lock(&path, Existing::Continue, &|| false).unwrap();
+            let there = scan(&lock(), Existing::Continue, &|| false);
+            let opened = lock();
             let begun = PcapWriter::begin(&path, &opened, there.unwrap(), Some(1));
             let error = begun.err().unwrap().to_string();
             assert!(error.contains("link type 101") && error.contains("type 1"), "{error}");

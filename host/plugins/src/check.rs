@@ -12,6 +12,7 @@ mod describes;
 mod fuzz;
 mod life;
 mod lives;
+mod network;
 mod subject;
 mod system;
 mod traffic;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, Ended, How, Reporter, Task};
+use super::child::{self, ChildEnd, How, Reporter, Task};
 use super::error::LoadError;
 use super::load::load;
 use super::trust::Trust;
@@ -101,13 +102,13 @@ pub struct Finding {
 
 /// How to check.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct CheckOptions {
     /// The rules to apply; all, if none.
     pub rules: Vec<String>,
     /// For what is chosen at random.
     pub seed: u64,
     /// Values of the measurements' options, in place of their defaults.
-    pub options: Vec<(String, String)>,
+    pub plugin_options: Vec<(String, String)>,
     /// Whose files are accepted.
     pub trust: Trust,
 }
@@ -117,8 +118,8 @@ pub struct Settings {
 /// # Errors
 ///
 /// None of its measurements has an option that was asked for, or that has no such value.
-pub fn check(path: &Path, settings: &Settings) -> Result<Vec<Finding>, String> {
-    let opened = settings.trust.open(path).and_then(|opened| {
+pub fn check(path: &Path, options: &CheckOptions) -> Result<Vec<Finding>, String> {
+    let opened = options.trust.open(path).and_then(|opened| {
         elf::check(&opened.file, opened.metadata.len())?;
         Ok(opened)
     });
@@ -126,29 +127,29 @@ pub fn check(path: &Path, settings: &Settings) -> Result<Vec<Finding>, String> {
         Ok(opened) => opened,
         Err(error) => {
             let first = Finding::new(LOADS, Verdict::Fail, vec![told(&error)]);
-            return Ok(with_others_skipped(first, settings));
+            return Ok(with_others_skipped(first, options));
         }
     };
     let name = text::path(path);
-    let first = apply(LOADS, &name, &opened.file, settings)?;
+    let first = apply(LOADS, &name, &opened.file, options)?;
     if first.verdict != Verdict::Pass {
-        return Ok(with_others_skipped(first, settings));
+        return Ok(with_others_skipped(first, options));
     }
-    let others = wanted(settings).map(|rule| apply(rule, &name, &opened.file, settings));
+    let others = wanted(options).map(|rule| apply(rule, &name, &opened.file, options));
     std::iter::once(Ok(first)).chain(others).collect()
 }
 
 /// The rules that are asked for, beside the first.
-fn wanted(settings: &Settings) -> impl Iterator<Item = &'static Rule> {
+fn wanted(options: &CheckOptions) -> impl Iterator<Item = &'static Rule> {
     let is_wanted = |rule: &&Rule| {
-        settings.rules.is_empty() || settings.rules.iter().any(|name| name == rule.name)
+        options.rules.is_empty() || options.rules.iter().any(|name| name == rule.name)
     };
     RULES.iter().skip(1).filter(is_wanted)
 }
 
-fn with_others_skipped(first: Finding, settings: &Settings) -> Vec<Finding> {
+fn with_others_skipped(first: Finding, options: &CheckOptions) -> Vec<Finding> {
     let skipped = |rule| Finding::new(rule, Verdict::Skipped, vec!["it does not load".to_owned()]);
-    std::iter::once(first).chain(wanted(settings).map(skipped)).collect()
+    std::iter::once(first).chain(wanted(options).map(skipped)).collect()
 }
 
 fn told(error: &LoadError) -> String {
@@ -170,12 +171,12 @@ fn apply(
     rule: &'static Rule,
     name: &str,
     file: &File,
-    settings: &Settings,
+    options: &CheckOptions,
 ) -> Result<Finding, String> {
     let task = Task::Check {
         rule: rule.name.to_owned(),
-        seed: settings.seed,
-        options: settings.options.clone(),
+        seed: options.seed,
+        options: options.plugin_options.clone(),
     };
     let (verdict, details) = match child::run(task, name, file, LIMIT) {
         Ok(ended) => conclude(rule, &ended)?,
@@ -189,7 +190,7 @@ fn unable(why: &str) -> (Verdict, Vec<String>) {
     (Verdict::Fail, vec![format!("it cannot be applied: {why}")])
 }
 
-fn conclude(rule: &Rule, ended: &Ended) -> Result<(Verdict, Vec<String>), String> {
+fn conclude(rule: &Rule, ended: &ChildEnd) -> Result<(Verdict, Vec<String>), String> {
     let answer = match &ended.how {
         How::Answered(answer) => serde_json::from_value(answer.clone()).ok(),
         _ => None,
@@ -242,8 +243,8 @@ fn load_and_apply(
     reporter: &mut Reporter,
 ) -> Answer {
     // The constructors of the file may be the ones that change them.
-    let settings = match (rule.name == SYSTEM && isolated).then(system::settings).transpose() {
-        Ok(settings) => settings,
+    let network = match (rule.name == SYSTEM && isolated).then(network::state).transpose() {
+        Ok(state) => state,
         Err(why) => return Answer::Unable(why),
     };
     let is_loads = std::ptr::eq(rule, LOADS);
@@ -260,7 +261,7 @@ fn load_and_apply(
             false => Answer::Unable(format!("this time it did not describe itself: {error}")),
         };
     }
-    let mut subject = Subject { plugin, seed, options, isolated, settings, reporter };
+    let mut subject = Subject { plugin, seed, options, isolated, network, reporter };
     if is_loads && let Some(how) = subject.misuse() {
         return Answer::Misused(how);
     }

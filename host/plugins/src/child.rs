@@ -17,13 +17,15 @@ mod outside;
 mod stream;
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use inside::Reporter;
-pub use outside::{Ended, How, run};
+pub(crate) use inside::Reporter;
+pub(crate) use outside::{ChildEnd, How, run};
 
 /// The first argument of a program that is a guardian.
 const GUARDIAN: &str = "plugin-guardian-of-pathspider";
@@ -32,7 +34,7 @@ const WORKER: &str = "plugin-child-of-pathspider";
 
 /// What a worker is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Task {
+pub(crate) enum Task {
     /// Load a file, and describe what it exports.
     Examine,
     /// Apply one rule of `pathspider check`.
@@ -45,6 +47,9 @@ pub enum Task {
         options: Vec<(String, String)>,
     },
 }
+
+/// Does a task with a plugin's file, of this name, and gives the answer for the parent.
+pub(crate) type Work = fn(Task, File, &str, &mut Reporter) -> io::Result<serde_json::Value>;
 
 /// A task with what belongs to it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,19 +71,20 @@ enum Message {
 }
 
 /// How long a plugin may take to be loaded and to describe itself.
-pub const EXAMINATION_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const EXAMINATION_LIMIT: Duration = Duration::from_secs(10);
 /// How long a guardian looks for what is left to kill.
 const CLEARING: Duration = Duration::from_secs(2);
 
-/// Does the parent's task and returns `Some`, where the arguments say that this is such a process.
-pub fn main(arguments: &[OsString]) -> Option<ExitCode> {
-    let role = match arguments.get(1)?.to_str()? {
-        GUARDIAN => guardian::main,
-        WORKER => inside::main,
+/// Has `work` do the parent's task and returns `Some`, where the arguments say that this is such a
+/// process.
+pub(crate) fn main(arguments: &[OsString], work: Work) -> Option<ExitCode> {
+    let ended = match arguments.get(1)?.to_str()? {
+        GUARDIAN => guardian::main(),
+        WORKER => inside::main(work),
         _ => return None,
     };
     // Nobody reads what is said here but who starts it by hand.
-    Some(role().unwrap_or(ExitCode::from(2)))
+    Some(ended.unwrap_or(ExitCode::from(2)))
 }
 
 /// This program again, in such a role.

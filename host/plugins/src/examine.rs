@@ -9,7 +9,7 @@ use pathspider_plugin_api::abi::{
 use pathspider_plugin_api::{ChainInfo, Info, Options, Record};
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, EXAMINATION_LIMIT, Ended, How, Reporter, Task};
+use super::child::{self, ChildEnd, EXAMINATION_LIMIT, How, Reporter, Task};
 use super::error::LoadError;
 use super::load::load;
 use super::text::{clean_chain, clean_measurement};
@@ -115,7 +115,7 @@ pub(super) fn examine(opened: &Opened, name: &str) -> Result<Description, LoadEr
     }
 }
 
-fn without_answer(ended: &Ended) -> LoadError {
+fn without_answer(ended: &ChildEnd) -> LoadError {
     if ended.step == CANARY && matches!(ended.how, How::Signal(_)) {
         return LoadError::new(
             "a panic in it would end the whole run, for it was built with panic = \"abort\"",

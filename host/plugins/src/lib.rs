@@ -3,14 +3,14 @@
 //! A file passes through, in this order: `search` (which folders), `trust` (whose file it is),
 //! `cache` (whether it is known), `examine` with `elf` and `child` (what it exports, found out in
 //! a process of its own), `registry` (which of a name counts), `file` and `load` (into this
-//! process, when it is used). `check` applies the contract's `rules` to one file.
+//! process, when it is used). `tasks` is what such a process does. `check` applies the contract's `rules` to one file.
 
 // Standard error may be gone, and `eprintln!` panics then: see `pathspider_runtime::say`.
 #![warn(clippy::print_stderr)]
 
 mod cache;
 pub mod check;
-pub mod child;
+mod child;
 mod elf;
 mod error;
 mod examine;
@@ -18,6 +18,7 @@ mod file;
 mod load;
 mod registry;
 mod search;
+pub mod tasks;
 mod text;
 mod trust;
 

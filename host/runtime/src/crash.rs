@@ -16,7 +16,7 @@ use std::time::Duration;
 use pathspider_plugin_api::abi::running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::stop::LAST_WORDS;
+use crate::patience::LAST_WORDS;
 use crate::text;
 
 /// The signals of a crash.

@@ -119,7 +119,7 @@ impl Drop for New {
 /// `AlreadyExists` as `existing` says, another run writes it, or what the system says; `Interrupted`
 /// where nobody read the pipe until it was told to stop.
 pub fn open(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<Opened> {
-    let mut opened = hold(path, existing, is_asked)?;
+    let mut opened = lock(path, existing, is_asked)?;
     if existing == Existing::Overwrite && opened.regular {
         opened.file.set_len(0)?;
     }
@@ -132,7 +132,7 @@ pub fn open(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<
 /// # Errors
 ///
 /// As for [`open`].
-pub fn hold(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<Opened> {
+pub fn lock(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<Opened> {
     let place = Place::find(path)?;
     let mut tries = Tries(0);
     loop {
@@ -177,7 +177,7 @@ pub fn hold(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<
 /// # Errors
 ///
 /// As for [`open`]; or it is no file.
-pub fn hold_beside(path: &Path) -> io::Result<Option<Opened>> {
+pub fn lock_beside(path: &Path) -> io::Result<Option<Opened>> {
     let place = Place::find(path)?;
     let mut tries = Tries(0);
     loop {

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::stop::LAST_WORDS;
-use crate::{privileges, text};
+use crate::patience::LAST_WORDS;
+use crate::text;
+use crate::threads::Threads;
 
 /// Writes a line for people, as `format!` would make it.
 #[macro_export]
@@ -54,17 +55,14 @@ enum Message {
 }
 
 /// Has a thread write from now on; before that, and in programs of a moment, whoever says something
-/// writes it. Not before the keeper is forked (see `system::keeper`).
+/// writes it.
 ///
 /// # Errors
 ///
 /// It cannot be started.
-pub fn begin() -> io::Result<()> {
+pub fn begin(threads: Threads) -> io::Result<()> {
     let (queue, messages) = bounded(WAITING);
-    thread::Builder::new().name("messages".into()).spawn(move || {
-        privileges::give_up();
-        write_all(&messages);
-    })?;
+    threads.start("messages", move || write_all(&messages))?;
     let _ = QUEUE.set(queue);
     Ok(())
 }

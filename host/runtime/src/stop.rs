@@ -3,17 +3,14 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-use std::{fs, io, thread};
+use std::{fs, io};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::Notify;
 
-use crate::{privileges, say};
-
-/// How long a run that was told to stop at once waits for a stage that does not end.
-pub const LAST_WORDS: Duration = Duration::from_secs(2);
+use crate::say;
+use crate::threads::Threads;
 
 /// How urgently a run should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,10 +122,9 @@ impl Caught {
     /// # Errors
     ///
     /// There can be no more threads.
-    pub fn listen(self) -> io::Result<()> {
+    pub fn listen(self, threads: Threads) -> io::Result<()> {
         let Caught { mut signals, stop, then } = self;
-        thread::Builder::new().name("signals".into()).spawn(move || {
-            privileges::give_up();
+        threads.start("signals", move || {
             signals.forever().for_each(|signal| ask(&stop, signal, &then));
         })?;
         Ok(())

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use pathspider_plugin_api::abi::{Running, Shown, show};
 
+use crate::patience::LAST_WORDS;
 use crate::say;
-use crate::stop::{LAST_WORDS, Stop};
+use crate::stop::Stop;
+use crate::threads::Threads;
 
 /// The exit status (`docs/exit-status.md`).
 const FAILED: i32 = 1;
@@ -41,6 +43,7 @@ impl Watchdog {
     ///
     /// The thread cannot be started.
     pub fn start(
+        threads: Threads,
         limit: Duration,
         stop: Arc<Stop>,
         last: impl FnOnce(String) + Send + 'static,
@@ -49,8 +52,7 @@ impl Watchdog {
         let look = (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let course = Arc::<Course>::default();
         let theirs = Arc::clone(&course);
-        thread::Builder::new().name("watchdog".into()).spawn(move || {
-            crate::privileges::give_up();
+        threads.start("watchdog", move || {
             let mut calls = Calls { limit, stop, course: theirs, calls: HashMap::new() };
             while ends.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
                 let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner).clone();

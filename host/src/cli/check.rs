@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::exit::{Exit, Failure};
 use pathspider_plugins::SearchPath;
-use pathspider_plugins::check::{Finding, RULES, Settings, check};
+use pathspider_plugins::check::{CheckOptions, Finding, RULES, check};
 use pathspider_runtime::say;
 use pathspider_runtime::text;
 
@@ -62,16 +62,16 @@ pub(super) fn run(arguments: CheckArgs, path: &SearchPath) -> Result<Exit, Failu
         print(&rules(arguments.json))?;
         return Ok(Exit::Finished);
     }
-    let settings = Settings {
+    let options = CheckOptions {
         rules: arguments.rule,
         seed: arguments.seed,
-        options: arguments.option,
+        plugin_options: arguments.option,
         trust: path.trust(),
     };
     let mut bad = 0;
     for file in &arguments.files {
         let name = text::path(file);
-        let findings = check(file, &settings)
+        let findings = check(file, &options)
             .map_err(|misuse| Failure::new(Exit::Usage, format!("{name}: {misuse}")))?;
         bad += usize::from(findings.iter().any(|finding| finding.verdict.is_bad()));
         let text = match arguments.json {

@@ -2,15 +2,42 @@
 //! has two files.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use super::args::{Files, General};
 use super::exit::{Exit, Failure};
 use super::measure::{self, Wanted};
 use super::names;
+use super::options::General;
 use pathspider_plugins::Registry;
+use pathspider_runtime::threads::SingleThread;
+
+/// PATHspider 0.9's whole command line. Its options may stand between and after the files, so it
+/// is read anew once it is clear that there is no command.
+#[derive(Debug, Parser)]
+#[command(name = "pathspider", disable_help_flag = true)]
+struct Files {
+    #[arg(long, value_name = "DIR", hide = true)]
+    plugin_dir: Vec<PathBuf>,
+
+    #[arg(long, hide = true)]
+    insecure_plugins: bool,
+
+    #[arg(short, long, hide = true)]
+    verbose: bool,
+
+    #[command(flatten)]
+    general: General,
+
+    /// Read targets from this file, as ndjson or CSV
+    #[arg(value_name = "INPUTFILE", requires = "output_file", conflicts_with = "input")]
+    input_file: PathBuf,
+
+    /// Write records to this file
+    #[arg(value_name = "OUTPUTFILE", conflicts_with = "output")]
+    output_file: Option<PathBuf>,
+}
 
 /// The plugin of 0.9's form where none is named.
 const DEFAULT_PLUGIN: &str = "ecn";
@@ -31,6 +58,7 @@ pub(super) struct Words<'a> {
 pub(super) fn run(
     words: Words<'_>,
     commands: &[&str],
+    single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let Some(first) = words.rest.first().map(|word| word.to_string_lossy().into_owned()) else {
@@ -45,7 +73,7 @@ pub(super) fn run(
             plugin: first,
             after: words.rest.into_iter().skip(1).collect(),
         };
-        return measure::carry_out(wanted, registry);
+        return measure::carry_out(wanted, single, registry);
     }
     // Names of commands and plugins have neither dot nor slash.
     let is_file = first.contains(['.', '/']) || Path::new(&first).exists();
@@ -65,5 +93,5 @@ pub(super) fn run(
     options.input = files.input_file;
     options.output = files.output_file.unwrap_or(options.output);
     let plugin = files.general.plugin.as_deref().unwrap_or(DEFAULT_PLUGIN);
-    measure::with_defaults(options, plugin, registry)
+    measure::with_defaults(options, plugin, single, registry)
 }

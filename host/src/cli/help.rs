@@ -1,21 +1,29 @@
 //! `pathspider help`, for commands and for plugins, and `--plugin-info`.
 
-use clap::Command;
+use clap::{Args, Command};
 
 use super::exit::{Exit, Failure};
 use super::plugin_info::PluginInfo;
 use super::{names, plugin_args, shell};
 use pathspider_plugins::{Found, Registry};
 
+/// `pathspider help`.
+#[derive(Debug, Args)]
+pub(super) struct HelpArgs {
+    /// A command, a plugin, or `measure` and a plugin
+    #[arg(value_name = "COMMAND or PLUGIN")]
+    topic: Vec<String>,
+}
+
 /// Shows help for the program, a command, or a plugin. A plugin that is named like a command has
 /// its help at `help measure PLUGIN`.
 pub(super) fn run(
-    topic: &[String],
+    arguments: &HelpArgs,
     parser: Command,
     commands: &[&str],
     registry: impl Fn() -> Registry,
 ) -> Result<Exit, Failure> {
-    let topic: Vec<&str> = topic.iter().map(String::as_str).collect();
+    let topic: Vec<&str> = arguments.topic.iter().map(String::as_str).collect();
     match topic[..] {
         [] => by_parser(parser, &["--help"]),
         ["measure", name] => about(name, &registry(), false),

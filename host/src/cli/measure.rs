@@ -3,25 +3,41 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
+use clap::Args;
 use clap::error::ErrorKind;
 use pathspider_plugin_api::OptionValues;
 
-use super::args::{MeasureOptions, measure_option_names, measure_options};
-use super::exit::{Exit, Failure};
-use super::{help, names, plugin_args};
+use super::exit::{self, Exit, Failure};
+use super::options::{MeasureOptions, measure_option_names, measure_options};
+use super::{help, names, plugin_args, source};
 use crate::job::{Format, Input};
-use crate::output::{Output, OutputError};
-use crate::run::{Ended, RunError, Settings, run};
-use pathspider_observer::interface;
-use pathspider_observer::{SourceError, SourceOptions, is_recorded};
+use crate::output::{Counted, Output};
+use crate::run::{RunEnd, RunError, RunOptions, run};
+use pathspider_observer::{SourceOptions, is_recorded};
 use pathspider_plugins::{Found, Registry};
 use pathspider_runtime::crash;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::Urgency;
-use pathspider_system::BeginError;
+use pathspider_runtime::threads::SingleThread;
 
-/// Prefixes of libtrace's URIs for live capture.
-const LIVE_PREFIXES: [&str; 3] = ["int:", "ring:", "pcapint:"];
+/// `pathspider measure`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "`pathspider help PLUGIN` shows a plugin's own options, configurations and \
+                  conditions; `pathspider --list-plugins` shows the plugins. The options above \
+                  may also stand after PLUGIN.\n\nHow to undo each change of the system's settings \
+                  is written down before it is made, in the folder that PATHSPIDER_STATE_DIR names \
+                  (else /var/lib/pathspider or /run/pathspider for root, \
+                  ~/.local/state/pathspider or /tmp/pathspider-UID for others)."
+)]
+pub(super) struct Measure {
+    /// The plugin, and its own options
+    #[arg(value_name = "PLUGIN", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) plugin: Vec<OsString>,
+
+    #[command(flatten)]
+    pub(super) options: MeasureOptions,
+}
 
 /// What a command line asks to be measured.
 pub(super) struct Wanted {
@@ -37,6 +53,7 @@ pub(super) struct Wanted {
 pub(super) fn command(
     before: Vec<OsString>,
     words: Vec<OsString>,
+    single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let mut words = words.into_iter();
@@ -48,11 +65,15 @@ pub(super) fn command(
     if plugin.starts_with('-') {
         return Err(names::no_option(&plugin, &measure_option_names()));
     }
-    carry_out(Wanted { before, plugin, after: words.collect() }, registry)
+    carry_out(Wanted { before, plugin, after: words.collect() }, single, registry)
 }
 
 /// Runs a measurement whose plugin has options of its own.
-pub(super) fn carry_out(wanted: Wanted, registry: &Registry) -> Result<Exit, Failure> {
+pub(super) fn carry_out(
+    wanted: Wanted,
+    single: SingleThread,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
     let found = names::find(registry, &wanted.plugin)?;
     let given = match plugin_args::parse(&found.info, &found.options, wanted.after) {
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
@@ -63,29 +84,31 @@ pub(super) fn carry_out(wanted: Wanted, registry: &Registry) -> Result<Exit, Fai
     let mut words = wanted.before;
     words.extend(given.general);
     let options = measure_options(words)?;
-    start(options, found, given.values, registry)
+    start(options, found, given.values, single, registry)
 }
 
 /// Runs a measurement with its plugin's defaults.
 pub(super) fn with_defaults(
     options: MeasureOptions,
     plugin: &str,
+    single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let found = names::find(registry, plugin)?;
-    start(options, found, found.options.defaults(), registry)
+    start(options, found, found.options.defaults(), single, registry)
 }
 
 fn start(
     arguments: MeasureOptions,
     found: &Found,
-    options: OptionValues,
+    plugin_options: OptionValues,
+    single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let measurement = names::load(found)?;
     crash::loaded(std::iter::once(found.path.as_path()));
     let chains = registry.chains();
-    let source = arguments.running.interface.clone().or_else(interface::of_default_route);
+    let source = source::or_default(arguments.running.interface.clone());
     if let Some(source) = source.as_deref().filter(|source| is_recorded(source)) {
         return Err(Failure::new(
             Exit::Usage,
@@ -93,12 +116,12 @@ fn start(
         ));
     }
     let rules = arguments.targets.rules()?;
-    let settings = Settings {
+    let options = RunOptions {
         measurement: &measurement,
-        options,
+        plugin_options,
         chains: &chains,
         plugins: &registry.plugins,
-        interface: source.as_deref().and_then(device),
+        interface: source.as_deref().and_then(source::device),
         source,
         capture: SourceOptions {
             snaplen: arguments.snaplen,
@@ -122,24 +145,10 @@ fn start(
         contact: arguments.contact,
         body_limit: arguments.body_limit as usize,
     };
-    if matches!(settings.input, Input::Stdin) && std::io::stdin().is_terminal() {
+    if matches!(options.input, Input::Stdin) && std::io::stdin().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");
     }
-    run(settings, announce).map_err(|error| tell(&error)).and_then(report)
-}
-
-/// The source that an argument names, else the interface of the default route.
-pub(super) fn source_or_default(named: Option<String>) -> Result<String, Failure> {
-    named
-        .or_else(interface::of_default_route)
-        .ok_or_else(|| Failure::new(Exit::NoInterface, RunError::NoInterface))
-}
-
-/// The interface behind a live source; `None` for all of them together.
-fn device(source: &str) -> Option<String> {
-    let name = LIVE_PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix));
-    let name = name.unwrap_or(source);
-    (name != "any").then(|| name.to_owned())
+    run(options, single, announce).map_err(|error| failure(&error)).and_then(report)
 }
 
 fn announce(urgency: Urgency) {
@@ -150,76 +159,37 @@ fn announce(urgency: Urgency) {
 }
 
 /// Prints the summary of a run, and finds its exit status.
-fn report(ended: Ended) -> Result<Exit, Failure> {
+fn report(ended: RunEnd) -> Result<Exit, Failure> {
     let has_errors = ended.has_errors();
-    let Ended { summary, counters, input, duration, stopped, failure, .. } = ended;
+    let RunEnd { counted, duration, stopped, failure, .. } = ended;
+    let Counted { summary, input, capture } = counted;
     say!("{}", summary.over(duration, &input.told()));
     if input.limited {
         say!("the number of --max-targets was reached");
     }
-    let dropped = counters.lost();
+    let dropped = capture.lost();
     if dropped > 0 {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
              buffer (--capture-buffer)"
         );
     }
-    let unanswering = counters.unanswering_total();
+    let unanswering = counted.unanswering_total();
     if unanswering > 0 {
-        let kinds = counters.unanswering_kinds();
+        let kinds = counted.unanswering_kinds();
         say!(
             "{unanswering} packets answered nothing that was sent, so no verdict rests on them \
              ({kinds})"
         );
     }
     match failure {
-        Some(error) => Err(tell(&error)),
+        Some(error) => Err(self::failure(&error)),
         None if stopped.is_some() || input.limited => Ok(Exit::Stopped),
         None if has_errors => Ok(Exit::FinishedWithErrors),
         None => Ok(Exit::Finished),
     }
 }
 
-fn tell(error: &RunError) -> Failure {
-    let exit = match error {
-        RunError::Settings(_) => Exit::Usage,
-        RunError::Plugin { .. } => Exit::PluginRefused,
-        RunError::NoInterface => Exit::NoInterface,
-        RunError::Source(source) => of_source(source),
-        RunError::Read(_) => Exit::NoInput,
-        RunError::Output(error) => of_output(error),
-        RunError::Stalled { .. } => Exit::NoOutput,
-        RunError::NoNetworkPrivilege(_) | RunError::Engine { denied: true, .. } => {
-            Exit::NoPrivilege
-        }
-        RunError::Machine(BeginError::Stopped(_)) => Exit::Stopped,
-        RunError::Machine(_) => Exit::Failed,
-        RunError::Engine { .. }
-        | RunError::System(_)
-        | RunError::NotRestored { .. }
-        | RunError::Panicked(_) => Exit::Failed,
-    };
-    Failure::new(exit, error)
-}
-
-/// The exit status of an output that cannot be written.
-pub(super) fn of_output(error: &OutputError) -> Exit {
-    if error.is_stopped() { Exit::Stopped } else { Exit::NoOutput }
-}
-
-/// The exit status of a source that cannot be opened or fails.
-pub(super) fn of_source(error: &SourceError) -> Exit {
-    match error {
-        SourceError::NoInterface { .. } | SourceError::InterfaceDown { .. } => Exit::NoInterface,
-        SourceError::NoPrivilege { .. } => Exit::NoPrivilege,
-        SourceError::Filter { .. } | SourceError::Scheme { .. } => Exit::Usage,
-        SourceError::NotReadable { .. }
-        | SourceError::NotACapture { .. }
-        | SourceError::LinkType { .. }
-        | SourceError::NoDescription { .. }
-        | SourceError::Truncated { .. }
-        | SourceError::Damaged { .. } => Exit::NoInput,
-        SourceError::NotWritable { .. } => Exit::NoOutput,
-        _ => Exit::Failed,
-    }
+fn failure(error: &RunError) -> Failure {
+    Failure::new(exit::of_run(error), error)
 }

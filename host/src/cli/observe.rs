@@ -10,9 +10,9 @@ use std::time::Duration;
 use clap::Args;
 use pathspider_plugin_api::ChainName;
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, of_output, of_source};
 use super::keeping::Forcing;
-use super::measure::{of_output, of_source, source_or_default};
+use super::source;
 use crate::output::{Output, OutputError, RecordWriter};
 use pathspider_observer::chains::{Catalogue, Resolved};
 use pathspider_observer::{Settings, Source, SourceOptions, open};
@@ -21,7 +21,8 @@ use pathspider_runtime::crash;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::{Caught, Stop};
 use pathspider_runtime::text::of;
-use writing::{Ended, Observing};
+use pathspider_runtime::threads::{SingleThread, Threads};
+use writing::{Observing, ObservingEnd};
 
 /// `pathspider observe`.
 #[derive(Debug, Args)]
@@ -85,7 +86,11 @@ pub(super) struct ObserveArgs {
 }
 
 /// Runs `pathspider observe`.
-pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, Failure> {
+pub(super) fn run(
+    arguments: ObserveArgs,
+    single: SingleThread,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
     let catalogue = registry.chains();
     if arguments.list_chains {
         return chains::list(&catalogue);
@@ -93,7 +98,8 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
     let chains = resolve(&catalogue, &arguments.chains)?;
     crash::loaded(registry.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     let source = open_source(&arguments)?;
-    let stop = stop_on_signals(&source)?;
+    let threads = single.end();
+    let stop = stop_on_signals(threads, &source)?;
     let output = Output::from_argument(&arguments.output);
     let name = output.to_string();
     let existing = arguments.forcing.existing();
@@ -105,7 +111,7 @@ pub(super) fn run(arguments: ObserveArgs, registry: &Registry) -> Result<Exit, F
         max_flows: arguments.max_flows as usize,
         ..Settings::default()
     };
-    let observing = Observing::start(source, chains.chains, settings, records)
+    let observing = Observing::start(threads, source, chains.chains, settings, records)
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start a thread: {error}")))?;
     report(observing.end(&stop, &name)?, &stop)
 }
@@ -116,7 +122,7 @@ fn resolve(catalogue: &Catalogue, names: &[String]) -> Result<Resolved, Failure>
 }
 
 fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
-    let uri = source_or_default(arguments.interface.clone())?;
+    let uri = source::needed(arguments.interface.clone())?;
     let options = SourceOptions {
         buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
         snaplen: arguments.snaplen,
@@ -129,20 +135,20 @@ fn open_source(arguments: &ObserveArgs) -> Result<Source, Failure> {
 
 /// A signal ends the source, and so all flows: nothing that was seen is lost. A second one does the
 /// same, and has an output that takes nothing be given up.
-fn stop_on_signals(source: &Source) -> Result<Arc<Stop>, Failure> {
+fn stop_on_signals(threads: Threads, source: &Source) -> Result<Arc<Stop>, Failure> {
     let stop = Stop::new();
     let stopper = source.stopper();
     // Where there can be no thread, whoever says something writes it.
-    let _ = say::begin();
+    let _ = say::begin(threads);
     Caught::new(stop.clone(), move |_| stopper.stop())
-        .and_then(Caught::listen)
+        .and_then(|signals| signals.listen(threads))
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))?;
     Ok(stop)
 }
 
 /// Tells what was counted on standard error, and finds the exit status.
-fn report(ended: Ended, stop: &Stop) -> Result<Exit, Failure> {
-    let Ended { source, observed, output, failed_flows, chain_failure } = ended;
+fn report(ended: ObservingEnd, stop: &Stop) -> Result<Exit, Failure> {
+    let ObservingEnd { source, observed, output, failed_flows, chain_failure } = ended;
     say!("{}", observed.counters);
     if let Some(error) = chain_failure {
         say!("a chain failed on {failed_flows} {}: {error}", of(failed_flows, "flow", "flows"));

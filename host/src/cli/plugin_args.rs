@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use pathspider_plugin_api::{Info, OptionKind, OptionSpec, OptionValues, Options, Record, Value};
 
-use super::args::option_arguments;
+use super::options::option_arguments;
 use pathspider_runtime::text::visible;
 
 /// What stands after a plugin's name.
@@ -206,7 +206,7 @@ mod tests {
     fn the_later_option_counts() {
         let words = ["--workers=5", "--output-flows", "--output-flows", "--workers=7"];
         let options =
-            super::super::args::measure_options(words.iter().map(OsString::from).collect())
+            super::super::options::measure_options(words.iter().map(OsString::from).collect())
                 .unwrap();
         assert_eq!(options.running.workers(), 7);
         assert!(options.output_flows && !options.csv_input);

@@ -14,12 +14,11 @@ use pathspider_runtime::text::of;
 use pathspider_runtime::{crash, privileges, say};
 use serde_json::json;
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, of_output, of_source};
 use super::keeping::Forcing;
-use super::measure::{of_output, of_source};
 use super::names;
 use crate::output::{Metadata, Output, OutputError, RecordWriter, time};
-use crate::rejudge::{Judge, Recipe, RejudgeError, Rejudged, claims, rejudge};
+use crate::rejudge::{Judge, Provenance, RejudgeError, Rejudged, claims, rejudge};
 
 /// `pathspider rejudge`.
 #[derive(Debug, Args)]
@@ -57,9 +56,9 @@ pub(super) struct RejudgeArgs {
 pub(super) fn run(arguments: &RejudgeArgs, registry: &Registry) -> Result<Exit, Failure> {
     check_files(arguments)?;
     privileges::give_up();
-    let recipe = Recipe::read(&arguments.records).map_err(failed)?;
-    let found = names::find(registry, &recipe.plugin)?;
-    let options = recipe.options(&found.options).map_err(failed)?;
+    let provenance = Provenance::read(&arguments.records).map_err(failed)?;
+    let found = names::find(registry, &provenance.plugin.name)?;
+    let options = provenance.options(&found.options).map_err(failed)?;
     let measurement = names::load(found)?;
     crash::loaded(registry.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     let refused = |error: Error| {
@@ -68,7 +67,7 @@ pub(super) fn run(arguments: &RejudgeArgs, registry: &Registry) -> Result<Exit, 
     let object = measurement.handle.instantiate(options).map_err(refused)?;
     let labels = object.configurations().map_err(refused)?;
     let labels: Vec<String> = labels.into_iter().map(|one| one.label).collect();
-    recipe.check_configurations(&labels).map_err(failed)?;
+    provenance.check_configurations(&labels).map_err(failed)?;
     let chains = chains(&measurement, &object, registry).map_err(refused)?;
     let judge = Judge {
         object: &object,
@@ -80,7 +79,7 @@ pub(super) fn run(arguments: &RejudgeArgs, registry: &Registry) -> Result<Exit, 
     // All that is read is looked at before the output is emptied.
     let source = open_capture(&arguments.pcap)?;
     let claims = claims(&arguments.records, &judge).map_err(failed)?;
-    let mut writer = open_output(arguments, &recipe, &measurement)?;
+    let mut writer = open_output(arguments, &provenance, &measurement)?;
     let stages = (source, chains, claims);
     let judged = rejudge(&arguments.records, &judge, stages, arguments.changed, &mut writer);
     // What was judged before a failure is written.
@@ -112,7 +111,7 @@ fn open_capture(path: &Path) -> Result<Source, Failure> {
 /// Opens the output, and writes the metadata beside it where it is a file.
 fn open_output(
     arguments: &RejudgeArgs,
-    recipe: &Recipe,
+    provenance: &Provenance,
     measurement: &Loaded,
 ) -> Result<RecordWriter, Failure> {
     let output = Output::from_argument(&arguments.output);
@@ -140,7 +139,7 @@ fn open_output(
             "sha256": measurement.file.digest().ok(),
         });
         let capture = arguments.pcap.display().to_string();
-        let metadata = recipe.metadata(path, &capture, plugin, time(SystemTime::now()));
+        let metadata = provenance.metadata(path, &capture, plugin, time(SystemTime::now()));
         let written = metadata.write();
         written.map_err(|error| no_output(OutputError::new(&metadata.path().display(), error)))?;
     }

@@ -4,20 +4,21 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::Job;
 use tokio::sync::mpsc;
 
-use super::done::Done;
-use super::gate::{Counts, Gate, Onward, Rules, Tally};
+use super::gate::{Gate, Onward};
 use super::lines::ReadError;
 use super::reader::JobReader;
 use super::resolve::Resolver;
+use super::rules::Feeding;
+use super::tally::{Counts, Tally};
 use super::target::{Place, Target};
-use pathspider_runtime::privileges;
 use pathspider_runtime::stop::Stop;
+use pathspider_runtime::threads::Threads;
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
 #[derive(Clone)]
@@ -33,20 +34,6 @@ impl Feed {
 /// The feeder's thread; it gives the reason why the input cannot be read further.
 pub type Feeder = JoinHandle<Result<(), ReadError>>;
 
-/// What the feeder is to do with targets.
-pub struct Feeding {
-    /// Which of them are measured.
-    pub rules: Rules,
-    /// Whether the measurement takes names as they are.
-    pub names: bool,
-    /// The port of targets that name none.
-    pub port: u16,
-    /// The interface that connections leave by.
-    pub interface: Option<String>,
-    /// What a run before has measured, when this one goes on after it.
-    pub done: Option<Done>,
-}
-
 /// Starts the feeder. It ends at the input's end, when the run stops, or when the engine is gone.
 ///
 /// Each job takes a place in `places` before it goes to the engine; the merger frees the place
@@ -57,6 +44,7 @@ pub struct Feeding {
 ///
 /// The thread cannot be started.
 pub fn feed(
+    threads: Threads,
     reader: JobReader,
     feeding: Feeding,
     (jobs, places): (mpsc::Sender<Job>, Sender<()>),
@@ -64,8 +52,7 @@ pub fn feed(
 ) -> io::Result<(Feed, Feeder)> {
     let tally = Arc::new(Tally::new(reader.extent()));
     let feed = Feed(Arc::clone(&tally));
-    let thread = thread::Builder::new().name("feeder".into()).spawn(move || {
-        privileges::give_up();
+    let thread = threads.start("feeder", move || {
         let (names, interface) = (feeding.names, feeding.interface.clone());
         let resolve = feeding.rules.resolve && !names;
         let gate = Gate::new(feeding, Onward { jobs, places }, Arc::clone(&tally));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::{Job, Record};
@@ -10,133 +10,14 @@ use tokio::sync::mpsc;
 
 use super::courtesy::{Courtesy, Refusal};
 use super::done::{Done, Identity};
-use super::extent::Extent;
-use super::feeder::Feeding;
+use super::rules::Feeding;
 use super::seen::Seen;
 use super::shuffle::Shuffle;
+use super::tally::Tally;
 use super::target::{Place, Target};
-use pathspider_runtime::say;
-use pathspider_runtime::text::of;
 
 /// The target of a job that has a name only.
 const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-
-/// Which targets are measured, and in which order.
-#[derive(Default)]
-pub struct Rules {
-    /// Whether names are looked up.
-    pub resolve: bool,
-    /// Whether a target may come several times.
-    pub duplicates: bool,
-    /// Who is not to be measured.
-    pub courtesy: Arc<Courtesy>,
-    /// How many at most.
-    pub max_targets: Option<u64>,
-    /// The seed of a random order; `None` for the input's.
-    pub shuffle: Option<u64>,
-}
-
-/// What is counted of the input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Lines that were no targets, and names that have no address.
-    pub bad_lines: u64,
-    /// Targets that came before.
-    pub duplicates: u64,
-    /// Targets on a blocklist.
-    pub blocklisted: u64,
-    /// Special-purpose addresses.
-    pub special: u64,
-    /// Targets that the run before, which this one goes on after, has measured.
-    pub done: u64,
-    /// Whether the limit of targets was reached.
-    pub limited: bool,
-    /// Targets that were read and are still held here: for the order's sake, or because their names
-    /// are being looked up.
-    pub held: u64,
-    /// Targets in all; `None` before that is known.
-    pub total: Option<u64>,
-    /// Targets in all, by the part of the input that was read.
-    pub estimate: Option<u64>,
-}
-
-impl Counts {
-    /// The counts, each with what it says after a number.
-    pub fn told(&self) -> [(u64, &'static str); 5] {
-        [
-            (self.bad_lines, of(self.bad_lines, "line was not a job", "lines were not jobs")),
-            (self.duplicates, of(self.duplicates, "duplicate skipped", "duplicates skipped")),
-            (self.blocklisted, "skipped for the blocklist"),
-            (
-                self.special,
-                "skipped for their special-purpose address (--allow-special measures them)",
-            ),
-            (self.done, "measured before"),
-        ]
-    }
-}
-
-/// The counts as they grow.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    bad_lines: AtomicU64,
-    duplicates: AtomicU64,
-    blocklisted: AtomicU64,
-    special: AtomicU64,
-    done: AtomicU64,
-    limited: AtomicBool,
-    admitted: AtomicU64,
-    /// How many of them the engine was given.
-    handed: AtomicU64,
-    /// Names that have no answer yet.
-    looked_up: AtomicU64,
-    ended: AtomicBool,
-    extent: Option<Extent>,
-}
-
-impl Tally {
-    pub(super) fn new(extent: Option<Extent>) -> Tally {
-        Tally { extent, ..Tally::default() }
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        // In this order, for none is handed before it is admitted.
-        let handed = read(&self.handed);
-        Counts {
-            bad_lines: read(&self.bad_lines),
-            duplicates: read(&self.duplicates),
-            blocklisted: read(&self.blocklisted),
-            special: read(&self.special),
-            done: read(&self.done),
-            limited: self.limited.load(Ordering::Relaxed),
-            held: read(&self.admitted).saturating_sub(handed) + read(&self.looked_up),
-            total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
-            estimate: self.extent.as_ref().and_then(|extent| extent.estimate(read(&self.admitted))),
-        }
-    }
-
-    /// No more targets will be admitted.
-    pub(super) fn ended(&self) {
-        self.ended.store(true, Ordering::Release);
-    }
-
-    /// A name is looked up.
-    pub(super) fn asked(&self) {
-        self.looked_up.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// What came of it was dealt with.
-    pub(super) fn answered(&self) {
-        self.looked_up.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Tells and counts a line that is no target.
-    pub(super) fn bad_line(&self, input: &str, line: u64, reason: &str) {
-        self.bad_lines.fetch_add(1, Ordering::Relaxed);
-        say!("{input}:{line}: not a job: {reason}");
-    }
-}
 
 /// What the gate's targets are for.
 pub(super) struct Onward {
@@ -211,7 +92,7 @@ impl Gate {
             if let Some(shuffle) = self.shuffle.as_mut().filter(|_| is_done)
                 && done.has_line(line, port, identity.domain.as_deref())
             {
-                shuffle.hold_place(line);
+                shuffle.keep_place(line);
             }
             is_done
         });
@@ -238,14 +119,14 @@ impl Gate {
         }
         match &mut self.shuffle {
             Some(shuffle) => {
-                shuffle.hold(line, address, port, &target.record);
+                shuffle.keep_back(line, address, port, &target.record);
                 true
             }
             None => self.send(line, address, port, target.record),
         }
     }
 
-    /// The input has come to its end: gives what was held back.
+    /// The input has come to its end: gives what was kept back.
     pub(super) fn finish(&mut self) {
         let Some(shuffle) = &mut self.shuffle else { return };
         for (line, address, port, record) in shuffle.take() {
@@ -262,7 +143,7 @@ impl Gate {
         let done = self.done.as_ref().is_some_and(|done| done.has_line(line, port, Some(domain)));
         if done {
             self.tally.done.fetch_add(1, Ordering::Relaxed);
-            self.shuffle.iter_mut().for_each(|shuffle| shuffle.hold_place(line));
+            self.shuffle.iter_mut().for_each(|shuffle| shuffle.keep_place(line));
         }
         done
     }

@@ -1,6 +1,6 @@
-//! Holds the targets of an input until its end, and gives them in an order that a seed decides.
+//! Keeps the targets of an input until its end, and gives them in an order that a seed decides.
 //!
-//! Those that a run before has measured are held too, and left out at the end: the seed orders as
+//! Those that a run before has measured are kept too, and left out at the end: the seed orders as
 //! many as in that run, so that both together measure what one run in one go would have.
 
 use std::io;
@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use rand::{SeedableRng, TryRng};
 
 /// A target that waits, its keys as compact as they came: 72 octets and those of its line.
-struct Held {
+struct KeptBack {
     line: u64,
     address: Option<IpAddr>,
     port: u16,
@@ -23,23 +23,29 @@ struct Held {
 /// The targets that wait for the input's end.
 pub(super) struct Shuffle {
     seed: u64,
-    held: Vec<Held>,
+    kept_back: Vec<KeptBack>,
 }
 
 impl Shuffle {
     pub(super) fn new(seed: u64) -> Shuffle {
-        Shuffle { seed, held: Vec::new() }
+        Shuffle { seed, kept_back: Vec::new() }
     }
 
-    pub(super) fn hold(&mut self, line: u64, address: Option<IpAddr>, port: u16, record: &Record) {
+    pub(super) fn keep_back(
+        &mut self,
+        line: u64,
+        address: Option<IpAddr>,
+        port: u16,
+        record: &Record,
+    ) {
         // Cannot fail: every key of a record is a text, and what was read can be written.
         let record = serde_json::to_vec(record).unwrap_or_default().into_boxed_slice();
-        self.held.push(Held { line, address, port, record: Some(record) });
+        self.kept_back.push(KeptBack { line, address, port, record: Some(record) });
     }
 
-    /// Holds the place of a target that was measured before.
-    pub(super) fn hold_place(&mut self, line: u64) {
-        self.held.push(Held { line, address: None, port: 0, record: None });
+    /// Keeps the place of a target that was measured before.
+    pub(super) fn keep_place(&mut self, line: u64) {
+        self.kept_back.push(KeptBack { line, address: None, port: 0, record: None });
     }
 
     /// All that are to be measured, in the seed's order: the same for the same input, in whichever
@@ -47,12 +53,12 @@ impl Shuffle {
     pub(super) fn take(
         &mut self,
     ) -> impl Iterator<Item = (u64, Option<IpAddr>, u16, Record)> + use<> {
-        let mut held = std::mem::take(&mut self.held);
-        held.sort_unstable_by_key(|held| held.line);
-        held.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
-        held.into_iter().filter_map(|held| {
-            let record = serde_json::from_slice(&held.record?).unwrap_or_default();
-            Some((held.line, held.address, held.port, record))
+        let mut kept_back = std::mem::take(&mut self.kept_back);
+        kept_back.sort_unstable_by_key(|kept_back| kept_back.line);
+        kept_back.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        kept_back.into_iter().filter_map(|kept_back| {
+            let record = serde_json::from_slice(&kept_back.record?).unwrap_or_default();
+            Some((kept_back.line, kept_back.address, kept_back.port, record))
         })
     }
 }
@@ -74,7 +80,7 @@ mod tests {
     fn order(seed: u64, lines: impl Iterator<Item = u64>) -> Vec<u64> {
         let mut shuffle = Shuffle::new(seed);
         for line in lines {
-            shuffle.hold(line, None, 80, &Record::new().with("line", line));
+            shuffle.keep_back(line, None, 80, &Record::new().with("line", line));
         }
         shuffle.take().map(|(_, _, _, record)| record.u64("line").unwrap()).collect()
     }

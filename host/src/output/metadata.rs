@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
+use super::recipe::Recipe;
 use pathspider_runtime::files;
 
 /// The PTO's name for our records.
@@ -134,6 +135,14 @@ impl Metadata {
         self.keys.insert(key.to_owned(), value.into());
     }
 
+    /// Adds keys to the object that stands under a key.
+    pub(crate) fn extend(&mut self, key: &str, more: Value) {
+        let there = self.keys.get_mut(key).and_then(Value::as_object_mut);
+        if let (Some(there), Value::Object(more)) = (there, more) {
+            there.extend(more);
+        }
+    }
+
     pub(crate) fn remove(&mut self, key: &str) {
         self.keys.remove(key);
     }
@@ -155,38 +164,13 @@ impl Metadata {
         }
     }
 
-    /// What differs from other metadata in `keys`, a sentence each.
-    pub(crate) fn differences(&self, other: &Metadata, keys: &[&str]) -> Vec<String> {
-        let mut found = Vec::new();
-        for key in keys {
-            let none = Value::Null;
-            let pointer = format!("/{}", key.replace('.', "/"));
-            let mine = self.pointer(&pointer).unwrap_or(&none);
-            let theirs = other.pointer(&pointer).unwrap_or(&none);
-            differ(key, mine, theirs, &mut found);
-        }
-        found
-    }
-
-    fn pointer(&self, pointer: &str) -> Option<&Value> {
-        let (first, rest) = pointer[1..].split_once('/').unwrap_or((&pointer[1..], ""));
-        let value = self.keys.get(first)?;
-        if rest.is_empty() { Some(value) } else { value.pointer(&format!("/{rest}")) }
-    }
-}
-
-/// Descends into objects, so that what differs is named exactly.
-fn differ(key: &str, mine: &Value, theirs: &Value, found: &mut Vec<String>) {
-    match (mine, theirs) {
-        (Value::Object(a), Value::Object(b)) => {
-            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            for inner in keys {
-                let of = |map: &Map<String, Value>| map.get(inner).cloned().unwrap_or(Value::Null);
-                differ(&format!("{key}.{inner}"), &of(a), &of(b), found);
-            }
-        }
-        _ if mine != theirs => found.push(format!("{key} was {mine} and is {theirs} now")),
-        _ => {}
+    /// What decided what the records mean.
+    ///
+    /// # Errors
+    ///
+    /// Which key is missing, or has no such value.
+    pub(crate) fn recipe(&self) -> serde_json::Result<Recipe> {
+        Recipe::read(&self.keys)
     }
 }
 
@@ -195,26 +179,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-
-    #[test]
-    fn differences_are_named_exactly() {
-        let metadata = |timeout: f64, version: &str| {
-            let mut metadata = Metadata::new(Path::new("x"));
-            let options = json!({"timeout": timeout, "connect": "tcp"});
-            metadata.set("plugin", json!({"version": version, "options": options}));
-            metadata
-        };
-        let (a, b) = (metadata(5.0, "1"), metadata(2.5, "2"));
-        let keys = ["plugin.version", "plugin.options"];
-        assert_eq!(
-            a.differences(&b, &keys),
-            [
-                "plugin.version was \"1\" and is \"2\" now",
-                "plugin.options.timeout was 5.0 and is 2.5 now"
-            ]
-        );
-        assert!(a.differences(&a, &keys).is_empty());
-    }
 
     #[test]
     fn what_others_wrote_stays() {

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pathspider_plugin_api::Record;
 
-use super::sink::{Codec, Sink};
+use super::codec::Codec;
+use super::sink::Sink;
 use pathspider_runtime::files::{self, Existing, Opened};
 use pathspider_runtime::stop::Asked;
 

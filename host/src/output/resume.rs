@@ -15,7 +15,7 @@ use std::io::{self, BufRead};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::sink::Codec;
+use super::codec::Codec;
 use crate::job::{Done, Identity};
 use frames::frames;
 use pathspider_runtime::files::{TORN, read_through};
@@ -102,7 +102,7 @@ pub(crate) fn scan(
                 _ => Ok(lines.end(false)),
             }
         }
-        codec => frames(reader, codec, done),
+        Codec::Frames(compression) => frames(reader, compression, done),
     })?;
     Ok(Good { length, torn: size - length })
 }

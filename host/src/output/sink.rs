@@ -5,10 +5,10 @@
 //! more than the lines that wait for their frame, and what was there stays readable. Every reader
 //! of these formats takes such a row as one file.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io;
 use std::time::{Duration, Instant};
 
+use super::codec::Codec;
 use pathspider_runtime::files::{Opened, Outlet};
 
 /// Octets of lines that make a frame at the most.
@@ -17,45 +17,6 @@ const FRAME: usize = 1 << 20;
 /// How long lines wait for their frame at the most; together with the time between two looks
 /// (`LOOK` of the merger) less than a second.
 const FRAME_TIME: Duration = Duration::from_millis(700);
-
-/// zstd's own default.
-const ZSTD_LEVEL: i32 = 3;
-
-/// How a file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Codec {
-    Plain,
-    Zstd,
-    Gzip,
-}
-
-impl Codec {
-    /// The codec that a file's name asks for.
-    pub(crate) fn of(path: &Path) -> Codec {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("zst") => Codec::Zstd,
-            Some("gz") => Codec::Gzip,
-            _ => Codec::Plain,
-        }
-    }
-
-    pub(super) fn encode(self, lines: &[u8]) -> io::Result<Vec<u8>> {
-        match self {
-            Codec::Plain => Ok(lines.to_vec()),
-            Codec::Zstd => {
-                let mut encoder = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-                // As gzip has: so that damage is known from a frame that is whole.
-                encoder.include_checksum(true)?;
-                encoder.compress(lines)
-            }
-            Codec::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
-                encoder.write_all(lines)?;
-                encoder.finish()
-            }
-        }
-    }
-}
 
 /// Takes whole lines.
 pub(super) struct Sink {
@@ -83,7 +44,9 @@ impl Sink {
     pub(super) fn wants(&self, length: usize) -> bool {
         match self.codec {
             Codec::Plain => length > 0,
-            _ => length >= FRAME || length > 0 && self.written.elapsed() >= FRAME_TIME,
+            Codec::Frames(_) => {
+                length >= FRAME || length > 0 && self.written.elapsed() >= FRAME_TIME
+            }
         }
     }
 
@@ -92,7 +55,7 @@ impl Sink {
         self.written = Instant::now();
         match self.codec {
             Codec::Plain => self.outlet.write(lines, whole_lines),
-            codec => self.outlet.write(&codec.encode(lines)?, |_| 0),
+            Codec::Frames(compression) => self.outlet.write(&compression.encode(lines)?, |_| 0),
         }
     }
 
@@ -121,7 +84,7 @@ fn whole_lines(octets: &[u8]) -> usize {
 mod tests {
     use std::fs::File;
     use std::io::Read;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use pathspider_runtime::files::{self, Existing};

@@ -5,12 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use pathspider_plugin_api::{Error, ErrorKind};
+use serde::Serialize;
 
 use crate::job::Refusal;
 use pathspider_runtime::text::of;
 
-/// Counts of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Counts of a run, by their keys in the metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Targets whose record was made; those that are lost are taken off at the end.
     pub targets: u64,
@@ -19,6 +20,7 @@ pub struct Summary {
     /// Connections whose packets were not seen.
     pub missed_flows: u64,
     /// Jobs for which the plugin failed, by how.
+    #[serde(rename = "plugin_errors")]
     pub errors: BTreeMap<&'static str, u64>,
     /// The first of these failures.
     pub first_plugin_error: Option<String>,
@@ -100,30 +102,43 @@ struct Lines<'a> {
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { targets, .. } = *self.summary;
+        // Each by its name, so that a new one is not forgotten here.
+        let Summary {
+            targets,
+            lost,
+            missed_flows: missed,
+            errors: _,
+            first_plugin_error,
+            discarded,
+            unfinished,
+            unstarted,
+            conditions,
+            failures: _,
+        } = self.summary;
+        let targets = *targets;
         let seconds = self.duration.as_secs_f64();
         let rate = targets as f64 / seconds.max(1e-9);
         let noun = of(targets, "target", "targets");
         let digits = if rate < 10.0 { 1 } else { 0 };
         write!(f, "{targets} {noun} in {seconds:.1} s ({rate:.digits$}/s)")?;
-        let (missed, errors) = (self.summary.missed_flows, self.summary.plugin_errors());
+        let errors = self.summary.plugin_errors();
         let counts = [
-            (missed, of(missed, "flow missed", "flows missed")),
+            (*missed, of(*missed, "flow missed", "flows missed")),
             (errors, of(errors, "error of the plugin", "errors of the plugin")),
             (self.summary.refused(Refusal::Blocklist), "not sent for the blocklist"),
             (self.summary.refused(Refusal::Special), "not sent for their special-purpose address"),
-            (self.summary.discarded, "discarded"),
-            (self.summary.lost, "lost, for they could not be written"),
-            (self.summary.unfinished, "left unfinished"),
-            (self.summary.unstarted, "read and not begun"),
+            (*discarded, "discarded"),
+            (*lost, "lost, for they could not be written"),
+            (*unfinished, "left unfinished"),
+            (*unstarted, "read and not begun"),
         ];
         for (count, what) in self.input.iter().chain(&counts).filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;
         }
-        for (condition, count) in &self.summary.conditions {
+        for (condition, count) in conditions {
             write!(f, "\n  {count:>9}  {condition}")?;
         }
-        if let Some(error) = &self.summary.first_plugin_error {
+        if let Some(error) = first_plugin_error {
             write!(f, "\n  the first error of the plugin: {error}")?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Snapshot, Total};
+use super::snapshot::{Snapshot, Total};
 use crate::output::OutputError;
 use pathspider_runtime::files::{self, Existing, New, Opened};
 use pathspider_runtime::stop::Asked;
@@ -36,13 +36,13 @@ pub(super) struct StatusFile {
 impl StatusFile {
     /// Opens it, and changes nothing in it yet. What is there is written over where it is empty or
     /// an earlier run's, or where that is wanted.
-    pub(super) fn hold(
+    pub(super) fn lock(
         path: &Path,
         existing: Existing,
         is_asked: Asked<'_>,
     ) -> Result<StatusFile, OutputError> {
-        let hold = || {
-            let Opened { new, file, regular } = files::hold(path, Existing::Overwrite, is_asked)?;
+        let lock = || {
+            let Opened { new, file, regular } = files::lock(path, Existing::Overwrite, is_asked)?;
             if regular && existing != Existing::Overwrite && !is_ours(&file)? {
                 return Err(io::Error::other(
                     "it is there already, and is no status file (--force writes over it)",
@@ -50,7 +50,7 @@ impl StatusFile {
             }
             Ok(StatusFile { new, rows: csv::Writer::from_writer(file) })
         };
-        hold().map_err(|error| OutputError::new(&path.display(), error))
+        lock().map_err(|error| OutputError::new(&path.display(), error))
     }
 
     /// Empties it, and writes what the columns are. From here on it stays.
@@ -70,21 +70,22 @@ impl StatusFile {
         rate: f64,
         elapsed: Duration,
     ) -> io::Result<()> {
+        let summary = &snapshot.counted.summary;
         let conditions: Vec<String> =
-            snapshot.conditions.iter().map(|(name, count)| format!("{name}={count}")).collect();
+            summary.conditions.iter().map(|(name, count)| format!("{name}={count}")).collect();
         self.rows.write_record([
             humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             format!("{:.3}", elapsed.as_secs_f64()),
-            snapshot.done.to_string(),
-            match snapshot.total {
+            snapshot.done().to_string(),
+            match snapshot.total() {
                 Total::Unknown => String::new(),
                 Total::About(total) | Total::Exactly(total) => total.to_string(),
             },
             format!("{rate:.1}"),
             snapshot.in_flight.to_string(),
-            snapshot.missed.to_string(),
-            snapshot.dropped.to_string(),
-            snapshot.errors.to_string(),
+            summary.missed_flows.to_string(),
+            snapshot.counted.capture.lost().to_string(),
+            snapshot.counted.errors().to_string(),
             conditions.join(" "),
         ])?;
         self.rows.flush()

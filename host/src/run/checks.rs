@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::keeping::{files_beside, is_file};
-use super::{RunError, Settings};
+use super::{RunError, RunOptions};
 use crate::engine::RESERVED_SOCKETS;
 use crate::job::Input;
 use crate::output::Output;
@@ -15,22 +15,22 @@ use crate::output::Output;
 const SPARE_DESCRIPTORS: u64 = 128;
 
 /// Refuses to write to one file for two purposes, or to one that is to be read.
-pub(super) fn check_files(settings: &Settings<'_>) -> Result<(), RunError> {
-    let input = match &settings.input {
+pub(super) fn check_files(options: &RunOptions<'_>) -> Result<(), RunError> {
+    let input = match &options.input {
         Input::Stdin => ("standard input", Path::new("/dev/stdin")),
         Input::File(path) => ("--input", path.as_path()),
     };
-    let blocklists = settings.rules.courtesy.files().iter();
+    let blocklists = options.rules.courtesy.files().iter();
     let read = iter::once(input).chain(blocklists.map(|path| ("--blocklist", path.as_path())));
-    let (output, beside) = match &settings.output {
+    let (output, beside) = match &options.output {
         Output::Stdout => (("standard output", Path::new("/dev/stdout")), None),
         Output::File(path) => {
             (("--output", path.as_path()), is_file(path).then(|| files_beside(path)))
         }
     };
     let beside = beside.iter().flatten().map(|path| ("what stands beside --output", &**path));
-    let capture = settings.save_pcap.as_deref().map(|path| ("--save-pcap", path));
-    let status = settings.showing.status_file.as_deref().map(|path| ("--status-file", path));
+    let capture = options.save_pcap.as_deref().map(|path| ("--save-pcap", path));
+    let status = options.showing.status_file.as_deref().map(|path| ("--status-file", path));
     let written = iter::once(output).chain(beside).chain(capture).chain(status);
     let mut found: Vec<_> = read.map(|(name, path)| (name, identity(path))).collect();
     for (name, path) in written {

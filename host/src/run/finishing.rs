@@ -8,8 +8,9 @@ use pathspider_plugin_api::abi::MeasurementObject;
 use pathspider_plugin_api::{Error, Record};
 
 use pathspider_plugins::rules::{self, RunRule};
-use pathspider_runtime::privileges;
-use pathspider_runtime::stop::{LAST_WORDS, Stop, Urgency};
+use pathspider_runtime::patience::LAST_WORDS;
+use pathspider_runtime::stop::{Stop, Urgency};
+use pathspider_runtime::threads::Threads;
 
 /// Has the plugin end the run, on a thread of its own: one that does not come back is left behind.
 ///
@@ -17,18 +18,18 @@ use pathspider_runtime::stop::{LAST_WORDS, Stop, Urgency};
 ///
 /// The plugin's; or it took longer than `limit`, or than [`LAST_WORDS`].
 pub(super) fn finish(
+    threads: Threads,
     measurement: Arc<MeasurementObject>,
     limit: Duration,
     stop: &Stop,
 ) -> Result<Record, Error> {
     let began = Instant::now();
     let call = move || {
-        privileges::give_up();
         let finished = measurement.finish()?;
         rules::check_finished(&finished)?;
         Ok(finished)
     };
-    let finishing = thread::Builder::new().name("finish".into()).spawn(call)?;
+    let finishing = threads.start("finish", call)?;
     while !finishing.is_finished() {
         let patience = match stop.urgency() {
             Urgency::Terminate => limit.min(LAST_WORDS),

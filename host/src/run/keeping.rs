@@ -1,14 +1,18 @@
 //! What a run keeps beside its records: the metadata, and what lets another run go on after it.
+//!
+//! It has states as the run has: outputs are locked ([`LockedOutputs`]), then begun ([`Kept`]), then
+//! closed.
 
 mod describe;
 mod ending;
+mod recipe;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::plan::Plan;
-use super::{Ended, RunError, Settings};
+use super::{RunEnd, RunError, RunOptions};
 use crate::job::Done;
 use crate::output::{
     Codec, Good, Metadata, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside, scan,
@@ -22,20 +26,6 @@ use pathspider_runtime::files::{self, Existing, New, Opened};
 use pathspider_runtime::say;
 use pathspider_runtime::stop::Asked;
 
-/// What must be the same for a run to go on after another one.
-const SETTINGS: [&str; 10] = [
-    "plugin.name",
-    "plugin.version",
-    "plugin.options",
-    "plugin.configurations",
-    "settings.output_flows",
-    "settings.duplicates",
-    "settings.resolve",
-    "settings.source_public",
-    "settings.source_asn",
-    "settings.body_limit",
-];
-
 /// How outputs that are there already are met, and whose records they are.
 #[derive(Debug, Clone, Default)]
 pub struct Keep {
@@ -47,93 +37,149 @@ pub struct Keep {
     pub command: Vec<String>,
 }
 
-/// What is kept of this run.
-#[derive(Default)]
-pub(super) struct Keeping {
-    /// `None` where the output is no file.
-    file: Option<FileKept>,
-    /// A pipe or device that is the output.
-    stream: Option<Opened>,
-    /// The capture file, held as the output is, and what it has.
+/// The outputs of a run, locked: no other run changes them, and they are as they were. What was not
+/// there is made, and goes with this value if it stays empty.
+pub(super) struct LockedOutputs {
+    records: Records,
+    /// The capture file, and what it has.
     capture: Option<(Opened, Saved)>,
-    /// What was made for this run, the output before all: removed again if it cannot even start.
-    made: Vec<New>,
+    /// What the runs before have measured.
+    done: Option<Done>,
+}
+
+/// Where records go.
+enum Records {
+    StandardOutput,
+    /// A pipe or device.
+    Stream(Opened),
+    File(Box<LockedFile>),
+}
+
+/// An output that is a file, and what stands beside it, as they were found.
+struct LockedFile {
+    output: Opened,
+    /// Octets of it that are good.
+    length: u64,
+    /// The list of jobs without a record.
+    without: PathBuf,
+    /// That, where it is there, and how much of it is good.
+    list: Option<(Opened, u64)>,
+    metadata: Metadata,
+}
+
+/// What the stages of a run write to.
+pub(super) struct Written {
+    pub(super) writer: RecordWriter,
+    /// The capture file.
+    pub(super) save: Option<PcapWriter>,
     /// What the runs before have measured.
     pub(super) done: Option<Done>,
 }
 
-/// An output that is a file, and what stands beside it.
-struct FileKept {
-    /// Held from the moment on from which it is judged, so that no other run changes it meanwhile;
-    /// `None` once it is written to.
-    held: Option<Held>,
-    metadata: Metadata,
+/// What is kept of a run whose outputs are begun.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// `None` where the output is no file.
+    metadata: Option<Metadata>,
+    /// What was made for this run, the output before all: removed again if it cannot even start.
+    made: Vec<New>,
 }
 
-/// A file and its list of jobs without a record, as they were found.
-struct Held {
-    output: Opened,
-    length: u64,
-    without: PathBuf,
-    /// The list, where it is there, and how much of it is good.
-    list: Option<(Opened, u64)>,
-}
-
-impl Keeping {
-    /// Finds out what there is, and refuses what does not fit. What is there is held, and not
-    /// changed yet; what is not is made, and goes with this value if it stays empty. Named pipes are
+impl LockedOutputs {
+    /// Locks the outputs, finds out what they have, and refuses what does not fit. Named pipes are
     /// opened when somebody reads them.
-    pub(super) fn prepare(
-        settings: &Settings<'_>,
+    pub(super) fn lock(
+        options: &RunOptions<'_>,
         plan: &Plan,
         is_asked: Asked<'_>,
-    ) -> Result<Keeping, RunError> {
-        let existing = settings.keep.existing;
-        let mut keeping = Keeping::default();
-        match &settings.output {
-            Output::File(path) if is_file(path) => keeping.hold(path, settings, plan, is_asked)?,
-            Output::File(path) => keeping.stream = Some(hold(path, existing, is_asked)?),
+    ) -> Result<LockedOutputs, RunError> {
+        let existing = options.keep.existing;
+        let mut done = None;
+        let records = match &options.output {
+            Output::File(path) if is_file(path) => {
+                let (file, measured) = LockedFile::lock(path, options, plan, is_asked)?;
+                done = measured;
+                Records::File(Box::new(file))
+            }
+            Output::File(path) => Records::Stream(lock(path, existing, is_asked)?),
             Output::Stdout if existing == Existing::Continue => {
                 return Err(RunError::Settings(
                     "--resume goes on with a file: name it with --output".to_owned(),
                 ));
             }
-            Output::Stdout => {}
-        }
-        if let Some(path) = &settings.save_pcap {
-            keeping.capture = Some(hold_capture(path, existing, is_asked)?);
-        }
-        Ok(keeping)
+            Output::Stdout => Records::StandardOutput,
+        };
+        let capture = options.save_pcap.as_deref();
+        let capture = capture.map(|path| lock_capture(path, existing, is_asked)).transpose()?;
+        Ok(LockedOutputs { records, capture, done })
     }
 
-    fn hold(
-        &mut self,
+    /// Begins to write: first what is known of the run, then to the output beside which that
+    /// stands, and to the capture file, if there is to be one. `link`: the link type of what will be
+    /// captured, if known. Where that fails, what was there stays as far as it can.
+    pub(super) fn open(
+        self,
+        options: &RunOptions<'_>,
+        link: Option<u32>,
+    ) -> Result<(Written, Kept), RunError> {
+        let mut kept = Kept::default();
+        match self.begin(options, link, &mut kept) {
+            Ok(written) => Ok((written, kept)),
+            Err(error) => Err(kept.close_failed(error)),
+        }
+    }
+
+    fn begin(
+        self,
+        options: &RunOptions<'_>,
+        link: Option<u32>,
+        kept: &mut Kept,
+    ) -> Result<Written, RunError> {
+        let LockedOutputs { records, capture, done } = self;
+        let writer = match records {
+            Records::File(file) => file.begin(options, kept)?,
+            Records::Stream(opened) => RecordWriter::on(options.output.clone(), &opened, 0)?,
+            Records::StandardOutput => RecordWriter::standard_output(),
+        };
+        let capture = options.save_pcap.as_deref().zip(capture);
+        let save = capture.map(|(path, (mut opened, there))| {
+            let writer = PcapWriter::begin(path, &opened, there, link);
+            opened.new.begins_with(FILE_HEADER);
+            kept.made.push(std::mem::take(&mut opened.new));
+            writer.map_err(|error| OutputError::new(&path.display(), error))
+        });
+        Ok(Written { writer, save: save.transpose()?, done })
+    }
+}
+
+impl LockedFile {
+    /// With what it has, where the run goes on with it.
+    fn lock(
         path: &Path,
-        settings: &Settings<'_>,
+        options: &RunOptions<'_>,
         plan: &Plan,
         is_asked: Asked<'_>,
-    ) -> Result<(), RunError> {
-        let existing = settings.keep.existing;
-        let fail = |error| OutputError::new(&settings.output, error);
-        let mut metadata = describe(settings, plan, path).map_err(fail)?;
+    ) -> Result<(LockedFile, Option<Done>), RunError> {
+        let existing = options.keep.existing;
+        let fail = |error| OutputError::new(&options.output, error);
+        let mut metadata = describe(options, plan, path).map_err(fail)?;
         let without = without(path);
-        let output = hold(path, existing, is_asked)?;
+        let output = lock(path, existing, is_asked)?;
         let listed = |error| OutputError::new(&without.display(), error);
-        let mut list = files::hold_beside(&without).map_err(listed)?.map(|list| (list, 0));
-        let mut length = 0;
+        let mut list = files::lock_beside(&without).map_err(listed)?.map(|list| (list, 0));
+        let (mut length, mut measured) = (0, None);
         match existing {
             Existing::Continue => {
-                let mut done =
-                    Done::new(settings.measurement.info.names, settings.rules.duplicates);
-                length = scan_held(path, &output, &mut done, is_asked)?;
+                let mut done = Done::new(options.measurement.info.names, options.rules.duplicates);
+                length = scan_locked(path, &output, &mut done, is_asked)?;
                 if let Some((list, good)) = &mut list {
                     // A job whose line is torn is not known, and is measured once more.
-                    *good = scan_held(&without, list, &mut done, is_asked)?;
+                    *good = scan_locked(&without, list, &mut done, is_asked)?;
                 }
                 let size = |opened: &Opened| opened.file.metadata().map_or(0, |file| file.len());
                 let there = size(&output) > 0 || list.as_ref().is_some_and(|(l, _)| size(l) > 0);
                 metadata = go_on(path, there, metadata)?;
-                self.done = Some(done);
+                measured = Some(done);
             }
             Existing::Refuse => {
                 let beside = [metadata.path(), &without];
@@ -145,36 +191,60 @@ impl Keeping {
             }
             Existing::Overwrite => {}
         }
-        self.file = Some(FileKept { held: Some(Held { output, length, without, list }), metadata });
-        Ok(())
+        Ok((LockedFile { output, length, without, list, metadata }, measured))
     }
 
-    /// Begins to write: what is known of the run, then to the output beside which that stands, and
-    /// to the capture file, if there is to be one. `link`: the link type of what will be captured, if
-    /// known.
-    pub(super) fn open(
-        &mut self,
-        settings: &Settings<'_>,
-        link: Option<u32>,
-    ) -> Result<(RecordWriter, Option<PcapWriter>), RunError> {
-        let writer = match (&mut self.file, self.stream.take()) {
-            (Some(file), _) => file.begin(settings, &mut self.made)?,
-            (None, Some(opened)) => RecordWriter::on(settings.output.clone(), &opened, 0)?,
-            (None, None) => RecordWriter::standard_output(),
-        };
-        let capture = settings.save_pcap.as_deref().zip(self.capture.take());
-        let capture = capture.map(|(path, (mut opened, there))| {
-            let writer = PcapWriter::begin(path, &opened, there, link);
-            opened.new.begins_with(FILE_HEADER);
-            self.made.push(std::mem::take(&mut opened.new));
-            writer.map_err(|error| OutputError::new(&path.display(), error))
-        });
-        Ok((writer, capture.transpose()?))
+    /// Begins to write. What may fail, and leaves all as it was then, goes before what empties.
+    fn begin(self, options: &RunOptions<'_>, kept: &mut Kept) -> Result<RecordWriter, RunError> {
+        let LockedFile { mut output, length, without, mut list, mut metadata } = self;
+        let start = time(SystemTime::now());
+        if metadata.get(TIME_START).is_none() {
+            metadata.set(TIME_START, start.clone());
+        }
+        metadata.begin_run(begun(options, &metadata, &start));
+        metadata.begin().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
+        kept.metadata = Some(metadata);
+        kept.made.push(std::mem::take(&mut output.new));
+        // Before the output, so that no list outlives it.
+        if options.keep.existing == Existing::Overwrite && list.take().is_some() {
+            files::remove(&without).map_err(|error| OutputError::new(&without.display(), error))?;
+        }
+        let mut writer = RecordWriter::on(options.output.clone(), &output, length)?;
+        writer.note_jobs_without(without, list)?;
+        Ok(writer)
+    }
+}
+
+impl Kept {
+    /// What can end the metadata of a run that is under way without this value.
+    pub(super) fn last_word(&self) -> Option<LastWord> {
+        self.metadata.clone().map(LastWord::new)
     }
 
-    /// Writes what came of the run. One that could not start leaves no file that was not there.
-    pub(super) fn end(mut self, ended: &Result<Ended, RunError>) -> Result<(), OutputError> {
-        let Some(FileKept { held: None, metadata }) = &mut self.file else { return Ok(()) };
+    /// Writes what came of the run, the last thing of all.
+    pub(super) fn close(self, mut ended: Result<RunEnd, RunError>) -> Result<RunEnd, RunError> {
+        match (self.end(ended.as_ref()), &mut ended) {
+            (Ok(()), _) => {}
+            (Err(error), Ok(RunEnd { failure: failure @ None, .. })) => {
+                *failure = Some(error.into());
+            }
+            // It failed of something else before.
+            (Err(error), _) => say!("{error}"),
+        }
+        ended
+    }
+
+    /// The same for a run that could not start.
+    fn close_failed(self, error: RunError) -> RunError {
+        if let Err(error) = self.end(Err(&error)) {
+            say!("{error}");
+        }
+        error
+    }
+
+    /// A run that could not start leaves no file that was not there.
+    fn end(mut self, ended: Result<&RunEnd, &RunError>) -> Result<(), OutputError> {
+        let Some(metadata) = &mut self.metadata else { return Ok(()) };
         if ended.is_ok() {
             self.made.iter_mut().for_each(New::keep);
         } else if self.made.first_mut().is_some_and(New::undo) {
@@ -187,40 +257,6 @@ impl Keeping {
             Err(error) => (error.to_string(), Report::default()),
         };
         report.write(metadata, why)
-    }
-
-    /// What can end the metadata of a run that is under way without this value.
-    pub(super) fn last_word(&self) -> Option<LastWord> {
-        let FileKept { held, metadata } = self.file.as_ref()?;
-        held.is_none().then(|| LastWord::new(metadata.clone()))
-    }
-}
-
-impl FileKept {
-    /// Begins to write. What may fail, and leaves all as it was then, goes before what empties.
-    fn begin(
-        &mut self,
-        settings: &Settings<'_>,
-        made: &mut Vec<New>,
-    ) -> Result<RecordWriter, RunError> {
-        let metadata = &mut self.metadata;
-        let start = time(SystemTime::now());
-        if metadata.get(TIME_START).is_none() {
-            metadata.set(TIME_START, start.clone());
-        }
-        metadata.begin_run(begun(settings, metadata, &start));
-        metadata.begin().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
-        let Some(Held { mut output, length, without, mut list }) = self.held.take() else {
-            return Err(RunError::System("the output was opened before".to_owned()));
-        };
-        made.push(std::mem::take(&mut output.new));
-        // Before the output, so that no list outlives it.
-        if settings.keep.existing == Existing::Overwrite && list.take().is_some() {
-            files::remove(&without).map_err(|error| OutputError::new(&without.display(), error))?;
-        }
-        let mut writer = RecordWriter::on(settings.output.clone(), &output, length)?;
-        writer.note_jobs_without(without, list)?;
-        Ok(writer)
     }
 }
 
@@ -238,16 +274,16 @@ fn without(output: &Path) -> PathBuf {
     beside(output, ".without")
 }
 
-fn hold(path: &Path, existing: Existing, is_asked: Asked<'_>) -> Result<Opened, OutputError> {
-    files::hold(path, existing, is_asked).map_err(|error| OutputError::new(&path.display(), error))
+fn lock(path: &Path, existing: Existing, is_asked: Asked<'_>) -> Result<Opened, OutputError> {
+    files::lock(path, existing, is_asked).map_err(|error| OutputError::new(&path.display(), error))
 }
 
-fn hold_capture(
+fn lock_capture(
     path: &Path,
     existing: Existing,
     is_asked: Asked<'_>,
 ) -> Result<(Opened, Saved), OutputError> {
-    let opened = hold(path, existing, is_asked)?;
+    let opened = lock(path, existing, is_asked)?;
     let there = pathspider_observer::scan(&opened, existing, is_asked)
         .map_err(|error| OutputError::reading(&path.display(), error))?;
     tell_torn(path, there.torn);
@@ -255,7 +291,7 @@ fn hold_capture(
 }
 
 /// Adds a file's targets to `done`; gives how many octets of it are good.
-fn scan_held(
+fn scan_locked(
     path: &Path,
     opened: &Opened,
     done: &mut Done,
@@ -273,26 +309,27 @@ fn tell_torn(path: &Path, torn: u64) {
     }
 }
 
-/// The metadata of an output that is gone on with, if the settings are the same. `there`: whether
-/// it has anything.
+/// The metadata of an output that is gone on with, if its recipe is the same. `there`: whether it
+/// has anything.
 fn go_on(path: &Path, there: bool, ours: Metadata) -> Result<Metadata, RunError> {
     let refuse = |reason: String| {
         Err(RunError::Settings(format!("{} cannot be resumed: {reason}", path.display())))
     };
-    match Metadata::read(path) {
-        Ok(None) if !there => Ok(ours),
-        Ok(None) => {
-            refuse(format!("{} is missing, which says how it was made", ours.path().display()))
-        }
-        Err(error) => refuse(format!("{} cannot be read: {error}", ours.path().display())),
-        Ok(Some(theirs)) => {
-            let differences = theirs.differences(&ours, &SETTINGS);
-            if !differences.is_empty() && there {
-                return refuse(differences.join("; "));
-            }
-            let mut metadata = ours.over(theirs);
-            metadata.remove(TIME_END);
-            Ok(metadata)
+    let file = ours.path().display().to_string();
+    let theirs = match Metadata::read(path) {
+        Ok(None) if !there => return Ok(ours),
+        Ok(None) => return refuse(format!("{file} is missing, which says how it was made")),
+        Err(error) => return refuse(format!("{file} cannot be read: {error}")),
+        Ok(Some(theirs)) => theirs,
+    };
+    if there {
+        match theirs.recipe().and_then(|theirs| theirs.differences(&ours.recipe()?)) {
+            Ok(same) if same.is_empty() => {}
+            Ok(differences) => return refuse(differences.join("; ")),
+            Err(error) => return refuse(format!("{file} does not say how it was made: {error}")),
         }
     }
+    let mut metadata = ours.over(theirs);
+    metadata.remove(TIME_END);
+    Ok(metadata)
 }

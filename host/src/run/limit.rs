@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pathspider_runtime::privileges;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::Stop;
+use pathspider_runtime::threads::Threads;
 
 /// When no more targets are begun.
 #[derive(Clone, Copy)]
@@ -35,11 +35,10 @@ impl Limit {
     /// # Errors
     ///
     /// There can be no more threads.
-    pub(super) fn start(self, stop: Arc<Stop>) -> io::Result<()> {
+    pub(super) fn start(self, threads: Threads, stop: Arc<Stop>) -> io::Result<()> {
         let Some(after) = self.after else { return Ok(()) };
         // It is left behind where the run ends before.
-        thread::Builder::new().name("limit".into()).spawn(move || {
-            privileges::give_up();
+        threads.start("limit", move || {
             thread::sleep(after.saturating_sub(self.began.elapsed()));
             if !stop.is_asked() {
                 stop.finish("--max-runtime");

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam::channel::{bounded, unbounded};
 use pathspider_plugin_api::abi::ChainSet;
 
-use super::giving_up::Known;
+use super::known::Known;
 use super::plan::Plan;
-use super::{RunError, Settings};
+use super::{RunError, RunOptions};
 use crate::engine::{JOBS_BEHIND, Report};
 use crate::job::Feed;
 use crate::merger::Merger;
 use crate::output::{OutputError, RecordWriter, Summary};
 use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Watch};
-use pathspider_runtime::privileges;
+use pathspider_runtime::patience::LAST_WORDS;
 use pathspider_runtime::say;
-use pathspider_runtime::stop::{LAST_WORDS, Stop, Urgency};
+use pathspider_runtime::stop::{Stop, Urgency};
+use pathspider_runtime::threads::Threads;
 use pathspider_runtime::watchdog::{self, Watchdog};
 
 /// The stages after the engine, running.
@@ -35,14 +36,10 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     pub(super) fn start(
-        settings: &Settings<'_>,
-        plan: &Plan,
-        (chains, source, writer, save): (
-            ChainSet,
-            Option<Source>,
-            RecordWriter,
-            Option<PcapWriter>,
-        ),
+        threads: Threads,
+        (options, plan): (&RunOptions<'_>, &Plan),
+        (chains, source, save): (ChainSet, Option<Source>, Option<PcapWriter>),
+        writer: RecordWriter,
         stop: &Arc<Stop>,
     ) -> Result<Pipeline, RunError> {
         // What stands in these is bounded by the places: a few messages for each connection of a
@@ -50,11 +47,10 @@ impl Pipeline {
         let (notices, noticed) = unbounded();
         let (observed, observations) = unbounded::<Observation>();
         let (reports, reported) = unbounded();
-        let (places, freed) = bounded(settings.workers + JOBS_BEHIND);
-        let system = |error| RunError::System(format!("cannot start a thread: {error}"));
+        let (places, freed) = bounded(options.workers + JOBS_BEHIND);
         let observes = !chains.is_empty();
         let keep = pathspider_observer::Settings {
-            answers: settings.measurement.info.forges,
+            answers: options.measurement.info.forges,
             save,
             ..pathspider_observer::Settings::default()
         };
@@ -64,26 +60,24 @@ impl Pipeline {
             say!("the capture failed: no new targets");
         };
         let watch = pathspider_observer::watch(source, chains, keep, noticed, observed, failed)
-            .map_err(system)?;
+            .map_err(RunError::no_thread)?;
         let summary = Arc::<Mutex<Summary>>::default();
         let behind = Arc::<AtomicUsize>::default();
         let waiting = writer.waiting();
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
-            info: settings.measurement.info.clone(),
+            info: options.measurement.info.clone(),
             configurations: plan.configurations.len(),
             observes,
             run: run_number(),
-            with_flows: settings.with_flows,
+            with_flows: options.with_flows,
             summary: Arc::clone(&summary),
-            ends: settings.ends.clone(),
+            ends: options.ends.clone(),
             places: freed,
             behind: Arc::clone(&behind),
         };
-        let merger = thread::Builder::new()
-            .name("merger".into())
-            .spawn(move || {
-                privileges::give_up();
+        let merger = threads
+            .start("merger", move || {
                 watchdog::watch_this_thread();
                 let failure = merger.run(reported, observations, writer);
                 if failure.is_some() {
@@ -92,7 +86,7 @@ impl Pipeline {
                 }
                 failure
             })
-            .map_err(system)?;
+            .map_err(RunError::no_thread)?;
         Ok(Pipeline { notices, reports, places, behind, waiting, watch, merger, summary })
     }
 }

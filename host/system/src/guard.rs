@@ -14,6 +14,7 @@ use super::lock::{Holder, Lock};
 use super::{leftover, place};
 use pathspider_runtime::say;
 use pathspider_runtime::stop::Asked;
+use pathspider_runtime::threads::SingleThread;
 
 /// How often one who waits looks whether the lock is free.
 const LOOK: Duration = Duration::from_millis(100);
@@ -63,14 +64,14 @@ pub(super) fn wait_for_lock(is_asked: Asked<'_>) -> std::result::Result<Lock, Be
 }
 
 impl Guard {
-    /// Undoes what is left over, then begins the journal and starts the keeper (`fork`: only
-    /// where there are no other threads yet).
+    /// Undoes what is left over, then begins the journal, and forks the keeper where there are no
+    /// other threads yet (`single`).
     ///
     /// # Errors
     ///
     /// Changes cannot be noted: no journal can be written; or, where there is to be none, no
     /// keeper be started.
-    pub(super) fn new(plugin: &str, lock: Lock, fork: bool) -> Result<Guard> {
+    pub(super) fn new(plugin: &str, lock: Lock, single: Option<&SingleThread>) -> Result<Guard> {
         let leftovers = leftover::restore_locked(&lock, false);
         for sentence in leftovers.done.iter().chain(&leftovers.failed) {
             say!("{sentence}");
@@ -89,7 +90,8 @@ impl Guard {
         };
         let file = journal.as_ref().map(Journal::as_fd);
         let leash = Leash::new(file).map_err(|error| cannot(&error))?;
-        let started = fork.then(|| Keeper::start(&head, journal.as_ref(), &leash, &lock));
+        let start = |single| Keeper::start(single, &head, journal.as_ref(), &leash, &lock);
+        let started = single.map(start);
         let keeper = match started {
             Some(Ok(keeper)) => Some(keeper),
             Some(Err(error)) if journal.is_none() => return Err(cannot(&error)),

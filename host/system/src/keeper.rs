@@ -18,6 +18,7 @@ use super::leash::{self, Leash};
 use super::lock::Lock;
 use super::place::Place;
 use pathspider_runtime::privileges;
+use pathspider_runtime::threads::SingleThread;
 
 /// Signals that end other processes of ours, and are not to end this one.
 const IGNORED: [i32; 7] = [
@@ -44,13 +45,14 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Forks the keeper. It has to be called before the run starts threads, which the child would
-    /// not have, while it would have the locks that they held.
+    /// Forks the keeper: before there are threads, which the child would not have, while it would
+    /// have the locks that they held.
     ///
     /// # Errors
     ///
     /// There can be no more processes, or the kernel is older than 5.3.
     pub(super) fn start(
+        _single: &SingleThread,
         head: &Head,
         journal: Option<&Journal>,
         leash: &Leash,

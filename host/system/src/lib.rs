@@ -26,6 +26,7 @@ use pathspider_plugin_api::{Error, Result, SystemChanges};
 
 use pathspider_runtime::say;
 use pathspider_runtime::stop::Asked;
+use pathspider_runtime::threads::SingleThread;
 
 use change::{Changes, Entry, Restoration};
 use command::Failure;
@@ -94,14 +95,18 @@ impl Machine {
     /// A machine that is to be changed: nobody else changes it meanwhile. Waits for whoever does,
     /// and undoes what earlier runs left behind.
     ///
-    /// It has to be called before threads are started, because it forks (see `keeper`).
+    /// It forks (see `keeper`), so there must be no thread yet.
     ///
     /// # Errors
     ///
     /// See [`BeginError`].
-    pub fn begin(plugin: &str, is_asked: Asked<'_>) -> std::result::Result<Machine, BeginError> {
+    pub fn begin(
+        plugin: &str,
+        single: &SingleThread,
+        is_asked: Asked<'_>,
+    ) -> std::result::Result<Machine, BeginError> {
         let lock = guard::wait_for_lock(is_asked)?;
-        let guard = Guard::new(plugin, lock, true).map_err(BeginError::Journal)?;
+        let guard = Guard::new(plugin, lock, Some(single)).map_err(BeginError::Journal)?;
         let mut machine = Machine::new();
         plugin.clone_into(&mut machine.plugin);
         machine.guard = Some(guard);
@@ -175,7 +180,7 @@ impl Machine {
 /// threads by now.
 fn at_once(plugin: &str) -> Result<Guard> {
     match Lock::take() {
-        Ok(Some(lock)) => Guard::new(plugin, lock, false),
+        Ok(Some(lock)) => Guard::new(plugin, lock, None),
         Ok(None) => {
             let holder = Holder::find();
             Err(Error::new(format!("{holder} configures this network namespace already")))

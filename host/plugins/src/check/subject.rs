@@ -5,7 +5,7 @@ use pathspider_plugin_api::{
     Error, ErrorKind, Info, OptionKind, OptionSpec, OptionValues, Options, Value,
 };
 
-use super::system::Settings;
+use super::network::NetworkState;
 use crate::child::Reporter;
 use pathspider_observer::chains::Catalogue;
 
@@ -18,8 +18,8 @@ pub(super) struct Subject<'a> {
     pub(super) options: Vec<(String, String)>,
     /// Whether this process has a network of its own.
     pub(super) isolated: bool,
-    /// The settings of that network before the plugin was loaded, where they matter.
-    pub(super) settings: Option<Settings>,
+    /// The state of that network before the plugin was loaded, where it matters.
+    pub(super) network: Option<NetworkState>,
     pub(super) reporter: &'a mut Reporter,
 }
 

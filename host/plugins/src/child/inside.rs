@@ -16,9 +16,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 
-use super::{Message, Order, Task};
+use super::{Message, Order, Work};
 use crate::trust::Trust;
-use crate::{check, examine};
 use pathspider_runtime::privileges::Privileges;
 use pathspider_runtime::privileges::shed_all_but;
 
@@ -29,8 +28,8 @@ const MEMORY: u64 = 2 << 30;
 /// The number from which on the socket's descriptor stands, out of the way of those who close all.
 const OUT_OF_THE_WAY: i32 = 500;
 
-/// Does the parent's task.
-pub(super) fn main() -> io::Result<ExitCode> {
+/// Has the parent's task done.
+pub(super) fn main(work: Work) -> io::Result<ExitCode> {
     let privileges = Privileges::own();
     if privileges == Privileges::OfItsFile {
         shed_all_but(CapabilitySet::empty())?;
@@ -46,17 +45,7 @@ pub(super) fn main() -> io::Result<ExitCode> {
     set_no_new_privs(true)?;
     setrlimit(Resource::Data, Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) })?;
     let mut reporter = Reporter { socket, nonce: order.nonce };
-    let answer = match order.task {
-        Task::Examine => {
-            // What a plugin does when it is loaded and described needs no privilege.
-            shed_all_but(CapabilitySet::empty())?;
-            serde_json::to_value(examine::inside(file, &order.name, &mut reporter))?
-        }
-        Task::Check { rule, seed, options } => {
-            let order_of_rule = (rule.as_str(), seed, options);
-            serde_json::to_value(check::inside(file, &order.name, order_of_rule, &mut reporter)?)?
-        }
-    };
+    let answer = work(order.task, file, &order.name, &mut reporter)?;
     reporter.send(&Message::Answer(answer))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -88,14 +77,14 @@ fn receive() -> io::Result<(UnixStream, Vec<u8>, File)> {
 }
 
 /// Sends messages to the parent.
-pub struct Reporter {
+pub(crate) struct Reporter {
     socket: UnixStream,
     nonce: String,
 }
 
 impl Reporter {
     /// Says what comes next, as it is to be read after "while".
-    pub fn step(&mut self, step: &str) {
+    pub(crate) fn step(&mut self, step: &str) {
         // Where the parent is gone, so is this process.
         let _ = self.send(&Message::Step(step.to_owned()));
     }

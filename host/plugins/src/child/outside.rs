@@ -27,7 +27,7 @@ const LAST_READS: usize = 64;
 
 /// How a child came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// With an answer.
     Answered(serde_json::Value),
     /// By itself, without one.
@@ -40,20 +40,20 @@ pub enum How {
 
 /// What a child left.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct ChildEnd {
     /// How it ended.
-    pub how: How,
+    pub(crate) how: How,
     /// What it was doing.
-    pub step: String,
+    pub(crate) step: String,
     /// The beginning of its standard output.
-    pub stdout: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
     /// The beginning of its standard error.
-    pub stderr: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
-impl Ended {
+impl ChildEnd {
     /// How it ended without an answer, in words: `it crashed (SIGSEGV) while it was loaded`.
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         let step = &self.step;
         let what = match &self.how {
             How::Answered(_) => format!("it gave an answer that makes no sense while {step}"),
@@ -83,7 +83,7 @@ fn signal_name(number: i32) -> String {
 /// # Errors
 ///
 /// The child cannot be started.
-pub fn run(task: Task, name: &str, file: &File, limit: Duration) -> io::Result<Ended> {
+pub(crate) fn run(task: Task, name: &str, file: &File, limit: Duration) -> io::Result<ChildEnd> {
     let nonce = nonce();
     let (ours, theirs) = UnixStream::pair()?;
     let (out, out_writer) = io::pipe()?;
@@ -235,7 +235,7 @@ impl Watch {
         None
     }
 
-    fn ended(mut self, over: Over, status: ExitStatus, limit: Duration) -> Ended {
+    fn ended(mut self, over: Over, status: ExitStatus, limit: Duration) -> ChildEnd {
         self.stdout.read();
         self.stderr.read();
         let how = match (over, status.signal()) {
@@ -244,7 +244,7 @@ impl Watch {
             (Over::Dead, Some(signal)) => How::Signal(signal),
             (Over::Dead, None) => How::Exited(status.code().unwrap_or(-1)),
         };
-        Ended { how, step: self.step, stdout: self.stdout.kept, stderr: self.stderr.kept }
+        ChildEnd { how, step: self.step, stdout: self.stdout.kept, stderr: self.stderr.kept }
     }
 }
 

@@ -65,7 +65,7 @@ mod tests {
             });
             assert_eq!((taken, waits), (Ok(()), let_go));
         }
-        let _held = locked(open(), true).unwrap();
+        let _locked = locked(open(), true).unwrap();
         let mut waits = 0;
         assert_eq!(lock(&open(), || waits += 1), Err(Errno::WOULDBLOCK));
         assert_eq!(waits, LOOKS, "what stays is not waited for longer");

@@ -1,4 +1,4 @@
-//! Files in folders of our own and of others, and what is held of them.
+//! Files in folders of our own and of others, and what is locked of them.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ fn open(path: &Path, existing: Existing) -> io::Result<Opened> {
     super::open(path, existing, &|| false)
 }
 
-fn hold(path: &Path, existing: Existing) -> io::Result<Opened> {
-    super::hold(path, existing, &|| false)
+fn lock(path: &Path, existing: Existing) -> io::Result<Opened> {
+    super::lock(path, existing, &|| false)
 }
 
 fn folder(name: &str, mode: u32) -> PathBuf {
@@ -88,7 +88,7 @@ fn links_in_the_folder_of_another_user_are_not_followed() {
     }
     assert!(remove(&theirs.join("way/file")).unwrap_err().to_string().contains("link"));
     assert!(make(&theirs.join("out")).is_err());
-    assert!(hold_beside(&theirs.join("out")).is_err());
+    assert!(lock_beside(&theirs.join("out")).is_err());
     assert_eq!(std::fs::read(&target).unwrap(), b"kept");
     assert_eq!(std::fs::read(inner.join("file")).unwrap(), b"kept");
     // What takes a file's place takes a link's, not that of what it leads to.
@@ -109,25 +109,25 @@ fn what_stands_beside_is_never_reached_through_a_link() {
     let target = folder.join("target");
     std::fs::write(&target, "kept").unwrap();
     symlink(&target, folder.join("link")).unwrap();
-    assert!(hold_beside(&folder.join("link")).unwrap_err().to_string().contains("is a link"));
-    assert!(hold_beside(&folder.join("none")).unwrap().is_none());
+    assert!(lock_beside(&folder.join("link")).unwrap_err().to_string().contains("is a link"));
+    assert!(lock_beside(&folder.join("none")).unwrap().is_none());
     assert_eq!(make(&folder.join("link")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-    assert!(hold_beside(&target).unwrap().is_some());
+    assert!(lock_beside(&target).unwrap().is_some());
     std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn what_is_held_is_not_changed_and_what_is_new_goes_again() {
-    let folder = folder("held", 0o700);
+    let folder = folder("locked", 0o700);
     let (old, new) = (folder.join("old"), folder.join("new"));
     std::fs::write(&old, "kept").unwrap();
     for existing in [Existing::Overwrite, Existing::Continue] {
-        drop(hold(&old, existing).unwrap());
+        drop(lock(&old, existing).unwrap());
         assert_eq!(std::fs::read(&old).unwrap(), b"kept");
-        drop(hold(&new, existing).unwrap());
+        drop(lock(&new, existing).unwrap());
         assert!(!new.exists());
     }
-    let mut written = hold(&new, Existing::Refuse).unwrap();
+    let mut written = lock(&new, Existing::Refuse).unwrap();
     written.file.write_all(b"x").unwrap();
     drop(written);
     assert_eq!(std::fs::read(&new).unwrap(), b"x");

@@ -14,14 +14,15 @@ use crate::cli::exit::{Exit, Failure};
 use crate::output::{OutputError, RecordWriter};
 use crate::run::RunError;
 use pathspider_observer::{Observed, Settings, Sink, Source, observe};
-use pathspider_runtime::privileges;
-use pathspider_runtime::stop::{LAST_WORDS, Stop, Urgency};
+use pathspider_runtime::patience::LAST_WORDS;
+use pathspider_runtime::stop::{Stop, Urgency};
+use pathspider_runtime::threads::Threads;
 
 /// Between two looks at how far it is.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// How observing ended, and what became of the records.
-pub(super) struct Ended {
+pub(super) struct ObservingEnd {
     pub(super) source: Source,
     pub(super) observed: Observed,
     /// Why records could not be written.
@@ -32,12 +33,12 @@ pub(super) struct Ended {
 
 /// Observing, under way.
 pub(super) struct Observing {
-    thread: JoinHandle<Ended>,
-    progress: Arc<Progress>,
+    thread: JoinHandle<ObservingEnd>,
+    tally: Arc<Tally>,
 }
 
 /// How far it is, for whoever waits for it.
-struct Progress {
+struct Tally {
     /// Flows that have ended.
     ended: AtomicU64,
     /// How many of them the output has not taken.
@@ -48,7 +49,7 @@ struct Progress {
     over: AtomicBool,
 }
 
-impl Progress {
+impl Tally {
     fn now(&self) -> (u64, u64) {
         (self.ended.load(Ordering::Relaxed), self.waiting.load(Ordering::Relaxed))
     }
@@ -61,12 +62,13 @@ impl Observing {
     ///
     /// The thread cannot be started.
     pub(super) fn start(
+        threads: Threads,
         mut source: Source,
         chains: ChainSet,
         settings: Settings,
         records: RecordWriter,
     ) -> io::Result<Observing> {
-        let progress = Arc::new(Progress {
+        let tally = Arc::new(Tally {
             ended: AtomicU64::new(0),
             waiting: records.waiting(),
             writing: AtomicBool::new(false),
@@ -74,31 +76,30 @@ impl Observing {
         });
         let mut writer = Writer {
             records,
-            progress: Arc::clone(&progress),
+            tally: Arc::clone(&tally),
             failure: None,
             failed_flows: 0,
             chain_failure: None,
         };
-        let thread = thread::Builder::new().name("observer".into()).spawn(move || {
-            privileges::give_up();
+        let thread = threads.start("observer", move || {
             let observed = observe(&mut source, chains, &settings, &mut writer);
-            writer.progress.over.store(true, Ordering::Relaxed);
+            writer.tally.over.store(true, Ordering::Relaxed);
             // Also what was there before a failure.
             let finished = writer.write(RecordWriter::finish);
             let output = writer.failure.take().map_or(finished, Err);
             let Writer { failed_flows, chain_failure, .. } = writer;
-            Ended { source, observed, output, failed_flows, chain_failure }
+            ObservingEnd { source, observed, output, failed_flows, chain_failure }
         })?;
-        Ok(Observing { thread, progress })
+        Ok(Observing { thread, tally })
     }
 
     /// Waits for its end; after a second signal no longer than the output takes something.
-    pub(super) fn end(self, stop: &Stop, output: &str) -> Result<Ended, Failure> {
+    pub(super) fn end(self, stop: &Stop, output: &str) -> Result<ObservingEnd, Failure> {
         // Looks are counted, for where the machine stands still, nobody could take anything.
         let patience = LAST_WORDS.as_millis() / LOOK.as_millis();
-        let (mut last, mut looks) = (self.progress.now(), 0);
+        let (mut last, mut looks) = (self.tally.now(), 0);
         while !self.thread.is_finished() {
-            let now = self.progress.now();
+            let now = self.tally.now();
             looks = match stop.urgency() {
                 Urgency::Terminate if now == last => looks + 1,
                 _ => 0,
@@ -113,15 +114,15 @@ impl Observing {
     }
 
     fn given_up(&self, output: &str) -> Failure {
-        let (_, lost) = self.progress.now();
-        let over = self.progress.over.load(Ordering::Relaxed);
+        let (_, lost) = self.tally.now();
+        let over = self.tally.over.load(Ordering::Relaxed);
         if over && lost == 0 {
             let what = "all records are written, and the disk does not say that it has them";
             return Failure::new(Exit::NoOutput, format!("{output}: {what}"));
         }
         let others = if over { "" } else { ", and those of flows that went on" };
         let what = format_args!("up to {lost} finished ones are lost{others}");
-        match self.progress.writing.load(Ordering::Relaxed) {
+        match self.tally.writing.load(Ordering::Relaxed) {
             true => Failure::new(Exit::NoOutput, format!("{output} took no more records; {what}")),
             false => Failure::new(
                 Exit::Failed,
@@ -134,7 +135,7 @@ impl Observing {
 /// Writes records, in whole lines, whenever the packets that were there are all seen.
 struct Writer {
     records: RecordWriter,
-    progress: Arc<Progress>,
+    tally: Arc<Tally>,
     /// The observer only needs to know that it failed; the reason is told at the end.
     failure: Option<OutputError>,
     failed_flows: u64,
@@ -146,9 +147,9 @@ impl Writer {
         &mut self,
         write: impl FnOnce(&mut RecordWriter) -> Result<(), OutputError>,
     ) -> Result<(), OutputError> {
-        self.progress.writing.store(true, Ordering::Relaxed);
+        self.tally.writing.store(true, Ordering::Relaxed);
         let written = write(&mut self.records);
-        self.progress.writing.store(false, Ordering::Relaxed);
+        self.tally.writing.store(false, Ordering::Relaxed);
         written
     }
 
@@ -166,7 +167,7 @@ impl Sink for Writer {
             self.failed_flows += 1;
             self.chain_failure.get_or_insert(failure);
         }
-        self.progress.ended.fetch_add(1, Ordering::Relaxed);
+        self.tally.ended.fetch_add(1, Ordering::Relaxed);
         let result = self.write(|records| records.write(record));
         self.note(result)
     }

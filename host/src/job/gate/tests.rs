@@ -2,6 +2,7 @@
 
 use super::super::courtesy::Blocklist;
 use super::*;
+use crate::job::{Counts, Rules};
 
 const SEED: u64 = 7;
 const LINES: u64 = 40;
@@ -124,7 +125,7 @@ fn a_shuffled_run_that_goes_on_is_the_same_sample() {
             // Without a limit the rest comes, in the same order.
             let (rest, counts) = run(None).give(&all[..9]);
             assert_eq!(lines(&rest), lines(&all[9..]), "{kind:?} {late}");
-            assert_eq!((counts.held, counts.total), (0, Some(all.len() as u64 - 9)));
+            assert_eq!((counts.kept_back, counts.total), (0, Some(all.len() as u64 - 9)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use super::super::sink::Codec;
+use super::super::codec::Compression;
 use super::{Lines, no_record};
 use crate::job::Done;
 use pathspider_runtime::files::{TORN, Through};
@@ -10,7 +10,7 @@ use pathspider_runtime::files::{TORN, Through};
 /// Reads frames until one is torn; gives the octets of those before it.
 pub(super) fn frames(
     reader: BufReader<Through<'_>>,
-    codec: Codec,
+    compression: Compression,
     done: &mut Done,
 ) -> io::Result<u64> {
     let mut reader = Counting { inner: reader, count: 0 };
@@ -19,7 +19,7 @@ pub(super) fn frames(
     while !reader.fill_buf()?.is_empty() {
         let damaged =
             |what: String| io::Error::other(format!("it is damaged at octet {good}: {what}"));
-        if let Err(error) = decode(&mut reader, codec, &mut frame) {
+        if let Err(error) = compression.decode(&mut reader, &mut frame) {
             let mut rest = Vec::new();
             reader.inner.seek(SeekFrom::Start(good))?;
             reader.inner.take(TORN + 1).read_to_end(&mut rest)?;
@@ -27,7 +27,7 @@ pub(super) fn frames(
                 return Err(damaged(error.to_string()));
             }
             // Nothing comes after what a kill has torn.
-            if let Some(next) = next_frame(&rest, codec) {
+            if let Some(next) = next_frame(&rest, compression) {
                 let next = good + next as u64;
                 return Err(damaged(format!("{error}; records follow at octet {next}")));
             }
@@ -37,16 +37,6 @@ pub(super) fn frames(
         good = reader.count;
     }
     Ok(good)
-}
-
-fn decode(reader: impl BufRead, codec: Codec, frame: &mut Vec<u8>) -> io::Result<()> {
-    frame.clear();
-    match codec {
-        Codec::Gzip => flate2::bufread::GzDecoder::new(reader).read_to_end(frame),
-        _ => zstd::Decoder::with_buffer(reader)
-            .and_then(|decoder| decoder.single_frame().read_to_end(frame)),
-    }?;
-    Ok(())
 }
 
 /// Reads what a frame has, which is whole lines.
@@ -63,15 +53,13 @@ fn read_frame(frame: &[u8], done: &mut Done) -> io::Result<()> {
 }
 
 /// Where a frame of records begins that is whole, after the first octet.
-fn next_frame(octets: &[u8], codec: Codec) -> Option<usize> {
-    // RFC 8878, section 3.1.1; RFC 1952, section 2.3.1, with its only method.
-    let magic: &[u8] =
-        if codec == Codec::Gzip { &[0x1f, 0x8b, 8] } else { &[0x28, 0xb5, 0x2f, 0xfd] };
+fn next_frame(octets: &[u8], compression: Compression) -> Option<usize> {
+    let magic = compression.magic();
     let mut begins = (1..octets.len()).filter(|&at| octets[at..].starts_with(magic));
     let mut frame = Vec::new();
     begins.find(|&at| {
         let mut targets = Done::new(false, false);
-        let read = decode(&octets[at..], codec, &mut frame);
+        let read = compression.decode(&octets[at..], &mut frame);
         read.and_then(|()| read_frame(&frame, &mut targets)).is_ok() && targets.count() > 0
     })
 }

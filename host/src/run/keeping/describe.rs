@@ -1,25 +1,23 @@
-//! What the metadata say of a run: of what makes its records, of its begin, and what it came to.
+//! What the metadata say of a run when it begins: what makes its records, and what it is.
 
 use std::io;
-use std::net::IpAddr;
 use std::path::Path;
 
 use pathspider_plugin_api::abi::ABI_VERSION;
 use serde_json::{Map, Value, json};
 
-use super::super::Settings;
-use super::super::plan::Plan;
-use crate::job;
-use crate::output::{FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, Summary};
+use super::recipe;
+use crate::output::{FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER};
+use crate::run::RunOptions;
+use crate::run::plan::Plan;
 use pathspider_observer::interface;
-use pathspider_observer::{Counters, Malformed, Unanswering};
 use pathspider_plugins::PluginFile;
 
 /// What is the same for all runs on an output.
-pub(super) fn describe(settings: &Settings<'_>, plan: &Plan, path: &Path) -> io::Result<Metadata> {
+pub(super) fn describe(options: &RunOptions<'_>, plan: &Plan, path: &Path) -> io::Result<Metadata> {
     let mut metadata = Metadata::new(path);
     metadata.set(FILE_TYPE_KEY, FILE_TYPE);
-    if let Some(owner) = &settings.keep.owner {
+    if let Some(owner) = &options.keep.owner {
         metadata.set(OWNER, owner.clone());
     }
     metadata.set(
@@ -30,36 +28,21 @@ pub(super) fn describe(settings: &Settings<'_>, plan: &Plan, path: &Path) -> io:
             "abi": ABI_VERSION.to_string(),
         }),
     );
-    let found = settings.measurement;
-    let mut plugin = library(&found.file)?;
-    let chains: Vec<String> =
-        plan.measurement.chains().unwrap_or_default().iter().map(ToString::to_string).collect();
-    let labels: Vec<&str> = plan.configurations.iter().map(|c| c.label.as_str()).collect();
-    let described = json!({
-            "name": found.info.name,
-            "version": found.info.version,
+    for (key, value) in recipe::of(options, plan).keys()? {
+        metadata.set(&key, value);
+    }
+    let found = options.measurement;
+    metadata.extend("plugin", library(&found.file)?);
+    let chains: Vec<String> = plan.chains.iter().map(ToString::to_string).collect();
+    metadata.extend(
+        "plugin",
+        json!({
             "contact": found.info.contact,
             "abi": found.abi.to_string(),
-            "options": serde_json::to_value(settings.options.clone().into_record())?,
-            "configurations": labels,
             "chains": chains,
-    });
-    if let (Value::Object(plugin), Value::Object(described)) = (&mut plugin, described) {
-        plugin.extend(described);
-    }
-    metadata.set("plugin", plugin);
-    metadata.set(
-        "settings",
-        json!({
-            "output_flows": settings.with_flows,
-            "duplicates": settings.rules.duplicates,
-            "resolve": settings.rules.resolve,
-            "source_public": settings.ends.public.iter().map(IpAddr::to_string).collect::<Vec<_>>(),
-            "source_asn": settings.ends.asn,
-            "body_limit": settings.body_limit,
         }),
     );
-    let loaded = settings.plugins.iter().filter(|plugin| plugin.file.is_loaded());
+    let loaded = options.plugins.iter().filter(|plugin| plugin.file.is_loaded());
     let libraries = loaded.map(|plugin| library(&plugin.file)).collect::<io::Result<Value>>()?;
     metadata.set("libraries", libraries);
     Ok(metadata)
@@ -73,7 +56,7 @@ fn library(file: &PluginFile) -> io::Result<Value> {
 
 /// What is known of a run when it begins. Where it ends without a word, `end` stays null. What
 /// `metadata` say of the program and the plugins' files may be otherwise in the next run.
-pub(super) fn begun(settings: &Settings<'_>, metadata: &Metadata, start: &str) -> Value {
+pub(super) fn begun(options: &RunOptions<'_>, metadata: &Metadata, start: &str) -> Value {
     let plugin = metadata.get("plugin");
     let system = rustix::system::uname();
     let parameters: Map<String, Value> = pathspider_system::parameters()
@@ -84,15 +67,15 @@ pub(super) fn begun(settings: &Settings<'_>, metadata: &Metadata, start: &str) -
         "started": start,
         "ended": null,
         "end": null,
-        "command": settings.keep.command,
+        "command": options.keep.command,
         "program": metadata.get("program"),
         "plugin_file": plugin.map(|plugin| json!({"file": plugin["file"], "sha256": plugin["sha256"]})),
         "libraries": metadata.get("libraries"),
-        "interface": settings.interface,
-        "addresses": settings.interface.as_deref().map(interface::addresses),
-        "workers": settings.workers,
-        "input": settings.input.to_string(),
-        "seed": settings.rules.shuffle,
+        "interface": options.interface,
+        "addresses": options.interface.as_deref().map(interface::addresses),
+        "workers": options.workers,
+        "input": options.input.to_string(),
+        "seed": options.rules.shuffle,
         "kernel": format!(
             "{} {} {}",
             system.sysname().to_string_lossy(),
@@ -100,46 +83,5 @@ pub(super) fn begun(settings: &Settings<'_>, metadata: &Metadata, start: &str) -
             system.machine().to_string_lossy(),
         ),
         "sysctls": parameters,
-    })
-}
-
-/// What came of a run, in numbers.
-pub(super) fn counts(summary: &Summary, counters: &Counters, input: &job::Counts) -> Value {
-    let malformed: Map<String, Value> = Malformed::ALL
-        .iter()
-        .filter(|&&kind| counters.malformed(kind) > 0)
-        .map(|&kind| (kind.name().to_owned(), counters.malformed(kind).into()))
-        .collect();
-    let unanswering: Map<String, Value> = Unanswering::ALL
-        .iter()
-        .filter(|&&kind| counters.unanswering(kind) > 0)
-        .map(|&kind| (kind.name().to_owned(), counters.unanswering(kind).into()))
-        .collect();
-    json!({
-        "targets": summary.targets,
-        "conditions": summary.conditions,
-        "missed_flows": summary.missed_flows,
-        "failures": summary.failures,
-        "plugin_errors": summary.errors,
-        "discarded": summary.discarded,
-        "lost": summary.lost,
-        "unfinished": summary.unfinished,
-        "unstarted": summary.unstarted,
-        "input": {
-            "bad_lines": input.bad_lines,
-            "duplicates": input.duplicates,
-            "blocklisted": input.blocklisted,
-            "special": input.special,
-            "measured_before": input.done,
-        },
-        "capture": {
-            "packets": counters.packets,
-            "dropped_by_kernel": counters.kernel_dropped,
-            "dropped_by_interface": counters.interface_dropped,
-            "malformed": malformed,
-            "unanswering": unanswering,
-            "flows": counters.flows,
-            "evicted": counters.evicted,
-        },
     })
 }

@@ -2,13 +2,11 @@
 
 use std::time::SystemTime;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::describe::counts;
-use crate::job;
-use crate::output::{Metadata, OutputError, Summary, TIME_END, time, time_at_last};
-use crate::run::Ended;
-use pathspider_observer::Counters;
+use crate::output::{Counted, Metadata, OutputError, TIME_END, time, time_at_last};
+use crate::run::RunEnd;
 
 /// What a run has come to, by its keys.
 #[derive(Default)]
@@ -16,7 +14,7 @@ pub(super) struct Report(Map<String, Value>);
 
 impl Report {
     /// Of a run that has ended.
-    pub(super) fn of(ended: &Ended) -> Report {
+    pub(super) fn of(ended: &RunEnd) -> Report {
         let mut run = Map::new();
         let changed = ended
             .changed
@@ -25,10 +23,9 @@ impl Report {
         run.insert("sysctls_changed".into(), Value::Object(changed.collect()));
         if !ended.finished.is_empty() {
             // Its record is one that JSON can say: the rules were applied to it.
-            let said = serde_json::to_value(&ended.finished).unwrap_or_default();
-            run.insert("plugin".into(), said);
+            run.insert("plugin".into(), said(&ended.finished));
         }
-        run.insert("counts".into(), counts(&ended.summary, &ended.counters, &ended.input));
+        run.insert("counts".into(), said(&ended.counted));
         Report(run)
     }
 
@@ -44,6 +41,11 @@ impl Report {
         metadata.amend_run(run);
         metadata.write().map_err(|error| OutputError::new(&metadata.path().display(), error))
     }
+}
+
+/// A value as JSON. What is written here can be: numbers, texts, and keys that are texts.
+fn said(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
 }
 
 /// Ends the metadata of a run whose stages do not end.
@@ -65,11 +67,9 @@ impl LastWord {
     pub(in crate::run) fn write(
         mut self,
         why: String,
-        summary: &Summary,
-        counters: &Counters,
-        input: &job::Counts,
+        counted: &Counted,
     ) -> Result<(), OutputError> {
-        let known = Map::from_iter([("counts".to_owned(), counts(summary, counters, input))]);
+        let known = Map::from_iter([("counts".to_owned(), said(counted))]);
         Report(known).write(&mut self.metadata, why)
     }
 }

@@ -3,29 +3,27 @@
 
 use std::path::Path;
 
-use pathspider_plugin_api::{OptionKind, OptionSpec, OptionValues, Options, Record, Value};
+use pathspider_plugin_api::{OptionKind, OptionSpec, OptionValues, Options, Value};
 use serde_json::json;
 
 use super::RejudgeError;
-use crate::output::Metadata;
+use crate::output::{Metadata, RecipeOfPlugin};
 
 /// How records came about.
-pub(crate) struct Recipe {
+pub(crate) struct Provenance {
     metadata: Metadata,
     file: String,
-    /// The measurement's name.
-    pub(crate) plugin: String,
-    options: Record,
-    labels: Vec<String>,
+    /// What was measured.
+    pub(crate) plugin: RecipeOfPlugin,
 }
 
-impl Recipe {
+impl Provenance {
     /// Reads the metadata beside records.
     ///
     /// # Errors
     ///
     /// There are none, or they do not say it.
-    pub(crate) fn read(records: &Path) -> Result<Recipe, RejudgeError> {
+    pub(crate) fn read(records: &Path) -> Result<Provenance, RejudgeError> {
         let file = records.display().to_string();
         let unfit = |reason| RejudgeError::Unfit { file: file.clone(), line: None, reason };
         let path = Metadata::new(records).path().display().to_string();
@@ -36,19 +34,15 @@ impl Recipe {
             }
             Err(error) => return Err(unfit(format!("{path} cannot be read: {error}"))),
         };
-        let lacks = |what: &str| unfit(format!("{path} does not say {what}"));
-        let plugin = metadata.get("plugin").ok_or_else(|| lacks("which plugin measured"))?;
-        let name = plugin["name"].as_str().ok_or_else(|| lacks("which plugin measured"))?;
-        let options = serde_json::from_value(plugin["options"].clone());
-        let options = options.map_err(|_| lacks("with which options"))?;
-        let labels = serde_json::from_value(plugin["configurations"].clone());
-        let labels = labels.map_err(|_| lacks("in which configurations"))?;
-        if metadata.get("settings").is_some_and(|settings| settings["output_flows"] == false) {
+        let recipe = metadata.recipe();
+        let recipe = recipe
+            .map_err(|error| unfit(format!("{path} does not say how they were made: {error}")))?;
+        if !recipe.settings.output_flows {
             let reason = "they are of a run without --output-flows, so nothing is known of their \
                           connections";
             return Err(unfit(reason.to_owned()));
         }
-        Ok(Recipe { file: file.clone(), plugin: name.to_owned(), options, labels, metadata })
+        Ok(Provenance { file: file.clone(), plugin: recipe.plugin, metadata })
     }
 
     /// The options of the run, for a plugin that declares these: it may be a newer one.
@@ -58,14 +52,14 @@ impl Recipe {
     /// It does not have one, or not with this value.
     pub(crate) fn options(&self, declared: &Options) -> Result<OptionValues, RejudgeError> {
         let mut values = declared.defaults().into_record();
-        for (name, value) in self.options.iter() {
+        for (name, value) in self.plugin.options.iter() {
             let spec = declared.iter().find(|spec| spec.name == name);
             let fits = spec.is_some_and(|spec| *value == spec.default || takes(spec, value));
             if !fits {
                 let value = serde_json::to_string(value).unwrap_or_default();
                 return Err(self.unfit(format!(
                     "the run had --{name} {value}, which the plugin {} does not take",
-                    self.plugin
+                    self.plugin.name
                 )));
             }
             values.set(name.to_owned(), value.clone());
@@ -79,12 +73,12 @@ impl Recipe {
     ///
     /// It has others.
     pub(crate) fn check_configurations(&self, labels: &[String]) -> Result<(), RejudgeError> {
-        if labels == self.labels {
+        if labels == self.plugin.configurations {
             return Ok(());
         }
         Err(self.unfit(format!(
             "the run had the configurations {:?}, and the plugin {} has {labels:?}",
-            self.labels, self.plugin
+            self.plugin.configurations, self.plugin.name
         )))
     }
 
@@ -138,15 +132,20 @@ fn takes(spec: &OptionSpec, value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use pathspider_plugin_api::Record;
+
     use super::*;
 
-    fn recipe(options: Record) -> Recipe {
-        Recipe {
+    fn recipe(options: Record) -> Provenance {
+        Provenance {
             metadata: Metadata::new(Path::new("r")),
             file: "r".into(),
-            plugin: "x".into(),
-            options,
-            labels: vec!["a".into(), "b".into()],
+            plugin: RecipeOfPlugin {
+                name: "x".into(),
+                version: "1".into(),
+                options,
+                configurations: vec!["a".into(), "b".into()],
+            },
         }
     }
 

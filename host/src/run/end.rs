@@ -1,23 +1,20 @@
 //! How a run ended, and why one could not start.
 
+use std::io;
 use std::time::Duration;
 
 use pathspider_plugin_api::{Error, Record};
 
 use crate::engine::EngineError;
-use crate::job::{self, ReadError};
-use crate::output::{OutputError, Summary};
-use pathspider_observer::{Counters, SourceError};
+use crate::job::ReadError;
+use crate::output::{Counted, OutputError};
+use pathspider_observer::SourceError;
 use pathspider_system::BeginError;
 
 /// How a run ended.
-pub struct Ended {
+pub struct RunEnd {
     /// What it came to.
-    pub summary: Summary,
-    /// What the observer counted.
-    pub counters: Counters,
-    /// What was counted of the input.
-    pub input: job::Counts,
+    pub counted: Counted,
     /// How long it took.
     pub duration: Duration,
     /// Why it was told to stop, if it was before its input ended.
@@ -30,13 +27,13 @@ pub struct Ended {
     pub failure: Option<RunError>,
 }
 
-impl Ended {
+impl RunEnd {
     /// Why it ended, for the metadata.
     pub(crate) fn reason(&self) -> String {
         match (&self.failure, self.stopped) {
             (Some(failure), _) => failure.to_string(),
             (None, Some(why)) => format!("stopped by {why}"),
-            (None, None) if self.input.limited => "--max-targets was reached".to_owned(),
+            (None, None) if self.counted.input.limited => "--max-targets was reached".to_owned(),
             (None, None) if self.has_errors() => "finished, with errors in some jobs".to_owned(),
             (None, None) => "finished".to_owned(),
         }
@@ -44,7 +41,7 @@ impl Ended {
 
     /// Whether some lines were no jobs, or the plugin failed for some.
     pub fn has_errors(&self) -> bool {
-        self.input.bad_lines > 0 || self.summary.plugin_errors() > 0
+        self.counted.errors() > 0
     }
 }
 
@@ -118,6 +115,13 @@ pub enum RunError {
     Panicked(&'static str),
 }
 
+impl RunError {
+    /// A thread cannot be started.
+    pub(super) fn no_thread(error: io::Error) -> RunError {
+        RunError::System(format!("cannot start a thread: {error}"))
+    }
+}
+
 fn and(also: Option<&RunError>) -> String {
     also.map(|error| format!(". Moreover: {error}")).unwrap_or_default()
 }
@@ -125,8 +129,8 @@ fn and(also: Option<&RunError>) -> String {
 /// A run after which settings are not as they were. That comes first, whatever else went wrong.
 pub(super) fn not_restored(
     what: Vec<String>,
-    ended: Result<Ended, RunError>,
-) -> Result<Ended, RunError> {
+    ended: Result<RunEnd, RunError>,
+) -> Result<RunEnd, RunError> {
     match ended {
         Ok(mut ended) => {
             let also = ended.failure.take().map(Box::new);

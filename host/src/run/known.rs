@@ -1,11 +1,13 @@
-//! What is known of a run that is given up while its stages go on: for the metadata's last word.
+//! What is known of a run while its stages go on: for whoever shows it, and for the metadata's last
+//! word.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::keeping::LastWord;
 use crate::job::Feed;
-use crate::output::Summary;
+use crate::output::{Counted, Summary};
+use crate::progress::Snapshot;
 use pathspider_observer::Counters;
 use pathspider_runtime::say;
 
@@ -25,18 +27,31 @@ pub(super) struct Known<C> {
 }
 
 impl<C: Fn() -> Counters> Known<C> {
-    /// Writes it, if there is something to write it to, and says where that fails.
+    /// What was counted until now.
+    fn counted(&self) -> Counted {
+        let summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Counted { summary, input: self.fed.counts(), capture: (self.counters)() }
+    }
+
+    /// The run as it is shown.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let in_flight = self.in_flight.load(Ordering::Relaxed) as u64;
+        Snapshot { counted: self.counted(), in_flight }
+    }
+
+    /// Writes why the run is given up, if there is something to write it to, and says where that
+    /// fails.
     pub(super) fn write(&self, last: Option<LastWord>, why: String) {
         let Some(last) = last else { return };
-        let input = self.fed.counts();
-        let summary = self.summary(input.held);
-        if let Err(error) = last.write(why, &summary, &(self.counters)(), &input) {
+        if let Err(error) = last.write(why, &self.given_up()) {
             say!("{error}");
         }
     }
 
-    fn summary(&self, held: u64) -> Summary {
-        let mut summary = self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    /// What a run has come to that ends here.
+    fn given_up(&self) -> Counted {
+        let mut counted = self.counted();
+        let summary = &mut counted.summary;
         // What waits to be written is not.
         let waiting = self.waiting.load(Ordering::Relaxed).min(summary.targets);
         summary.targets -= waiting;
@@ -45,7 +60,7 @@ impl<C: Fn() -> Counters> Known<C> {
         let begun = self.in_flight.load(Ordering::Relaxed) + self.behind.load(Ordering::Relaxed);
         let taken = self.places.len();
         summary.unfinished = begun.min(taken) as u64;
-        summary.unstarted = taken.saturating_sub(begun) as u64 + held;
-        summary
+        summary.unstarted = taken.saturating_sub(begun) as u64 + counted.input.kept_back;
+        counted
     }
 }

@@ -1,0 +1,35 @@
+//! What the feeder is told to do with targets.
+
+use std::sync::Arc;
+
+use super::courtesy::Courtesy;
+use super::done::Done;
+
+/// Which targets are measured, and in which order.
+#[derive(Default)]
+pub struct Rules {
+    /// Whether names are looked up.
+    pub resolve: bool,
+    /// Whether a target may come several times.
+    pub duplicates: bool,
+    /// Who is not to be measured.
+    pub courtesy: Arc<Courtesy>,
+    /// How many at most.
+    pub max_targets: Option<u64>,
+    /// The seed of a random order; `None` for the input's.
+    pub shuffle: Option<u64>,
+}
+
+/// What the feeder is to do with targets.
+pub struct Feeding {
+    /// Which of them are measured.
+    pub rules: Rules,
+    /// Whether the measurement takes names as they are.
+    pub names: bool,
+    /// The port of targets that name none.
+    pub port: u16,
+    /// The interface that connections leave by.
+    pub interface: Option<String>,
+    /// What a run before has measured, when this one goes on after it.
+    pub done: Option<Done>,
+}

@@ -1,0 +1,126 @@
+//! What is counted of the input, as it is read.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use super::extent::Extent;
+use pathspider_runtime::say;
+use pathspider_runtime::text::of;
+
+/// What is counted of the input, by its keys in the metadata. How far it has been read is none of
+/// them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Lines that were no targets, and names that have no address.
+    pub bad_lines: u64,
+    /// Targets that came before.
+    pub duplicates: u64,
+    /// Targets on a blocklist.
+    pub blocklisted: u64,
+    /// Special-purpose addresses.
+    pub special: u64,
+    /// Targets that the run before, which this one goes on after, has measured.
+    #[serde(rename = "measured_before")]
+    pub done: u64,
+    /// Whether the limit of targets was reached.
+    #[serde(skip)]
+    pub limited: bool,
+    /// Targets that were read and are kept back: for the order's sake, or because their names are
+    /// being looked up.
+    #[serde(skip)]
+    pub kept_back: u64,
+    /// Targets in all; `None` before that is known.
+    #[serde(skip)]
+    pub total: Option<u64>,
+    /// Targets in all, by the part of the input that was read.
+    #[serde(skip)]
+    pub estimate: Option<u64>,
+}
+
+impl Counts {
+    /// The counts, each with what it says after a number.
+    pub fn told(&self) -> [(u64, &'static str); 5] {
+        // Each by its name, so that a new one is not forgotten here.
+        let Counts {
+            bad_lines,
+            duplicates,
+            blocklisted,
+            special,
+            done,
+            limited: _,
+            kept_back: _,
+            total: _,
+            estimate: _,
+        } = *self;
+        [
+            (bad_lines, of(bad_lines, "line was not a job", "lines were not jobs")),
+            (duplicates, of(duplicates, "duplicate skipped", "duplicates skipped")),
+            (blocklisted, "skipped for the blocklist"),
+            (special, "skipped for their special-purpose address (--allow-special measures them)"),
+            (done, "measured before"),
+        ]
+    }
+}
+
+/// The counts as they grow.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) bad_lines: AtomicU64,
+    pub(super) duplicates: AtomicU64,
+    pub(super) blocklisted: AtomicU64,
+    pub(super) special: AtomicU64,
+    pub(super) done: AtomicU64,
+    pub(super) limited: AtomicBool,
+    pub(super) admitted: AtomicU64,
+    /// How many of them the engine was given.
+    pub(super) handed: AtomicU64,
+    /// Names that have no answer yet.
+    looked_up: AtomicU64,
+    ended: AtomicBool,
+    extent: Option<Extent>,
+}
+
+impl Tally {
+    pub(super) fn new(extent: Option<Extent>) -> Tally {
+        Tally { extent, ..Tally::default() }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        // In this order, for none is handed before it is admitted.
+        let handed = read(&self.handed);
+        Counts {
+            bad_lines: read(&self.bad_lines),
+            duplicates: read(&self.duplicates),
+            blocklisted: read(&self.blocklisted),
+            special: read(&self.special),
+            done: read(&self.done),
+            limited: self.limited.load(Ordering::Relaxed),
+            kept_back: read(&self.admitted).saturating_sub(handed) + read(&self.looked_up),
+            total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
+            estimate: self.extent.as_ref().and_then(|extent| extent.estimate(read(&self.admitted))),
+        }
+    }
+
+    /// No more targets will be admitted.
+    pub(super) fn ended(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// A name is looked up.
+    pub(super) fn asked(&self) {
+        self.looked_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What came of it was dealt with.
+    pub(super) fn answered(&self) {
+        self.looked_up.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Tells and counts a line that is no target.
+    pub(super) fn bad_line(&self, input: &str, line: u64, reason: &str) {
+        self.bad_lines.fetch_add(1, Ordering::Relaxed);
+        say!("{input}:{line}: not a job: {reason}");
+    }
+}

@@ -1,0 +1,70 @@
+//! The fifth and sixth state of a run: packets are captured, at first with the privileges that
+//! opening took, then without them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::asked::Basis;
+use super::guarded::Listening;
+use super::{RunError, RunOptions};
+use crate::engine::Forger;
+use crate::route::Routes;
+use pathspider_observer::Source;
+use pathspider_runtime::privileges;
+
+/// Whatever takes privileges to open is open (step 3).
+pub(super) struct Capturing<'a> {
+    listening: Listening<'a>,
+    source: Option<Source>,
+    forger: Option<Forger>,
+}
+
+impl<'a> Listening<'a> {
+    /// Opens the observer's source, and what forged packets are sent with. From here on, packets
+    /// are captured.
+    pub(super) fn capture(self) -> Result<Capturing<'a>, RunError> {
+        let Basis { options, plan, chains, .. } = &self.ready.basis;
+        let forges = options.measurement.info.forges;
+        // Where nobody looks at packets, none is captured, and no privilege is needed. Of answers to
+        // forged ones, only the capture tells.
+        let source = match chains.is_empty() && options.save_pcap.is_none() && !forges {
+            true => None,
+            false => {
+                let uri = options.source.as_ref().ok_or(RunError::NoInterface)?;
+                Some(pathspider_observer::open(uri, &options.capture)?)
+            }
+        };
+        let routes = Rc::clone(&self.ready.routes);
+        let forger =
+            forges.then(|| open_forger(options, plan.configurations.len(), routes)).transpose()?;
+        Ok(Capturing { listening: self, source, forger })
+    }
+}
+
+fn open_forger(
+    options: &RunOptions<'_>,
+    configurations: usize,
+    routes: Rc<Routes>,
+) -> Result<Forger, RunError> {
+    let courtesy = Arc::clone(&options.rules.courtesy);
+    let interface = options.interface.as_deref();
+    Forger::open(interface, configurations, routes, courtesy).map_err(|error| {
+        RunError::System(format!("cannot open what forged packets are sent with: {error}"))
+    })
+}
+
+/// The privileges that opening took are given up.
+pub(super) struct Reduced<'a> {
+    pub(super) listening: Listening<'a>,
+    pub(super) source: Option<Source>,
+    pub(super) forger: Option<Forger>,
+}
+
+impl<'a> Capturing<'a> {
+    /// Gives up what a run needs no more once it captures.
+    pub(super) fn reduce(self) -> Reduced<'a> {
+        let Capturing { listening, source, forger } = self;
+        privileges::reduce(listening.ready.basis.options.measurement.info.changes_system);
+        Reduced { listening, source, forger }
+    }
+}

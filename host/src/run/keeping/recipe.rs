@@ -1,0 +1,58 @@
+//! What of a run's options and plan decides what its records mean.
+
+use crate::job::Rules;
+use crate::merger::Ends;
+use crate::output::{Recipe, RecipeOfPlugin, RecipeOfRecords};
+use crate::run::RunOptions;
+use crate::run::plan::Plan;
+
+/// The recipe of a run. Every option is named here, so that the compiler asks of a new one whether it
+/// decides; with `_` it does not.
+pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
+    let RunOptions {
+        measurement,
+        plugin_options,
+        body_limit,
+        rules: Rules { resolve, duplicates, courtesy: _, max_targets: _, shuffle: _ },
+        ends: Ends { public, asn },
+        with_flows,
+        // The path may be another one, which each run says for itself.
+        source: _,
+        interface: _,
+        // Where plugins and chains come from, which each run says for itself.
+        chains: _,
+        plugins: _,
+        // How fast and how long a run goes, and how it is shown.
+        plugin_timeout: _,
+        workers: _,
+        limits: _,
+        max_runtime: _,
+        showing: _,
+        // How much of a packet is captured: more than the headers that chains read.
+        capture: _,
+        // What is read and written, which is compared by its contents.
+        input: _,
+        format: _,
+        output: _,
+        keep: _,
+        save_pcap: _,
+        // For people.
+        contact: _,
+    } = options;
+    Recipe {
+        plugin: RecipeOfPlugin {
+            name: measurement.info.name.clone(),
+            version: measurement.info.version.clone(),
+            options: plugin_options.clone().into_record(),
+            configurations: plan.configurations.iter().map(|c| c.label.clone()).collect(),
+        },
+        settings: RecipeOfRecords {
+            output_flows: *with_flows,
+            duplicates: *duplicates,
+            resolve: *resolve,
+            source_public: public.clone(),
+            source_asn: *asn,
+            body_limit: *body_limit,
+        },
+    }
+}

@@ -1,0 +1,77 @@
+//! What a run is asked to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pathspider_plugin_api::OptionValues;
+
+use super::keeping::Keep;
+use crate::engine::Limits;
+use crate::job::{Format, Input, Rules};
+use crate::merger::Ends;
+use crate::output::Output;
+use crate::progress::Showing;
+use pathspider_observer::SourceOptions;
+use pathspider_observer::chains::Catalogue;
+use pathspider_plugins::{Loaded, Plugin};
+
+/// All that a run needs to know, resolved from the command line. A new option is not forgotten in what
+/// decides over `--resume`: see [`recipe`](super::keeping).
+pub struct RunOptions<'a> {
+    /// The measurement.
+    pub measurement: &'a Loaded,
+    /// The values of its own options.
+    pub plugin_options: OptionValues,
+    /// The chains that exist.
+    pub chains: &'a Catalogue,
+    /// The files that they, and the measurement, come from.
+    pub plugins: &'a [Plugin],
+    /// The capture source: an interface, perhaps with a libtrace prefix. A measurement without
+    /// chains needs none.
+    pub source: Option<String>,
+    /// The interface that connections leave by.
+    pub interface: Option<String>,
+    /// Whom to ask about HTTP requests; sent with them.
+    pub contact: Option<String>,
+    /// Octets of an HTTP response's body that are kept.
+    pub body_limit: usize,
+    /// How to capture.
+    pub capture: SourceOptions,
+    /// How long the plugin's functions may keep a worker.
+    pub plugin_timeout: Option<Duration>,
+    /// Jobs in flight at most.
+    pub workers: usize,
+    /// Where jobs come from.
+    pub input: Input,
+    /// How they are written.
+    pub format: Format,
+    /// Which of them are measured.
+    pub rules: Rules,
+    /// When connections may start.
+    pub limits: Limits,
+    /// When no more are begun.
+    pub max_runtime: Option<Duration>,
+    /// What is known of this end of the paths.
+    pub ends: Ends,
+    /// Where records go.
+    pub output: Output,
+    /// Whether records carry their connections' results.
+    pub with_flows: bool,
+    /// What becomes of outputs that are there already, and whose records they are.
+    pub keep: Keep,
+    /// How the run is shown while it goes.
+    pub showing: Showing,
+    /// A capture file for the packets of our own connections.
+    pub save_pcap: Option<PathBuf>,
+}
+
+impl RunOptions<'_> {
+    /// How long the plugin's functions may keep a worker: unless it was said, a minute, or twice
+    /// the time-out of a connection where that is more.
+    pub(super) fn plugin_timeout(&self) -> Duration {
+        const USUAL: Duration = Duration::from_secs(60);
+        let of_plugin =
+            || self.plugin_options.timeout().map_or(USUAL, |timeout| (timeout * 2).max(USUAL));
+        self.plugin_timeout.unwrap_or_else(of_plugin)
+    }
+}

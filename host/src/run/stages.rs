@@ -1,0 +1,222 @@
+//! The stages of a run, as states too: running, connected, settled (steps 4 to 11).
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
+use pathspider_plugin_api::{Job, Record};
+
+use super::RunOptions;
+use super::end::{RunEnd, RunError};
+use super::finishing;
+use super::keeping::{LastWord, Written};
+use super::pipeline::{Closed, Closing, Pipeline};
+use super::plan::Plan;
+use crate::engine::{Dialer, Engine, EngineEnd, Forger};
+use crate::job::{Feed, Feeder, Feeding, JobReader, feed};
+use crate::output::Counted;
+use crate::progress::{Prepared, Shown};
+use pathspider_observer::Source;
+use pathspider_runtime::stop::Stop;
+use pathspider_runtime::threads::Threads;
+use pathspider_runtime::watchdog::{self, Watchdog};
+use pathspider_system::Machine;
+
+/// What the stages begin with.
+pub(super) struct Stages<'a> {
+    pub(super) options: RunOptions<'a>,
+    pub(super) plan: Plan,
+    pub(super) chains: ChainSet,
+    pub(super) stop: Arc<Stop>,
+    pub(super) began: Instant,
+    pub(super) threads: Threads,
+    pub(super) reader: JobReader,
+    pub(super) written: Written,
+    pub(super) showing: Prepared,
+    pub(super) dialer: Dialer,
+    pub(super) beside: usize,
+    pub(super) source: Option<Source>,
+    pub(super) forger: Option<Forger>,
+    /// What is said in the metadata where the stages do not come to their end.
+    pub(super) last_word: Option<LastWord>,
+}
+
+impl Stages<'_> {
+    /// Runs them to their end.
+    pub(super) fn run(self, machine: &mut Machine) -> Result<RunEnd, RunError> {
+        Ok(self.start()?.connect(machine).settle()?.finish())
+    }
+
+    /// Starts all stages but the engine: observer and merger, then the feeder (step 4).
+    fn start(self) -> Result<Running, RunError> {
+        let Stages { options, plan, stop, began, threads, reader, written, showing, .. } = self;
+        let Written { writer, save, done } = written;
+        let (output, plugin_timeout) = (options.output.to_string(), options.plugin_timeout());
+        let info = &options.measurement.info;
+        let packets = (self.chains, self.source, save);
+        let pipeline = Pipeline::start(threads, (&options, &plan), packets, writer, &stop)?;
+
+        let (jobs, inbox) = tokio::sync::mpsc::channel(options.workers.clamp(64, 4096));
+        let feeding = Feeding {
+            rules: options.rules,
+            names: info.names,
+            port: plan.default_port,
+            interface: options.interface,
+            done,
+        };
+        let onward = (jobs, pipeline.places.clone());
+        let (fed, feeder) = feed(threads, reader, feeding, onward, Arc::clone(&stop))
+            .map_err(|error| RunError::System(format!("cannot start the feeder: {error}")))?;
+        let in_flight = Arc::<AtomicUsize>::default();
+        let known = Arc::new(pipeline.known(&fed, &in_flight));
+
+        watchdog::watch_this_thread();
+        let (last_word, last_known) = (self.last_word, Arc::clone(&known));
+        let give_up = move |why| last_known.write(last_word, why);
+        let watchdog = Watchdog::start(threads, plugin_timeout, Arc::clone(&stop), give_up)
+            .map_err(RunError::no_thread)?;
+        let shown = showing
+            .start(threads, move || known.snapshot())
+            .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
+        let Pipeline { notices, reports, places, behind, watch, merger, summary, .. } = pipeline;
+        let engine = Engine {
+            measurement: Arc::clone(&plan.measurement),
+            configurations: plan.configurations,
+            changes_system: info.changes_system,
+            blocking: info.blocking,
+            plugin_timeout,
+            workers: options.workers,
+            beside: self.beside,
+            limits: options.limits,
+            dialer: self.dialer,
+            forger: self.forger.map(|forger| {
+                let counters = watch.counters();
+                forger.slowed_by(move || counters().lost())
+            }),
+            notices,
+            reports,
+            stop: Arc::clone(&stop),
+            in_flight,
+            behind,
+        };
+        let measurement = plan.measurement;
+        let last = Last { measurement, plugin_timeout, threads, stop, began, fed, feeder };
+        let closing = Closing { watch, merger, summary, waiting: places, output };
+        Ok(Running { engine, inbox, rest: Rest { closing, watchdog, shown, last } })
+    }
+}
+
+/// All stages run, and the engine waits for its begin.
+struct Running {
+    engine: Engine,
+    inbox: tokio::sync::mpsc::Receiver<Job>,
+    rest: Rest,
+}
+
+/// What goes on beside the engine, and after it.
+struct Rest {
+    closing: Closing,
+    watchdog: Watchdog,
+    shown: Shown,
+    last: Last,
+}
+
+/// What the last step needs.
+struct Last {
+    measurement: Arc<MeasurementObject>,
+    plugin_timeout: Duration,
+    threads: Threads,
+    stop: Arc<Stop>,
+    began: Instant,
+    fed: Feed,
+    feeder: Feeder,
+}
+
+/// What came of the engine.
+struct Made {
+    end: EngineEnd,
+    /// Whether a change of the machine failed for want of a privilege.
+    denied: bool,
+    /// The kernel parameters that were changed.
+    changed: Vec<(String, String, Vec<String>)>,
+}
+
+impl Running {
+    /// Prepares, configures, connects (steps 5 to 7). The machine is restored at once, for an output
+    /// may take its time.
+    fn connect(self, machine: &mut Machine) -> Connected {
+        let Running { engine, inbox, rest } = self;
+        let end = engine.run(machine, inbox);
+        let (denied, changed) = (machine.was_denied(), machine.touched());
+        machine.restore();
+        Connected { made: Made { end, denied, changed }, rest }
+    }
+}
+
+/// No more connections are made, and the machine is as it was.
+struct Connected {
+    made: Made,
+    rest: Rest,
+}
+
+impl Connected {
+    /// The observer answers what is claimed, and the merger writes what is complete (steps 8 to 10).
+    fn settle(self) -> Result<Settled, RunError> {
+        let Connected { made, rest: Rest { closing, watchdog, shown, last } } = self;
+        let closed = closing.close(&last.stop, &watchdog)?;
+        drop((shown, watchdog));
+        Ok(Settled { made, closed, last })
+    }
+}
+
+/// All records are written.
+struct Settled {
+    made: Made,
+    closed: Closed,
+    last: Last,
+}
+
+impl Settled {
+    /// Has the plugin end the run, and puts together what it came to (step 11).
+    fn finish(self) -> RunEnd {
+        let Settled { made: Made { end, denied, changed }, closed, last } = self;
+        let Closed { mut summary, counters, output, capture } = closed;
+        let Last { measurement, plugin_timeout, threads, stop, began, fed, feeder } = last;
+        let finished = finishing::finish(threads, measurement, plugin_timeout, &stop);
+        let finished = finished.unwrap_or_else(|error| {
+            summary.count_error(&error);
+            Record::new()
+        });
+        let input = fed.counts();
+        summary.unfinished = end.in_flight as u64;
+        summary.unstarted = end.unstarted.map_or(0, |unread| unread + input.kept_back);
+        let engine = end.error.map(|error| RunError::Engine { error, denied });
+        // Where a later stage failed, an engine's error is but its consequence.
+        let failure = output
+            .map(RunError::from)
+            .or(capture.map(RunError::from))
+            .or(engine)
+            .or_else(|| feeder_end(feeder, stop.is_asked() || input.limited));
+        RunEnd {
+            counted: Counted { summary, input, capture: counters },
+            duration: began.elapsed(),
+            stopped: end.unstarted.is_some().then(|| stop.why()),
+            changed,
+            finished,
+            failure,
+        }
+    }
+}
+
+/// The feeder's failure. It may still wait for input of which no more is wanted; then it is left.
+fn feeder_end(feeder: Feeder, is_enough: bool) -> Option<RunError> {
+    if is_enough && !feeder.is_finished() {
+        return None;
+    }
+    match feeder.join() {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.into()),
+        Err(_) => Some(RunError::Panicked("feeder")),
+    }
+}

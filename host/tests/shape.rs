@@ -1,0 +1,236 @@
+//! The shape of the sources: modules use each other one way only, a type's methods stand where the
+//! type does, and files that `docs/extending.md` names exist.
+
+// Helpers of tests are tests too: a failure is a panic.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The crates of the host. `plugin-api` is none of them: what crosses its boundary (`abi`) and what
+/// authors see are two sides of the same types.
+const CRATES: [&str; 5] = ["src", "observer/src", "plugins/src", "runtime/src", "system/src"];
+
+/// Modules that are in a circle with another one, still.
+const IN_CIRCLES: [&str; 5] = [
+    "host/src: job::courtesy",
+    "host/src: job::special",
+    "host/observer/src: index",
+    "host/observer/src: table",
+    "host/observer/src: wheel",
+];
+
+/// Types that have methods in another file, still.
+const APART: [&str; 5] = [
+    "host/src: Dialer in engine::connect",
+    "host/src: Round in engine::making",
+    "host/observer/src: Measuring in measuring::awaiting",
+    "host/observer/src: Measuring in measuring::errors",
+    "host/observer/src: Measuring in measuring::settling",
+];
+
+/// The place of a module in its crate: `["cli", "measure"]`.
+type Module = Vec<String>;
+
+fn host() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All modules of a crate, with their text without comments and unit tests.
+fn modules(source: &Path) -> BTreeMap<Module, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![source.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.insert(module(source, &path), code(&fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+fn module(source: &Path, file: &Path) -> Module {
+    let place = file.strip_prefix(source).unwrap().with_extension("");
+    let names = place.iter().map(|name| name.to_str().unwrap().to_owned());
+    names.filter(|name| name != "lib" && name != "main").collect()
+}
+
+fn code(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = before_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The paths that a module names: of its `use`s, with their braces taken apart, and in its code.
+fn paths(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("use ") {
+        let before = text[..at].rsplit('\n').next().unwrap().trim();
+        let is_statement = before.is_empty() || before.starts_with("pub");
+        if let Some(end) = text[at..].find(';').filter(|_| is_statement) {
+            expand("", &text[at + 4..at + end], &mut found);
+        }
+    }
+    for word in ["crate::", "super::"] {
+        for (at, _) in text.match_indices(word) {
+            let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            let before = text[..at].chars().next_back();
+            if !before.is_some_and(is_path) {
+                found.push(text[at..].chars().take_while(|&c| is_path(c)).collect());
+            }
+        }
+    }
+    found
+}
+
+fn expand(before: &str, tree: &str, found: &mut Vec<String>) {
+    let (mut depth, mut part) = (0, String::new());
+    let mut parts = Vec::new();
+    for c in tree.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(std::mem::take(&mut part));
+                continue;
+            }
+            _ => {}
+        }
+        part.push(c);
+    }
+    parts.push(part);
+    for part in parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()) {
+        match (part.find('{'), part.rfind('}')) {
+            (Some(open), Some(close)) if open < close => {
+                expand(&format!("{before}{}", &part[..open]), &part[open + 1..close], found);
+            }
+            _ => found.push(format!("{before}{}", part.split(" as ").next().unwrap())),
+        }
+    }
+}
+
+/// The module that a path leads to, seen from another one.
+fn resolve(from: &[String], path: &str, modules: &BTreeMap<Module, String>) -> Module {
+    let mut names: Vec<&str> = path.split("::").collect();
+    let mut at = from.to_vec();
+    if names[0] == "crate" {
+        at.clear();
+        names.remove(0);
+    }
+    while names.first() == Some(&"super") {
+        at.pop();
+        names.remove(0);
+    }
+    for name in names {
+        at.push(name.to_owned());
+        if !modules.contains_key(&at) {
+            at.pop();
+            break;
+        }
+    }
+    at
+}
+
+/// Which modules of one folder use which others of it, also through modules below them.
+fn uses(modules: &BTreeMap<Module, String>) -> BTreeMap<Module, BTreeSet<Module>> {
+    let mut uses: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
+    for (from, text) in modules {
+        for path in paths(text) {
+            let to = resolve(from, &path, modules);
+            let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+            if same < from.len() && same < to.len() {
+                uses.entry(from[..=same].to_vec()).or_default().insert(to[..=same].to_vec());
+            }
+        }
+    }
+    uses
+}
+
+fn reaches(from: &Module, to: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> bool {
+    let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+    while let Some(module) = next.pop() {
+        for used in uses.get(module).into_iter().flatten() {
+            if used == to {
+                return true;
+            }
+            if seen.insert(used) {
+                next.push(used);
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn circles_are_found() {
+    let text = |text: &str| code(text);
+    let modules = BTreeMap::from([
+        (vec!["a".to_owned()], text("use super::b::{self, c::{D, E}};\n// super::x")),
+        (vec!["b".to_owned()], String::new()),
+        (vec!["b".to_owned(), "c".to_owned()], text("fn f() { crate::x::y() }")),
+        (
+            vec!["x".to_owned()],
+            text("fn y() { super::a::z() }\n#[cfg(test)]\nmod tests {super::q}"),
+        ),
+    ]);
+    let uses = uses(&modules);
+    let [a, b, x] = ["a", "b", "x"].map(|name| vec![name.to_owned()]);
+    assert_eq!(uses[&a], BTreeSet::from([b.clone()]));
+    assert_eq!(uses[&b], BTreeSet::from([x.clone()]));
+    assert!(reaches(&a, &a, &uses) && reaches(&x, &b, &uses));
+}
+
+#[test]
+fn modules_use_each_other_one_way() {
+    let mut circles = Vec::new();
+    for source in CRATES {
+        let modules = modules(&host().join(source));
+        assert!(modules.len() > 5, "{source}");
+        let uses = uses(&modules);
+        for module in uses.keys().filter(|module| reaches(module, module, &uses)) {
+            circles.push(format!("host/{source}: {}", module.join("::")));
+        }
+    }
+    circles.retain(|module| !IN_CIRCLES.contains(&module.as_str()));
+    assert!(circles.is_empty(), "in a circle with others: {circles:#?}");
+}
+
+/// The names after a keyword at the begin of a line: `struct`, `impl`.
+fn declared(text: &str, keywords: &[&str]) -> BTreeSet<String> {
+    let name = |line: &str| {
+        let line = line.trim_start();
+        let line = match line.strip_prefix("pub") {
+            Some(rest) if rest.starts_with('(') => rest.split_once(") ").map_or("", |(_, r)| r),
+            Some(rest) => rest.trim_start(),
+            None => line,
+        };
+        let rest = keywords.iter().find_map(|keyword| line.strip_prefix(&format!("{keyword} ")))?;
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        Some(rest[..end].to_owned())
+    };
+    text.lines().filter_map(name).collect()
+}
+
+#[test]
+fn methods_stand_where_their_type_does() {
+    let mut apart = Vec::new();
+    for source in CRATES {
+        for (module, text) in modules(&host().join(source)) {
+            let types = declared(&text, &["struct", "enum", "type", "trait", "union"]);
+            let with_methods = text.lines().filter(|line| {
+                line.starts_with("impl ") && line.ends_with('{') && !line.contains(" for ")
+            });
+            let with_methods = with_methods.collect::<Vec<_>>().join("\n");
+            for name in declared(&with_methods, &["impl"]).difference(&types) {
+                apart.push(format!("host/{source}: {name} in {}", module.join("::")));
+            }
+        }
+    }
+    apart.retain(|methods| !APART.contains(&methods.as_str()));
+    assert!(apart.is_empty(), "methods apart from their type: {apart:#?}");
+}
