@@ -3,6 +3,7 @@
 //! - `kinds`: every kind of connection, against servers that behave and that do not
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
+//! - `rejudging`: what a run wrote gives its conclusions again
 //! - `stopping`: signals, and what is left afterwards
 //! - `keeping`: outputs, metadata, and runs that go on after others
 //! - `keeping_faults`: the same when disks fail, runs meet, and others put links in the way
@@ -49,6 +50,7 @@ mod observe;
 mod plugins;
 mod privileges;
 mod progress;
+mod rejudging;
 mod restoring;
 mod soak;
 mod stopping;
