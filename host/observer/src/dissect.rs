@@ -20,7 +20,7 @@ pub struct Dissected<'a> {
     pub tuple: Tuple,
     /// Whether it is a part of a packet, and which.
     pub fragment: Fragment,
-    /// The sequence number of a SYN without ACK: the beginning of a TCP connection.
+    /// The sequence number of a SYN without ACK and RST: the beginning of a TCP connection.
     pub opening: Option<u32>,
     /// The IP header, with IPv6's extension headers.
     pub ip: &'a [u8],
@@ -251,7 +251,7 @@ fn transport<'a>(network: Network<'a>, into: &mut Dissected<'a>) -> Result<(), M
     {
         (source_port, destination_port) = (be16(ports, 0), be16(ports, 2));
     }
-    let opening = (layer == Layers::TCP && header[13] & 0b1_0010 == 0b10).then(|| be32(header, 4));
+    let opening = (layer == Layers::TCP && header[13] & 0b1_0110 == 0b10).then(|| be32(header, 4));
     let ip_layer = if network.is_v6 { Layers::IP6 } else { Layers::IP4 };
     *into = Dissected {
         tuple: Tuple {

@@ -133,8 +133,8 @@ fn a_connection_without_our_end_gets_the_flow_of_its_time() {
         .at(1, segment(7, There, SYN, 1))
         .at(400, segment(7, There, SYN, 1))
         .at(1_005, segment(8, There, SYN, 1))
-        .at(1_006, segment(8, Back, SYN | ACK, 2))
-        .at(5_000, segment(9, Back, SYN | ACK, 2));
+        .at(1_006, answer(8, SYN | ACK, 2, 1))
+        .at(5_000, answer(9, SYN | ACK, 2, 1));
     let notices = [expect(), expect(), expect(), seek(1, (0, 1_000)), seek(2, (1_001, 2_000))];
     let (answers, _) = run(&capture, &notices, Settings::default());
     let found = |at: usize| {
@@ -399,7 +399,7 @@ fn what_was_saved_gives_the_same_answers_again() {
     let syn = |port| segment(port, There, SYN, 100);
     let capture = Capture::raw()
         .at(1, syn(7))
-        .at(2, segment(7, Back, RST | ACK, 0))
+        .at(2, answer(7, RST | ACK, 0, 100))
         // Its ports are used again, by a connection that is never answered.
         .at(30, segment(7, There, SYN, 900))
         .at(1_030, segment(7, There, SYN, 900))
@@ -407,10 +407,10 @@ fn what_was_saved_gives_the_same_answers_again() {
         .at(1_040, icmp(3, 1, &syn(8)[..28]))
         // Late for the first of them, before its grace is over, and after that.
         .at(1_100, syn(9))
-        .at(1_101, segment(9, Back, SYN | ACK, 5))
+        .at(1_101, answer(9, SYN | ACK, 5, 100))
         .at(1_102, segment(9, There, ACK, 101))
-        .at(1_150, segment(9, Back, FIN | ACK, 6))
-        .at(7_500, segment(9, Back, RST | ACK, 6));
+        .at(1_150, answer(9, FIN | ACK, 6, 100))
+        .at(7_500, answer(9, RST | ACK, 6, 100));
     let claims = [
         (1, claim(1, 7, (0, 10))),
         (0, claim(2, 7, (20, 3_000))),
@@ -496,7 +496,11 @@ proptest! {
         packets.extend((0..1_300).map(|tick| (10 * tick, 99, true, 0, 0)));
         packets.sort_by_key(|packet| packet.0);
         let capture = packets.into_iter().fold(Capture::raw(), |capture, (ms, port, there, flags, isn)| {
-            let mut packet = segment(port, if there { There } else { Back }, flags, isn);
+            let mut packet = if there {
+                segment(port, There, flags, isn)
+            } else {
+                answer(port, flags, isn, isn)
+            };
             packet[16] ^= if port == 99 { 1 } else { 0 };
             capture.at(ms, packet)
         });
@@ -512,7 +516,11 @@ proptest! {
         max_flows in 1usize..4,
     ) {
         let capture = packets.into_iter().fold(Capture::raw(), |capture, (ms, port, there, flags, isn)| {
-            capture.at(ms, segment(port, if there { There } else { Back }, flags, isn))
+            capture.at(ms, if there {
+                segment(port, There, flags, isn)
+            } else {
+                answer(port, flags, isn, isn)
+            })
         });
         let mut notices: Vec<Notice> = claims.iter().map(|_| expect()).collect();
         for (id, &(port, started, lasted)) in claims.iter().enumerate() {
