@@ -1,43 +1,43 @@
 //! Makes the connections: goes round the configurations, and starts whatever waits for each.
 //!
-//! One thread runs the scheduler, calls the plugin's configurator, opens the sockets and sends
+//! The course of a run (`course`) decides what is done and when, and knows neither sockets nor clocks.
+//! The shell does it, on one thread: it calls the plugin's configurator, opens the sockets and sends
 //! their first packets. What follows on a socket is an asynchronous task on the same thread. A
 //! plugin that blocks is called on worker threads instead (`workers`).
 
+mod cargo;
 mod connect;
+mod course;
 mod ephemeral;
-mod making;
+mod lending;
 mod pace;
 mod ports;
 mod queue;
-mod round;
 mod scheduler;
+mod shell;
 mod work;
 mod workers;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::{Configuration, Connect, Error, Hold, Job, Outcome};
+use pathspider_plugin_api::{Configuration, Error, Job, Outcome};
 use tokio::sync::mpsc;
 
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
+pub(crate) use course::JOBS_BEHIND;
 pub use pace::Limits;
-pub(crate) use round::JOBS_BEHIND;
-pub use work::{Report, Ticket, Work, job_and_config};
+pub use work::{Report, Work};
 
-use connect::Attempt;
-use pace::Pace;
-use pathspider_observer::Notice;
+use course::{Course, Rules};
+use pathspider_observer::{JobNumber, Notice};
 use pathspider_runtime::stop::Stop;
 use pathspider_system::Machine;
-use ports::Ports;
-use round::Round;
-use scheduler::Scheduler;
+use shell::{Incoming, Shell};
 use workers::Workers;
 
 /// What the engine works with.
@@ -70,22 +70,8 @@ pub struct Engine {
     pub stop: Arc<Stop>,
     /// How many jobs are in flight, for whoever shows it.
     pub in_flight: Arc<AtomicUsize>,
-    /// How many jobs have ended and have no record yet: the later stages take them off.
-    pub behind: Arc<AtomicUsize>,
-}
-
-/// What happens while the engine waits.
-enum Event {
-    /// A worker prepared a job.
-    Prepared(Result<Work, (Job, Error)>),
-    /// A worker has the plugin's answer.
-    Answered { ticket: Ticket, started: SystemTime, answer: Result<Connect, Error> },
-    /// A connection came to this point; only where the configuration waits for it.
-    Reached { config: usize, point: Hold },
-    /// Nothing has answered a connection for a while.
-    Silent(Ticket),
-    /// A connection ended.
-    Ended(Ticket, Attempt),
+    /// How many jobs have ended since the beginning, for whoever says what a run came to.
+    pub ended: Arc<AtomicUsize>,
 }
 
 /// Why a run ends before its jobs do.
@@ -113,58 +99,60 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Runs until every job that came is finished, until told to stop, or until it fails: the
-    /// configurator failed, or a later stage is gone.
-    pub fn run(self, machine: &mut Machine, jobs: mpsc::Receiver<Job>) -> EngineEnd {
+    /// Runs until every job that came has its record, until told to stop, or until it fails: the
+    /// configurator failed, or a later stage is gone. The system's settings are given back as soon
+    /// as no more connections are made.
+    pub fn run(self, machine: &mut Machine, inbox: Inbox) -> EngineEnd {
         let mut end = EngineEnd::default();
-        let in_flight = Arc::clone(&self.in_flight);
-        end.error = self.run_into(machine, jobs, &mut end).err();
-        in_flight.store(end.in_flight, Ordering::Relaxed);
+        end.error = self.run_into(machine, inbox, &mut end).err();
+        end.settle(machine);
         end
     }
 
     fn run_into(
         self,
         machine: &mut Machine,
-        jobs: mpsc::Receiver<Job>,
+        Inbox { jobs, written }: Inbox,
         end: &mut EngineEnd,
     ) -> Result<(), EngineError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async {
-            let (events, inbox) = mpsc::unbounded_channel();
+            let (events, happened) = mpsc::unbounded_channel();
             let workers = match self.blocking {
-                true => Some(Workers::start(
-                    self.workers,
-                    &self.measurement,
-                    events.clone(),
-                    self.plugin_timeout,
-                )?),
+                true => Some(Workers::start(self.workers, &self.measurement, events.clone())?),
                 false => None,
             };
-            let scheduler = Scheduler::new(self.configurations.iter().map(|c| c.hold).collect());
-            // Without workers there is nobody to look after.
-            let patience = workers.as_ref().map_or(Duration::MAX, Workers::patience);
-            let looked = Instant::now();
-            let pace = Pace::new(&self.limits);
-            let beside = if self.limits.space_targets() { 0 } else { self.beside };
-            let round = Round {
+            let course = Course::new(Rules {
+                holds: self.configurations.iter().map(|c| c.hold).collect(),
+                workers: self.workers,
+                beside: self.beside,
+                limits: &self.limits,
+                call_limit: self.blocking.then_some(self.plugin_timeout),
+            });
+            let now = Instant::now();
+            let has_told_of_ports = false;
+            let shell = Shell {
                 engine: self,
                 machine,
-                scheduler,
-                pace,
-                ports: Ports::default(),
-                was_short: false,
-                beside,
+                course,
                 workers,
-                patience,
-                looked,
                 events,
                 end,
+                has_told_of_ports,
+                now,
             };
-            round.run(jobs, inbox).await
+            shell.run(Incoming { happened, jobs, written }).await
         })
     }
+}
+
+/// What the engine is told by the other stages.
+pub struct Inbox {
+    /// From the feeder.
+    pub jobs: mpsc::Receiver<Job>,
+    /// From the merger: jobs whose records are written.
+    pub written: mpsc::UnboundedReceiver<Vec<JobNumber>>,
 }
 
 /// How the engine ended.
@@ -174,8 +162,24 @@ pub struct EngineEnd {
     pub in_flight: usize,
     /// Jobs that were read and not begun; `None` where all were that the input has.
     pub unstarted: Option<u64>,
+    /// Whether the system refused a change for want of a privilege.
+    pub denied: bool,
+    /// The kernel parameters that were changed: before, and what they were given.
+    pub changed: Vec<(String, String, Vec<String>)>,
     /// Why it ended before it was told to.
     pub error: Option<EngineError>,
+    is_settled: bool,
+}
+
+impl EngineEnd {
+    /// No more connections are made: the system's settings are given back. Not later, for an output
+    /// may take its time.
+    fn settle(&mut self, machine: &mut Machine) {
+        if !std::mem::replace(&mut self.is_settled, true) {
+            (self.denied, self.changed) = (machine.was_denied(), machine.touched());
+            machine.restore();
+        }
+    }
 }
 
 /// The time-out of a connection whose plugin set none.

@@ -8,7 +8,6 @@ mod conclude;
 mod path;
 mod pending;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,13 +15,14 @@ use crossbeam::channel::{Receiver, select};
 use pathspider_plugin_api::Info;
 use pathspider_plugin_api::abi::MeasurementObject;
 
-use crate::engine::Report;
+use crate::engine::{Report, Work};
 use crate::output::{OutputError, RecordWriter, Summary};
 pub(crate) use conclude::users_keys;
 use conclude::{Conclude, Concluded};
 pub use path::Ends;
-use pathspider_observer::Observation;
+use pathspider_observer::{JobNumber, Observation};
 use pending::{Complete, PendingJobs};
+use tokio::sync::mpsc;
 
 /// How often it looks whether lines have waited for long enough, when nothing else happens.
 const LOOK: Duration = Duration::from_millis(200);
@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long a record waits at the most while there is always more to do: what a crash may lose. A
 /// hundred system calls a second are nothing beside the packets; one for each record would be felt.
 const WAIT: Duration = Duration::from_millis(10);
+
+/// To the engine: jobs whose records are written.
+pub type Written = mpsc::UnboundedSender<Vec<JobNumber>>;
 
 /// What the merger works with.
 pub struct Merger {
@@ -51,21 +54,21 @@ pub struct Merger {
     pub ends: Ends,
     /// A job's place, freed when its record is written.
     pub places: Receiver<()>,
-    /// How many jobs wait for their record.
-    pub behind: Arc<AtomicUsize>,
 }
 
 impl Merger {
-    /// Writes a record for every job that becomes complete, until both channels are closed.
+    /// Writes a record for every job that becomes complete, until both channels are closed. The
+    /// engine is told which are `written`; no more, where the observer ends before it.
     ///
     /// It ends early where a record cannot be written; the run is to stop then.
     pub fn run(
         self,
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
+        written: Written,
         mut writer: RecordWriter,
     ) -> Option<OutputError> {
-        let ended = self.merge(reports, observations, &mut writer);
+        let ended = self.merge(reports, observations, written, &mut writer);
         // What was concluded before a failure is kept.
         let finished = writer.finish();
         let lost = writer.lost();
@@ -80,11 +83,13 @@ impl Merger {
         &self,
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
+        written: Written,
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
         let mut pending = PendingJobs::new(self.configurations);
         let conclude = Conclude::new(self);
         let (mut reports, mut observations) = (Some(reports), Some(observations));
+        let (mut written, mut finished) = (Some(written), Vec::new());
         let mut flushed = Instant::now();
         let never_report = crossbeam::channel::never();
         let never_observation = crossbeam::channel::never();
@@ -100,13 +105,15 @@ impl Merger {
                 recv(observations.as_ref().unwrap_or(&never_observation)) -> seen => match seen {
                     Ok(observation) => pending.observation(observation),
                     Err(_) => {
-                        observations = None;
+                        // What is not answered by now never will be.
+                        (observations, written) = (None, None);
                         None
                     }
                 },
                 default(LOOK) => None,
             };
             if let Some(complete) = done {
+                finished.push(complete.number());
                 self.finish(&conclude, complete, writer)?;
             }
             let idle = reports.as_ref().is_none_or(Receiver::is_empty)
@@ -114,6 +121,10 @@ impl Merger {
             if idle || flushed.elapsed() >= WAIT {
                 writer.flush()?;
                 flushed = Instant::now();
+                if let Some(written) = written.as_ref().filter(|_| !finished.is_empty()) {
+                    // The engine may have ended, on a second signal.
+                    let _ = written.send(std::mem::take(&mut finished));
+                }
             }
         }
         Ok(())
@@ -122,13 +133,12 @@ impl Merger {
     fn finish(
         &self,
         conclude: &Conclude<'_>,
-        complete: Complete,
+        complete: Complete<Arc<Work>>,
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
         let concluded = conclude.records(complete);
         // The place is free also when there is nothing to write.
         let _ = self.places.try_recv();
-        self.behind.fetch_sub(1, Ordering::Relaxed);
         match concluded {
             Concluded::Records(records) => writer.write_job(&records),
             Concluded::Discarded(job) => {

@@ -11,7 +11,7 @@ mod provenance;
 use std::collections::HashMap;
 use std::path::Path;
 
-use pathspider_observer::{Observation, Replay, Source, SourceError};
+use pathspider_observer::{ConnectionId, Observation, Replay, Source, SourceError};
 use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
 use pathspider_plugin_api::driver::{Conclusion, Connection, Driver, Fault, Restored, Sighting};
 use pathspider_plugin_api::{Condition, Error, Info, Record, Value};
@@ -73,9 +73,10 @@ pub(crate) fn claims(
     let mut pasts = Pasts::open(records)?;
     let mut claims = Vec::new();
     while let Some(past) = pasts.next()? {
-        for restored in pasts.connections(&past, judge.configurations)?.iter().flatten() {
+        let connections = pasts.connections(&past, judge.configurations)?;
+        for (config, restored) in connections.iter().flatten().enumerate() {
             if restored.is_claimed {
-                let claim = past::claim(restored, claims.len() as u64);
+                let claim = past::claim(restored, past.connection(config));
                 claims.push(claim.map_err(|reason| pasts.unfit(&past, reason))?);
             }
         }
@@ -97,7 +98,7 @@ pub(crate) fn rejudge(
 ) -> Result<Rejudged, RejudgeError> {
     let mut pasts = Pasts::open(records)?;
     let mut answers =
-        Answers { replay: Replay::new(source, chains, claims), waiting: HashMap::new(), next: 0 };
+        Answers { replay: Replay::new(source, chains, claims), waiting: HashMap::new() };
     let mut comparison = Comparison::default();
     while let Some(past) = pasts.next()? {
         let Some(restored) = pasts.connections(&past, judge.configurations)? else {
@@ -108,7 +109,10 @@ pub(crate) fn rejudge(
             continue;
         };
         let before = past.conditions();
-        let connections = restored.into_iter().map(|one| answers.seen(one, &mut comparison));
+        let connections = restored
+            .into_iter()
+            .enumerate()
+            .map(|(config, one)| answers.seen(past.connection(config), one, &mut comparison));
         let connections = connections.collect();
         let concluded = judge.conclude(&past, connections);
         let now = match concluded {
@@ -143,19 +147,22 @@ impl Judge<'_> {
 struct Answers {
     replay: Replay,
     /// Those that came before their record.
-    waiting: HashMap<u64, Observation>,
-    /// The number of the next claim.
-    next: u64,
+    waiting: HashMap<ConnectionId, Observation>,
 }
 
 impl Answers {
     /// A connection with what is seen of it now.
-    fn seen(&mut self, restored: Restored, comparison: &mut Comparison) -> Connection {
+    fn seen(
+        &mut self,
+        id: ConnectionId,
+        restored: Restored,
+        comparison: &mut Comparison,
+    ) -> Connection {
         let Restored { outcome, is_claimed, last } = restored;
         if !is_claimed {
             return Connection { outcome, seen: Sighting::NotAsked };
         }
-        let seen = match self.take() {
+        let seen = match self.take(id) {
             Some(Observation { failure: Some(error), .. }) => Sighting::Failed(error),
             Some(Observation { flow: Some(flow), .. }) => Sighting::Flow(flow),
             _ => Sighting::Nothing,
@@ -166,9 +173,7 @@ impl Answers {
         Connection { outcome, seen }
     }
 
-    fn take(&mut self) -> Option<Observation> {
-        let id = self.next;
-        self.next += 1;
+    fn take(&mut self, id: ConnectionId) -> Option<Observation> {
         loop {
             if let Some(answer) = self.waiting.remove(&id) {
                 return Some(answer);

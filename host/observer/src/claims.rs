@@ -7,13 +7,14 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::connection::ConnectionId;
 use super::key::{Key, Peer};
 use super::notice::Claim;
 use super::place::{ClaimId, FlowId};
 
 /// A claim that was not answered yet.
 pub(crate) struct Pending {
-    pub(crate) id: u64,
+    pub(crate) id: ConnectionId,
     pub(crate) key: Key,
     pub(crate) remote: Peer,
     pub(crate) started_ns: i64,

@@ -17,6 +17,7 @@ mod answer;
 pub mod chains;
 mod claims;
 mod clock;
+mod connection;
 mod counters;
 mod dissect;
 mod fragments;
@@ -39,6 +40,7 @@ mod wheel;
 
 use std::time::Duration;
 
+pub use self::connection::{ConnectionId, JobNumber, Round};
 pub use self::counters::{Counters, Malformed, Unanswering};
 pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::link::Link;

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use pathspider_plugin_api::{Error, FlowRecord};
 use tokio::sync::oneshot;
 
+use super::connection::ConnectionId;
+
 /// The remote end of connections. The port is 0 for protocols without ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -19,8 +21,8 @@ pub struct Endpoint {
 /// A connection that has ended, and whose flow is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
-    /// What the answer is to carry.
-    pub id: u64,
+    /// The connection.
+    pub id: ConnectionId,
     /// The transport protocol's IANA number.
     pub protocol: u8,
     /// Our address and port; port 0 for protocols without ports.
@@ -40,8 +42,8 @@ pub struct Claim {
 /// not say it, and knows none of a connection that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seek {
-    /// What the answer is to carry.
-    pub id: u64,
+    /// The connection.
+    pub id: ConnectionId,
     /// Where it may have gone to, as it was expected.
     pub remotes: [Endpoint; 2],
     /// Before the connection's first packet, in nanoseconds since the Unix epoch.
@@ -103,8 +105,8 @@ pub enum Notice {
 /// The answer to a [`Claim`] or a [`Seek`].
 #[derive(Debug)]
 pub struct Observation {
-    /// The claim's id.
-    pub id: u64,
+    /// The connection that was claimed.
+    pub id: ConnectionId,
     /// What the chains found; `None` when no packet of the connection was seen.
     pub flow: Option<FlowRecord>,
     /// The first failure of a chain on the flow.

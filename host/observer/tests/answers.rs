@@ -27,7 +27,8 @@ fn measure(capture: &Capture, protocol: u8, chains: &[&str]) -> (FlowRecord, Cou
     sender.send(Notice::Expect(endpoint)).unwrap();
     let local = (IpAddr::from(US), OUR_PORT).into();
     let (started_ns, ended_ns) = (START, START + SECOND);
-    let claim = Claim { id: 1, protocol, local, remote, started_ns, ended_ns, last_ns: None };
+    let id = connection(1);
+    let claim = Claim { id, protocol, local, remote, started_ns, ended_ns, last_ns: None };
     sender.send(Notice::Claim(claim)).unwrap();
     drop(sender);
     let chains = Catalogue::library().resolve(&ChainName::list(chains)).unwrap().chains;

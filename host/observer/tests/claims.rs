@@ -10,8 +10,8 @@ use crate::wire::*;
 use crossbeam::channel::{Receiver, bounded, unbounded};
 use pathspider_observer::chains::Catalogue;
 use pathspider_observer::{
-    Answer, Await, Claim, Counters, Endpoint, Notice, Observation, PcapWriter, Replay, Seek,
-    Settings, Source, Unanswering, last_ns, open, watch,
+    Answer, Await, Claim, ConnectionId, Counters, Endpoint, Notice, Observation, PcapWriter,
+    Replay, Seek, Settings, Source, Unanswering, last_ns, open, watch,
 };
 use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{ChainName, FlowRecord};
@@ -33,9 +33,9 @@ fn withdraw() -> Notice {
 }
 
 /// A claim of a connection from this port, in milliseconds after the captures' start.
-fn claim(id: u64, port: u16, (started, ended): (i64, i64)) -> Notice {
+fn claim(number: u64, port: u16, (started, ended): (i64, i64)) -> Notice {
     Notice::Claim(Claim {
-        id,
+        id: connection(number),
         protocol: TCP,
         local: (IpAddr::from(US), port).into(),
         remote: remote(),
@@ -113,10 +113,10 @@ fn a_claim_gets_its_flow_and_nothing_else_is_looked_at() {
 }
 
 /// A connection of which nobody knows our end, in milliseconds after the captures' start.
-fn seek(id: u64, (started, ended): (i64, i64)) -> Notice {
+fn seek(number: u64, (started, ended): (i64, i64)) -> Notice {
     const UDP: u8 = 17;
     Notice::Seek(Seek {
-        id,
+        id: connection(number),
         remotes: [TCP, UDP].map(|protocol| Endpoint {
             protocol,
             address: THEM.into(),
@@ -140,7 +140,12 @@ fn a_connection_without_our_end_gets_the_flow_of_its_time() {
     let found = |at: usize| {
         let answer: &Observation = &answers[at];
         let port = answer.local.map(|local| (local.ip(), local.port()));
-        (answer.id, number(&answer.flow, "pkt_fwd"), number(&answer.flow, "pkt_rev"), port)
+        (
+            answer.id.job().number(),
+            number(&answer.flow, "pkt_fwd"),
+            number(&answer.flow, "pkt_rev"),
+            port,
+        )
     };
     assert_eq!(found(0), (1, Some(2), Some(0), Some((US.into(), 7))));
     assert_eq!(found(1), (2, Some(1), Some(1), Some((US.into(), 8))));
@@ -527,7 +532,7 @@ proptest! {
             notices.push(claim(id as u64, port, (started, started + lasted)));
         }
         let (answers, _) = run(&capture, &notices, settings(30, 5, max_flows));
-        let ids: Vec<u64> = answers.iter().map(|answer| answer.id).collect();
-        prop_assert_eq!(ids, (0..claims.len() as u64).collect::<Vec<_>>());
+        let ids: Vec<ConnectionId> = answers.iter().map(|answer| answer.id).collect();
+        prop_assert_eq!(ids, (0..claims.len() as u64).map(connection).collect::<Vec<_>>());
     }
 }

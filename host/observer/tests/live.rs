@@ -14,6 +14,8 @@ use pathspider_observer::{
 };
 use pathspider_plugin_api::ChainName;
 
+use crate::wire::connection;
+
 const TCP: u8 = 6;
 
 struct Run {
@@ -48,9 +50,9 @@ fn expect(run: &Run, remote: SocketAddr) {
     run.notices.send(Notice::Expect(endpoint)).unwrap();
 }
 
-fn claim(run: &Run, id: u64, local: SocketAddr, remote: SocketAddr, started_ns: i64) {
-    let claim =
-        Claim { id, protocol: TCP, local, remote, started_ns, ended_ns: now_ns(), last_ns: None };
+fn claim(run: &Run, number: u64, local: SocketAddr, remote: SocketAddr, started_ns: i64) {
+    let (id, ended_ns) = (connection(number), now_ns());
+    let claim = Claim { id, protocol: TCP, local, remote, started_ns, ended_ns, last_ns: None };
     run.notices.send(Notice::Claim(claim)).unwrap();
 }
 
@@ -69,14 +71,14 @@ fn every_connection_is_answered_with_its_flow() {
         answers
     });
     let mut ports = Vec::new();
-    for id in 0..COUNT {
+    for number in 0..COUNT {
         expect(&run, remote);
         let started_ns = now_ns();
         let stream = TcpStream::connect(remote).unwrap();
         let local = stream.local_addr().unwrap();
         ports.push(local.port());
         drop(stream);
-        claim(&run, id, local, remote, started_ns);
+        claim(&run, number, local, remote, started_ns);
     }
     drop(run.notices);
     drop(run.observations);
@@ -86,7 +88,7 @@ fn every_connection_is_answered_with_its_flow() {
     assert_eq!(answers.len() as u64, COUNT, "{counters}");
     for answer in answers {
         let record = answer.flow.unwrap_or_else(|| panic!("no flow: {counters}"));
-        assert_eq!(record.u64("sp"), Some(ports[answer.id as usize].into()));
+        assert_eq!(record.u64("sp"), Some(ports[answer.id.job().number() as usize].into()));
         assert_eq!(record.u64("dp"), Some(remote.port().into()));
         // More than one where the listener was too slow for the first.
         assert!(record.u64("syn_count_fwd") >= Some(1));
@@ -106,7 +108,7 @@ fn a_connection_that_sent_nothing_is_answered_without_flow() {
     let begun = std::time::Instant::now();
     claim(&run, 7, local, remote, now_ns());
     let answer = run.observations.recv_timeout(Duration::from_secs(5)).unwrap();
-    assert_eq!(answer.id, 7);
+    assert_eq!(answer.id, connection(7));
     assert!(answer.flow.is_none());
     assert!(begun.elapsed() >= Settings::default().grace);
     drop(run.notices);

@@ -17,7 +17,7 @@ mod tcp;
 mod tls;
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -26,13 +26,13 @@ use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Outcome, State, Va
 
 use super::{DEFAULT_TIMEOUT, stamp};
 use failure::Failure;
-use flow::Flow;
+pub(super) use flow::Flow;
 use kind::{Asked, Exchange, Opened};
 use pathspider_observer::{Endpoint, Notice};
 use settings::Settings;
 
 pub(super) use flow::{own_flow, possible_endpoints};
-pub(super) use packets::Sent;
+pub(super) use packets::{Forged, Sent};
 pub use packets::{Forger, RESERVED_SOCKETS};
 pub(super) use progress::Progress;
 pub use socket::Dialer;
@@ -43,12 +43,17 @@ pub(super) struct Attempt {
     pub(super) flow: Option<Flow>,
 }
 
-/// A connection after its first packet.
+/// What came of a connection that was to begin.
 pub(super) enum Begun {
-    /// It is under way.
+    /// Its first packet is out, or will be when it sends data.
     Under(Box<Connection>),
-    /// It is over already.
+    /// All its packets, which the plugin made, are out.
+    Forged(Box<Forged>),
+    /// It is over already; nothing need have been sent.
     Over(Attempt),
+    /// Nothing was sent, for it goes to this address, and the pace gave leave for another one. It
+    /// comes again with the same [`Connect`] when it has leave.
+    Elsewhere(SocketAddr, Box<Connect>),
 }
 
 /// Why a connection cannot begin.
@@ -108,7 +113,8 @@ impl Connection {
 }
 
 impl Dialer {
-    /// Opens the connection that the plugin asked for, and sends its first packet.
+    /// Opens the connection that the plugin asked for, and sends its first packet, to no other
+    /// address than this one, for which it has leave.
     ///
     /// The observer is told to expect the target before that, so that it cannot miss the packet.
     ///
@@ -119,6 +125,7 @@ impl Dialer {
         &self,
         job: &Job,
         connect: Connect,
+        leave: IpAddr,
         notices: &Sender<Notice>,
     ) -> Result<Begun, BeginError> {
         let Some(kind) = kind::find(connect.kind()) else {
@@ -137,6 +144,9 @@ impl Dialer {
         };
         if let Some((_, refusal)) = destination::refused(job, &connect, &self.courtesy) {
             return Ok(Begun::Over(fail(refusal.into())));
+        }
+        if remote.ip() != leave {
+            return Ok(Begun::Elsewhere(remote, Box::new(connect)));
         }
         let socket = match self.socket(protocol, remote, &settings) {
             Ok(socket) => socket,

@@ -10,8 +10,6 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::Ticket;
-
 /// How far the overall rate may lag and still catch up: timers are coarse, and beyond it no burst
 /// shall follow a stall. Over any second it is one hundredth too much at the most.
 const CATCH_UP: Duration = Duration::from_millis(10);
@@ -35,7 +33,7 @@ impl Limits {
 }
 
 /// The pace of a run.
-pub(super) struct Pace<T = Ticket> {
+pub(super) struct Pace<T> {
     interval: Option<Duration>,
     /// When the next connection may start by the overall rate.
     next: Option<Instant>,
@@ -50,16 +48,6 @@ pub(super) trait Paced {
 
     /// Whether it goes before those that are not: a job that was begun is to be finished.
     fn is_begun(&self) -> bool;
-}
-
-impl Paced for Ticket {
-    fn target(&self) -> Option<IpAddr> {
-        Some(self.work.job.target()).filter(|target| !target.is_unspecified())
-    }
-
-    fn is_begun(&self) -> bool {
-        self.config > 0
-    }
 }
 
 impl<T: Paced> Pace<T> {
@@ -144,9 +132,24 @@ impl<T: Paced> Pace<T> {
         }
     }
 
-    /// Drops the held connections of jobs that are not begun; gives their number.
-    pub(super) fn drop_unbegun(&mut self, now: Instant) -> usize {
-        let waiting = self.addresses.as_mut().map_or(0, |held| held.drop_unbegun().len());
+    /// A connection that [`started`](Pace::started) then has sent nothing to its address: it is as if
+    /// it had never been let through.
+    pub(super) fn not_sent(&mut self, ticket: &T, started: Instant, now: Instant) {
+        if let (Some(interval), Some(next)) = (self.interval, self.next) {
+            self.next = next.checked_sub(interval);
+        }
+        let Some(target) = ticket.target() else { return };
+        if let Some(addresses) = &mut self.addresses {
+            addresses.not_sent(target, started, now);
+        }
+        if let Some(prefixes) = &mut self.prefixes {
+            prefixes.not_sent(prefix(target), started, now);
+        }
+    }
+
+    /// Drops the held connections of jobs that are not begun, and gives them.
+    pub(super) fn drop_unbegun(&mut self, now: Instant) -> Vec<T> {
+        let mut dropped = self.addresses.as_mut().map_or_else(Vec::new, Spacing::drop_unbegun);
         // What waited for its prefix had its address already.
         let gone = self.prefixes.as_mut().map_or_else(Vec::new, Spacing::drop_unbegun);
         for target in gone.iter().filter_map(Paced::target) {
@@ -154,7 +157,8 @@ impl<T: Paced> Pace<T> {
                 addresses.cancelled(target, now);
             }
         }
-        waiting + gone.len()
+        dropped.extend(gone);
+        dropped
     }
 }
 
@@ -236,6 +240,16 @@ impl<K: Copy + Eq + Hash + Ord, T: Paced> Spacing<K, T> {
 
     fn next(&self) -> Option<Instant> {
         self.due.peek().filter(|_| self.held > 0).map(|due| due.0.0)
+    }
+
+    /// What has started with this key was not sent. Its own distance was kept already.
+    fn not_sent(&mut self, key: K, started: Instant, now: Instant) {
+        let Some(used) = self.keys.get_mut(&key) else { return };
+        // Another one may have started since.
+        if used.free == Some(started + self.spacing) {
+            used.free = None;
+            self.cancelled(key, now);
+        }
     }
 
     /// What went on with this key never starts: the next may. Its own distance was kept already.

@@ -116,12 +116,13 @@ impl<T> Ports<T> {
     }
 
     /// Takes out those that `wanted` does not keep.
-    pub(super) fn drop_unless(&mut self, wanted: impl Fn(&T) -> bool) -> usize {
-        let mut dropped = 0;
+    pub(super) fn drop_unless(&mut self, wanted: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut dropped = Vec::new();
         for shortage in self.short.values_mut() {
-            let before = shortage.waiting.len();
-            shortage.waiting.retain(&wanted);
-            dropped += before - shortage.waiting.len();
+            let (kept, gone): (VecDeque<T>, VecDeque<T>) =
+                shortage.waiting.drain(..).partition(&wanted);
+            shortage.waiting = kept;
+            dropped.extend(gone);
         }
         dropped
     }
@@ -207,7 +208,7 @@ mod tests {
         for item in 0..6 {
             ports.hold(remote(item % 2), item, start);
         }
-        assert_eq!(ports.drop_unless(|item| *item > 3), 4);
+        assert_eq!(ports.drop_unless(|item| *item > 3).len(), 4);
         assert_eq!(ports.release(start + RETRY).len(), 2);
     }
 }

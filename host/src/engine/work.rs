@@ -1,137 +1,74 @@
-//! A job in flight, its connections, and what is reported of them.
+//! A job and what the plugin prepared for it, and what is reported of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
+use pathspider_observer::{ConnectionId, JobNumber};
 use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle};
-use pathspider_plugin_api::{ConfigId, Connect, Error, Job, Outcome};
+use pathspider_plugin_api::{Connect, Error, Job, Outcome};
 
 /// A job and what the plugin prepared for it.
 pub struct Work {
     /// The target.
     pub job: Job,
-    /// The plugin's own.
-    pub prepared: PreparedHandle,
-    /// How many of its connections were begun, or are about to be.
-    begun: AtomicUsize,
-    /// How many of them have ended.
-    ended: AtomicUsize,
+    prepared: OnceLock<PreparedHandle>,
 }
 
-/// Both counts of a job for which the plugin failed.
-const BROKEN: usize = usize::MAX;
-
 impl Work {
-    /// Lets the plugin prepare a job; may block where the plugin says so.
+    pub(super) fn new(job: Job) -> Work {
+        Work { job, prepared: OnceLock::new() }
+    }
+
+    /// Where it connects to unless the plugin says otherwise.
+    pub(super) fn target(&self) -> SocketAddr {
+        SocketAddr::new(self.job.target(), self.job.port())
+    }
+
+    /// Lets the plugin prepare the job; may block where the plugin says so.
+    pub(super) fn prepare(&self, measurement: &MeasurementObject) -> Result<(), Error> {
+        // It is asked once.
+        let _ = self.prepared.set(measurement.pre_connect(&self.job)?);
+        Ok(())
+    }
+
+    /// What the plugin prepared.
     ///
     /// # Errors
     ///
-    /// The job, and the plugin's reason.
-    #[allow(clippy::result_large_err)] // The job travels on either way.
-    pub fn prepare(measurement: &MeasurementObject, job: Job) -> Result<Work, (Job, Error)> {
-        match measurement.pre_connect(&job) {
-            Ok(prepared) => {
-                Ok(Work { job, prepared, begun: AtomicUsize::new(1), ended: AtomicUsize::new(0) })
-            }
-            Err(error) => Err((job, error)),
-        }
-    }
-
-    // Only the engine's thread counts; the merger holds the same job, hence the atomics.
-
-    /// How many of its connections are under way, or are about to be: two at the most.
-    pub(super) fn under_way(&self) -> usize {
-        self.begun.load(Ordering::Relaxed) - self.ended.load(Ordering::Relaxed)
-    }
-
-    /// Begins its next connection, beside another one only if it `may` be beside it; gives the
-    /// configuration's place.
-    pub(super) fn begin_next(&self, configurations: usize, may: bool) -> Option<usize> {
-        let next = self.begun.load(Ordering::Relaxed);
-        let begins = next < configurations && self.under_way() <= usize::from(may);
-        begins.then(|| {
-            self.begun.store(next + 1, Ordering::Relaxed);
-            next
-        })
-    }
-
-    /// Whether the connection of `config` is the last that was begun.
-    pub(super) fn is_last(&self, config: usize) -> bool {
-        self.begun.load(Ordering::Relaxed) == config + 1
-    }
-
-    /// One of its connections has ended; whether the job goes on to be measured.
-    pub(super) fn end_one(&self) -> bool {
-        let is_measured = self.begun.load(Ordering::Relaxed) != BROKEN;
-        if is_measured {
-            self.ended.fetch_add(1, Ordering::Relaxed);
-        }
-        is_measured
-    }
-
-    /// Whether all its connections have ended.
-    pub(super) fn is_over(&self, configurations: usize) -> bool {
-        self.ended.load(Ordering::Relaxed) >= configurations
-    }
-
-    /// The plugin failed for the job: nothing more is begun or reported of it.
-    pub(super) fn break_off(&self) {
-        self.begun.store(BROKEN, Ordering::Relaxed);
-        self.ended.store(BROKEN, Ordering::Relaxed);
-    }
-}
-
-/// One connection that is to be made: a job in a configuration.
-#[derive(Clone)]
-pub struct Ticket {
-    /// The job.
-    pub work: Arc<Work>,
-    /// The configuration's place.
-    pub config: usize,
-}
-
-impl Ticket {
-    /// The connection's number, unique in the run.
-    pub fn id(&self, configurations: usize) -> u64 {
-        self.work.job.number() * configurations as u64 + self.config as u64
+    /// It was not asked to.
+    pub fn prepared(&self) -> Result<&PreparedHandle, Error> {
+        self.prepared.get().ok_or_else(|| Error::contract("the job is not prepared"))
     }
 
     /// Asks the plugin which connection to make; may block where the plugin says so.
-    pub fn ask(&self, measurement: &MeasurementObject) -> Result<Connect, Error> {
-        measurement.connect(&self.work.job, &self.work.prepared, ConfigId::new(self.config))
+    pub(super) fn ask(
+        &self,
+        measurement: &MeasurementObject,
+        id: ConnectionId,
+    ) -> Result<Connect, Error> {
+        measurement.connect(&self.job, self.prepared()?, id.config())
     }
 }
 
-/// The job and the configuration of a connection's number.
-pub fn job_and_config(id: u64, configurations: usize) -> (u64, usize) {
-    let configurations = configurations as u64;
-    (id / configurations, (id % configurations) as usize)
-}
-
 /// What the engine tells the merger.
-pub enum Report {
+pub enum Report<W = Arc<Work>> {
     /// A connection ended.
     Connection {
+        /// Which one.
+        id: ConnectionId,
         /// Its job.
-        work: Arc<Work>,
-        /// Its configuration's place.
-        config: usize,
+        work: W,
         /// How it ended.
         outcome: Outcome,
         /// Whether the observer was asked for its flow, and so will answer.
         claimed: bool,
     },
-    /// The plugin failed for a job before its first connection.
-    Refused {
-        /// The job.
-        job: Job,
-        /// The plugin's reason.
-        error: Error,
-    },
-    /// The plugin failed for a job, of which connections may have been reported.
+    /// The plugin failed for a job, of which connections may have been reported. Nothing more is.
     Broken {
+        /// The job's number.
+        job: JobNumber,
         /// The job.
-        work: Arc<Work>,
+        work: W,
         /// The plugin's reason.
         error: Error,
     },

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use pathspider_plugin_api::driver::{self, Conclusion, Driver, Sighting};
+use pathspider_plugin_api::driver::{self, Conclusion, Driver, Fault, Sighting};
 use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 
 use super::Merger;
 use super::pending::{Complete, Connection};
 use crate::engine::Work;
 use crate::output::Summary;
+use pathspider_observer::JobNumber;
 use pathspider_plugin_api::rules;
 
 /// The plugin's functions of the merger, and what is checked of their answers.
@@ -30,15 +31,16 @@ impl<'a> Conclude<'a> {
     }
 
     /// The job's records.
-    pub(super) fn records(&self, complete: Complete) -> Concluded {
+    pub(super) fn records(&self, complete: Complete<Arc<Work>>) -> Concluded {
         let failed = |job, error| Concluded::Records(vec![self.error_record(job, error)]);
         let (work, connections) = match complete {
-            Complete::Refused { job, error } => return failed(job, error),
             Complete::Broken { work, error } => return failed(into_job(work), error),
             Complete::Job { work, connections } => (work, connections),
         };
         let connections = connections.into_iter().map(Connection::judged).collect();
-        let conclusion = self.driver().conclude(&work.job, &work.prepared, connections);
+        let prepared = work.prepared().map_err(Fault::from);
+        let conclusion =
+            prepared.and_then(|prepared| self.driver().conclude(&work.job, prepared, connections));
         let job = into_job(work);
         match conclusion {
             Ok(conclusion) if conclusion.is_discarded => {
@@ -57,7 +59,7 @@ impl<'a> Conclude<'a> {
     }
 
     fn job_id(&self, job: &Job) -> String {
-        format!("{:x}-{}", self.merger.run, job.number())
+        format!("{:x}-{}", self.merger.run, JobNumber::of(job))
     }
 
     fn job_records(&self, job: Job, conclusion: Conclusion) -> Vec<Record> {

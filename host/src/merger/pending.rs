@@ -1,25 +1,29 @@
 //! Jobs of which something is still to come: a connection's end, or the observer's answer.
+//!
+//! It is told what the engine and the observer say, in whatever order that comes, and gives each job
+//! once: when nothing more is to come of it, or when the plugin has failed for it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use pathspider_plugin_api::{Error, FlowRecord, Job, Outcome};
+use foldhash::fast::RandomState;
+use pathspider_observer::{ConnectionId, JobNumber, Observation, Round};
+use pathspider_plugin_api::{Error, FlowRecord, Outcome};
 
-use crate::engine::{Report, Work, job_and_config};
-use pathspider_observer::Observation;
+use crate::engine::{Report, Work};
 
 /// A job of which nothing more is to come.
-pub(super) enum Complete {
+#[derive(Debug)]
+pub(super) enum Complete<W> {
     /// All its connections, in the order of the configurations.
-    Job { work: Arc<Work>, connections: Vec<Connection> },
-    /// The plugin failed before its first connection.
-    Refused { job: Job, error: Error },
-    /// The plugin failed in the midst of its connections.
-    Broken { work: Arc<Work>, error: Error },
+    Job { work: W, connections: Vec<Connection> },
+    /// The plugin failed for it.
+    Broken { work: W, error: Error },
 }
 
 /// A connection with what was seen of it.
+#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) outcome: Outcome,
     /// Whether packets were sent, so that a flow was to be seen.
@@ -29,18 +33,21 @@ pub(super) struct Connection {
     pub(super) failure: Option<Error>,
 }
 
-pub(super) struct PendingJobs {
+/// All such jobs.
+pub(super) struct PendingJobs<W> {
     configurations: usize,
-    jobs: HashMap<u64, Pending>,
+    jobs: HashMap<(JobNumber, Round), Pending<W>, RandomState>,
 }
 
-struct Pending {
-    work: Option<Arc<Work>>,
+struct Pending<W> {
+    /// Set by the first report.
+    work: Option<W>,
     slots: Vec<Slot>,
     /// Set when the plugin failed: the job waits only for answers that are still under way.
     broken: bool,
 }
 
+/// What is known of a connection.
 #[derive(Default)]
 struct Slot {
     ended: Option<(Outcome, bool)>,
@@ -61,51 +68,50 @@ impl Slot {
     }
 }
 
-impl PendingJobs {
-    pub(super) fn new(configurations: usize) -> PendingJobs {
-        PendingJobs { configurations, jobs: HashMap::new() }
+impl<W> PendingJobs<W> {
+    pub(super) fn new(configurations: usize) -> PendingJobs<W> {
+        PendingJobs { configurations, jobs: HashMap::default() }
     }
 
     /// Takes a word of the engine; gives the job that it completes.
-    pub(super) fn report(&mut self, report: Report) -> Option<Complete> {
+    pub(super) fn report(&mut self, report: Report<W>) -> Option<Complete<W>> {
         match report {
-            Report::Refused { job, error } => Some(Complete::Refused { job, error }),
-            Report::Broken { work, error } => {
-                let number = work.job.number();
-                if let Some(job) = self.jobs.get_mut(&number) {
+            Report::Broken { job, work, error } => {
+                // The engine reports nothing more of it; the observer may.
+                let key = (job, Round::FIRST);
+                if let Some(job) = self.jobs.get_mut(&key) {
                     job.broken = true;
-                    self.take_if_complete(number);
+                    self.take_if_complete(key);
                 }
                 Some(Complete::Broken { work, error })
             }
-            Report::Connection { work, config, outcome, claimed } => {
-                let number = work.job.number();
-                let job = self.entry(number);
-                job.slots[config].ended = Some((outcome, claimed));
+            Report::Connection { id, work, outcome, claimed } => {
+                let job = self.job(id);
                 job.work = Some(work);
-                self.take_if_complete(number)
+                job.slot(id)?.ended = Some((outcome, claimed));
+                self.take_if_complete((id.job(), id.round()))
             }
         }
     }
 
     /// Takes an answer of the observer; gives the job that it completes.
-    pub(super) fn observation(&mut self, observation: Observation) -> Option<Complete> {
-        let (number, config) = job_and_config(observation.id, self.configurations);
-        self.entry(number).slots[config].answer = Some(observation);
-        self.take_if_complete(number)
+    pub(super) fn observation(&mut self, observation: Observation) -> Option<Complete<W>> {
+        let id = observation.id;
+        self.job(id).slot(id)?.answer = Some(observation);
+        self.take_if_complete((id.job(), id.round()))
     }
 
-    fn entry(&mut self, number: u64) -> &mut Pending {
+    fn job(&mut self, id: ConnectionId) -> &mut Pending<W> {
         let configurations = self.configurations;
-        self.jobs.entry(number).or_insert_with(|| Pending {
+        self.jobs.entry((id.job(), id.round())).or_insert_with(|| Pending {
             work: None,
             slots: (0..configurations).map(|_| Slot::default()).collect(),
             broken: false,
         })
     }
 
-    fn take_if_complete(&mut self, number: u64) -> Option<Complete> {
-        let Entry::Occupied(entry) = self.jobs.entry(number) else {
+    fn take_if_complete(&mut self, key: (JobNumber, Round)) -> Option<Complete<W>> {
+        let Entry::Occupied(entry) = self.jobs.entry(key) else {
             return None;
         };
         let job = entry.get();
@@ -124,6 +130,20 @@ impl PendingJobs {
     }
 }
 
+impl Complete<Arc<Work>> {
+    /// The job's number.
+    pub(super) fn number(&self) -> JobNumber {
+        let (Complete::Job { work, .. } | Complete::Broken { work, .. }) = self;
+        JobNumber::of(&work.job)
+    }
+}
+
+impl<W> Pending<W> {
+    fn slot(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.config().index())
+    }
+}
+
 impl Slot {
     fn into_connection(self) -> Option<Connection> {
         let (mut outcome, claimed) = self.ended?;
@@ -136,3 +156,6 @@ impl Slot {
         Some(Connection { outcome, claimed, flow: answer.flow, failure: answer.failure })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::BASE64;
-use pathspider_observer::{Claim, last_ns};
+use pathspider_observer::{Claim, ConnectionId, JobNumber, Round, last_ns};
 use pathspider_plugin_api::driver::{Restored, restore};
 use pathspider_plugin_api::packet::protocol;
-use pathspider_plugin_api::{Job, Outcome, Record, Value, ValueRef};
+use pathspider_plugin_api::{ConfigId, Job, Outcome, Record, Value, ValueRef};
 
 use super::RejudgeError;
 use crate::job::{Input, Lines, parse_record};
@@ -133,6 +133,12 @@ fn unfit(file: &str, line: u64, reason: String) -> RejudgeError {
 }
 
 impl Past {
+    /// Its connection of this configuration. A file may have the records of several runs, so that the
+    /// place in it is what tells jobs apart.
+    pub(super) fn connection(&self, config: usize) -> ConnectionId {
+        ConnectionId::new(JobNumber::new(self.line), Round::FIRST, ConfigId::new(config))
+    }
+
     /// The job as the run had it. `names`: whether the measurement takes names.
     pub(super) fn job(&self, names: bool, default_port: u16) -> Job {
         let record = &self.records[0];
@@ -165,7 +171,7 @@ fn numbered(id: &str) -> Option<(&str, u64)> {
 }
 
 /// The claim that the run made for a connection.
-pub(super) fn claim(restored: &Restored, id: u64) -> Result<Claim, String> {
+pub(super) fn claim(restored: &Restored, id: ConnectionId) -> Result<Claim, String> {
     let outcome = restored.outcome.record();
     let end = |address, port| -> Option<SocketAddr> {
         let address: IpAddr = outcome.str(address)?.parse().ok()?;
@@ -241,12 +247,13 @@ mod tests {
             .with("spdr_stop", "2026-01-01T00:00:01.000000Z");
         let outcome = Outcome::with_record(pathspider_plugin_api::State::Ok, outcome);
         let restored = Restored { outcome, is_claimed: true, last: Some(1_767_225_600.5) };
-        let claim = claim(&restored, 7).unwrap();
-        assert_eq!((claim.id, claim.protocol), (7, protocol::UDP));
+        let id = ConnectionId::new(JobNumber::new(7), Round::FIRST, ConfigId::BASELINE);
+        let claim = claim(&restored, id).unwrap();
+        assert_eq!((claim.id, claim.protocol), (id, protocol::UDP));
         assert_eq!(claim.local, "192.0.2.9:4000".parse().unwrap());
         assert_eq!(claim.ended_ns - claim.started_ns, 1_000_000_000);
         assert!((0..2_000).contains(&(claim.last_ns.unwrap() - 1_767_225_600_500_000_000)));
         let bare = Restored { outcome: Outcome::new(pathspider_plugin_api::State::Ok), ..restored };
-        assert!(super::claim(&bare, 0).unwrap_err().contains("sip and sp"));
+        assert!(super::claim(&bare, id).unwrap_err().contains("sip and sp"));
     }
 }

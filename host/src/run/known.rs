@@ -18,8 +18,8 @@ pub(super) struct Known<C> {
     pub(super) counters: C,
     /// Jobs in flight.
     pub(super) in_flight: Arc<AtomicUsize>,
-    /// Jobs whose connections have ended, and which are not concluded.
-    pub(super) behind: Arc<AtomicUsize>,
+    /// Jobs whose connections have ended, all of them since the beginning.
+    pub(super) ended: Arc<AtomicUsize>,
     /// Jobs that are concluded, and whose records are not written.
     pub(super) waiting: Arc<AtomicU64>,
     /// One that is taken by every job that was read and is not concluded.
@@ -52,12 +52,14 @@ impl<C: Fn() -> Counters> Known<C> {
     fn given_up(&self) -> Counted {
         let mut counted = self.counted();
         let summary = &mut counted.summary;
+        let concluded = summary.targets + summary.discarded;
         // What waits to be written is not.
         let waiting = self.waiting.load(Ordering::Relaxed).min(summary.targets);
         summary.targets -= waiting;
         summary.lost += waiting;
         // A job may be counted as both on its way from one to the other.
-        let begun = self.in_flight.load(Ordering::Relaxed) + self.behind.load(Ordering::Relaxed);
+        let ended = self.ended.load(Ordering::Relaxed).saturating_sub(concluded as usize);
+        let begun = self.in_flight.load(Ordering::Relaxed) + ended;
         let taken = self.places.len();
         summary.unfinished = begun.min(taken) as u64;
         summary.unstarted = taken.saturating_sub(begun) as u64 + counted.input.kept_back;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::{bounded, unbounded};
 use pathspider_plugin_api::abi::ChainSet;
+use tokio::sync::mpsc;
 
 use super::known::Known;
 use super::plan::Plan;
@@ -15,7 +16,9 @@ use crate::engine::{JOBS_BEHIND, Report};
 use crate::job::Feed;
 use crate::merger::Merger;
 use crate::output::{OutputError, RecordWriter, Summary};
-use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Watch};
+use pathspider_observer::{
+    Counters, JobNumber, Observation, PcapWriter, Source, SourceError, Watch,
+};
 use pathspider_runtime::patience::LAST_WORDS;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::{Stop, Urgency};
@@ -27,7 +30,10 @@ pub(super) struct Pipeline {
     pub(super) notices: crossbeam::channel::Sender<pathspider_observer::Notice>,
     pub(super) reports: crossbeam::channel::Sender<Report>,
     pub(super) places: crossbeam::channel::Sender<()>,
-    pub(super) behind: Arc<AtomicUsize>,
+    /// From the merger to the engine: jobs whose records are written.
+    pub(super) written: mpsc::UnboundedReceiver<Vec<JobNumber>>,
+    /// How many jobs have ended.
+    pub(super) ended: Arc<AtomicUsize>,
     pub(super) waiting: Arc<AtomicU64>,
     pub(super) watch: Watch,
     pub(super) merger: JoinHandle<Option<OutputError>>,
@@ -62,7 +68,8 @@ impl Pipeline {
         let watch = pathspider_observer::watch(source, chains, keep, noticed, observed, failed)
             .map_err(RunError::no_thread)?;
         let summary = Arc::<Mutex<Summary>>::default();
-        let behind = Arc::<AtomicUsize>::default();
+        let ended = Arc::<AtomicUsize>::default();
+        let (tell, written) = mpsc::unbounded_channel();
         let waiting = writer.waiting();
         let merger = Merger {
             measurement: Arc::clone(&plan.measurement),
@@ -74,12 +81,11 @@ impl Pipeline {
             summary: Arc::clone(&summary),
             ends: options.ends.clone(),
             places: freed,
-            behind: Arc::clone(&behind),
         };
         let merger = threads
             .start("merger", move || {
                 watchdog::watch_this_thread();
-                let failure = merger.run(reported, observations, writer);
+                let failure = merger.run(reported, observations, tell, writer);
                 if failure.is_some() {
                     // What cannot be written need not be measured.
                     output_stop.terminate("the output");
@@ -87,7 +93,7 @@ impl Pipeline {
                 failure
             })
             .map_err(RunError::no_thread)?;
-        Ok(Pipeline { notices, reports, places, behind, waiting, watch, merger, summary })
+        Ok(Pipeline { notices, reports, places, written, ended, waiting, watch, merger, summary })
     }
 }
 
@@ -103,7 +109,7 @@ impl Pipeline {
             summary: Arc::clone(&self.summary),
             counters: self.watch.counters(),
             in_flight: Arc::clone(in_flight),
-            behind: Arc::clone(&self.behind),
+            ended: Arc::clone(&self.ended),
             waiting: Arc::clone(&self.waiting),
             places: self.places.clone(),
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
+use pathspider_plugin_api::Record;
 use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
-use pathspider_plugin_api::{Job, Record};
 
 use super::RunOptions;
 use super::end::{RunEnd, RunError};
@@ -13,7 +13,7 @@ use super::finishing;
 use super::keeping::{LastWord, Written};
 use super::pipeline::{Closed, Closing, Pipeline};
 use super::plan::Plan;
-use crate::engine::{Dialer, Engine, EngineEnd, Forger};
+use crate::engine::{Dialer, Engine, EngineEnd, Forger, Inbox};
 use crate::job::{Feed, Feeder, Feeding, JobReader, feed};
 use crate::output::Counted;
 use crate::progress::{Prepared, Shown};
@@ -57,7 +57,7 @@ impl Stages<'_> {
         let packets = (self.chains, self.source, save);
         let pipeline = Pipeline::start(threads, (&options, &plan), packets, writer, &stop)?;
 
-        let (jobs, inbox) = tokio::sync::mpsc::channel(options.workers.clamp(64, 4096));
+        let (jobs, read) = tokio::sync::mpsc::channel(options.workers.clamp(64, 4096));
         let feeding = Feeding {
             rules: options.rules,
             names: info.names,
@@ -79,7 +79,8 @@ impl Stages<'_> {
         let shown = showing
             .start(threads, move || known.snapshot())
             .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
-        let Pipeline { notices, reports, places, behind, watch, merger, summary, .. } = pipeline;
+        let Pipeline { notices, reports, places, written, ended, watch, merger, summary, .. } =
+            pipeline;
         let engine = Engine {
             measurement: Arc::clone(&plan.measurement),
             configurations: plan.configurations,
@@ -98,11 +99,12 @@ impl Stages<'_> {
             reports,
             stop: Arc::clone(&stop),
             in_flight,
-            behind,
+            ended,
         };
         let measurement = plan.measurement;
         let last = Last { measurement, plugin_timeout, threads, stop, began, fed, feeder };
         let closing = Closing { watch, merger, summary, waiting: places, output };
+        let inbox = Inbox { jobs: read, written };
         Ok(Running { engine, inbox, rest: Rest { closing, watchdog, shown, last } })
     }
 }
@@ -110,7 +112,7 @@ impl Stages<'_> {
 /// All stages run, and the engine waits for its begin.
 struct Running {
     engine: Engine,
-    inbox: tokio::sync::mpsc::Receiver<Job>,
+    inbox: Inbox,
     rest: Rest,
 }
 
@@ -133,46 +135,34 @@ struct Last {
     feeder: Feeder,
 }
 
-/// What came of the engine.
-struct Made {
-    end: EngineEnd,
-    /// Whether a change of the machine failed for want of a privilege.
-    denied: bool,
-    /// The kernel parameters that were changed.
-    changed: Vec<(String, String, Vec<String>)>,
-}
-
 impl Running {
-    /// Prepares, configures, connects (steps 5 to 7). The machine is restored at once, for an output
-    /// may take its time.
+    /// Prepares, configures, connects (steps 5 to 7). The engine restores the machine when no more
+    /// connections are made, and goes on until all records are written, unless it is to end at once.
     fn connect(self, machine: &mut Machine) -> Connected {
         let Running { engine, inbox, rest } = self;
-        let end = engine.run(machine, inbox);
-        let (denied, changed) = (machine.was_denied(), machine.touched());
-        machine.restore();
-        Connected { made: Made { end, denied, changed }, rest }
+        Connected { end: engine.run(machine, inbox), rest }
     }
 }
 
 /// No more connections are made, and the machine is as it was.
 struct Connected {
-    made: Made,
+    end: EngineEnd,
     rest: Rest,
 }
 
 impl Connected {
     /// The observer answers what is claimed, and the merger writes what is complete (steps 8 to 10).
     fn settle(self) -> Result<Settled, RunError> {
-        let Connected { made, rest: Rest { closing, watchdog, shown, last } } = self;
+        let Connected { end, rest: Rest { closing, watchdog, shown, last } } = self;
         let closed = closing.close(&last.stop, &watchdog)?;
         drop((shown, watchdog));
-        Ok(Settled { made, closed, last })
+        Ok(Settled { end, closed, last })
     }
 }
 
 /// All records are written.
 struct Settled {
-    made: Made,
+    end: EngineEnd,
     closed: Closed,
     last: Last,
 }
@@ -180,7 +170,7 @@ struct Settled {
 impl Settled {
     /// Has the plugin end the run, and puts together what it came to (step 11).
     fn finish(self) -> RunEnd {
-        let Settled { made: Made { end, denied, changed }, closed, last } = self;
+        let Settled { end, closed, last } = self;
         let Closed { mut summary, counters, output, capture } = closed;
         let Last { measurement, plugin_timeout, threads, stop, began, fed, feeder } = last;
         let finished = finishing::finish(threads, measurement, plugin_timeout, &stop);
@@ -191,7 +181,7 @@ impl Settled {
         let input = fed.counts();
         summary.unfinished = end.in_flight as u64;
         summary.unstarted = end.unstarted.map_or(0, |unread| unread + input.kept_back);
-        let engine = end.error.map(|error| RunError::Engine { error, denied });
+        let engine = end.error.map(|error| RunError::Engine { error, denied: end.denied });
         // Where a later stage failed, an engine's error is but its consequence.
         let failure = output
             .map(RunError::from)
@@ -202,7 +192,7 @@ impl Settled {
             counted: Counted { summary, input, capture: counters },
             duration: began.elapsed(),
             stopped: end.unstarted.is_some().then(|| stop.why()),
-            changed,
+            changed: end.changed,
             finished,
             failure,
         }

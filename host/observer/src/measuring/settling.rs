@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam::channel::TryRecvError;
 
 use super::super::claims::{Pending, TOLERANCE_NS};
+use super::super::connection::ConnectionId;
 use super::super::key::{Key, Peer, Tuple};
 use super::super::notice::{Claim, Notice, Observation};
 use super::super::place::{ClaimId, FlowId};
@@ -125,7 +126,7 @@ impl Measuring {
         self.answer(claim.id, ended);
     }
 
-    fn answer(&self, id: u64, ended: Option<Ended>) {
+    fn answer(&self, id: ConnectionId, ended: Option<Ended>) {
         let (flow, failure) = match ended {
             Some(ended) => (Some(ended.record), ended.failure),
             None => (None, None),

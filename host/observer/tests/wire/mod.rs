@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use etherparse::{PacketBuilder, PacketBuilderStep, TcpHeader, TcpOptionElement};
 use pathspider_observer::chains::Catalogue;
-use pathspider_observer::{Counters, Settings, Source, SourceError, SourceOptions, observe};
-use pathspider_plugin_api::ChainName;
+use pathspider_observer::{
+    ConnectionId, Counters, JobNumber, Round, Settings, Source, SourceError, SourceOptions, observe,
+};
+use pathspider_plugin_api::{ChainName, ConfigId};
 use serde_json::Value;
 
 pub const RAW: u32 = 101;
@@ -21,6 +23,11 @@ pub const THEM: [u8; 4] = [198, 51, 100, 7];
 pub const ROUTER: [u8; 4] = [203, 0, 113, 9];
 pub const OUR_PORT: u16 = 40_000;
 pub const THEIR_PORT: u16 = 80;
+
+/// A connection, by the number of its job.
+pub fn connection(number: u64) -> ConnectionId {
+    ConnectionId::new(JobNumber::new(number), Round::FIRST, ConfigId::BASELINE)
+}
 
 /// Packets with their times, as a capture file.
 #[derive(Clone, Default)]

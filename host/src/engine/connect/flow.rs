@@ -8,7 +8,7 @@ use pathspider_plugin_api::{Connect, ConnectKind, Job, Outcome, State};
 
 use super::Attempt;
 use crate::engine::stamp;
-use pathspider_observer::{Claim, Endpoint, Notice, Seek};
+use pathspider_observer::{Claim, ConnectionId, Endpoint, Notice, Seek};
 
 /// The flow of a connection whose first packet was sent, or may have been.
 pub(in crate::engine) struct Flow {
@@ -32,7 +32,7 @@ impl Flow {
     }
 
     /// Asks the observer for this flow, which ends now.
-    pub(in crate::engine) fn into_notice(self, id: u64) -> Notice {
+    pub(in crate::engine) fn into_notice(self, id: ConnectionId) -> Notice {
         let started_ns = since_epoch(self.started);
         let ended_ns = since_epoch(SystemTime::now());
         let Flow { protocol, local, remote, .. } = self;

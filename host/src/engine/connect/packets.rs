@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::packet::{TcpFlags, protocol};
-use pathspider_plugin_api::{Connect, Error, Job, Outcome, Setting, State, forge};
+use pathspider_plugin_api::{ConfigId, Connect, Error, Job, Outcome, Setting, State, forge};
 use tokio::sync::oneshot;
 
 use self::fill::{Header, header};
@@ -61,6 +61,8 @@ pub(in crate::engine) enum Sent {
     Out(Box<Forged>),
     /// It is over already.
     Over(Attempt),
+    /// None is, for the first one goes to this address, and the pace gave leave for another one.
+    Elsewhere(SocketAddr),
 }
 
 impl Forger {
@@ -96,7 +98,8 @@ impl Forger {
         self.pace.borrow_mut().pause(Instant::now())
     }
 
-    /// Sends the packets that the plugin made for this configuration.
+    /// Sends the packets that the plugin made for this configuration. The first one goes to no other
+    /// address than this one, for which it has leave.
     ///
     /// # Errors
     ///
@@ -105,7 +108,8 @@ impl Forger {
         self: &Rc<Self>,
         job: &Job,
         connect: &Connect,
-        config: usize,
+        config: ConfigId,
+        leave: IpAddr,
         notices: &Sender<Notice>,
     ) -> Result<Sent, BeginError> {
         check_settings(connect)?;
@@ -127,6 +131,9 @@ impl Forger {
         if let Some((address, refusal)) = destination::refused(job, connect, &self.courtesy) {
             return Ok(Sent::Over(end(refusal.into(), address)));
         }
+        if remote.ip() != leave {
+            return Ok(Sent::Elsewhere(remote));
+        }
         let fail = |error: &io::Error| Ok(Sent::Over(end(error.into(), remote.ip())));
 
         // What only the host knows.
@@ -139,7 +146,7 @@ impl Forger {
         let source = way.source;
         let mut pair = None;
         if headers.iter().any(|header| header.ports.is_some_and(|ports| ports.0 == 0)) {
-            match self.ports.borrow_mut().take(first.protocol, remote, config) {
+            match self.ports.borrow_mut().take(first.protocol, remote, config.index()) {
                 Some(taken) => pair = Some(taken),
                 None => {
                     let attempt = Box::new(end(Failure::NoLocalPort, remote.ip()));
@@ -204,6 +211,11 @@ fn expect(
 }
 
 impl Forged {
+    /// The target's end.
+    pub(in crate::engine) fn remote(&self) -> SocketAddr {
+        self.flow.remote
+    }
+
     /// Waits for the first answer, or for as long as the plugin asked to.
     pub(in crate::engine) async fn complete(self: Box<Self>) -> Attempt {
         let Forged { forger, flow, pair, wait, answer, reset, way } = *self;

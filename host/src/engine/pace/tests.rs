@@ -133,7 +133,7 @@ fn what_was_begun_goes_first_and_stays() {
     assert_eq!(pace.held(), 4);
     pace.started(&"192.0.2.1", begun);
     assert_eq!(pace.release(begun + MS * 10), Some("192.0.2.3+"), "it was begun");
-    assert_eq!(pace.drop_unbegun(begun), 2);
+    assert_eq!(pace.drop_unbegun(begun).len(), 2);
     pace.started(&"192.0.2.3+", begun + MS * 10);
     assert_eq!(pace.release(begun + MS * 20), Some("192.0.2.5+"));
     assert_eq!((pace.held(), pace.next_release()), (0, None));
@@ -152,8 +152,47 @@ fn what_never_starts_holds_nobody_up() {
     // Held for the prefix, and with its own address; the third for that address.
     assert_eq!(pace.enter("192.0.2.2", begun), None);
     assert_eq!(pace.enter("192.0.2.2+", begun), None);
-    assert_eq!(pace.drop_unbegun(begun), 1);
+    assert_eq!(pace.drop_unbegun(begun), ["192.0.2.2"]);
     pace.cancelled(&"192.0.2.1", begun);
     assert_eq!(pace.release(begun), Some("192.0.2.2+"));
     assert_eq!((pace.release(begun), pace.held()), (None, 0));
+}
+
+#[test]
+fn what_was_not_sent_takes_nobody_s_turn() {
+    let begun = Instant::now();
+    let limits = Limits {
+        rate: Some(10.0),
+        address_spacing: Some(MS * 1000),
+        prefix_spacing: Some(MS * 100),
+    };
+    let mut pace: Pace<&str> = Pace::new(&limits);
+    assert_eq!(pace.enter("192.0.2.1", begun), Some("192.0.2.1"));
+    assert_eq!(pace.enter("192.0.2.2", begun), None);
+    pace.started(&"192.0.2.1", begun);
+    assert!(pace.wait(begun).is_some());
+    assert_eq!(pace.release(begun + MS * 50), None);
+    pace.not_sent(&"192.0.2.1", begun, begun + MS * 50);
+    assert_eq!(pace.wait(begun + MS * 50), None, "the rate is another's");
+    assert_eq!(pace.release(begun + MS * 50), Some("192.0.2.2"), "and so is the prefix");
+    pace.started(&"192.0.2.2", begun + MS * 50);
+    assert_eq!(pace.enter("192.0.2.1", begun + MS * 60), None, "for the prefix alone");
+    assert_eq!(pace.release(begun + MS * 149), None);
+    assert_eq!(pace.release(begun + MS * 150), Some("192.0.2.1"));
+}
+
+#[test]
+fn what_was_not_sent_does_not_shorten_the_distance_of_another() {
+    let begun = Instant::now();
+    let limits = Limits { address_spacing: Some(MS * 10), ..Limits::default() };
+    let mut pace: Pace<&str> = Pace::new(&limits);
+    for _ in 0..3 {
+        pace.enter("192.0.2.1", begun);
+    }
+    pace.started(&"192.0.2.1", begun);
+    assert_eq!(pace.release(begun + MS * 10), Some("192.0.2.1"));
+    pace.started(&"192.0.2.1", begun + MS * 10);
+    pace.not_sent(&"192.0.2.1", begun, begun + MS * 12);
+    assert_eq!(pace.release(begun + MS * 19), None);
+    assert_eq!(pace.release(begun + MS * 20), Some("192.0.2.1"));
 }

@@ -1,0 +1,74 @@
+//! Which connection of a run: what a claim carries, and what its answer is joined by.
+
+use std::fmt;
+
+use pathspider_plugin_api::{ConfigId, Job};
+
+/// A job of the run, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobNumber(u64);
+
+impl JobNumber {
+    /// The job with this number.
+    pub const fn new(number: u64) -> JobNumber {
+        JobNumber(number)
+    }
+
+    /// As a number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The number of a job.
+    pub fn of(job: &Job) -> JobNumber {
+        JobNumber(job.number())
+    }
+}
+
+impl fmt::Display for JobNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A whole A/B comparison of a target, of which a run may make several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Round(u16);
+
+impl Round {
+    /// The first one, and so far the only one.
+    pub const FIRST: Round = Round(0);
+}
+
+/// A connection of the run: a job in a round and in a configuration. No two are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    job: JobNumber,
+    round: Round,
+    config: ConfigId,
+}
+
+// Each claim and each answer carries one.
+const _: () = assert!(size_of::<ConnectionId>() == 16, "an identity is two words");
+
+impl ConnectionId {
+    /// The connection of a job in this round and configuration.
+    pub const fn new(job: JobNumber, round: Round, config: ConfigId) -> ConnectionId {
+        ConnectionId { job, round, config }
+    }
+
+    /// Its job.
+    pub const fn job(self) -> JobNumber {
+        self.job
+    }
+
+    /// Its round.
+    pub const fn round(self) -> Round {
+        self.round
+    }
+
+    /// Its configuration.
+    pub const fn config(self) -> ConfigId {
+        self.config
+    }
+}

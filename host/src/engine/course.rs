@@ -1,0 +1,609 @@
+//! The course of a run, without the things that it is made of: what happens and the time go in, and
+//! what is to be done comes out.
+//!
+//! It owns each job from the moment it is read until its record is written, and decides everything
+//! that has an order: who is asked, who may start, who waits for whom, who is given up, and when the
+//! run is over. It opens no socket, calls no plugin, and knows no clock. The shell (`shell`) does
+//! what it says and tells it what came of that.
+
+mod calls;
+mod job;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use pathspider_observer::{ConnectionId, JobNumber, Round};
+use pathspider_plugin_api::{ConfigId, Hold};
+
+use self::calls::Calls;
+pub(super) use self::calls::{Call, Purpose};
+use self::job::{Connection, OpenJob};
+use super::lending::Permits;
+use super::pace::{Limits, Pace, Paced};
+use super::ports::Ports;
+use super::scheduler::{Lease, Scheduler, Step};
+
+/// Jobs that may wait for the observer and the merger before no more connections are begun. At full
+/// speed a job waits for late packets for a tenth of a second, and over UDP, which has no end, for
+/// half a second.
+pub(crate) const JOBS_BEHIND: usize = 6144;
+
+/// What a course carries for the shell, and does not look at.
+pub(super) trait Cargo {
+    /// A job and what the plugin prepared for it; copies are the same job.
+    type Work: Clone;
+    /// Which connection the plugin asked for.
+    type Plan;
+    /// How a connection ended.
+    type Attempt;
+    /// Why the plugin failed.
+    type Error;
+}
+
+/// What happens.
+pub(super) enum Event<C: Cargo> {
+    /// A job was read; where it connects to unless the plugin says otherwise.
+    Read(JobNumber, C::Work, SocketAddr),
+    /// No more jobs come.
+    Fed,
+    /// The run is to stop: what is under way ends, and nothing else begins.
+    Stop,
+    /// The plugin has prepared a job, or failed to.
+    Prepared(JobNumber, Call, Result<(), C::Error>),
+    /// A thread has the plugin's answer to [`Action::Ask`].
+    Answered(ConnectionId, Call, C::Plan),
+    /// A connection cannot begin: the plugin failed, or asked for what there is not.
+    Failed(ConnectionId, C::Error),
+    /// Every local port toward this endpoint is taken; how the connection ends if that stays so.
+    NoPort(ConnectionId, SocketAddr, C::Attempt),
+    /// Nothing was sent: the connection goes to another address than the pace gave leave for.
+    Elsewhere(ConnectionId, SocketAddr, C::Plan),
+    /// A connection came to this point of its life; only where it was asked for ([`Watch`]).
+    Reached(ConnectionId, Hold),
+    /// Nothing has answered a connection for a while; only where it was asked for.
+    Silent(ConnectionId),
+    /// A connection ended.
+    Ended(ConnectionId, C::Attempt),
+    /// A job's record is written.
+    Written(JobNumber),
+}
+
+/// What is to be done.
+pub(super) enum Action<C: Cargo> {
+    /// Have the plugin prepare this job.
+    Prepare(JobNumber, Call, C::Work),
+    /// Bring the system into this configuration, before anything else.
+    Configure(ConfigId),
+    /// Ask the plugin for this connection, and begin it. It may be sent to this address.
+    Ask(ConnectionId, Call, C::Work, SocketAddr),
+    /// Begin this connection, for which the plugin was asked.
+    Make(ConnectionId, C::Work, SocketAddr, C::Plan),
+    /// Claim the connection's flow, and hand on how it ended.
+    Report(ConnectionId, C::Work, C::Attempt),
+    /// Forget the connection: the plugin failed for its job.
+    Discard(C::Attempt),
+    /// Hand on that the plugin failed for the job.
+    Fail(C::Work, C::Error),
+    /// Hand on that the plugin did not come back; whether a new thread is to take the place.
+    GiveUp(Purpose, C::Work, bool),
+    /// End the run: so many threads are stuck in the plugin.
+    Stuck(usize),
+    /// Say that ports toward this endpoint are short, for the first time.
+    Short(SocketAddr),
+    /// No more connections are made: give the system's settings back.
+    Settle,
+    /// Wait for an event, no longer than until then.
+    Wait(Option<Instant>),
+    /// All jobs have ended, and their records are written.
+    Over,
+}
+
+/// What a connection that has begun is watched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Watch {
+    /// The point of its life that is to be told.
+    pub(super) awaited: Option<Hold>,
+    /// Whether its silence is to be told.
+    pub(super) silence: bool,
+}
+
+/// A connection after its first packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct First {
+    /// Where it goes.
+    pub(super) remote: SocketAddr,
+    /// Whether its first packet is yet to be sent, when it sends data.
+    pub(super) is_deferred: bool,
+    /// Whether the job's next connection relies on what the kernel learns from this one.
+    pub(super) is_teacher: bool,
+}
+
+/// A connection that waits for its turn.
+pub(super) struct Ticket<C: Cargo> {
+    id: ConnectionId,
+    /// Where its packets go, as far as is known.
+    to: SocketAddr,
+    /// The plugin's answer, where it was asked before.
+    plan: Option<C::Plan>,
+}
+
+impl<C: Cargo> Paced for Ticket<C> {
+    fn target(&self) -> Option<std::net::IpAddr> {
+        Some(self.to.ip()).filter(|target| !target.is_unspecified())
+    }
+
+    fn is_begun(&self) -> bool {
+        self.id.config() != ConfigId::BASELINE
+    }
+}
+
+/// What a course goes by.
+pub(super) struct Rules<'a> {
+    /// How long each configuration holds.
+    pub(super) holds: Vec<Hold>,
+    /// Jobs in flight at most.
+    pub(super) workers: usize,
+    /// How many of them may have two connections at a time.
+    pub(super) beside: usize,
+    /// When connections may start.
+    pub(super) limits: &'a Limits,
+    /// How long a call of a plugin that blocks may take.
+    pub(super) call_limit: Option<Duration>,
+}
+
+/// The course of a run.
+pub(super) struct Course<C: Cargo> {
+    configurations: usize,
+    workers: usize,
+    scheduler: Scheduler<Ticket<C>>,
+    pace: Pace<Ticket<C>>,
+    /// Those that wait for a local port, and whether that was told.
+    ports: Ports<Ticket<C>>,
+    was_short: bool,
+    permits: Permits,
+    calls: Calls,
+    /// Jobs that were read, until their connections have ended.
+    open: HashMap<JobNumber, OpenJob<C>, RandomState>,
+    /// How many of them are in flight; the others are broken, and have a connection left.
+    in_flight: usize,
+    /// Jobs that have ended, until their records are written.
+    behind: HashSet<JobNumber, RandomState>,
+    /// How many have ended since the beginning.
+    ended: usize,
+    /// Whether more jobs may come.
+    is_fed: bool,
+    /// How many jobs were not begun when the run was told to stop.
+    left: Option<usize>,
+    is_stopping: bool,
+    is_settled: bool,
+    actions: VecDeque<Action<C>>,
+}
+
+impl<C: Cargo> Course<C> {
+    pub(super) fn new(rules: Rules<'_>) -> Course<C> {
+        let beside = if rules.limits.space_targets() { 0 } else { rules.beside };
+        Course {
+            configurations: rules.holds.len(),
+            workers: rules.workers,
+            scheduler: Scheduler::new(rules.holds),
+            pace: Pace::new(rules.limits),
+            ports: Ports::default(),
+            was_short: false,
+            permits: Permits::new(beside),
+            calls: Calls::new(rules.call_limit),
+            open: HashMap::default(),
+            in_flight: 0,
+            behind: HashSet::default(),
+            ended: 0,
+            is_fed: true,
+            left: None,
+            is_stopping: false,
+            is_settled: false,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Jobs that were begun and whose connections have not all ended.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Jobs that have ended since the beginning.
+    pub(super) fn ended(&self) -> usize {
+        self.ended
+    }
+
+    /// Where the run was told to stop before all jobs were begun: how many of those that were read
+    /// are not.
+    pub(super) fn left(&self) -> Option<usize> {
+        self.left
+    }
+
+    /// Whether another job may be read.
+    pub(super) fn wants_jobs(&self) -> bool {
+        self.is_fed && self.has_room()
+    }
+
+    /// Whether another job may come into flight. Those that only wait for their prefix do not
+    /// count, so that they are in nobody's way: the places bound them.
+    fn has_room(&self) -> bool {
+        self.in_flight.saturating_sub(self.pace.held()) < self.workers
+    }
+
+    /// Whether so many jobs wait for their record that memory would grow with the jobs in flight.
+    fn is_ahead(&self) -> bool {
+        self.behind.len() >= JOBS_BEHIND
+    }
+
+    /// What is to be done now. Call it until it says to wait; do each thing before the next call.
+    pub(super) fn next(&mut self, now: Instant) -> Action<C> {
+        if let Some(action) = self.actions.pop_front() {
+            return action;
+        }
+        self.release(now);
+        self.give_up_overdue(now);
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return action;
+            }
+            if self.is_ahead() || self.pace.wait(now).is_some() {
+                break;
+            }
+            match self.scheduler.step() {
+                Step::Configure(config) => return Action::Configure(config),
+                Step::Start(ticket, lease) => self.start(ticket, lease, now),
+                Step::Wait => break,
+            }
+        }
+        if self.in_flight > 0 || self.is_fed {
+            return Action::Wait(self.wakes(now));
+        }
+        if !std::mem::replace(&mut self.is_settled, true) {
+            return Action::Settle;
+        }
+        if self.behind.is_empty() { Action::Over } else { Action::Wait(None) }
+    }
+
+    /// When something is due without an event.
+    fn wakes(&self, now: Instant) -> Option<Instant> {
+        let release = self.pace.next_release().filter(|_| self.has_room());
+        let dues = [self.pace.wait(now), release, self.ports.next(), self.calls.next_deadline()];
+        dues.into_iter().flatten().min()
+    }
+
+    /// Takes what has happened.
+    pub(super) fn handle(&mut self, event: Event<C>, now: Instant) {
+        match event {
+            Event::Read(number, work, target) => self.read(number, work, target, now),
+            Event::Fed => self.is_fed = false,
+            Event::Stop => self.stop(now),
+            Event::Prepared(number, call, result) => self.prepared(number, call, result, now),
+            Event::Answered(id, call, plan) => self.answered(id, call, plan),
+            Event::Failed(id, error) => self.failed(id, error),
+            Event::NoPort(id, remote, attempt) => self.no_port(id, remote, attempt, now),
+            Event::Elsewhere(id, to, plan) => self.elsewhere(id, to, plan, now),
+            Event::Reached(id, point) => self.reached(id, point),
+            Event::Silent(id) => self.silent(id, now),
+            Event::Ended(id, attempt) => self.end(id, attempt, now),
+            Event::Written(number) => {
+                self.behind.remove(&number);
+            }
+        }
+    }
+
+    /// A connection's first packet is out, or will be when it sends data; what to watch it for.
+    pub(super) fn begun(&mut self, id: ConnectionId, first: First, now: Instant) -> Watch {
+        self.ports.found(first.remote, now);
+        if !first.is_deferred {
+            self.reached(id, Hold::Initiation);
+        }
+        let connection = self.open.get_mut(&id.job()).and_then(|job| job.connection(id));
+        let Some(connection) = connection else {
+            return Watch { awaited: None, silence: false };
+        };
+        connection.is_under_way = true;
+        // Its end is told in any case.
+        let held = connection.lease.as_ref().map(|_| self.scheduler.hold(id.config()));
+        Watch {
+            awaited: held.filter(|point| *point != Hold::Completion),
+            silence: !first.is_teacher && id.config().index() + 1 < self.configurations,
+        }
+    }
+
+    fn read(&mut self, number: JobNumber, work: C::Work, target: SocketAddr, now: Instant) {
+        self.in_flight += 1;
+        let call = self.calls.begin(Purpose::Prepare(number), now);
+        self.open.insert(number, OpenJob::new(work.clone(), target, call));
+        self.actions.push_back(Action::Prepare(number, call, work));
+    }
+
+    fn prepared(
+        &mut self,
+        number: JobNumber,
+        call: Call,
+        result: Result<(), C::Error>,
+        now: Instant,
+    ) {
+        let job = self.open.get_mut(&number).filter(|job| job.preparing == Some(call));
+        let Some(job) = job else { return self.calls.came_back() };
+        job.preparing = None;
+        match result {
+            Ok(()) => self.go_on(number, now),
+            Err(error) => self.fail(number, |work| Action::Fail(work, error)),
+        }
+    }
+
+    fn answered(&mut self, id: ConnectionId, call: Call, plan: C::Plan) {
+        let started = self.open.get_mut(&id.job()).and_then(|job| job.starts(id));
+        let started = started.filter(|(connection, _)| connection.call == Some(call));
+        let Some((connection, work)) = started else { return self.calls.came_back() };
+        connection.call = None;
+        self.actions.push_back(Action::Make(id, work, connection.to, plan));
+    }
+
+    /// Releases what has waited for long enough.
+    fn release(&mut self, now: Instant) {
+        while self.has_room()
+            && let Some(ticket) = self.pace.release(now)
+        {
+            self.scheduler.push(ticket.id.config(), ticket);
+        }
+        for ticket in self.ports.release(now) {
+            self.scheduler.push(ticket.id.config(), ticket);
+        }
+    }
+
+    /// A connection is to be made, as soon as it may.
+    fn queue(&mut self, ticket: Ticket<C>, now: Instant) {
+        if let Some(ticket) = self.pace.enter(ticket, now) {
+            self.scheduler.push(ticket.id.config(), ticket);
+        }
+    }
+
+    /// The turn of a connection has come.
+    fn start(&mut self, ticket: Ticket<C>, lease: Lease, now: Instant) {
+        self.pace.started(&ticket, now);
+        let Some(Ticket { id, to, plan }) = self.ports.enter(ticket.to, ticket) else {
+            return self.scheduler.give_back(lease);
+        };
+        let job = self.open.get_mut(&id.job());
+        let Some((connection, work)) = job.and_then(|job| job.starts(id)) else {
+            // The plugin has failed for the job while this one waited.
+            self.scheduler.give_back(lease);
+            self.release_connection(id);
+            return self.forget_if_idle(id.job());
+        };
+        (connection.lease, connection.started) = (Some(lease), Some(now));
+        self.actions.push_back(match plan {
+            Some(plan) => Action::Make(id, work, to, plan),
+            None => {
+                let call = self.calls.begin(Purpose::Connect(id), now);
+                connection.call = Some(call);
+                Action::Ask(id, call, work, to)
+            }
+        });
+    }
+
+    /// Lets a job go to its next configuration, where it may.
+    fn go_on(&mut self, number: JobNumber, now: Instant) {
+        let Some(job) = self.open.get_mut(&number) else { return };
+        if job.work.is_none() || job.begun == self.configurations {
+            return;
+        }
+        match job.active() {
+            0 => {}
+            1 => match self.permits.take() {
+                Some(permit) => job.permit = Some(permit),
+                None => return,
+            },
+            _ => return,
+        }
+        let id = ConnectionId::new(number, Round::FIRST, ConfigId::new(job.begun));
+        job.begun += 1;
+        let to = job.target;
+        job.add(Connection::new(id, to));
+        self.queue(Ticket { id, to, plan: None }, now);
+    }
+
+    fn reached(&mut self, id: ConnectionId, point: Hold) {
+        if self.scheduler.hold(id.config()) == point
+            && let Some(connection) =
+                self.open.get_mut(&id.job()).and_then(|job| job.connection(id))
+            && let Some(lease) = connection.lease.take()
+        {
+            self.scheduler.give_back(lease);
+        }
+    }
+
+    fn silent(&mut self, id: ConnectionId, now: Instant) {
+        let Some(job) = self.open.get_mut(&id.job()) else { return };
+        let is_last = job.begun == id.config().index() + 1;
+        if is_last && job.connection(id).is_some_and(|connection| connection.is_under_way) {
+            self.go_on(id.job(), now);
+        }
+    }
+
+    fn end(&mut self, id: ConnectionId, attempt: C::Attempt, now: Instant) {
+        if !self.release_connection(id) {
+            return;
+        }
+        let Some(job) = self.open.get_mut(&id.job()) else { return };
+        job.ended += 1;
+        let is_last = job.ended == self.configurations;
+        // The merger gets the last copy, so that it need not make one of the record.
+        let work = if is_last { job.work.take() } else { job.work.clone() };
+        let Some(work) = work else {
+            self.actions.push_back(Action::Discard(attempt));
+            return self.forget_if_idle(id.job());
+        };
+        self.actions.push_back(Action::Report(id, work, attempt));
+        if is_last {
+            self.leave(id.job());
+        } else {
+            self.go_on(id.job(), now);
+        }
+    }
+
+    fn failed(&mut self, id: ConnectionId, error: C::Error) {
+        if self.release_connection(id) {
+            self.fail(id.job(), |work| Action::Fail(work, error));
+        }
+    }
+
+    /// No local port is free for a connection: it begins when there is one.
+    fn no_port(&mut self, id: ConnectionId, remote: SocketAddr, attempt: C::Attempt, now: Instant) {
+        if !self.give_back_lease(id) {
+            return;
+        }
+        if !std::mem::replace(&mut self.was_short, true) {
+            self.actions.push_back(Action::Short(remote));
+        }
+        let ticket = Ticket { id, to: remote, plan: None };
+        if self.ports.hold(remote, ticket, now).is_some() {
+            self.end(id, attempt, now);
+        }
+    }
+
+    /// A connection goes elsewhere: it waits for the pace of that address, and of that one only.
+    fn elsewhere(&mut self, id: ConnectionId, to: SocketAddr, plan: C::Plan, now: Instant) {
+        if !self.give_back_lease(id) {
+            return;
+        }
+        let connection = self.open.get_mut(&id.job()).and_then(|job| job.connection(id));
+        if let Some(connection) = connection {
+            let before = std::mem::replace(&mut connection.to, to);
+            let started = connection.started.unwrap_or(now);
+            self.pace.not_sent(&Ticket { id, to: before, plan: None }, started, now);
+            self.queue(Ticket { id, to, plan: Some(plan) }, now);
+        }
+    }
+
+    /// Gives back the hold on the configuration; whether there is such a connection.
+    fn give_back_lease(&mut self, id: ConnectionId) -> bool {
+        let job = self.open.get_mut(&id.job());
+        let Some(connection) = job.and_then(|job| job.connection(id)) else { return false };
+        // A plugin that does not block has answered at once.
+        connection.call = None;
+        if let Some(lease) = connection.lease.take() {
+            self.scheduler.give_back(lease);
+        }
+        true
+    }
+
+    /// Takes a connection off its job, with all that it held; whether there was such a one.
+    fn release_connection(&mut self, id: ConnectionId) -> bool {
+        if !self.give_back_lease(id) {
+            return false;
+        }
+        if let Some(job) = self.open.get_mut(&id.job()) {
+            job.remove(id);
+            if let Some(permit) = job.permit.take() {
+                self.permits.give_back(permit);
+            }
+        }
+        true
+    }
+
+    /// The plugin failed for a job: nothing more is begun or reported of it.
+    fn fail(&mut self, number: JobNumber, action: impl FnOnce(C::Work) -> Action<C>) {
+        let work = self.open.get_mut(&number).and_then(|job| job.work.take());
+        if let Some(work) = work {
+            self.actions.push_back(action(work));
+            self.fall_behind(number);
+        }
+        self.forget_if_idle(number);
+    }
+
+    /// A job has ended, and is the later stages'.
+    fn leave(&mut self, number: JobNumber) {
+        self.open.remove(&number);
+        self.fall_behind(number);
+    }
+
+    fn fall_behind(&mut self, number: JobNumber) {
+        self.in_flight -= 1;
+        self.ended += 1;
+        self.behind.insert(number);
+    }
+
+    fn forget_if_idle(&mut self, number: JobNumber) {
+        if self.open.get(&number).is_some_and(|job| job.active() == 0) {
+            self.open.remove(&number);
+        }
+    }
+
+    /// Answers for threads that do not come back from the plugin.
+    fn give_up_overdue(&mut self, now: Instant) {
+        loop {
+            let open = &mut self.open;
+            let stands = |call, purpose| match purpose {
+                Purpose::Prepare(number) => {
+                    open.get(&number).is_some_and(|job| job.preparing == Some(call))
+                }
+                Purpose::Connect(id) => {
+                    let connection = open.get_mut(&id.job()).and_then(|job| job.connection(id));
+                    connection.is_some_and(|connection| connection.call == Some(call))
+                }
+            };
+            let Some(purpose) = self.calls.overdue(now, stands) else { return };
+            match self.calls.give_up() {
+                Err(stuck) => return self.actions.push_back(Action::Stuck(stuck)),
+                Ok(needs_thread) => self.give_up(purpose, needs_thread),
+            }
+        }
+    }
+
+    fn give_up(&mut self, purpose: Purpose, needs_thread: bool) {
+        let number = match purpose {
+            Purpose::Prepare(number) => {
+                if let Some(job) = self.open.get_mut(&number) {
+                    job.preparing = None;
+                }
+                number
+            }
+            Purpose::Connect(id) => {
+                self.release_connection(id);
+                id.job()
+            }
+        };
+        self.fail(number, |work| Action::GiveUp(purpose, work, needs_thread));
+    }
+
+    /// Nothing was sent for what has not begun, and it could wait for long: it is left.
+    fn stop(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.is_stopping, true) {
+            return;
+        }
+        let mut left = self.scheduler.drop_waiting(ConfigId::BASELINE);
+        left.iter().for_each(|ticket| self.pace.cancelled(ticket, now));
+        left.extend(self.pace.drop_unbegun(now));
+        left.extend(self.ports.drop_unless(Paced::is_begun));
+        for ticket in &left {
+            self.open.remove(&ticket.id.job());
+        }
+        self.in_flight -= left.len();
+        if self.is_fed || !left.is_empty() {
+            self.is_fed = false;
+            self.left = Some(left.len());
+        }
+    }
+}
+
+impl<C: Cargo> Drop for Course<C> {
+    /// A run that ends before its jobs do takes back what they hold.
+    fn drop(&mut self) {
+        for (_, mut job) in self.open.drain() {
+            for lease in job.connections_mut().filter_map(|c| c.lease.take()) {
+                self.scheduler.give_back(lease);
+            }
+            if let Some(permit) = job.permit.take() {
+                self.permits.give_back(permit);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

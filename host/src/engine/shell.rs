@@ -1,0 +1,446 @@
+//! Does what the course of a run says, and tells it what came of that: the plugin's calls, sockets
+//! and timers, and the channels from and to the other stages.
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use pathspider_observer::{ConnectionId, JobNumber, Notice};
+use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
+use pathspider_plugins::rules::RunRule;
+use pathspider_runtime::say;
+use pathspider_runtime::stop::Urgency;
+use pathspider_system::{Machine, Undeclared};
+use tokio::sync::mpsc;
+
+use super::cargo::{Plan, Real};
+use super::connect::{self, Attempt, BeginError, Begun, Flow, Progress, Sent};
+use super::course::{Action, Course, Event, First, Purpose, Watch};
+use super::ephemeral::Ephemeral;
+use super::workers::Workers;
+use super::{Engine, EngineEnd, EngineError, Report, Work, stamp};
+
+/// Starts in a row before the connections under way get their turn. Each takes two steps of a task
+/// at the least, and tokio makes 61 between two turns of this loop: with more starts, connections
+/// that are over would pile up, and their sockets and memory with them.
+const STARTS_IN_A_ROW: usize = 16;
+
+/// How long a job's next connection waits for one that nothing has answered: the delay between
+/// attempts that RFC 8305, section 5, recommends. So a dead target takes little more than one
+/// time-out.
+const SILENCE: Duration = Duration::from_millis(250);
+
+/// The engine at work.
+pub(super) struct Shell<'a> {
+    pub(super) engine: Engine,
+    pub(super) machine: &'a mut Machine,
+    pub(super) course: Course<Real>,
+    pub(super) workers: Option<Workers>,
+    pub(super) events: mpsc::UnboundedSender<Event<Real>>,
+    pub(super) end: &'a mut EngineEnd,
+    /// Whether it was said that there is no local port at all.
+    pub(super) has_told_of_ports: bool,
+    /// The time of this turn.
+    pub(super) now: Instant,
+}
+
+/// What the engine hears from elsewhere.
+pub(super) struct Incoming {
+    pub(super) happened: mpsc::UnboundedReceiver<Event<Real>>,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    /// Jobs whose records are written, from the merger.
+    pub(super) written: mpsc::UnboundedReceiver<Vec<JobNumber>>,
+}
+
+impl Shell<'_> {
+    /// Runs until the course is over, or the run is told to end at once.
+    pub(super) async fn run(mut self, inbox: Incoming) -> Result<(), EngineError> {
+        let ended = self.take_turns(inbox).await;
+        self.end.in_flight = self.course.in_flight();
+        self.publish();
+        ended
+    }
+
+    async fn take_turns(&mut self, mut inbox: Incoming) -> Result<(), EngineError> {
+        let stop = Arc::clone(&self.engine.stop);
+        let mut started = 0;
+        loop {
+            self.now = Instant::now();
+            if stop.is_asked() {
+                self.stop(&mut inbox.jobs);
+            }
+            if stop.urgency() == Urgency::Terminate {
+                return Ok(());
+            }
+            self.publish();
+            self.take_what_is_there(&mut inbox);
+            if let Some(pause) = self.engine.forger.as_ref().and_then(|forger| forger.pause()) {
+                self.wait(&mut inbox, Some(self.now + pause), false).await?;
+                continue;
+            }
+            match self.act()? {
+                ControlFlow::Continue(Turn::Started) => {
+                    started += 1;
+                    if started % STARTS_IN_A_ROW == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                ControlFlow::Continue(Turn::Wait(due)) => {
+                    let wants_jobs = self.course.wants_jobs();
+                    self.wait(&mut inbox, due, wants_jobs).await?;
+                }
+                ControlFlow::Break(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// The run is to stop; says once how much of the input is left.
+    fn stop(&mut self, jobs: &mut mpsc::Receiver<Job>) {
+        self.course.handle(Event::Stop, self.now);
+        if let Some(left) = self.course.left()
+            && self.end.unstarted.is_none()
+        {
+            jobs.close();
+            let unread = std::iter::from_fn(|| jobs.try_recv().ok()).count();
+            self.end.unstarted = Some((unread + left) as u64);
+        }
+    }
+
+    /// Lets others see how many jobs are where.
+    fn publish(&self) {
+        self.engine.in_flight.store(self.course.in_flight(), Ordering::Relaxed);
+        self.engine.ended.store(self.course.ended(), Ordering::Relaxed);
+    }
+
+    fn take_what_is_there(&mut self, inbox: &mut Incoming) {
+        while let Ok(event) = inbox.happened.try_recv() {
+            self.course.handle(event, self.now);
+        }
+        while let Ok(jobs) = inbox.written.try_recv() {
+            self.written(jobs);
+        }
+        while self.course.wants_jobs() {
+            match inbox.jobs.try_recv() {
+                Ok(job) => self.read(job),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    self.course.handle(Event::Fed, self.now);
+                }
+            }
+        }
+    }
+
+    /// Waits until something happens, or until then.
+    async fn wait(
+        &mut self,
+        inbox: &mut Incoming,
+        due: Option<Instant>,
+        wants_jobs: bool,
+    ) -> Result<(), EngineError> {
+        let stop = Arc::clone(&self.engine.stop);
+        tokio::select! {
+            () = until(due), if due.is_some() => {}
+            Some(event) = inbox.happened.recv() => self.course.handle(event, self.now),
+            jobs = inbox.written.recv() => match jobs {
+                Some(jobs) => self.written(jobs),
+                None => return Err(EngineError::Gone("merger")),
+            },
+            job = inbox.jobs.recv(), if wants_jobs => match job {
+                Some(job) => self.read(job),
+                None => self.course.handle(Event::Fed, self.now),
+            },
+            () = stop.changed() => {}
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, job: Job) {
+        let (number, work) = (JobNumber::of(&job), Arc::new(Work::new(job)));
+        let target = work.target();
+        self.course.handle(Event::Read(number, work, target), self.now);
+    }
+
+    fn written(&mut self, jobs: Vec<JobNumber>) {
+        for job in jobs {
+            self.course.handle(Event::Written(job), self.now);
+        }
+    }
+
+    /// Does what is to be done, until a connection has been started or nothing is left to do.
+    fn act(&mut self) -> Result<ControlFlow<(), Turn>, EngineError> {
+        let started = Ok(ControlFlow::Continue(Turn::Started));
+        loop {
+            match self.course.next(self.now) {
+                Action::Prepare(job, call, work) => match &self.workers {
+                    Some(workers) => workers.prepare(job, call, work),
+                    None => {
+                        let result = work.prepare(&self.engine.measurement);
+                        self.course.handle(Event::Prepared(job, call, result), self.now);
+                    }
+                },
+                Action::Configure(config) => self.configure(config)?,
+                Action::Ask(id, call, work, to) => {
+                    match &self.workers {
+                        Some(workers) => {
+                            for endpoint in connect::possible_endpoints(&work.job) {
+                                self.notify(Notice::Expect(endpoint))?;
+                            }
+                            workers.connect(id, call, work);
+                        }
+                        None => match work.ask(&self.engine.measurement, id) {
+                            Ok(connect) => self.make(id, &work.job, to, connect)?,
+                            Err(error) => self.course.handle(Event::Failed(id, error), self.now),
+                        },
+                    }
+                    return started;
+                }
+                Action::Make(id, work, to, plan) => {
+                    match plan {
+                        Plan::Again(connect) => self.make(id, &work.job, to, *connect)?,
+                        Plan::Own(since, answer) => {
+                            self.make_own(id, &work.job, to, (since, answer))?;
+                        }
+                    }
+                    return started;
+                }
+                Action::Report(id, work, Attempt { outcome, flow }) => {
+                    let claimed = flow.is_some();
+                    if let Some(flow) = flow {
+                        self.notify(flow.into_notice(id))?;
+                    }
+                    self.report(Report::Connection { id, work, outcome, claimed })?;
+                }
+                Action::Discard(attempt) => {
+                    for endpoint in attempt.flow.iter().flat_map(Flow::endpoints) {
+                        self.notify(Notice::Withdraw(endpoint))?;
+                    }
+                }
+                Action::Fail(work, error) => self.fail(work, error)?,
+                Action::GiveUp(purpose, work, needs_thread) => {
+                    self.give_up(purpose, work, needs_thread)?;
+                }
+                Action::Stuck(threads) => return Err(EngineError::Stuck(threads)),
+                Action::Short(remote) => say!(
+                    "all local ports toward {remote} are taken; connections to it wait until some \
+                     are free again ({})",
+                    Ephemeral::read()
+                ),
+                Action::Settle => self.end.settle(self.machine),
+                Action::Wait(due) => return Ok(ControlFlow::Continue(Turn::Wait(due))),
+                Action::Over => return Ok(ControlFlow::Break(())),
+            }
+        }
+    }
+
+    fn configure(&mut self, config: ConfigId) -> Result<(), EngineError> {
+        let changes: &mut dyn SystemChanges = match self.engine.changes_system {
+            true => self.machine,
+            false => &mut Undeclared,
+        };
+        self.engine.measurement.configure(config, changes).map_err(|error| {
+            let label = self.engine.configurations[config.index()].label.clone();
+            EngineError::Configure { config: config.index(), label, error }
+        })
+    }
+
+    /// Makes the connection that a worker brought, which the plugin may have made by itself.
+    fn make_own(
+        &mut self,
+        id: ConnectionId,
+        job: &Job,
+        to: SocketAddr,
+        (started, answer): (SystemTime, Result<Connect, Error>),
+    ) -> Result<(), EngineError> {
+        let own = match &answer {
+            Ok(connect) => connect::own_flow(job, connect, started),
+            Err(_) => None,
+        };
+        // Without a way nothing has left, and there is nothing to look for.
+        let has_way = || self.engine.dialer.has_way(job.target());
+        let own = own.filter(|flow| flow.local.is_some() || has_way());
+        // The worker's call is bracketed by expectations of every protocol that it could have
+        // used; of these, a claim settles the one that it did.
+        for endpoint in connect::possible_endpoints(job) {
+            if own.as_ref().is_none_or(|flow| !flow.endpoints().contains(&endpoint)) {
+                self.notify(Notice::Withdraw(endpoint))?;
+            }
+        }
+        let connect = match answer {
+            Ok(connect) if connect.kind() == ConnectKind::Done => connect,
+            Ok(connect) => return self.make(id, job, to, connect),
+            Err(error) => {
+                self.course.handle(Event::Failed(id, error), self.now);
+                return Ok(());
+            }
+        };
+        let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
+        let attempt = match own {
+            Some(flow) => flow.end(outcome),
+            None => Attempt { outcome: stamp(outcome, started), flow: None },
+        };
+        self.course.handle(Event::Ended(id, attempt), self.now);
+        Ok(())
+    }
+
+    /// Begins the connection that the plugin asked for; it may be sent to this address.
+    fn make(
+        &mut self,
+        id: ConnectionId,
+        job: &Job,
+        to: SocketAddr,
+        connect: Connect,
+    ) -> Result<(), EngineError> {
+        let begun = match connect.kind() {
+            ConnectKind::Packets => self.forge(id, job, to, connect),
+            _ => self.engine.dialer.begin(job, connect, to.ip(), &self.engine.notices),
+        };
+        let event = match begun {
+            Ok(Begun::Under(connection)) => {
+                let first = First {
+                    remote: connection.remote(),
+                    is_deferred: connection.is_deferred(),
+                    is_teacher: connection.is_teacher(),
+                };
+                let watch = self.course.begun(id, first, self.now);
+                self.see_through(id, watch, async move |progress| {
+                    connection.complete(progress).await
+                });
+                return Ok(());
+            }
+            Ok(Begun::Forged(forged)) => {
+                let remote = forged.remote();
+                let first = First { remote, is_deferred: false, is_teacher: false };
+                let watch = self.course.begun(id, first, self.now);
+                self.see_through(id, watch, async move |_| forged.complete().await);
+                return Ok(());
+            }
+            Ok(Begun::Over(attempt)) => Event::Ended(id, attempt),
+            Ok(Begun::Elsewhere(remote, connect)) => {
+                Event::Elsewhere(id, remote, Plan::Again(connect))
+            }
+            Err(BeginError::NoPort(remote, attempt)) => self.no_port(id, remote, *attempt),
+            Err(BeginError::Plugin(error)) => Event::Failed(id, error),
+            Err(BeginError::Gone) => return Err(EngineError::Gone("observer")),
+        };
+        self.course.handle(event, self.now);
+        Ok(())
+    }
+
+    /// Sends the packets that the plugin made.
+    fn forge(
+        &self,
+        id: ConnectionId,
+        job: &Job,
+        to: SocketAddr,
+        connect: Connect,
+    ) -> Result<Begun, BeginError> {
+        let Some(forger) = &self.engine.forger else {
+            return Err(BeginError::Plugin(Error::contract(
+                "connect: it gives packets, and does not declare Info::forges",
+            )));
+        };
+        Ok(match forger.begin(job, &connect, id.config(), to.ip(), &self.engine.notices)? {
+            Sent::Out(forged) => Begun::Forged(forged),
+            Sent::Over(attempt) => Begun::Over(attempt),
+            Sent::Elsewhere(remote) => Begun::Elsewhere(remote, Box::new(connect)),
+        })
+    }
+
+    /// No local port is free: it is waited for, unless there is none at all.
+    fn no_port(&mut self, id: ConnectionId, remote: SocketAddr, attempt: Attempt) -> Event<Real> {
+        let ports = Ephemeral::read();
+        if ports.count() > 0 {
+            return Event::NoPort(id, remote, attempt);
+        }
+        if !std::mem::replace(&mut self.has_told_of_ports, true) {
+            say!("there is no local port to connect from: {ports}");
+        }
+        Event::Ended(id, attempt)
+    }
+
+    fn fail(&mut self, work: Arc<Work>, error: Error) -> Result<(), EngineError> {
+        self.report(Report::Broken { job: JobNumber::of(&work.job), work, error })
+    }
+
+    /// Answers in place of a thread that does not come back from the plugin.
+    fn give_up(
+        &mut self,
+        purpose: Purpose,
+        work: Arc<Work>,
+        needs_thread: bool,
+    ) -> Result<(), EngineError> {
+        let function = match purpose {
+            Purpose::Prepare(_) => "pre_connect",
+            Purpose::Connect(_) => {
+                for endpoint in connect::possible_endpoints(&work.job) {
+                    self.notify(Notice::Withdraw(endpoint))?;
+                }
+                "connect"
+            }
+        };
+        if let Some(workers) = self.workers.as_mut().filter(|_| needs_thread) {
+            workers.add()?;
+        }
+        let limit = self.engine.plugin_timeout.as_secs_f64();
+        let what = format_args!("it did not return within {limit} s (--plugin-timeout)");
+        self.fail(work, RunRule::Blocking.broken(function, what).into())
+    }
+
+    /// Lets a connection that is under way go on by itself; its events come back.
+    fn see_through<F>(&self, id: ConnectionId, watch: Watch, complete: F)
+    where
+        F: AsyncFnOnce(&Rc<Progress>) -> Attempt + 'static,
+    {
+        // The engine may have gone, on a second signal.
+        let events = self.events.clone();
+        tokio::task::spawn_local(async move {
+            let tell = events.clone();
+            let progress = Rc::new(Progress::new(watch.awaited, move |point: Hold| {
+                let _ = tell.send(Event::Reached(id, point));
+            }));
+            let attempt = {
+                let mut complete = pin!(complete(&progress));
+                let silence = tokio::time::sleep(SILENCE);
+                tokio::select! {
+                    biased;
+                    attempt = &mut complete => attempt,
+                    () = silence, if watch.silence => {
+                        if progress.is_silent() {
+                            let _ = events.send(Event::Silent(id));
+                        }
+                        complete.await
+                    }
+                }
+            };
+            progress.over();
+            let _ = events.send(Event::Ended(id, attempt));
+        });
+    }
+
+    fn notify(&self, notice: Notice) -> Result<(), EngineError> {
+        self.engine.notices.send(notice).map_err(|_| EngineError::Gone("observer"))
+    }
+
+    fn report(&self, report: Report) -> Result<(), EngineError> {
+        self.engine.reports.send(report).map_err(|_| EngineError::Gone("merger"))
+    }
+}
+
+/// How a turn ended.
+enum Turn {
+    /// A connection was started: others may have something to say.
+    Started,
+    /// There is nothing to do until something happens, or until then.
+    Wait(Option<Instant>),
+}
+
+/// Waits until then, if there is such a time.
+async fn until(due: Option<Instant>) {
+    if let Some(due) = due {
+        tokio::time::sleep_until(due.into()).await;
+    }
+}
