@@ -28,7 +28,7 @@ use pathspider_plugin_api::abi::MeasurementObject;
 use pathspider_plugin_api::{Configuration, Error, Job, Outcome};
 use tokio::sync::mpsc;
 
-pub use connect::{Dialer, Forger, RESERVED_SOCKETS};
+pub use connect::{Dialer, Forger, RESERVED_SOCKETS, Requests};
 pub(crate) use course::JOBS_BEHIND;
 pub use pace::Limits;
 pub use work::{Report, Work};

@@ -9,6 +9,7 @@ mod feeder;
 mod gate;
 mod lines;
 mod ndjson;
+mod prefixes;
 mod reader;
 mod resolve;
 mod rules;

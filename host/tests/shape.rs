@@ -6,14 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The crates of the host. `plugin-api` is none of them: what crosses its boundary (`abi`) and what
 /// authors see are two sides of the same types.
 const CRATES: [&str; 5] = ["src", "observer/src", "plugins/src", "runtime/src", "system/src"];
-
-/// Modules that are in a circle with another one, still.
-const IN_CIRCLES: [&str; 2] = ["host/src: job::courtesy", "host/src: job::special"];
 
 /// Types that have methods in another file, still.
 const APART: [&str; 4] = [
@@ -30,21 +27,30 @@ fn host() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All modules of a crate, with their text without comments and unit tests.
-fn modules(source: &Path) -> BTreeMap<Module, String> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![source.to_owned()];
+/// The texts of all sources in a folder.
+fn texts(folder: &Path) -> Vec<String> {
+    files(folder).iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.insert(module(source, &path), code(&fs::read_to_string(&path).unwrap()));
+                found.push(path);
             }
         }
     }
     found
+}
+
+/// All modules of a crate, with their text without comments and unit tests.
+fn modules(source: &Path) -> BTreeMap<Module, String> {
+    let text = |file: &Path| code(&fs::read_to_string(file).unwrap());
+    files(source).iter().map(|file| (module(source, file), text(file))).collect()
 }
 
 fn module(source: &Path, file: &Path) -> Module {
@@ -189,7 +195,6 @@ fn modules_use_each_other_one_way() {
             circles.push(format!("host/{source}: {}", module.join("::")));
         }
     }
-    circles.retain(|module| !IN_CIRCLES.contains(&module.as_str()));
     assert!(circles.is_empty(), "in a circle with others: {circles:#?}");
 }
 
@@ -226,4 +231,57 @@ fn methods_stand_where_their_type_does() {
     }
     apart.retain(|methods| !APART.contains(&methods.as_str()));
     assert!(apart.is_empty(), "methods apart from their type: {apart:#?}");
+}
+
+/// What stands between backquotes in a page.
+fn quoted(page: &str) -> impl Iterator<Item = &str> {
+    page.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn what_is_to_be_extended_is_there() {
+    let page = include_str!("../../docs/extending.md");
+    let project = host().parent().unwrap();
+    let is_path = |word: &&str| word.contains('/') && !word.contains([' ', '*']);
+    let paths: Vec<&str> = quoted(page).filter(is_path).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    let missing: Vec<&&str> = paths.iter().filter(|path| !project.join(path).exists()).collect();
+    assert!(missing.is_empty(), "docs/extending.md names what is not there: {missing:#?}");
+}
+
+#[test]
+fn tests_that_tell_what_was_forgotten_are_there() {
+    let page = include_str!("../../docs/extending.md");
+    let mut sources = Vec::new();
+    for folder in ["src", "tests", "observer", "../plugin-api/src"] {
+        sources.extend(texts(&host().join(folder)));
+    }
+    // The names of tests are sentences.
+    let is_test = |word: &&str| {
+        word.matches('_').count() > 2 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    };
+    let tests: Vec<&str> = quoted(page).filter(is_test).collect();
+    assert!(tests.len() > 8, "{tests:?}");
+    let is_missing = |test: &&str| {
+        let function = format!("fn {test}()");
+        !sources.iter().any(|text| text.contains(&function))
+    };
+    let missing: Vec<&str> = tests.into_iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "docs/extending.md names tests that are not there: {missing:#?}");
+}
+
+#[test]
+fn types_of_the_glossary_are_there() {
+    let page = include_str!("../../docs/glossary.md");
+    let rows = page.lines().filter(|line| line.starts_with("| **"));
+    let named: Vec<&str> = rows.flat_map(|row| quoted(row.rsplit('|').nth(1).unwrap())).collect();
+    assert!(named.len() > 20, "{named:?}");
+    let mut types = BTreeSet::new();
+    for folder in CRATES.iter().copied().chain(["../plugin-api/src"]) {
+        for text in texts(&host().join(folder)) {
+            types.extend(declared(&text, &["struct", "enum", "trait", "type"]));
+        }
+    }
+    let missing: Vec<&&str> = named.iter().filter(|name| !types.contains(**name)).collect();
+    assert!(missing.is_empty(), "docs/glossary.md names types that are not there: {missing:#?}");
 }

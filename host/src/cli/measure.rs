@@ -116,6 +116,7 @@ fn start(
         ));
     }
     let rules = arguments.targets.rules()?;
+    let requests = arguments.requests();
     let options = RunOptions {
         measurement: &measurement,
         plugin_options,
@@ -142,8 +143,7 @@ fn start(
         plugin_timeout: arguments.plugin_timeout,
         showing: arguments.watching.into(),
         keep: arguments.keeping.keep(),
-        contact: arguments.contact,
-        body_limit: arguments.body_limit as usize,
+        requests,
     };
     if matches!(options.input, Input::Stdin) && std::io::stdin().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");

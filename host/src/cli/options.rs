@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, FromArgMatches};
 
 use super::keeping::Keeping;
 use super::targets::Targets;
+use crate::engine::Requests;
 use crate::progress::Showing;
 
 /// The options of a measurement that are not its plugin's, in every form.
@@ -72,8 +73,15 @@ pub(super) struct MeasureOptions {
     pub(super) keeping: Keeping,
 }
 
+impl MeasureOptions {
+    /// What HTTP requests say, and what is kept of their responses.
+    pub(super) fn requests(&self) -> Requests {
+        Requests { contact: self.contact.clone(), body_limit: self.body_limit as usize }
+    }
+}
+
 /// Octets of an HTTP response's body that are kept.
-pub(super) const BODY_LIMIT: u32 = 64 * 1024;
+const BODY_LIMIT: u32 = 64 * 1024;
 
 /// Checks that a text can stand in a User-Agent's comment (RFC 9110, section 5.6.5).
 fn contact(text: &str) -> Result<String, String> {

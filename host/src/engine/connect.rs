@@ -9,6 +9,7 @@ mod flow;
 mod http;
 mod https;
 mod kind;
+mod kinds;
 mod packets;
 mod progress;
 mod settings;
@@ -32,6 +33,7 @@ use pathspider_observer::{Endpoint, Notice};
 use settings::Settings;
 
 pub(super) use flow::{own_flow, possible_endpoints};
+pub use http::Requests;
 pub(super) use packets::{Forged, Sent};
 pub use packets::{Forger, RESERVED_SOCKETS};
 pub(super) use progress::Progress;
@@ -128,10 +130,10 @@ impl Dialer {
         leave: IpAddr,
         notices: &Sender<Notice>,
     ) -> Result<Begun, BeginError> {
-        let Some(kind) = kind::find(connect.kind()) else {
+        let Some(kind) = kinds::find(connect.kind()) else {
             return without_socket(connect);
         };
-        let settings = Settings::read(kind, &connect)?;
+        let settings = Settings::read(kind.settings(), &connect)?;
         let remote = target(job, &settings);
         let timeout = settings.timeout.unwrap_or(DEFAULT_TIMEOUT);
         let started = SystemTime::now();

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net};
 use nix::ifaddrs::getifaddrs;
 
-use super::courtesy::Prefixes;
+use super::prefixes::Prefixes;
 
 /// From the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890, RFC 8190; as of
 /// 2025-10-09), entries within larger ones of the same kind left out, and multicast (RFC 5771,

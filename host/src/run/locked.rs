@@ -44,8 +44,7 @@ impl<'a> Asked<'a> {
         let interface = options.interface.clone();
         let routes = Rc::new(Routes::new(interface.as_deref()));
         let courtesy = Arc::clone(&options.rules.courtesy);
-        let (contact, limit) = (options.contact.as_deref(), options.body_limit);
-        let dialer = Dialer::new(interface, Rc::clone(&routes), courtesy, contact, limit)
+        let dialer = Dialer::new(interface, Rc::clone(&routes), courtesy, &options.requests)
             .map_err(|error| RunError::System(format!("cannot set TLS up: {error}")))?;
         let ready = Ready { basis, reader, outputs, showing, routes, dialer, beside };
         Ok(Locked { ready, attention })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pathspider_plugin_api::OptionValues;
 
 use super::keeping::Keep;
-use crate::engine::Limits;
+use crate::engine::{Limits, Requests};
 use crate::job::{Format, Input, Rules};
 use crate::merger::Ends;
 use crate::output::Output;
@@ -31,10 +31,8 @@ pub struct RunOptions<'a> {
     pub source: Option<String>,
     /// The interface that connections leave by.
     pub interface: Option<String>,
-    /// Whom to ask about HTTP requests; sent with them.
-    pub contact: Option<String>,
-    /// Octets of an HTTP response's body that are kept.
-    pub body_limit: usize,
+    /// What HTTP requests say, and what is kept of their responses.
+    pub requests: Requests,
     /// How to capture.
     pub capture: SourceOptions,
     /// How long the plugin's functions may keep a worker.

@@ -17,6 +17,7 @@ use super::wire::Wire;
 
 pub(super) use http1::get;
 pub(super) use http2::get as get2;
+pub use request::Requests;
 pub(super) use request::{Request, user_agent};
 
 pub(super) struct Http;

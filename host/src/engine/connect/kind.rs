@@ -1,5 +1,4 @@
-//! The kinds of connection that this host makes over sockets: what each has to say of itself, and
-//! the list of them.
+//! What a kind of connection has to say of itself, and does.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,14 +9,10 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{ConnectKind, Error, Job, Setting};
 use socket2::Socket;
 
+use super::Dialer;
 use super::failure::Failure;
 use super::progress::Progress;
 use super::settings::Settings;
-use super::{Dialer, dnstcp, dnsudp, http, https, tcp};
-
-/// All of them.
-const KINDS: [&dyn Kind; 5] =
-    [&tcp::Tcp, &http::Http, &https::Https, &dnstcp::DnsTcp, &dnsudp::DnsUdp];
 
 /// One kind of connection.
 pub(super) trait Kind: Sync {
@@ -69,35 +64,4 @@ pub(super) struct Opened {
     /// Nothing was sent yet: the SYN goes out with the first data, for the kernel has a cookie of
     /// TCP Fast Open (RFC 7413, section 4.2).
     pub(super) is_deferred: bool,
-}
-
-/// What this host does for connections of that kind; `None` where it makes none over sockets.
-pub(super) fn find(kind: ConnectKind) -> Option<&'static dyn Kind> {
-    KINDS.into_iter().find(|known| known.kind() == kind)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_kind_of_the_contract_is_made_here_or_not_over_sockets() {
-        for kind in ConnectKind::ALL {
-            let elsewhere = match kind {
-                // These are sent by the forger, made by the plugin, or not made.
-                ConnectKind::Packets | ConnectKind::Done | ConnectKind::Skip => true,
-                _ => false,
-            };
-            assert_eq!(find(kind).is_none(), elsewhere, "{kind:?} has no line in KINDS");
-        }
-    }
-
-    #[test]
-    fn the_pages_explain_each_kind_that_is_made_here() {
-        let page = include_str!("../../../../docs/records.md");
-        for kind in KINDS {
-            let name = kind.kind().name();
-            assert!(page.contains(&format!("| `{name}` | ")), "docs/records.md lacks {name}");
-        }
-    }
 }

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use pathspider_plugin_api::{Connect, Error, Record, Setting, Value};
 
-use super::kind::Kind;
-
 /// The settings of every kind.
 const EVERY_KINDS: [Setting; 6] = [
     Setting::Timeout,
@@ -37,20 +35,19 @@ pub(super) struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// Reads what a connection of this kind was asked to have.
+    /// Reads what a connection was asked to have. `own`: the settings that its kind has beside those
+    /// of every kind.
     ///
     /// # Errors
     ///
     /// A setting that this host or the kind does not have, or a value that it cannot have.
-    pub(super) fn read(kind: &dyn Kind, connect: &'a Connect) -> Result<Settings<'a>, Error> {
+    pub(super) fn read(own: &[Setting], connect: &'a Connect) -> Result<Settings<'a>, Error> {
         let mut settings = Settings::default();
         for (name, value) in connect.settings().iter() {
             let setting = Setting::from_name(name)
-                .filter(|setting| {
-                    EVERY_KINDS.contains(setting) || kind.settings().contains(setting)
-                })
+                .filter(|setting| EVERY_KINDS.contains(setting) || own.contains(setting))
                 .ok_or_else(|| {
-                    let kind = kind.kind().name();
+                    let kind = connect.kind().name();
                     Error::contract(format!("connect: the kind {kind} has no setting {name:?}"))
                 })?;
             settings.set(setting, value).ok_or_else(|| {
@@ -105,11 +102,11 @@ mod tests {
 
     use pathspider_plugin_api::ConnectKind;
 
-    use super::super::kind::find;
+    use super::super::kinds::find;
     use super::*;
 
     fn read(connect: &Connect) -> Result<Settings<'_>, Error> {
-        Settings::read(find(connect.kind()).unwrap(), connect)
+        Settings::read(find(connect.kind()).unwrap().settings(), connect)
     }
 
     /// A connection with this setting alone.

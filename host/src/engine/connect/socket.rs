@@ -9,7 +9,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use pathspider_plugin_api::packet::protocol;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::http::user_agent;
+use super::http::{Requests, user_agent};
 use super::settings::Settings;
 use super::tls::Tls;
 use crate::job::Courtesy;
@@ -27,9 +27,7 @@ pub struct Dialer {
 
 impl Dialer {
     /// Opens sockets whose packets leave by `interface`; `None` leaves that to the kernel. `routes`
-    /// are those by the same interface. Nothing is sent to whom `courtesy` refuses. HTTP requests
-    /// say whom to ask about them (`contact`), and of a response's body `body_limit` octets are
-    /// kept.
+    /// are those by the same interface. Nothing is sent to whom `courtesy` refuses.
     ///
     /// # Errors
     ///
@@ -38,10 +36,9 @@ impl Dialer {
         interface: Option<String>,
         routes: Rc<Routes>,
         courtesy: Arc<Courtesy>,
-        contact: Option<&str>,
-        body_limit: usize,
+        requests: &Requests,
     ) -> Result<Dialer, rustls::Error> {
-        let user_agent = user_agent(contact);
+        let (user_agent, body_limit) = (user_agent(requests), requests.body_limit);
         Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls: Tls::new()? })
     }
 

@@ -1,5 +1,6 @@
 //! What of a run's options and plan decides what its records mean.
 
+use crate::engine::Requests;
 use crate::job::Rules;
 use crate::merger::Ends;
 use crate::output::{Recipe, RecipeOfPlugin, RecipeOfRecords};
@@ -12,7 +13,8 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
     let RunOptions {
         measurement,
         plugin_options,
-        body_limit,
+        // `contact` is for people.
+        requests: Requests { contact: _, body_limit },
         rules: Rules { resolve, duplicates, courtesy: _, max_targets: _, shuffle: _ },
         ends: Ends { public, asn },
         with_flows,
@@ -36,8 +38,6 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
         output: _,
         keep: _,
         save_pcap: _,
-        // For people.
-        contact: _,
     } = options;
     Recipe {
         plugin: RecipeOfPlugin {

@@ -8,10 +8,20 @@ use pathspider_plugin_api::{Error, Record};
 
 use super::super::kind::Asked;
 
+/// What the requests of a run say, and what is kept of their responses.
+#[derive(Debug, Clone)]
+pub struct Requests {
+    /// Whom to ask about them.
+    pub contact: Option<String>,
+    /// Octets of a response's body that are kept.
+    pub body_limit: usize,
+}
+
 /// The `User-Agent` that names this program and whom to ask about it.
-pub(in super::super) fn user_agent(contact: Option<&str>) -> String {
+pub(in super::super) fn user_agent(requests: &Requests) -> String {
     let name = concat!("pathspider/", env!("CARGO_PKG_VERSION"));
-    format!("{name} ({})", contact.unwrap_or(env!("CARGO_PKG_REPOSITORY")))
+    let contact = requests.contact.as_deref().unwrap_or(env!("CARGO_PKG_REPOSITORY"));
+    format!("{name} ({contact})")
 }
 
 /// A request that is ready to be sent.
