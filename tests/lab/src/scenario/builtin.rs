@@ -70,7 +70,6 @@ const FILES: &[(&str, &str)] = scenarios![
     "dscp-icmp-source-quench",
     "dscp-icmp-too-big",
     "dscp-icmp-time-exceeded",
-    "dscp-syn-reflected",
     "dscp-forged-data",
     "dscp-unmarked-dropped",
     "dscp-https",
