@@ -8,10 +8,14 @@ CARGO   ?= cargo
 PACKAGES := build-essential libpcap-dev iproute2 nftables
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+# All that is compiled has one profile, so nothing is compiled twice: see Cargo.toml.
+ALL     := --release --locked --workspace
+NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps rustc-web build install uninstall setcap demo bench bench-observer soak machine test lint unit clean
+.PHONY: help deps rustc-web build install uninstall setcap demo bench bench-observer soak machine test try lint \
+	doctests unit test-programs run-tests clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,7 +33,7 @@ deps: ## install the Debian packages that are missing
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust first" >&2; exit 1; }
 
 build: deps ## build pathspider, and every plugin into target/release/plugins
-	$(CARGO) build --release --locked --workspace --quiet
+	$(CARGO) build --release --locked -p pathspider -p pathspider-lab $(PLUGINS:%=-p pathspider-%) --quiet
 	@mkdir -p $(TARGET)/plugins
 	@for plugin in $(PLUGINS); do \
 		install -m 644 $(TARGET)/libpathspider_$$plugin.so $(TARGET)/plugins/$$plugin.so || exit 1; \
@@ -75,24 +79,66 @@ bench: build ## compare with bare loops and other programs in the same network
 	$(TARGET)/pathspider-lab bench $(BENCH)
 
 bench-observer: build ## compare the observer with other tools
+	$(CARGO) build --release --locked -p pathspider-bench --quiet
 	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap
 
 soak: build ## runs of SOAK_MINUTES (10) and a third of it with faults at random
-	$(CARGO) test --locked -p pathspider-e2e --test main -- --ignored --nocapture soak
+	$(CARGO) build $(ALL) --quiet
+	$(CARGO) test --release --locked -p pathspider-e2e --test main -- --ignored --nocapture soak
 
 # Emulated, so that it needs no more than the packages.
 machine: build ## tests in a virtual machine, whose power is cut and clock is set (amd64)
 	@$(MAKE) --no-print-directory deps \
 		PACKAGES="$(PACKAGES) qemu-system-x86 busybox-static e2fsprogs zstd"
 	tests/e2e/machine/pack.sh $(TARGET)
-	$(CARGO) test --locked -p pathspider-e2e --test main -- --ignored --nocapture machine::
+	$(CARGO) test --release --locked -p pathspider-e2e --test main -- --ignored --nocapture machine::
 
-test: lint unit ## everything that has to hold
+# Together with the program, so that the contract's crate is the one that is there.
+try: deps ## what an edit of one plugin takes: make try PLUGIN=ecn
+	@test -d plugins/$(PLUGIN) -a -n "$(PLUGIN)" || { echo "name a plugin: make try PLUGIN=ecn" >&2; exit 2; }
+	$(CARGO) build --release --locked -p pathspider -p pathspider-$(PLUGIN) --quiet
+	@install -D -m 644 $(TARGET)/libpathspider_$(PLUGIN).so $(TARGET)/plugins/$(PLUGIN).so
+	$(CARGO) test --release --locked -p pathspider-$(PLUGIN) --quiet
+	$(TARGET)/pathspider check $(TARGET)/plugins/$(PLUGIN).so
+	$(TARGET)/pathspider-lab check --plugin $(PLUGIN)
 
-lint: deps
+# Most of what the tests do is wait. So the lints and the documentation are checked beside them, at a
+# low priority, and what they say is shown after the tests.
+test: build rustc-web ## everything that has to hold
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+ifneq ($(NEXTEST),)
+	@$(MAKE) --no-print-directory test-programs
+	@said=$$(mktemp); \
+	nice $(MAKE) --no-print-directory lint doctests >$$said 2>&1 & \
+	$(MAKE) --no-print-directory run-tests; tests=$$?; \
+	wait $$!; checks=$$?; cat $$said; rm $$said; exit $$((tests | checks))
+else
+	$(CARGO) build $(ALL) --quiet
+	$(CARGO) test $(ALL) --no-fail-fast --lib --bins --tests
+	@$(MAKE) --no-print-directory lint doctests
+endif
+
+lint: deps ## format, lints and documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(ALL) --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(ALL) --no-deps --quiet
+
+doctests: deps
+	$(CARGO) test $(ALL) --doc --quiet
+
+# The end-to-end tests run what `build` made.
+unit: build rustc-web test-programs run-tests doctests ## the tests alone
+
+test-programs:
+	$(CARGO) build $(ALL) --quiet
+	@mkdir -p $(TARGET)/nextest
+	$(CARGO) nextest list $(ALL) --list-type binaries-only --message-format json >$(TARGET)/nextest/programs.json
+	@$(CARGO) metadata --locked --format-version 1 >$(TARGET)/nextest/metadata.json
+
+# It asks cargo nothing, so it waits for nobody who compiles.
+run-tests:
+	$(CARGO) nextest run --no-fail-fast --binaries-metadata $(TARGET)/nextest/programs.json \
+		--cargo-metadata $(TARGET)/nextest/metadata.json
 
 # Debian's compiler for the web browsers is newer than its ordinary one. One test builds the template
 # with it, to see that a plugin and its host need not come from the same compiler.
@@ -103,15 +149,6 @@ rustc-web: deps ## install Debian's other compiler for a test, where there is on
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq rustc-web >/dev/null \
 			|| { echo "rustc-web cannot be installed; its test is skipped" >&2; test -z "$$CI"; }; \
 	fi
-
-# The end-to-end tests run the release build. Without nextest, `cargo test` runs the same tests.
-unit: build rustc-web
-	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		set -x; $(CARGO) nextest run --locked --workspace --no-fail-fast; \
-	else \
-		set -x; $(CARGO) test --locked --workspace --no-fail-fast --lib --bins --tests; \
-	fi
-	$(CARGO) test --locked --workspace --doc --quiet
 
 clean: ## remove what was built
 	$(CARGO) clean
