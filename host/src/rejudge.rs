@@ -74,7 +74,7 @@ pub(crate) fn claims(
     let mut claims = Vec::new();
     while let Some(past) = pasts.next()? {
         for restored in pasts.connections(&past, judge.configurations)?.iter().flatten() {
-            if restored.is_claimed {
+            if past::is_claimed(restored) {
                 let claim = past::claim(restored, claims.len() as u64);
                 claims.push(claim.map_err(|reason| pasts.unfit(&past, reason))?);
             }
@@ -151,14 +151,13 @@ struct Answers {
 impl Answers {
     /// A connection with what is seen of it now.
     fn seen(&mut self, restored: Restored, comparison: &mut Comparison) -> Connection {
+        let answer = if past::is_claimed(&restored) { self.take() } else { None };
         let Restored { outcome, is_claimed, last } = restored;
-        if !is_claimed {
-            return Connection { outcome, seen: Sighting::NotAsked };
-        }
-        let seen = match self.take() {
+        let seen = match answer {
             Some(Observation { failure: Some(error), .. }) => Sighting::Failed(error),
             Some(Observation { flow: Some(flow), .. }) => Sighting::Flow(flow),
-            _ => Sighting::Nothing,
+            _ if is_claimed => Sighting::Nothing,
+            _ => Sighting::NotAsked,
         };
         if last.is_some() {
             comparison.seen_before(!matches!(seen, Sighting::Nothing));
