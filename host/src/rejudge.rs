@@ -75,7 +75,7 @@ pub(crate) fn claims(
     while let Some(past) = pasts.next()? {
         let connections = pasts.connections(&past, judge.configurations)?;
         for (config, restored) in connections.iter().flatten().enumerate() {
-            if restored.is_claimed {
+            if past::is_claimed(restored) {
                 let claim = past::claim(restored, past.connection(config));
                 claims.push(claim.map_err(|reason| pasts.unfit(&past, reason))?);
             }
@@ -158,14 +158,13 @@ impl Answers {
         restored: Restored,
         comparison: &mut Comparison,
     ) -> Connection {
+        let answer = if past::is_claimed(&restored) { self.take(id) } else { None };
         let Restored { outcome, is_claimed, last } = restored;
-        if !is_claimed {
-            return Connection { outcome, seen: Sighting::NotAsked };
-        }
-        let seen = match self.take(id) {
+        let seen = match answer {
             Some(Observation { failure: Some(error), .. }) => Sighting::Failed(error),
             Some(Observation { flow: Some(flow), .. }) => Sighting::Flow(flow),
-            _ => Sighting::Nothing,
+            _ if is_claimed => Sighting::Nothing,
+            _ => Sighting::NotAsked,
         };
         if last.is_some() {
             comparison.seen_before(!matches!(seen, Sighting::Nothing));

@@ -170,6 +170,13 @@ fn numbered(id: &str) -> Option<(&str, u64)> {
     Some((base, number.parse().ok()?))
 }
 
+/// Whether a connection is claimed again. Of one whose end nobody knew, and of which the run found no
+/// flow, there is nothing to be found.
+pub(super) fn is_claimed(restored: &Restored) -> bool {
+    let is_known = restored.outcome.record().get("sip").is_some() || restored.last.is_some();
+    restored.is_claimed && is_known
+}
+
 /// The claim that the run made for a connection.
 pub(super) fn claim(restored: &Restored, id: ConnectionId) -> Result<Claim, String> {
     let outcome = restored.outcome.record();
@@ -255,5 +262,7 @@ mod tests {
         assert!((0..2_000).contains(&(claim.last_ns.unwrap() - 1_767_225_600_500_000_000)));
         let bare = Restored { outcome: Outcome::new(pathspider_plugin_api::State::Ok), ..restored };
         assert!(super::claim(&bare, id).unwrap_err().contains("sip and sp"));
+        assert!(is_claimed(&bare), "the run has seen it");
+        assert!(!is_claimed(&Restored { last: None, ..bare }), "the run has looked for it");
     }
 }

@@ -37,10 +37,14 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn of(connection: &Connection) -> Kept {
         let mut outcome = connection.outcome.clone().into_record();
-        if let Sighting::Flow(flow) = &connection.seen
-            && let Some(last) = flow.get(LAST)
-        {
-            outcome.set(LAST, last.clone());
+        if let Sighting::Flow(flow) = &connection.seen {
+            // Where nobody knew our end, only the flow tells the protocol.
+            let proto = flow.get("proto").filter(|_| outcome.get("proto").is_none());
+            for (key, value) in [(LAST, flow.get(LAST)), ("proto", proto)] {
+                if let Some(value) = value {
+                    outcome.set(key, value.clone());
+                }
+            }
         }
         Kept { outcome, is_claimed: connection.seen.is_asked() }
     }
