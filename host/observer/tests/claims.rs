@@ -132,10 +132,11 @@ fn a_connection_without_our_end_gets_the_flow_of_its_time() {
     let capture = Capture::raw()
         .at(1, segment(7, There, SYN, 1))
         .at(400, segment(7, There, SYN, 1))
-        .at(1_005, segment(8, There, SYN, 1))
+        // At once after the call before.
+        .at(1_001, segment(8, There, SYN, 1))
         .at(1_006, answer(8, SYN | ACK, 2, 1))
         .at(5_000, answer(9, SYN | ACK, 2, 1));
-    let notices = [expect(), expect(), expect(), seek(1, (0, 1_000)), seek(2, (1_001, 2_000))];
+    let notices = [expect(), expect(), expect(), seek(1, (0, 1_000)), seek(2, (1_000, 2_000))];
     let (answers, _) = run(&capture, &notices, Settings::default());
     let found = |at: usize| {
         let answer: &Observation = &answers[at];

@@ -271,7 +271,8 @@ fn without_a_route_nothing_is_sent() {
 #[test]
 fn a_call_that_could_send_nothing_is_not_looked_for() {
     let Some(uplinks) = uplinks("own-call") else { return };
-    let ended = uplinks.measure("second", &["blocker", "--timeout", "1"], &TARGETS);
+    uplinks.ip("route del default via 10.9.1.2\nroute del default via fd09:1::2\n");
+    let ended = uplinks.measure("first", &["blocker", "--timeout", "1"], &TARGETS);
     for record in ended.records() {
         let not_sent = ["pathspider.not_sent:0", "pathspider.not_sent:1"];
         assert_eq!(record.conditions, not_sent, "{record:?}");
