@@ -12,9 +12,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use pathspider_observer::{ConnectionId, Observation, Replay, Source, SourceError};
+use pathspider_plugin_api::Info;
 use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
 use pathspider_plugin_api::driver::{Conclusion, Connection, Driver, Fault, Restored, Sighting};
-use pathspider_plugin_api::{Condition, Error, Info, Record, Value};
 
 use crate::job::ReadError;
 use crate::output::{OutputError, RecordWriter};
@@ -180,39 +180,5 @@ impl Answers {
             let answer = self.replay.next()?;
             self.waiting.insert(answer.id, answer);
         }
-    }
-}
-
-impl Past {
-    /// The job's records with a new conclusion in them.
-    fn judged(&self, concluded: Conclusion) -> Vec<Record> {
-        let Conclusion { flows, conditions, added, rows, missed, .. } = concluded;
-        let texts = conditions.iter().chain(&added).map(Condition::as_str);
-        let conditions: Value = texts.map(Value::from).collect();
-        let flows = flows.into_iter().map(|flow| flow.with("jobId", self.id.as_str()));
-        let flows: Value = flows.collect();
-        let several = rows.len() > 1;
-        let rows = if rows.is_empty() { vec![Record::new()] } else { rows };
-        let numbered = rows.into_iter().enumerate();
-        numbered
-            .map(|(k, row)| {
-                let mut record = self.records[k.min(self.records.len() - 1)].clone();
-                record.remove("spdr_error");
-                record.extend(row);
-                record.set("conditions", conditions.clone());
-                record.set("missed_flows", missed);
-                record.set("flow_results", flows.clone());
-                let id = if several { format!("{}.{k}", self.id) } else { self.id.clone() };
-                record.with("jobId", id)
-            })
-            .collect()
-    }
-
-    /// The job's record where the plugin fails now: as the run writes it, and with its flows.
-    fn failed(&self, error: Error) -> Vec<Record> {
-        let mut record = self.records[0].clone();
-        record.set("conditions", Value::from(Vec::<Value>::new()));
-        record.set("spdr_error", format!("plugin: {error}"));
-        vec![record.with("jobId", self.id.as_str())]
     }
 }

@@ -114,71 +114,68 @@ impl Connection {
     }
 }
 
-impl Dialer {
-    /// Opens the connection that the plugin asked for, and sends its first packet, to no other
-    /// address than this one, for which it has leave.
-    ///
-    /// The observer is told to expect the target before that, so that it cannot miss the packet.
-    ///
-    /// # Errors
-    ///
-    /// The plugin asked for something that this host does not have.
-    pub(super) fn begin(
-        &self,
-        job: &Job,
-        connect: Connect,
-        leave: IpAddr,
-        notices: &Sender<Notice>,
-    ) -> Result<Begun, BeginError> {
-        let Some(kind) = kinds::find(connect.kind()) else {
-            return without_socket(connect);
-        };
-        let settings = Settings::read(kind.settings(), &connect)?;
-        let remote = target(job, &settings);
-        let timeout = settings.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        let started = SystemTime::now();
-        let exchange = kind.prepare(&Asked { dialer: self, job, settings: &settings, remote })?;
-        let protocol = kind.protocol();
-        let fail = |failure: Failure| {
-            let outcome = Progress::new(None, |_| {}).outcome(Err(failure));
-            let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
-            Attempt { outcome: stamp(outcome, started), flow: None }
-        };
-        if let Some((_, refusal)) = destination::refused(job, &connect, &self.courtesy) {
-            return Ok(Begun::Over(fail(refusal.into())));
+/// Opens the connection that the plugin asked for, and sends its first packet, to no other
+/// address than this one, for which it has leave.
+///
+/// The observer is told to expect the target before that, so that it cannot miss the packet.
+///
+/// # Errors
+///
+/// The plugin asked for something that this host does not have.
+pub(super) fn begin(
+    dialer: &Dialer,
+    job: &Job,
+    connect: Connect,
+    leave: IpAddr,
+    notices: &Sender<Notice>,
+) -> Result<Begun, BeginError> {
+    let Some(kind) = kinds::find(connect.kind()) else {
+        return without_socket(connect);
+    };
+    let settings = Settings::read(kind.settings(), &connect)?;
+    let remote = target(job, &settings);
+    let timeout = settings.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let started = SystemTime::now();
+    let exchange = kind.prepare(&Asked { dialer, job, settings: &settings, remote })?;
+    let protocol = kind.protocol();
+    let fail = |failure: Failure| {
+        let outcome = Progress::new(None, |_| {}).outcome(Err(failure));
+        let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
+        Attempt { outcome: stamp(outcome, started), flow: None }
+    };
+    if let Some((_, refusal)) = destination::refused(job, &connect, &dialer.courtesy) {
+        return Ok(Begun::Over(fail(refusal.into())));
+    }
+    if remote.ip() != leave {
+        return Ok(Begun::Elsewhere(remote, Box::new(connect)));
+    }
+    let socket = match dialer.socket(protocol, remote, &settings) {
+        Ok(socket) => socket,
+        // An ICMP error, of which a connection says the same, has not come yet.
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+            return Ok(Begun::Over(fail(Failure::NotSupported)));
         }
-        if remote.ip() != leave {
-            return Ok(Begun::Elsewhere(remote, Box::new(connect)));
-        }
-        let socket = match self.socket(protocol, remote, &settings) {
-            Ok(socket) => socket,
-            // An ICMP error, of which a connection says the same, has not come yet.
-            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
-                return Ok(Begun::Over(fail(Failure::NotSupported)));
-            }
-            Err(error) => return Ok(Begun::Over(fail((&error).into()))),
-        };
-        let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
-        notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
-        match start(&*exchange, &socket, remote) {
-            Ok((local, is_deferred)) => Ok(Begun::Under(Box::new(Connection {
-                kind: kind.kind(),
-                exchange,
-                opened: Opened { socket, is_deferred },
-                flow: Flow { protocol, local: Some(local), remote, started },
-                timeout,
-                is_teacher: settings.fast_open,
-            }))),
-            Err(error) => {
-                notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
-                let failure = Failure::from(&error);
-                // Of a port that the plugin chose, waiting would free none.
-                let may_be_short =
-                    failure == Failure::NoLocalPort && settings.source_port.is_none();
-                match may_be_short && self.has_way(remote.ip()) {
-                    true => Err(BeginError::NoPort(remote, Box::new(fail(failure)))),
-                    false => Ok(Begun::Over(fail(failure))),
-                }
+        Err(error) => return Ok(Begun::Over(fail((&error).into()))),
+    };
+    let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
+    notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
+    match start(&*exchange, &socket, remote) {
+        Ok((local, is_deferred)) => Ok(Begun::Under(Box::new(Connection {
+            kind: kind.kind(),
+            exchange,
+            opened: Opened { socket, is_deferred },
+            flow: Flow { protocol, local: Some(local), remote, started },
+            timeout,
+            is_teacher: settings.fast_open,
+        }))),
+        Err(error) => {
+            notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
+            let failure = Failure::from(&error);
+            // Of a port that the plugin chose, waiting would free none.
+            let may_be_short = failure == Failure::NoLocalPort && settings.source_port.is_none();
+            match may_be_short && dialer.has_way(remote.ip()) {
+                true => Err(BeginError::NoPort(remote, Box::new(fail(failure)))),
+                false => Ok(Begun::Over(fail(failure))),
             }
         }
     }

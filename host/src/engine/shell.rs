@@ -296,7 +296,10 @@ impl Shell<'_> {
     ) -> Result<(), EngineError> {
         let begun = match connect.kind() {
             ConnectKind::Packets => self.forge(id, job, to, connect),
-            _ => self.engine.dialer.begin(job, connect, to.ip(), &self.engine.notices),
+            _ => {
+                let engine = &self.engine;
+                connect::begin(&engine.dialer, job, connect, to.ip(), &engine.notices)
+            }
         };
         let event = match begun {
             Ok(Begun::Under(connection)) => {

@@ -37,7 +37,7 @@ impl<'a> Conclude<'a> {
             Complete::Broken { work, error } => return failed(into_job(work), error),
             Complete::Job { work, connections } => (work, connections),
         };
-        let connections = connections.into_iter().map(Connection::judged).collect();
+        let connections = connections.into_iter().map(judged).collect();
         let prepared = work.prepared().map_err(Fault::from);
         let conclusion =
             prepared.and_then(|prepared| self.driver().conclude(&work.job, prepared, connections));
@@ -152,18 +152,16 @@ fn into_job(work: Arc<Work>) -> Job {
     }
 }
 
-impl Connection {
-    /// The same as the driver takes it.
-    fn judged(self) -> driver::Connection {
-        let Connection { outcome, claimed, flow, failure } = self;
-        let seen = match (failure, flow) {
-            (Some(error), _) => Sighting::Failed(error),
-            (None, Some(flow)) => Sighting::Flow(flow),
-            (None, None) if claimed => Sighting::Nothing,
-            (None, None) => Sighting::NotAsked,
-        };
-        driver::Connection { outcome, seen }
-    }
+/// The same as the driver takes it.
+fn judged(connection: Connection) -> driver::Connection {
+    let Connection { outcome, claimed, flow, failure } = connection;
+    let seen = match (failure, flow) {
+        (Some(error), _) => Sighting::Failed(error),
+        (None, Some(flow)) => Sighting::Flow(flow),
+        (None, None) if claimed => Sighting::Nothing,
+        (None, None) => Sighting::NotAsked,
+    };
+    driver::Connection { outcome, seen }
 }
 
 fn text(condition: Condition) -> Value {

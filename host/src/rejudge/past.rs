@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::BASE64;
 use pathspider_observer::{Claim, ConnectionId, JobNumber, Round, last_ns};
-use pathspider_plugin_api::driver::{Restored, restore};
+use pathspider_plugin_api::driver::{Conclusion, Restored, restore};
 use pathspider_plugin_api::packet::protocol;
-use pathspider_plugin_api::{ConfigId, Job, Outcome, Record, Value, ValueRef};
+use pathspider_plugin_api::{Condition, ConfigId, Error, Job, Outcome, Record, Value, ValueRef};
 
 use super::RejudgeError;
 use crate::job::{Input, Lines, parse_record};
@@ -27,6 +27,40 @@ pub(super) struct Past {
     number: u64,
     /// Its records: several where the plugin made several.
     pub(super) records: Vec<Record>,
+}
+
+impl Past {
+    /// The job's records with a new conclusion in them.
+    pub(super) fn judged(&self, concluded: Conclusion) -> Vec<Record> {
+        let Conclusion { flows, conditions, added, rows, missed, .. } = concluded;
+        let texts = conditions.iter().chain(&added).map(Condition::as_str);
+        let conditions: Value = texts.map(Value::from).collect();
+        let flows = flows.into_iter().map(|flow| flow.with("jobId", self.id.as_str()));
+        let flows: Value = flows.collect();
+        let several = rows.len() > 1;
+        let rows = if rows.is_empty() { vec![Record::new()] } else { rows };
+        let numbered = rows.into_iter().enumerate();
+        numbered
+            .map(|(k, row)| {
+                let mut record = self.records[k.min(self.records.len() - 1)].clone();
+                record.remove("spdr_error");
+                record.extend(row);
+                record.set("conditions", conditions.clone());
+                record.set("missed_flows", missed);
+                record.set("flow_results", flows.clone());
+                let id = if several { format!("{}.{k}", self.id) } else { self.id.clone() };
+                record.with("jobId", id)
+            })
+            .collect()
+    }
+
+    /// The job's record where the plugin fails now: as the run writes it, and with its flows.
+    pub(super) fn failed(&self, error: Error) -> Vec<Record> {
+        let mut record = self.records[0].clone();
+        record.set("conditions", Value::from(Vec::<Value>::new()));
+        record.set("spdr_error", format!("plugin: {error}"));
+        vec![record.with("jobId", self.id.as_str())]
+    }
 }
 
 /// The jobs of a file of records.
