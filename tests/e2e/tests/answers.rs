@@ -62,7 +62,7 @@ fn what_answered_nothing_is_counted_in_the_metadata_and_saved() {
     let script = format!(
         "$PATHSPIDER measure -i lab0 --allow-special --output {folder}/o.ndjson \
          --save-pcap {folder}/o.pcap ecn && cat {folder}/o.ndjson.meta.json && \
-         $PATHSPIDER observe --chains tcp -- {folder}/o.pcap >&2"
+         $PATHSPIDER observe -i {folder}/o.pcap tcp >&2"
     );
     let ended = path.script(&script, &path.jobs());
     ended.expect(0, &["acknowledgment"]);
