@@ -25,6 +25,7 @@ mod index;
 pub mod interface;
 mod key;
 mod link;
+mod lives;
 mod measuring;
 mod notice;
 mod observing;

@@ -24,6 +24,7 @@ use super::counters::{Counters, Unanswering};
 use super::dissect::Dissected;
 use super::index::Hash;
 use super::key::{Key, Peer, Tuple};
+use super::lives::Lives;
 use super::notice::{Notice, Observation};
 use super::place::{ClaimId, FlowId};
 use super::save::PcapWriter;
@@ -61,10 +62,8 @@ pub(super) struct Measuring {
     now: Duration,
     grace_ns: i64,
     late_ns: i64,
-    linger_ns: i64,
-    idle_ns: i64,
+    lives: Lives,
     patience: (Duration, Duration),
-    max_flows: usize,
     save: Option<PcapWriter>,
     save_failure: Option<(PathBuf, std::io::Error)>,
 }
@@ -101,10 +100,8 @@ impl Measuring {
             now: Duration::ZERO,
             grace_ns: nanoseconds(settings.grace),
             late_ns: nanoseconds(settings.linger.min(LATE)),
-            linger_ns: nanoseconds(settings.linger),
-            idle_ns: nanoseconds(settings.idle),
+            lives: Lives::measuring(settings),
             patience: (settings.grace + PATIENCE_IDLE, settings.grace + PATIENCE),
-            max_flows: settings.max_flows.max(1),
             save,
             save_failure: None,
         }
@@ -239,7 +236,7 @@ impl Measuring {
         let (Some(ended), _) = self.tracker.end(id) else {
             return;
         };
-        if self.parked_count >= self.max_flows {
+        if self.parked_count >= self.lives.max_flows {
             self.tracker.counters.evicted += 1;
             return;
         }
@@ -295,10 +292,10 @@ impl Measuring {
     }
 
     fn add(&mut self, place: (Hash, Key), forward_is_first: bool, packet: &Packet<'_>) -> FlowId {
-        if self.tracker.table.len() >= self.max_flows {
+        if self.lives.is_full(&self.tracker.table) {
             self.evict();
         }
-        let due_ns = packet.time_ns().saturating_add(self.idle_ns);
+        let due_ns = self.lives.idle_from(packet.time_ns());
         let id = self.tracker.begin(place, forward_is_first, packet, due_ns);
         let waiting = self.claims.waiting_for(&place.1, packet.time_ns(), self.grace_ns);
         if let Some(claim) = waiting {

@@ -13,9 +13,9 @@ use super::dissect::Dissected;
 use super::index::Hash;
 use super::key::Key;
 use super::link::Link;
+use super::lives::Lives;
 use super::place::FlowId;
 use super::source::{BATCH, Frame, IDLE_SLACK_NS, Progress, Source, SourceError};
-use super::table::Flow;
 use super::tracker::{Tracker, direction, packet};
 use super::{Settings, nanoseconds};
 
@@ -66,9 +66,7 @@ pub fn observe(
     sink: &mut dyn Sink,
 ) -> Observed {
     let mut observing = Observing {
-        idle_ns: nanoseconds(settings.idle),
-        linger_ns: nanoseconds(settings.linger),
-        max_flows: settings.max_flows.max(1),
+        lives: Lives::observing(settings),
         tracker: Tracker::new(chains, nanoseconds(settings.idle.max(settings.linger))),
         clock_ns: i64::MIN,
         clock: PacketClock::new(nanoseconds(settings.idle)),
@@ -93,9 +91,7 @@ pub fn observe(
 
 struct Observing<'a> {
     tracker: Tracker,
-    idle_ns: i64,
-    linger_ns: i64,
-    max_flows: usize,
+    lives: Lives,
     /// The time of the last packet.
     clock_ns: i64,
     clock: PacketClock,
@@ -272,8 +268,7 @@ impl Observing<'_> {
 
     #[inline]
     fn is_over(&mut self, id: FlowId, time_ns: i64) -> bool {
-        let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
-        time_ns >= ends_ns(self.tracker.table.get(id), idle_ns, linger_ns)
+        time_ns >= self.lives.ends_ns(self.tracker.table.get(id))
     }
 
     #[cold]
@@ -284,11 +279,11 @@ impl Observing<'_> {
         time_ns: i64,
         dissected: &Dissected<'_>,
     ) {
-        if self.tracker.table.len() >= self.max_flows {
+        if self.lives.is_full(&self.tracker.table) {
             self.evict();
         }
         let packet = packet(dissected, time_ns, direction(true));
-        let due_ns = time_ns.saturating_add(self.idle_ns);
+        let due_ns = self.lives.idle_from(time_ns);
         let id = self.tracker.begin(place, is_first, &packet, due_ns);
         self.tracker.table.get(id).open(dissected.opening);
         self.show(id, &packet);
@@ -297,7 +292,7 @@ impl Observing<'_> {
     #[inline]
     fn show(&mut self, id: FlowId, packet: &Packet<'_>) {
         if self.tracker.show(id, packet) {
-            let due_ns = packet.time_ns().saturating_add(self.linger_ns);
+            let due_ns = self.lives.linger_from(packet.time_ns());
             self.tracker.table.schedule(id, due_ns);
         }
     }
@@ -309,8 +304,7 @@ impl Observing<'_> {
             if self.is_over(id, now_ns) {
                 self.end(id);
             } else {
-                let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
-                let ends_ns = ends_ns(self.tracker.table.get(id), idle_ns, linger_ns);
+                let ends_ns = self.lives.ends_ns(self.tracker.table.get(id));
                 self.tracker.table.schedule(id, ends_ns);
             }
         }
@@ -318,9 +312,7 @@ impl Observing<'_> {
 
     #[cold]
     fn evict(&mut self) {
-        let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
-        let oldest = self.tracker.table.oldest(|flow| ends_ns(flow, idle_ns, linger_ns));
-        if let Some(id) = oldest {
+        if let Some(id) = self.lives.oldest(&mut self.tracker.table) {
             self.tracker.counters.evicted += 1;
             self.end(id);
         }
@@ -345,15 +337,6 @@ impl Observing<'_> {
         for id in flows {
             self.end(id);
         }
-    }
-}
-
-/// When a flow ends if nothing more is seen of it.
-fn ends_ns(flow: &Flow, idle_ns: i64, linger_ns: i64) -> i64 {
-    if flow.done {
-        flow.done_ns.saturating_add(linger_ns)
-    } else {
-        flow.last_ns.saturating_add(idle_ns)
     }
 }
 

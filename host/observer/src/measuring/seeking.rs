@@ -139,7 +139,7 @@ impl Measuring {
                 observation.failure = ended.failure;
                 observation.local = Some(local);
             }
-            self.tracker.table.schedule(id, now_ns.saturating_add(self.linger_ns));
+            self.tracker.table.schedule(id, self.lives.linger_from(now_ns));
         }
         for end in &seek.remotes {
             self.withdraw(&Peer::of(end));

@@ -9,8 +9,7 @@ use super::super::claims::{Pending, TOLERANCE_NS};
 use super::super::connection::ConnectionId;
 use super::super::key::{Key, Peer, Tuple};
 use super::super::notice::{Claim, Notice, Observation};
-use super::super::place::{ClaimId, FlowId};
-use super::super::table::Flow;
+use super::super::place::ClaimId;
 use super::super::tracker::Ended;
 use super::{Measuring, Parked};
 
@@ -118,7 +117,7 @@ impl Measuring {
         let ended = claim.flow.and_then(|flow| {
             let now_ns = self.clock_ns.max(claim.ended_ns);
             let ended = self.tracker.answer(flow, now_ns);
-            let due_ns = now_ns.saturating_add(self.linger_ns);
+            let due_ns = self.lives.linger_from(now_ns);
             self.tracker.table.schedule(flow, due_ns);
             ended
         });
@@ -174,21 +173,21 @@ impl Measuring {
             let Some(id) = self.tracker.table.next_due(now_ns) else {
                 break;
             };
-            let ends_ns = self.ends_ns(id);
             let flow = self.tracker.table.get(id);
+            let ends_ns = self.lives.ends_ns(flow);
             let remote = flow.key.side(!flow.forward_is_first);
             let wanted =
                 flow.claim.is_some() || flow.state.is_some() && self.expected.contains_key(&remote);
             if ends_ns > now_ns {
                 self.tracker.table.schedule(id, ends_ns);
             } else if wanted {
-                let due_ns = now_ns.saturating_add(self.idle_ns);
+                let due_ns = self.lives.idle_from(now_ns);
                 self.tracker.table.schedule(id, due_ns);
             } else {
                 self.tracker.end(id);
             }
         }
-        let oldest_ns = now_ns.saturating_sub(self.idle_ns);
+        let oldest_ns = now_ns.saturating_sub(self.lives.idle_ns);
         if self.parked_count > 0 {
             self.parked.retain(|_, flows| {
                 flows.retain(|flow| flow.last_ns >= oldest_ns);
@@ -198,17 +197,10 @@ impl Measuring {
         }
     }
 
-    fn ends_ns(&mut self, id: FlowId) -> i64 {
-        let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
-        ends_ns(self.tracker.table.get(id), idle_ns, linger_ns)
-    }
-
     /// Makes room for a flow. A claimed flow that has to go is answered for.
     #[cold]
     pub(super) fn evict(&mut self) {
-        let (idle_ns, linger_ns) = (self.idle_ns, self.linger_ns);
-        let oldest = self.tracker.table.oldest(|flow| ends_ns(flow, idle_ns, linger_ns));
-        let Some(id) = oldest else {
+        let Some(id) = self.lives.oldest(&mut self.tracker.table) else {
             return;
         };
         let flow = self.tracker.table.get(id);
@@ -229,14 +221,5 @@ impl Measuring {
             save.finish().err().map(|error| (path, error))
         });
         self.save_failure.take().or(closing)
-    }
-}
-
-/// When a flow leaves if nothing more is seen of it.
-fn ends_ns(flow: &Flow, idle_ns: i64, linger_ns: i64) -> i64 {
-    if flow.state.is_none() {
-        flow.done_ns.saturating_add(linger_ns)
-    } else {
-        flow.last_ns.saturating_add(idle_ns)
     }
 }
