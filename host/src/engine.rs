@@ -24,14 +24,13 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
-use pathspider_plugin_api::abi::MeasurementObject;
 use pathspider_plugin_api::{Configuration, Error, Job, Outcome};
 use tokio::sync::mpsc;
 
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS, Requests};
 pub(crate) use course::JOBS_BEHIND;
 pub use pace::Limits;
-pub use work::{Report, Work};
+pub use work::{Measured, Report, Work};
 
 use course::{Course, Rules};
 use pathspider_observer::{JobNumber, Notice};
@@ -42,15 +41,11 @@ use workers::Workers;
 
 /// What the engine works with.
 pub struct Engine {
-    /// The plugin's object of this run.
-    pub measurement: Arc<MeasurementObject>,
+    /// The measurement.
+    pub measurement: Arc<Measured>,
     /// Its configurations, the baseline first.
     pub configurations: Vec<Configuration>,
-    /// Whether its `configure` may change the machine.
-    pub changes_system: bool,
-    /// Whether its `pre_connect` or `connect` block.
-    pub blocking: bool,
-    /// How long they may.
+    /// How long its `pre_connect` and `connect` may block, where it declares to.
     pub plugin_timeout: Duration,
     /// Jobs in flight at most.
     pub workers: usize,
@@ -119,7 +114,7 @@ impl Engine {
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async {
             let (events, happened) = mpsc::unbounded_channel();
-            let workers = match self.blocking {
+            let workers = match self.measurement.info.blocking {
                 true => Some(Workers::start(self.workers, &self.measurement, events.clone())?),
                 false => None,
             };
@@ -128,7 +123,7 @@ impl Engine {
                 workers: self.workers,
                 beside: self.beside,
                 limits: &self.limits,
-                call_limit: self.blocking.then_some(self.plugin_timeout),
+                call_limit: self.measurement.info.blocking.then_some(self.plugin_timeout),
             });
             let now = Instant::now();
             let has_told_of_ports = false;

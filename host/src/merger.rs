@@ -12,10 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, select};
-use pathspider_plugin_api::Info;
-use pathspider_plugin_api::abi::MeasurementObject;
 
-use crate::engine::{Report, Work};
+use crate::engine::{Measured, Report, Work};
 use crate::output::{OutputError, RecordWriter, Summary};
 pub(crate) use conclude::users_keys;
 use conclude::{Conclude, Concluded};
@@ -36,14 +34,8 @@ pub type Written = mpsc::UnboundedSender<Vec<JobNumber>>;
 
 /// What the merger works with.
 pub struct Merger {
-    /// The plugin's object of this run.
-    pub measurement: Arc<MeasurementObject>,
-    /// What it declares.
-    pub info: Info,
-    /// The number of its configurations.
-    pub configurations: usize,
-    /// Whether it expects flows to be seen: it named a chain.
-    pub observes: bool,
+    /// The measurement.
+    pub measurement: Arc<Measured>,
     /// Distinguishes the jobs of this run from those of others.
     pub run: u64,
     /// Whether records carry their connections' results.
@@ -86,7 +78,7 @@ impl Merger {
         written: Written,
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
-        let mut pending = PendingJobs::new(self.configurations);
+        let mut pending = PendingJobs::new(self.measurement.configurations);
         let conclude = Conclude::new(self);
         let (mut reports, mut observations) = (Some(reports), Some(observations));
         let (mut written, mut finished) = (Some(written), Vec::new());

@@ -178,7 +178,7 @@ impl Shell<'_> {
                 Action::Prepare(job, call, work) => match &self.workers {
                     Some(workers) => workers.prepare(job, call, work),
                     None => {
-                        let result = work.prepare(&self.engine.measurement);
+                        let result = work.prepare(&self.engine.measurement.driver());
                         self.course.handle(Event::Prepared(job, call, result), self.now);
                     }
                 },
@@ -191,7 +191,7 @@ impl Shell<'_> {
                             }
                             workers.connect(id, call, work);
                         }
-                        None => match work.ask(&self.engine.measurement, id) {
+                        None => match work.ask(&self.engine.measurement.driver(), id) {
                             Ok(connect) => self.make(id, &work.job, to, connect)?,
                             Err(error) => self.course.handle(Event::Failed(id, error), self.now),
                         },
@@ -237,11 +237,11 @@ impl Shell<'_> {
     }
 
     fn configure(&mut self, config: ConfigId) -> Result<(), EngineError> {
-        let changes: &mut dyn SystemChanges = match self.engine.changes_system {
+        let changes: &mut dyn SystemChanges = match self.engine.measurement.info.changes_system {
             true => self.machine,
             false => &mut Undeclared,
         };
-        self.engine.measurement.configure(config, changes).map_err(|error| {
+        self.engine.measurement.object.configure(config, changes).map_err(|error| {
             let label = self.engine.configurations[config.index()].label.clone();
             EngineError::Configure { config: config.index(), label, error }
         })
@@ -343,7 +343,7 @@ impl Shell<'_> {
     ) -> Result<Begun, BeginError> {
         let Some(forger) = &self.engine.forger else {
             return Err(BeginError::Plugin(Error::contract(
-                "connect: it gives packets, and does not declare Info::forges",
+                "connect: there is nothing to send packets with",
             )));
         };
         Ok(match forger.begin(job, &connect, id.config(), to.ip(), &self.engine.notices)? {

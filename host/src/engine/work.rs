@@ -5,7 +5,27 @@ use std::sync::{Arc, OnceLock};
 
 use pathspider_observer::{ConnectionId, JobNumber};
 use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle};
-use pathspider_plugin_api::{Connect, Error, Job, Outcome};
+use pathspider_plugin_api::driver::Driver;
+use pathspider_plugin_api::{Connect, Error, Info, Job, Outcome};
+
+/// The measurement that jobs are taken through.
+pub struct Measured {
+    /// The plugin's object of this run.
+    pub object: Arc<MeasurementObject>,
+    /// What it declares.
+    pub info: Info,
+    /// The number of its configurations.
+    pub configurations: usize,
+    /// Whether it names a chain.
+    pub observes: bool,
+}
+
+impl Measured {
+    /// What holds it to the rules.
+    pub fn driver(&self) -> Driver<'_> {
+        Driver::new(&self.object, &self.info, self.configurations, self.observes)
+    }
+}
 
 /// A job and what the plugin prepared for it.
 pub struct Work {
@@ -25,9 +45,9 @@ impl Work {
     }
 
     /// Lets the plugin prepare the job; may block where the plugin says so.
-    pub(super) fn prepare(&self, measurement: &MeasurementObject) -> Result<(), Error> {
+    pub(super) fn prepare(&self, driver: &Driver<'_>) -> Result<(), Error> {
         // It is asked once.
-        let _ = self.prepared.set(measurement.pre_connect(&self.job)?);
+        let _ = self.prepared.set(driver.prepare(&self.job)?);
         Ok(())
     }
 
@@ -41,12 +61,8 @@ impl Work {
     }
 
     /// Asks the plugin which connection to make; may block where the plugin says so.
-    pub(super) fn ask(
-        &self,
-        measurement: &MeasurementObject,
-        id: ConnectionId,
-    ) -> Result<Connect, Error> {
-        measurement.connect(&self.job, self.prepared()?, id.config())
+    pub(super) fn ask(&self, driver: &Driver<'_>, id: ConnectionId) -> Result<Connect, Error> {
+        Ok(driver.connect(&self.job, self.prepared()?, id.config())?)
     }
 }
 

@@ -6,13 +6,13 @@ use std::thread;
 use std::time::SystemTime;
 
 use pathspider_observer::{ConnectionId, JobNumber};
-use pathspider_plugin_api::abi::MeasurementObject;
+use pathspider_plugin_api::driver::Driver;
 use tokio::sync::mpsc;
 
 use super::cargo::{Plan, Real};
 use super::course::{Call, Event};
 use super::queue::Queue;
-use super::work::Work;
+use super::work::{Measured, Work};
 
 /// A thread's stack: plugins' own connects need little, and there may be thousands of threads.
 const STACK: usize = 512 * 1024;
@@ -26,7 +26,7 @@ enum Task {
 pub(super) struct Workers {
     queue: Arc<Queue<Task>>,
     threads: usize,
-    measurement: Arc<MeasurementObject>,
+    measurement: Arc<Measured>,
     events: mpsc::UnboundedSender<Event<Real>>,
 }
 
@@ -35,7 +35,7 @@ impl Workers {
     /// left behind.
     pub(super) fn start(
         count: usize,
-        measurement: &Arc<MeasurementObject>,
+        measurement: &Arc<Measured>,
         events: mpsc::UnboundedSender<Event<Real>>,
     ) -> io::Result<Workers> {
         let (queue, measurement) = (Arc::default(), Arc::clone(measurement));
@@ -51,7 +51,7 @@ impl Workers {
         thread::Builder::new()
             .name(format!("worker-{}", self.threads))
             .stack_size(STACK)
-            .spawn(move || work(&queue, &measurement, &events))?;
+            .spawn(move || work(&queue, &measurement.driver(), &events))?;
         self.threads += 1;
         Ok(())
     }
@@ -71,17 +71,13 @@ impl Drop for Workers {
     }
 }
 
-fn work(
-    queue: &Queue<Task>,
-    measurement: &MeasurementObject,
-    events: &mpsc::UnboundedSender<Event<Real>>,
-) {
+fn work(queue: &Queue<Task>, driver: &Driver<'_>, events: &mpsc::UnboundedSender<Event<Real>>) {
     while let Some(task) = queue.next() {
         let event = match task {
-            Task::Prepare(job, call, work) => Event::Prepared(job, call, work.prepare(measurement)),
+            Task::Prepare(job, call, work) => Event::Prepared(job, call, work.prepare(driver)),
             Task::Connect(id, call, work) => {
                 let started = SystemTime::now();
-                Event::Answered(id, call, Plan::Own(started, work.ask(measurement, id)))
+                Event::Answered(id, call, Plan::Own(started, work.ask(driver, id)))
             }
         };
         if events.send(event).is_err() {

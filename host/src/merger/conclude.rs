@@ -54,8 +54,7 @@ impl<'a> Conclude<'a> {
     }
 
     fn driver(&self) -> Driver<'_> {
-        let Merger { measurement, info, configurations, observes, .. } = self.merger;
-        Driver::new(measurement, info, *configurations, *observes).keeping(self.merger.with_flows)
+        self.merger.measurement.driver().keeping(self.merger.with_flows)
     }
 
     fn job_id(&self, job: &Job) -> String {

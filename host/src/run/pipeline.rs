@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::known::Known;
 use super::plan::Plan;
 use super::{RunError, RunOptions};
-use crate::engine::{JOBS_BEHIND, Report};
+use crate::engine::{JOBS_BEHIND, Measured, Report};
 use crate::job::Feed;
 use crate::merger::Merger;
 use crate::output::{OutputError, RecordWriter, Summary};
@@ -27,6 +27,7 @@ use pathspider_runtime::watchdog::{self, Watchdog};
 
 /// The stages after the engine, running.
 pub(super) struct Pipeline {
+    pub(super) measured: Arc<Measured>,
     pub(super) notices: crossbeam::channel::Sender<pathspider_observer::Notice>,
     pub(super) reports: crossbeam::channel::Sender<Report>,
     pub(super) places: crossbeam::channel::Sender<()>,
@@ -71,11 +72,14 @@ impl Pipeline {
         let ended = Arc::<AtomicUsize>::default();
         let (tell, written) = mpsc::unbounded_channel();
         let waiting = writer.waiting();
-        let merger = Merger {
-            measurement: Arc::clone(&plan.measurement),
+        let measured = Arc::new(Measured {
+            object: Arc::clone(&plan.measurement),
             info: options.measurement.info.clone(),
             configurations: plan.configurations.len(),
             observes,
+        });
+        let merger = Merger {
+            measurement: Arc::clone(&measured),
             run: run_number(),
             with_flows: options.with_flows,
             summary: Arc::clone(&summary),
@@ -93,7 +97,18 @@ impl Pipeline {
                 failure
             })
             .map_err(RunError::no_thread)?;
-        Ok(Pipeline { notices, reports, places, written, ended, waiting, watch, merger, summary })
+        Ok(Pipeline {
+            measured,
+            notices,
+            reports,
+            places,
+            written,
+            ended,
+            waiting,
+            watch,
+            merger,
+            summary,
+        })
     }
 }
 

@@ -79,13 +79,11 @@ impl Stages<'_> {
         let shown = showing
             .start(threads, move || known.snapshot())
             .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
-        let Pipeline { notices, reports, places, written, ended, watch, merger, summary, .. } =
-            pipeline;
+        let Pipeline { measured, notices, reports, places, written, ended, .. } = pipeline;
+        let (watch, merger, summary) = (pipeline.watch, pipeline.merger, pipeline.summary);
         let engine = Engine {
-            measurement: Arc::clone(&plan.measurement),
+            measurement: measured,
             configurations: plan.configurations,
-            changes_system: info.changes_system,
-            blocking: info.blocking,
             plugin_timeout,
             workers: options.workers,
             beside: self.beside,
