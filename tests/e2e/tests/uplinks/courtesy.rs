@@ -57,7 +57,7 @@ fn nothing_goes_to_whom_courtesy_refuses() {
     let blocklist = [&by[..], &["--blocklist", list.to_str().unwrap()]].concat();
     let special = [&by[..], &["--allow-special"]].concat();
     refused(&uplinks, &blocklist, BLOCKED, "blocklisted");
-    refused(&uplinks, &blocklist, "64:ff9b::8.8.4.4", "blocklisted");
+    refused(&uplinks, &blocklist, "64:ff9b::808:404", "blocklisted");
     for to in
         ["10.9.1.2", "127.0.0.1", "224.0.0.1", "255.255.255.255", "9.9.9.63", "9.9.9.0", "::1"]
     {

@@ -109,6 +109,15 @@ impl Uplinks {
         ip(&self.here, lines).unwrap_or_else(|error| panic!("{lines}: {error}"));
     }
 
+    /// Changes the rules of both versions.
+    fn rules(&self, v4: &str, v6: &str) {
+        for (version, change) in [("-4", v4), ("-6", v6)] {
+            let mut rule = Command::new("ip");
+            rule.args([version, "rule"]).args(change.split(' '));
+            self.run(rule, "").expect(0, &[]);
+        }
+    }
+
     /// Measures these targets by an interface, special ones too.
     fn measure(&self, interface: &str, plugin: &[&str], targets: &[&str]) -> Ended {
         self.measure_with(&["-i", interface, "--allow-special"], plugin, targets)
@@ -204,15 +213,12 @@ fn the_interface_that_is_named_is_the_one() {
     uplinks.ip("route del default via 10.9.2.2 dev second metric 5000\n\
          route del default via fd09:2::2 dev second metric 5000\n\
          route add default via 10.9.2.2 dev second table 100\n\
-         route add default via fd09:2::2 dev second table 100\n\
-         rule add oif second lookup 100\n\
-         -6 rule add oif second lookup 100\n");
+         route add default via fd09:2::2 dev second table 100\n");
+    uplinks.rules("add oif second lookup 100", "add oif second lookup 100");
     uplinks.reaches("a rule for the interface", "second", SECOND);
-    uplinks.ip("rule del oif second lookup 100\n\
-         -6 rule del oif second lookup 100\n\
-         addr add 10.9.2.9/24 dev second\n\
-         rule add from 10.9.2.1 lookup 100\n\
-         -6 rule add from fd09:2::1 lookup 100\n");
+    uplinks.rules("del oif second lookup 100", "del oif second lookup 100");
+    uplinks.ip("addr add 10.9.2.9/24 dev second\n");
+    uplinks.rules("add from 10.9.2.1 lookup 100", "add from fd09:2::1 lookup 100");
     uplinks.reaches("rules for the source", "second", SECOND);
     uplinks.reaches("rules for the source of another", "first", FIRST);
     let more: &[&str] = &["connector", "--connect", "tcp", "--times", "3"];
@@ -309,10 +315,15 @@ fn local_ports(uplinks: &Uplinks, range: &str, reserved: &str) {
 #[test]
 fn few_local_ports_are_enough() {
     let Some(uplinks) = uplinks("few-ports") else { return };
+    // Ports of closed connections are free at once, so that nobody need wait for a minute.
+    uplinks.here.sysctl("net.ipv4.tcp_max_tw_buckets", "0").unwrap();
     let twice: &[&str] = &["forger", "--times", "2"];
-    for (range, reserved) in
-        [("50000 50099", ""), ("50000 50004", ""), ("50001 50400", "50003-50400"), ("1 9", "")]
-    {
+    for (range, reserved) in [
+        ("50000 50099", ""),
+        ("50000 50004", ""),
+        ("50001 50400", "50003-50400"),
+        ("1024 1029", ""),
+    ] {
         local_ports(&uplinks, range, reserved);
         let what = format!("{range}, without {reserved:?}");
         for plugin in KINDS.into_iter().chain([twice]) {

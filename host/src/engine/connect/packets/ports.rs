@@ -45,8 +45,9 @@ pub(crate) enum PortsError {
     System(#[from] io::Error),
     /// There are fewer than configurations, each of which needs one of its own.
     #[error(
-        "it takes {needed} local ports, one for each configuration, and {found} {is} free: {ports}",
-        is = of(*.found as u64, "is", "are")
+        "it takes {needed} local {noun}, one for each configuration, and {found} {verb} free: {ports}",
+        noun = of(*.needed as u64, "port", "ports"),
+        verb = of(*.found as u64, "is", "are")
     )]
     TooFew {
         /// How many are needed.
