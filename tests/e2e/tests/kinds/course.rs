@@ -45,6 +45,27 @@ fn one_silent_connection_does_not_hold_up_the_next() {
 }
 
 #[test]
+fn the_pace_is_that_of_the_address_that_is_sent_to() {
+    let Some(place) = place("redirected", &Server::default()) else { return };
+    let port = place.any_tcp(drop);
+    let input: String =
+        (1..=5).map(|n| format!("{{\"dip\":\"127.0.0.{n}\",\"dp\":{port}}}\n")).collect();
+    let plugin = ["--connect", "tcp", "--times", "1", "--to", "127.0.0.9"];
+    let ended = place.connect(&["--per-target-rate", "5"], &plugin, &input);
+    ended.expect(0, &["5 targets"]);
+    let mut first_packets: Vec<f64> = Vec::new();
+    for record in ended.records() {
+        let flow = record.flow_results.unwrap().remove(0);
+        assert_eq!(flow.rest["dip"], "127.0.0.9", "it is sent elsewhere");
+        first_packets.push(flow.rest["pkt_first"].as_f64().unwrap());
+    }
+    first_packets.sort_by(f64::total_cmp);
+    let lasted = first_packets[4] - first_packets[0];
+    // A late first one makes it shorter; no distance is made up for.
+    assert!(lasted >= 0.2 * 3.0, "{first_packets:?}");
+}
+
+#[test]
 fn connections_wait_for_a_local_port() {
     let Some(place) = place("ports", &Server::default()) else { return };
     // Ports of closed connections are free at once, so that nobody need wait for a minute.
