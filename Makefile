@@ -133,7 +133,8 @@ test-programs:
 	$(CARGO) build $(ALL) --quiet
 	@mkdir -p $(TARGET)/nextest
 	$(CARGO) nextest list $(ALL) --list-type binaries-only --message-format json >$(TARGET)/nextest/programs.json
-	@$(CARGO) metadata --locked --format-version 1 >$(TARGET)/nextest/metadata.json
+	@$(CARGO) metadata --locked --format-version 1 >$(TARGET)/nextest/metadata.json \
+		--filter-platform $$(rustc -vV | sed -n 's/^host: //p')
 
 # It asks cargo nothing, so it waits for nobody who compiles.
 run-tests:
