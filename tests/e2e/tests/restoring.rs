@@ -35,6 +35,18 @@ fn kill(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
 }
 
+/// Kills a run's keeper, and waits until it holds nothing any more, the lock of the network namespace
+/// among it: on a busy machine, that is not when the signal is sent.
+fn kill_keeper(run: &Child) {
+    let keeper = keeper(run);
+    kill(keeper, Signal::KILL);
+    wait_until("the keeper is gone", || {
+        let stat = fs::read_to_string(format!("/proc/{keeper}/stat")).unwrap_or_default();
+        // Behind the name, which is in brackets: a process that waits to be buried has no files.
+        stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
+    });
+}
+
 /// The keeper of a run: its child that goes by this name.
 pub(crate) fn keeper(run: &Child) -> u32 {
     let is_keeper = |pid: &u32| {
@@ -88,7 +100,7 @@ fn killed_with_its_keeper_and_restored_by_the_next_start() {
     for next in ["restore", "--list-plugins", "measure"] {
         let mut run = long_run(&network);
         wait_until("settings are changed", || changed(&network));
-        kill(keeper(&run), Signal::KILL);
+        kill_keeper(&run);
         run.kill().unwrap();
         run.wait().unwrap();
         assert_ne!(network.settings(), before);
@@ -114,7 +126,7 @@ fn of_what_was_left_behind_only_our_own_is_restored() {
     let mut run = long_run(&network);
     let ecn = || network.script("cat /proc/sys/net/ipv4/tcp_ecn", "").stdout.trim().to_owned();
     wait_until("both parameters were changed", || changed(&network) && ecn() == "1");
-    kill(keeper(&run), Signal::KILL);
+    kill_keeper(&run);
     run.kill().unwrap();
     run.wait().unwrap();
     let journal = fs::read_dir(state_dir()).unwrap().next().unwrap().unwrap().path();

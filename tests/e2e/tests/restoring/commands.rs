@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use pathspider_e2e::{Network, built, network, state_dir, temp_dir, wait_until};
 use rustix::process::Signal;
 
-use super::{journals, keeper, kill, standard_error};
+use super::{journals, kill, kill_keeper, standard_error};
 
 /// A folder with a program `nft` that does this first; then the real one does the work.
 fn with_nft(test: &str, script: &str) -> PathBuf {
@@ -50,7 +50,7 @@ fn what_a_command_changes_after_its_run_was_killed_is_undone() {
         wait_until("the command is at work", || began.exists());
         fs::remove_file(&began).unwrap();
         if keeper_too {
-            kill(keeper(&killed), Signal::KILL);
+            kill_keeper(&killed);
         }
         killed.kill().unwrap();
         if keeper_too {
@@ -130,7 +130,7 @@ fn what_a_command_leaves_behind_is_not_waited_for_long() {
     let folder = with_nft("left", &format!("case \"$*\" in *'create table'*) {leave};; esac"));
     let mut killed = run(&network, &folder);
     wait_until("there are rules", || network.settings().contains("table inet pathspider"));
-    kill(keeper(&killed), Signal::KILL);
+    kill_keeper(&killed);
     killed.kill().unwrap();
     killed.wait().unwrap();
     let words = ["waiting for a command", "the firewall table pathspider", "still goes on"];

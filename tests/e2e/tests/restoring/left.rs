@@ -6,10 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Child;
 
 use pathspider_e2e::{Network, Program, built, network, state_dir, wait_until};
-use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{journals, keeper, kill};
+use super::{journals, kill_keeper};
 
 #[test]
 fn a_journal_that_cannot_be_read_is_told_and_stays() {
@@ -40,7 +39,7 @@ fn killed(network: &Network) {
     run.stdin.as_mut().unwrap().write_all(network.jobs("clean").as_bytes()).unwrap();
     let route = || network.script("ip route show type blackhole", "").stdout;
     wait_until("there is a route", || route().contains("203.0.113.0/24"));
-    kill(keeper(&run), Signal::KILL);
+    kill_keeper(&run);
     run.kill().unwrap();
     run.wait().unwrap();
 }
