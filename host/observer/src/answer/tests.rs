@@ -398,6 +398,10 @@ fn errors_quote_what_was_sent() {
             }
             judge(&mut state, true, &segment(way, ACK, (at(1), 1), 500)).unwrap();
             assert!(is_quoted(state, &segment(way, ACK, (at(1), 1), 500), 600));
+            assert!(
+                is_quoted(state, &segment(way, ACK, (at(301), 1), 200), 600),
+                "cut by the card"
+            );
             assert!(!is_quoted(state, &segment(way, ACK, (at(501), 1), 0), 600), "not sent yet");
             judge(&mut state, true, &segment(way, ACK, (at(501), 1), 0)).unwrap();
             assert!(is_quoted(state, &segment(way, ACK, (at(501), 1), 0), 600));
