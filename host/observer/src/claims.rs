@@ -106,7 +106,8 @@ impl Claims {
         let within = |after: i64| {
             waiting.iter().copied().find(|&place| {
                 self.get(place).is_some_and(|claim| {
-                    time_ns >= claim.started_ns - TOLERANCE_NS && time_ns <= claim.ended_ns + after
+                    time_ns >= claim.started_ns.saturating_sub(TOLERANCE_NS)
+                        && time_ns <= claim.ended_ns.saturating_add(after)
                 })
             })
         };

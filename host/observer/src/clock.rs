@@ -116,7 +116,8 @@ impl PacketClock {
         if at != self.latest && !self.is_near(time_ns) {
             // This clock runs on, so it is the other one that differs.
             let other = &mut self.interfaces[self.latest];
-            other.offset_ns += time_ns - self.now_ns;
+            let ahead_ns = time_ns.saturating_sub(self.now_ns);
+            other.offset_ns = other.offset_ns.saturating_add(ahead_ns);
             self.jumps += 1;
         }
         Some(self.advance(at, moment))
@@ -142,7 +143,7 @@ impl PacketClock {
             Some(at) if goes_on => self.set(at, kept),
             None if goes_on => {
                 self.jumps += 1;
-                self.add(kept, self.now_ns - kept.time_ns)
+                self.add(kept, self.now_ns.saturating_sub(kept.time_ns))
             }
             Some(at) if kept.time_ns < self.interfaces[at].last_ns => self.set(at, kept),
             // Nothing passed for long.
@@ -154,7 +155,7 @@ impl PacketClock {
     /// The clock of an interface was set: the time goes on.
     fn set(&mut self, at: usize, moment: Moment) -> i64 {
         self.jumps += 1;
-        self.interfaces[at].offset_ns = self.now_ns - moment.time_ns;
+        self.interfaces[at].offset_ns = self.now_ns.saturating_sub(moment.time_ns);
         self.advance(at, moment)
     }
 
@@ -249,6 +250,23 @@ mod tests {
         assert_eq!(times(&packets), (vec![10_000, 10_001, 90_000, 90_001], 0));
         let earlier = [(0, 90_000), (0, 90_001), (1, 10_000), (1, 10_001)];
         assert_eq!(times(&earlier), (vec![90_000, 90_001, 10_000, 10_001], 0));
+    }
+
+    #[test]
+    fn times_beyond_all_measure_are_evened_out() {
+        let ends = [i64::MIN, i64::MAX, 0, i64::MIN + 1, i64::MAX - 1];
+        for (first, second, third) in ends.iter().flat_map(|&first| {
+            ends.iter().flat_map(move |&second| ends.map(|third| (first, second, third)))
+        }) {
+            for interfaces in [[0; 6], [0, 1, 0, 1, 0, 1], [0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 0, 1]] {
+                let mut clock = PacketClock::new(30 * SECOND);
+                let times = [first, second, third, first, third, second];
+                for (interface, time_ns) in interfaces.into_iter().zip(times) {
+                    clock.read(Moment { interface, time_ns });
+                }
+                clock.end();
+            }
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Iterator for Replay {
 impl Player {
     fn frame(&mut self, frame: &Frame<'_>) {
         // What was answered before this packet is so again, each at its time.
-        let before_ns = frame.time_ns - 1;
+        let before_ns = frame.time_ns.saturating_sub(1);
         while let Some(time_ns) = self.answers.pop_if(|time_ns| *time_ns < before_ns) {
             self.turn(time_ns);
         }

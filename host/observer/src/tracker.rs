@@ -231,11 +231,13 @@ fn seconds(time_ns: i64) -> f64 {
 }
 
 /// The time of a packet whose [`seconds`] these are, or up to two microseconds later: a record does not
-/// say it more exactly, and reading it may take the number beside it.
+/// say it more exactly, and reading it may take the number beside it. Who reads a file may read any
+/// number.
 pub fn last_ns(seconds: f64) -> i64 {
     const SLACK_NS: i64 = 1_000;
     let whole = seconds.floor();
-    whole as i64 * 1_000_000_000 + ((seconds - whole) * 1e9).round() as i64 + SLACK_NS
+    let rest_ns = ((seconds - whole) * 1e9).round() as i64;
+    (whole as i64).saturating_mul(1_000_000_000).saturating_add(rest_ns).saturating_add(SLACK_NS)
 }
 
 #[cfg(test)]
@@ -253,6 +255,13 @@ mod tests {
                 assert!((0..2_000).contains(&later), "{time_ns}: {later}");
             }
         }
+    }
+
+    #[test]
+    fn a_time_that_no_packet_has_is_read() {
+        assert_eq!(last_ns(1e300), i64::MAX);
+        assert_eq!(last_ns(-1e300), i64::MIN + 1_000);
+        assert!(last_ns(f64::NAN) < 2_000);
     }
 
     #[test]

@@ -168,6 +168,13 @@ fn what_may_be_anothers_is_nobodys() {
         let (answers, _) = run(capture, notices, Settings::default());
         assert!(answers.iter().all(|answer| answer.flow.is_none() && answer.local.is_none()));
     }
+    // Our system resets what somebody sprays: that is no connection of anybody's.
+    let sprayed = Capture::raw().at(1, answer(9, SYN | ACK, 2, 1)).at(2, segment(9, There, RST, 2));
+    let both = sprayed.clone().at(3, segment(7, There, SYN, 1));
+    for (capture, port) in [(&sprayed, None), (&both, Some(7))] {
+        let (answers, _) = run(capture, &[expect(), seek(1, (0, 10))], Settings::default());
+        assert_eq!(answers[0].local.map(|local| local.port()), port);
+    }
     // What began before is not of its time.
     let (answers, _) = run(&one, &[expect(), seek(1, (50, 60))], Settings::default());
     assert!(answers[0].flow.is_none());

@@ -142,18 +142,22 @@ impl Shell<'_> {
         wants_jobs: bool,
     ) -> Result<(), EngineError> {
         let stop = Arc::clone(&self.engine.stop);
-        tokio::select! {
-            () = until(due), if due.is_some() => {}
-            Some(event) = inbox.happened.recv() => self.course.handle(event, self.now),
-            jobs = inbox.written.recv() => match jobs {
-                Some(jobs) => self.written(jobs),
-                None => return Err(EngineError::Gone("merger")),
-            },
-            job = inbox.jobs.recv(), if wants_jobs => match job {
-                Some(job) => self.read(job),
-                None => self.course.handle(Event::Fed, self.now),
-            },
-            () = stop.changed() => {}
+        let heard = tokio::select! {
+            () = until(due), if due.is_some() => Heard::Nothing,
+            Some(event) = inbox.happened.recv() => Heard::Event(event),
+            jobs = inbox.written.recv() => Heard::Written(jobs),
+            job = inbox.jobs.recv(), if wants_jobs => Heard::Job(job),
+            () = stop.changed() => Heard::Nothing,
+        };
+        // It may have taken long: a call that begins now has its whole time.
+        self.now = Instant::now();
+        match heard {
+            Heard::Nothing => {}
+            Heard::Event(event) => self.course.handle(event, self.now),
+            Heard::Written(Some(jobs)) => self.written(jobs),
+            Heard::Written(None) => return Err(EngineError::Gone("merger")),
+            Heard::Job(Some(job)) => self.read(job),
+            Heard::Job(None) => self.course.handle(Event::Fed, self.now),
         }
         Ok(())
     }
@@ -433,6 +437,14 @@ impl Shell<'_> {
     }
 }
 
+/// What ended a wait.
+enum Heard {
+    Event(Event<Real>),
+    Written(Option<Vec<JobNumber>>),
+    Job(Option<Job>),
+    Nothing,
+}
+
 /// How a turn ended.
 enum Turn {
     /// A connection was started: others may have something to say.
@@ -447,3 +459,6 @@ async fn until(due: Option<Instant>) {
         tokio::time::sleep_until(due.into()).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -231,7 +231,7 @@ pub(super) fn claim(restored: &Restored, id: ConnectionId) -> Result<Claim, Stri
         remote: end("dip", "dp").ok_or_else(|| lacking("dip and dp"))?,
         started_ns: time("spdr_start").ok_or_else(|| lacking("spdr_start"))?,
         // What is written of it ends with its microsecond.
-        ended_ns: time("spdr_stop").ok_or_else(|| lacking("spdr_stop"))? + 1_000,
+        ended_ns: time("spdr_stop").ok_or_else(|| lacking("spdr_stop"))?.saturating_add(1_000),
         last_ns: restored.last.map(last_ns),
     })
 }

@@ -28,8 +28,19 @@ pub(crate) struct Tcp {
     end: u32,
     /// The highest number that a segment of ours had.
     last: u32,
-    /// What is known of the target's numbers, once a segment of its own was seen.
-    theirs: Option<Theirs>,
+    theirs: Known,
+}
+
+/// What is known of the target's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    /// The connection began with a segment of ours that acknowledges this number. A target that knows
+    /// of no connection resets it with that number, and acknowledges nothing (RFC 9293, section
+    /// 3.10.7.1).
+    Acknowledged(u32),
+    /// A segment of the target's own was seen.
+    Seen(Theirs),
 }
 
 /// The target's sequence numbers.
@@ -86,7 +97,11 @@ impl Tcp {
     pub(super) fn begun(segment: &Segment) -> Tcp {
         let before = u32::from(!segment.flags.has(TcpFlags::SYN));
         let first = segment.sequence.wrapping_sub(before);
-        Tcp { first, end: segment.end(), last: segment.sequence, theirs: None }
+        let theirs = match segment.flags.has(TcpFlags::ACK) {
+            true => Known::Acknowledged(segment.acknowledgment),
+            false => Known::Nothing,
+        };
+        Tcp { first, end: segment.end(), last: segment.sequence, theirs }
     }
 
     /// Takes a segment that left us.
@@ -109,10 +124,12 @@ impl Tcp {
             self.last = segment.sequence;
         }
         // What our system acknowledges, it took: so a capture that loses packets keeps up.
-        if segment.flags.has(TcpFlags::ACK)
-            && let Some(theirs) = &mut self.theirs
-        {
-            theirs.reach(segment.acknowledgment);
+        if segment.flags.has(TcpFlags::ACK) {
+            match &mut self.theirs {
+                Known::Seen(theirs) => theirs.reach(segment.acknowledgment),
+                Known::Acknowledged(number) => *number = segment.acknowledgment,
+                Known::Nothing => {}
+            }
         }
         Ok(())
     }
@@ -121,7 +138,8 @@ impl Tcp {
     #[inline]
     pub(super) fn came(&mut self, segment: Option<&Segment>) -> Judged {
         let Some(segment) = segment else {
-            return self.theirs.map(|_| ()).ok_or(Unanswering::Acknowledgment);
+            let is_seen = matches!(self.theirs, Known::Seen(_));
+            return if is_seen { Ok(()) } else { Err(Unanswering::Acknowledgment) };
         };
         let has_ack = segment.flags.has(TcpFlags::ACK);
         let acknowledged = segment.acknowledgment.wrapping_sub(self.first);
@@ -132,8 +150,8 @@ impl Tcp {
             return self.unacknowledging(segment);
         }
         match &mut self.theirs {
-            Some(theirs) if !theirs.may_send(segment.sequence) => Err(Unanswering::Sequence),
-            Some(theirs) => {
+            Known::Seen(theirs) if !theirs.may_send(segment.sequence) => Err(Unanswering::Sequence),
+            Known::Seen(theirs) => {
                 if !segment.is_reset() {
                     theirs.reach(segment.end());
                 }
@@ -141,10 +159,10 @@ impl Tcp {
             }
             // The number of a reset that answers a SYN is 0, and that of an acknowledgment alone
             // may be anything: systems ignore it (RFC 9293, section 3.10.7.3).
-            None => {
+            Known::Nothing | Known::Acknowledged(_) => {
                 if !segment.is_reset() && segment.length > 0 {
                     let (first, next) = (segment.sequence, segment.end());
-                    self.theirs = Some(Theirs { first, next });
+                    self.theirs = Known::Seen(Theirs { first, next });
                 }
                 Ok(())
             }
@@ -159,17 +177,23 @@ impl Tcp {
                 true => Unanswering::Syn,
                 false => Unanswering::Acknowledgment,
             }),
-            None => Err(Unanswering::Acknowledgment),
-            Some(theirs) if theirs.has_sent(segment.sequence) => Ok(()),
-            Some(_) => Err(Unanswering::Sequence),
+            Known::Nothing => Err(Unanswering::Acknowledgment),
+            Known::Acknowledged(number) if number == segment.sequence => Ok(()),
+            Known::Seen(theirs) if theirs.has_sent(segment.sequence) => Ok(()),
+            Known::Acknowledged(_) | Known::Seen(_) => Err(Unanswering::Sequence),
         }
     }
 
     /// Whether a quoted segment is one that we sent. Eight octets of it, which every router quotes
     /// (RFC 792), have the sequence number.
     pub(super) fn is_quoted(&self, segment: &[u8]) -> bool {
-        segment.len() >= 8
-            && be32(segment, 4).wrapping_sub(self.first) <= self.last.wrapping_sub(self.first)
+        if segment.len() < 8 {
+            return false;
+        }
+        let [offset, last, end] =
+            [be32(segment, 4), self.last, self.end].map(|number| number.wrapping_sub(self.first));
+        // A card may cut what we sent into several segments.
+        offset <= last || offset < end
     }
 }
 

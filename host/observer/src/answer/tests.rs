@@ -182,6 +182,19 @@ fn resets() {
         &[syn, syn_ack, data, reset(RST | ACK, (1, 12), Err(Acknowledgment))],
     );
     connection("ours", &[syn, syn_ack, (OURS, RST, (1, 0), 0, YES), syn_ack]);
+    // Of a segment that begins with an acknowledgment, as forged ones may, it has that number.
+    for flags in [ACK, SYN | ACK] {
+        let probe = (OURS, flags, (0, 9), 0, YES);
+        connection("probed", &[probe, reset(RST, (9, 0), YES)]);
+        connection("probed blindly", &[probe, reset(RST, (8, 0), Err(Sequence))]);
+        let again = (OURS, ACK, (0, 7), 0, YES);
+        connection("probed twice", &[probe, again, reset(RST, (7, 0), YES)]);
+    }
+    // What somebody else made us acknowledge is nobody's.
+    let (sprayed, ours) =
+        ((THEIRS, SYN, (6, 0), 0, Err(BareSyn)), (OURS, SYN | ACK, (0, 7), 0, YES));
+    let after = reset(RST, (7, 0), Err(Acknowledgment));
+    connection("sprayed open", &[syn, sprayed, ours, (OURS, ACK, (1, 7), 0, YES), after]);
     // A reset alone asks nothing.
     connection(
         "first",
@@ -385,6 +398,10 @@ fn errors_quote_what_was_sent() {
             }
             judge(&mut state, true, &segment(way, ACK, (at(1), 1), 500)).unwrap();
             assert!(is_quoted(state, &segment(way, ACK, (at(1), 1), 500), 600));
+            assert!(
+                is_quoted(state, &segment(way, ACK, (at(301), 1), 200), 600),
+                "cut by the card"
+            );
             assert!(!is_quoted(state, &segment(way, ACK, (at(501), 1), 0), 600), "not sent yet");
             judge(&mut state, true, &segment(way, ACK, (at(501), 1), 0)).unwrap();
             assert!(is_quoted(state, &segment(way, ACK, (at(501), 1), 0), 600));

@@ -24,6 +24,9 @@ const BRIDGED: u16 = 0x6558;
 /// Up to here, an EtherType is a length, and LLC follows (IEEE 802.3, section 3.2.6).
 const LONGEST: u16 = 1500;
 
+/// An EtherType that is a length.
+const LENGTH: u16 = 0;
+
 /// Octets of the two addresses.
 const ADDRESSES: usize = 12;
 
@@ -38,17 +41,31 @@ pub(super) fn frame(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     }
 }
 
+/// Whether labels are followed.
+///
+/// Nothing says where a frame within labels begins, so each has to be read in two ways. Labels in such
+/// a frame would double that with each level, and one packet could take for ever.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Labels {
+    Follow,
+    Leave,
+}
+
 /// What an EtherType announces.
 #[cold]
-pub(crate) fn carried(mut kind: u16, mut payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+pub(crate) fn carried(kind: u16, payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    within(kind, payload, Labels::Follow)
+}
+
+fn within(mut kind: u16, mut payload: &[u8], labels: Labels) -> Result<Option<&[u8]>, Malformed> {
     // Each turn takes something off, so it ends.
     loop {
         (kind, payload) = match kind {
             IPV4 | IPV6 => return Ok(Some(payload)),
             _ if VLAN.contains(&kind) => (be16(payload, 2)?, from(payload, 4)?),
-            _ if MPLS.contains(&kind) => return labelled(payload),
-            PPPOE => return ppp(from(payload, 6)?),
-            PPP => return ppp(payload),
+            _ if MPLS.contains(&kind) => return if_followed(payload, labels),
+            PPPOE => return point_to_point(from(payload, 6)?, labels),
+            PPP => return point_to_point(payload, labels),
             BRIDGED => (be16(payload, ADDRESSES)?, from(payload, ADDRESSES + 2)?),
             BACKBONE => (be16(payload, 4 + ADDRESSES)?, from(payload, 4 + ADDRESSES + 2)?),
             REDUNDANCY => (be16(payload, 4)?, from(payload, 6)?),
@@ -56,7 +73,19 @@ pub(crate) fn carried(mut kind: u16, mut payload: &[u8]) -> Result<Option<&[u8]>
                 Some(secured) => (be16(secured, 0)?, from(secured, 2)?),
                 None => return Ok(None),
             },
-            0..=LONGEST => return llc(payload),
+            0..=LONGEST => match *payload {
+                // An EtherType, of the ordinary organisation or of a bridge's tunnel.
+                [0xaa, 0xaa, 3, 0, 0, 0 | 0xf8, high, low, ref rest @ ..] => {
+                    match u16::from_be_bytes([high, low]) {
+                        // No second length: it could go on for ever.
+                        0..=LONGEST => return Ok(None),
+                        kind => (kind, rest),
+                    }
+                }
+                [6, 6, 3, ref rest @ ..] => return Ok(Some(rest)),
+                [_, _, _, ..] => return Ok(None),
+                _ => return Err(Malformed::Link),
+            },
             _ => return Ok(None),
         };
     }
@@ -73,19 +102,11 @@ fn clear(payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
 
 /// Logical Link Control: SNAP's EtherTypes (RFC 1042), and IP by its own number.
 pub(super) fn llc(payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
-    match *payload {
-        // An EtherType, of the ordinary organisation or of a bridge's tunnel.
-        [0xaa, 0xaa, 3, 0, 0, 0 | 0xf8, high, low, ref rest @ ..] => {
-            match u16::from_be_bytes([high, low]) {
-                // No second length: it could go on for ever.
-                0..=LONGEST => Ok(None),
-                kind => carried(kind, rest),
-            }
-        }
-        [6, 6, 3, ref rest @ ..] => Ok(Some(rest)),
-        [_, _, _, ..] => Ok(None),
-        _ => Err(Malformed::Link),
-    }
+    carried(LENGTH, payload)
+}
+
+fn if_followed(payload: &[u8], labels: Labels) -> Result<Option<&[u8]>, Malformed> {
+    if labels == Labels::Follow { labelled(payload) } else { Ok(None) }
 }
 
 /// What follows a stack of labels. Nothing says what it is but its first four bits (RFC 4928): IP,
@@ -98,12 +119,12 @@ pub(super) fn labelled(mut payload: &[u8]) -> Result<Option<&[u8]>, Malformed> {
             break;
         }
     }
-    match octet(payload, 0)? >> 4 {
-        4 | 6 if is_ip(payload) => Ok(Some(payload)),
-        0 if carries_ip(&payload[payload.len().min(4)..]) => frame(&payload[4..]),
-        _ if carries_ip(payload) => frame(payload),
-        _ => Ok(None),
+    let first = octet(payload, 0)? >> 4;
+    if is_ip(payload) {
+        return Ok(Some(payload));
     }
+    let after_word = payload.get(4..).filter(|_| first == 0);
+    Ok(after_word.and_then(bridged).or_else(|| bridged(payload)))
 }
 
 /// Whether octets can be an IP header's first.
@@ -111,13 +132,19 @@ fn is_ip(octets: &[u8]) -> bool {
     matches!(octets.first(), Some(0x45..=0x4f | 0x60..=0x6f))
 }
 
-/// Whether octets can be an Ethernet frame with IP in it.
-fn carries_ip(octets: &[u8]) -> bool {
-    frame(octets).is_ok_and(|packet| packet.is_some_and(is_ip))
+/// The IP packet in what can be an Ethernet frame within labels.
+fn bridged(octets: &[u8]) -> Option<&[u8]> {
+    let kind = be16(octets, ADDRESSES).ok()?;
+    let packet = within(kind, octets.get(ADDRESSES + 2..)?, Labels::Leave).ok()?;
+    packet.filter(|packet| is_ip(packet))
 }
 
 /// PPP (RFC 1661).
 pub(crate) fn ppp(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    point_to_point(frame, Labels::Follow)
+}
+
+fn point_to_point(frame: &[u8], labels: Labels) -> Result<Option<&[u8]>, Malformed> {
     const IPV4: u16 = 0x21;
     const IPV6: u16 = 0x57;
     const MPLS: [u16; 2] = [0x281, 0x283];
@@ -131,7 +158,7 @@ pub(crate) fn ppp(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     };
     match protocol {
         IPV4 | IPV6 => Ok(Some(packet)),
-        _ if MPLS.contains(&protocol) => labelled(packet),
+        _ if MPLS.contains(&protocol) => if_followed(packet, labels),
         _ => Ok(None),
     }
 }

@@ -49,6 +49,26 @@ fn ethernet_over_labels() {
 }
 
 #[test]
+fn frames_within_frames_end_soon() {
+    // Both readings of what follows a label, with a control word and without one, find a label next.
+    let level = [&[0; 12][..], &[0x88, 0x47], &[0, 0, 0x88, 0x47], &[0, 1, 1, 64]].concat();
+    let whole = [&ethernet(&[0x88, 0x47, 0, 1, 1, 64])[..], &level.repeat(60)].concat();
+    for end in [&ethernet(&[0x08, 0, 0x45, 0])[..], &[0; 30]] {
+        let started = [&whole[..], &[0; 4], end].concat();
+        assert_eq!(Link::Ethernet.ip_packet(&started), Ok(None));
+    }
+    let pseudowires = [&[0x88, 0x47, 0, 1, 1, 64][..], &[0; 4], &[0x66; 12]].concat();
+    let nested = [&[0x66; 12][..], &pseudowires.repeat(60), &[0x08, 0, 0x45, 0]].concat();
+    assert_eq!(Link::Ethernet.ip_packet(&nested), Ok(None));
+    // No more than the stack holds.
+    let tags = [&[0, 30, 0xaa, 0xaa, 3, 0, 0, 0, 0x81, 0, 0, 5][..]].concat().repeat(20_000);
+    assert_eq!(Link::Ethernet.ip_packet(&ethernet(&tags)), Err(Malformed::Link));
+    let session = [&[0x88, 0x47, 0, 1, 1, 64][..], &[0; 4], &[0x66; 12]].concat();
+    let session = [&session[..], &[0x88, 0x64, 0x11, 0, 0, 1, 0, 22, 0, 0x21]].concat();
+    assert!(found(Link::Ethernet, &ethernet(&session)), "PPPoE over labels");
+}
+
+#[test]
 fn frames_with_a_length() {
     let snap = |kind: [u8; 2]| [&[0, 30, 0xaa, 0xaa, 3, 0, 0, 0][..], &kind].concat();
     assert!(found(Link::Ethernet, &ethernet(&snap([0x08, 0]))));

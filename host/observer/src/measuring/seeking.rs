@@ -118,7 +118,9 @@ impl Measuring {
             let flow = self.tracker.table.get(id);
             let began_then = flow.first_ns >= seek.started_ns.saturating_sub(around_ns)
                 && flow.first_ns <= seek.ended_ns.saturating_add(around_ns);
-            if began_then && flow.state.is_some() && flow.claim.is_none() {
+            let is_free = flow.state.is_some() && flow.claim.is_none();
+            // A reset of our system, in answer to what somebody sprayed, is no connection.
+            if began_then && is_free && !self.judges.of(id).is_silent() {
                 found = match found {
                     Found::None => Found::One(id),
                     _ => Found::Several,
