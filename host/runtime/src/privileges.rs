@@ -3,6 +3,7 @@
 //! Linux has capabilities for each thread: a thread that is started has those of the one that
 //! started it.
 
+mod environment;
 mod own;
 
 use std::io;
@@ -12,6 +13,7 @@ use rustix::thread::{
     set_capabilities, set_no_new_privs,
 };
 
+pub use environment::keep_known_variables;
 pub use own::{Privileges, has_privileges_of_its_own};
 
 /// What changes the network's settings.

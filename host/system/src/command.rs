@@ -3,15 +3,20 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use pathspider_plugin_api::Error;
 
+use super::child;
 use super::leash::Leash;
 use pathspider_runtime::privileges::has_privileges_of_its_own;
 use pathspider_runtime::privileges::with_network_lent;
 
 /// Where commands are looked for when the user is not to choose.
 const SAFE_PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
+
+/// How long a command may take that undoes a change.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 
 /// Why a command did not do its work.
 #[derive(Debug)]
@@ -29,8 +34,22 @@ impl From<Failure> for Error {
     }
 }
 
-/// Runs a command to its end; gives what it writes. `leash` is that of the run whose change it makes.
+/// Runs a command that makes a change of the run with this leash, to its end; gives what it writes.
 pub(super) fn run(words: &[&str], leash: Option<&Leash>) -> Result<String, Failure> {
+    run_for(None, words, leash)
+}
+
+/// Runs a command that undoes a change, or that looks: one that does not end in time is ended, for
+/// others are to be undone after it.
+pub(super) fn undo(words: &[&str]) -> Result<String, Failure> {
+    run_for(Some(PATIENCE), words, None)
+}
+
+fn run_for(
+    limit: Option<Duration>,
+    words: &[&str],
+    leash: Option<&Leash>,
+) -> Result<String, Failure> {
     let Some((program, arguments)) = words.split_first() else {
         let error = Error::contract("run: an empty command");
         return Err(Failure { error, is_known: true });
@@ -56,12 +75,21 @@ pub(super) fn run(words: &[&str], leash: Option<&Leash>) -> Result<String, Failu
     let started = with_network_lent(|| command.spawn()).map_err(failed(true))?;
     // Its standard input is to be its own.
     drop(command);
-    let output = started.wait_with_output().map_err(failed(false))?;
+    let words = words.join(" ");
+    let output = match limit {
+        None => started.wait_with_output().map(Some),
+        Some(limit) => child::wait(started, limit),
+    };
+    let Some(output) = output.map_err(failed(false))? else {
+        let seconds = limit.unwrap_or_default().as_secs();
+        let error =
+            Error::new(format!("`{words}` did not end in {seconds} seconds; it was killed"));
+        return Err(Failure { error, is_known: false });
+    };
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let words = words.join(" ");
     Err(Failure {
         error: Error::new(format!("`{words}` failed ({}): {}", output.status, said.trim())),
         is_known: output.status.code().is_some(),

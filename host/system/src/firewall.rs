@@ -1,7 +1,11 @@
 //! Firewall rules, all in one nftables table of our own, which is replaced and deleted whole.
+//!
+//! A chain without rules marks the table as this run's. Whatever replaces or deletes the table deletes
+//! that chain first, in the same transaction: it fails where somebody else has made the table anew.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::SystemTime;
 
 use pathspider_plugin_api::Error;
 
@@ -15,37 +19,100 @@ pub(super) const TABLE: &str = "pathspider";
 
 const HOOKS: [&str; 5] = ["prerouting", "input", "forward", "output", "postrouting"];
 
-/// The rules that the table has.
+/// The rules that the table has; without any, there is no table.
 #[derive(Default)]
 pub(super) struct Firewall {
     rules: Vec<String>,
+    mark: String,
+}
+
+/// What became of a table that was to be deleted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Deleted {
+    /// There is none of its name.
+    Gone,
+    /// There is one that another has made.
+    Theirs,
+}
+
+/// A name for the chain that marks this run's table.
+pub(super) fn new_mark() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("of-{}-{:x}", std::process::id(), since.as_nanos())
 }
 
 impl Firewall {
+    /// One whose table has this mark.
+    pub(super) fn new(mark: &str) -> Firewall {
+        Firewall { rules: Vec::new(), mark: mark.to_owned() }
+    }
+
     /// Whether these are other rules than it has.
     pub(super) fn differs(&self, rules: &[&str]) -> bool {
         self.rules != rules
     }
 
-    /// Makes the table with these rules, in one transaction, which fails where there is one.
-    pub(super) fn make(&mut self, rules: &[&str], leash: Option<&Leash>) -> Result<(), Failure> {
-        self.set(&format!("create table inet {TABLE}; "), rules, leash)
-    }
-
-    /// Replaces the table by one with these rules, or by none, in one transaction.
+    /// Replaces the table by one with these rules, or by none, in one transaction. It fails where
+    /// there is one of this name that is not this run's.
     pub(super) fn replace(&mut self, rules: &[&str], leash: Option<&Leash>) -> Result<(), Failure> {
-        let mut table = no_more(TABLE);
-        if !rules.is_empty() {
-            let _ = write!(table, "add table inet {TABLE}; ");
+        let is_there = !self.rules.is_empty();
+        match self.set(is_there, rules, leash) {
+            // What is there is not what was expected.
+            Err(failure) if failure.is_known => match Found::now(TABLE, &self.mark)? {
+                Found::Nothing if is_there => self.set(false, rules, leash),
+                Found::Ours if !is_there => self.set(true, rules, leash),
+                Found::Theirs if is_there => Err(Failure {
+                    error: Error::new(format!(
+                        "somebody else has made the table inet {TABLE} anew, so it is left alone"
+                    )),
+                    is_known: true,
+                }),
+                _ => Err(failure),
+            },
+            done => done,
         }
-        self.set(&table, rules, leash)
     }
 
-    fn set(&mut self, table: &str, rules: &[&str], leash: Option<&Leash>) -> Result<(), Failure> {
-        let rules_only = script(TABLE, rules).map_err(|error| Failure { error, is_known: true })?;
-        command::run(&["nft", &format!("{table}{rules_only}")], leash)?;
+    fn set(
+        &mut self,
+        is_there: bool,
+        rules: &[&str],
+        leash: Option<&Leash>,
+    ) -> Result<(), Failure> {
+        let mark = &self.mark;
+        let mut text = if is_there { no_more(TABLE, mark) } else { String::new() };
+        if !rules.is_empty() {
+            let rules_only =
+                script(TABLE, rules).map_err(|error| Failure { error, is_known: true })?;
+            let _ = write!(
+                text,
+                "create table inet {TABLE}; add chain inet {TABLE} {mark}; {rules_only}"
+            );
+        }
+        if !text.is_empty() {
+            command::run(&["nft", &text], leash)?;
+        }
         self.rules = rules.iter().map(|&rule| rule.to_owned()).collect();
         Ok(())
+    }
+}
+
+/// What there is of a table's name.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Ours,
+    Theirs,
+}
+
+impl Found {
+    fn now(table: &str, mark: &str) -> Result<Found, Failure> {
+        if !exists(table)? {
+            return Ok(Found::Nothing);
+        }
+        let chains = command::undo(&["nft", "list", "table", "inet", table])?;
+        let is_mark = |line: &str| line.split_whitespace().eq(["chain", mark, "{"]);
+        Ok(if chains.lines().any(is_mark) { Found::Ours } else { Found::Theirs })
     }
 }
 
@@ -54,20 +121,26 @@ impl Firewall {
 /// # Errors
 ///
 /// That cannot be known.
-pub(super) fn exists(table: &str) -> Result<bool> {
-    let tables = command::run(&["nft", "list", "tables", "inet"], None)?;
+pub(super) fn exists(table: &str) -> Result<bool, Failure> {
+    let tables = command::undo(&["nft", "list", "tables", "inet"])?;
     Ok(tables.lines().any(|line| line.split_whitespace().eq(["table", "inet", table])))
 }
 
-/// Deletes a table, if it is there.
-pub(super) fn delete(table: &str) -> Result<()> {
-    command::run(&["nft", &no_more(table)], None)?;
-    Ok(())
+/// Deletes this run's table, if it is there.
+pub(super) fn delete(table: &str, mark: &str) -> Result<Deleted> {
+    let Err(failure) = command::undo(&["nft", &no_more(table, mark)]) else {
+        return Ok(Deleted::Gone);
+    };
+    match Found::now(table, mark)? {
+        Found::Nothing => Ok(Deleted::Gone),
+        Found::Theirs => Ok(Deleted::Theirs),
+        Found::Ours => Err(failure.into()),
+    }
 }
 
-/// What deletes a table, if it is there: it has to be there to be deleted.
-fn no_more(table: &str) -> String {
-    format!("add table inet {table}; delete table inet {table}; ")
+/// What deletes a table that has this mark.
+fn no_more(table: &str, mark: &str) -> String {
+    format!("delete chain inet {table} {mark}; delete table inet {table}; ")
 }
 
 /// What gives a table these rules.

@@ -26,6 +26,8 @@ pub(super) struct Guard {
     /// `None` where there were threads already, or when it is gone; then there is a journal.
     keeper: Option<Keeper>,
     leash: Leash,
+    /// How long what was noted is.
+    noted: u64,
     // Last: it is free when the others are gone.
     _lock: Lock,
 }
@@ -98,7 +100,7 @@ impl Guard {
             None if journal.is_none() => return Err(cannot(&io::ErrorKind::Unsupported.into())),
             _ => None,
         };
-        Ok(Guard { journal, keeper, leash, _lock: lock })
+        Ok(Guard { journal, keeper, leash, noted: 0, _lock: lock })
     }
 
     /// For commands that make the run's changes.
@@ -113,6 +115,15 @@ impl Guard {
     /// It is not noted, and must not be done.
     pub(super) fn note(&mut self, entry: &Entry) -> Result<()> {
         let line = journal::line(entry).map_err(|error| cannot(&error))?;
+        let noted = self.noted + line.len() as u64;
+        // What needs no undoing any more is no change, and there is place for it.
+        if noted > journal::LONGEST && entry.is_change() {
+            return Err(Error::new(
+                "the run has made so many changes to the system that no more can be noted, so this \
+                 one is not made",
+            ));
+        }
+        self.noted = noted;
         if let Some(journal) = &mut self.journal {
             journal.write(&line).map_err(|error| cannot(&error))?;
         }
@@ -146,4 +157,31 @@ fn cannot(error: &io::Error) -> Error {
         "cannot note how to undo a change, so it is not made ({error}); PATHSPIDER_STATE_DIR names \
          another folder for the journal"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place::Place;
+    use super::*;
+    use crate::namespace_tests::in_namespace;
+
+    #[test]
+    fn no_more_is_noted_than_is_read() {
+        in_namespace(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let head = Head::here("ecn").unwrap();
+            let place = Place::make(folder.path().join("state")).unwrap();
+            let journal = Journal::begin_in(place, &head).unwrap();
+            let leash = Leash::new(Some(journal.as_fd())).unwrap();
+            let lock = Lock::take().unwrap().unwrap();
+            let noted = journal::LONGEST;
+            let mut guard =
+                Guard { journal: Some(journal), keeper: None, leash, noted, _lock: lock };
+            let undo = vec!["true".to_owned()];
+            let refused = guard.note(&Entry::Command { undo: undo.clone() }).unwrap_err();
+            assert!(refused.message().contains("so many changes"), "{}", refused.message());
+            guard.note(&Entry::Over { undo }).unwrap();
+            guard.end(true);
+        });
+    }
 }

@@ -20,6 +20,13 @@ pub(super) const ENDING: &str = ".journal";
 /// How they end before the head is written.
 const BEGUN: &str = ".begun";
 
+/// How long what a run notes of its changes may get, in octets: some hundred thousand changes. Who
+/// restores them reads the journal whole.
+pub(super) const LONGEST: u64 = 16 << 20;
+
+/// The longest journal that is read: with what restoring adds to it.
+pub(super) const LONGEST_READ: u64 = 4 * LONGEST;
+
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Head {
@@ -167,26 +174,37 @@ pub(super) fn line(value: &impl Serialize) -> io::Result<Vec<u8>> {
 ///
 /// It cannot be written to.
 pub(super) fn amend(place: &Place, name: &str, done: &[Entry]) -> io::Result<()> {
-    // The run may have left a torn line, which ends here.
-    let mut text = b"\n".to_vec();
+    let mut text = Vec::new();
     for entry in done {
         text.extend(line(entry)?);
     }
-    place.append(name, &text)
+    place.append_lines(name, &text)
 }
 
-/// What stands in whole lines; a torn last one is left out, and so is what is no entry.
-pub(super) fn entries(text: &[u8]) -> Changes {
-    let mut changes = Changes::default();
-    let whole = text.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
-    for entry in whole.filter_map(|line| serde_json::from_slice::<Entry>(line).ok()) {
-        changes.note(entry);
+/// What stands in a journal after its head.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    pub(super) changes: Changes,
+    /// How many whole lines are no entries that this version knows.
+    pub(super) strange: usize,
+}
+
+/// What stands in whole lines; a torn last one is left out, for its change was not made.
+pub(super) fn entries(text: &[u8]) -> Entries {
+    let mut entries = Entries::default();
+    let whole =
+        text.split_inclusive(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+    for line in whole.filter(|line| !line.is_empty()) {
+        match serde_json::from_slice(line) {
+            Ok(entry) => entries.changes.note(entry),
+            Err(_) => entries.strange += 1,
+        }
     }
-    changes
+    entries
 }
 
 /// Reads a journal; `None` where its head cannot be read.
-pub(super) fn read(text: &[u8]) -> Option<(Head, Changes)> {
+pub(super) fn read(text: &[u8]) -> Option<(Head, Entries)> {
     let end = text.iter().position(|&byte| byte == b'\n')?;
     let head = serde_json::from_slice(&text[..end]).ok()?;
     Some((head, entries(&text[end + 1..])))
@@ -199,17 +217,20 @@ mod tests {
     #[test]
     fn a_torn_line_was_not_done() {
         let head = line(&Head::here("ecn").unwrap()).unwrap();
-        let entry =
-            |key: &str| line(&Entry::Sysctl { key: key.into(), before: "0".into() }).unwrap();
+        let entry = |key: &str| {
+            line(&Entry::Sysctl { key: key.into(), before: "0".into(), interface: None }).unwrap()
+        };
         let text = [head, entry("a"), entry("b")].concat();
-        let (head, changes) = read(&text).unwrap();
+        let (head, Entries { changes, strange }) = read(&text).unwrap();
         assert!(head.process.is_alive());
-        assert_eq!(changes.describe().len(), 2);
+        assert_eq!((changes.describe().len(), strange), (2, 0));
         for length in 0..text.len() {
-            if let Some((_, changes)) = read(&text[..length]) {
+            if let Some((_, Entries { changes, strange })) = read(&text[..length]) {
                 assert!(changes.describe().len() < 2, "cut at {length}");
+                assert_eq!(strange, 0, "cut at {length}");
             }
         }
+        assert_eq!(entries(b"\n{\"another\":1}\nx\n{").strange, 2);
     }
 
     #[test]
@@ -222,8 +243,9 @@ mod tests {
         let mut file = place.create("x.journal").unwrap();
         file.write_all(&[&text.concat(), torn].concat()).unwrap();
         amend(&place, "x.journal", &[Entry::Over { undo: vec!["a".into()] }]).unwrap();
-        let (_, changes) = read(&place.read("x.journal").unwrap()).unwrap();
+        let (_, Entries { changes, strange }) = read(&place.read("x.journal").unwrap()).unwrap();
         assert!(changes.is_empty(), "{:?}", changes.describe());
+        assert_eq!(strange, 0);
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Duty<'_> {
     /// Waits for the run's end, and does what it could not do.
     fn keep(mut self) {
         let lines = self.listen();
-        let mut changes = journal::entries(&lines);
+        let mut changes = journal::entries(&lines).changes;
         if changes.is_empty() {
             let _ = self.journal.map(|(place, name)| place.remove(name));
             return;

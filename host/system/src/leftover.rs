@@ -2,13 +2,14 @@
 //! or a power cut.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use super::change::{Changes, Restoration};
 use super::identity::{self, Namespace};
-use super::journal::{self, ENDING, Head};
+use super::journal::{self, ENDING, Entries, Head};
 use super::leash;
 use super::lock::{Holder, Lock};
-use super::place::Place;
+use super::place::{self, Place};
 use pathspider_runtime::say;
 
 /// What there is in the folders of journals.
@@ -25,6 +26,8 @@ struct Leftover {
     name: String,
     head: Head,
     changes: Changes,
+    /// How many of its lines are not understood.
+    strange: usize,
     /// Its run was under way when it was read.
     at_work: bool,
 }
@@ -43,8 +46,8 @@ pub struct Restored {
 /// Undoes what earlier runs left behind in this network namespace. `forget` removes the journals
 /// of other namespaces, and of what cannot be undone.
 pub fn restore(forget: bool) -> Restored {
-    let places = Place::all();
-    let found = find(&places);
+    let (places, closed) = Place::all();
+    let found = find(&places, &closed);
     if found.leftovers.iter().all(|leftover| leftover.at_work) {
         // There is nothing to do, and no need to know who has the lock.
         return restore_all(&places, found, false);
@@ -56,33 +59,47 @@ pub fn restore(forget: bool) -> Restored {
             restored
         }
         Ok(None) => Restored {
+            failed: found.unreadable,
             elsewhere: vec![format!("{} configures this network namespace now", Holder::find())],
             ..Restored::default()
         },
-        Err(error) => Restored {
-            failed: vec![format!("cannot lock this network namespace: {error}")],
-            ..Restored::default()
-        },
+        Err(error) => {
+            let mut failed = found.unreadable;
+            failed.push(format!("cannot lock this network namespace: {error}"));
+            Restored { failed, ..Restored::default() }
+        }
     }
 }
 
 /// The same, for one who has the lock: what was read before may have been undone since.
 pub(super) fn restore_locked(_lock: &Lock, forget: bool) -> Restored {
-    let places = Place::all();
-    let found = find(&places);
+    let (places, closed) = Place::all();
+    let found = find(&places, &closed);
     restore_all(&places, found, forget)
 }
 
-fn find(places: &[Place]) -> Found {
+fn find(places: &[Place], closed: &[(PathBuf, io::Error)]) -> Found {
     let boot = identity::boot().ok();
     let mut found = Found::default();
+    let folder_unread = |path: &Path, error: &io::Error| {
+        format!(
+            "cannot look for journals in {} ({error}), so what they may tell of is not restored",
+            path.display()
+        )
+    };
+    found.unreadable.extend(closed.iter().map(|(path, error)| folder_unread(path, error)));
     for (place, folder) in places.iter().enumerate() {
-        for name in folder.names(ENDING) {
+        let names = folder.names(ENDING).unwrap_or_else(|error| {
+            found.unreadable.push(folder_unread(&folder.path, &error));
+            Vec::new()
+        });
+        for name in names {
             let why = match folder.read(&name) {
                 Ok(text) => match journal::read(&text) {
-                    Some((head, changes)) => {
+                    Some((head, Entries { changes, strange })) => {
                         let at_work = boot.as_ref() == Some(&head.boot) && head.process.is_alive();
-                        found.leftovers.push(Leftover { place, name, head, changes, at_work });
+                        let leftover = Leftover { place, name, head, changes, strange, at_work };
+                        found.leftovers.push(leftover);
                         continue;
                     }
                     None => "it does not begin as this version's do".to_owned(),
@@ -103,6 +120,13 @@ fn find(places: &[Place]) -> Found {
 
 fn restore_all(places: &[Place], found: Found, forget: bool) -> Restored {
     let mut restored = Restored { failed: found.unreadable, ..Restored::default() };
+    restored.elsewhere.extend(place::of_root().iter().map(|folder| {
+        format!(
+            "what runs of root left behind is in {}, and is restored by root alone: it was not looked \
+             for",
+            folder.display()
+        )
+    }));
     let (boot, here) = (identity::boot().ok(), Namespace::here().ok());
     for mut leftover in found.leftovers {
         let Head { plugin, time, namespace, process, .. } = &leftover.head;
@@ -149,12 +173,21 @@ fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restor
     let mut over = Vec::new();
     let Restoration { restored: done, left, failed } =
         leftover.changes.undo(|entry| over.push(entry));
-    let all = failed.is_empty();
+    let mut all = failed.is_empty();
     restored.done.extend(done.iter().map(|what| format!("restored after {run}: {what}")));
     restored.done.extend(left.iter().map(|what| format!("after {run}: {what}")));
     restored.failed.extend(failed.iter().map(|what| format!("after {run}: {what}")));
     if commands.is_ok_and(|commands| leash::is_held(&commands)) {
         restored.done.push(format!("after {run}: {}", leash::STILL_WORKS));
+    }
+    if leftover.strange > 0 {
+        all = false;
+        restored.failed.push(format!(
+            "after {run}: {} lines of its journal {} cannot be read, so what they may tell of is not \
+             restored; it stays: `pathspider restore --forget` removes it",
+            leftover.strange,
+            place.path.join(&leftover.name).display()
+        ));
     }
     if !all
         && !over.is_empty()
@@ -167,9 +200,11 @@ fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restor
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::change::Entry;
     use crate::journal::Journal;
 
     #[test]
@@ -182,7 +217,7 @@ mod tests {
             let others = scope.spawn(|| {
                 let places = [place()];
                 while !over.load(Ordering::Relaxed) {
-                    let Found { leftovers, unreadable } = find(&places);
+                    let Found { leftovers, unreadable } = find(&places, &[]);
                     assert!(leftovers.iter().all(|leftover| leftover.at_work), "not the run's own");
                     assert!(unreadable.is_empty(), "{unreadable:?}");
                 }
@@ -196,5 +231,52 @@ mod tests {
             over.store(true, Ordering::Relaxed);
             others.join().unwrap();
         });
+    }
+
+    /// The head of a run of here that is gone.
+    fn head_of_dead() -> Vec<u8> {
+        let mut head = serde_json::to_value(Head::here("ecn").unwrap()).unwrap();
+        head["process"] = serde_json::json!({ "pid": 1, "start": u64::MAX });
+        journal::line(&head).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_never_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let places = [Place::make(path.clone()).unwrap()];
+        let command =
+            |word: &str| journal::line(&Entry::Command { undo: vec![word.into()] }).unwrap();
+        let damaged = [head_of_dead(), b"damage\n".to_vec(), command("true")].concat();
+        let write = |name: &str, text: &[u8]| {
+            places[0].create(name).unwrap().write_all(text).unwrap();
+        };
+        write("damaged.journal", &damaged);
+        write("whole.journal", &[head_of_dead(), command("true"), b"{\"torn".to_vec()].concat());
+        write("empty.journal", b"");
+        // Not 2 GB, but as bad.
+        places[0].create("long.journal").unwrap().set_len(journal::LONGEST_READ + 1).unwrap();
+        let closed = [(path.join("closed"), io::Error::from(io::ErrorKind::PermissionDenied))];
+        for done in [2, 0] {
+            let restored = restore_all(&places, find(&places, &closed), false);
+            assert_eq!(restored.done.len(), done, "{restored:?}");
+            let all = restored.failed.join("\n");
+            let words = [
+                "lines of its journal",
+                "damaged.journal",
+                "empty.journal (",
+                "long.journal (it is longer",
+                "cannot look for journals in",
+                "closed (permission denied)",
+            ];
+            for word in words {
+                assert!(all.contains(word), "{word}: {all}");
+            }
+            assert_eq!(restored.failed.len(), 4, "{all}");
+            assert_eq!(places[0].names(ENDING).unwrap().len(), 3);
+        }
+        let restored = restore_all(&places, find(&places, &[]), true);
+        assert_eq!((restored.done.len(), restored.failed.len()), (0, 3));
+        assert_eq!(places[0].names(ENDING).unwrap(), ["empty.journal", "long.journal"]);
     }
 }

@@ -9,10 +9,12 @@
 #![warn(clippy::print_stderr)]
 
 mod change;
+mod child;
 mod command;
 mod firewall;
 mod guard;
 mod identity;
+mod interface;
 mod journal;
 mod keeper;
 mod leash;
@@ -21,6 +23,8 @@ mod lock;
 mod place;
 mod sysctl;
 mod undeclared;
+
+use std::fs::File;
 
 use pathspider_plugin_api::{Error, Result, SystemChanges};
 
@@ -64,8 +68,8 @@ const RELEVANT: [&str; 19] = [
 /// The kernel parameters that matter for measurements, as they are now.
 pub fn parameters() -> Vec<(String, String)> {
     let value = |key: &str| {
-        let text = std::fs::read_to_string(sysctl::path(key)).ok()?;
-        Some((key.to_owned(), text.split_whitespace().collect::<Vec<_>>().join(" ")))
+        let file = File::open(sysctl::path(key)).ok()?;
+        Some((key.to_owned(), sysctl::words(&sysctl::read(&file).ok()?)))
     };
     RELEVANT.into_iter().filter_map(value).collect()
 }
@@ -194,13 +198,16 @@ impl SystemChanges for Machine {
         let mut sysctls = std::mem::take(&mut self.sysctls);
         let result = sysctls.set(key, value, |intent| {
             let entry = match intent {
-                Intent::Touch { key, before } => {
-                    Entry::Sysctl { key: key.into(), before: before.into() }
-                }
+                Intent::Touch { key, before, interface } => Entry::Sysctl {
+                    key: key.into(),
+                    before: before.into(),
+                    interface: interface.cloned(),
+                },
                 Intent::Theirs { key, value } => {
                     say!(
-                        "somebody else has set {key} to {value} meanwhile: this run needs it \
-                         otherwise, and sets it to {value} at the end"
+                        "somebody else has set {key} to {0} meanwhile: this run needs it \
+                         otherwise, and sets it to {0} at the end",
+                        sysctl::shown(value)
                     );
                     Entry::Theirs { key: key.into(), value: value.into() }
                 }
@@ -224,14 +231,17 @@ impl SystemChanges for Machine {
         let table = firewall::TABLE;
         if !self.changes.has_firewall() {
             // What earlier runs of ours left is gone by now.
-            if firewall::exists(table).inspect_err(|error| self.denied |= was_denied(error))? {
+            let found = firewall::exists(table).map_err(Error::from);
+            if found.inspect_err(|error| self.denied |= was_denied(error))? {
                 return Err(Error::new(format!(
                     "there is a table inet {table} already that is not of this run, so it is left \
                      alone; where a killed run left it, delete it: nft delete table inet {table}"
                 )));
             }
-            self.note(Entry::Firewall { table: table.to_owned() })?;
-            let made = self.firewall.make(rules, self.guard.as_ref().map(Guard::leash));
+            let mark = firewall::new_mark();
+            self.firewall = Firewall::new(&mark);
+            self.note(Entry::Firewall { table: table.to_owned(), mark })?;
+            let made = self.firewall.replace(rules, self.guard.as_ref().map(Guard::leash));
             return self.outcome(made, Entry::NoFirewall { table: table.to_owned() });
         }
         let replaced = self.firewall.replace(rules, self.guard.as_ref().map(Guard::leash));
@@ -262,6 +272,9 @@ impl Drop for Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod namespace_tests;
 
 #[cfg(test)]
 mod tests {

@@ -4,15 +4,19 @@ use std::env;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
+use super::journal::LONGEST_READ;
 use pathspider_runtime::privileges::has_privileges_of_its_own;
 
 /// The environment variable that names the folder.
 const VARIABLE: &str = "PATHSPIDER_STATE_DIR";
+
+/// Where root's are.
+const ROOTS: [&str; 2] = ["/var/lib/pathspider", "/run/pathspider"];
 
 /// A folder of journals.
 pub(super) struct Place {
@@ -39,8 +43,7 @@ pub(super) fn candidates() -> Vec<PathBuf> {
     let user = rustix::process::geteuid();
     let mut folders = Vec::new();
     if user.is_root() {
-        folders.push("/var/lib/pathspider".into());
-        folders.push("/run/pathspider".into());
+        folders.extend(ROOTS.map(PathBuf::from));
     }
     let home = |name, below: &str| {
         let folder = env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
@@ -68,9 +71,24 @@ impl Place {
         }
     }
 
-    /// All folders that are there.
-    pub(super) fn all() -> Vec<Place> {
-        candidates().into_iter().filter_map(|path| Place::open(path).ok()).collect()
+    /// All folders that are there; and those that may have journals of this user's and cannot be
+    /// looked into, with the reason.
+    pub(super) fn all() -> (Vec<Place>, Vec<(PathBuf, io::Error)>) {
+        let (mut places, mut closed) = (Vec::new(), Vec::new());
+        let is_named = env::var_os(VARIABLE).is_some_and(|folder| !folder.is_empty());
+        for path in candidates() {
+            match Place::open(path.clone()) {
+                Ok(place) => places.push(place),
+                Err(error) if is_named || may_be_ours(&path) => {
+                    // One that is not there has none.
+                    if !is_missing(&path) {
+                        closed.push((path, error));
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        (places, closed)
     }
 
     fn open(path: PathBuf) -> io::Result<Place> {
@@ -100,11 +118,10 @@ impl Place {
         Ok(rustix::fs::fsync(&self.folder)?)
     }
 
-    /// Reads a file; one that another user could have written is none.
+    /// Reads a file; one that another user could have written is none, and neither is one that is
+    /// longer than a journal.
     pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        self.open_existing(name, OFlags::RDONLY)?.read_to_end(&mut text)?;
-        Ok(text)
+        whole(self.open_existing(name, OFlags::RDONLY)?)
     }
 
     /// Opens a file to read and write; one that another user could have written is none.
@@ -119,10 +136,16 @@ impl Place {
         Ok(File::from(file))
     }
 
-    /// Adds to a file, and waits until the disk has it.
-    pub(super) fn append(&self, name: &str, text: &[u8]) -> io::Result<()> {
-        let mut file = self.open_existing(name, OFlags::WRONLY | OFlags::APPEND)?;
-        file.write_all(text)?;
+    /// Adds lines to a file, and waits until the disk has them. A torn line at its end is cut off:
+    /// these would join it.
+    pub(super) fn append_lines(&self, name: &str, lines: &[u8]) -> io::Result<()> {
+        let mut file = self.open_existing(name, OFlags::RDWR | OFlags::APPEND)?;
+        let text = whole(file.try_clone()?)?;
+        let end = text.iter().rposition(|&octet| octet == b'\n').map_or(0, |at| at + 1);
+        if end < text.len() {
+            file.set_len(end as u64)?;
+        }
+        file.write_all(lines)?;
         file.sync_data()
     }
 
@@ -135,15 +158,53 @@ impl Place {
     }
 
     /// The names of its files that end so.
-    pub(super) fn names(&self, ending: &str) -> Vec<String> {
-        let Ok(entries) = rustix::fs::Dir::read_from(&self.folder) else { return Vec::new() };
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned))
-            .filter(|name| name.ends_with(ending))
-            .collect();
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read.
+    pub(super) fn names(&self, ending: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.folder)? {
+            // Ours are text.
+            names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+        }
+        names.retain(|name| name.ends_with(ending));
         names.sort();
-        names
+        Ok(names)
     }
+}
+
+/// The text of a file, which is no longer than a journal.
+fn whole(file: File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(LONGEST_READ + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST_READ {
+        let words = format!("it is longer than {} MiB, as no journal is", LONGEST_READ >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
+    }
+    Ok(text)
+}
+
+/// Whether there is nothing of this name, not even a link.
+fn is_missing(path: &Path) -> bool {
+    let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    std::fs::symlink_metadata(path).is_err_and(|error| missing.contains(&error.kind()))
+}
+
+/// Whether a folder may have been this user's. One that is another user's has none of our journals,
+/// and anybody may make one in /tmp.
+fn may_be_ours(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::symlink_metadata(path).map_or(true, |status| status.uid() == own)
+}
+
+/// The folders of root's journals that are there, and are not this user's to look into.
+pub(super) fn of_root() -> Vec<PathBuf> {
+    let folders = ROOTS.map(PathBuf::from).into_iter();
+    if rustix::process::geteuid().is_root() && is_possible() {
+        return Vec::new();
+    }
+    folders.filter(|folder| folder.is_dir()).collect()
 }
 
 /// Whether a file or folder is this user's, and nobody else may write to it.
@@ -180,11 +241,21 @@ mod tests {
         assert!(place.create("x.journal").is_err() && place.read("x.journal").is_err());
         drop(place.create("y.journal").unwrap());
         assert!(place.create("y.journal").is_err(), "never over another one");
-        assert_eq!(place.names(".journal"), ["x.journal", "y.journal"]);
+        assert_eq!(place.names(".journal").unwrap(), ["x.journal", "y.journal"]);
         symlink(&path, path.join("link")).unwrap();
         assert!(Place::open(path.join("link")).is_err());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
         assert!(Place::open(path.clone()).is_err());
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_closed_is_known_from_one_that_is_not_there() {
+        let path = folder("closed");
+        assert!(!is_missing(&path) && may_be_ours(&path));
+        assert!(is_missing(&path.join("no/such")) && is_missing(Path::new("/dev/null/state")));
+        symlink("/nowhere", path.join("link")).unwrap();
+        assert!(!is_missing(&path.join("link")));
         std::fs::remove_dir_all(path).unwrap();
     }
 }

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::interface::{self, Interface};
+
 /// Every parameter that was touched.
 #[derive(Default)]
 pub(super) struct Sysctls {
@@ -14,6 +16,9 @@ pub(super) struct Sysctls {
 struct Sysctl {
     key: String,
     file: File,
+    /// The interface that it is of.
+    interface: Option<Interface>,
+    /// As the kernel gave it, but for the end of the line.
     before: String,
     /// What was asked for last, in the asker's form.
     asked: String,
@@ -61,7 +66,7 @@ impl SysctlError {
 /// What is told of a parameter before it is done.
 pub(super) enum Intent<'a> {
     /// It is touched for the first time.
-    Touch { key: &'a str, before: &'a str },
+    Touch { key: &'a str, before: &'a str, interface: Option<&'a Interface> },
     /// Somebody else has given it this value since: it is theirs that it has to get at the end.
     Theirs { key: &'a str, value: &'a str },
     /// It will have this value, or has got it where the kernel gave what was asked another form.
@@ -71,6 +76,58 @@ pub(super) enum Intent<'a> {
 /// The file of a parameter.
 pub(super) fn path(key: &str) -> String {
     format!("/proc/sys/{}", key.replace('.', "/"))
+}
+
+/// How much is read at first, and how much at most: the kernel takes no longer reads than 4 MiB.
+const READ_FIRST: usize = 4096;
+const READ_AT_MOST: usize = 2 << 20;
+
+/// The value of a parameter, without the end of its line. The kernel gives numbers and lists to the
+/// first read alone, and cuts off what this one has no place for. So a read that was filled is made
+/// anew with more place.
+///
+/// # Errors
+///
+/// It cannot be read, is no text, or is longer than any parameter of the kernel.
+pub(super) fn read(file: &File) -> io::Result<String> {
+    let mut first = [0; READ_FIRST];
+    let length = file.read_at(&mut first, 0)?;
+    if length < READ_FIRST {
+        return text(&first[..length]);
+    }
+    let mut size = READ_FIRST;
+    while size < READ_AT_MOST {
+        size *= 8;
+        let mut buffer = vec![0; size];
+        let length = file.read_at(&mut buffer, 0)?;
+        if length < size {
+            return text(&buffer[..length]);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, "its value is too long"))
+}
+
+/// A value that is no text could be neither noted nor restored.
+fn text(octets: &[u8]) -> io::Result<String> {
+    let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
+    let text = std::str::from_utf8(octets);
+    text.map(str::to_owned).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Sets a parameter. An empty value is the end of a line: writing nothing makes no change. The kernel
+/// takes lists a page at a time.
+pub(super) fn write(file: &File, value: &str) -> io::Result<()> {
+    file.write_all_at(if value.is_empty() { b"\n" } else { value.as_bytes() }, 0)
+}
+
+/// A value without the tabs that the kernel joins lists by.
+pub(super) fn words(value: &str) -> String {
+    value.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A value for people.
+pub(super) fn shown(value: &str) -> String {
+    Some(words(value)).filter(|words| !words.is_empty()).unwrap_or_else(|| "empty".to_owned())
 }
 
 /// Whether two texts are the same value: the kernel joins lists by tabs.
@@ -110,7 +167,8 @@ impl Sysctls {
             sysctl.write(value)?;
         } else {
             if sysctl.known.is_empty() {
-                note(Intent::Touch { key, before: &sysctl.before })?;
+                let (before, interface) = (&sysctl.before, sysctl.interface.as_ref());
+                note(Intent::Touch { key, before, interface })?;
             }
             note(Intent::Value { key, value })?;
             sysctl.write(value)?;
@@ -136,9 +194,13 @@ impl Sysctl {
             .write(true)
             .open(path(key))
             .map_err(|error| SysctlError::new("open", key, error))?;
+        // Before it is read: the file of an interface that has gone cannot be.
+        let interface = interface::of(key)
+            .map_err(|error| SysctlError::new("know the interface of", key, error))?;
         let mut sysctl = Sysctl {
             key: key.to_owned(),
             file,
+            interface,
             before: String::new(),
             asked: String::new(),
             actual: String::new(),
@@ -146,23 +208,17 @@ impl Sysctl {
             known: Vec::new(),
         };
         sysctl.before = sysctl.read()?;
-        sysctl.asked.clone_from(&sysctl.before);
+        sysctl.asked = words(&sysctl.before);
         sysctl.actual.clone_from(&sysctl.before);
         Ok(sysctl)
     }
 
     fn read(&self) -> Result<String, SysctlError> {
-        let mut buffer = [0; 4096];
-        let length = self.file.read_at(&mut buffer, 0);
-        let length = length.map_err(|error| SysctlError::new("read", &self.key, error))?;
-        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        // For people, who do not see tabs; the kernel takes either.
-        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+        read(&self.file).map_err(|error| SysctlError::new("read", &self.key, error))
     }
 
     fn write(&self, value: &str) -> Result<(), SysctlError> {
-        let written = self.file.write_at(value.as_bytes(), 0);
-        written.map(|_| ()).map_err(|error| SysctlError::new("set", &self.key, error))
+        write(&self.file, value).map_err(|error| SysctlError::new("set", &self.key, error))
     }
 }
 

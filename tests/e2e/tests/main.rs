@@ -21,6 +21,7 @@
 //! - `versions`: plugins built against other versions of the contract, and foreign libraries
 //! - `uplinks`: machines with several, and with few local ports
 //! - `trust`: whose plugins a privileged program takes
+//! - `uninstalling`: of several installations, one
 //! - `check`: the rules of the contract
 //! - `template`: forks of the template, built by several compilers
 //! - `plugins`: running them, and surviving what they do
@@ -56,5 +57,6 @@ mod soak;
 mod stopping;
 mod template;
 mod trust;
+mod uninstalling;
 mod uplinks;
 mod versions;

@@ -76,6 +76,31 @@ fn a_program_with_file_capabilities() {
     assert_eq!(network.settings(), before, "the keeper has it");
 }
 
+#[test]
+fn a_program_with_file_capabilities_does_not_obey_its_users_environment() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("it needs root");
+    }
+    let folder = installed("environment");
+    let program = folder.join("pathspider").display().to_string();
+    let said = || {
+        let script = format!(
+            "cd {0}/home && exec env HOME={0}/home MIMALLOC_VERBOSE=1 mimalloc_show_stats=1 {NOBODY} \
+             {program} --version",
+            folder.display()
+        );
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said().contains("mimalloc"), "its user's own privileges: its user's own settings");
+    let set = format!("setcap cap_net_raw,cap_net_admin+ep {program}");
+    if !Command::new("sh").args(["-c", &set]).status().unwrap().success() {
+        return skipped("the file system has no file capabilities");
+    }
+    assert_eq!(said(), "");
+}
+
 /// Waits until these are the threads of a process, each with these capabilities at most and for good.
 /// A thread begins with its parent's name and capabilities.
 fn expect_threads(pid: u32, mut expected: Vec<(&str, u64)>) {

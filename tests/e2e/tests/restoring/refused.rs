@@ -103,6 +103,24 @@ fn a_setting_that_the_system_does_not_take_back_fails_the_run() {
 }
 
 #[test]
+fn an_undo_that_does_not_end_holds_up_no_other_and_fails_the_run() {
+    let Some(network) = network(3, 0) else { return };
+    let before = network.settings();
+    let folder = temp_dir("undo-hangs").display().to_string();
+    // From now on, the program that undoes it does not end, and does not listen.
+    let hangs = format!(
+        "printf '#!/bin/sh\\ntrap \"\" TERM\\nwhile :; do sleep 1000; done\\n' >{folder}/ip
+         chmod +x {folder}/ip; mount --bind {folder}/ip $(readlink -f $(command -v ip))"
+    );
+    let end = interfered(&network, "misbehaving", &hangs, &format!("{folder}/out.ndjson"));
+    end.expect(1, &["not all of the system's settings are restored", "did not end in 20 seconds"]);
+    assert_eq!(network.settings(), format!("{before}blackhole 203.0.113.0/24 \n"), "the rest is");
+    assert_eq!(journals(), 1);
+    network.script("$PATHSPIDER restore", "").expect(0, &["`ip route del 203.0.113.0/24` was run"]);
+    assert_eq!((network.settings(), journals()), (before, 0));
+}
+
+#[test]
 fn a_command_that_does_not_undo_its_change_fails_the_run_and_is_tried_again() {
     let Some(network) = network(3, 0) else { return };
     let before = network.settings();
