@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod abi;
+mod address;
 pub mod carriage;
 mod chain;
 mod condition;
@@ -27,6 +28,7 @@ mod validity;
 mod value;
 
 pub use abi::data::{Record, Value};
+pub use address::is_of_no_host;
 pub use chain::{Chain, ChainInfo, Field, FieldType, Verdict};
 pub use condition::{Condition, ConditionInfo, connected, observed};
 pub use connect::{Connect, ConnectKind, Setting};

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
+use pathspider_plugin_api::is_of_no_host;
 
 use crate::route::Routes;
 
@@ -92,11 +93,10 @@ fn look_up(name: &str, routes: &Routes) -> Result<IpAddr, String> {
     })?;
     let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
     // What filters of names answer for those that they block; no host has it.
-    let unspecified =
-        addresses.extract_if(.., |address| address.to_canonical().is_unspecified()).last();
+    let nobodys = addresses.extract_if(.., |address| is_of_no_host(*address)).last();
     let usable = addresses.iter().copied().find(|&address| routes.way(address).is_ok());
     usable.ok_or_else(|| match addresses.first() {
-        None => match unspecified {
+        None => match nobodys {
             Some(address) => format!("{name:?} has no address but {address}, which no host has"),
             None => format!("{name:?} has no address"),
         },
@@ -121,8 +121,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_unspecified_address_is_nobodys() {
-        for text in ["0.0.0.0", "::"] {
+    fn addresses_that_no_host_has_are_no_targets() {
+        for text in ["0.0.0.0", "::", "255.255.255.255", "224.0.0.1", "ff02::1"] {
             let reason = look_up(text, &Routes::new(None)).unwrap_err();
             assert!(reason.contains("which no host has"), "{reason}");
         }

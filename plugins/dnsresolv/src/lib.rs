@@ -3,35 +3,47 @@
 //! A and AAAA are asked for at the same time, through the servers of `/etc/resolv.conf`; names in
 //! `/etc/hosts` are found there. Names are absolute: search domains are for people's typing. No
 //! packet is captured: what is concluded is the server's word.
+//!
+//! Messages are put together and read by `hickory-proto`. Whom to ask, how often and over what is
+//! decided here ([`course`]), for no good name may be lost because one server, or one connection,
+//! did not answer.
 
-use std::net::IpAddr;
+mod answer;
+mod ask;
+mod course;
+mod exchange;
+mod hosts;
+mod lookup;
+mod reason;
+mod servers;
+mod tally;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Once;
-use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::RecordType;
 use pathspider_plugin_api::{
     ChainName, Condition, ConfigId, Configuration, Connect, Host, Info, Job, Level, Measurement,
     OptionValues, Options, Outcome, Prepared, Record, Result, State, Value, export_plugin,
 };
-use tokio::runtime::Runtime;
 
-const TIMEOUT: &str = "time-out";
-const NO_NAME: &str = "no such name";
-const NO_ADDRESS: &str = "no address";
+use crate::hosts::Hosts;
+use crate::lookup::{Failed, Family, Lookup};
+use crate::reason::Reason;
+use crate::servers::Servers;
+use crate::tally::Tally;
 
 /// The lookups of one run.
 pub struct DnsResolv {
-    runtime: Runtime,
-    resolver: TokioResolver,
-    types: &'static [RecordType],
-    timeout: Duration,
+    lookup: Lookup,
     keep_failed: bool,
     host: Host,
-    /// Whether a failure was told that may be the resolver's own.
-    told: Once,
+    /// Whether a failure was reported that may be the resolver's own.
+    reported: Once,
+    /// Names without an address.
+    failed: Tally,
+    /// Names whose addresses of one family may be missing.
+    partial: Tally,
 }
 
 impl Measurement for DnsResolv {
@@ -56,28 +68,20 @@ impl Measurement for DnsResolv {
     }
 
     fn new(options: &OptionValues, host: Host) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("dnsresolv")
-            .enable_all()
-            .build()?;
-        let mut resolver = TokioResolver::builder_tokio()?;
-        let settings = resolver.options_mut();
-        // Each name is asked for once, and `-w` says how many at the same time.
-        settings.cache_size = 0;
-        settings.max_active_requests = 1 << 16;
+        let family = match options.text("family")? {
+            Some("ipv4") => Family::Ipv4,
+            Some("ipv6") => Family::Ipv6,
+            _ => Family::Both,
+        };
+        let servers = Servers::of_the_system()?;
+        let hosts = Hosts::of_the_system();
         Ok(DnsResolv {
-            resolver: resolver.build()?,
-            runtime,
-            types: match options.text("family")? {
-                Some("ipv4") => &[RecordType::A],
-                Some("ipv6") => &[RecordType::AAAA],
-                _ => &[RecordType::A, RecordType::AAAA],
-            },
-            timeout: options.timeout()?,
+            lookup: Lookup::new(servers, hosts, family, options.timeout()?)?,
             keep_failed: options.flag("keep-failed")?,
             host,
-            told: Once::new(),
+            reported: Once::new(),
+            failed: Tally::default(),
+            partial: Tally::default(),
         })
     }
 
@@ -93,25 +97,35 @@ impl Measurement for DnsResolv {
         let Some(name) = job.domain() else {
             return Ok(Connect::skip("the line has no domain"));
         };
-        Ok(Connect::done(match self.addresses(name) {
+        Ok(Connect::done(match self.lookup.addresses(name) {
             Ok(found) => {
-                let found: Value = found.into_iter().collect();
-                Outcome::new(State::Ok).with("dns_addresses", found)
+                let addresses: Value = found.addresses.into_iter().collect();
+                let outcome = Outcome::new(State::Ok).with("dns_addresses", addresses);
+                match found.missing {
+                    Some(reason) => outcome.with("dns_missing", reason.words()),
+                    None => outcome,
+                }
             }
-            Err(reason) => {
-                self.tell(name, &reason);
+            Err(failed) => {
+                self.report(name, &failed);
                 let state = match self.keep_failed {
-                    true if reason.contains(TIMEOUT) => State::Timeout,
+                    true if failed.0.contains(&Reason::Timeout) => State::Timeout,
                     true => State::Failed,
                     false => State::Discard,
                 };
-                Outcome::new(state).with("dns_error", reason)
+                Outcome::new(state).with("dns_error", failed.words())
             }
         }))
     }
 
     fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
         let [flow] = flows else { return Ok(Vec::new()) };
+        if let Some(reason) = flow.str("dns_error") {
+            self.failed.count(reason);
+        }
+        if let Some(reason) = flow.str("dns_missing") {
+            self.partial.count(reason);
+        }
         let found = flow.get("dns_addresses").map(|_| "dnsresolv.resolution.succeeded");
         let failed = flow.get("dns_error").map(|_| "dnsresolv.resolution.failed");
         Ok(found.or(failed).map(Condition::new).into_iter().collect())
@@ -125,58 +139,29 @@ impl Measurement for DnsResolv {
         let found = flow.get("dns_addresses").and_then(Value::as_list).unwrap_or_default();
         Ok(found.iter().map(|address| Record::new().with("dip", address.clone())).collect())
     }
+
+    fn finish(&self) -> Result<Record> {
+        let lines = [
+            self.failed.line("without an address"),
+            self.partial.line("with the addresses of one family, the other's unknown"),
+        ];
+        for line in lines.into_iter().flatten() {
+            self.host.log(Level::Info, &line);
+        }
+        Ok(Record::new()
+            .with("failed", self.failed.record())
+            .with("partial", self.partial.record()))
+    }
 }
 
 impl DnsResolv {
-    /// The addresses of a name, or why none is known.
-    fn addresses(&self, name: &str) -> std::result::Result<Vec<IpAddr>, String> {
-        let name = format!("{}.", name.trim_end_matches('.'));
-        let ask = |kind| tokio::time::timeout(self.timeout, self.resolver.lookup(&*name, kind));
-        let answers = self.runtime.block_on(async {
-            match *self.types {
-                [first, second] => <[_; 2]>::from(tokio::join!(ask(first), ask(second))).into(),
-                ref types => vec![ask(types[0]).await],
-            }
-        });
-        let (mut found, mut reasons) = (Vec::new(), Vec::new());
-        for answer in answers {
-            match answer.unwrap_or(Err(NetError::Timeout)) {
-                Ok(lookup) => {
-                    found.extend(lookup.answers().iter().filter_map(|r| r.data.ip_addr()))
-                }
-                Err(error) => reasons.push(reason(&error)),
-            }
-        }
-        reasons.dedup();
-        match (found.is_empty(), reasons.is_empty()) {
-            (false, _) => Ok(found),
-            // Aliases that lead to no address.
-            (true, true) => Err(NO_ADDRESS.to_owned()),
-            (true, false) => Err(reasons.join("; ")),
-        }
-    }
-
-    /// Tells the first failure that is not the name's own.
-    fn tell(&self, name: &str, reason: &str) {
-        if reason != NO_NAME && reason != NO_ADDRESS {
-            let message = format!("{name}: {reason}; further such failures are not told");
-            self.told.call_once(|| self.host.log(Level::Warning, &message));
-        }
-    }
-}
-
-/// In fixed words where there are some.
-fn reason(error: &NetError) -> String {
-    let code = match error {
-        NetError::Timeout => return TIMEOUT.to_owned(),
-        NetError::Dns(DnsError::NoRecordsFound(none)) => none.response_code,
-        NetError::Dns(DnsError::ResponseCode(code)) => *code,
-        other => return other.to_string(),
-    };
-    match code {
-        ResponseCode::NXDomain => NO_NAME.to_owned(),
-        ResponseCode::NoError => NO_ADDRESS.to_owned(),
-        code => format!("the server answered: {code}"),
+    /// Reports the first failure that is not the name's own.
+    fn report(&self, name: &str, failed: &Failed) {
+        let Some(reason) = failed.0.iter().find(|reason| !reason.is_of_the_name()) else { return };
+        let detail = reason.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+        let words = failed.words();
+        let message = format!("{name}: {words}{detail}; further such failures are only counted");
+        self.reported.call_once(|| self.host.log(Level::Warning, &message));
     }
 }
 

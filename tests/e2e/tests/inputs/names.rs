@@ -111,7 +111,8 @@ fn dnsresolv_makes_targets_of_names() {
         folder.display()
     );
     let end = network.script(&[all[0]], &format!("{copy} {resolve}"), &input);
-    end.expect(0, &["3 targets", "1 discarded", "1 duplicate skipped"]);
+    let failed = "1 name without an address: 1 no such name";
+    end.expect(0, &["3 targets", "1 discarded", "1 duplicate skipped", failed]);
     let mut lines: Vec<Value> =
         end.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     lines.sort_by_key(|line| (line["rank"].as_u64(), line["dip"].to_string()));
@@ -154,7 +155,11 @@ fn dnsresolv_makes_targets_of_names() {
     let ipv6 = format!("{script} --family ipv6");
     let end = network.script(&[all[0]], &ipv6, &format!("1,{first}\n"));
     assert!(end.stdout.contains("\"dns_error\":\"no address\""), "{}", end.stdout);
+    let end = network.script(&[all[0]], script, "1,blocked.example\n");
+    assert!(end.stdout.contains("\"dns_error\":\"no usable address\""), "{}", end.stdout);
     let dead: IpAddr = "10.255.0.53".parse().unwrap();
+    let end = network.script(&[dead, all[0]], script, &format!("1,{first}\n"));
+    assert!(end.stdout.contains(&format!("\"dip\":\"{one}\"")), "{}", end.stdout);
     let end = network.script(&[dead], script, "1,www.example.org\n");
     end.expect(0, &["www.example.org: time-out"]);
     assert!(end.stdout.contains("\"dns_error\":\"time-out\""), "{}", end.stdout);
