@@ -10,6 +10,10 @@ use super::source::Frame;
 /// A longer silence than this may be a packet with a wrong time.
 const LONG_NS: i64 = 3_600_000_000_000;
 
+/// Interfaces that are known at once. A file of many sections describes as many as it likes; beyond
+/// this number, all but the latest are forgotten.
+const MOST_INTERFACES: usize = 64;
+
 /// When a packet passed, by its interface's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
@@ -168,6 +172,10 @@ impl PacketClock {
     }
 
     fn add(&mut self, moment: Moment, offset_ns: i64) -> i64 {
+        if self.interfaces.len() == MOST_INTERFACES {
+            let latest = self.interfaces.swap_remove(self.latest);
+            (self.interfaces, self.latest) = (vec![latest], 0);
+        }
         let Moment { interface: number, time_ns: last_ns } = moment;
         self.interfaces.push(Interface { number, last_ns, offset_ns });
         self.advance(self.interfaces.len() - 1, moment)
@@ -267,6 +275,13 @@ mod tests {
                 clock.end();
             }
         }
+    }
+
+    #[test]
+    fn any_number_of_interfaces_is_followed() {
+        let packets: Vec<_> = (0..10_000).map(|k| (k, 100 + i64::from(k))).collect();
+        let (times, jumps) = times(&packets);
+        assert_eq!((times.len(), times[9_999], jumps), (10_000, 10_099, 0));
     }
 
     #[test]

@@ -114,27 +114,19 @@ fn devices() -> Vec<Device> {
     Device::list().unwrap_or_default()
 }
 
-/// The addresses of an interface from which packets leave: its own, or any where it has none of a
-/// version. None of the loopback interface, for there all packets come in.
+/// The addresses that packets may leave from by an interface: its own first, then the machine's others,
+/// one of which a route may choose. None for the loopback interface, for there all packets come in.
 fn own_addresses(name: &str) -> Vec<IpAddr> {
     let devices = devices();
-    let is_loopback = |device: &&Device| device.flags.is_loopback();
-    let addresses = |device: &Device| device.addresses.iter().map(|a| a.addr).collect::<Vec<_>>();
     let Some(device) = devices.iter().find(|device| device.name == name) else {
         return Vec::new();
     };
-    if is_loopback(&device) {
+    if device.flags.is_loopback() {
         return Vec::new();
     }
-    let mut own = addresses(device);
-    for is_v6 in [false, true] {
-        if !own.iter().any(|address| address.is_ipv6() == is_v6) {
-            let others = devices.iter().flat_map(addresses);
-            let others = others.filter(|a| a.is_ipv6() == is_v6 && !a.is_loopback());
-            own.extend(others.collect::<Vec<_>>());
-        }
-    }
-    own
+    let others = devices.iter().filter(|other| other.name != name);
+    let addresses = std::iter::once(device).chain(others).flat_map(|device| &device.addresses);
+    addresses.map(|address| address.addr).filter(|address| !address.is_loopback()).collect()
 }
 
 fn check_interface(name: &str) -> Result<(), SourceError> {
