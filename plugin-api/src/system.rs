@@ -53,7 +53,7 @@ impl<'a> System<'a> {
     }
 
     /// Runs a command that changes the machine. The one that undoes it is noted before, and run
-    /// once when the run ends, however often it was noted.
+    /// once when the run ends, however often it was noted. It has 20 seconds, and is killed then.
     ///
     /// # Errors
     ///

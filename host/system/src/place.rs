@@ -191,11 +191,12 @@ fn is_missing(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_err_and(|error| missing.contains(&error.kind()))
 }
 
-/// Whether a folder may have been this user's. One that is another user's has none of our journals,
-/// and anybody may make one in /tmp.
+/// Whether a folder may have been this user's. One that is another user's has none of our journals, and
+/// anybody may make one in /tmp. Where it cannot be seen, the folder above it decides.
 fn may_be_ours(path: &Path) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    std::fs::symlink_metadata(path).map_or(true, |status| status.uid() == own)
+    let seen = path.ancestors().find_map(|path| std::fs::symlink_metadata(path).ok());
+    seen.is_some_and(|status| status.uid() == own)
 }
 
 /// The folders of root's journals that are there, and are not this user's to look into.

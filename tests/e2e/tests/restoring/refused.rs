@@ -107,10 +107,15 @@ fn an_undo_that_does_not_end_holds_up_no_other_and_fails_the_run() {
     let Some(network) = network(3, 0) else { return };
     let before = network.settings();
     let folder = temp_dir("undo-hangs").display().to_string();
-    // From now on, the program that undoes it does not end, and does not listen.
+    // From now on, the command that undoes it does not end, and does not listen.
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *' del '*) trap '' TERM; while :; do sleep 1000; done;; esac\n\
+         exec {folder}/real-ip \"$@\"\n"
+    );
+    fs::write(format!("{folder}/ip"), script).unwrap();
     let hangs = format!(
-        "printf '#!/bin/sh\\ntrap \"\" TERM\\nwhile :; do sleep 1000; done\\n' >{folder}/ip
-         chmod +x {folder}/ip; mount --bind {folder}/ip $(readlink -f $(command -v ip))"
+        "real=$(readlink -f $(command -v ip)); cp $real {folder}/real-ip; chmod +x {folder}/ip
+         mount --bind {folder}/ip $real"
     );
     let end = interfered(&network, "misbehaving", &hangs, &format!("{folder}/out.ndjson"));
     end.expect(1, &["not all of the system's settings are restored", "did not end in 20 seconds"]);
