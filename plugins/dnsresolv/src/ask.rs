@@ -67,7 +67,7 @@ async fn ask(
                     Err(reason) => reason,
                 };
                 match reason {
-                    Reason::Unreachable | Reason::Timeout => {
+                    Reason::NoRoute | Reason::Unreachable | Reason::Timeout => {
                         servers.was_silent(tried.server, Instant::now().into_std());
                     }
                     Reason::System(_) => {}
