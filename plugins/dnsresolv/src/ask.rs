@@ -67,7 +67,7 @@ async fn ask(
                     Err(reason) => reason,
                 };
                 match reason {
-                    Reason::Unreachable | Reason::Timeout => {
+                    Reason::NoRoute | Reason::Unreachable | Reason::Timeout => {
                         servers.was_silent(tried.server, Instant::now().into_std());
                     }
                     Reason::System(_) => {}
@@ -83,7 +83,7 @@ async fn ask(
                     next = Instant::now() + course.pause();
                 }
             }
-            () = sleep_until(next.min(deadline)) => {
+            () = until(next.min(deadline)) => {
                 let now = Instant::now();
                 if let Some(silent) = last.take() {
                     servers.was_silent(silent.server, now.into_std());
@@ -108,5 +108,12 @@ async fn ask(
                 next = now + patience;
             }
         }
+    }
+}
+
+/// Waits for a time; not at all if it is over, where the timer waits for its next millisecond.
+async fn until(time: Instant) {
+    if time > Instant::now() {
+        sleep_until(time).await;
     }
 }

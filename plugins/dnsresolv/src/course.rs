@@ -84,8 +84,12 @@ impl Course {
 
     /// Notes that a server failed.
     pub(crate) fn failed(&mut self, server: usize, reason: Reason) {
-        if let Some(standing) = self.standing(server).filter(|_| reason.is_of_the_server()) {
-            standing.refusals += 1;
+        let Some(standing) = self.standing(server) else { return };
+        match reason {
+            // A route hardly comes while one name is looked up.
+            Reason::NoRoute => standing.refusals = REFUSALS,
+            reason if reason.is_of_the_server() => standing.refusals += 1,
+            _ => {}
         }
     }
 
@@ -124,6 +128,8 @@ mod tests {
         assert_eq!(silent, [1, 0, 1, 0, 1, 0]);
         let closed = asked(&[0], |course, server| course.failed(server, Reason::Closed));
         assert_eq!(closed, [0; ATTEMPTS]);
+        let unrouted = asked(&[0, 1], |course, server| course.failed(server, Reason::NoRoute));
+        assert_eq!(unrouted, [0, 1]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! packet is captured: what is concluded is the server's word.
 //!
 //! Messages are put together and read by `hickory-proto`. Whom to ask, how often and over what is
-//! decided here ([`course`]), for no good name may be lost because one server, or one connection,
+//! decided here, for no good name may be lost because one server, or one connection,
 //! did not answer.
 
 mod answer;

@@ -9,6 +9,8 @@ pub(crate) enum Reason {
     Timeout,
     /// This machine could not ask; with the system's number of the error.
     System(i32),
+    /// This machine has no route to a server.
+    NoRoute,
     /// No server could be reached.
     Unreachable,
     /// The server ended the TCP connection without an answer.
@@ -39,7 +41,7 @@ impl Reason {
         match self {
             Reason::Timeout => "time-out",
             Reason::System(_) => "system error",
-            Reason::Unreachable => "unreachable",
+            Reason::NoRoute | Reason::Unreachable => "unreachable",
             Reason::Closed => "connection closed",
             Reason::Truncated => "truncated",
             Reason::BadAnswer => "bad answer",
@@ -76,10 +78,8 @@ impl From<io::Error> for Reason {
     fn from(error: io::Error) -> Reason {
         use io::ErrorKind as Kind;
         match error.kind() {
-            Kind::ConnectionRefused
-            | Kind::HostUnreachable
-            | Kind::NetworkUnreachable
-            | Kind::NetworkDown => Reason::Unreachable,
+            Kind::NetworkUnreachable | Kind::NetworkDown => Reason::NoRoute,
+            Kind::ConnectionRefused | Kind::HostUnreachable => Reason::Unreachable,
             Kind::ConnectionReset
             | Kind::ConnectionAborted
             | Kind::BrokenPipe
