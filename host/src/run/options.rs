@@ -16,7 +16,7 @@ use pathspider_observer::chains::Catalogue;
 use pathspider_plugins::{Loaded, Plugin};
 
 /// All that a run needs to know, resolved from the command line. A new option is not forgotten in what
-/// decides over `--resume`: see [`recipe`](super::keeping).
+/// decides over `--resume`: see `run/keeping/recipe.rs`.
 pub struct RunOptions<'a> {
     /// The measurement.
     pub measurement: &'a Loaded,

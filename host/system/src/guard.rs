@@ -117,7 +117,7 @@ impl Guard {
         let line = journal::line(entry).map_err(|error| cannot(&error))?;
         let noted = self.noted + line.len() as u64;
         // What needs no undoing any more is no change, and there is place for it.
-        if noted > journal::LONGEST && entry.is_change() {
+        if noted > place::LONGEST && entry.is_change() {
             return Err(Error::new(
                 "the run has made so many changes to the system that no more can be noted, so this \
                  one is not made",
@@ -174,7 +174,7 @@ mod tests {
             let journal = Journal::begin_in(place, &head).unwrap();
             let leash = Leash::new(Some(journal.as_fd())).unwrap();
             let lock = Lock::take().unwrap().unwrap();
-            let noted = journal::LONGEST;
+            let noted = place::LONGEST;
             let mut guard =
                 Guard { journal: Some(journal), keeper: None, leash, noted, _lock: lock };
             let undo = vec!["true".to_owned()];

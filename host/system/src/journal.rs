@@ -20,13 +20,6 @@ pub(super) const ENDING: &str = ".journal";
 /// How they end before the head is written.
 const BEGUN: &str = ".begun";
 
-/// How long what a run notes of its changes may get, in octets: some hundred thousand changes. Who
-/// restores them reads the journal whole.
-pub(super) const LONGEST: u64 = 16 << 20;
-
-/// The longest journal that is read: with what restoring adds to it.
-pub(super) const LONGEST_READ: u64 = 4 * LONGEST;
-
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Head {

@@ -255,7 +255,7 @@ mod tests {
         write("whole.journal", &[head_of_dead(), command("true"), b"{\"torn".to_vec()].concat());
         write("empty.journal", b"");
         // Not 2 GB, but as bad.
-        places[0].create("long.journal").unwrap().set_len(journal::LONGEST_READ + 1).unwrap();
+        places[0].create("long.journal").unwrap().set_len(place::LONGEST_READ + 1).unwrap();
         let closed = [(path.join("closed"), io::Error::from(io::ErrorKind::PermissionDenied))];
         for done in [2, 0] {
             let restored = restore_all(&places, find(&places, &closed), false);

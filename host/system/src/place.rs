@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
-use super::journal::LONGEST_READ;
 use pathspider_runtime::privileges::has_privileges_of_its_own;
 
 /// The environment variable that names the folder.
@@ -17,6 +16,13 @@ const VARIABLE: &str = "PATHSPIDER_STATE_DIR";
 
 /// Where root's are.
 const ROOTS: [&str; 2] = ["/var/lib/pathspider", "/run/pathspider"];
+
+/// How long what a run notes of its changes may get, in octets: some hundred thousand changes. Who
+/// restores them reads the journal whole.
+pub(super) const LONGEST: u64 = 16 << 20;
+
+/// The longest journal that is read: with what restoring adds to it.
+pub(super) const LONGEST_READ: u64 = 4 * LONGEST;
 
 /// A folder of journals.
 pub(super) struct Place {
