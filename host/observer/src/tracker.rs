@@ -230,7 +230,7 @@ fn seconds(time_ns: i64) -> f64 {
     time_ns.div_euclid(SECOND) as f64 + time_ns.rem_euclid(SECOND) as f64 / SECOND as f64
 }
 
-/// The time of a packet whose [`seconds`] these are, or up to two microseconds later: a record does not
+/// The time of a packet whose `seconds` these are, or up to two microseconds later: a record does not
 /// say it more exactly, and reading it may take the number beside it. Who reads a file may read any
 /// number.
 pub fn last_ns(seconds: f64) -> i64 {
