@@ -73,7 +73,8 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(&copy).args(["build", "--release", "--quiet"]);
     cargo.env("CARGO_TARGET_DIR", target.join(if build.debian { "debian" } else { "own" }));
-    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+    let checks = "CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS";
+    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", checks] {
         cargo.env_remove(inherited);
     }
     if build.debian {
