@@ -237,7 +237,12 @@ fn start(vantage: &Namespace, mut command: Command) -> Child {
     }
 }
 
-fn run(vantage: &Namespace, command: Command, input: &str) -> Ended {
+/// Runs a command in a namespace, with this input.
+///
+/// # Panics
+///
+/// It cannot be run.
+pub fn run(vantage: &Namespace, command: Command, input: &str) -> Ended {
     let mut child = start(vantage, command);
     let stdin = child.stdin.take();
     let input = input.to_owned();

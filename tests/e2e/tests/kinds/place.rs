@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -41,15 +41,8 @@ pub(super) fn place(test: &str, server: &Server) -> Option<Place> {
 
 impl Place {
     /// Runs a command in the namespace, with this input.
-    pub(super) fn run(&self, mut command: Command, input: &str) -> Ended {
-        self.namespace.place(&mut command);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
-        let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-        let ended = child.wait_with_output().unwrap().into();
-        let _ = writer.join();
-        ended
+    pub(super) fn run(&self, command: Command, input: &str) -> Ended {
+        pathspider_e2e::run(&self.namespace, command, input)
     }
 
     /// Runs a shell script in the namespace, which must succeed.

@@ -3,9 +3,8 @@
 
 mod courtesy;
 
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -146,15 +145,8 @@ impl Uplinks {
         nft(&self.there, &rules).unwrap_or_else(|error| panic!("{rules}: {error}"));
     }
 
-    fn run(&self, mut command: Command, input: &str) -> Ended {
-        self.here.place(&mut command);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
-        let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-        let ended = child.wait_with_output().unwrap().into();
-        let _ = writer.join();
-        ended
+    fn run(&self, command: Command, input: &str) -> Ended {
+        pathspider_e2e::run(&self.here, command, input)
     }
 
     /// Each kind reaches both targets by this interface, from these addresses of it.
