@@ -12,15 +12,17 @@ mod kind;
 mod kinds;
 mod packets;
 mod progress;
+mod recent;
 mod settings;
 mod socket;
 mod tcp;
 mod tls;
 mod wire;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Outcome, State, Value, carriage};
@@ -30,7 +32,9 @@ use failure::Failure;
 pub(super) use flow::Flow;
 use kind::{Asked, Exchange, Opened};
 use pathspider_observer::{Endpoint, Notice};
+use recent::Recent;
 use settings::Settings;
+use socket2::Socket;
 
 pub(super) use flow::{own_flow, possible_endpoints};
 pub use http::Requests;
@@ -82,6 +86,7 @@ pub(super) struct Connection {
     flow: Flow,
     timeout: Duration,
     is_teacher: bool,
+    recent: Rc<Recent>,
 }
 
 impl Connection {
@@ -103,8 +108,9 @@ impl Connection {
 
     /// Sees the connection through to its end or its time-out.
     pub(super) async fn complete(self: Box<Self>, progress: &Rc<Progress>) -> Attempt {
-        let Connection { kind, exchange, opened, flow, timeout, .. } = *self;
+        let Connection { kind, exchange, opened, flow, timeout, recent, .. } = *self;
         let end = tokio::time::timeout(timeout, exchange.run(opened, progress)).await;
+        recent.note(&flow, Instant::now());
         let outcome = progress.outcome(end.unwrap_or(Err(Failure::Timeout)));
         let outcome = outcome.with(carriage::KIND, Value::text(kind.name()));
         flow.end(match kind.proof().word(progress.met()) {
@@ -159,14 +165,16 @@ pub(super) fn begin(
     };
     let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
     notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
-    match start(&*exchange, &socket, remote) {
-        Ok((local, is_deferred)) => Ok(Begun::Under(Box::new(Connection {
+    let another = || dialer.socket(protocol, remote, &settings);
+    match start(&*exchange, socket, remote, another, &dialer.recent) {
+        Ok((opened, local)) => Ok(Begun::Under(Box::new(Connection {
             kind: kind.kind(),
             exchange,
-            opened: Opened { socket, is_deferred },
+            opened,
             flow: Flow { protocol, local: Some(local), remote, started },
             timeout,
             is_teacher: settings.fast_open,
+            recent: Rc::clone(&dialer.recent),
         }))),
         Err(error) => {
             notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
@@ -181,17 +189,35 @@ pub(super) fn begin(
     }
 }
 
-/// Sends the first packet; gives the local end, and whether the packet waits for data.
+/// How many ports are tried for one that no flow to the same target had a moment ago.
+const PORTS_TRIED: usize = 16;
+
+/// Sends the first packet; gives the socket and its local end.
+///
+/// A datagram leaves from a port that the last flow to this target did not have, for nothing in it
+/// shows where a flow over UDP begins. `another` opens a further socket.
 fn start(
     exchange: &dyn Exchange,
-    socket: &socket2::Socket,
+    mut socket: Socket,
     remote: SocketAddr,
-) -> std::io::Result<(SocketAddr, bool)> {
-    let (local, is_deferred) = socket::connect(socket, remote)?;
-    match exchange.datagram() {
-        Some(datagram) => socket.send(datagram).map(|_| (local, false)),
-        None => Ok((local, is_deferred)),
+    another: impl Fn() -> io::Result<Socket>,
+    recent: &Recent,
+) -> io::Result<(Opened, SocketAddr)> {
+    let (mut local, is_deferred) = socket::connect(&socket, remote)?;
+    let Some(datagram) = exchange.datagram() else {
+        return Ok((Opened { socket, is_deferred }, local));
+    };
+    // They keep their ports until another one is found.
+    let mut taken = Vec::new();
+    while recent.has((local, remote), Instant::now()) {
+        if taken.len() == PORTS_TRIED {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        taken.push(std::mem::replace(&mut socket, another()?));
+        local = socket::connect(&socket, remote)?.0;
     }
+    socket.send(datagram)?;
+    Ok((Opened { socket, is_deferred: false }, local))
 }
 
 /// The address and port to connect to: the job's, unless the plugin set others.

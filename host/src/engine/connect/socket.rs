@@ -4,12 +4,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use pathspider_plugin_api::packet::protocol;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::http::{Requests, user_agent};
+use super::recent::Recent;
 use super::settings::Settings;
 use super::tls::Tls;
 use crate::job::Courtesy;
@@ -23,6 +25,7 @@ pub struct Dialer {
     pub(super) user_agent: String,
     pub(super) body_limit: usize,
     pub(super) tls: Tls,
+    pub(super) recent: Rc<Recent>,
 }
 
 impl Dialer {
@@ -39,7 +42,8 @@ impl Dialer {
         requests: &Requests,
     ) -> Result<Dialer, rustls::Error> {
         let (user_agent, body_limit) = (user_agent(requests), requests.body_limit);
-        Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls: Tls::new()? })
+        let (tls, recent) = (Tls::new()?, Rc::new(Recent::new(Instant::now())));
+        Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls, recent })
     }
 
     /// Opens a socket for a connection to `remote`, with its settings.

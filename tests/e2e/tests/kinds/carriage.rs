@@ -244,6 +244,22 @@ fn datagrams_that_answer_no_query_of_ours_are_passed_over() {
     all_work(&place, port, 3, &["dscp", "--connect", "dnsudp", "--timeout", "30"]);
 }
 
+/// Of four ports, the kernel often gives B the one that A had.
+#[test]
+fn the_next_query_to_a_target_leaves_from_another_port() {
+    let Some(place) = roomy("ports-udp") else { return };
+    let port = place.each_udp(&addresses(8), |[socket, _], query, client| {
+        let _ = socket.send_to(&response(query), client);
+    });
+    // Now that the servers have theirs.
+    place.script("echo 50000 50003 >/proc/sys/net/ipv4/ip_local_port_range");
+    let measurement = ["dscp", "--connect", "dnsudp", "--timeout", "30"];
+    for record in all_work(&place, port, 8, &measurement) {
+        let flows = record.flow_results.unwrap();
+        assert_ne!(flows[0].rest["sp"], flows[1].rest["sp"]);
+    }
+}
+
 #[test]
 fn over_tcp_too_only_the_response_to_the_query_counts() {
     let Some(place) = roomy("foreign-tcp") else { return };
