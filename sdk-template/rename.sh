@@ -8,5 +8,6 @@ case "${1-}" in
 esac
 sed -i "s/pathspider-example/pathspider-$1/" Cargo.toml
 sed -i "s/pathspider_example/pathspider_$1/g" tests/plugin.rs README.md
+sed -i "s/\"example\([\".]\)/\"$1\1/" src/measurement.rs
 sed -i "s/example\([].]\)/$1\1/g" lab/*.toml
 rm -f Cargo.lock

@@ -119,7 +119,7 @@ impl Engine {
                 false => None,
             };
             let course = Course::new(Rules {
-                holds: self.configurations.iter().map(|c| c.hold).collect(),
+                holds: self.configurations.iter().map(Configuration::held).collect(),
                 workers: self.workers,
                 beside: self.beside,
                 limits: &self.limits,

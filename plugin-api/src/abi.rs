@@ -7,8 +7,9 @@
 //! - **Tables of functions** (`tables`): prefix types, which grow at the end only.
 //! - **Records** (`data`), by value: self-describing, so a new setting of `Connect`, a new key of
 //!   an outcome or of a description changes no layout.
-//! - **Jobs and packets**, by reference for the length of one call: their structs grow at the end
-//!   only. A plugin built against an older minor version sees the fields it knows.
+//! - **Attempts, flows, jobs and packets**, by reference for the length of one call (`lent`): their
+//!   structs grow at the end only. A plugin built against an older minor version sees the fields it
+//!   knows.
 //! - **Objects** (`object`): a pointer that only its owner looks behind, with the function that
 //!   frees it.
 //!
@@ -29,8 +30,9 @@ mod flows;
 mod guard;
 #[cfg(test)]
 mod layout;
+pub(crate) mod lent;
 mod loaded;
-mod object;
+pub(crate) mod object;
 mod running;
 pub(crate) mod services;
 mod system;

@@ -3,6 +3,8 @@
 //! A chain looks at the packets of each flow and says at the flow's end what it found, as named
 //! fields. The host's own chains and those of plugins are the same to it.
 
+use crate::Value;
+use crate::field::{Field, FieldType, FieldValue};
 use crate::packet::{Icmp, Ip, Layers, Packet, Tcp, Udp};
 use crate::record::FlowRecord;
 
@@ -44,7 +46,7 @@ pub trait Chain: Default + Send + 'static {
     /// The layers of the functions that the chain implements; the host calls no others.
     const LAYERS: Layers;
 
-    /// The chain's name and fields.
+    /// The chain's name and fields: what [`fields!`](crate::fields) declares, `CHAIN.into()`.
     fn info() -> ChainInfo;
 
     /// Begins a flow; `packet` is its first, and is shown to the functions below as well.
@@ -93,48 +95,30 @@ pub trait Chain: Default + Send + 'static {
         Verdict::Continue
     }
 
-    /// Ends a flow: writes each field of [`info`](Chain::info), with null for what was not seen.
-    fn finish(&self, flow: Self::Flow, record: &mut FlowRecord);
+    /// Ends a flow: sets each field of [`info`](Chain::info). One that is not set is null: what was
+    /// not seen.
+    fn finish(&self, flow: Self::Flow, fields: &mut Fields<'_>);
 }
 
-/// The type of a chain's field, in JSON's terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FieldType {
-    /// `true` or `false`.
-    Bool,
-    /// A whole number that is not negative.
-    UInt,
-    /// A number with a fraction.
-    Float,
-    /// A text.
-    Text,
-    /// A list of values.
-    List,
-}
+/// Where a chain writes what it found in a flow.
+pub struct Fields<'a>(&'a mut FlowRecord);
 
-impl FieldType {
-    /// The type's name, as documentation gives it.
-    pub fn name(self) -> &'static str {
-        match self {
-            FieldType::Bool => "bool",
-            FieldType::UInt => "uint",
-            FieldType::Float => "float",
-            FieldType::Text => "text",
-            FieldType::List => "list",
-        }
+impl<'a> Fields<'a> {
+    pub(crate) fn new(record: &'a mut FlowRecord) -> Fields<'a> {
+        Fields(record)
     }
 
-    /// The type of that name.
-    pub fn from_name(name: &str) -> Option<FieldType> {
-        use FieldType::{Bool, Float, List, Text, UInt};
-        [Bool, UInt, Float, Text, List].into_iter().find(|t| t.name() == name)
+    /// Sets a field, once; `None` is null.
+    #[inline]
+    pub fn set<T: FieldValue>(&mut self, field: Field<T>, value: impl Into<Option<T>>) {
+        let value = value.into().map_or(Value::NULL, T::into_value);
+        self.0.push(field.name(), value);
     }
 }
 
-/// One field that a chain writes.
+/// One field that a chain writes, as hosts keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
+pub struct FieldInfo {
     /// Its key in the flow record.
     pub name: String,
     /// Its type when it is not null.
@@ -153,28 +137,5 @@ pub struct ChainInfo {
     /// One line on what it looks at.
     pub description: String,
     /// Its fields, in the order in which it writes them.
-    pub fields: Vec<Field>,
-}
-
-impl ChainInfo {
-    /// A chain with no field yet.
-    pub fn new(name: &str, description: &str) -> ChainInfo {
-        ChainInfo { name: name.into(), description: description.into(), fields: Vec::new() }
-    }
-
-    /// Adds a field without unit.
-    pub fn field(self, name: &str, kind: FieldType, meaning: &str) -> ChainInfo {
-        self.field_in(name, kind, "", meaning)
-    }
-
-    /// Adds a field with a unit.
-    pub fn field_in(mut self, name: &str, kind: FieldType, unit: &str, meaning: &str) -> ChainInfo {
-        self.fields.push(Field {
-            name: name.into(),
-            kind,
-            unit: unit.into(),
-            meaning: meaning.into(),
-        });
-        self
-    }
+    pub fields: Vec<FieldInfo>,
 }

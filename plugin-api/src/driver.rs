@@ -12,10 +12,14 @@ mod tests;
 
 pub use keeping::{Lacking, Restored, restore};
 
+use keeping::Kept;
+
+use crate::abi::lent::{LentFlow, LentFlows};
 use crate::abi::{MeasurementObject, PreparedHandle};
 use crate::rules::{self, Broken};
 use crate::{
-    Condition, ConfigId, Connect, Error, FlowRecord, Info, Job, Outcome, Record, State, carriage,
+    Class, Condition, ConfigId, Connect, Error, FlowRecord, Info, Job, Location, Outcome, Record,
+    State, Wishes, carriage,
 };
 
 /// What the observer answered about a connection.
@@ -90,10 +94,12 @@ impl From<Fault> for Error {
 /// What came of a job.
 #[derive(Debug)]
 pub struct Conclusion {
-    /// Each connection's merged record, in the order of the configurations.
-    pub flows: Vec<Record>,
+    /// Its connections, in the order of the configurations.
+    pub flows: Vec<Ended>,
     /// What the measurement concluded.
     pub conditions: Vec<Condition>,
+    /// What it wishes of the host.
+    pub wishes: Wishes,
     /// What the host adds: which connections were not sent or not seen.
     pub added: Vec<Condition>,
     /// Further keys of the job's record, one element for each record.
@@ -102,6 +108,19 @@ pub struct Conclusion {
     pub missed: u64,
     /// Whether the measurement discards the job, so that it has no record.
     pub is_discarded: bool,
+}
+
+/// Which connection a measurement is asked for.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The target.
+    pub job: &'a Job,
+    /// What was prepared for it.
+    pub prepared: &'a PreparedHandle,
+    /// The configuration.
+    pub config: ConfigId,
+    /// The round, from 0.
+    pub round: u32,
 }
 
 /// Takes jobs through a measurement, and holds it to the [`rules`].
@@ -137,7 +156,7 @@ impl<'m> Driver<'m> {
     ///
     /// The plugin failed.
     pub fn prepare(&self, job: &Job) -> Result<PreparedHandle, Fault> {
-        Ok(self.object.pre_connect(job)?)
+        Ok(self.object.pre_connect(job, FIRST)?)
     }
 
     /// Asks which connection to make.
@@ -145,13 +164,10 @@ impl<'m> Driver<'m> {
     /// # Errors
     ///
     /// The plugin failed, or broke a rule.
-    pub fn connect(
-        &self,
-        job: &Job,
-        prepared: &PreparedHandle,
-        config: ConfigId,
-    ) -> Result<Connect, Fault> {
-        let connect = self.object.connect(job, prepared, config)?;
+    pub fn connect(&self, asked: Asked<'_>) -> Result<Connect, Fault> {
+        let Asked { job, prepared, config, round } = asked;
+        let attempt = self.object.attempt(job, prepared, config, round)?;
+        let connect = self.object.connect(&attempt)?;
         rules::check_connect(&connect, self.info)?;
         Ok(connect)
     }
@@ -172,79 +188,181 @@ impl<'m> Driver<'m> {
         let missed = connections.iter().filter(|one| one.seen.is_missed()).count() as u64;
         let (unsent, missed) = if self.observes { (unsent, missed) } else { (Vec::new(), 0) };
         let refused: Vec<Condition> = connections.iter().filter_map(refused).collect();
-        let mut kept = Vec::new();
         let mut flows = Vec::with_capacity(connections.len());
         for (index, connection) in connections.into_iter().enumerate() {
-            if self.is_keeping {
-                kept.push(keeping::Kept::of(&connection));
-            }
-            flows.push(self.flow(job, prepared, ConfigId::new(index), connection)?);
+            let asked = Asked { job, prepared, config: ConfigId::new(index), round: FIRST };
+            flows.push(self.ended(asked, connection)?);
         }
-        let conditions = self.object.combine(job, &flows)?;
-        for condition in &conditions {
-            rules::check_condition(condition, &self.info.conditions, self.configurations)?;
-        }
-        let rows = self.object.rows(job, &flows)?;
+        let (conclusion, rows) = self.combine(job, &flows)?;
+        let wishes = conclusion.wishes();
+        let conditions = self.declared(conclusion.conditions)?;
         rows.iter().try_for_each(rules::check_row)?;
-        let is_discarded = flows.iter().any(is_discarded);
-        if self.is_keeping {
-            flows = flows.into_iter().zip(kept).map(|(flow, kept)| kept.on(flow)).collect();
-        }
+        let is_discarded = flows.iter().any(Ended::is_discarded);
         let mut added = added(&conditions, &unsent, missed);
         added.extend(refused);
-        Ok(Conclusion { flows, conditions, added, rows, missed, is_discarded })
+        Ok(Conclusion { flows, conditions, wishes, added, rows, missed, is_discarded })
     }
 
-    /// One connection's merged record.
+    /// Concludes from where on the path a configuration's packets were harmed.
+    ///
+    /// # Errors
+    ///
+    /// The plugin failed, or broke a rule.
+    pub fn located(
+        &self,
+        job: &Job,
+        flows: &[Ended],
+        location: &Location,
+    ) -> Result<Vec<Condition>, Fault> {
+        let lent: Vec<LentFlow<'_>> = flows.iter().map(Ended::lent).collect();
+        let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
+        let conditions = self.object.located(&LentFlows::new(job, FIRST, &lent), location)?;
+        Ok(self.declared(conditions)?)
+    }
+
+    /// The conditions with the classes of their declarations.
+    fn declared(&self, conditions: Vec<Condition>) -> Result<Vec<Condition>, Broken> {
+        let declared = |condition: Condition| {
+            let (declared, configurations) = (&self.info.conditions, self.configurations);
+            let class = rules::check_condition(&condition, declared, configurations)?;
+            Ok(condition.classed(class))
+        };
+        conditions.into_iter().map(declared).collect()
+    }
+
+    fn combine(
+        &self,
+        job: &Job,
+        flows: &[Ended],
+    ) -> Result<(crate::Conclusion, Vec<Record>), Fault> {
+        let lent: Vec<LentFlow<'_>> = flows.iter().map(Ended::lent).collect();
+        let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
+        let conclusion = self.object.combine(&LentFlows::new(job, FIRST, &lent))?;
+        let rows = self.object.rows(&LentFlows::new(job, FIRST, &lent))?;
+        Ok((conclusion, rows))
+    }
+
+    /// One connection with what the plugin makes of it.
     ///
     /// Both halves are known here, the outcome and the flow, and the plugin has seen neither: so
     /// whether the path carried the connection is settled before `post_connect`.
-    fn flow(
-        &self,
-        job: &Job,
-        prepared: &PreparedHandle,
-        config: ConfigId,
-        connection: Connection,
-    ) -> Result<Record, Fault> {
+    fn ended(&self, asked: Asked<'_>, connection: Connection) -> Result<Ended, Fault> {
+        let kept = self.is_keeping.then(|| Kept::of(&connection));
+        let Asked { job, prepared, config, round } = asked;
         let Connection { outcome, seen } = connection;
-        let flow = match seen {
+        let fields = match seen {
             Sighting::NotAsked | Sighting::Nothing => None,
             Sighting::Flow(flow) => Some(flow),
             Sighting::Failed(error) => return Err(error.into()),
         };
-        let outcome = carriage::settle(outcome, flow.as_ref());
-        let (state, observed) = (outcome.state(), flow.is_some());
-        let result = self.object.post_connect(job, outcome, prepared, config)?;
+        let outcome = carriage::settle(outcome, fields.as_ref());
+        let state = outcome.state();
+        let attempt = self.object.attempt(job, prepared, config, round)?;
+        let result = self.object.post_connect(&attempt, outcome)?;
         rules::check_result(&result)?;
-        let stamp = rules::Stamp::new(config, &result, state, observed);
-        let merged = self.object.merge(flow, stamp.on(result))?;
-        rules::check_merged(&merged, stamp)?;
-        Ok(stamp.on(merged))
+        let stamp = rules::Stamp::new(config, &result, state, fields.is_some());
+        let outcome = stamp.on(result);
+        let mut ended = Ended { stamp, outcome, fields, is_merged: false, kept };
+        if !self.object.leaves_merge() {
+            let attempt = self.object.attempt(job, prepared, config, round)?;
+            let result = std::mem::take(&mut ended.outcome);
+            let merged = self.object.merge(&attempt, &ended.lent(), result)?;
+            rules::check_merged(&merged, stamp)?;
+            ended.outcome = stamp.on(merged);
+            ended.is_merged = !self.object.leaves_merge();
+        }
+        Ok(ended)
     }
 }
+
+/// The only round so far.
+const FIRST: u32 = 0;
+
+/// A connection that has ended, with what the plugin made of it.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    stamp: rules::Stamp,
+    /// What `merge` made of both halves; else what `post_connect` made of the outcome.
+    outcome: Record,
+    fields: Option<FlowRecord>,
+    is_merged: bool,
+    kept: Option<Kept>,
+}
+
+/// Of a flow that was not seen.
+static NO_FIELDS: Record = Record::EMPTY;
+
+impl Ended {
+    fn lent(&self) -> LentFlow<'_> {
+        LentFlow {
+            config: self.stamp.config.number(),
+            state: self.stamp.state,
+            is_carried: self.stamp.is_carried(),
+            is_seen: self.stamp.observed,
+            outcome: &self.outcome,
+            fields: self.fields.as_ref().unwrap_or(&NO_FIELDS),
+        }
+    }
+
+    fn is_discarded(&self) -> bool {
+        self.stamp.state == State::Discard.number()
+    }
+
+    /// A text of its record; the capture's word counts.
+    pub fn str(&self, key: &str) -> Option<&str> {
+        let fields = self.fields.as_ref().filter(|_| !self.is_merged);
+        let seen = fields.and_then(|fields| fields.get(key));
+        seen.or_else(|| self.outcome.get(key))?.as_str()
+    }
+
+    /// Its record, as flow results have it.
+    pub fn into_record(self) -> Record {
+        let mut record = self.outcome;
+        if !self.is_merged {
+            record.extend(self.fields.unwrap_or_default());
+            record = self.stamp.on(record);
+        }
+        match self.kept {
+            Some(kept) => kept.on(record),
+            None => record,
+        }
+    }
+}
+
+const NOT_SENT: Condition = Condition::declare(
+    "pathspider.not_sent:<config>",
+    Class::Unknown,
+    "nothing of this configuration's connection left this machine",
+);
+const MISSED_FLOWS: Condition = Condition::declare(
+    "pathspider.missed_flows:<number>",
+    Class::Unknown,
+    "so many connections should be in the capture, and are not",
+);
+const REFUSED: Condition = Condition::declare(
+    "pathspider.refused:<address>",
+    Class::Unknown,
+    "a connection to this address was refused for courtesy's sake",
+);
 
 /// Names the address of a connection that was refused for courtesy's sake.
 fn refused(connection: &Connection) -> Option<Condition> {
     let reason = connection.outcome.failure().filter(|_| connection.is_unsent())?;
     let is_refused = [rules::BLOCKLISTED, rules::SPECIAL_ADDRESS].contains(&reason);
     let address = connection.outcome.record().str("dip").filter(|_| is_refused)?;
-    Some(Condition::with_value("pathspider.refused", address))
+    Some(REFUSED.with(address))
 }
 
 /// What the host adds to a measurement's conclusions.
 fn added(concluded: &[Condition], unsent: &[ConfigId], missed: u64) -> Vec<Condition> {
-    let not_sent = |config: &ConfigId| Condition::with_value("pathspider.not_sent", config.index());
-    let mut added: Vec<Condition> = unsent.iter().map(not_sent).collect();
+    let not_sent = unsent.iter().map(|config| NOT_SENT.with(config.index()));
+    let mut added: Vec<Condition> = not_sent.collect();
     if missed > 0 {
         let not_observed = Condition::not_observed();
         if !concluded.contains(&not_observed) {
             added.push(not_observed);
         }
-        added.push(Condition::with_value("pathspider.missed_flows", missed));
+        added.push(MISSED_FLOWS.with(missed));
     }
     added
-}
-
-fn is_discarded(flow: &Record) -> bool {
-    flow.u64("spdr_state") == Some(State::Discard.number().into())
 }

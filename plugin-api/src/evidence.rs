@@ -1,133 +1,135 @@
 //! What the capture proves of each configuration, before anything is concluded from it.
 //!
 //! The kernel, a route or a firewall of the machine may send something else than a configuration
-//! asked for, and the capture may lack the packet that shows it. [`Evidence`] keeps flows of
-//! which that is so away from the conclusions, and says which they were.
+//! asked for, and the capture may lack the packet that shows it. [`Evidence`] keeps such flows away
+//! from the conclusions, and says which they were.
 
-use crate::condition::{Condition, observed};
-use crate::measurement::ConfigId;
+use crate::chains::syn;
+use crate::conclusion::Conclusion;
+use crate::condition::{Condition, Connectivity};
+use crate::configuration::ConfigId;
+use crate::flows::{Flow, compared};
 use crate::packet::TcpFlags;
-use crate::{Record, Value};
 
-/// The merged records of one job, and what the capture proves of each.
-#[derive(Debug)]
+/// The connections of one job, and what the capture proves of each.
 pub struct Evidence<'f> {
-    flows: &'f [Record],
-    applied: Vec<Option<bool>>,
+    /// Each with whether it was sent as it was meant.
+    judged: Vec<(Flow<'f>, Option<bool>)>,
 }
 
 impl<'f> Evidence<'f> {
-    /// Judges each flow that was observed: whether it was sent as its configuration demands;
-    /// `None` where the capture lacks the packets that would show it.
-    pub fn weigh(
-        flows: &'f [Record],
-        as_meant: impl Fn(ConfigId, &'f Record) -> Option<bool>,
+    pub(crate) fn weigh(
+        flows: impl Iterator<Item = Flow<'f>>,
+        as_meant: impl Fn(Flow<'f>) -> Option<bool>,
     ) -> Evidence<'f> {
-        let judge = |(index, flow)| {
-            if observed(flow) { as_meant(ConfigId::new(index), flow) } else { None }
-        };
-        Evidence { flows, applied: flows.iter().enumerate().map(judge).collect() }
+        let judge = |flow: Flow<'f>| (flow, if flow.seen() { as_meant(flow) } else { None });
+        Evidence { judged: flows.map(judge).collect() }
     }
 
-    /// The flow of a configuration, if it was sent as it demands. A baseline that was not takes
-    /// all others with it, for nobody knows what else was not as it should be.
-    pub fn flow(&self, config: ConfigId) -> Option<&'f Record> {
-        let applied = |index: usize| self.applied.get(index).copied().flatten();
-        let sound = applied(0) != Some(false) && applied(config.index()) == Some(true);
-        self.flows.get(config.index()).filter(|_| sound)
+    /// The flow of a configuration, if it was sent as it demands. If the baseline was proven to be
+    /// sent otherwise, this is `None` for every configuration: nothing is left to compare with.
+    pub fn of(&self, config: impl Into<ConfigId>) -> Option<Flow<'f>> {
+        let &(flow, applied) = self.judged.get(config.into().index())?;
+        let is_sound = self.judged.first()?.1 != Some(false) && applied == Some(true);
+        is_sound.then_some(flow)
     }
 
-    /// [`Condition::connectivity`] of the baseline and this configuration, if both were sent as
-    /// they demand.
-    pub fn connectivity(&self, prefix: &str, config: ConfigId) -> Option<Condition> {
-        Condition::connectivity(prefix, self.flow(ConfigId::BASELINE)?, self.flow(config)?)
+    /// The comparison of the baseline with this configuration, by whether the path carried them, if
+    /// both were sent as they demand.
+    pub fn connectivity(
+        &self,
+        words: Connectivity,
+        config: impl Into<ConfigId>,
+    ) -> Option<Condition> {
+        compared(words, self.of(ConfigId::BASELINE)?, self.of(config)?)
+    }
+
+    /// The same by a measure of success of the plugin's own.
+    pub fn compared(
+        &self,
+        words: Connectivity,
+        config: impl Into<ConfigId>,
+        worked: impl Fn(Flow<'f>) -> bool,
+    ) -> Option<Condition> {
+        let (a, b) = (self.of(ConfigId::BASELINE)?, self.of(config)?);
+        Some(words.compared(worked(a), worked(b)))
     }
 
     /// The conditions that were drawn from the flows, and after them
     /// [`not_applied`](Condition::not_applied) for each configuration that was sent otherwise, and
     /// [`not_observed`](Condition::not_observed) where the packets that decide were not captured.
-    pub fn conclude(&self, drawn: impl IntoIterator<Item = Condition>) -> Vec<Condition> {
+    pub fn conclude(&self, drawn: impl IntoIterator<Item = Condition>) -> Conclusion {
         let mut conditions: Vec<Condition> = drawn.into_iter().collect();
-        let otherwise = |(index, applied): (usize, &Option<bool>)| {
-            (*applied == Some(false)).then(|| Condition::not_applied(ConfigId::new(index)))
-        };
-        conditions.extend(self.applied.iter().enumerate().filter_map(otherwise));
-        let mut judged = self.flows.iter().zip(&self.applied);
-        if judged.any(|(flow, applied)| observed(flow) && applied.is_none()) {
+        let otherwise = self.judged.iter().filter(|(_, applied)| *applied == Some(false));
+        conditions.extend(otherwise.map(|(flow, _)| Condition::not_applied(flow.config())));
+        if self.judged.iter().any(|(flow, applied)| flow.seen() && applied.is_none()) {
             conditions.push(Condition::not_observed());
         }
-        conditions
+        conditions.into()
     }
 }
 
 /// What the capture shows of the SYNs that we sent, repeated ones included. Needs the chain `syn`.
-#[derive(Debug, Clone, Copy)]
-pub struct SentSyns<'f> {
-    flow: &'f Record,
-    count: u64,
-}
+#[derive(Clone, Copy)]
+pub struct SentSyns<'f>(Flow<'f>);
 
 impl<'f> SentSyns<'f> {
     /// Those of a flow; `None` where the capture has none.
-    pub fn of(flow: &'f Record) -> Option<SentSyns<'f>> {
-        let count = flow.u64("syn_count_fwd").filter(|&count| count > 0)?;
-        Some(SentSyns { flow, count })
+    pub fn of(flow: Flow<'f>) -> Option<SentSyns<'f>> {
+        flow.get(syn::COUNT_FWD).filter(|&count| count > 0).map(|_| SentSyns(flow))
     }
 
     /// How many there were.
-    pub fn count(&self) -> u64 {
-        self.count
+    pub fn count(&self) -> u32 {
+        self.0.get(syn::COUNT_FWD).unwrap_or(0)
     }
 
     /// Whether each had all of these flags.
     pub fn all_have(&self, flags: TcpFlags) -> bool {
-        self.flags("syn_flags_all_fwd").has(flags)
+        self.0.get(syn::FLAGS_ALL_FWD).is_some_and(|all| all.has(flags))
     }
 
     /// Whether one had any of these flags.
     pub fn any_has(&self, flags: TcpFlags) -> bool {
-        self.flags("syn_flags_any_fwd") & flags != TcpFlags::NONE
+        self.0.get(syn::FLAGS_ANY_FWD).is_some_and(|any| any & flags != TcpFlags::NONE)
     }
 
     /// Whether each had a TCP option of this kind.
     pub fn all_offer(&self, kind: u8) -> bool {
-        self.lists("syn_options_all_fwd", kind)
+        self.0.get(syn::OPTIONS_ALL_FWD).is_some_and(|kinds| kinds.has(kind))
     }
 
     /// Whether one had a TCP option of this kind.
     pub fn any_offers(&self, kind: u8) -> bool {
-        self.lists("syn_options_any_fwd", kind)
-    }
-
-    fn flags(&self, key: &str) -> TcpFlags {
-        TcpFlags(self.flow.u64(key).and_then(|bits| u16::try_from(bits).ok()).unwrap_or(0))
-    }
-
-    fn lists(&self, key: &str, kind: u8) -> bool {
-        let kinds = self.flow.get(key).and_then(Value::as_list).unwrap_or(&[]);
-        kinds.iter().any(|other| other.as_u64() == Some(kind.into()))
+        self.0.get(syn::OPTIONS_ANY_FWD).is_some_and(|kinds| kinds.has(kind))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::flow;
-    use crate::{ConfigId, State};
+    use crate::packet::OptionKinds;
+    use crate::testing::{self, flow};
+    use crate::{Configuration, State, conditions};
 
-    const B: ConfigId = ConfigId::new(1);
+    const B: Configuration = Configuration::new(1, "b");
+    conditions! {
+        WORDS: connectivity("x");
+    }
 
     fn weighed(judged: [Option<bool>; 2]) -> (bool, bool, Vec<String>) {
         let flows = [flow(State::Ok), flow(State::Ok)];
-        let evidence = Evidence::weigh(&flows, |config, _| judged[config.index()]);
-        let conditions = evidence.conclude(evidence.connectivity("x", B));
-        let found = |config| evidence.flow(config).is_some();
-        let text = conditions.iter().map(ToString::to_string).collect();
-        (found(ConfigId::BASELINE), found(B), text)
+        testing::with_flows(&flows, |flows| {
+            let evidence = flows.weigh(|flow| judged[flow.config().index()]);
+            let conclusion = evidence.conclude(evidence.connectivity(WORDS, B));
+            let text = conclusion.conditions().iter().map(ToString::to_string).collect();
+            (evidence.of(ConfigId::BASELINE).is_some(), evidence.of(B).is_some(), text)
+        })
     }
 
     #[test]
     fn only_what_was_sent_as_meant_counts() {
+        assert_eq!(CONDITIONS.len(), 1);
         let yes = Some(true);
         let no = Some(false);
         let works = || vec!["x.connectivity.works".to_owned()];
@@ -141,25 +143,53 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_was_missed_is_the_hosts_to_tell() {
-        let flows = [flow(State::Ok), flow(State::Ok).with("observed", false)];
-        let evidence = Evidence::weigh(&flows, |_, _| Some(true));
-        assert!(evidence.flow(B).is_none());
-        assert!(evidence.conclude(None).is_empty());
+    fn a_flow_that_was_missed_is_the_hosts_to_report() {
+        let flows = [flow(State::Ok), testing::missed(State::Ok)];
+        testing::with_flows(&flows, |flows| {
+            let evidence = flows.weigh(|_| Some(true));
+            assert!(evidence.of(B).is_none());
+            assert!(evidence.conclude(None).conditions().is_empty());
+        });
+    }
+
+    #[test]
+    fn connectivity_needs_both_flows_and_goes_by_what_was_carried() {
+        let verdict = |a, b| {
+            let said = testing::with_flows(&[a, b], |flows| flows.connectivity(WORDS, B));
+            said.map(|condition| {
+                condition.as_str().trim_start_matches("x.connectivity.").to_owned()
+            })
+        };
+        let (ok, failed) = (|| flow(State::Ok), || flow(State::Timeout));
+        assert_eq!(verdict(ok(), ok()).as_deref(), Some("works"));
+        assert_eq!(verdict(ok(), failed()).as_deref(), Some("broken"));
+        assert_eq!(verdict(failed(), ok()).as_deref(), Some("transient"));
+        assert_eq!(verdict(failed(), failed()).as_deref(), Some("offline"));
+        assert_eq!(verdict(ok(), testing::missed(State::Failed)), None);
+        let carried = failed().outcome(crate::carriage::CARRIED, true);
+        assert_eq!(verdict(ok(), carried).as_deref(), Some("works"));
+        let lost = ok().outcome(crate::carriage::CARRIED, false);
+        assert_eq!(verdict(ok(), lost).as_deref(), Some("broken"));
     }
 
     #[test]
     fn syns_are_read_as_the_chain_writes_them() {
-        let flow = flow(State::Ok)
-            .with("syn_count_fwd", 2u8)
-            .with("syn_flags_all_fwd", 0x02u16)
-            .with("syn_flags_any_fwd", 0x42u16)
-            .with("syn_options_all_fwd", [2u8].into_iter().collect::<Value>())
-            .with("syn_options_any_fwd", [2u8, 8].into_iter().collect::<Value>());
-        let syns = SentSyns::of(&flow).unwrap();
-        assert_eq!(syns.count(), 2);
-        assert!(syns.any_has(TcpFlags::ECE | TcpFlags::CWR) && !syns.all_have(TcpFlags::ECE));
-        assert!(syns.all_offer(2) && syns.any_offers(8) && !syns.all_offer(8));
-        assert!(SentSyns::of(&flow.with("syn_count_fwd", 0u8)).is_none());
+        let flags = TcpFlags;
+        let kinds = |kinds: &[u8]| kinds.iter().copied().collect::<OptionKinds>();
+        let flow = |count: u32| {
+            flow(State::Ok)
+                .with(syn::COUNT_FWD, count)
+                .with(syn::FLAGS_ALL_FWD, flags(0x02))
+                .with(syn::FLAGS_ANY_FWD, flags(0x42))
+                .with(syn::OPTIONS_ALL_FWD, kinds(&[2]))
+                .with(syn::OPTIONS_ANY_FWD, kinds(&[2, 8]))
+        };
+        testing::with_flows(&[flow(2), flow(0)], |flows| {
+            let syns = SentSyns::of(flows.of(ConfigId::BASELINE)).unwrap();
+            assert_eq!(syns.count(), 2);
+            assert!(syns.any_has(TcpFlags::ECE | TcpFlags::CWR) && !syns.all_have(TcpFlags::ECE));
+            assert!(syns.all_offer(2) && syns.any_offers(8) && !syns.all_offer(8));
+            assert!(SentSyns::of(flows.of(B)).is_none());
+        });
     }
 }

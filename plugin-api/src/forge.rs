@@ -56,7 +56,7 @@ impl Packet {
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         // Where the identification is 0, the kernel chooses one.
-        let identification = (random() as u16).max(1);
+        let identification = identifier().max(1);
         Packet { source, target, traffic_class: 0, ttl: 64, flags: DONT_FRAGMENT, identification }
     }
 
@@ -182,6 +182,11 @@ impl Packet {
 pub fn random() -> u32 {
     // Each of these hashers has keys of its own, which the system's random numbers began.
     RandomState::new().build_hasher().finish() as u32
+}
+
+/// A number of 16 bits that nobody can foresee, for the identifiers of queries.
+pub fn identifier() -> u16 {
+    random() as u16
 }
 
 #[cfg(test)]

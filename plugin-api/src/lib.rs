@@ -2,22 +2,31 @@
 
 pub mod abi;
 mod address;
+mod attempt;
 pub mod carriage;
 mod chain;
+pub mod chains;
+mod conclusion;
 mod condition;
+mod configuration;
 mod connect;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod error;
 mod evidence;
 mod export;
+mod field;
+mod flows;
 pub mod forge;
 mod host;
+mod info;
 mod job;
+mod location;
 mod measurement;
 mod options;
 mod outcome;
 pub mod packet;
+pub mod prelude;
 mod record;
 pub mod rules;
 #[cfg(feature = "serde")]
@@ -29,14 +38,21 @@ mod value;
 
 pub use abi::data::{Record, Value};
 pub use address::is_of_no_host;
-pub use chain::{Chain, ChainInfo, Field, FieldType, Verdict};
-pub use condition::{Condition, ConditionInfo, connected, observed};
+pub use attempt::Attempt;
+pub use chain::{Chain, ChainInfo, FieldInfo, Fields, Verdict};
+pub use conclusion::{Conclusion, Wishes};
+pub use condition::{Class, Condition, ConditionInfo, Connectivity, Online};
+pub use configuration::{Carrier, ConfigId, Configuration, Hold};
 pub use connect::{Connect, ConnectKind, Setting};
 pub use error::{Error, ErrorKind, Result};
 pub use evidence::{Evidence, SentSyns};
+pub use field::{ChainFields, Field, FieldSpec, FieldType, FieldValue};
+pub use flows::{Flow, Flows};
 pub use host::{Host, Level};
+pub use info::{ChainName, Info};
 pub use job::Job;
-pub use measurement::{ChainName, ConfigId, Configuration, Hold, Info, Measurement, Prepared};
+pub use location::Location;
+pub use measurement::{Measurement, Prepared};
 pub use options::{OptionKind, OptionSpec, OptionValues, Options};
 pub use outcome::{OUTCOME_KEYS, Outcome, State};
 pub use record::FlowRecord;

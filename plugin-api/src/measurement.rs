@@ -1,17 +1,20 @@
 //! What an author of a measurement implements.
 
 use std::any::Any;
-use std::fmt;
 
 use crate::Record;
-use crate::condition::{Condition, ConditionInfo};
+use crate::attempt::Attempt;
+use crate::conclusion::Conclusion;
+use crate::condition::Condition;
+use crate::configuration::{ConfigId, Configuration};
 use crate::connect::Connect;
 use crate::error::Result;
+use crate::flows::{Flow, Flows};
 use crate::host::Host;
-use crate::job::Job;
+use crate::info::{ChainName, Info};
+use crate::location::Location;
 use crate::options::{OptionValues, Options};
 use crate::outcome::Outcome;
-use crate::record::FlowRecord;
 use crate::system::System;
 
 /// A measurement: which configurations to try on each target, and what to conclude.
@@ -21,13 +24,21 @@ use crate::system::System;
 /// *desynchronised* one returns a different [`Connect`] per configuration. A *single* one has one
 /// configuration. A *forging* one returns [`Connect::packets`].
 ///
+/// Six functions have to be written: `info`, `new`, `configurations`, `chains`, `connect` and
+/// `combine`. The others have a default that most measurements keep.
+///
 /// # Threads
 ///
 /// The host makes one object per run and calls it from several threads at once:
-/// `configurations`, `configure`, `chains` and `default_port` on the engine's thread; `pre_connect`
+/// `configurations`, `configure` and `chains` on the engine's thread; `pre_connect`
 /// and `connect` on the engine's thread too, or on a worker's where [`Info::blocking`] was
 /// declared; `post_connect`, `merge`, `combine` and `rows` on the merger's; `finish` on one of its
 /// own. For one job the calls come in the order in which they are listed here.
+///
+/// # Defaults cost nothing
+///
+/// The default of a function that is called for each job says to the host that it is the default. The
+/// host then does the same by itself, and does not call that function again in this run.
 pub trait Measurement: Send + Sync + Sized + 'static {
     /// The measurement's name, and what it can conclude. Called without an object, also when the
     /// host only lists plugins: it must do nothing else.
@@ -42,17 +53,13 @@ pub trait Measurement: Send + Sync + Sized + 'static {
     /// [`options`](Measurement::options).
     fn new(options: &OptionValues, host: Host) -> Result<Self>;
 
-    /// Its configurations; the first is the baseline.
+    /// Its configurations, each in its place; the first is the baseline.
     fn configurations(&self) -> Vec<Configuration>;
 
-    /// The observer chains whose fields it reads: the host's own, or any loaded plugin's
-    /// (`plugin.chain` where two have the same name). Without any, no flow is expected.
+    /// The observer chains whose fields it reads: the host's own
+    /// ([`chains`](crate::chains)), or any loaded plugin's (`plugin.chain` where two have the same
+    /// name). Without any, no flow is expected.
     fn chains(&self) -> Vec<ChainName>;
-
-    /// The port of targets whose line has no `dp`.
-    fn default_port(&self) -> u16 {
-        80
-    }
 
     /// Brings the system into a configuration. Called before the first connection of that
     /// configuration, and again at each change to it; never two at once. An error ends the run.
@@ -61,47 +68,49 @@ pub trait Measurement: Send + Sync + Sized + 'static {
         Ok(())
     }
 
-    /// Prepares what all of a job's connections need; once per job.
-    fn pre_connect(&self, job: &Job) -> Result<Prepared> {
-        let _ = job;
+    /// Prepares what all of a job's connections need; once per job. The attempt is the first one, of
+    /// the baseline.
+    fn pre_connect(&self, attempt: &Attempt<'_>) -> Result<Prepared> {
+        attempt.leave_to_host();
         Ok(Prepared::default())
     }
 
     /// Says which connection to make, or makes it (see [`Info::blocking`]).
-    fn connect(&self, job: &Job, prepared: &Prepared, config: ConfigId) -> Result<Connect>;
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect>;
 
     /// Turns a connection's end into its record; not synchronised with `configure`.
-    fn post_connect(
-        &self,
-        job: &Job,
-        outcome: Outcome,
-        prepared: &Prepared,
-        config: ConfigId,
-    ) -> Result<Record> {
-        let _ = (job, prepared, config);
+    fn post_connect(&self, attempt: &Attempt<'_>, outcome: Outcome) -> Result<Record> {
+        attempt.leave_to_host();
         Ok(outcome.into_record())
     }
 
-    /// Joins a connection's record with what the capture says of its flow; `None` when it was not
-    /// seen. By default the union, in which the capture's word counts.
-    fn merge(&self, flow: Option<FlowRecord>, result: Record) -> Result<Record> {
-        let mut merged = result;
-        if let Some(flow) = flow {
-            merged.extend(flow);
-        }
-        Ok(merged)
+    /// Joins a connection's record with its flow. What comes of it stands in the flow results, and is
+    /// what [`Flow::outcome`] has in the functions below. By default the host makes the union of the
+    /// two where it writes flow results; in it the capture's word counts.
+    fn merge(&self, attempt: &Attempt<'_>, flow: Flow<'_>, result: Record) -> Result<Record> {
+        let _ = flow;
+        attempt.leave_to_host();
+        Ok(result)
     }
 
-    /// Concludes from all of a job's merged records, in the order of the configurations.
+    /// Concludes from all of a job's connections.
     ///
-    /// Each has `observed`, `config` and `spdr_state` set by the host. Only conditions that
-    /// [`info`](Measurement::info) declares may be given, and none that the flows do not prove.
-    fn combine(&self, job: &Job, flows: &[Record]) -> Result<Vec<Condition>>;
+    /// Only conditions that [`info`](Measurement::info) declares may be given, and none that the flows
+    /// do not prove.
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion>;
 
     /// Keys that the job's record gets beside its own, after `combine`. One record is written for
     /// each element; for none, as by default, one without further keys.
-    fn rows(&self, job: &Job, flows: &[Record]) -> Result<Vec<Record>> {
-        let _ = (job, flows);
+    fn rows(&self, flows: &Flows<'_>) -> Result<Vec<Record>> {
+        flows.leave_to_host();
+        Ok(Vec::new())
+    }
+
+    /// Concludes from where on the path a configuration's packets were harmed. Called only by hosts
+    /// that locate; this version of the host does not yet.
+    fn located(&self, flows: &Flows<'_>, location: &Location) -> Result<Vec<Condition>> {
+        let _ = location;
+        flows.leave_to_host();
         Ok(Vec::new())
     }
 
@@ -111,188 +120,6 @@ pub trait Measurement: Send + Sync + Sized + 'static {
     /// told, and counted as one of the plugin.
     fn finish(&self) -> Result<Record> {
         Ok(Record::new())
-    }
-}
-
-/// A configuration's place in the list, 0 for the baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConfigId(u32);
-
-impl ConfigId {
-    /// The baseline, A.
-    pub const BASELINE: ConfigId = ConfigId(0);
-
-    /// The configuration at this place.
-    pub const fn new(index: usize) -> ConfigId {
-        ConfigId(if index > u32::MAX as usize { u32::MAX } else { index as u32 })
-    }
-
-    /// The place.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// How long a configuration of the system must hold for a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Hold {
-    /// Until the connection's first packet has been sent. Enough for what the kernel decides then,
-    /// such as ECN on the SYN; the next configuration does not wait for slow or dead targets.
-    Initiation,
-    /// Until the handshake is over, or will never be. For settings that the kernel reads again
-    /// whenever it repeats a SYN, such as TCP's timestamps: a target that answers holds it for one
-    /// round trip, a dead one for the connection's time-out.
-    Handshake,
-    /// Until the connection has ended.
-    Completion,
-}
-
-/// One configuration of a measurement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Configuration {
-    /// What a person calls it, such as `no ecn`.
-    pub label: String,
-    /// How long it must hold.
-    pub hold: Hold,
-}
-
-impl Configuration {
-    /// A configuration that must hold until each of its connections has ended.
-    pub fn new(label: &str) -> Configuration {
-        Configuration { label: label.into(), hold: Hold::Completion }
-    }
-
-    /// Says how long it must hold.
-    pub fn hold(mut self, hold: Hold) -> Configuration {
-        self.hold = hold;
-        self
-    }
-}
-
-/// The name of an observer chain, such as `tcp` or `acme.mychain`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ChainName(pub String);
-
-impl From<&str> for ChainName {
-    fn from(name: &str) -> ChainName {
-        ChainName(name.to_owned())
-    }
-}
-
-impl ChainName {
-    /// Several names at once.
-    pub fn list(names: &[&str]) -> Vec<ChainName> {
-        names.iter().map(|&name| name.into()).collect()
-    }
-}
-
-impl fmt::Display for ChainName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Who a measurement is, and what it can conclude.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Info {
-    /// The name on command lines, and the first word of its conditions.
-    pub name: String,
-    /// One line on what it measures.
-    pub description: String,
-    /// The plugin's own version.
-    pub version: String,
-    /// Whom to ask about it: a mail address or a URL.
-    pub contact: String,
-    /// Whether `pre_connect` or `connect` block, and so need worker threads.
-    pub blocking: bool,
-    /// Whether a job may have a `domain` and no address.
-    pub names: bool,
-    /// Whether `configure` changes the machine's settings.
-    pub changes_system: bool,
-    /// Whether `connect` gives packets of its own making.
-    pub forges: bool,
-    /// Every condition it can give.
-    pub conditions: Vec<ConditionInfo>,
-}
-
-impl Info {
-    /// A measurement that concludes nothing yet.
-    pub fn new(name: &str, version: &str, description: &str) -> Info {
-        Info {
-            name: name.into(),
-            description: description.into(),
-            version: version.into(),
-            contact: String::new(),
-            blocking: false,
-            names: false,
-            changes_system: false,
-            forges: false,
-            conditions: Vec::new(),
-        }
-    }
-
-    /// Says whom to ask about it.
-    pub fn contact(mut self, contact: &str) -> Info {
-        self.contact = contact.into();
-        self
-    }
-
-    /// Declares that `pre_connect` or `connect` block: the host calls them on worker threads.
-    pub fn blocking(mut self) -> Info {
-        self.blocking = true;
-        self
-    }
-
-    /// Declares that a job may have a `domain` and no address; its
-    /// [`target`](crate::Job::target) is then unspecified (`::`).
-    pub fn takes_names(mut self) -> Info {
-        self.names = true;
-        self
-    }
-
-    /// Declares that `configure` changes the machine's settings through [`System`]: two such runs
-    /// cannot share a network namespace, and the host keeps the privilege (`CAP_NET_ADMIN`). A
-    /// plugin that did not declare it is refused each change.
-    pub fn changes_system(mut self) -> Info {
-        self.changes_system = true;
-        self
-    }
-
-    /// Declares that `connect` gives [`Connect::packets`]: the host opens what it sends them with
-    /// before the run. A plugin that did not declare it cannot send any.
-    pub fn forges(mut self) -> Info {
-        self.forges = true;
-        self
-    }
-
-    /// Declares a condition; a word in angle brackets stands for any word or value.
-    pub fn condition(mut self, name: &str, meaning: &str) -> Info {
-        self.conditions.push(ConditionInfo { name: name.into(), meaning: meaning.into() });
-        self
-    }
-
-    /// Declares the four conditions of [`Condition::connectivity`].
-    pub fn connectivity(self, prefix: &str) -> Info {
-        [
-            (
-                "works",
-                "baseline and experiment worked: they connected, and got a response if they asked",
-            ),
-            ("broken", "the baseline worked, the experiment did not"),
-            ("offline", "neither worked"),
-            ("transient", "the experiment worked, the baseline did not"),
-        ]
-        .iter()
-        .fold(self, |info, (word, meaning)| {
-            info.condition(&format!("{prefix}.connectivity.{word}"), meaning)
-        })
-    }
-
-    /// Declares the two conditions of [`Condition::online`].
-    pub fn online(self, prefix: &str) -> Info {
-        self.condition(&format!("{prefix}.connectivity.online"), "the connection succeeded")
-            .condition(&format!("{prefix}.connectivity.offline"), "it did not")
     }
 }
 
@@ -309,7 +136,7 @@ impl Prepared {
     }
 
     /// The value kept, if it is of this type.
-    pub fn get<T: Any>(&self) -> Option<&T> {
+    pub(crate) fn get<T: Any>(&self) -> Option<&T> {
         self.0.as_deref()?.downcast_ref()
     }
 }

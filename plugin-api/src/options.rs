@@ -3,6 +3,7 @@
 use crate::Record;
 use crate::connect::{Connect, ConnectKind};
 use crate::error::{Error, Result};
+use crate::info::Info;
 use crate::{Value, ValueRef};
 
 /// The options of a plugin, in the order in which help shows them.
@@ -203,16 +204,15 @@ impl OptionValues {
         self.value(name, "a flag", Value::as_bool)
     }
 
-    /// An option's whole number.
-    pub fn integer(&self, name: &str) -> Result<i64> {
-        self.value(name, "a whole number", Value::as_i64)
+    /// An option's whole number, as a type that its range fits.
+    pub fn integer<T: TryFrom<i64>>(&self, name: &str) -> Result<T> {
+        self.value(name, "a whole number of this type", whole)
     }
 
     /// An option's whole numbers.
-    pub fn integers(&self, name: &str) -> Result<Vec<i64>> {
-        self.value(name, "whole numbers", |value| {
-            value.as_list()?.iter().map(Value::as_i64).collect()
-        })
+    pub fn integers<T: TryFrom<i64>>(&self, name: &str) -> Result<Vec<T>> {
+        let all = |value: &Value| value.as_list()?.iter().map(whole).collect();
+        self.value(name, "whole numbers of this type", all)
     }
 
     /// An option's number.
@@ -241,6 +241,13 @@ impl OptionValues {
         })
     }
 
+    /// The port of targets that name none: that of the kind of connection that the option `connect`
+    /// names, else the one that the measurement declares.
+    pub fn default_port(&self, info: &Info) -> u16 {
+        let kind = self.0.str("connect").and_then(ConnectKind::from_name);
+        kind.map_or(info.port, ConnectKind::default_port)
+    }
+
     /// The connection that `--connect` and `--timeout` describe.
     pub fn connection(&self) -> Result<Connect> {
         Ok(Connect::new(self.connect()?).timeout(self.timeout()?))
@@ -258,6 +265,10 @@ impl OptionValues {
     }
 }
 
+fn whole<T: TryFrom<i64>>(value: &Value) -> Option<T> {
+    value.as_i64()?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +282,11 @@ mod tests {
         let values = options.defaults();
         assert_eq!(values.connect().unwrap(), ConnectKind::Http);
         assert_eq!(values.timeout().unwrap().as_secs(), 5);
-        assert_eq!(values.integers("codepoint").unwrap(), [48]);
+        assert_eq!(values.integers::<u8>("codepoint").unwrap(), [48]);
+        let wide = OptionValues::new(Record::new().with("n", 300u16));
+        assert!(wide.integer::<u8>("n").is_err() && wide.integer::<i64>("n") == Ok(300));
+        assert_eq!(values.default_port(&Info::new("x", "1", "").port(7)), 80, "that of http");
+        assert_eq!(OptionValues::default().default_port(&Info::new("x", "1", "").port(7)), 7);
         assert!(values.flag("codepoint").is_err());
         assert!(values.flag("absent").is_err());
     }

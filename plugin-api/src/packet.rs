@@ -6,6 +6,7 @@
 
 mod icmp;
 mod ip;
+mod kinds;
 mod tcp;
 mod udp;
 
@@ -13,6 +14,7 @@ use std::marker::PhantomData;
 
 pub use icmp::Icmp;
 pub use ip::Ip;
+pub use kinds::OptionKinds;
 pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
 

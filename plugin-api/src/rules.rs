@@ -4,7 +4,9 @@
 use std::fmt;
 
 use crate::carriage;
-use crate::{Condition, ConditionInfo, ConfigId, Connect, ConnectKind, Error, Info, Record, State};
+use crate::{
+    Class, Condition, ConditionInfo, ConfigId, Connect, ConnectKind, Error, Info, Record, State,
+};
 
 /// A rule that a running measurement is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,22 +113,28 @@ pub fn check_result(result: &Record) -> Result<(), Broken> {
 /// they are the host's word before and after `merge`.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp {
-    config: ConfigId,
+    pub(crate) config: ConfigId,
     /// The number of a [`State`].
-    state: u64,
+    pub(crate) state: u8,
     /// Whether the path carried it; `None` leaves that to the state.
     carried: Option<bool>,
-    observed: bool,
+    pub(crate) observed: bool,
 }
 
 impl Stamp {
     /// Of a connection that ended so and was seen or not; `result` is what `post_connect` gave,
     /// which may say another state: that is its word on carriage too.
     pub fn new(config: ConfigId, result: &Record, ended: State, observed: bool) -> Stamp {
-        let ended = ended.number().into();
-        let state = result.u64("spdr_state").unwrap_or(ended);
+        let ended = ended.number();
+        let said = result.u64("spdr_state").and_then(State::from_number);
+        let state = said.map_or(ended, State::number);
         let carried = result.bool(carriage::CARRIED).filter(|_| state == ended);
         Stamp { config, state, carried, observed }
+    }
+
+    /// Whether the path carried the connection; by its state, where nobody has said.
+    pub fn is_carried(self) -> bool {
+        self.carried.unwrap_or(self.state == State::Ok.number())
     }
 
     /// The record with these keys.
@@ -149,7 +157,7 @@ pub fn check_merged(merged: &Record, stamp: Stamp) -> Result<(), Broken> {
     let own = [
         ("config", Some(stamp.config.index() as u64)),
         ("observed", Some(stamp.observed.into())),
-        ("spdr_state", Some(stamp.state)),
+        ("spdr_state", Some(stamp.state.into())),
         (carriage::CARRIED, stamp.carried.map(u64::from)),
     ];
     for (key, own) in own {
@@ -189,23 +197,26 @@ fn valid(function: &str, record: &Record) -> Result<(), Broken> {
     }
 }
 
-/// Checks a condition that `combine` gave.
+/// Checks a condition that a measurement gave; gives the class that it declared for it.
 pub fn check_condition(
     condition: &Condition,
     declared: &[ConditionInfo],
     configurations: usize,
-) -> Result<(), Broken> {
+) -> Result<Class, Broken> {
     let name = condition.as_str();
     if let Some(config) = name.strip_prefix("pathspider.not_applied:") {
         let known = config.parse().is_ok_and(|config: usize| config < configurations);
-        return known.then_some(()).ok_or_else(|| {
+        return known.then_some(Class::Unknown).ok_or_else(|| {
             let what =
                 format_args!("it gave {name}, and there are {configurations} configurations");
             RunRule::ConfigurationIndex.broken("combine", what)
         });
     }
-    if name == "pathspider.not_observed" || declared.iter().any(|d| d.covers(name)) {
-        return Ok(());
+    if name == "pathspider.not_observed" {
+        return Ok(Class::Unknown);
+    }
+    if let Some(declared) = declared.iter().find(|declared| declared.covers(name)) {
+        return Ok(declared.class);
     }
     let what = format_args!("it gave the condition {name}, which it does not declare");
     Err(RunRule::DeclaredConditions.broken("combine", what))
@@ -262,14 +273,16 @@ mod tests {
 
     #[test]
     fn conditions_are_declared_and_of_configurations_that_exist() {
-        let declared = vec![ConditionInfo { name: "x.y".into(), meaning: String::new() }];
+        let class = Class::Good;
+        let declared = vec![ConditionInfo { name: "x.y".into(), class, meaning: String::new() }];
         let check = |condition: Condition| {
             check_condition(&condition, &declared, 2).map_err(|broken| broken.rule)
         };
-        assert!(check(Condition::new("x.y")).is_ok());
+        let given = |name| Condition::declare(name, Class::Unknown, "");
+        assert!(check(given("x.y")) == Ok(Class::Good));
         assert!(check(Condition::not_applied(ConfigId::new(1))).is_ok());
         let beyond = check(Condition::not_applied(ConfigId::new(2)));
         assert_eq!(beyond, Err(RunRule::ConfigurationIndex));
-        assert_eq!(check(Condition::new("x.z")), Err(RunRule::DeclaredConditions));
+        assert_eq!(check(given("x.z")), Err(RunRule::DeclaredConditions));
     }
 }

@@ -17,13 +17,99 @@ pub use run::{Concluded, End, Form, dial, forms, instantiate, load, measure};
 #[cfg(feature = "testing")]
 pub use wire::{capture, hex, observe};
 
-use crate::measurement::{ConfigId, Measurement};
+use crate::abi::lent::{LentAttempt, LentFlow, LentFlows};
+use crate::abi::object::Object;
+use crate::attempt::Attempt;
+use crate::configuration::ConfigId;
+use crate::field::{Field, FieldValue};
+use crate::flows::Flows;
+use crate::measurement::Measurement;
 use crate::system::{System, SystemChanges};
-use crate::{Error, Host, Job, OptionValues, Record, Result, State, rules};
+use crate::{
+    Connect, Error, FlowRecord, Host, Job, OptionValues, Record, Result, State, Value, carriage,
+    rules,
+};
 
-/// A connection's record as the host begins it: how it ended, and that its flow was observed.
-pub fn flow(state: State) -> Record {
-    Record::new().with("spdr_state", state.number()).with("observed", true)
+/// A connection that has ended, as a test writes it out.
+#[derive(Debug, Clone)]
+pub struct TestFlow {
+    state: State,
+    is_seen: bool,
+    outcome: Record,
+    fields: FlowRecord,
+}
+
+/// A connection that ended so and was seen. Its fields are null until they are said.
+pub fn flow(state: State) -> TestFlow {
+    TestFlow { state, is_seen: true, outcome: Record::new(), fields: Record::new() }
+}
+
+/// A connection that ended so, and of which the capture has nothing.
+pub fn missed(state: State) -> TestFlow {
+    TestFlow { is_seen: false, ..flow(state) }
+}
+
+impl TestFlow {
+    /// Says what a chain found.
+    pub fn with<T: FieldValue>(mut self, field: Field<T>, value: impl Into<Option<T>>) -> TestFlow {
+        let value = value.into().map_or(Value::NULL, T::into_value);
+        self.fields.set(field.name(), value);
+        self
+    }
+
+    /// Says that the connection ended otherwise.
+    pub fn state(self, state: State) -> TestFlow {
+        TestFlow { state, ..self }
+    }
+
+    /// Adds a key of the outcome.
+    pub fn outcome(mut self, key: &'static str, value: impl Into<Value>) -> TestFlow {
+        self.outcome.set(key, value);
+        self
+    }
+
+    /// The fields that were said, as a record has them.
+    pub fn fields(&self) -> FlowRecord {
+        self.fields.clone()
+    }
+
+    fn lent(&self, config: u32) -> LentFlow<'_> {
+        let is_ok = self.state == State::Ok;
+        LentFlow {
+            config,
+            state: self.state.number(),
+            is_carried: self.outcome.bool(carriage::CARRIED).unwrap_or(is_ok),
+            is_seen: self.is_seen,
+            outcome: &self.outcome,
+            fields: &self.fields,
+        }
+    }
+}
+
+/// Which connection the measurement asks for, after it has prepared the job.
+///
+/// # Errors
+///
+/// The measurement's.
+pub fn connect<M: Measurement>(
+    measurement: &M,
+    job: &Job,
+    config: impl Into<ConfigId>,
+) -> Result<Connect> {
+    let nothing = Object::NONE;
+    let lent = LentAttempt::new(job, &nothing, 0, 0);
+    let prepared = Object::new(measurement.pre_connect(&Attempt::new(&lent))?);
+    let lent = LentAttempt::new(job, &prepared, config.into().number(), 0);
+    measurement.connect(&Attempt::new(&lent))
+}
+
+/// Lends the connections of one job, in the order of the configurations.
+pub fn with_flows<T>(flows: &[TestFlow], look: impl FnOnce(&Flows<'_>) -> T) -> T {
+    let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
+    let lent: Vec<LentFlow<'_>> = (0..).zip(flows).map(|(n, flow)| flow.lent(n)).collect();
+    let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
+    let lent = LentFlows::new(&job, 0, &lent);
+    look(&Flows::new(&lent))
 }
 
 /// A measurement with its options' defaults, but for those given.
@@ -45,20 +131,19 @@ pub fn with_options<M: Measurement>(given: Record) -> M {
 /// # Panics
 ///
 /// It fails, or gives a condition that it does not declare, or of a configuration that it has not.
-pub fn conclude<M: Measurement>(measurement: &M, flows: &[Record]) -> Vec<String> {
-    let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
-    let conditions = match measurement.combine(&job, flows) {
-        Ok(conditions) => conditions,
+pub fn conclude<M: Measurement>(measurement: &M, flows: &[TestFlow]) -> Vec<String> {
+    let conclusion = match with_flows(flows, |flows| measurement.combine(flows)) {
+        Ok(conclusion) => conclusion,
         Err(error) => panic!("combine: {error}"),
     };
     let declared = M::info().conditions;
     let configurations = measurement.configurations().len();
-    for condition in &conditions {
+    for condition in conclusion.conditions() {
         if let Err(broken) = rules::check_condition(condition, &declared, configurations) {
             panic!("{}", Error::from(broken));
         }
     }
-    conditions.iter().map(ToString::to_string).collect()
+    conclusion.conditions().iter().map(ToString::to_string).collect()
 }
 
 /// What bringing the system into a configuration changes, one text for each change: a kernel
@@ -67,9 +152,9 @@ pub fn conclude<M: Measurement>(measurement: &M, flows: &[Record]) -> Vec<String
 /// # Panics
 ///
 /// The measurement fails.
-pub fn changes<M: Measurement>(measurement: &M, config: ConfigId) -> Vec<String> {
+pub fn changes<M: Measurement>(measurement: &M, config: impl Into<ConfigId>) -> Vec<String> {
     let mut noted = Noted::default();
-    if let Err(error) = measurement.configure(config, &mut System::new(&mut noted)) {
+    if let Err(error) = measurement.configure(config.into(), &mut System::new(&mut noted)) {
         panic!("configure: {error}");
     }
     noted.0

@@ -1,7 +1,16 @@
 //! The observer chain: the time to live of the first packet in each direction.
 
 use pathspider_plugin_api::packet::{Direction, Ip, Layers, Packet};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
+
+/// What the chain writes, and the measurement reads.
+pub mod hops {
+    pathspider_plugin_api::fields! {
+        pub CHAIN = "hops": "time to live of the first packets";
+        FORWARD: u8 = "hops_fwd" in "hops": "of the originator's first packet";
+        REVERSE: u8 = "hops_rev" in "hops": "of its peer's first; null if none";
+    }
+}
 
 /// The chain.
 #[derive(Default)]
@@ -34,9 +43,7 @@ impl Chain for Hops {
     const LAYERS: Layers = Layers::IP;
 
     fn info() -> ChainInfo {
-        ChainInfo::new("hops", "time to live of the first packets")
-            .field_in("hops_fwd", FieldType::UInt, "hops", "of the originator's first packet")
-            .field_in("hops_rev", FieldType::UInt, "hops", "of its peer's first; null if none")
+        hops::CHAIN.into()
     }
 
     fn new_flow(&self, _packet: &Packet<'_>) -> Option<First> {
@@ -51,8 +58,8 @@ impl Chain for Hops {
         self.note(flow, ip, packet)
     }
 
-    fn finish(&self, flow: First, record: &mut FlowRecord) {
-        record.push("hops_fwd", flow.forward);
-        record.push("hops_rev", flow.reverse);
+    fn finish(&self, flow: First, fields: &mut Fields<'_>) {
+        fields.set(hops::FORWARD, flow.forward);
+        fields.set(hops::REVERSE, flow.reverse);
     }
 }

@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
-use pathspider_plugin_api::{
-    observed, ChainName, Condition, ConfigId, Configuration, Connect, Hold, Host, Info, Job,
-    Measurement, OptionValues, Options, Prepared, Record, Result,
-};
+use pathspider_plugin_api::chains::{basic, tcp};
+use pathspider_plugin_api::prelude::*;
+
+use crate::chain::hops;
+
+// A setting of the socket needs no more than to hold until the first packet is sent.
+const ORDINARY: Configuration = Configuration::new(0, "ordinary").hold(Hold::Initiation);
+const LOW: Configuration = Configuration::new(1, "low ttl").hold(Hold::Initiation);
+
+conditions! {
+    CONNECTIVITY: connectivity("example");
+    HOPS: unknown("example.hops:<hops>", "the target's first packet in B came with so many hops left");
+}
 
 /// The measurement of one run.
 pub struct Example {
@@ -15,54 +24,41 @@ pub struct Example {
 
 impl Measurement for Example {
     fn info() -> Info {
-        // The name on the command line is the crate's, without `pathspider-`.
-        let name = env!("CARGO_PKG_NAME").trim_start_matches("pathspider-");
-        Info::new(name, env!("CARGO_PKG_VERSION"), "Example: a low time to live")
+        Info::new("example", env!("CARGO_PKG_VERSION"), "Example: a low time to live")
             .contact("https://example.org/whom-to-ask")
-            .connectivity(name)
-            .condition(
-                &format!("{name}.hops:<hops>"),
-                "the first packet of the target in B came with this time to live",
-            )
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
         Options::none().integer("ttl", 1..=255, 32, "The time to live of B").timeout()
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
-        // The host has checked the range.
-        let ttl = u8::try_from(options.integer("ttl")?)?;
-        Ok(Example { ttl, timeout: options.timeout()? })
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
+        Ok(Example { ttl: options.integer("ttl")?, timeout: options.timeout()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        // The setting is one of the socket, so nothing has to hold beyond the first packet.
-        ["ordinary", "low ttl"].map(|label| Configuration::new(label).hold(Hold::Initiation)).into()
+        vec![ORDINARY, LOW]
     }
 
     fn chains(&self) -> Vec<ChainName> {
         // The host's, and this crate's own.
-        ChainName::list(&["basic", "tcp", "hops"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN, hops::CHAIN])
     }
 
-    fn connect(&self, _job: &Job, _prepared: &Prepared, config: ConfigId) -> Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         let connect = Connect::tcp().timeout(self.timeout);
-        Ok(if config == ConfigId::BASELINE { connect } else { connect.ttl(self.ttl) })
+        Ok(if attempt.is(LOW) { connect.ttl(self.ttl) } else { connect })
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let [a, b] = flows else { return Ok(Vec::new()) };
-        let name = env!("CARGO_PKG_NAME").trim_start_matches("pathspider-");
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         // The wire decides: without a packet that shows the setting, there is no verdict.
-        if observed(b) && b.u64("hops_fwd") != Some(self.ttl.into()) {
-            return Ok(vec![Condition::not_applied(ConfigId::new(1))]);
-        }
-        let mut conditions: Vec<Condition> =
-            Condition::connectivity(name, a, b).into_iter().collect();
-        if let Some(hops) = b.u64("hops_rev") {
-            conditions.push(Condition::with_value(&format!("{name}.hops"), hops));
-        }
-        Ok(conditions)
+        let evidence = flows.weigh(|flow| {
+            let sent = flow.get(hops::FORWARD)?;
+            Some(!flow.is(LOW) || sent == self.ttl)
+        });
+        let verdict = evidence.connectivity(CONNECTIVITY, LOW);
+        let answer = evidence.of(LOW).and_then(|b| b.get(hops::REVERSE));
+        Ok(evidence.conclude(verdict.into_iter().chain(answer.map(|hops| HOPS.with(hops)))))
     }
 }

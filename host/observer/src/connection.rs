@@ -38,6 +38,11 @@ pub struct Round(u16);
 impl Round {
     /// The first one, and so far the only one.
     pub const FIRST: Round = Round(0);
+
+    /// Its number, from 0.
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 /// A connection of the run: a job in a round and in a configuration. No two are the same.

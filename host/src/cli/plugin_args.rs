@@ -181,12 +181,12 @@ mod tests {
         let words = ["--connect", "tcp", "--codepoint", "8", "46", "--timeout", "2.5"];
         let values = parse_words(&words).unwrap();
         assert_eq!(values.connect().unwrap(), ConnectKind::Tcp);
-        assert_eq!(values.integers("codepoint").unwrap(), [8, 46]);
+        assert_eq!(values.integers::<i64>("codepoint").unwrap(), [8, 46]);
         assert_eq!(values.timeout().unwrap().as_millis(), 2500);
         assert!(!values.flag("fast").unwrap());
-        assert_eq!(parse_words(&[]).unwrap().integers("codepoint").unwrap(), [48]);
+        assert_eq!(parse_words(&[]).unwrap().integers::<i64>("codepoint").unwrap(), [48]);
         let twice = parse_words(&["--codepoint", "8", "--codepoint", "9"]).unwrap();
-        assert_eq!(twice.integers("codepoint").unwrap(), [8, 9]);
+        assert_eq!(twice.integers::<i64>("codepoint").unwrap(), [8, 9]);
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 use std::fmt::Write as _;
 
-use pathspider_plugin_api::{Error, Hold, OptionKind, OptionSpec, Value};
+use pathspider_plugin_api::{
+    Carrier, ConditionInfo as Declared, Error, Hold, OptionKind, OptionSpec, Value,
+};
 use serde::Serialize;
 
 use pathspider_observer::chains::{Catalogue, Entry};
@@ -63,6 +65,8 @@ struct ConfigurationInfo {
     label: String,
     /// `initiation`, `handshake` or `completion`.
     hold: &'static str,
+    /// Which packet carries what it is about: `opening` or `data`.
+    carrier: &'static str,
 }
 
 #[derive(Serialize)]
@@ -84,6 +88,10 @@ struct FieldInfo {
 #[derive(Serialize)]
 struct ConditionInfo {
     name: String,
+    /// What it is about: the name without its last word.
+    aspect: String,
+    /// What it says of the path: `good`, `absent`, `impaired` or `unknown`.
+    class: &'static str,
     meaning: String,
 }
 
@@ -130,11 +138,7 @@ impl PluginInfo {
             default_port: set_up.default_port,
             configurations: set_up.configurations,
             chains: set_up.chains,
-            conditions: info
-                .conditions
-                .iter()
-                .map(|c| ConditionInfo { name: c.name.clone(), meaning: c.meaning.clone() })
-                .collect(),
+            conditions: info.conditions.iter().map(ConditionInfo::of).collect(),
             privileges: privileges
                 .into_iter()
                 .filter(|(needed, ..)| *needed)
@@ -164,7 +168,10 @@ impl PluginInfo {
             }
             chain.text(&mut text, "  ");
         }
-        let conditions = self.conditions.iter().map(|c| (c.name.clone(), &c.meaning));
+        let conditions = self
+            .conditions
+            .iter()
+            .map(|c| (c.name.clone(), format!("{:8}  {}", c.class, c.meaning)));
         section(&mut text, "Conditions", conditions);
         let privileges = self.privileges.iter().map(|p| (p.capability.to_owned(), p.reason));
         section(&mut text, "Privileges", privileges);
@@ -194,9 +201,14 @@ impl SetUp {
             catalogue.resolve_for(Some(&found.file.name()), &names).map_err(Error::new)?;
         let is_needed = |entry: &&Entry| resolved.names.contains(&entry.full_name());
         Ok(SetUp {
-            default_port: Some(measurement.default_port()?),
+            default_port: Some(loaded.options.defaults().default_port(&loaded.info)),
             configurations: configurations
-                .map(|(index, c)| ConfigurationInfo { index, label: c.label, hold: hold(c.hold) })
+                .map(|(index, c)| ConfigurationInfo {
+                    index,
+                    label: c.label().to_owned(),
+                    hold: hold(c.held()),
+                    carrier: carrier(c.carried_by()),
+                })
                 .collect(),
             chains: catalogue.list().iter().filter(is_needed).map(ChainInfo::of).collect(),
             unavailable: None,
@@ -213,11 +225,29 @@ fn hold(hold: Hold) -> &'static str {
     }
 }
 
+fn carrier(carrier: Carrier) -> &'static str {
+    match carrier {
+        Carrier::Data => "data",
+        _ => "opening",
+    }
+}
+
 fn held_until(hold: &str) -> &'static str {
     match hold {
         "initiation" => "connection's first packet is sent",
         "handshake" => "handshake has ended",
         _ => "connection has ended",
+    }
+}
+
+impl ConditionInfo {
+    fn of(condition: &Declared) -> ConditionInfo {
+        ConditionInfo {
+            name: condition.name.clone(),
+            aspect: condition.aspect().to_owned(),
+            class: condition.class.name(),
+            meaning: condition.meaning.clone(),
+        }
     }
 }
 

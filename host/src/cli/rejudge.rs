@@ -64,16 +64,17 @@ pub(super) fn run(arguments: &RejudgeArgs, registry: &Registry) -> Result<Exit, 
     let refused = |error: Error| {
         Failure::new(Exit::PluginRefused, format!("the plugin {}: {error}", measurement.info.name))
     };
+    let default_port = options.default_port(&measurement.info);
     let object = measurement.handle.instantiate(options).map_err(refused)?;
     let labels = object.configurations().map_err(refused)?;
-    let labels: Vec<String> = labels.into_iter().map(|one| one.label).collect();
+    let labels: Vec<String> = labels.into_iter().map(|one| one.label().to_owned()).collect();
     provenance.check_configurations(&labels).map_err(failed)?;
     let chains = chains(&measurement, &object, registry).map_err(refused)?;
     let judge = Judge {
         object: &object,
         info: &measurement.info,
         configurations: labels.len(),
-        default_port: object.default_port().map_err(refused)?,
+        default_port,
         observes: !chains.is_empty(),
     };
     // All that is read is looked at before the output is emptied.

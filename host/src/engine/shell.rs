@@ -246,7 +246,7 @@ impl Shell<'_> {
             false => &mut Undeclared,
         };
         self.engine.measurement.object.configure(config, changes).map_err(|error| {
-            let label = self.engine.configurations[config.index()].label.clone();
+            let label = self.engine.configurations[config.index()].label().to_owned();
             EngineError::Configure { config: config.index(), label, error }
         })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use pathspider_observer::{ConnectionId, JobNumber};
 use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle};
-use pathspider_plugin_api::driver::Driver;
+use pathspider_plugin_api::driver::{Asked, Driver};
 use pathspider_plugin_api::{Connect, Error, Info, Job, Outcome};
 
 /// The measurement that jobs are taken through.
@@ -62,7 +62,13 @@ impl Work {
 
     /// Asks the plugin which connection to make; may block where the plugin says so.
     pub(super) fn ask(&self, driver: &Driver<'_>, id: ConnectionId) -> Result<Connect, Error> {
-        Ok(driver.connect(&self.job, self.prepared()?, id.config())?)
+        let (job, prepared) = (&self.job, self.prepared()?);
+        Ok(driver.connect(Asked {
+            job,
+            prepared,
+            config: id.config(),
+            round: id.round().number(),
+        })?)
     }
 }
 

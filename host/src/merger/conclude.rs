@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pathspider_plugin_api::driver::{self, Conclusion, Driver, Fault, Sighting};
+use pathspider_plugin_api::driver::{self, Conclusion, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 
 use super::Merger;
@@ -84,7 +84,8 @@ impl<'a> Conclude<'a> {
         found.push("time", time);
         if self.merger.with_flows {
             found.push("missed_flows", missed);
-            let flows = flows.into_iter().map(|flow| flow.with("jobId", id.as_str()));
+            let flows = flows.into_iter().map(Ended::into_record);
+            let flows = flows.map(|flow| flow.with("jobId", id.as_str()));
             found.push("flow_results", flows.collect::<Value>());
         }
         // The host's keys come last, so that no row can say otherwise.
@@ -173,7 +174,7 @@ fn text(condition: Condition) -> Value {
 /// The earliest or latest of the flows' times, which sort as texts: all are RFC 3339 in UTC with
 /// the same number of digits.
 fn edge<'f>(
-    flows: &'f [Record],
+    flows: &'f [Ended],
     key: &'static str,
     choose: impl FnOnce(Box<dyn Iterator<Item = &'f str> + 'f>) -> Option<&'f str>,
 ) -> Option<String> {

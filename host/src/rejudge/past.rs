@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::BASE64;
 use pathspider_observer::{Claim, ConnectionId, JobNumber, Round, last_ns};
-use pathspider_plugin_api::driver::{Conclusion, Restored, restore};
+use pathspider_plugin_api::driver::{Conclusion, Ended, Restored, restore};
 use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{Condition, ConfigId, Error, Job, Outcome, Record, Value, ValueRef};
 
@@ -35,7 +35,8 @@ impl Past {
         let Conclusion { flows, conditions, added, rows, missed, .. } = concluded;
         let texts = conditions.iter().chain(&added).map(Condition::as_str);
         let conditions: Value = texts.map(Value::from).collect();
-        let flows = flows.into_iter().map(|flow| flow.with("jobId", self.id.as_str()));
+        let flows = flows.into_iter().map(Ended::into_record);
+        let flows = flows.map(|flow| flow.with("jobId", self.id.as_str()));
         let flows: Value = flows.collect();
         let several = rows.len() > 1;
         let rows = if rows.is_empty() { vec![Record::new()] } else { rows };

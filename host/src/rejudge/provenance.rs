@@ -163,7 +163,7 @@ mod tests {
             .with("name", Value::NULL)
             .with("timeout", 3.0);
         let values = recipe(given.clone()).options(&declared).unwrap();
-        assert_eq!(values.integers("codepoint").unwrap(), [8, 46]);
+        assert_eq!(values.integers::<i64>("codepoint").unwrap(), [8, 46]);
         assert_eq!((values.flag("new").unwrap(), values.text("name").unwrap()), (false, None));
         for (name, value) in [
             ("codepoint", [64u8].into_iter().collect::<Value>()),

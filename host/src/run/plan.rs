@@ -26,7 +26,7 @@ impl Plan {
         if configurations.is_empty() {
             return Err(fail(Error::contract("configurations: there is none")));
         }
-        let default_port = measurement.default_port().map_err(fail)?;
+        let default_port = options.plugin_options.default_port(&found.info);
         let chains = measurement.chains().map_err(fail)?;
         let found = options.chains.resolve_for(Some(&found.file.name()), &chains);
         let found = found.map_err(|error| fail(Error::new(error)))?;

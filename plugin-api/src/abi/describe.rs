@@ -3,10 +3,12 @@
 //! Reading is strict where the host relies on a key and lenient where it can do without, so that a
 //! later minor version can add keys.
 
-use crate::chain::{ChainInfo, Field, FieldType};
-use crate::condition::ConditionInfo;
+use crate::chain::{ChainInfo, FieldInfo};
+use crate::condition::{Class, ConditionInfo};
+use crate::configuration::{Carrier, ConfigId, Configuration, Hold};
 use crate::error::{Error, Result};
-use crate::measurement::{Configuration, Hold, Info};
+use crate::field::FieldType;
+use crate::info::Info;
 use crate::options::{OptionKind, OptionSpec, Options};
 use crate::{Record, Value};
 
@@ -15,13 +17,21 @@ pub fn measurement_to_record(info: Info, options: &Options) -> Record {
     let conditions: Value = info
         .conditions
         .into_iter()
-        .map(|c| Record::new().with("name", c.name).with("meaning", c.meaning))
+        .map(|condition| {
+            let aspect = condition.aspect().to_owned();
+            Record::new()
+                .with("name", condition.name)
+                .with("aspect", aspect)
+                .with("class", Value::text(condition.class.name()))
+                .with("meaning", condition.meaning)
+        })
         .collect();
     Record::new()
         .with("name", info.name)
         .with("description", info.description)
         .with("version", info.version)
         .with("contact", info.contact)
+        .with("port", info.port)
         .with("blocking", info.blocking)
         .with("names", info.names)
         .with("changes_system", info.changes_system)
@@ -37,13 +47,22 @@ pub fn measurement_to_record(info: Info, options: &Options) -> Record {
 /// What is missing in it, or unknown to this host.
 pub fn measurement_from_record(record: &Record) -> Result<(Info, Options)> {
     let conditions = records(record, "conditions")
-        .map(|c| Ok(ConditionInfo { name: text(c, "name")?, meaning: text(c, "meaning")? }))
+        .map(|condition| {
+            // A class that this host does not know says nothing to it.
+            let class = condition.str("class").and_then(Class::from_name);
+            Ok(ConditionInfo {
+                name: text(condition, "name")?,
+                class: class.unwrap_or(Class::Unknown),
+                meaning: text(condition, "meaning")?,
+            })
+        })
         .collect::<Result<_>>()?;
     let info = Info {
         name: text(record, "name")?,
         description: text(record, "description")?,
         version: text(record, "version")?,
         contact: text(record, "contact").unwrap_or_default(),
+        port: record.u64("port").and_then(|port| port.try_into().ok()).unwrap_or(80),
         blocking: record.bool("blocking").unwrap_or(false),
         names: record.bool("names").unwrap_or(false),
         changes_system: record.bool("changes_system").unwrap_or(false),
@@ -120,32 +139,56 @@ fn option_from_record(record: &Record) -> Result<OptionSpec> {
     })
 }
 
-pub(super) fn configurations_to_value(configurations: Vec<Configuration>) -> Value {
+/// Configurations, as they cross the boundary: their places are those of the list.
+pub(super) fn configurations_to_value(configurations: Vec<Configuration>) -> Result<Value> {
+    let one = |(place, one): (usize, Configuration)| {
+        if one.id() != ConfigId::new(place) {
+            return Err(Error::contract(format_args!(
+                "configurations: {:?} is number {}, and stands at place {place}",
+                one.label(),
+                one.id().index()
+            )));
+        }
+        let hold = match one.held() {
+            Hold::Initiation => "initiation",
+            Hold::Handshake => "handshake",
+            Hold::Completion => "completion",
+        };
+        let carrier = match one.carried_by() {
+            Carrier::Opening => "opening",
+            Carrier::Data => "data",
+        };
+        Ok(Record::new()
+            .with("label", one.label())
+            .with("hold", Value::text(hold))
+            .with("carrier", Value::text(carrier)))
+    };
     configurations
         .into_iter()
-        .map(|c| {
-            let hold = match c.hold {
-                Hold::Initiation => "initiation",
-                Hold::Handshake => "handshake",
-                Hold::Completion => "completion",
-            };
-            Record::new().with("label", c.label).with("hold", Value::text(hold))
-        })
-        .collect()
+        .enumerate()
+        .map(one)
+        .collect::<Result<Vec<_>>>()
+        .map(|all| all.into_iter().collect())
 }
 
 pub(super) fn configurations_from_value(value: &Value) -> Result<Vec<Configuration>> {
     let list = value.as_list().unwrap_or_default();
     list.iter()
         .filter_map(Value::as_record)
-        .map(|record| {
+        .enumerate()
+        .map(|(place, record)| {
             let hold = match record.str("hold") {
                 Some("initiation") => Hold::Initiation,
                 Some("handshake") => Hold::Handshake,
                 // A way to hold that this host does not know is met by the strictest.
                 _ => Hold::Completion,
             };
-            Ok(Configuration { label: text(record, "label")?, hold })
+            let carrier = match record.str("carrier") {
+                Some("data") => Carrier::Data,
+                _ => Carrier::Opening,
+            };
+            let label = text(record, "label")?;
+            Ok(Configuration::new(place, "").labelled(label).hold(hold).carrier(carrier))
         })
         .collect()
 }
@@ -178,7 +221,7 @@ pub fn chain_from_record(record: &Record) -> Result<ChainInfo> {
     let fields = records(record, "fields")
         .map(|field| {
             let kind = text(field, "type")?;
-            Ok(Field {
+            Ok(FieldInfo {
                 name: text(field, "name")?,
                 kind: FieldType::from_name(&kind)
                     .ok_or_else(|| Error::contract(format!("describe: no field type {kind:?}")))?,
@@ -208,9 +251,14 @@ mod tests {
 
     #[test]
     fn a_measurement_survives_the_boundary() {
-        let info =
-            Info::new("x", "1.2.3", "d").contact("c").blocking().takes_names().connectivity("x");
-        let info = info.changes_system().forges();
+        crate::conditions! {
+            WORDS: connectivity("x");
+            SEEN: impaired("x.mark.seen:<mark>", "m");
+        }
+        assert_eq!((WORDS.conditions().len(), SEEN.aspect()), (4, "x.mark"));
+        let info = Info::new("x", "1.2.3", "d").contact("c").blocking().takes_names();
+        let info = info.changes_system().forges().port(53).conditions(CONDITIONS);
+        assert_eq!(info.conditions.len(), 5);
         let options = Options::none()
             .connect(&[ConnectKind::Tcp])
             .timeout()
@@ -223,12 +271,21 @@ mod tests {
 
     #[test]
     fn configurations_and_chains_survive_the_boundary() {
-        let configurations =
-            vec![Configuration::new("a").hold(Hold::Initiation), Configuration::new("b")];
-        let value = configurations_to_value(configurations.clone());
+        let configurations = vec![
+            Configuration::new(0, "a").hold(Hold::Initiation),
+            Configuration::new(1, "b").carrier(Carrier::Data),
+        ];
+        let value = configurations_to_value(configurations.clone()).unwrap();
         assert_eq!(configurations_from_value(&value).unwrap(), configurations);
 
-        let chain = ChainInfo::new("c", "d").field_in("f", FieldType::UInt, "octets", "m");
+        let chain = ChainInfo::from(crate::chains::tcp::CHAIN);
         assert_eq!(chain_from_record(&chain_to_record(chain.clone())).unwrap(), chain);
+    }
+
+    #[test]
+    fn a_configuration_stands_in_its_place() {
+        let swapped = vec![Configuration::new(1, "b"), Configuration::new(0, "a")];
+        let error = configurations_to_value(swapped).unwrap_err();
+        assert!(error.message().contains("\"b\" is number 1, and stands at place 0"), "{error}");
     }
 }

@@ -23,7 +23,7 @@ use super::tables::ModuleRef;
 /// Compatibility is with the ABI, never with a compiler, and with a release only in that this
 /// crate's major version is the ABI's. The minor version grows with every addition at an end; the
 /// major one when anything moves or goes away.
-pub const ABI_VERSION: AbiVersion = AbiVersion { major: 1, minor: 1 };
+pub const ABI_VERSION: AbiVersion = AbiVersion { major: 2, minor: 0 };
 
 /// The name of the descriptor's symbol.
 pub const DESCRIPTOR_SYMBOL: &str = "pathspider_plugin_descriptor";

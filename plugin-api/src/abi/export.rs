@@ -6,7 +6,7 @@ mod chain;
 use std::marker::PhantomData;
 
 use abi_stable::prefix_type::WithMetadata;
-use abi_stable::std_types::{RCowStr, ROption, RSlice, RVec};
+use abi_stable::std_types::{RCowStr, RSlice, RVec};
 
 use super::data::{Record, Value};
 use super::describe;
@@ -15,12 +15,17 @@ use super::object::Object;
 use super::services::Services;
 use super::system::SystemLoan;
 use super::tables::{
-    ChainRef, ConfiguratorRef, ConfiguratorTable, ConnectorRef, ConnectorTable, JobRef,
-    MeasurementRef, MeasurementTable, MergerRef, MergerTable, Module, ModuleRef,
+    AttemptRef, ChainRef, Concluded, ConfiguratorRef, ConfiguratorTable, ConnectorRef,
+    ConnectorTable, FlowRef, FlowsRef, LocationRef, MeasurementRef, MeasurementTable, MergerRef,
+    MergerTable, Module, ModuleRef,
 };
+use crate::attempt::Attempt;
+use crate::condition::Condition;
+use crate::configuration::ConfigId;
 use crate::error::{Error, Result};
+use crate::flows::{Flow, Flows};
 use crate::host::Host;
-use crate::measurement::{ConfigId, Measurement, Prepared};
+use crate::measurement::Measurement;
 use crate::options::OptionValues;
 use crate::outcome::{Outcome, State};
 use crate::system::System;
@@ -64,7 +69,6 @@ impl<M: Measurement> Tables<M> {
             configure: configure::<M>,
         });
     const CONNECTOR: &'static WithMetadata<ConnectorTable> = &WithMetadata::new(ConnectorTable {
-        default_port: default_port::<M>,
         pre_connect: pre_connect::<M>,
         connect: connect::<M>,
         post_connect: post_connect::<M>,
@@ -74,6 +78,7 @@ impl<M: Measurement> Tables<M> {
         merge: merge::<M>,
         combine: combine::<M>,
         rows: rows::<M>,
+        located: located::<M>,
     });
     const MEASUREMENT: &'static WithMetadata<MeasurementTable> =
         &WithMetadata::new(MeasurementTable {
@@ -100,17 +105,8 @@ fn author<M: Measurement>(object: &Object) -> Result<&M> {
     unsafe { object.get::<M>() }.ok_or_else(|| Error::contract("the host passed no object"))
 }
 
-/// The author's value behind a pointer of the host's; absent for the default one.
-fn prepared<T>(object: &Object, f: impl FnOnce(&Prepared) -> Result<T>) -> Result<T> {
-    // SAFETY: the host passes here only what `pre_connect` of this library made.
-    match unsafe { object.get::<Prepared>() } {
-        Some(prepared) => f(prepared),
-        None => f(&Prepared::default()),
-    }
-}
-
 extern "C" fn configurations<M: Measurement>(object: &Object) -> Answer<Value> {
-    guard(|| Ok(describe::configurations_to_value(author::<M>(object)?.configurations())))
+    guard(|| describe::configurations_to_value(author::<M>(object)?.configurations()))
 }
 
 extern "C" fn configure<M: Measurement>(
@@ -124,36 +120,24 @@ extern "C" fn configure<M: Measurement>(
     })
 }
 
-extern "C" fn default_port<M: Measurement>(object: &Object) -> Answer<u16> {
-    guard(|| Ok(author::<M>(object)?.default_port()))
-}
-
-extern "C" fn pre_connect<M: Measurement>(object: &Object, job: JobRef<'_>) -> Answer<Object> {
-    guard(|| {
-        let prepared = author::<M>(object)?.pre_connect(job.get())?;
-        Ok(if prepared.0.is_none() { Object::none() } else { Object::new(prepared) })
-    })
-}
-
-extern "C" fn connect<M: Measurement>(
+extern "C" fn pre_connect<M: Measurement>(
     object: &Object,
-    job: JobRef<'_>,
-    state: &Object,
-    config: u32,
-) -> Answer<Record> {
+    attempt: AttemptRef<'_>,
+) -> Answer<Object> {
     guard(|| {
-        let config = ConfigId::new(config as usize);
-        let author = author::<M>(object)?;
-        prepared(state, |p| Ok(author.connect(job.get(), p, config)?.into_wire()))
+        let prepared = author::<M>(object)?.pre_connect(&Attempt::new(attempt.get()))?;
+        Ok(if prepared.0.is_none() { Object::NONE } else { Object::new(prepared) })
     })
+}
+
+extern "C" fn connect<M: Measurement>(object: &Object, attempt: AttemptRef<'_>) -> Answer<Record> {
+    guard(|| Ok(author::<M>(object)?.connect(&Attempt::new(attempt.get()))?.into_wire()))
 }
 
 extern "C" fn post_connect<M: Measurement>(
     object: &Object,
-    job: JobRef<'_>,
+    attempt: AttemptRef<'_>,
     mut outcome: Record,
-    state: &Object,
-    config: u32,
 ) -> Answer<Record> {
     guard(|| {
         let number = outcome.remove("spdr_state").and_then(|v| v.as_u64());
@@ -161,10 +145,7 @@ extern "C" fn post_connect<M: Measurement>(
             .and_then(State::from_number)
             .ok_or_else(|| Error::contract("post_connect: the host passed no spdr_state"))?;
         let outcome = Outcome::with_record(ended, outcome);
-        let author = author::<M>(object)?;
-        prepared(state, |p| {
-            author.post_connect(job.get(), outcome, p, ConfigId::new(config as usize))
-        })
+        author::<M>(object)?.post_connect(&Attempt::new(attempt.get()), outcome)
     })
 }
 
@@ -177,29 +158,44 @@ extern "C" fn chains<M: Measurement>(object: &Object) -> Answer<RVec<RCowStr<'st
 
 extern "C" fn merge<M: Measurement>(
     object: &Object,
-    flow: ROption<Record>,
+    attempt: AttemptRef<'_>,
+    flow: FlowRef<'_>,
     result: Record,
 ) -> Answer<Record> {
-    guard(|| author::<M>(object)?.merge(flow.into_option(), result))
-}
-
-extern "C" fn combine<M: Measurement>(
-    object: &Object,
-    job: JobRef<'_>,
-    flows: RSlice<'_, Record>,
-) -> Answer<RVec<RCowStr<'static>>> {
     guard(|| {
-        let conditions = author::<M>(object)?.combine(job.get(), flows.as_slice())?;
-        Ok(conditions.into_iter().map(|c| RCowStr::from(c.into_text())).collect())
+        let attempt = Attempt::new(attempt.get());
+        author::<M>(object)?.merge(&attempt, Flow::new(flow.get()), result)
     })
 }
 
-extern "C" fn rows<M: Measurement>(
+extern "C" fn combine<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> Answer<Concluded> {
+    guard(|| {
+        let conclusion = author::<M>(object)?.combine(&Flows::new(flows.get()))?;
+        Ok(Concluded {
+            conditions: texts(conclusion.conditions),
+            wishes: conclusion.wishes.0,
+            more: Record::new(),
+        })
+    })
+}
+
+extern "C" fn rows<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> Answer<RVec<Record>> {
+    guard(|| Ok(author::<M>(object)?.rows(&Flows::new(flows.get()))?.into()))
+}
+
+extern "C" fn located<M: Measurement>(
     object: &Object,
-    job: JobRef<'_>,
-    flows: RSlice<'_, Record>,
-) -> Answer<RVec<Record>> {
-    guard(|| Ok(author::<M>(object)?.rows(job.get(), flows.as_slice())?.into()))
+    flows: FlowsRef<'_>,
+    location: LocationRef<'_>,
+) -> Answer<RVec<RCowStr<'static>>> {
+    guard(|| {
+        let flows = Flows::new(flows.get());
+        Ok(texts(author::<M>(object)?.located(&flows, location.get())?))
+    })
+}
+
+fn texts(conditions: Vec<Condition>) -> RVec<RCowStr<'static>> {
+    conditions.into_iter().map(|condition| RCowStr::from(condition.into_text())).collect()
 }
 
 extern "C" fn finish_run<M: Measurement>(object: &Object) -> Answer<Record> {

@@ -3,28 +3,35 @@
 //! A handle comes from a loaded library (`LoadedPlugin`) or from a type linked in (`of`): hosts
 //! and tests use both alike.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use abi_stable::std_types::ROption;
+use abi_stable::std_types::{RCow, RCowStr, RVec};
 
 use super::data::Record;
 use super::describe;
 use super::descriptor::{AbiVersion, Descriptor, Refusal};
 use super::export;
+use super::lent::{LentAttempt, LentFlow, LentFlows};
 use super::object::Object;
 use super::running::{Function, Noted, Origin, Owned};
 use super::services::Services;
 use super::system::SystemLoan;
-use super::tables::{ChainRef, JobRef, MeasurementRef, ModuleRef};
+use super::tables::{
+    AttemptRef, ChainRef, FlowRef, FlowsRef, LocationRef, MeasurementRef, ModuleRef,
+};
 use crate::chain::{Chain, ChainInfo};
+use crate::conclusion::{Conclusion, Wishes};
 use crate::condition::Condition;
+use crate::configuration::{ConfigId, Configuration};
 use crate::connect::Connect;
 use crate::error::{Error, ErrorKind, Result};
+use crate::info::{ChainName, Info};
 use crate::job::Job;
-use crate::measurement::{ChainName, ConfigId, Configuration, Info, Measurement};
+use crate::location::Location;
+use crate::measurement::Measurement;
 use crate::options::{OptionValues, Options};
 use crate::outcome::Outcome;
-use crate::record::FlowRecord;
 use crate::system::SystemChanges;
 
 /// A library whose descriptor and layout were checked. It stays loaded.
@@ -106,7 +113,8 @@ impl MeasurementHandle {
         drop(noted);
         let number = OBJECTS.fetch_add(1, Ordering::Relaxed);
         let object = Owned::new(self.origin, object);
-        Ok(MeasurementObject { table: self.table, object, number, origin: self.origin })
+        let left = AtomicU8::new(0);
+        Ok(MeasurementObject { table: self.table, object, number, origin: self.origin, left })
     }
 }
 
@@ -116,11 +124,27 @@ pub struct MeasurementObject {
     object: Owned<Object>,
     number: u64,
     origin: Origin,
+    /// The functions that the plugin leaves to the host, as bits.
+    left: AtomicU8,
+}
+
+/// What stands where a plugin prepared nothing.
+static NO_OBJECT: Object = Object::NONE;
+
+/// A function that the host can do by itself.
+#[derive(Clone, Copy)]
+enum Optional {
+    PreConnect = 1,
+    PostConnect = 1 << 1,
+    Merge = 1 << 2,
+    Rows = 1 << 3,
+    Located = 1 << 4,
 }
 
 /// What a plugin prepared for a job. Only the object that made it takes it.
 pub struct PreparedHandle {
-    state: Owned<Object>,
+    /// `None` where it prepares nothing.
+    state: Option<Owned<Object>>,
     maker: u64,
 }
 
@@ -138,6 +162,17 @@ impl MeasurementObject {
         answer(call(self.object.get()))
     }
 
+    fn is_left(&self, function: Optional) -> bool {
+        self.left.load(Ordering::Relaxed) & function as u8 != 0
+    }
+
+    /// Notes that a function was left to the host.
+    fn note(&self, function: Optional, is_left: bool) {
+        if is_left {
+            self.left.fetch_or(function as u8, Ordering::Relaxed);
+        }
+    }
+
     /// See [`Measurement::configurations`].
     pub fn configurations(&self) -> Result<Vec<Configuration>> {
         let configurations = self.table.configurator().configurations();
@@ -150,102 +185,147 @@ impl MeasurementObject {
         let mut changes = changes;
         let loan = SystemLoan::new(&mut changes);
         let configure = self.table.configurator().configure();
-        self.call(Function::Configure, |object| configure(object, number(config), loan))
-    }
-
-    /// See [`Measurement::default_port`].
-    pub fn default_port(&self) -> Result<u16> {
-        let default_port = self.table.connector().default_port();
-        self.call(Function::DefaultPort, |object| default_port(object))
+        self.call(Function::Configure, |object| configure(object, config.number(), loan))
     }
 
     /// See [`Measurement::pre_connect`].
-    pub fn pre_connect(&self, job: &Job) -> Result<PreparedHandle> {
+    pub(crate) fn pre_connect(&self, job: &Job, round: u32) -> Result<PreparedHandle> {
+        if self.is_left(Optional::PreConnect) {
+            return Ok(PreparedHandle { state: None, maker: self.number });
+        }
+        let attempt = LentAttempt::new(job, &NO_OBJECT, 0, round);
         let pre_connect = self.table.connector().pre_connect();
-        let state =
-            self.call(Function::PreConnect, |object| pre_connect(object, JobRef::new(job)))?;
-        Ok(PreparedHandle { state: Owned::new(self.origin, state), maker: self.number })
+        let state = self
+            .call(Function::PreConnect, |object| pre_connect(object, AttemptRef::new(&attempt)))?;
+        self.note(Optional::PreConnect, attempt.is_left());
+        let state = Some(Owned::new(self.origin, state));
+        Ok(PreparedHandle { state, maker: self.number })
+    }
+
+    /// What one connection is asked for with.
+    pub(crate) fn attempt<'a>(
+        &self,
+        job: &'a Job,
+        prepared: &'a PreparedHandle,
+        config: ConfigId,
+        round: u32,
+    ) -> Result<LentAttempt<'a>> {
+        if prepared.maker != self.number {
+            return Err(Error::contract("another object's state"));
+        }
+        let state = prepared.state.as_ref().map_or(&NO_OBJECT, Owned::get);
+        Ok(LentAttempt::new(job, state, config.number(), round))
     }
 
     /// See [`Measurement::connect`].
-    pub fn connect(
-        &self,
-        job: &Job,
-        prepared: &PreparedHandle,
-        config: ConfigId,
-    ) -> Result<Connect> {
+    pub(crate) fn connect(&self, attempt: &LentAttempt<'_>) -> Result<Connect> {
         let connect = self.table.connector().connect();
-        let state = self.own(prepared)?;
-        let wire = self.call(Function::Connect, |object| {
-            connect(object, JobRef::new(job), state, number(config))
-        })?;
+        let wire =
+            self.call(Function::Connect, |object| connect(object, AttemptRef::new(attempt)))?;
         Connect::from_wire(wire).map_err(Error::contract)
     }
 
     /// See [`Measurement::post_connect`].
-    pub fn post_connect(
+    pub(crate) fn post_connect(
         &self,
-        job: &Job,
+        attempt: &LentAttempt<'_>,
         outcome: Outcome,
-        prepared: &PreparedHandle,
-        config: ConfigId,
     ) -> Result<Record> {
+        let outcome = outcome.into_record();
+        if self.is_left(Optional::PostConnect) {
+            return Ok(outcome);
+        }
         let post_connect = self.table.connector().post_connect();
-        let (outcome, state) = (outcome.into_record(), self.own(prepared)?);
-        self.call(Function::PostConnect, |object| {
-            post_connect(object, JobRef::new(job), outcome, state, number(config))
-        })
-    }
-
-    /// The plugin's own state behind a handle.
-    fn own<'p>(&self, prepared: &'p PreparedHandle) -> Result<&'p Object> {
-        let is_own = prepared.maker == self.number;
-        is_own
-            .then_some(prepared.state.get())
-            .ok_or_else(|| Error::contract("another object's state"))
+        let result = self.call(Function::PostConnect, |object| {
+            post_connect(object, AttemptRef::new(attempt), outcome)
+        })?;
+        self.note(Optional::PostConnect, attempt.is_left());
+        Ok(result)
     }
 
     /// See [`Measurement::chains`].
     pub fn chains(&self) -> Result<Vec<ChainName>> {
         let chains = self.table.merger().chains();
         let names = self.call(Function::Chains, |object| chains(object))?;
-        Ok(names.into_iter().map(|name| ChainName(name.into_owned().into())).collect())
+        Ok(names.into_iter().map(|name| ChainName(text(name))).collect())
+    }
+
+    /// Whether the host joins results and flows by itself.
+    pub(crate) fn leaves_merge(&self) -> bool {
+        self.is_left(Optional::Merge)
     }
 
     /// See [`Measurement::merge`].
-    pub fn merge(&self, flow: Option<FlowRecord>, result: Record) -> Result<Record> {
+    pub(crate) fn merge(
+        &self,
+        attempt: &LentAttempt<'_>,
+        flow: &LentFlow<'_>,
+        result: Record,
+    ) -> Result<Record> {
         let merge = self.table.merger().merge();
-        self.call(Function::Merge, |object| merge(object, ROption::from(flow), result))
+        let merged = self.call(Function::Merge, |object| {
+            merge(object, AttemptRef::new(attempt), FlowRef::new(flow), result)
+        })?;
+        self.note(Optional::Merge, attempt.is_left());
+        Ok(merged)
     }
 
     /// See [`Measurement::combine`].
-    pub fn combine(&self, job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
+    pub(crate) fn combine(&self, flows: &LentFlows<'_>) -> Result<Conclusion> {
         let combine = self.table.merger().combine();
-        let conditions =
-            self.call(Function::Combine, |object| combine(object, JobRef::new(job), flows.into()))?;
-        // The text stays the plugin's: borrowed if it is a constant of its own.
-        Ok(conditions
-            .into_iter()
-            .map(|text| match text {
-                abi_stable::std_types::RCow::Borrowed(text) => Condition::new(text.as_str()),
-                abi_stable::std_types::RCow::Owned(text) => Condition::new(String::from(text)),
-            })
-            .collect())
+        let concluded =
+            self.call(Function::Combine, |object| combine(object, FlowsRef::new(flows)))?;
+        Ok(Conclusion {
+            conditions: received(concluded.conditions),
+            wishes: Wishes(concluded.wishes),
+        })
     }
 
     /// See [`Measurement::rows`].
-    pub fn rows(&self, job: &Job, flows: &[Record]) -> Result<Vec<Record>> {
+    pub(crate) fn rows(&self, flows: &LentFlows<'_>) -> Result<Vec<Record>> {
+        if self.is_left(Optional::Rows) {
+            return Ok(Vec::new());
+        }
         let rows = self.table.merger().rows();
-        self.call(Function::Rows, |object| rows(object, JobRef::new(job), flows.into()))
-            .map(Into::into)
+        let rows = self.call(Function::Rows, |object| rows(object, FlowsRef::new(flows)))?;
+        self.note(Optional::Rows, flows.is_left());
+        Ok(rows.into())
     }
 
-    /// See [`Measurement::finish`]; a plugin of ABI 1.0 has nothing to say.
-    pub fn finish(&self) -> Result<Record> {
-        match self.table.finish() {
-            Some(finish) => self.call(Function::Finish, |object| finish(object)),
-            None => Ok(Record::new()),
+    /// See [`Measurement::located`].
+    pub(crate) fn located(
+        &self,
+        flows: &LentFlows<'_>,
+        location: &Location,
+    ) -> Result<Vec<Condition>> {
+        if self.is_left(Optional::Located) {
+            return Ok(Vec::new());
         }
+        let located = self.table.merger().located();
+        let conditions = self.call(Function::Located, |object| {
+            located(object, FlowsRef::new(flows), LocationRef::new(location))
+        })?;
+        self.note(Optional::Located, flows.is_left());
+        Ok(received(conditions))
+    }
+
+    /// See [`Measurement::finish`].
+    pub fn finish(&self) -> Result<Record> {
+        let finish = self.table.finish();
+        self.call(Function::Finish, |object| finish(object))
+    }
+}
+
+/// Conditions of a plugin.
+fn received(conditions: RVec<RCowStr<'static>>) -> Vec<Condition> {
+    conditions.into_iter().map(|condition| Condition::received(text(condition))).collect()
+}
+
+/// A text stays the plugin's: borrowed if it is a constant of its own.
+fn text(text: RCowStr<'static>) -> Cow<'static, str> {
+    match text {
+        RCow::Borrowed(text) => text.as_str().into(),
+        RCow::Owned(text) => String::from(text).into(),
     }
 }
 
@@ -271,8 +351,4 @@ impl ChainHandle {
 
 pub(super) fn answer<T>(answer: super::guard::Answer<T>) -> Result<T> {
     answer.into_result().map_err(Error::from)
-}
-
-fn number(config: ConfigId) -> u32 {
-    u32::try_from(config.index()).unwrap_or(u32::MAX)
 }

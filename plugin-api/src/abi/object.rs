@@ -36,21 +36,20 @@ impl Object {
     }
 
     /// No object.
-    pub(crate) fn none() -> Object {
-        extern "C" fn nothing(_: *mut c_void) {}
-        Object { pointer: std::ptr::null_mut(), release: nothing }
-    }
+    pub(crate) const NONE: Object = Object { pointer: std::ptr::null_mut(), release: nothing };
 
     /// The value behind the pointer.
     ///
     /// # Safety
     ///
-    /// The object was made by `Object::new::<T>` of this same library, or by `Object::none`.
+    /// The object was made by `Object::new::<T>` of this same library, or is `Object::NONE`.
     pub(crate) unsafe fn get<T>(&self) -> Option<&T> {
         // SAFETY: by the caller's promise it is null, or points to a `T` that lives until `drop`.
         unsafe { self.pointer.cast::<T>().as_ref() }
     }
 }
+
+extern "C" fn nothing(_: *mut c_void) {}
 
 impl Drop for Object {
     fn drop(&mut self) {

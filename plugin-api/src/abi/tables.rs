@@ -11,14 +11,15 @@ use std::marker::PhantomData;
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule;
 use abi_stable::sabi_types::VersionStrings;
-use abi_stable::std_types::{RCowStr, ROption, RSlice, RVec};
+use abi_stable::std_types::{RCowStr, RSlice, RVec};
 
 use super::data::{Record, Value};
 use super::guard::{Answer, Failure};
+use super::lent::{LentAttempt, LentFlow, LentFlows};
 use super::object::Object;
 use super::services::Services;
 use super::system::SystemLoan;
-use crate::job::Job;
+use crate::location::Location;
 use crate::packet::Packet;
 
 /// All that a plugin exports.
@@ -41,7 +42,7 @@ impl RootModule for ModuleRef {
     const BASE_NAME: &'static str = "pathspider_plugin";
     const NAME: &'static str = "pathspider_plugin";
     // The descriptor decides on versions; this is `abi_stable`'s own idea of one.
-    const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new("2.0.0");
 }
 
 /// One measurement.
@@ -58,9 +59,9 @@ pub struct MeasurementTable {
     /// Its connections.
     pub connector: ConnectorRef,
     /// Its conclusions.
-    #[sabi(last_prefix_field)]
     pub merger: MergerRef,
-    /// Ends the run, and gives what is to be said of it. A thread of its own, once. Since 1.1.
+    /// Ends the run, and gives what is to be said of it. A thread of its own, once.
+    #[sabi(last_prefix_field)]
     pub finish: extern "C" fn(&Object) -> Answer<Record>,
 }
 
@@ -69,35 +70,27 @@ pub struct MeasurementTable {
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ConfiguratorRef)))]
 pub struct ConfiguratorTable {
-    /// The configurations, as a list of records with `label` and `hold`. Main thread, once.
+    /// The configurations in their order, as a list of records with `label`, `hold` and `carrier`.
+    /// Main thread, once.
     pub configurations: extern "C" fn(&Object) -> Answer<Value>,
     /// Brings the system into a configuration. Engine thread; never two calls at once.
     #[sabi(last_prefix_field)]
     pub configure: extern "C" fn(&Object, config: u32, SystemLoan<'_>) -> Answer<()>,
 }
 
-/// Functions around a connection. All but `default_port` may be called several at once.
+/// Functions around a connection. They may be called several at once.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ConnectorRef)))]
 pub struct ConnectorTable {
-    /// The port of jobs that name none. Main thread, once.
-    pub default_port: extern "C" fn(&Object) -> Answer<u16>,
     /// Prepares a job; the host releases the object after the job's last call. Engine thread, or a
     /// worker's where the plugin declares to block; so is `connect`.
-    pub pre_connect: extern "C" fn(&Object, JobRef<'_>) -> Answer<Object>,
+    pub pre_connect: extern "C" fn(&Object, AttemptRef<'_>) -> Answer<Object>,
     /// Says which connection to make.
-    pub connect:
-        extern "C" fn(&Object, JobRef<'_>, prepared: &Object, config: u32) -> Answer<Record>,
+    pub connect: extern "C" fn(&Object, AttemptRef<'_>) -> Answer<Record>,
     /// Turns a connection's end (its record, with `spdr_state`) into its result. Merger thread.
     #[sabi(last_prefix_field)]
-    pub post_connect: extern "C" fn(
-        &Object,
-        JobRef<'_>,
-        outcome: Record,
-        prepared: &Object,
-        config: u32,
-    ) -> Answer<Record>,
+    pub post_connect: extern "C" fn(&Object, AttemptRef<'_>, outcome: Record) -> Answer<Record>,
 }
 
 /// Functions of the merger. Merger thread.
@@ -107,17 +100,29 @@ pub struct ConnectorTable {
 pub struct MergerTable {
     /// The names of the chains whose fields are read. Main thread, once.
     pub chains: extern "C" fn(&Object) -> Answer<RVec<RCowStr<'static>>>,
-    /// Joins a result with its flow's record.
-    pub merge: extern "C" fn(&Object, flow: ROption<Record>, result: Record) -> Answer<Record>,
-    /// Concludes from all of a job's flows.
-    pub combine: extern "C" fn(
-        &Object,
-        JobRef<'_>,
-        flows: RSlice<'_, Record>,
-    ) -> Answer<RVec<RCowStr<'static>>>,
+    /// Joins a result with its flow.
+    pub merge:
+        extern "C" fn(&Object, AttemptRef<'_>, FlowRef<'_>, result: Record) -> Answer<Record>,
+    /// Concludes from all of a job's connections.
+    pub combine: extern "C" fn(&Object, FlowsRef<'_>) -> Answer<Concluded>,
     /// Further keys of the job's record, one record for each.
+    pub rows: extern "C" fn(&Object, FlowsRef<'_>) -> Answer<RVec<Record>>,
+    /// Concludes from where on the path a configuration's packets were harmed.
     #[sabi(last_prefix_field)]
-    pub rows: extern "C" fn(&Object, JobRef<'_>, flows: RSlice<'_, Record>) -> Answer<RVec<Record>>,
+    pub located:
+        extern "C" fn(&Object, FlowsRef<'_>, LocationRef<'_>) -> Answer<RVec<RCowStr<'static>>>,
+}
+
+/// What `combine` gives.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Concluded {
+    /// The conditions' texts.
+    pub conditions: RVec<RCowStr<'static>>,
+    /// What is wished of the host, as the bits of `Wishes`.
+    pub wishes: u32,
+    /// For what later versions say besides.
+    pub more: Record,
 }
 
 /// One observer chain. Observer thread, one call at a time; a chain's object stays on it.
@@ -165,44 +170,48 @@ pub(crate) const PACKET_DONE: u8 = 1;
 /// `packet`: a failure; the state is still there, and is not to be shown more packets.
 pub(crate) const PACKET_FAILED: u8 = 2;
 
-/// A job, lent for one call. Its fields are read by the plugin's copy of `Job`, so that struct
-/// only grows at the end.
-#[repr(transparent)]
-#[derive(StableAbi, Clone, Copy)]
-pub struct JobRef<'a> {
-    job: *const c_void,
-    lifetime: PhantomData<&'a ()>,
+/// Declares a reference to a struct that is lent for one call. Its fields are read by the other
+/// side's copy of the struct, so that it only grows at its end.
+macro_rules! lent {
+    ($($(#[$doc:meta])+ $name:ident: $target:ident $(<$inner:lifetime>)?;)+) => {
+        $(
+            $(#[$doc])+
+            #[repr(transparent)]
+            #[derive(StableAbi, Clone, Copy)]
+            pub struct $name<'a> {
+                pointer: *const c_void,
+                lifetime: PhantomData<&'a ()>,
+            }
+
+            impl<'a> $name<'a> {
+                #[inline]
+                pub(crate) fn new<'b: 'a>(lent: &'a lent!(@type $target 'b $($inner)?)) -> Self {
+                    $name { pointer: std::ptr::from_ref(lent).cast(), lifetime: PhantomData }
+                }
+
+                #[inline]
+                pub(crate) fn get(&self) -> &'a lent!(@type $target 'a $($inner)?) {
+                    // SAFETY: made by `new` alone, from a reference that lives for 'a to what lives
+                    // longer; the struct's layout is the same on both sides but for fields at its
+                    // end, which an older side does not read.
+                    unsafe { &*self.pointer.cast() }
+                }
+            }
+        )+
+    };
+    (@type $target:ident $outer:lifetime) => { $target };
+    (@type $target:ident $outer:lifetime $inner:lifetime) => { $target<$outer> };
 }
 
-impl<'a> JobRef<'a> {
-    pub(crate) fn new(job: &'a Job) -> JobRef<'a> {
-        JobRef { job: std::ptr::from_ref(job).cast(), lifetime: PhantomData }
-    }
-
-    pub(crate) fn get(&self) -> &'a Job {
-        // SAFETY: made by `new` alone, from a reference that lives for 'a; the struct's layout is
-        // the same on both sides but for fields at its end, which an older side does not read.
-        unsafe { &*self.job.cast::<Job>() }
-    }
-}
-
-/// A packet, lent for one call, by the same rule.
-#[repr(transparent)]
-#[derive(StableAbi, Clone, Copy)]
-pub struct PacketRef<'a> {
-    packet: *const c_void,
-    lifetime: PhantomData<&'a ()>,
-}
-
-impl<'a> PacketRef<'a> {
-    #[inline]
-    pub(crate) fn new(packet: &'a Packet<'_>) -> PacketRef<'a> {
-        PacketRef { packet: std::ptr::from_ref(packet).cast(), lifetime: PhantomData }
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> &'a Packet<'a> {
-        // SAFETY: as for `JobRef`; the packet's bytes outlive the loan of the packet.
-        unsafe { &*self.packet.cast::<Packet<'a>>() }
-    }
+lent! {
+    /// What one connection is asked for with.
+    AttemptRef: LentAttempt<'a>;
+    /// A job's connections.
+    FlowsRef: LentFlows<'a>;
+    /// One connection that has ended.
+    FlowRef: LentFlow<'a>;
+    /// Where on the path packets were harmed.
+    LocationRef: Location;
+    /// A packet.
+    PacketRef: Packet<'a>;
 }

@@ -29,6 +29,7 @@ fn is_known(key: &str) -> bool {
 }
 
 /// An outcome, and what was seen of it, before the plugin has them.
+#[derive(Debug, Clone)]
 pub(super) struct Kept {
     outcome: Record,
     is_claimed: bool,

@@ -2,11 +2,18 @@
 
 use std::net::Ipv4Addr;
 
-use super::*;
+use super::{Asked, Connection, Driver, Ended, Fault, Lacking, Sighting, restore};
 use crate::abi::MeasurementHandle;
+use crate::chains::basic;
 use crate::{
-    ChainName, Configuration, ErrorKind, Host, Measurement, OptionValues, Options, Prepared, Value,
+    Attempt, ChainName, Class, Conclusion, Condition, ConfigId, Configuration, Connect, Error,
+    ErrorKind, Flow, Flows, Host, Info, Job, Measurement, OptionValues, Options, Outcome, Record,
+    State, Value, carriage, rules,
 };
+
+crate::conditions! {
+    PAIR: connectivity("pair");
+}
 
 /// Says whether both worked. What it is asked for in `how`, it does wrong.
 struct Pair {
@@ -15,7 +22,7 @@ struct Pair {
 
 impl Measurement for Pair {
     fn info() -> Info {
-        Info::new("pair", "1", "two connections").connectivity("pair")
+        Info::new("pair", "1", "two connections").conditions(CONDITIONS)
     }
 
     fn options() -> Options {
@@ -27,27 +34,22 @@ impl Measurement for Pair {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new("a"), Configuration::new("b")]
+        vec![Configuration::new(0, "a"), Configuration::new(1, "b")]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic"])
+        ChainName::list([basic::CHAIN])
     }
 
-    fn connect(&self, _: &Job, _: &Prepared, _: ConfigId) -> crate::Result<Connect> {
+    fn connect(&self, _: &Attempt<'_>) -> crate::Result<Connect> {
         Ok(match &*self.how {
             "forges" => Connect::packets(vec![vec![0]], std::time::Duration::ZERO),
             _ => Connect::tcp(),
         })
     }
 
-    fn post_connect(
-        &self,
-        _: &Job,
-        outcome: Outcome,
-        _: &Prepared,
-        config: ConfigId,
-    ) -> crate::Result<Record> {
+    fn post_connect(&self, attempt: &Attempt<'_>, outcome: Outcome) -> crate::Result<Record> {
+        let config = attempt.config();
         let record = outcome.into_record();
         Ok(match (&*self.how, config) {
             ("discards", ConfigId::BASELINE) => record.with("spdr_state", State::Discard.number()),
@@ -63,27 +65,38 @@ impl Measurement for Pair {
         })
     }
 
-    fn merge(&self, flow: Option<FlowRecord>, result: Record) -> crate::Result<Record> {
+    fn merge(
+        &self,
+        attempt: &Attempt<'_>,
+        flow: Flow<'_>,
+        result: Record,
+    ) -> crate::Result<Record> {
+        if self.how == "leaves" {
+            attempt.leave_to_host();
+            return Ok(result);
+        }
         if self.how == "meddles" {
             return Ok(result);
         }
         let mut merged = result;
-        merged.extend(flow.unwrap_or_default());
+        merged.extend(flow.fields());
         Ok(merged)
     }
 
-    fn combine(&self, _: &Job, flows: &[Record]) -> crate::Result<Vec<Condition>> {
-        assert!(flows.iter().all(|flow| rules::FLOW_KEYS.iter().all(|k| flow.get(k).is_none())));
+    fn combine(&self, flows: &Flows<'_>) -> crate::Result<Conclusion> {
+        let is_hosts =
+            |flow: Flow<'_>| rules::FLOW_KEYS.iter().all(|k| flow.outcome().get(k).is_none());
+        assert!(flows.iter().all(is_hosts));
         Ok(match &*self.how {
-            "undeclared" => vec![Condition::new("pair.other")],
-            "blind" => vec![Condition::not_observed()],
+            "undeclared" => vec![Condition::declare("pair.other", Class::Good, "")].into(),
+            "blind" => vec![Condition::not_observed()].into(),
             "declines" => return Err(Error::new("not today")),
-            _ => Vec::from_iter(Condition::connectivity("pair", &flows[0], &flows[1])),
+            _ => Vec::from_iter(flows.connectivity(PAIR, ConfigId::new(1))).into(),
         })
     }
 }
 
-fn concluded(how: &str, connections: [Connection; 2]) -> Result<Conclusion, Fault> {
+fn concluded(how: &str, connections: [Connection; 2]) -> Result<super::Conclusion, Fault> {
     let handle = MeasurementHandle::of::<Pair>();
     let options = OptionValues::new(Record::new().with("how", how.to_owned()));
     let object = handle.instantiate(options).unwrap();
@@ -92,7 +105,7 @@ fn concluded(how: &str, connections: [Connection; 2]) -> Result<Conclusion, Faul
     let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
     let prepared = driver.prepare(&job)?;
     for config in [0, 1].map(ConfigId::new) {
-        driver.connect(&job, &prepared, config)?;
+        driver.connect(Asked { job: &job, prepared: &prepared, config, round: 0 })?;
     }
     driver.conclude(&job, &prepared, connections.into())
 }
@@ -109,6 +122,11 @@ fn seen(state: State) -> Connection {
 
 fn ended(state: State, seen: Sighting) -> Connection {
     Connection { outcome: outcome(state), seen }
+}
+
+fn records(how: &str, connections: [Connection; 2]) -> Vec<Record> {
+    let concluded = concluded(how, connections).unwrap();
+    concluded.flows.into_iter().map(Ended::into_record).collect()
 }
 
 fn texts(connections: [Connection; 2]) -> String {
@@ -161,7 +179,7 @@ fn every_connection_can_be_restored_whatever_the_plugin_made_of_it() {
     let own = Outcome::new(State::Timeout)
         .with("dns_addresses", ["a", "b"].into_iter().collect::<Value>())
         .with("http_info", Record::new().with("version", "HTTP/1.1"));
-    for how in ["", "meddles"] {
+    for how in ["", "leaves", "meddles"] {
         for connections in [
             [seen(State::Ok), seen(State::Failed)],
             [
@@ -169,7 +187,7 @@ fn every_connection_can_be_restored_whatever_the_plugin_made_of_it() {
                 Connection { outcome: own.clone(), seen: Sighting::Nothing },
             ],
         ] {
-            let flows = concluded(how, connections.clone()).unwrap().flows;
+            let flows = records(how, connections.clone());
             for (flow, connection) in flows.iter().zip(connections) {
                 let restored = restore(flow).unwrap();
                 let sorted = |outcome: &Outcome| {
@@ -189,7 +207,7 @@ fn every_connection_can_be_restored_whatever_the_plugin_made_of_it() {
             }
         }
     }
-    let plain = concluded("", [seen(State::Ok), seen(State::Ok)]).unwrap().flows;
+    let plain = records("", [seen(State::Ok), seen(State::Ok)]);
     assert!(plain[0].get("spdr_outcome").is_none(), "most have nothing to keep: {plain:?}");
     let older = Record::new().with("observed", true).with("spdr_state", 0u8);
     assert_eq!(restore(&older).unwrap_err(), Lacking("spdr_claimed"));
@@ -208,7 +226,7 @@ fn whether_the_path_carried_it_is_settled_before_the_plugin_sees_it() {
     };
     let connections = [reset(true), reset(false)];
     assert_eq!(texts(connections.clone()), "pair.connectivity.broken");
-    let flows = concluded("", connections.clone()).unwrap().flows;
+    let flows = records("", connections.clone());
     let says = |flow: &Record| (flow.u64("spdr_state"), flow.bool(carriage::CARRIED));
     assert_eq!(says(&flows[0]), (Some(0), Some(true)));
     assert_eq!(says(&flows[1]), (Some(1), Some(false)));

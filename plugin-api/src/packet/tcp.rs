@@ -105,6 +105,11 @@ impl TcpFlags {
     /// Accurate ECN (RFC 9768), once the nonce sum.
     pub const AE: TcpFlags = TcpFlags(0x100);
 
+    /// The union of two sets.
+    pub const fn and(self, other: TcpFlags) -> TcpFlags {
+        TcpFlags(self.0 | other.0)
+    }
+
     /// Whether all of `flags` are in the set.
     pub const fn has(self, flags: TcpFlags) -> bool {
         self.0 & flags.0 == flags.0
@@ -120,6 +125,13 @@ impl BitOr for TcpFlags {
     type Output = TcpFlags;
     fn bitor(self, other: TcpFlags) -> TcpFlags {
         TcpFlags(self.0 | other.0)
+    }
+}
+
+impl From<TcpFlags> for crate::Value {
+    #[inline]
+    fn from(flags: TcpFlags) -> crate::Value {
+        flags.0.into()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::abi::{
     ChainHandle, DESCRIPTOR_SYMBOL, Descriptor, LoadedPlugin, MeasurementHandle, MeasurementObject,
 };
-use crate::driver::{Connection, Driver, Sighting};
+use crate::driver::{Asked, Connection, Driver, Ended, Sighting};
 use crate::{
     ChainInfo, Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Info, Job, Options,
     Outcome, Record, Result, State,
@@ -158,7 +158,8 @@ pub fn measure(
     let prepared = driver.prepare(job)?;
     let (mut connects, mut connections) = (Vec::new(), Vec::new());
     for config in (0..configurations).map(ConfigId::new) {
-        let connect = driver.connect(job, &prepared, config)?;
+        let asked = Asked { job, prepared: &prepared, config, round: 0 };
+        let connect = driver.connect(asked)?;
         let (outcome, seen) = match connect.kind() {
             ConnectKind::Skip => (Outcome::new(State::Skipped), Sighting::NotAsked),
             _ => {
@@ -173,7 +174,7 @@ pub fn measure(
     let concluded = driver.conclude(job, &prepared, connections)?;
     Ok(Concluded {
         connects,
-        flows: concluded.flows,
+        flows: concluded.flows.into_iter().map(Ended::into_record).collect(),
         conditions: concluded.conditions,
         added: concluded.added,
         rows: concluded.rows,

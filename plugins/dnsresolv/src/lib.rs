@@ -22,16 +22,20 @@ mod tests;
 
 use std::sync::Once;
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Host, Info, Job, Level, Measurement,
-    OptionValues, Options, Outcome, Prepared, Record, Result, State, Value, export_plugin,
-};
+use pathspider_plugin_api::prelude::*;
 
 use crate::hosts::Hosts;
 use crate::lookup::{Failed, Family, Lookup};
 use crate::reason::Reason;
 use crate::servers::Servers;
 use crate::tally::Tally;
+
+const ONLY: Configuration = Configuration::new(0, "lookup");
+
+conditions! {
+    SUCCEEDED: good("dnsresolv.resolution.succeeded", "the resolver gave an address");
+    FAILED: unknown("dnsresolv.resolution.failed", "it gave none: dns_error says why");
+}
 
 /// The lookups of one run.
 pub struct DnsResolv {
@@ -48,16 +52,10 @@ pub struct DnsResolv {
 
 impl Measurement for DnsResolv {
     fn info() -> Info {
-        Info::new(
-            "dnsresolv",
-            env!("CARGO_PKG_VERSION"),
-            "Addresses of names, one record each: targets for other measurements",
-        )
-        .contact(env!("CARGO_PKG_REPOSITORY"))
-        .blocking()
-        .takes_names()
-        .condition("dnsresolv.resolution.succeeded", "the resolver gave an address")
-        .condition("dnsresolv.resolution.failed", "it gave none: dns_error says why")
+        info!("dnsresolv", "Addresses of names, one record each: targets for other measurements")
+            .blocking()
+            .takes_names()
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
@@ -86,15 +84,15 @@ impl Measurement for DnsResolv {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new("lookup")]
+        vec![ONLY]
     }
 
     fn chains(&self) -> Vec<ChainName> {
         Vec::new()
     }
 
-    fn connect(&self, job: &Job, _prepared: &Prepared, _config: ConfigId) -> Result<Connect> {
-        let Some(name) = job.domain() else {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let Some(name) = attempt.job().domain() else {
             return Ok(Connect::skip("the line has no domain"));
         };
         Ok(Connect::done(match self.lookup.addresses(name) {
@@ -118,25 +116,24 @@ impl Measurement for DnsResolv {
         }))
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let [flow] = flows else { return Ok(Vec::new()) };
-        if let Some(reason) = flow.str("dns_error") {
-            self.failed.count(reason);
-        }
-        if let Some(reason) = flow.str("dns_missing") {
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let outcome = flows.of(ONLY).outcome();
+        if let Some(reason) = outcome.str("dns_missing") {
             self.partial.count(reason);
         }
-        let found = flow.get("dns_addresses").map(|_| "dnsresolv.resolution.succeeded");
-        let failed = flow.get("dns_error").map(|_| "dnsresolv.resolution.failed");
-        Ok(found.or(failed).map(Condition::new).into_iter().collect())
+        if let Some(reason) = outcome.str("dns_error") {
+            self.failed.count(reason);
+        }
+        let found = outcome.get("dns_addresses").map(|_| SUCCEEDED);
+        Ok(found.or(outcome.get("dns_error").map(|_| FAILED)).into_iter().collect())
     }
 
-    fn rows(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Record>> {
-        let [flow] = flows else { return Ok(Vec::new()) };
-        if let Some(reason) = flow.str("dns_error") {
+    fn rows(&self, flows: &Flows<'_>) -> Result<Vec<Record>> {
+        let outcome = flows.of(ONLY).outcome();
+        if let Some(reason) = outcome.str("dns_error") {
             return Ok(vec![Record::new().with("dns_error", reason)]);
         }
-        let found = flow.get("dns_addresses").and_then(Value::as_list).unwrap_or_default();
+        let found = outcome.get("dns_addresses").and_then(Value::as_list).unwrap_or_default();
         Ok(found.iter().map(|address| Record::new().with("dip", address.clone())).collect())
     }
 

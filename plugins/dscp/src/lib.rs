@@ -7,13 +7,16 @@
 //!
 //! 0 is a mark like any other: an answer whose mark a path bleached has it.
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Evidence, Hold, Host,
-    Info, Job, Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, dscp, icmp, tcp};
+use pathspider_plugin_api::prelude::*;
 
-/// Code points go from 0 to this (RFC 2474, section 3).
-const LAST: i64 = 63;
+conditions! {
+    CONNECTIVITY: connectivity("dscp.<codepoint>");
+    REPLYMARK: unknown(
+        "dscp.<codepoint>.replymark:<mark>",
+        "an answer to packets with this code point had that one"
+    );
+}
 
 /// The DSCP measurement of one run.
 pub struct Dscp {
@@ -24,34 +27,21 @@ pub struct Dscp {
 
 impl Measurement for Dscp {
     fn info() -> Info {
-        Info::new(
-            "dscp",
-            env!("CARGO_PKG_VERSION"),
-            "Differentiated services code points: connectivity, marks of answers",
-        )
-        .contact(env!("CARGO_PKG_REPOSITORY"))
-        .connectivity("dscp.<codepoint>")
-        .condition(
-            "dscp.<codepoint>.replymark:<mark>",
-            "an answer to packets with this code point had that one",
-        )
+        info!("dscp", "Differentiated services code points: connectivity, marks of answers")
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
         use ConnectKind::{DnsTcp, DnsUdp, Http, Https, Tcp};
         let help = "Code points to send, each compared with 0";
-        Options::none().connect(&[Http, Https, Tcp, DnsTcp, DnsUdp]).timeout().integers(
-            "codepoint",
-            0..=LAST,
-            &[48],
-            help,
-        )
+        let options = Options::none().connect(&[Http, Https, Tcp, DnsTcp, DnsUdp]).timeout();
+        // Six bits (RFC 2474, section 3).
+        options.integers("codepoint", 0..=63, &[48], help)
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
         let mut code_points = vec![0];
         for code_point in options.integers("codepoint")? {
-            let code_point = code_point as u8;
             if !code_points[1..].contains(&code_point) {
                 code_points.push(code_point);
             }
@@ -60,38 +50,37 @@ impl Measurement for Dscp {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        let configuration = |code_point: &u8| {
-            Configuration::new(&format!("dscp {code_point}")).hold(Hold::Initiation)
+        let configuration = |(place, code_point)| {
+            let label = format!("dscp {code_point}");
+            Configuration::new(place, "dscp").labelled(label).hold(Hold::Initiation)
         };
-        self.code_points.iter().map(configuration).collect()
+        self.code_points.iter().enumerate().map(configuration).collect()
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp", "dscp", "icmp"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN, dscp::CHAIN, icmp::CHAIN])
     }
 
-    fn default_port(&self) -> u16 {
-        self.connection.kind().default_port()
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        Ok(self.connection.clone().dscp(self.code_points[attempt.config().index()]))
     }
 
-    fn connect(&self, _job: &Job, _prepared: &Prepared, config: ConfigId) -> Result<Connect> {
-        Ok(self.connection.clone().dscp(self.code_points[config.index()]))
-    }
-
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let evidence = Evidence::weigh(flows, |config, flow| {
-            let code_point = self.code_points[config.index()];
-            let mut sent = marks(flow, "fwd").peekable();
-            sent.peek().is_some().then(|| sent.all(|mark| mark == u64::from(code_point)))
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let evidence = flows.weigh(|flow| {
+            let code_point = self.code_points[flow.config().index()];
+            let mut sent = marks(flow, [dscp::SYN_FWD, dscp::DATA_FWD]).peekable();
+            sent.peek().is_some().then(|| sent.all(|mark| mark == code_point))
         });
         let mut conditions = Vec::new();
-        for (config, code_point) in (0..).map(ConfigId::new).zip(&self.code_points) {
+        for (place, code_point) in self.code_points.iter().enumerate() {
+            let config = ConfigId::new(place);
             if config != ConfigId::BASELINE {
-                conditions.extend(evidence.connectivity(&format!("dscp.{code_point}"), config));
+                let verdict = evidence.connectivity(CONNECTIVITY, config);
+                conditions.extend(verdict.map(|verdict| verdict.of(code_point)));
             }
-            for mark in evidence.flow(config).into_iter().flat_map(|flow| marks(flow, "rev")) {
-                let name = format!("dscp.{code_point}.replymark");
-                let condition = Condition::with_value(&name, mark);
+            let Some(flow) = evidence.of(config) else { continue };
+            for mark in marks(flow, [dscp::SYN_REV, dscp::DATA_REV]) {
+                let condition = REPLYMARK.of(code_point).with(mark);
                 if !conditions.contains(&condition) {
                     conditions.push(condition);
                 }
@@ -102,10 +91,8 @@ impl Measurement for Dscp {
 }
 
 /// The code points that the packets of one direction had: the SYN's and that of the data.
-fn marks(flow: &Record, direction: &'static str) -> impl Iterator<Item = u64> {
-    ["syn", "data"]
-        .into_iter()
-        .filter_map(move |part| flow.u64(&format!("dscp_mark_{part}_{direction}")))
+fn marks(flow: Flow<'_>, fields: [Field<u8>; 2]) -> impl Iterator<Item = u8> {
+    fields.into_iter().filter_map(move |field| flow.get(field))
 }
 
 export_plugin!(Dscp);

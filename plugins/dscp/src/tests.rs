@@ -1,17 +1,17 @@
 //! What DSCP concludes from flows that are written out here.
 
-use pathspider_plugin_api::{State, Value, testing};
+use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
 
-/// A connection's merged record: how it ended, the mark of all that was sent, and those of the
+/// A connection: how it ended, the mark of all that was sent, and those of the
 /// answer's SYN/ACK and data.
-fn flow(state: State, sent: u8, answer: [Option<u8>; 2]) -> Record {
+fn flow(state: State, sent: u8, answer: [Option<u8>; 2]) -> TestFlow {
     testing::flow(state)
-        .with("dscp_mark_syn_fwd", sent)
-        .with("dscp_mark_data_fwd", answer[0].map(|_| sent))
-        .with("dscp_mark_syn_rev", answer[0])
-        .with("dscp_mark_data_rev", answer[1])
+        .with(dscp::SYN_FWD, sent)
+        .with(dscp::DATA_FWD, answer[0].map(|_| sent))
+        .with(dscp::SYN_REV, answer[0])
+        .with(dscp::DATA_REV, answer[1])
 }
 
 fn dscp(code_points: &[i64]) -> Dscp {
@@ -19,7 +19,7 @@ fn dscp(code_points: &[i64]) -> Dscp {
     testing::with_options(Record::new().with("codepoint", given))
 }
 
-fn conclude(flows: &[Record]) -> Vec<String> {
+fn conclude(flows: &[TestFlow]) -> Vec<String> {
     testing::conclude(&dscp(&[48]), flows)
 }
 
@@ -28,7 +28,7 @@ fn each_code_point_is_a_configuration_and_a_setting_of_its_socket() {
     let dscp = dscp(&[46, 8, 46, 0]);
     let job = Job::new(0, std::net::Ipv4Addr::LOCALHOST.into(), 80, Record::new());
     let sent: Vec<_> = (0..dscp.configurations().len())
-        .map(|k| dscp.connect(&job, &Prepared::default(), ConfigId::new(k)).unwrap())
+        .map(|k| testing::connect(&dscp, &job, ConfigId::new(k)).unwrap())
         .map(|connect| connect.settings().u64("dscp").unwrap())
         .collect();
     assert_eq!(sent, [0, 46, 8, 0]);
@@ -72,17 +72,17 @@ fn each_code_point_is_compared_with_the_baseline() {
 #[test]
 fn no_verdict_where_a_packet_left_with_another_mark() {
     let a = flow(State::Ok, 0, [Some(0), Some(0)]);
-    for part in ["dscp_mark_syn_fwd", "dscp_mark_data_fwd"] {
-        let b = flow(State::Ok, 48, [Some(48), Some(48)]).with(part, 0u8);
+    for part in [dscp::SYN_FWD, dscp::DATA_FWD] {
+        let b = flow(State::Ok, 48, [Some(48), Some(48)]).with(part, 0);
         let found = conclude(&[a.clone(), b]);
-        assert_eq!(found, ["dscp.0.replymark:0", "pathspider.not_applied:1"], "{part}");
+        assert_eq!(found, ["dscp.0.replymark:0", "pathspider.not_applied:1"], "{part:?}");
     }
 }
 
 #[test]
 fn no_verdict_where_nothing_sent_was_captured() {
     let a = flow(State::Ok, 0, [Some(0), Some(0)]);
-    let b = testing::flow(State::Ok).with("dscp_mark_data_rev", 0u8);
+    let b = testing::flow(State::Ok).with(dscp::DATA_REV, 0);
     assert_eq!(conclude(&[a, b]), ["dscp.0.replymark:0", "pathspider.not_observed"]);
 }
 

@@ -1,24 +1,24 @@
 //! What ECN concludes from flows that are written out here.
 
-use pathspider_plugin_api::{State, testing};
+use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
 
-const SYN: u64 = 0x02;
-const ECN_SYN: u64 = 0xc2;
+const SYN: u16 = 0x02;
+const ECN_SYN: u16 = 0xc2;
 
-/// A connection's merged record: how it ended, what its SYNs carried, what the SYN/ACK did.
-fn flow(state: State, syn_flags: u64, answer: Option<u64>) -> Record {
+/// A connection: how it ended, what its SYNs carried, what the SYN/ACK did.
+fn flow(state: State, syn_flags: u16, answer: Option<u16>) -> TestFlow {
     testing::flow(state)
-        .with("syn_flags_all_fwd", syn_flags)
-        .with("syn_flags_any_fwd", syn_flags)
-        .with("syn_count_fwd", 1u8)
-        .with("tcp_synflags_rev", answer)
-        .with("tcp_connected", answer.is_some())
-        .with("pkt_rev", answer.map_or(0u8, |_| 1))
+        .with(syn::FLAGS_ALL_FWD, TcpFlags(syn_flags))
+        .with(syn::FLAGS_ANY_FWD, TcpFlags(syn_flags))
+        .with(syn::COUNT_FWD, 1)
+        .with(tcp::SYNFLAGS_REV, answer.map(TcpFlags))
+        .with(tcp::CONNECTED, answer.is_some())
+        .with(basic::PACKETS_REV, answer.map_or(0, |_| 1))
 }
 
-fn conclude(a: Record, b: Record) -> Vec<String> {
+fn conclude(a: TestFlow, b: TestFlow) -> Vec<String> {
     let ecn: Ecn = testing::with_options(Record::new());
     let mut conditions = testing::conclude(&ecn, &[a, b]);
     conditions.retain(|condition| !condition.ends_with("not_seen"));
@@ -28,7 +28,7 @@ fn conclude(a: Record, b: Record) -> Vec<String> {
 #[test]
 fn the_kernel_asks_in_b_and_never_falls_back() {
     let ecn: Ecn = testing::with_options(Record::new());
-    for (config, ask) in [(ConfigId::BASELINE, 2), (ECN, 1)] {
+    for (config, ask) in [(PLAIN, 2), (ECN, 1)] {
         let expected =
             ["net.ipv4.tcp_ecn_fallback=0".to_owned(), format!("net.ipv4.tcp_ecn={ask}")];
         assert_eq!(testing::changes(&ecn, config), expected);
@@ -57,7 +57,7 @@ fn a_path_that_drops_ecn_is_broken() {
 #[test]
 fn no_verdict_where_a_fallback_took_ecn_off() {
     let a = flow(State::Ok, SYN, Some(0x12));
-    let b = flow(State::Ok, ECN_SYN, Some(0x12)).with("syn_flags_all_fwd", SYN);
+    let b = flow(State::Ok, ECN_SYN, Some(0x12)).with(syn::FLAGS_ALL_FWD, TcpFlags(SYN));
     assert_eq!(conclude(a, b), ["pathspider.not_applied:1"]);
 }
 
@@ -70,7 +70,7 @@ fn no_verdict_where_the_baseline_asked_for_ecn() {
 
 #[test]
 fn no_connectivity_where_a_flow_was_missed() {
-    let missed = Record::new().with("spdr_state", State::Ok.number()).with("observed", false);
+    let missed = testing::missed(State::Ok);
     let b = flow(State::Ok, ECN_SYN, Some(0x52));
     assert_eq!(conclude(missed.clone(), b), ["ecn.negotiation.succeeded"]);
     let a = flow(State::Ok, SYN, Some(0x12));
@@ -80,11 +80,8 @@ fn no_connectivity_where_a_flow_was_missed() {
 #[test]
 fn no_verdict_where_the_syn_was_not_captured() {
     let blind = |state, answer| {
-        let mut flow = flow(state, SYN, answer);
-        for key in ["syn_flags_all_fwd", "syn_flags_any_fwd"] {
-            flow.set(key, pathspider_plugin_api::Value::NULL);
-        }
-        flow.with("syn_count_fwd", 0u8)
+        let flow = flow(state, SYN, answer).with(syn::COUNT_FWD, 0);
+        flow.with(syn::FLAGS_ALL_FWD, None).with(syn::FLAGS_ANY_FWD, None)
     };
     let a = || flow(State::Ok, SYN, Some(0x12));
     let unseen = ["pathspider.not_observed"];
@@ -107,7 +104,7 @@ fn negotiation_counts_also_without_a_response() {
 #[test]
 fn marks_of_the_target_are_told() {
     let a = flow(State::Ok, SYN, Some(0x12));
-    let b = flow(State::Ok, ECN_SYN, Some(0x52)).with("ecn_ect0_data_rev", true);
+    let b = flow(State::Ok, ECN_SYN, Some(0x52)).with(ecn::ECT0_DATA_REV, true);
     assert!(conclude(a, b).contains(&"ecn.ipmark.ect0.seen".to_owned()));
 }
 
@@ -115,6 +112,6 @@ fn marks_of_the_target_are_told() {
 fn an_icmp_error_is_no_packet_of_the_target() {
     let ecn: Ecn = testing::with_options(Record::new());
     let a = flow(State::Ok, SYN, Some(0x12));
-    let b = flow(State::Failed, ECN_SYN, None).with("pkt_rev", 1u8);
+    let b = flow(State::Failed, ECN_SYN, None).with(basic::PACKETS_REV, 1);
     assert_eq!(testing::conclude(&ecn, &[a, b]), ["ecn.connectivity.broken"]);
 }

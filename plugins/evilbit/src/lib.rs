@@ -6,129 +6,102 @@
 
 use std::time::Duration;
 
-use pathspider_plugin_api::forge::{Packet, dns_query, random};
+use pathspider_plugin_api::chains::{basic, dns, evil, tcp, udp};
+use pathspider_plugin_api::forge::{Packet, dns_query, identifier};
 use pathspider_plugin_api::packet::TcpFlags;
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Error, Evidence, Hold, Host, Info, Job,
-    Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
-};
+use pathspider_plugin_api::prelude::*;
 
-/// The configuration whose packets have the flag.
-const EVIL: ConfigId = ConfigId::new(1);
+const PLAIN: Configuration = Configuration::new(0, "no flag").hold(Hold::Initiation);
+const EVIL: Configuration = Configuration::new(1, "reserved flag").hold(Hold::Initiation);
+
+conditions! {
+    CONNECTIVITY: connectivity("evilbit");
+    SEEN: good("evilbit.mark.seen", "a packet of the target had the flag in B");
+    NOT_SEEN: unknown(
+        "evilbit.mark.not_seen",
+        "packets of the target were seen in B, none had it"
+    );
+}
 
 /// What is sent: the words of `--connect`, the default first.
-const MODES: [(&str, Mode); 2] = [("tcpsyn", Mode::TcpSyn), ("dnsudp", Mode::DnsUdp)];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    TcpSyn,
-    DnsUdp,
-}
+const MODES: [&str; 2] = ["tcpsyn", "dnsudp"];
 
 /// The measurement of one run.
 pub struct Evilbit {
-    mode: Mode,
+    /// Whether DNS queries are sent, not SYNs.
+    asks: bool,
     timeout: Duration,
 }
 
 impl Measurement for Evilbit {
     fn info() -> Info {
-        Info::new(
-            "evilbit",
-            env!("CARGO_PKG_VERSION"),
-            "IPv4's reserved flag (RFC 3514): connectivity, marks on the answer",
-        )
-        .contact(env!("CARGO_PKG_REPOSITORY"))
-        .forges()
-        .connectivity("evilbit")
-        .condition("evilbit.mark.seen", "a packet of the target had the flag in B")
-        .condition("evilbit.mark.not_seen", "packets of the target were seen in B, none had it")
+        info!("evilbit", "IPv4's reserved flag (RFC 3514): connectivity, marks on the answer")
+            .forges()
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
-        let words = MODES.map(|(word, _)| word);
-        Options::none().choice("connect", &words, "What to send to each target").timeout()
+        Options::none().choice("connect", &MODES, "What to send to each target").timeout()
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
-        let word = options.text("connect")?.unwrap_or_default();
-        let mode = MODES.iter().find(|(known, _)| *known == word).map(|(_, mode)| *mode);
-        let mode = mode.ok_or_else(|| Error::new(format!("--connect {word}: no such mode")))?;
-        Ok(Evilbit { mode, timeout: options.timeout()? })
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
+        let asks = options.text("connect")? == Some(MODES[1]);
+        Ok(Evilbit { asks, timeout: options.timeout()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        ["no flag", "reserved flag"]
-            .map(|label| Configuration::new(label).hold(Hold::Initiation))
-            .into()
+        vec![PLAIN, EVIL]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(match self.mode {
-            Mode::TcpSyn => &["basic", "tcp", "evil"],
-            Mode::DnsUdp => &["basic", "udp", "evil", "dns"],
-        })
-    }
-
-    fn default_port(&self) -> u16 {
-        match self.mode {
-            Mode::TcpSyn => 80,
-            Mode::DnsUdp => 53,
+        match self.asks {
+            false => ChainName::list([basic::CHAIN, tcp::CHAIN, evil::CHAIN]),
+            true => ChainName::list([basic::CHAIN, udp::CHAIN, evil::CHAIN, dns::CHAIN]),
         }
     }
 
-    fn connect(&self, job: &Job, _prepared: &Prepared, config: ConfigId) -> Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let job = attempt.job();
         if job.target().to_canonical().is_ipv6() {
             return Ok(Connect::skip("IPv6 has no reserved flag"));
         }
-        let packet = Packet::to(job.target()).reserved_flag(config == EVIL);
-        let bytes = match self.mode {
-            Mode::TcpSyn => packet.tcp_syn(job.port()).mss(1460).bytes()?,
-            Mode::DnsUdp => {
-                let query = dns_query(job.domain().unwrap_or("."), random() as u16)?;
+        let packet = Packet::to(job.target()).reserved_flag(attempt.is(EVIL));
+        let bytes = match self.asks {
+            false => packet.tcp_syn(job.port()).mss(1460).bytes()?,
+            true => {
+                let query = dns_query(job.domain().unwrap_or("."), identifier())?;
                 packet.udp(job.port(), &query).bytes()?
             }
         };
         Ok(Connect::packets(vec![bytes], self.timeout))
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let sent = match self.mode {
-            Mode::TcpSyn => "evilbit_syn_fwd",
-            Mode::DnsUdp => "evilbit_data_fwd",
-        };
-        let evidence = Evidence::weigh(flows, |config, flow| {
-            flow.bool(sent).map(|has_flag| has_flag == (config == EVIL))
-        });
-        let mut conditions = Vec::new();
-        let (a, b) = (evidence.flow(ConfigId::BASELINE), evidence.flow(EVIL));
-        if let (Some(a), Some(b)) = (a, b) {
-            let (a, b) = (self.is_answered(a), self.is_answered(b));
-            conditions.push(Condition::compared("evilbit", a, b));
-        }
-        conditions.extend(b.and_then(mark));
-        Ok(evidence.conclude(conditions))
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let sent = if self.asks { evil::DATA_FWD } else { evil::SYN_FWD };
+        let evidence = flows.weigh(|flow| flow.get(sent).map(|has_flag| has_flag == flow.is(EVIL)));
+        let verdict = evidence.compared(CONNECTIVITY, EVIL, |flow| self.is_answered(flow));
+        let mark = evidence.of(EVIL).and_then(mark);
+        Ok(evidence.conclude(verdict.into_iter().chain(mark)))
     }
 }
 
 impl Evilbit {
     /// Whether the target answered as one that got the packet and serves there: any other answer,
     /// such as a RST, may be of whoever would not let it pass.
-    fn is_answered(&self, flow: &Record) -> bool {
-        match self.mode {
-            Mode::TcpSyn => flow
-                .u64("tcp_synflags_rev")
-                .is_some_and(|flags| TcpFlags(flags as u16).has(TcpFlags::SYN | TcpFlags::ACK)),
-            Mode::DnsUdp => flow.bool("dns_response_valid") == Some(true),
+    fn is_answered(&self, flow: Flow<'_>) -> bool {
+        let syn_ack = TcpFlags::SYN.and(TcpFlags::ACK);
+        match self.asks {
+            false => flow.get(tcp::SYNFLAGS_REV).is_some_and(|flags| flags.has(syn_ack)),
+            true => flow.has(dns::RESPONSE_VALID),
         }
     }
 }
 
 /// The flag on packets from the target; nothing where none was seen.
-fn mark(b: &Record) -> Option<Condition> {
-    let seen = ["evilbit_syn_rev", "evilbit_data_rev"].map(|key| b.bool(key));
+fn mark(b: Flow<'_>) -> Option<Condition> {
+    let seen = [evil::SYN_REV, evil::DATA_REV].map(|field| b.get(field));
     let marked = seen.into_iter().flatten().max()?;
-    Some(Condition::new(if marked { "evilbit.mark.seen" } else { "evilbit.mark.not_seen" }))
+    Some(if marked { SEEN } else { NOT_SEEN })
 }
 
 export_plugin!(Evilbit);

@@ -4,7 +4,18 @@
 //! in it for granted. What goes beyond that counts as not seen.
 
 use pathspider_plugin_api::packet::{Direction, Layers, Packet, Tcp};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict, fields};
+
+fields! {
+    pub(crate) CHAIN = "h2": "offers of HTTP/2, and the change to it without TLS";
+    OFFERED: bool = "h2_offered":
+        "the originator's first data offer HTTP/2: `h2` among the protocols of a ClientHello, or a \
+         request with `Upgrade: h2c`; null when none were seen, they are neither of the two, or the \
+         place that would say it was not captured";
+    SWITCHED: bool = "h2_switched":
+        "the other side's first data begin a response 101 (Switching Protocols); null when none \
+         were seen";
+}
 
 /// The chain `h2`.
 #[derive(Default)]
@@ -30,20 +41,7 @@ impl Chain for Offer {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        ChainInfo::new("h2", "offers of HTTP/2, and the change to it without TLS")
-            .field(
-                "h2_offered",
-                FieldType::Bool,
-                "the originator's first data offer HTTP/2: `h2` among the protocols of a \
-                 ClientHello, or a request with `Upgrade: h2c`; null when none were seen, they are \
-                 neither of the two, or the place that would say it was not captured",
-            )
-            .field(
-                "h2_switched",
-                FieldType::Bool,
-                "the other side's first data begin a response 101 (Switching Protocols); null when \
-                 none were seen",
-            )
+        CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -62,9 +60,9 @@ impl Chain for Offer {
         Verdict::Continue
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        record.push("h2_offered", flow.offered.said());
-        record.push("h2_switched", flow.switched.said());
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        fields.set(OFFERED, flow.offered.said());
+        fields.set(SWITCHED, flow.switched.said());
     }
 }
 

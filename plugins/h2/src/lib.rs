@@ -7,15 +7,21 @@
 
 mod chain;
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Evidence, Hold, Host,
-    Info, Job, Measurement, OptionValues, Options, Prepared, Record, Result, Value, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, tcp};
+use pathspider_plugin_api::prelude::*;
 
 use chain::Offer;
 
-/// The experiment, B.
-const HTTP2: ConfigId = ConfigId::new(1);
+const HTTP1: Configuration =
+    Configuration::new(0, "http/1.1").hold(Hold::Initiation).carrier(Carrier::Data);
+const HTTP2: Configuration =
+    Configuration::new(1, "http/2").hold(Hold::Initiation).carrier(Carrier::Data);
+
+conditions! {
+    CONNECTIVITY: connectivity("h2");
+    CHANGED: good("h2.upgrade.success", "the target changed to HTTP/2, or chose it");
+    NOT_CHANGED: absent("h2.upgrade.failed", "it answered, and did not");
+}
 
 /// What a client says of itself with the upgrade (RFC 7540, section 3.2.1): a SETTINGS frame's
 /// payload in base64url, which is `SETTINGS_ENABLE_PUSH = 0`.
@@ -31,81 +37,67 @@ pub struct H2 {
 
 impl Measurement for H2 {
     fn info() -> Info {
-        Info::new(
-            "h2",
-            env!("CARGO_PKG_VERSION"),
-            "HTTP/2 by ALPN or upgrade: connectivity, change",
-        )
-        .contact(env!("CARGO_PKG_REPOSITORY"))
-        .connectivity("h2")
-        .condition("h2.upgrade.success", "the target changed to HTTP/2, or chose it")
-        .condition("h2.upgrade.failed", "it answered, and did not")
+        info!("h2", "HTTP/2 by ALPN or upgrade: connectivity, change").conditions(CONDITIONS)
     }
 
     fn options() -> Options {
         Options::none().connect(&[ConnectKind::Http, ConnectKind::Https]).timeout()
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
         Ok(H2 { connection: options.connection()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        ["http/1.1", "http/2"].map(|label| Configuration::new(label).hold(Hold::Initiation)).into()
+        vec![HTTP1, HTTP2]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp", "h2"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN, chain::CHAIN])
     }
 
-    fn default_port(&self) -> u16 {
-        self.connection.kind().default_port()
-    }
-
-    fn connect(&self, _job: &Job, _prepared: &Prepared, config: ConfigId) -> Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         let connection = self.connection.clone();
-        Ok(match (connection.kind(), config) {
-            (ConnectKind::Https, HTTP2) => connection.alpn(&["h2", "http/1.1"]),
-            (ConnectKind::Https, _) => connection.alpn(&["http/1.1"]),
-            (_, HTTP2) => connection
+        Ok(match (connection.kind(), attempt.is(HTTP2)) {
+            (ConnectKind::Https, true) => connection.alpn(&["h2", "http/1.1"]),
+            (ConnectKind::Https, false) => connection.alpn(&["http/1.1"]),
+            (_, true) => connection
                 .header("Connection", "Upgrade, HTTP2-Settings")
                 .header("Upgrade", "h2c")
                 .header("HTTP2-Settings", SETTINGS),
-            _ => connection,
+            (_, false) => connection,
         })
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let evidence = Evidence::weigh(flows, |config, flow| match flow.bool("h2_offered") {
-            Some(offered) => Some(offered == (config == HTTP2)),
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let evidence = flows.weigh(|flow| match flow.get(chain::OFFERED) {
+            Some(offered) => Some(offered == flow.is(HTTP2)),
             // Until the handshake is over, B is like A: that B alone did not come so far says
             // nothing about HTTP/2.
-            None => flows[..=config.index()].iter().all(is_unanswered).then_some(true),
+            None => (is_unanswered(flows.of(HTTP1)) && is_unanswered(flow)).then_some(true),
         });
-        let mut conditions = Vec::from_iter(evidence.connectivity("h2", HTTP2));
-        conditions.extend(evidence.flow(HTTP2).and_then(changed).map(|changed| match changed {
-            true => Condition::new("h2.upgrade.success"),
-            false => Condition::new("h2.upgrade.failed"),
-        }));
-        Ok(evidence.conclude(conditions))
+        let verdict = evidence.connectivity(CONNECTIVITY, HTTP2);
+        let changed = evidence.of(HTTP2).and_then(changed);
+        let change = changed.map(|changed| if changed { CHANGED } else { NOT_CHANGED });
+        Ok(evidence.conclude(verdict.into_iter().chain(change)))
     }
 }
 
 /// Whether our SYN was captured, and the handshake never came about.
-fn is_unanswered(flow: &Record) -> bool {
-    flow.u64("tcp_synflags_fwd").is_some() && flow.bool("tcp_connected") == Some(false)
+fn is_unanswered(flow: Flow<'_>) -> bool {
+    flow.get(tcp::SYNFLAGS_FWD).is_some() && flow.get(tcp::CONNECTED) == Some(false)
 }
 
 /// Whether the target changed to HTTP/2; `None` where it did not answer.
-fn changed(b: &Record) -> Option<bool> {
-    match b.get("tls_info").and_then(Value::as_record) {
+fn changed(b: Flow<'_>) -> Option<bool> {
+    match b.outcome().get("tls_info").and_then(Value::as_record) {
         Some(tls) => {
             tls.str("version")?;
             Some(tls.get("alpn").and_then(Value::as_bytes) == Some(b"h2"))
         }
         None => {
-            let agreed = b.u64("http_response_code")? == SWITCHING_PROTOCOLS;
-            Some(agreed && b.bool("h2_switched") == Some(true))
+            let agreed = b.outcome().u64("http_response_code")? == SWITCHING_PROTOCOLS;
+            Some(agreed && b.has(chain::SWITCHED))
         }
     }
 }

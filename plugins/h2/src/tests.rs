@@ -1,23 +1,24 @@
 //! What HTTP/2 concludes from flows that are written out here, and what its chain reads from bytes.
 
-use pathspider_plugin_api::{State, testing};
+use pathspider_plugin_api::packet::TcpFlags;
+use pathspider_plugin_api::testing::{self, TestFlow};
 
-use super::chain::offer;
+use super::chain::{OFFERED, SWITCHED, offer};
 use super::*;
 
-/// A connection's merged record: how it ended, and what its first data offered.
-fn flow(state: State, offered: bool) -> Record {
+/// A connection: how it ended, and what its first data offered.
+fn flow(state: State, offered: bool) -> TestFlow {
     testing::flow(state)
-        .with("tcp_synflags_fwd", 2u8)
-        .with("tcp_connected", true)
-        .with("h2_offered", offered)
+        .with(tcp::SYNFLAGS_FWD, TcpFlags::SYN)
+        .with(tcp::CONNECTED, true)
+        .with(OFFERED, offered)
 }
 
-fn unanswered() -> Record {
-    flow(State::Timeout, false).with("tcp_connected", false).with("h2_offered", Value::NULL)
+fn unanswered() -> TestFlow {
+    flow(State::Timeout, false).with(tcp::CONNECTED, false).with(OFFERED, None)
 }
 
-fn conclude(a: Record, b: Record) -> Vec<String> {
+fn conclude(a: TestFlow, b: TestFlow) -> Vec<String> {
     let h2: H2 = testing::with_options(Record::new());
     testing::conclude(&h2, &[a, b])
 }
@@ -27,8 +28,8 @@ fn b_asks_for_http2_in_the_way_of_its_kind() {
     let asked = |kind: &str| {
         let h2: H2 = testing::with_options(Record::new().with("connect", kind.to_owned()));
         let job = Job::new(0, std::net::Ipv4Addr::LOCALHOST.into(), 80, Record::new());
-        [ConfigId::BASELINE, HTTP2].map(|config| {
-            let connect = h2.connect(&job, &Prepared::default(), config).unwrap();
+        [HTTP1, HTTP2].map(|config| {
+            let connect = testing::connect(&h2, &job, config).unwrap();
             format!("{:?} {:?}", connect.settings().get("alpn"), connect.settings().get("headers"))
         })
     };
@@ -41,7 +42,7 @@ fn b_asks_for_http2_in_the_way_of_its_kind() {
 #[test]
 fn the_upgrade_is_the_status_seen_on_the_wire() {
     let b = |status: u16, switched: bool| {
-        flow(State::Ok, true).with("http_response_code", status).with("h2_switched", switched)
+        flow(State::Ok, true).outcome("http_response_code", status).with(SWITCHED, switched)
     };
     let a = || flow(State::Ok, false);
     let works = "h2.connectivity.works";
@@ -55,7 +56,7 @@ fn over_tls_it_is_the_protocol_chosen() {
         let tls = Record::new()
             .with("version", "TLSv1.3")
             .with("alpn", alpn.map(|name| name.as_bytes().to_vec()));
-        flow(state, true).with("tls_info", tls).with("http_response_code", 200u8)
+        flow(state, true).outcome("tls_info", tls).outcome("http_response_code", 200u8)
     };
     let a = || flow(State::Ok, false);
     assert_eq!(conclude(a(), b(State::Ok, Some("h2")))[1], "h2.upgrade.success");
@@ -63,7 +64,8 @@ fn over_tls_it_is_the_protocol_chosen() {
     assert_eq!(conclude(a(), b(State::Ok, None))[1], "h2.upgrade.failed");
     let broken = ["h2.connectivity.broken", "h2.upgrade.success"];
     assert_eq!(conclude(a(), b(State::Failed, Some("h2"))), broken);
-    let cut = flow(State::Failed, true).with("tls_info", Record::new().with("sni", "lab.example"));
+    let cut =
+        flow(State::Failed, true).outcome("tls_info", Record::new().with("sni", "lab.example"));
     assert_eq!(conclude(a(), cut), ["h2.connectivity.broken"]);
 }
 
@@ -73,7 +75,7 @@ fn no_verdict_where_the_offer_was_not_as_meant() {
     assert_eq!(conclude(a, b), ["pathspider.not_applied:1"]);
     let (a, b) = (flow(State::Ok, true), flow(State::Ok, true));
     assert_eq!(conclude(a, b), ["pathspider.not_applied:0"]);
-    let unread = flow(State::Ok, true).with("h2_offered", Value::NULL);
+    let unread = flow(State::Ok, true).with(OFFERED, None);
     assert_eq!(conclude(flow(State::Ok, false), unread), ["pathspider.not_observed"]);
 }
 

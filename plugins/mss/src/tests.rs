@@ -1,18 +1,18 @@
 //! What MSS concludes from flows that are written out here.
 
-use pathspider_plugin_api::{State, testing};
+use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
 
 /// A connection that was answered: the value of our SYN and that of the SYN/ACK.
-fn flow(local: u16, remote: Option<u16>) -> Record {
+fn flow(local: u64, remote: Option<u64>) -> TestFlow {
     testing::flow(State::Ok)
-        .with("syn_count_fwd", 1u8)
-        .with("syn_count_rev", 1u8)
-        .with("mss_len_fwd", 4u8)
-        .with("mss_value_fwd", local)
-        .with("mss_len_rev", remote.map(|_| 4u8))
-        .with("mss_value_rev", remote)
+        .with(syn::COUNT_FWD, 1)
+        .with(syn::COUNT_REV, 1)
+        .with(mss::LENGTH_FWD, 4)
+        .with(mss::VALUE_FWD, local)
+        .with(mss::LENGTH_REV, remote.map(|_| 4))
+        .with(mss::VALUE_REV, remote)
 }
 
 fn mss(announced: i64) -> Mss {
@@ -38,15 +38,14 @@ fn the_targets_value_is_compared_with_ours() {
 fn an_answer_without_the_option_is_absent_and_no_answer_is_nothing() {
     let found = testing::conclude(&mss(0), &[flow(1460, None)]);
     assert_eq!(found[1..], ["mss.option.local.value:1460", "mss.option.received.absent"]);
-    let dead =
-        flow(1460, None).with("syn_count_rev", 0u8).with("spdr_state", State::Timeout.number());
+    let dead = flow(1460, None).with(syn::COUNT_REV, 0).state(State::Timeout);
     let found = testing::conclude(&mss(0), &[dead]);
     assert_eq!(found, ["mss.connectivity.offline", "mss.option.local.value:1460"]);
 }
 
 #[test]
 fn a_malformed_option_is_neither_a_value_nor_absent() {
-    let found = testing::conclude(&mss(0), &[flow(1460, Some(5)).with("mss_len_rev", 3u8)]);
+    let found = testing::conclude(&mss(0), &[flow(1460, Some(5)).with(mss::LENGTH_REV, 3)]);
     assert_eq!(found, ["mss.connectivity.online", "mss.option.local.value:1460"]);
 }
 
@@ -60,7 +59,7 @@ fn no_verdict_where_another_size_was_announced_than_asked_for() {
 
 #[test]
 fn no_verdict_where_the_syn_was_not_captured() {
-    let blind = flow(1460, Some(1460)).with("syn_count_fwd", 0u8);
+    let blind = flow(1460, Some(1460)).with(syn::COUNT_FWD, 0);
     assert_eq!(testing::conclude(&mss(0), &[blind]), ["pathspider.not_observed"]);
 }
 

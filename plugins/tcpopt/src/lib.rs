@@ -5,54 +5,64 @@
 //! parameters of the whole system, which it reads again whenever it repeats a SYN and when the
 //! SYN/ACK comes, so a configuration has to hold for the handshake.
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Evidence, Hold, Host,
-    Info, Job, Measurement, OptionValues, Options, Prepared, Record, Result, SentSyns, System,
-    export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, syn, tcp, tcpopt};
+use pathspider_plugin_api::prelude::*;
+
+conditions! {
+    CONNECTIVITY: connectivity("<tsopt|wsopt|sack>");
+    SUCCEEDED: good(
+        "<tsopt|wsopt|sack>.negotiation.succeeded",
+        "the SYN/ACK had the option offered"
+    );
+    FAILED: absent("<tsopt|wsopt|sack>.negotiation.failed", "the SYN/ACK did not have it");
+    UNSOLICITED: impaired(
+        "<tsopt|wsopt|sack>.unsolicited.seen",
+        "a SYN/ACK had it that was not offered it"
+    );
+    NOT_UNSOLICITED: good(
+        "<tsopt|wsopt|sack>.unsolicited.not_seen",
+        "no SYN/ACK not offered it had it"
+    );
+}
+
+const NONE: Configuration = Configuration::new(0, "none").hold(Hold::Handshake);
 
 /// A feature of TCP that is offered by an option on the SYN.
 struct Feature {
-    label: &'static str,
+    configuration: Configuration,
     /// The first word of its conditions.
-    prefix: &'static str,
+    word: &'static str,
     /// The option's kind.
     kind: u8,
-    /// The field that says whether the SYN/ACK has the option.
-    field: &'static str,
+    /// Whether the SYN/ACK has the option.
+    accepted: Field<bool>,
     /// What makes the kernel offer it.
     parameter: &'static str,
 }
 
-/// In the order of the configurations after the baseline.
 const FEATURES: [Feature; 3] = [
     Feature {
-        label: "timestamps",
-        prefix: "tsopt",
+        configuration: Configuration::new(1, "timestamps").hold(Hold::Handshake),
+        word: "tsopt",
         kind: 8,
-        field: "tcpopt_ts",
+        accepted: tcpopt::TIMESTAMPS,
         parameter: "net.ipv4.tcp_timestamps",
     },
     Feature {
-        label: "window scaling",
-        prefix: "wsopt",
+        configuration: Configuration::new(2, "window scaling").hold(Hold::Handshake),
+        word: "wsopt",
         kind: 3,
-        field: "tcpopt_ws",
+        accepted: tcpopt::WINDOW_SCALE,
         parameter: "net.ipv4.tcp_window_scaling",
     },
     Feature {
-        label: "sack",
-        prefix: "sack",
+        configuration: Configuration::new(3, "sack").hold(Hold::Handshake),
+        word: "sack",
         kind: 4,
-        field: "tcpopt_sack",
+        accepted: tcpopt::SACK,
         parameter: "net.ipv4.tcp_sack",
     },
 ];
-
-/// The features with the configuration that offers each.
-fn features() -> impl Iterator<Item = (ConfigId, &'static Feature)> {
-    (1..).map(ConfigId::new).zip(&FEATURES)
-}
 
 /// The measurement of TCP options of one run.
 pub struct Tcpopt {
@@ -61,21 +71,9 @@ pub struct Tcpopt {
 
 impl Measurement for Tcpopt {
     fn info() -> Info {
-        let info = Info::new(
-            "tcpopt",
-            env!("CARGO_PKG_VERSION"),
-            "TCP timestamps, window scaling and SACK: connectivity, negotiation",
-        )
-        .contact(env!("CARGO_PKG_REPOSITORY"))
-        .changes_system();
-        FEATURES.iter().fold(info, |info, Feature { prefix, .. }| {
-            let name = |words: &str| format!("{prefix}.{words}");
-            info.connectivity(prefix)
-                .condition(&name("negotiation.succeeded"), "the SYN/ACK had the option offered")
-                .condition(&name("negotiation.failed"), "the SYN/ACK did not have it")
-                .condition(&name("unsolicited.seen"), "a SYN/ACK had it that was not offered it")
-                .condition(&name("unsolicited.not_seen"), "no SYN/ACK not offered it had it")
-        })
+        info!("tcpopt", "TCP timestamps, window scaling and SACK: connectivity, negotiation")
+            .changes_system()
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
@@ -83,57 +81,48 @@ impl Measurement for Tcpopt {
         Options::none().connect(&[Http, Https, Tcp, DnsTcp]).timeout()
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
         Ok(Tcpopt { connection: options.connection()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        let labels = ["none"].into_iter().chain(FEATURES.iter().map(|feature| feature.label));
-        labels.map(|label| Configuration::new(label).hold(Hold::Handshake)).collect()
+        [NONE].into_iter().chain(FEATURES.map(|feature| feature.configuration)).collect()
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp", "tcpopt", "syn"])
-    }
-
-    fn default_port(&self) -> u16 {
-        self.connection.kind().default_port()
+        ChainName::list([basic::CHAIN, tcp::CHAIN, tcpopt::CHAIN, syn::CHAIN])
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
-        features().try_for_each(|(own, feature)| {
-            system.sysctl(feature.parameter, u8::from(own == config))
+        FEATURES.iter().try_for_each(|feature| {
+            system.sysctl(feature.parameter, u8::from(config == feature.configuration))
         })
     }
 
-    fn connect(&self, _job: &Job, _prepared: &Prepared, _config: ConfigId) -> Result<Connect> {
+    fn connect(&self, _: &Attempt<'_>) -> Result<Connect> {
         Ok(self.connection.clone())
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let evidence = Evidence::weigh(flows, |config, flow| {
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let evidence = flows.weigh(|flow| {
             let syns = SentSyns::of(flow)?;
-            Some(features().all(|(own, feature)| match own == config {
+            Some(FEATURES.iter().all(|feature| match flow.is(&feature.configuration) {
                 true => syns.all_offer(feature.kind),
                 false => !syns.any_offers(feature.kind),
             }))
         });
         let mut conditions = Vec::new();
-        for (own, feature) in features() {
-            conditions.extend(evidence.connectivity(feature.prefix, own));
-            let answer = |config| feature.answer(evidence.flow(config)?);
-            let word = |name: &str| Condition::new(format!("{}.{name}", feature.prefix));
-            conditions.extend(answer(own).map(|accepted| match accepted {
-                true => word("negotiation.succeeded"),
-                false => word("negotiation.failed"),
-            }));
-            let others = (0..flows.len()).map(ConfigId::new).filter(|&config| config != own);
-            conditions.extend(others.filter_map(answer).reduce(|a, b| a || b).map(
-                |seen| match seen {
-                    true => word("unsolicited.seen"),
-                    false => word("unsolicited.not_seen"),
-                },
-            ));
+        for feature in &FEATURES {
+            let own = feature.configuration.id();
+            let answer = |config| feature.answer(evidence.of(config)?);
+            let others = flows.iter().map(Flow::config).filter(|config| *config != own);
+            let unsolicited = others.filter_map(answer).reduce(|a, b| a || b);
+            let found = [
+                evidence.connectivity(CONNECTIVITY, own),
+                answer(own).map(|accepted| if accepted { SUCCEEDED } else { FAILED }),
+                unsolicited.map(|seen| if seen { UNSOLICITED } else { NOT_UNSOLICITED }),
+            ];
+            conditions.extend(found.into_iter().flatten().map(|found| found.of(feature.word)));
         }
         Ok(evidence.conclude(conditions))
     }
@@ -141,9 +130,9 @@ impl Measurement for Tcpopt {
 
 impl Feature {
     /// Whether a flow's SYN/ACK has the option; `None` without SYN/ACK.
-    fn answer(&self, flow: &Record) -> Option<bool> {
-        flow.u64("syn_count_rev").filter(|&count| count > 0)?;
-        Some(flow.bool(self.field) == Some(true))
+    fn answer(&self, flow: Flow<'_>) -> Option<bool> {
+        flow.get(syn::COUNT_REV).filter(|&count| count > 0)?;
+        Some(flow.has(self.accepted))
     }
 }
 

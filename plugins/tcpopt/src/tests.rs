@@ -1,6 +1,7 @@
 //! What is concluded of TCP options from flows that are written out here.
 
-use pathspider_plugin_api::{State, Value, testing};
+use pathspider_plugin_api::packet::OptionKinds;
+use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
 
@@ -8,26 +9,26 @@ const KINDS: [u8; 4] = [2, 8, 3, 4];
 
 /// The flow of a configuration: its SYN has the MSS and what the configuration offers; its SYN/ACK
 /// has these kinds.
-fn flow(config: usize, state: State, answer: Option<&[u8]>) -> Record {
-    let own: Value =
+fn flow(config: usize, state: State, answer: Option<&[u8]>) -> TestFlow {
+    let own: OptionKinds =
         KINDS[..1].iter().chain((config > 0).then(|| &KINDS[config])).copied().collect();
     let has = |kind| answer.is_some_and(|kinds| kinds.contains(&kind)).then_some(true);
     testing::flow(state)
-        .with("syn_count_fwd", 1u8)
-        .with("syn_count_rev", u8::from(answer.is_some()))
-        .with("syn_options_all_fwd", own.clone())
-        .with("syn_options_any_fwd", own)
-        .with("tcpopt_ts", has(8))
-        .with("tcpopt_ws", has(3))
-        .with("tcpopt_sack", has(4))
+        .with(syn::COUNT_FWD, 1)
+        .with(syn::COUNT_REV, u32::from(answer.is_some()))
+        .with(syn::OPTIONS_ALL_FWD, own)
+        .with(syn::OPTIONS_ANY_FWD, own)
+        .with(tcpopt::TIMESTAMPS, has(8))
+        .with(tcpopt::WINDOW_SCALE, has(3))
+        .with(tcpopt::SACK, has(4))
 }
 
 /// Flows of a target that accepts all that it is offered.
-fn accepting() -> [Record; 4] {
+fn accepting() -> [TestFlow; 4] {
     [0, 1, 2, 3].map(|config| flow(config, State::Ok, Some(&[2, KINDS[config]])))
 }
 
-fn conclude(flows: &[Record]) -> Vec<String> {
+fn conclude(flows: &[TestFlow]) -> Vec<String> {
     let tcpopt: Tcpopt = testing::with_options(Record::new());
     testing::conclude(&tcpopt, flows)
 }
@@ -41,7 +42,7 @@ fn all_well() -> Vec<String> {
 #[test]
 fn exactly_one_option_is_on_in_each_configuration() {
     let tcpopt: Tcpopt = testing::with_options(Record::new());
-    assert!(tcpopt.configurations().iter().all(|c| c.hold == Hold::Handshake));
+    assert!(tcpopt.configurations().iter().all(|c| c.held() == Hold::Handshake));
     for (config, switches) in ["000", "100", "010", "001"].into_iter().enumerate() {
         let changes = testing::changes(&tcpopt, ConfigId::new(config));
         let set: String = changes.iter().filter_map(|change| change.chars().last()).collect();
@@ -87,14 +88,15 @@ fn an_option_that_nobody_offered() {
 #[test]
 fn a_syn_repeated_in_another_configuration_is_no_evidence() {
     let mut flows = accepting();
-    let kinds = |kinds: &[u8]| kinds.iter().copied().collect::<Value>();
-    flows[3].set("syn_options_all_fwd", kinds(&[2]));
-    flows[3].set("syn_options_any_fwd", kinds(&[2, 4, 8]));
+    let kinds = |kinds: &[u8]| kinds.iter().copied().collect::<OptionKinds>();
+    let [a, b, c, d] = flows;
+    let d = d.with(syn::OPTIONS_ALL_FWD, kinds(&[2])).with(syn::OPTIONS_ANY_FWD, kinds(&[2, 4, 8]));
+    flows = [a, b, c, d];
     let mut expected = all_well();
     expected.drain(6..8);
     expected.push("pathspider.not_applied:3".to_owned());
     assert_eq!(conclude(&flows), expected);
-    flows[0].set("syn_options_any_fwd", kinds(&[2, 8]));
+    flows[0] = flows[0].clone().with(syn::OPTIONS_ANY_FWD, kinds(&[2, 8]));
     assert_eq!(conclude(&flows), ["pathspider.not_applied:0", "pathspider.not_applied:3"]);
 }
 

@@ -7,16 +7,26 @@
 //! connection counts as carried only where the SYN with the option was answered, whatever came of
 //! a plain one.
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Evidence, Hold, Host,
-    Info, Job, Measurement, OptionValues, Options, Prepared, Record, Result, SentSyns, System,
-    connected, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, syn, tcp, tfo};
+use pathspider_plugin_api::prelude::*;
 
+const PLAIN: Configuration = Configuration::new(0, "no fast open").hold(Hold::Initiation);
 /// B: asks for a cookie.
-const COOKIE: ConfigId = ConfigId::new(1);
+const COOKIE: Configuration = Configuration::new(1, "cookie").hold(Hold::Initiation);
 /// C: sends data on the SYN, where there is a cookie.
-const DATA: ConfigId = ConfigId::new(2);
+const DATA: Configuration = Configuration::new(2, "data").hold(Hold::Initiation);
+
+conditions! {
+    CONNECTIVITY: connectivity("tfo");
+    RECEIVED: good("tfo.cookie.received", "a SYN/ACK carried a cookie");
+    NOT_RECEIVED: absent(
+        "tfo.cookie.not_received",
+        "a SYN that asked for one was answered without"
+    );
+    ACKED: good("tfo.syndata.acked", "the SYN/ACK acknowledged all data on the SYN");
+    NOT_ACKED: unknown("tfo.syndata.not_acked", "the SYN/ACK did not acknowledge all of them");
+    FAILED: impaired("tfo.syndata.failed", "the SYN with data was not answered");
+}
 
 /// Where the kernel says which halves of Fast Open are on.
 const SWITCH: &str = "/proc/sys/net/ipv4/tcp_fastopen";
@@ -32,19 +42,9 @@ pub struct Tfo {
 
 impl Measurement for Tfo {
     fn info() -> Info {
-        Info::new(
-            "tfo",
-            env!("CARGO_PKG_VERSION"),
-            "TCP Fast Open: connectivity, cookies, data on SYNs",
-        )
-        .contact(env!("CARGO_PKG_REPOSITORY"))
-        .changes_system()
-        .connectivity("tfo")
-        .condition("tfo.cookie.received", "a SYN/ACK carried a cookie")
-        .condition("tfo.cookie.not_received", "a SYN that asked for one was answered without")
-        .condition("tfo.syndata.acked", "the SYN/ACK acknowledged all data on the SYN")
-        .condition("tfo.syndata.not_acked", "the SYN/ACK did not acknowledge all of them")
-        .condition("tfo.syndata.failed", "the SYN with data was not answered")
+        info!("tfo", "TCP Fast Open: connectivity, cookies, data on SYNs")
+            .changes_system()
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
@@ -52,24 +52,19 @@ impl Measurement for Tfo {
         Options::none().connect(&[DnsTcp, Http, Https]).timeout()
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
         Ok(Tfo { connection: options.connection()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        let labels = ["no fast open", "cookie", "data"];
-        labels.map(|label| Configuration::new(label).hold(Hold::Initiation)).into()
+        vec![PLAIN, COOKIE, DATA]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp", "tfo", "syn"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN, tfo::CHAIN, syn::CHAIN])
     }
 
-    fn default_port(&self) -> u16 {
-        self.connection.kind().default_port()
-    }
-
-    fn configure(&self, _config: ConfigId, system: &mut System<'_>) -> Result<()> {
+    fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
         // The server's half, which other programs may use, stays as it is.
         let now = std::fs::read_to_string(SWITCH).ok().and_then(|text| text.trim().parse().ok());
         let switch = now.unwrap_or(0) & !WITHOUT_COOKIE | CLIENT;
@@ -78,80 +73,81 @@ impl Measurement for Tfo {
         system.sysctl("net.ipv4.tcp_fastopen", switch)
     }
 
-    fn connect(&self, _job: &Job, _prepared: &Prepared, config: ConfigId) -> Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         let connection = self.connection.clone();
-        Ok(if config == ConfigId::BASELINE { connection } else { connection.fast_open() })
+        Ok(if attempt.is(PLAIN) { connection } else { connection.fast_open() })
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let evidence = Evidence::weigh(flows, |config, flow| {
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let evidence = flows.weigh(|flow| {
             SentSyns::of(flow)?;
-            Some((number(flow, "tfo_synkind") != 0) == (config != ConfigId::BASELINE))
+            Some(flow.get(tfo::SYN_KIND).is_some_and(|kind| kind != 0) != flow.is(PLAIN))
         });
-        let attempts = [COOKIE, DATA].map(|config| evidence.flow(config));
+        let attempts = [COOKIE, DATA].map(|config| evidence.of(config));
         let conditions = [
-            connectivity(evidence.flow(ConfigId::BASELINE), attempts),
+            connectivity(evidence.of(PLAIN), attempts),
             cookie(attempts),
             // An earlier run's cookie puts data on B's SYN already.
-            attempts.into_iter().flatten().rfind(|flow| carries_data(flow)).map(data),
+            attempts.into_iter().flatten().rfind(|&flow| carries_data(flow)).map(data),
         ];
         Ok(evidence.conclude(conditions.into_iter().flatten()))
     }
 }
 
-fn number(flow: &Record, key: &str) -> u64 {
-    flow.u64(key).unwrap_or(0)
+fn is_positive<T: From<u8> + PartialOrd>(number: Option<T>) -> bool {
+    number.is_some_and(|number| number > T::from(0))
 }
 
-fn carries_data(flow: &Record) -> bool {
-    number(flow, "tfo_dlen") > 0
+fn carries_data(flow: Flow<'_>) -> bool {
+    is_positive(flow.get(tfo::DATA))
 }
 
 /// Whether the SYN/ACK acknowledged all data on the SYN. Sequence numbers count modulo 2³².
-fn is_acked(flow: &Record) -> bool {
-    let [sequence, length, acknowledgment] =
-        ["tfo_seq", "tfo_dlen", "tfo_ack"].map(|key| number(flow, key) as u32);
-    let all = sequence.wrapping_add(1).wrapping_add(length);
-    carries_data(flow) && number(flow, "syn_count_rev") > 0 && acknowledgment == all
+fn is_acked(flow: Flow<'_>) -> bool {
+    let (sequence, length) = (flow.get(tfo::SEQUENCE), flow.get(tfo::DATA));
+    let all =
+        sequence.zip(length).map(|(first, length)| first.wrapping_add(1).wrapping_add(length));
+    let answered = is_positive(flow.get(syn::COUNT_REV));
+    carries_data(flow) && answered && flow.get(tfo::ACKNOWLEDGMENT) == all
 }
 
 /// Whether the SYN with the option was answered, and not one that the kernel repeated without. An
 /// answer that has the option too was to that one, whatever was repeated since.
-fn is_answered(flow: &Record) -> bool {
-    let kind = number(flow, "tfo_synkind") as u8;
+fn is_answered(flow: Flow<'_>) -> bool {
+    let kind = flow.get(tfo::SYN_KIND).unwrap_or(0);
     let is_plain_repeated = SentSyns::of(flow).is_none_or(|syns| !syns.all_offer(kind));
-    let has_option = number(flow, "tfo_ackkind") != 0;
-    is_acked(flow) || has_option || (number(flow, "syn_count_rev") > 0 && !is_plain_repeated)
+    let has_option = is_positive(flow.get(tfo::ACK_KIND));
+    let answered = is_positive(flow.get(syn::COUNT_REV));
+    is_acked(flow) || has_option || (answered && !is_plain_repeated)
 }
 
 /// One connection with Fast Open that was carried shows that the path does; that it does not takes
 /// both, for one alone may have lost its SYN by chance.
-fn connectivity(a: Option<&Record>, attempts: [Option<&Record>; 2]) -> Option<Condition> {
-    let is_carried = |flow: &Record| connected(flow) && is_answered(flow);
+fn connectivity(a: Option<Flow<'_>>, attempts: [Option<Flow<'_>>; 2]) -> Option<Condition> {
+    let is_carried = |flow: Flow<'_>| flow.connected() && is_answered(flow);
     let carried = attempts.into_iter().flatten().any(is_carried);
     let decided = carried || attempts.iter().all(Option::is_some);
-    let a = connected(a?);
-    decided.then(|| Condition::compared("tfo", a, carried))
+    let a = a?.connected();
+    decided.then(|| CONNECTIVITY.compared(a, carried))
 }
 
 /// What came of the SYNs that asked for a cookie.
-fn cookie(attempts: [Option<&Record>; 2]) -> Option<Condition> {
-    let flows = || attempts.into_iter().flatten();
-    let asked = |flow: &&Record| number(flow, "tfo_synclen") == 0;
-    if flows().any(|flow| number(flow, "tfo_ackclen") > 0) {
-        return Some(Condition::new("tfo.cookie.received"));
+fn cookie(attempts: [Option<Flow<'_>>; 2]) -> Option<Condition> {
+    let mut flows = attempts.into_iter().flatten();
+    if flows.clone().any(|flow| is_positive(flow.get(tfo::ACK_COOKIE))) {
+        return Some(RECEIVED);
     }
-    let answered = flows().filter(asked).any(is_answered);
-    answered.then(|| Condition::new("tfo.cookie.not_received"))
+    let asked = |flow: Flow<'_>| !is_positive(flow.get(tfo::SYN_COOKIE));
+    flows.any(|flow| asked(flow) && is_answered(flow)).then_some(NOT_RECEIVED)
 }
 
 /// What came of the data on a SYN.
-fn data(flow: &Record) -> Condition {
-    Condition::new(match (is_acked(flow), is_answered(flow)) {
-        (true, _) => "tfo.syndata.acked",
-        (false, true) => "tfo.syndata.not_acked",
-        (false, false) => "tfo.syndata.failed",
-    })
+fn data(flow: Flow<'_>) -> Condition {
+    match (is_acked(flow), is_answered(flow)) {
+        (true, _) => ACKED,
+        (false, true) => NOT_ACKED,
+        (false, false) => FAILED,
+    }
 }
 
 export_plugin!(Tfo);

@@ -1,62 +1,64 @@
 //! What Fast Open concludes from flows that are written out here.
 
-use pathspider_plugin_api::{State, Value, testing};
+use pathspider_plugin_api::packet::OptionKinds;
+use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
 
 const SEQUENCE: u32 = 1000;
+/// The kinds of a SYN's options.
+fn kinds(kinds: &[u8]) -> OptionKinds {
+    kinds.iter().copied().collect()
+}
+
 const COOKIE_LENGTH: u8 = 8;
 
 /// A connection without Fast Open.
-fn plain(state: State) -> Record {
-    let answered = u8::from(state == State::Ok);
-    let none: Value = [2u8].into_iter().collect();
+fn plain(state: State) -> TestFlow {
     testing::flow(state)
-        .with("syn_count_fwd", 1u8)
-        .with("syn_count_rev", answered)
-        .with("syn_options_all_fwd", none.clone())
-        .with("syn_options_any_fwd", none)
-        .with("tfo_synkind", 0u8)
+        .with(syn::COUNT_FWD, 1)
+        .with(syn::COUNT_REV, u32::from(state == State::Ok))
+        .with(syn::OPTIONS_ALL_FWD, kinds(&[2]))
+        .with(syn::OPTIONS_ANY_FWD, kinds(&[2]))
+        .with(tfo::SYN_KIND, 0)
 }
 
 /// One whose SYN has the option with a cookie of `cookie` octets and data of `length`.
-fn fast(state: State, cookie: u8, length: u32) -> Record {
-    let kinds: Value = [2u8, 34].into_iter().collect();
+fn fast(state: State, cookie: u8, length: u32) -> TestFlow {
     plain(state)
-        .with("syn_options_all_fwd", kinds.clone())
-        .with("syn_options_any_fwd", kinds)
-        .with("tfo_synkind", 34u8)
-        .with("tfo_synclen", cookie)
-        .with("tfo_seq", SEQUENCE)
-        .with("tfo_dlen", length)
+        .with(syn::OPTIONS_ALL_FWD, kinds(&[2, 34]))
+        .with(syn::OPTIONS_ANY_FWD, kinds(&[2, 34]))
+        .with(tfo::SYN_KIND, 34)
+        .with(tfo::SYN_COOKIE, cookie)
+        .with(tfo::SEQUENCE, SEQUENCE)
+        .with(tfo::DATA, length)
 }
 
 /// Its answer: what it acknowledges, and the length of a cookie.
-fn answered(flow: Record, acknowledgment: u32, cookie: u8) -> Record {
-    flow.with("syn_count_rev", 1u8)
-        .with("tfo_ack", acknowledgment)
-        .with("tfo_ackkind", if cookie > 0 { 34u8 } else { 0 })
-        .with("tfo_ackclen", cookie)
+fn answered(flow: TestFlow, acknowledgment: u32, cookie: u8) -> TestFlow {
+    flow.with(syn::COUNT_REV, 1)
+        .with(tfo::ACKNOWLEDGMENT, acknowledgment)
+        .with(tfo::ACK_KIND, if cookie > 0 { 34 } else { 0 })
+        .with(tfo::ACK_COOKIE, cookie)
 }
 
 /// What the kernel does when a SYN is not answered: it repeats it plain, and that one is.
-fn fell_back(flow: Record) -> Record {
+fn fell_back(flow: TestFlow) -> TestFlow {
     let flow = answered(flow, SEQUENCE + 1, 0);
-    flow.with("syn_count_fwd", 2u8)
-        .with("syn_options_all_fwd", [2u8].into_iter().collect::<Value>())
+    flow.with(syn::COUNT_FWD, 2).with(syn::OPTIONS_ALL_FWD, kinds(&[2]))
 }
 
 /// B, which got a cookie.
-fn got_cookie() -> Record {
+fn got_cookie() -> TestFlow {
     answered(fast(State::Ok, 0, 0), SEQUENCE + 1, COOKIE_LENGTH)
 }
 
 /// C, whose data were acknowledged up to here.
-fn sent_data(acknowledged: u32) -> Record {
+fn sent_data(acknowledged: u32) -> TestFlow {
     answered(fast(State::Ok, COOKIE_LENGTH, 40), SEQUENCE + 1 + acknowledged, 0)
 }
 
-fn conclude(b: Record, c: Record) -> Vec<String> {
+fn conclude(b: TestFlow, c: TestFlow) -> Vec<String> {
     let tfo: Tfo = testing::with_options(Record::new());
     let conditions = testing::conclude(&tfo, &[plain(State::Ok), b, c]);
     conditions.iter().map(|condition| condition.replace("tfo.", "")).collect()
@@ -88,11 +90,11 @@ fn data_on_the_syn_are_acked_or_not() {
 fn sequence_numbers_wrap_around() {
     for sequence in [u32::MAX, u32::MAX - 1, u32::MAX - 20, u32::MAX - 40] {
         let all = sequence.wrapping_add(41);
-        let sent = |ack| sent_data(0).with("tfo_seq", sequence).with("tfo_ack", ack);
+        let sent = |ack| sent_data(0).with(tfo::SEQUENCE, sequence).with(tfo::ACKNOWLEDGMENT, ack);
         assert_eq!(conclude(got_cookie(), sent(all))[2], "syndata.acked", "{sequence}");
         let syn_only = sequence.wrapping_add(1);
         assert_eq!(conclude(got_cookie(), sent(syn_only))[2], "syndata.not_acked", "{sequence}");
-        let silent = sent(0).with("syn_count_rev", 0u8);
+        let silent = sent(0).with(syn::COUNT_REV, 0);
         assert_eq!(conclude(got_cookie(), silent)[2], "syndata.failed", "{sequence}");
     }
 }
@@ -104,7 +106,8 @@ fn a_syn_with_data_that_is_dropped_has_failed_though_the_plain_one_worked() {
         conclude(got_cookie(), dropped),
         ["connectivity.works", "cookie.received", "syndata.failed"]
     );
-    let late = fell_back(fast(State::Ok, COOKIE_LENGTH, 40)).with("tfo_ack", SEQUENCE + 41);
+    let late =
+        fell_back(fast(State::Ok, COOKIE_LENGTH, 40)).with(tfo::ACKNOWLEDGMENT, SEQUENCE + 41);
     assert_eq!(conclude(got_cookie(), late)[2], "syndata.acked");
 }
 
@@ -118,7 +121,7 @@ fn a_target_without_cookies() {
 fn a_path_that_drops_the_option_is_broken_though_plain_syns_worked() {
     let dropped = || fell_back(fast(State::Ok, 0, 0));
     assert_eq!(conclude(dropped(), dropped()), ["connectivity.broken"]);
-    let silent = || fast(State::Timeout, 0, 0).with("syn_count_rev", 0u8);
+    let silent = || fast(State::Timeout, 0, 0).with(syn::COUNT_REV, 0);
     assert_eq!(conclude(silent(), silent()), ["connectivity.broken"]);
     assert_eq!(conclude(dropped(), got_cookie()), ["connectivity.works", "cookie.received"]);
 }
@@ -138,6 +141,6 @@ fn a_cookie_of_an_earlier_run() {
 fn no_verdict_where_fast_open_was_not_sent() {
     let found = conclude(plain(State::Ok), plain(State::Ok));
     assert_eq!(found, ["pathspider.not_applied:1", "pathspider.not_applied:2"]);
-    let missed = testing::flow(State::Ok).with("observed", false);
+    let missed = testing::missed(State::Ok);
     assert!(conclude(fell_back(fast(State::Ok, 0, 0)), missed).is_empty());
 }

@@ -6,14 +6,16 @@
 
 use std::time::Duration;
 
-use pathspider_plugin_api::forge::{Packet, dns_query, random};
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Evidence, Hold, Host,
-    Info, Job, Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, dns, icmp, udp};
+use pathspider_plugin_api::forge::{Packet, dns_query, identifier};
+use pathspider_plugin_api::prelude::*;
 
-/// The configuration whose queries have no checksum.
-const ZERO: ConfigId = ConfigId::new(1);
+const PLAIN: Configuration = Configuration::new(0, "checksum").hold(Hold::Initiation);
+const ZERO: Configuration = Configuration::new(1, "no checksum").hold(Hold::Initiation);
+
+conditions! {
+    CONNECTIVITY: connectivity("udpzero");
+}
 
 /// The measurement of one run.
 pub struct Udpzero {
@@ -22,60 +24,44 @@ pub struct Udpzero {
 
 impl Measurement for Udpzero {
     fn info() -> Info {
-        Info::new(
-            "udpzero",
-            env!("CARGO_PKG_VERSION"),
-            "UDP without checksums: connectivity, by DNS queries",
-        )
-        .contact(env!("CARGO_PKG_REPOSITORY"))
-        .forges()
-        .connectivity("udpzero")
+        info!("udpzero", "UDP without checksums: connectivity, by DNS queries")
+            .forges()
+            .port(ConnectKind::DnsUdp.default_port())
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
         Options::none().timeout()
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
         Ok(Udpzero { timeout: options.timeout()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        ["checksum", "no checksum"]
-            .map(|label| Configuration::new(label).hold(Hold::Initiation))
-            .into()
+        vec![PLAIN, ZERO]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "udp", "dns", "icmp"])
+        ChainName::list([basic::CHAIN, udp::CHAIN, dns::CHAIN, icmp::CHAIN])
     }
 
-    fn default_port(&self) -> u16 {
-        ConnectKind::DnsUdp.default_port()
-    }
-
-    fn connect(&self, job: &Job, _prepared: &Prepared, config: ConfigId) -> Result<Connect> {
-        let query = dns_query(job.domain().unwrap_or("."), random() as u16)?;
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let job = attempt.job();
+        let query = dns_query(job.domain().unwrap_or("."), identifier())?;
         let datagram = Packet::to(job.target()).udp(job.port(), &query);
-        let datagram = if config == ZERO { datagram.checksum_zero() } else { datagram };
+        let datagram = if attempt.is(ZERO) { datagram.checksum_zero() } else { datagram };
         Ok(Connect::packets(vec![datagram.bytes()?], self.timeout))
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let evidence = Evidence::weigh(flows, |config, flow| {
-            flow.bool("udp_zero_checksum_fwd").map(|is_zero| is_zero == (config == ZERO))
-        });
-        let (a, b) = (evidence.flow(ConfigId::BASELINE), evidence.flow(ZERO));
-        let verdict =
-            a.zip(b).map(|(a, b)| Condition::compared("udpzero", is_answered(a), is_answered(b)));
-        Ok(evidence.conclude(verdict))
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let evidence =
+            flows.weigh(|flow| flow.get(udp::ZERO_CHECKSUM_FWD).map(|zero| zero == flow.is(ZERO)));
+        // A response of whatever content: also one that refuses shows that the query was received.
+        // Anything else that came back does not.
+        let answered = |flow: Flow<'_>| flow.has(dns::RESPONSE_VALID);
+        Ok(evidence.conclude(evidence.compared(CONNECTIVITY, ZERO, answered)))
     }
-}
-
-/// Whether a response came, of whatever content: also one that refuses shows that the query was
-/// received. Anything else that came back does not.
-fn is_answered(flow: &Record) -> bool {
-    flow.bool("dns_response_valid") == Some(true)
 }
 
 export_plugin!(Udpzero);

@@ -1,6 +1,6 @@
 //! What the measurement sends, and what it concludes from flows that are written out here.
 
-use pathspider_plugin_api::{State, Value, testing};
+use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
 
@@ -9,13 +9,13 @@ fn udpzero() -> Udpzero {
 }
 
 /// A query with checksum 0 or not, and whether a valid response came.
-fn flow(zero: bool, valid: bool) -> Record {
+fn flow(zero: bool, valid: bool) -> TestFlow {
     testing::flow(if valid { State::Ok } else { State::Timeout })
-        .with("udp_zero_checksum_fwd", zero)
-        .with("dns_response_valid", valid)
+        .with(udp::ZERO_CHECKSUM_FWD, zero)
+        .with(dns::RESPONSE_VALID, valid)
 }
 
-fn conclude(a: Record, b: Record) -> Vec<String> {
+fn conclude(a: TestFlow, b: TestFlow) -> Vec<String> {
     testing::conclude(&udpzero(), &[a, b])
 }
 
@@ -25,10 +25,10 @@ fn only_b_is_without_checksum() {
     for (target, at) in [("192.0.2.1", 26), ("2001:db8::1", 46)] {
         let job = Job::new(0, target.parse().unwrap(), 53, own.clone());
         let bytes = |config| {
-            let connect = udpzero().connect(&job, &Prepared::default(), config).unwrap();
+            let connect = testing::connect(&udpzero(), &job, config).unwrap();
             connect.packet_bytes().next().unwrap().to_vec()
         };
-        let (a, b) = (bytes(ConfigId::BASELINE), bytes(ZERO));
+        let (a, b) = (bytes(PLAIN), bytes(ZERO));
         assert!(a[at..at + 2] != [0, 0] && b[at..at + 2] == [0, 0], "{target}");
         let asked = b"\x03www\x07example\x03org\0\0\x01\0\x01";
         assert!(a.ends_with(asked) && b.ends_with(asked));
@@ -39,7 +39,7 @@ fn only_b_is_without_checksum() {
 fn a_name_that_is_none_is_the_jobs_fault() {
     let own = Record::new().with("domain", "a..b");
     let job = Job::new(0, "192.0.2.1".parse().unwrap(), 53, own);
-    assert!(udpzero().connect(&job, &Prepared::default(), ZERO).is_err());
+    assert!(testing::connect(&udpzero(), &job, ZERO).is_err());
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_valid_response_is_what_connects() {
         assert_eq!(conclude(flow(false, a), flow(true, b)), expected);
     }
     // Something came back, which is no response.
-    let other = flow(true, false).with("spdr_state", State::Ok.number());
+    let other = flow(true, false).state(State::Ok);
     assert_eq!(conclude(flow(false, true), other), ["udpzero.connectivity.broken"]);
 }
 
@@ -62,6 +62,6 @@ fn a_valid_response_is_what_connects() {
 fn no_verdict_where_the_wire_says_otherwise() {
     let filled_in = flow(false, true);
     assert_eq!(conclude(flow(false, true), filled_in), ["pathspider.not_applied:1"]);
-    let unseen = flow(true, true).with("udp_zero_checksum_fwd", Value::NULL);
+    let unseen = flow(true, true).with(udp::ZERO_CHECKSUM_FWD, None);
     assert_eq!(conclude(flow(false, true), unseen), ["pathspider.not_observed"]);
 }

@@ -19,7 +19,7 @@ const struct descriptor pathspider_plugin_descriptor = {
               WAY == MAGIC ? 'x' : 'n'},
     /* Too short for what this version has. */
     .size = WAY == SHORT ? 28 : sizeof(struct descriptor),
-    .abi_major = WAY == OTHER ? 2 : 1,
+    .abi_major = WAY == OTHER ? 3 : 2,
     .abi_minor = WAY == OTHER ? 7 : 0,
     .root = none,
 };

@@ -85,7 +85,7 @@ fn a_plugin_that_misbehaves_breaks_the_rule_that_it_is_about() {
         ("print", &[("quiet", "fail"), ("run", "pass")]),
         ("configure-error", &[("configurations", "fail")]),
         ("configure-panic", &[("configurations", "fail")]),
-        ("panic-in-default-port", &[("fuzz", "fail")]),
+        ("configurations-swapped", &[("run", "fail"), ("fuzz", "fail")]),
     ] {
         let option = format!("how={how}");
         let (end, checked) = check(&file, &["--option", &option]);

@@ -243,7 +243,8 @@ fn all_about_a_plugin() {
         "[default: http] [possible values: http, ",
         "1 ecn holds until the connection's first packet is sent",
         "tcp_connected bool",
-        "ecn.connectivity.broken the baseline worked, the experiment did not",
+        "ecn.connectivity.broken impaired the baseline worked, the experiment did not",
+        "ecn.negotiation.failed absent that SYN/ACK did not have ECE",
         "CAP_NET_RAW to capture packets CAP_NET_ADMIN to change the system's settings",
         &abi,
     ] {
@@ -274,6 +275,13 @@ fn all_about_a_plugin() {
     assert!(documented.iter().all(|key| info.get(key).is_some()), "{keys:?}");
     assert_eq!(info["options"][1]["max"], 3600.0);
     assert_eq!(info["configurations"][0]["hold"], "initiation");
+    assert_eq!(info["configurations"][0]["carrier"], "opening");
+    let failed = info["conditions"].as_array().unwrap().iter();
+    let failed = failed.clone().find(|c| c["name"] == "ecn.negotiation.failed").unwrap();
+    assert_eq!(
+        (&failed["aspect"], &failed["class"]),
+        (&"ecn.negotiation".into(), &"absent".into())
+    );
     assert_eq!(info["chains"][0]["fields"][0]["name"], "sip");
     assert_eq!(info["default_port"], 80);
     Program::run(&["--plugin-info", "nothing"]).expect(3, &["no plugin named"]);

@@ -113,7 +113,7 @@ fn a_plugins_failures_are_the_jobs_and_the_run_goes_on() {
             assert!(record.conditions.is_empty());
         }
     }
-    for function in ["new", "configurations", "default-port", "chains"] {
+    for function in ["new", "configurations", "chains"] {
         let how = format!("panic-in-{function}");
         let arguments = ["--plugin-dir", &folder, "misbehaving", "--how", &how];
         let message = format!("cannot be set up: panicked: asked to panic in {function}");

@@ -27,17 +27,16 @@ const fn variant(
 const NEWER: &str =
     "install a newer pathspider, or rebuild the plugin against an older pathspider-plugin-api";
 
-const VARIANTS: [Variant; 7] = [
-    variant("older", "1.0", None),
+const VARIANTS: [Variant; 6] = [
     Variant { name: "same", patch: None, refusal: None },
     variant("release", "release", None),
-    variant("newer", "1.2", Some("it speaks plugin ABI 1.2, this host 1.1; install")),
-    variant("major", "2.0", Some("it speaks plugin ABI 2.0, this host 1.1; install")),
+    variant("newer", "2.1", Some("it speaks plugin ABI 2.1, this host 2.0; install")),
+    variant("major", "3.0", Some("it speaks plugin ABI 3.0, this host 2.0; install")),
     variant(
         "past",
-        "0.9",
+        "1.1",
         Some(
-            "it speaks plugin ABI 0.9, this host 1.1; rebuild the plugin against a current \
+            "it speaks plugin ABI 1.1, this host 2.0; rebuild the plugin against a current \
              pathspider-plugin-api, or get a newer build",
         ),
     ),
@@ -45,7 +44,7 @@ const VARIANTS: [Variant; 7] = [
         "layout",
         "layout",
         Some(
-            "it says that it speaks plugin ABI 1.1, which this host of 1.1 understands, but its \
+            "it says that it speaks plugin ABI 2.0, which this host of 2.0 understands, but its \
              tables have another layout; rebuild it against a released pathspider-plugin-api",
         ),
     ),
@@ -99,9 +98,11 @@ fn build(variant: &Variant, target: &Path, folder: &Path) {
         _ => format!("{line}\n"),
     });
     fs::write(workspace.join("Cargo.toml"), own.collect::<String>()).unwrap();
-    let own = workspace.join("plugin/Cargo.toml");
-    let named = fs::read_to_string(&own).unwrap().replace("pathspider-NAME", &package(variant));
-    fs::write(own, named).unwrap();
+    for file in ["plugin/Cargo.toml", "plugin/src/lib.rs"] {
+        let file = workspace.join(file);
+        let named = fs::read_to_string(&file).unwrap().replace("NAME", variant.name);
+        fs::write(file, named).unwrap();
+    }
     if let Some(patch) = variant.patch {
         let patch = sources.join(format!("{patch}.patch"));
         let mut apply = Command::new("patch");
@@ -109,8 +110,7 @@ fn build(variant: &Variant, target: &Path, folder: &Path) {
         succeed(apply.arg("-i").arg(patch));
     }
     let package = package(variant);
-    let features: &[&str] = if variant.name == "older" { &[] } else { &["--features", "finish"] };
-    cargo(&workspace, target, &[&["build", "-p", &package], features].concat());
+    cargo(&workspace, target, &["build", "-p", &package]);
     let library = format!("lib{}.so", package.replace('-', "_"));
     fs::copy(target.join("debug").join(library), folder.join(file(variant))).unwrap();
 }
@@ -135,14 +135,10 @@ fn refusal<'e>(listed: &'e Ended, name: &str) -> Option<&'e str> {
 
 #[test]
 fn every_version_is_taken_or_refused_as_its_number_says() {
-    assert_eq!(ABI_VERSION.to_string(), "1.1", "see tests/plugins/versions/README.md");
+    assert_eq!(ABI_VERSION.to_string(), "2.0", "see tests/plugins/versions/README.md");
     let folder = temp_dir("versions");
     let target = built("").join("../versions");
     VARIANTS.iter().for_each(|variant| build(variant, &target, &folder));
-    // The older one is what was pinned as ABI 1.0.
-    let older = target.join("workspaces/older");
-    let pinned = ["test", "-p", "pathspider-plugin-api", "--lib", "layout_is_that_of_its_version"];
-    cargo(&older, &target, &pinned);
 
     let listed = list(&folder);
     listed.expect(0, &[]);
@@ -192,7 +188,9 @@ fn run_together(taken: &[&Variant], folder: &Path) {
             let records = pathspider_e2e::records(&fs::read_to_string(&output).unwrap());
             assert_eq!(records.len(), 3);
             for record in records {
-                assert_eq!(record.conditions, [format!("{name}.connectivity.online")]);
+                let [online, segments] = &record.conditions[..] else { panic!("{record:?}") };
+                assert_eq!(*online, format!("{name}.connectivity.online"));
+                assert!(segments.starts_with(&format!("{name}.segments:")), "{segments}");
                 assert!(record.rest["number"].as_u64().unwrap() < 3, "{record:?}");
                 let flow = &record.flow_results.as_ref().unwrap()[0].rest;
                 assert_eq!(flow["prepared"], record.dip.as_str());
@@ -202,12 +200,8 @@ fn run_together(taken: &[&Variant], folder: &Path) {
             }
             let metadata = fs::read_to_string(format!("{}.meta.json", output.display())).unwrap();
             let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
-            let (abi, finished) = match name {
-                "older" => ("1.0", serde_json::Value::Null),
-                _ => ("1.1", name.into()),
-            };
-            assert_eq!(metadata["plugin"]["abi"], abi);
-            assert_eq!(metadata["runs"][0]["plugin"]["finished"], finished, "{name}");
+            assert_eq!(metadata["plugin"]["abi"], "2.0");
+            assert_eq!(metadata["runs"][0]["plugin"]["finished"], name);
         }
     }
 }
@@ -224,10 +218,10 @@ fn foreign_libraries_are_refused() {
         ("libc", "it is not a pathspider plugin: it exports no pathspider_plugin_descriptor"),
         ("magic", strange),
         ("short", strange),
-        ("other", "it speaks plugin ABI 2.7, this host 1.1; install a newer pathspider"),
+        ("other", "it speaks plugin ABI 3.7, this host 2.0; install a newer pathspider"),
         (
             "rootless",
-            "it speaks plugin ABI 1.0, which this host of 1.1 understands, but gives no tables; \
+            "it speaks plugin ABI 2.0, which this host of 2.0 understands, but gives no tables; \
              rebuild it, or get another build",
         ),
     ];

@@ -2,38 +2,11 @@
 
 use std::net::IpAddr;
 
+use pathspider_plugin_api::chains::basic;
 use pathspider_plugin_api::packet::{Direction, Ip, Layers, Packet};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Both, Fields, side};
-
-const FIELDS: Fields<9> = Fields([
-    ("sip", FieldType::Text, "", "address of the originator"),
-    ("dip", FieldType::Text, "", "address of the other side"),
-    ("proto", FieldType::UInt, "", "IANA number of the transport protocol"),
-    ("sp", FieldType::UInt, "", "port of the originator; null without ports"),
-    ("dp", FieldType::UInt, "", "port of the other side; null without ports"),
-    ("pkt_fwd", FieldType::UInt, "packets", "packets from the originator"),
-    (
-        "pkt_rev",
-        FieldType::UInt,
-        "packets",
-        "packets to the originator; in a measurement, without ICMP errors",
-    ),
-    (
-        "oct_fwd",
-        FieldType::UInt,
-        "octets",
-        "IP packets from the originator, padding of short frames included",
-    ),
-    (
-        "oct_rev",
-        FieldType::UInt,
-        "octets",
-        "IP packets to the originator, padding of short frames included; in a measurement, without \
-         ICMP errors",
-    ),
-]);
+use super::side::{Both, side};
 
 /// The chain `basic`.
 #[derive(Default)]
@@ -53,7 +26,7 @@ impl Chain for Basic {
     const LAYERS: Layers = Layers::IP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("basic", "addresses, ports, packets and octets")
+        basic::CHAIN.into()
     }
 
     fn new_flow(&self, packet: &Packet<'_>) -> Option<Flow> {
@@ -81,21 +54,16 @@ impl Chain for Basic {
         flow.count(packet)
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(
-            record,
-            [
-                flow.addresses[0].into(),
-                flow.addresses[1].into(),
-                flow.protocol.into(),
-                flow.ports.map(|ports| ports[0]).into(),
-                flow.ports.map(|ports| ports[1]).into(),
-                flow.packets[0].into(),
-                flow.packets[1].into(),
-                flow.octets[0].into(),
-                flow.octets[1].into(),
-            ],
-        );
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        fields.set(basic::SOURCE, flow.addresses[0]);
+        fields.set(basic::DESTINATION, flow.addresses[1]);
+        fields.set(basic::PROTOCOL, flow.protocol);
+        fields.set(basic::SOURCE_PORT, flow.ports.map(|ports| ports[0]));
+        fields.set(basic::DESTINATION_PORT, flow.ports.map(|ports| ports[1]));
+        fields.set(basic::PACKETS_FWD, flow.packets[0]);
+        fields.set(basic::PACKETS_REV, flow.packets[1]);
+        fields.set(basic::OCTETS_FWD, flow.octets[0]);
+        fields.set(basic::OCTETS_REV, flow.octets[1]);
     }
 }
 

@@ -270,7 +270,7 @@ fn check_fields(chosen: &[&Entry]) -> Result<(), CatalogueError> {
 #[cfg(test)]
 mod tests {
     use pathspider_plugin_api::packet::{Layers, Packet};
-    use pathspider_plugin_api::{FieldType, FlowRecord};
+    use pathspider_plugin_api::{FieldInfo, FieldType, Fields};
 
     use super::*;
 
@@ -283,18 +283,24 @@ mod tests {
         const LAYERS: Layers = Layers::NONE;
 
         fn info() -> ChainInfo {
-            ChainInfo::new(if FIELD == 't' { "tcp" } else { "mine" }, "a plugin's").field(
-                &format!("field_{FIELD}"),
-                FieldType::Bool,
-                "nothing",
-            )
+            let field = FieldInfo {
+                name: format!("field_{FIELD}"),
+                kind: FieldType::Bool,
+                unit: String::new(),
+                meaning: "nothing".into(),
+            };
+            ChainInfo {
+                name: if FIELD == 't' { "tcp" } else { "mine" }.into(),
+                description: "a plugin's".into(),
+                fields: vec![field],
+            }
         }
 
         fn new_flow(&self, _: &Packet<'_>) -> Option<()> {
             Some(())
         }
 
-        fn finish(&self, (): (), _: &mut FlowRecord) {}
+        fn finish(&self, (): (), _: &mut Fields<'_>) {}
     }
 
     fn names(catalogue: &Catalogue, names: &[&str]) -> Result<Vec<String>, String> {
@@ -325,7 +331,7 @@ mod tests {
         let error = names(&catalogue, &["mine"]).unwrap_err();
         assert!(error.contains("acme.mine, other.mine"), "{error}");
         assert_eq!(names(&catalogue, &["other.mine"]).unwrap(), ["other.mine"]);
-        let own = catalogue.resolve_for(Some("acme"), &ChainName::list(&["mine", "tcp"])).unwrap();
+        let own = catalogue.resolve_for(Some("acme"), &ChainName::list(["mine", "tcp"])).unwrap();
         assert_eq!(own.names, ["acme.mine", "tcp"]);
         let error = names(&catalogue, &["none"]).unwrap_err();
         assert!(error.contains("there are: basic, tcp"), "{error}");

@@ -2,18 +2,12 @@
 
 pub mod message;
 
+use pathspider_plugin_api::chains::dns;
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp, Udp};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 use self::message::{Message, read};
-use super::fields::{Fields, side};
-
-const FIELDS: Fields<1> = Fields([(
-    "dns_response_valid",
-    FieldType::Bool,
-    "",
-    "the other side sent a well-formed DNS response, with the identifier of a query if one was seen",
-)]);
+use super::side::side;
 
 /// The chain `dns`. A flow is complete with the first valid response.
 ///
@@ -35,7 +29,7 @@ impl Chain for Dns {
     const LAYERS: Layers = Layers::TCP.and(Layers::UDP);
 
     fn info() -> ChainInfo {
-        FIELDS.info("dns", "responses of DNS servers, over UDP and TCP")
+        dns::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -56,8 +50,8 @@ impl Chain for Dns {
         Verdict::done_if(flow.valid)
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(record, [flow.valid.into()]);
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        fields.set(dns::RESPONSE_VALID, flow.valid);
     }
 }
 

@@ -1,38 +1,10 @@
 //! `dscp`: differentiated services code points (RFC 2474).
 
+use pathspider_plugin_api::chains::dscp;
 use pathspider_plugin_api::packet::{Ip, Layers, Packet, TcpFlags};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Both, Fields, side};
-
-const FIELDS: Fields<4> = Fields([
-    (
-        "dscp_mark_syn_fwd",
-        FieldType::UInt,
-        "",
-        "code point (0-63) of the originator's first SYN; null when none was seen",
-    ),
-    (
-        "dscp_mark_data_fwd",
-        FieldType::UInt,
-        "",
-        "code point of the originator's first packet that is not TCP or has TCP payload; null when \
-         none was seen",
-    ),
-    (
-        "dscp_mark_syn_rev",
-        FieldType::UInt,
-        "",
-        "code point (0-63) of the other side's first SYN; null when none was seen",
-    ),
-    (
-        "dscp_mark_data_rev",
-        FieldType::UInt,
-        "",
-        "code point of the first packet to the originator that is not TCP or has TCP payload; null \
-         when none was seen. An ICMP error counts where flows are observed, not in a measurement",
-    ),
-]);
+use super::side::{Both, side};
 
 /// The chain `dscp`.
 #[derive(Default)]
@@ -50,7 +22,7 @@ impl Chain for Dscp {
     const LAYERS: Layers = Layers::IP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("dscp", "code points of SYNs and of data")
+        dscp::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -65,11 +37,11 @@ impl Chain for Dscp {
         flow.note(ip, packet)
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(
-            record,
-            [flow.syn[0].into(), flow.data[0].into(), flow.syn[1].into(), flow.data[1].into()],
-        );
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        fields.set(dscp::SYN_FWD, flow.syn[0]);
+        fields.set(dscp::DATA_FWD, flow.data[0]);
+        fields.set(dscp::SYN_REV, flow.syn[1]);
+        fields.set(dscp::DATA_REV, flow.data[1]);
     }
 }
 

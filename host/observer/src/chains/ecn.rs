@@ -1,30 +1,32 @@
 //! `ecn`: the marks of explicit congestion notification in IP headers (RFC 3168, section 5).
 
+use pathspider_plugin_api::chains::ecn;
 use pathspider_plugin_api::packet::{Ip, Layers, Packet, TcpFlags};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Value, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Field, Fields, Verdict};
 
-use super::fields::{Fields, side};
+use super::side::side;
 
-const FIELDS: Fields<12> = Fields([
-    ("ecn_ect0_syn_fwd", FieldType::Bool, "", "ECT(0) on a SYN from the originator"),
-    ("ecn_ect1_syn_fwd", FieldType::Bool, "", "ECT(1) on a SYN from the originator"),
-    ("ecn_ce_syn_fwd", FieldType::Bool, "", "CE on a SYN from the originator"),
-    ("ecn_ect0_data_fwd", FieldType::Bool, "", "ECT(0) on another packet from the originator"),
-    ("ecn_ect1_data_fwd", FieldType::Bool, "", "ECT(1) on another packet from the originator"),
-    ("ecn_ce_data_fwd", FieldType::Bool, "", "CE on another packet from the originator"),
-    ("ecn_ect0_syn_rev", FieldType::Bool, "", "ECT(0) on a SYN to the originator"),
-    ("ecn_ect1_syn_rev", FieldType::Bool, "", "ECT(1) on a SYN to the originator"),
-    ("ecn_ce_syn_rev", FieldType::Bool, "", "CE on a SYN to the originator"),
-    ("ecn_ect0_data_rev", FieldType::Bool, "", "ECT(0) on another packet to the originator"),
-    ("ecn_ect1_data_rev", FieldType::Bool, "", "ECT(1) on another packet to the originator"),
-    ("ecn_ce_data_rev", FieldType::Bool, "", "CE on another packet to the originator"),
-]);
+/// The fields in the order of their bits.
+const MARKS: [Field<bool>; 12] = [
+    ecn::ECT0_SYN_FWD,
+    ecn::ECT1_SYN_FWD,
+    ecn::CE_SYN_FWD,
+    ecn::ECT0_DATA_FWD,
+    ecn::ECT1_DATA_FWD,
+    ecn::CE_DATA_FWD,
+    ecn::ECT0_SYN_REV,
+    ecn::ECT1_SYN_REV,
+    ecn::CE_SYN_REV,
+    ecn::ECT0_DATA_REV,
+    ecn::ECT1_DATA_REV,
+    ecn::CE_DATA_REV,
+];
 
 /// The chain `ecn`.
 #[derive(Default)]
 pub struct Ecn;
 
-/// What `ecn` remembers of a flow: one bit for each field, in their order.
+/// What `ecn` remembers of a flow: one bit for each of [`MARKS`].
 pub struct Flow {
     seen: u16,
     protocol: u8,
@@ -35,7 +37,7 @@ impl Chain for Ecn {
     const LAYERS: Layers = Layers::IP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("ecn", "ECN marks on SYNs and on other packets")
+        ecn::CHAIN.into()
     }
 
     fn new_flow(&self, packet: &Packet<'_>) -> Option<Flow> {
@@ -50,8 +52,10 @@ impl Chain for Ecn {
         flow.note(ip, packet)
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(record, std::array::from_fn(|bit| Value::from(flow.seen >> bit & 1 == 1)));
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        for (bit, field) in MARKS.into_iter().enumerate() {
+            fields.set(field, flow.seen >> bit & 1 == 1);
+        }
     }
 }
 

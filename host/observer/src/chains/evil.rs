@@ -1,36 +1,10 @@
 //! `evil`: IPv4's reserved flag, the "evil bit" (RFC 3514).
 
+use pathspider_plugin_api::chains::evil;
 use pathspider_plugin_api::packet::{Ip, Layers, Packet, TcpFlags};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Both, Fields, side};
-
-const FIELDS: Fields<4> = Fields([
-    (
-        "evilbit_syn_fwd",
-        FieldType::Bool,
-        "",
-        "a SYN from the originator has the flag; null when no SYN in IPv4 was seen",
-    ),
-    (
-        "evilbit_syn_rev",
-        FieldType::Bool,
-        "",
-        "a SYN to the originator has the flag; null when no SYN in IPv4 was seen",
-    ),
-    (
-        "evilbit_data_fwd",
-        FieldType::Bool,
-        "",
-        "another packet from the originator has the flag; null when none in IPv4 was seen",
-    ),
-    (
-        "evilbit_data_rev",
-        FieldType::Bool,
-        "",
-        "another packet to the originator has the flag; null when none in IPv4 was seen",
-    ),
-]);
+use super::side::{Both, side};
 
 /// The chain `evil`.
 #[derive(Default)]
@@ -48,7 +22,7 @@ impl Chain for Evil {
     const LAYERS: Layers = Layers::IP4;
 
     fn info() -> ChainInfo {
-        FIELDS.info("evil", "the reserved flag of IPv4")
+        evil::CHAIN.into()
     }
 
     fn new_flow(&self, packet: &Packet<'_>) -> Option<Flow> {
@@ -66,8 +40,10 @@ impl Chain for Evil {
         Verdict::Continue
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        let ([a, b], [c, d]) = (flow.syn, flow.data);
-        FIELDS.write(record, [a, b, c, d].map(Into::into));
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        fields.set(evil::SYN_FWD, flow.syn[0]);
+        fields.set(evil::SYN_REV, flow.syn[1]);
+        fields.set(evil::DATA_FWD, flow.data[0]);
+        fields.set(evil::DATA_REV, flow.data[1]);
     }
 }

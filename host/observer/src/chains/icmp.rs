@@ -1,17 +1,10 @@
 //! `icmp`: the network says that the target cannot be reached.
 
+use pathspider_plugin_api::chains::icmp;
 use pathspider_plugin_api::packet::{Icmp, Layers, Packet};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Fields, side};
-
-const FIELDS: Fields<1> = Fields([(
-    "icmp_unreachable",
-    FieldType::Bool,
-    "",
-    "an ICMP error came back: destination unreachable, of any code. In a measurement, it quotes \
-     what left us",
-)]);
+use super::side::side;
 
 /// Destination unreachable, in RFC 792 and in RFC 4443, section 3.1.
 const UNREACHABLE_V4: u8 = 3;
@@ -32,7 +25,7 @@ impl Chain for IcmpChain {
     const LAYERS: Layers = Layers::ICMP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("icmp", "ICMP errors")
+        icmp::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -47,8 +40,8 @@ impl Chain for IcmpChain {
         flow.note(icmp.kind() == UNREACHABLE_V6, packet)
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(record, [flow.unreachable.into()]);
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        fields.set(icmp::UNREACHABLE, flow.unreachable);
     }
 }
 

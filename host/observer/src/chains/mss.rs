@@ -1,36 +1,10 @@
 //! `mss`: the maximum segment size option (RFC 9293, section 3.2).
 
+use pathspider_plugin_api::chains::mss;
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp, TcpFlags};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Both, Fields, side};
-
-const FIELDS: Fields<4> = Fields([
-    (
-        "mss_len_fwd",
-        FieldType::UInt,
-        "octets",
-        "length of the option on the originator's SYN as found, 4 if it is right; null when absent",
-    ),
-    (
-        "mss_len_rev",
-        FieldType::UInt,
-        "octets",
-        "length of the option on the other side's SYN as found, 4 if it is right; null when absent",
-    ),
-    (
-        "mss_value_fwd",
-        FieldType::UInt,
-        "octets",
-        "value of the option on the originator's SYN, whatever its length; null when absent",
-    ),
-    (
-        "mss_value_rev",
-        FieldType::UInt,
-        "octets",
-        "value of the option on the other side's SYN, whatever its length; null when absent",
-    ),
-]);
+use super::side::{Both, side};
 
 const MSS: u8 = 2;
 
@@ -49,7 +23,7 @@ impl Chain for Mss {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("mss", "the maximum segment size option of SYNs")
+        mss::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -67,17 +41,12 @@ impl Chain for Mss {
         Verdict::Continue
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
         let [forward, reverse] = flow.found;
-        FIELDS.write(
-            record,
-            [
-                forward.map(|(length, _)| length).into(),
-                reverse.map(|(length, _)| length).into(),
-                forward.map(|(_, value)| value).into(),
-                reverse.map(|(_, value)| value).into(),
-            ],
-        );
+        fields.set(mss::LENGTH_FWD, forward.map(|(length, _)| length));
+        fields.set(mss::LENGTH_REV, reverse.map(|(length, _)| length));
+        fields.set(mss::VALUE_FWD, forward.map(|(_, value)| value));
+        fields.set(mss::VALUE_REV, reverse.map(|(_, value)| value));
     }
 }
 

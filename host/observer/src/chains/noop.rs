@@ -1,7 +1,8 @@
 //! `noop`: sees flows begin and end, and says nothing.
 
+use pathspider_plugin_api::chains::noop;
 use pathspider_plugin_api::packet::{Layers, Packet};
-use pathspider_plugin_api::{Chain, ChainInfo, FlowRecord};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields};
 
 /// The chain `noop`.
 #[derive(Default)]
@@ -12,12 +13,12 @@ impl Chain for Noop {
     const LAYERS: Layers = Layers::NONE;
 
     fn info() -> ChainInfo {
-        ChainInfo::new("noop", "nothing: flows with their times only")
+        noop::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<()> {
         Some(())
     }
 
-    fn finish(&self, (): (), _: &mut FlowRecord) {}
+    fn finish(&self, (): (), _: &mut Fields<'_>) {}
 }

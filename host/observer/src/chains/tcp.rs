@@ -1,34 +1,10 @@
 //! `tcp`: how the connection began and ended.
 
+use pathspider_plugin_api::chains::tcp;
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp, TcpFlags};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Both, Fields, side};
-
-const FIELDS: Fields<7> = Fields([
-    (
-        "tcp_synflags_fwd",
-        FieldType::UInt,
-        "",
-        "flag byte of the originator's first SYN; null when none was seen",
-    ),
-    (
-        "tcp_synflags_rev",
-        FieldType::UInt,
-        "",
-        "flag byte of the other side's first SYN; null when none was seen",
-    ),
-    ("tcp_fin_fwd", FieldType::Bool, "", "the originator sent FIN"),
-    ("tcp_fin_rev", FieldType::Bool, "", "the other side sent FIN"),
-    ("tcp_rst_fwd", FieldType::Bool, "", "the originator sent RST"),
-    ("tcp_rst_rev", FieldType::Bool, "", "the other side sent RST"),
-    (
-        "tcp_connected",
-        FieldType::Bool,
-        "",
-        "the three packets of the handshake were seen, or the four of a split one",
-    ),
-]);
+use super::side::{Both, side};
 
 /// The chain `tcp`. A flow is complete when both sides have sent FIN, or one RST.
 #[derive(Default)]
@@ -52,7 +28,7 @@ impl Chain for TcpChain {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("tcp", "flags that begin and end TCP connections")
+        tcp::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -75,18 +51,14 @@ impl Chain for TcpChain {
         Verdict::done_if(flow.fin == [true; 2] || flow.rst != [false; 2])
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(
-            record,
-            [
-                flow.syn[0].into(),
-                flow.syn[1].into(),
-                flow.fin[0].into(),
-                flow.fin[1].into(),
-                flow.rst[0].into(),
-                flow.rst[1].into(),
-                flow.connected.into(),
-            ],
-        );
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        let flags = |byte: u8| TcpFlags(byte.into());
+        fields.set(tcp::SYNFLAGS_FWD, flow.syn[0].map(flags));
+        fields.set(tcp::SYNFLAGS_REV, flow.syn[1].map(flags));
+        fields.set(tcp::FIN_FWD, flow.fin[0]);
+        fields.set(tcp::FIN_REV, flow.fin[1]);
+        fields.set(tcp::RST_FWD, flow.rst[0]);
+        fields.set(tcp::RST_REV, flow.rst[1]);
+        fields.set(tcp::CONNECTED, flow.connected);
     }
 }

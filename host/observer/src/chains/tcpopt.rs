@@ -1,30 +1,10 @@
 //! `tcpopt`: which options the other side's SYN/ACK carries.
 
+use pathspider_plugin_api::chains::tcpopt;
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp, TcpFlags};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Fields, side};
-
-const FIELDS: Fields<3> = Fields([
-    (
-        "tcpopt_ts",
-        FieldType::Bool,
-        "",
-        "the SYN/ACK carries timestamps (RFC 7323); null when not seen",
-    ),
-    (
-        "tcpopt_ws",
-        FieldType::Bool,
-        "",
-        "the SYN/ACK carries a window scale (RFC 7323); null when not seen",
-    ),
-    (
-        "tcpopt_sack",
-        FieldType::Bool,
-        "",
-        "the SYN/ACK permits selective acknowledgments (RFC 2018); null when not seen",
-    ),
-]);
+use super::side::side;
 
 const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
@@ -47,7 +27,7 @@ impl Chain for Tcpopt {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("tcpopt", "TCP options that the other side agreed to")
+        tcpopt::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -68,10 +48,10 @@ impl Chain for Tcpopt {
         Verdict::Continue
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(
-            record,
-            [flow.timestamps, flow.window_scale, flow.sack].map(|seen| seen.then_some(true).into()),
-        );
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        let seen = |seen: bool| seen.then_some(true);
+        fields.set(tcpopt::TIMESTAMPS, seen(flow.timestamps));
+        fields.set(tcpopt::WINDOW_SCALE, seen(flow.window_scale));
+        fields.set(tcpopt::SACK, seen(flow.sack));
     }
 }

@@ -1,45 +1,10 @@
 //! `tfo`: TCP Fast Open (RFC 7413).
 
+use pathspider_plugin_api::chains::tfo;
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp, TcpFlags, TcpOption};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Fields, side};
-
-const FIELDS: Fields<7> = Fields([
-    (
-        "tfo_synkind",
-        FieldType::UInt,
-        "",
-        "kind of the option on the originator's SYN: 34, or 254 and 255 as experiment; 0 when absent",
-    ),
-    (
-        "tfo_ackkind",
-        FieldType::UInt,
-        "",
-        "kind of the option on the other side's SYN/ACK; 0 when absent",
-    ),
-    (
-        "tfo_synclen",
-        FieldType::UInt,
-        "octets",
-        "length of the cookie on the SYN; 0 when it asks for one",
-    ),
-    ("tfo_ackclen", FieldType::UInt, "octets", "length of the cookie on the SYN/ACK"),
-    (
-        "tfo_seq",
-        FieldType::UInt,
-        "",
-        "sequence number of the first SYN with the option; 0 when absent",
-    ),
-    ("tfo_dlen", FieldType::UInt, "octets", "payload of that SYN"),
-    (
-        "tfo_ack",
-        FieldType::UInt,
-        "",
-        "acknowledgment number of the SYN/ACK that answers it: tfo_seq + 1 + tfo_dlen modulo 2^32 \
-         when all data were accepted; 0 when none was seen",
-    ),
-]);
+use super::side::side;
 
 /// The option's kind.
 const FAST_OPEN: u8 = 34;
@@ -73,7 +38,7 @@ impl Chain for Tfo {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("tfo", "the Fast Open option, and data on SYNs")
+        tfo::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -102,19 +67,14 @@ impl Chain for Tfo {
         Verdict::Continue
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(
-            record,
-            [
-                flow.syn.kind.into(),
-                flow.ack.kind.into(),
-                flow.syn.length.into(),
-                flow.ack.length.into(),
-                flow.sequence.into(),
-                flow.data_length.into(),
-                flow.acknowledgment.into(),
-            ],
-        );
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        fields.set(tfo::SYN_KIND, flow.syn.kind);
+        fields.set(tfo::ACK_KIND, flow.ack.kind);
+        fields.set(tfo::SYN_COOKIE, flow.syn.length);
+        fields.set(tfo::ACK_COOKIE, flow.ack.length);
+        fields.set(tfo::SEQUENCE, flow.sequence);
+        fields.set(tfo::DATA, flow.data_length);
+        fields.set(tfo::ACKNOWLEDGMENT, flow.acknowledgment);
     }
 }
 

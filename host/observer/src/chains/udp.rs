@@ -1,24 +1,10 @@
 //! `udp`: datagrams without a checksum (RFC 768; for IPv6, RFC 6936).
 
+use pathspider_plugin_api::chains::udp;
 use pathspider_plugin_api::packet::{Layers, Packet, Udp};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use super::fields::{Both, Fields, side};
-
-const FIELDS: Fields<2> = Fields([
-    (
-        "udp_zero_checksum_fwd",
-        FieldType::Bool,
-        "",
-        "the originator's last datagram has the checksum 0; null when none was seen",
-    ),
-    (
-        "udp_zero_checksum_rev",
-        FieldType::Bool,
-        "",
-        "the other side's last datagram has the checksum 0; null when none was seen",
-    ),
-]);
+use super::side::{Both, side};
 
 /// The chain `udp`.
 #[derive(Default)]
@@ -35,7 +21,7 @@ impl Chain for UdpChain {
     const LAYERS: Layers = Layers::UDP;
 
     fn info() -> ChainInfo {
-        FIELDS.info("udp", "UDP checksums of zero")
+        udp::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Flow> {
@@ -47,7 +33,8 @@ impl Chain for UdpChain {
         Verdict::Continue
     }
 
-    fn finish(&self, flow: Flow, record: &mut FlowRecord) {
-        FIELDS.write(record, flow.zero.map(Into::into));
+    fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
+        fields.set(udp::ZERO_CHECKSUM_FWD, flow.zero[0]);
+        fields.set(udp::ZERO_CHECKSUM_REV, flow.zero[1]);
     }
 }

@@ -47,7 +47,7 @@ pub fn capture_file(input: &[u8]) {
 fn run(file: Vec<u8>) -> Option<Counters> {
     let names = Catalogue::library();
     let names: Vec<ChainName> =
-        names.list().iter().map(|entry| ChainName(entry.full_name())).collect();
+        names.list().iter().map(|entry| ChainName::from(entry.full_name())).collect();
     let chains = Catalogue::library().resolve(&names).ok()?.chains;
     let mut source =
         Source::from_reader(Cursor::new(file), "input", &SourceOptions::default()).ok()?;

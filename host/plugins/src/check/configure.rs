@@ -44,11 +44,11 @@ pub(super) fn configurations(subject: &mut Subject<'_>) -> Answer {
         match life.object.configurations() {
             Ok(list) => {
                 for (index, one) in list.iter().enumerate() {
-                    if one.label.is_empty() {
+                    if one.label().is_empty() {
                         note(format!("configuration {index} has no label"));
                     }
-                    if list[..index].iter().any(|other| other.label == one.label) {
-                        note(format!("two configurations are labelled {:?}", one.label));
+                    if list[..index].iter().any(|other| other.label() == one.label()) {
+                        note(format!("two configurations are labelled {:?}", one.label()));
                     }
                 }
             }

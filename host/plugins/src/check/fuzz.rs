@@ -73,7 +73,6 @@ fn ask(life: &Life<'_>) -> Result<(), Trouble> {
         Err(error) if !declined(&error) => Err(Trouble::Run(format!("{}: {error}", life.label))),
         _ => Ok(()),
     };
-    answer(life.object.default_port().map(|_| ()))?;
     answer(life.object.configurations().map(|_| ()))?;
     answer(life.object.chains().map(|_| ()))?;
     (0..life.configurations).try_for_each(|config| answer(configure(life, config)))

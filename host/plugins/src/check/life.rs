@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::driver::{Connection, Driver, Fault, Sighting};
+use pathspider_plugin_api::driver::{Asked, Connection, Driver, Fault, Sighting};
 use pathspider_plugin_api::{Condition, ConfigId, ConnectKind, FlowRecord, Job, Outcome, State};
 
 use super::subject::{Sample, Variant, declined};
@@ -95,7 +95,8 @@ impl<'s> Life<'s> {
         let mut connections = Vec::with_capacity(self.configurations);
         for index in 0..self.configurations {
             let config = ConfigId::new(index);
-            let asked = timed.call(|| driver.connect(job, &prepared, config));
+            let asked = Asked { job, prepared: &prepared, config, round: 0 };
+            let asked = timed.call(|| driver.connect(asked));
             let Some(connect) = self.said(asked)? else { return Ok(None) };
             let (outcome, flow) = ends(index);
             let seen = match connect.kind() {

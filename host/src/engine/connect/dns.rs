@@ -1,7 +1,7 @@
 //! A DNS query (RFC 1035), and which message is the response to it.
 
 use pathspider_observer::chains::dns::message::{Message, read};
-use pathspider_plugin_api::forge::{dns_query, random};
+use pathspider_plugin_api::forge::{dns_query, identifier};
 use pathspider_plugin_api::{Error, Record};
 
 use super::kind::Asked;
@@ -37,7 +37,7 @@ impl Query {
     pub(super) fn new(asked: &Asked<'_>) -> Result<Query, Error> {
         let given = asked.settings.query.or(asked.job.domain());
         let name = given.filter(|name| !name.is_empty()).unwrap_or(NAME).to_owned();
-        let message = dns_query(&name, random() as u16)?;
+        let message = dns_query(&name, identifier())?;
         Ok(Query { name, message, ignored: 0 })
     }
 

@@ -6,8 +6,8 @@ use std::thread;
 
 use pathspider_plugin_api::abi::MeasurementHandle;
 use pathspider_plugin_api::{
-    ChainName, Condition, Configuration, Host, Info, Measurement, OptionValues, Options, Prepared,
-    Record,
+    Attempt, ChainName, Conclusion, Configuration, Flows, Host, Info, Measurement, OptionValues,
+    Options, Record,
 };
 use pathspider_runtime::stop::Stop;
 
@@ -33,24 +33,19 @@ impl Measurement for Skips {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new("a"), Configuration::new("b")]
+        vec![Configuration::new(0, "a"), Configuration::new(1, "b")]
     }
 
     fn chains(&self) -> Vec<ChainName> {
         Vec::new()
     }
 
-    fn connect(
-        &self,
-        _: &Job,
-        _: &Prepared,
-        _: ConfigId,
-    ) -> pathspider_plugin_api::Result<Connect> {
+    fn connect(&self, _: &Attempt<'_>) -> pathspider_plugin_api::Result<Connect> {
         Ok(Connect::skip("nobody"))
     }
 
-    fn combine(&self, _: &Job, _: &[Record]) -> pathspider_plugin_api::Result<Vec<Condition>> {
-        Ok(Vec::new())
+    fn combine(&self, _: &Flows<'_>) -> pathspider_plugin_api::Result<Conclusion> {
+        Ok(Conclusion::none())
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
             name: measurement.info.name.clone(),
             version: measurement.info.version.clone(),
             options: plugin_options.clone().into_record(),
-            configurations: plan.configurations.iter().map(|c| c.label.clone()).collect(),
+            configurations: plan.configurations.iter().map(|c| c.label().to_owned()).collect(),
         },
         settings: RecipeOfRecords {
             output_flows: *with_flows,

@@ -15,7 +15,7 @@ use crate::abi::tables::{
     ChainRef, ChainTable, FLOW_FAILED, FLOW_IGNORED, FLOW_TAKEN, PACKET_DONE, PACKET_FAILED,
     PACKET_MORE, PacketRef,
 };
-use crate::chain::{Chain, Verdict};
+use crate::chain::{Chain, Fields, Verdict};
 use crate::error::{Error, Result};
 use crate::packet::{Layers, Packet};
 
@@ -165,7 +165,7 @@ unsafe extern "C" fn finish<C: Chain>(
     guard(|| {
         // SAFETY: the host passes the place where `new_flow` made a state, and takes it as gone.
         let flow = unsafe { flow.cast::<C::Flow>().read() };
-        author_chain::<C>(object)?.finish(flow, record);
+        author_chain::<C>(object)?.finish(flow, &mut Fields::new(record));
         Ok(())
     })
 }

@@ -50,8 +50,9 @@ pub(super) fn all() -> BTreeMap<String, String> {
     collect(<ModuleRef as StableAbi>::LAYOUT, &mut types);
     // Pointers and numbers are the machine's.
     types.retain(|name, _| name.starts_with(|first: char| first.is_ascii_uppercase()));
-    let known = [crate::abi::descriptor::pinned(), crate::job::pinned()];
-    for Fields { name, size, align, fields } in known.into_iter().chain(crate::packet::pinned()) {
+    let known = [crate::abi::descriptor::pinned(), crate::job::pinned(), crate::location::pinned()];
+    let lent = crate::abi::lent::pinned().into_iter().chain(crate::packet::pinned());
+    for Fields { name, size, align, fields } in known.into_iter().chain(lent) {
         let mut text = format!("size {size} align {align}");
         for (field, offset, kind) in fields {
             let _ = write!(text, "\n    {field}: {kind} at {offset}");

@@ -7,8 +7,8 @@ use crate::abi::{chain_to_record, describe, measurement_to_record, tables};
 use crate::error::{Error, ErrorKind};
 use crate::packet::Layers;
 use crate::{
-    ChainInfo, Configuration, Connect, ConnectKind, FieldType, Hold, Info, Level, Options, Outcome,
-    Record, State, Value, ValueRef,
+    Carrier, ChainInfo, Configuration, Connect, ConnectKind, FieldInfo, FieldType, Hold, Info,
+    Level, Options, Outcome, Record, State, Value, ValueRef,
 };
 
 /// Numbers: none may change within a major version.
@@ -52,13 +52,17 @@ pub(super) fn words() -> Vec<String> {
     let mut words = Vec::new();
     tell("measurement", &measurement_to_record(full_info(), &full_options()), &mut words);
     let holds = [Hold::Initiation, Hold::Handshake, Hold::Completion];
-    let configurations = holds.map(|hold| Configuration::new("").hold(hold)).into();
-    let configurations = describe::configurations_to_value(configurations);
+    let configurations = (0..).zip(holds).map(|(place, hold)| {
+        let carrier = if place == 0 { Carrier::Data } else { Carrier::Opening };
+        Configuration::new(place, "").hold(hold).carrier(carrier)
+    });
+    let configurations = describe::configurations_to_value(configurations.collect()).unwrap();
     tell_value("configuration", &configurations, &mut words);
     use FieldType::{Bool, Float, List, Text, UInt};
-    let chain = [Bool, UInt, Float, Text, List]
-        .into_iter()
-        .fold(ChainInfo::new("", ""), |chain, kind| chain.field("", kind, ""));
+    let field =
+        |kind| FieldInfo { name: String::new(), kind, unit: String::new(), meaning: String::new() };
+    let fields = [Bool, UInt, Float, Text, List].map(field).into();
+    let chain = ChainInfo { name: String::new(), description: String::new(), fields };
     tell("chain", &chain_to_record(chain), &mut words);
     for connect in connects() {
         tell("connect", &connect.into_wire(), &mut words);
@@ -70,7 +74,15 @@ pub(super) fn words() -> Vec<String> {
 }
 
 fn full_info() -> Info {
-    Info::new("", "", "").blocking().takes_names().changes_system().forges().condition("", "")
+    crate::conditions! {
+        GOOD: good("", "");
+        ABSENT: absent("", "");
+        IMPAIRED: impaired("", "");
+        UNKNOWN: unknown("", "");
+    }
+    let _ = [GOOD, ABSENT, IMPAIRED, UNKNOWN];
+    let info = Info::new("", "", "").blocking().takes_names().changes_system().forges();
+    info.conditions(CONDITIONS)
 }
 
 fn full_options() -> Options {
@@ -102,7 +114,7 @@ fn connects() -> Vec<Connect> {
 }
 
 /// Keys whose texts are words of the contract.
-const MEANT: [&str; 3] = [".type", ".hold", "kind"];
+const MEANT: [&str; 5] = [".type", ".hold", ".carrier", ".class", "kind"];
 
 /// A line for each key: its path, its type and, of the words that have a meaning, which.
 fn tell(path: &str, record: &Record, lines: &mut Vec<String>) {

@@ -4,10 +4,12 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Host, Info, Job, Measurement,
-    OptionValues, Prepared, Record, Result, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, tcp};
+use pathspider_plugin_api::prelude::*;
+
+conditions! {
+    ONLINE: online("allocator");
+}
 
 /// Puts a mark before each piece of memory, and looks for it when the piece comes back.
 struct Marking;
@@ -63,8 +65,7 @@ impl Measurement for Allocator {
     fn info() -> Info {
         Info::new("allocator", "1.0.0", "Allocates by itself")
             .contact("https://github.com/pathspider/pathspider")
-            .condition("allocator.connectivity.online", "the handshake completed")
-            .condition("allocator.connectivity.offline", "it did not")
+            .conditions(CONDITIONS)
     }
 
     fn new(_: &OptionValues, _: Host) -> Result<Self> {
@@ -72,39 +73,37 @@ impl Measurement for Allocator {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new(&"a".repeat(100))]
+        vec![Configuration::new(0, "").labelled("a".repeat(100))]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN])
     }
 
-    fn pre_connect(&self, job: &Job) -> Result<Prepared> {
-        Ok(Prepared::new(job.target().to_string()))
+    fn pre_connect(&self, attempt: &Attempt<'_>) -> Result<Prepared> {
+        Ok(Prepared::new(attempt.job().target().to_string()))
     }
 
-    fn connect(&self, _: &Job, prepared: &Prepared, _: ConfigId) -> Result<Connect> {
-        let target = prepared.get::<String>().cloned().unwrap_or_default();
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let target = attempt.prepared::<String>().cloned().unwrap_or_default();
         Ok(Connect::tcp().to(target.parse()?))
     }
 
-    fn merge(&self, flow: Option<Record>, mut result: Record) -> Result<Record> {
+    fn merge(&self, _: &Attempt<'_>, flow: Flow<'_>, mut result: Record) -> Result<Record> {
         // Memory of the host's grows and is freed here, and the other way round.
-        result.extend(flow.unwrap_or_default());
+        result.extend(flow.fields());
         result.set("made_here", "x".repeat(result.len()));
         result.remove("proto");
         Ok(result)
     }
 
-    fn combine(&self, _: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        Ok(flows.iter().filter_map(|flow| Condition::online("allocator", flow)).collect())
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        Ok(flows.online(ONLINE).into_iter().collect())
     }
 
-    fn rows(&self, _: &Job, flows: &[Record]) -> Result<Vec<Record>> {
-        Ok(vec![
-            Record::new()
-                .with("copies", flows.iter().cloned().collect::<pathspider_plugin_api::Value>()),
-        ])
+    fn rows(&self, flows: &Flows<'_>) -> Result<Vec<Record>> {
+        let copies: Value = flows.iter().map(|flow| flow.outcome().clone()).collect();
+        Ok(vec![Record::new().with("copies", copies)])
     }
 }
 

@@ -4,10 +4,15 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Host, Info, Job, Measurement,
-    OptionValues, Options, Outcome, Prepared, Record, Result, State, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, tcp};
+use pathspider_plugin_api::prelude::*;
+
+const ONCE: Configuration = Configuration::new(0, "once");
+const AGAIN: Configuration = Configuration::new(1, "again");
+
+conditions! {
+    CONNECTIVITY: connectivity("blocker");
+}
 
 /// The measurement of one run.
 pub struct Blocker {
@@ -19,7 +24,7 @@ impl Measurement for Blocker {
         Info::new("blocker", "1.0.0", "Connects by itself, and blocks its thread")
             .contact("https://github.com/pathspider/pathspider")
             .blocking()
-            .connectivity("blocker")
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
@@ -31,14 +36,15 @@ impl Measurement for Blocker {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new("once"), Configuration::new("again")]
+        vec![ONCE, AGAIN]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN])
     }
 
-    fn connect(&self, job: &Job, _prepared: &Prepared, _config: ConfigId) -> Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let job = attempt.job();
         let address = (job.target(), job.port()).into();
         Ok(Connect::done(match TcpStream::connect_timeout(&address, self.timeout) {
             Ok(stream) => Outcome::new(State::Ok).from_local(stream.local_addr()?),
@@ -46,9 +52,8 @@ impl Measurement for Blocker {
         }))
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let [a, b] = flows else { return Ok(Vec::new()) };
-        Ok(Condition::connectivity("blocker", a, b).into_iter().collect())
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        Ok(flows.connectivity(CONNECTIVITY, AGAIN).into_iter().collect())
     }
 }
 

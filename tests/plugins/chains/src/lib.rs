@@ -2,7 +2,28 @@
 //! has as well, and one that panics.
 
 use pathspider_plugin_api::packet::{Ip, Layers, Packet, Tcp};
-use pathspider_plugin_api::{Chain, ChainInfo, FieldType, FlowRecord, Verdict, export_plugin};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict, export_plugin};
+
+mod ttl {
+    pathspider_plugin_api::fields! {
+        pub(crate) CHAIN = "ttl": "time to live";
+        FORWARD: u8 = "ttl_fwd" in "hops": "of the originator's first packet";
+        REVERSE: u8 = "ttl_rev" in "hops": "of the first packet back; null if none";
+    }
+}
+
+mod other_tcp {
+    pathspider_plugin_api::fields! {
+        pub(crate) CHAIN = "tcp": "counts segments";
+        SEGMENTS: u64 = "segments": "of the flow";
+    }
+}
+
+mod panics {
+    pathspider_plugin_api::fields! {
+        pub(crate) CHAIN = "panics": "nothing, by panicking";
+    }
+}
 
 /// The time to live of the first packet in each direction.
 #[derive(Default)]
@@ -13,9 +34,7 @@ impl Chain for Ttl {
     const LAYERS: Layers = Layers::IP;
 
     fn info() -> ChainInfo {
-        ChainInfo::new("ttl", "time to live")
-            .field_in("ttl_fwd", FieldType::UInt, "hops", "of the originator's first packet")
-            .field_in("ttl_rev", FieldType::UInt, "hops", "of the first packet back; null if none")
+        ttl::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<Self::Flow> {
@@ -27,9 +46,9 @@ impl Chain for Ttl {
         Verdict::Continue
     }
 
-    fn finish(&self, [forward, reverse]: Self::Flow, record: &mut FlowRecord) {
-        record.push("ttl_fwd", forward);
-        record.push("ttl_rev", reverse);
+    fn finish(&self, [forward, reverse]: Self::Flow, fields: &mut Fields<'_>) {
+        fields.set(ttl::FORWARD, forward);
+        fields.set(ttl::REVERSE, reverse);
     }
 }
 
@@ -42,7 +61,7 @@ impl Chain for OtherTcp {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        ChainInfo::new("tcp", "counts segments").field("segments", FieldType::UInt, "of the flow")
+        other_tcp::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<u64> {
@@ -54,8 +73,8 @@ impl Chain for OtherTcp {
         Verdict::Continue
     }
 
-    fn finish(&self, flow: u64, record: &mut FlowRecord) {
-        record.push("segments", flow);
+    fn finish(&self, flow: u64, fields: &mut Fields<'_>) {
+        fields.set(other_tcp::SEGMENTS, flow);
     }
 }
 
@@ -68,7 +87,7 @@ impl Chain for Panics {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        ChainInfo::new("panics", "nothing, by panicking")
+        panics::CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<()> {
@@ -79,7 +98,7 @@ impl Chain for Panics {
         panic!("as asked")
     }
 
-    fn finish(&self, (): (), _: &mut FlowRecord) {}
+    fn finish(&self, (): (), _: &mut Fields<'_>) {}
 }
 
 export_plugin! { measurements: [], chains: [Ttl, OtherTcp, Panics] }

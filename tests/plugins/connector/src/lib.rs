@@ -1,10 +1,8 @@
 //! Makes any kind of connection with any settings, and concludes nothing: what came of it stands in
 //! the records' flow results.
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, ConnectKind, Error, Hold, Host, Info,
-    Job, Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, dns, ecn, tcp, tfo};
+use pathspider_plugin_api::prelude::*;
 
 const KINDS: [ConnectKind; 5] = [
     ConnectKind::Tcp,
@@ -16,7 +14,7 @@ const KINDS: [ConnectKind; 5] = [
 
 struct Connector {
     connect: Connect,
-    times: i64,
+    times: usize,
     hold: Hold,
     stall: String,
 }
@@ -70,11 +68,11 @@ impl Measurement for Connector {
         }
         match options.integer("ttl")? {
             0 => {}
-            hops => connect = connect.ttl(hops as u8),
+            hops => connect = connect.ttl(hops),
         }
         match options.integer("ecn")? {
             0 => {}
-            field => connect = connect.ecn(field as u8),
+            field => connect = connect.ecn(field),
         }
         let hold = match options.text("hold")? {
             Some("handshake") => Hold::Handshake,
@@ -86,25 +84,23 @@ impl Measurement for Connector {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        (0..self.times).map(|time| Configuration::new(&format!("{time}")).hold(self.hold)).collect()
+        let configuration =
+            |time| Configuration::new(time, "").labelled(time.to_string()).hold(self.hold);
+        (0..self.times).map(configuration).collect()
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp", "tfo", "dns", "ecn"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN, tfo::CHAIN, dns::CHAIN, ecn::CHAIN])
     }
 
-    fn default_port(&self) -> u16 {
-        self.connect.kind().default_port()
-    }
-
-    fn connect(&self, job: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
-        self.stall_in("connect", job);
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        self.stall_in("connect", attempt.job());
         Ok(self.connect.clone())
     }
 
-    fn combine(&self, job: &Job, _: &[Record]) -> Result<Vec<Condition>> {
-        self.stall_in("combine", job);
-        Ok(Vec::new())
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        self.stall_in("combine", flows.job());
+        Ok(Conclusion::none())
     }
 }
 

@@ -4,18 +4,16 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use pathspider_plugin_api::chains::{basic, syn, tcp};
 use pathspider_plugin_api::forge::Packet;
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Error, Hold, Host, Info, Job,
-    Measurement, OptionValues, Options, Prepared, Record, Result, export_plugin,
-};
+use pathspider_plugin_api::prelude::*;
 
 const WAYS: [&str; 6] = ["syn", "own-port", "wrong-checksum", "malformed", "none", "setting"];
 
 struct Forger {
     how: String,
     also: Option<IpAddr>,
-    times: i64,
+    times: usize,
     timeout: Duration,
 }
 
@@ -41,15 +39,17 @@ impl Measurement for Forger {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        let configuration = |n| Configuration::new(&format!("syn {n}")).hold(Hold::Initiation);
+        let configuration =
+            |n| Configuration::new(n, "").labelled(format!("syn {n}")).hold(Hold::Initiation);
         (0..self.times).map(configuration).collect()
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp", "syn"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN, syn::CHAIN])
     }
 
-    fn connect(&self, job: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let job = attempt.job();
         let syn = Packet::to(job.target()).tcp_syn(job.port());
         let mut bytes = match self.how.as_str() {
             "own-port" => syn.source_port(999).bytes()?,
@@ -69,8 +69,8 @@ impl Measurement for Forger {
         Ok(if self.how == "setting" { connect.dscp(1) } else { connect })
     }
 
-    fn combine(&self, _: &Job, _: &[Record]) -> Result<Vec<Condition>> {
-        Ok(Vec::new())
+    fn combine(&self, _: &Flows<'_>) -> Result<Conclusion> {
+        Ok(Conclusion::none())
     }
 }
 

@@ -8,11 +8,38 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Error, FlowRecord, Host, Info, Job,
-    Measurement, OptionValues, Options, Outcome, Prepared, Record, Result, State, System,
-    export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, tcp};
+use pathspider_plugin_api::prelude::*;
+
+const A: Configuration = Configuration::new(0, "a");
+const B: Configuration = Configuration::new(1, "b");
+
+conditions! {
+    CONNECTIVITY: connectivity("misbehaving");
+}
+
+/// Conditions of a measurement that is named like a command, and one that nobody declares.
+mod other {
+    use pathspider_plugin_api::conditions;
+
+    conditions! {
+        ONLINE: online("observe");
+    }
+
+    pub(super) const ALL: &[&[pathspider_plugin_api::Condition]] = CONDITIONS;
+    pub(super) const WORDS: pathspider_plugin_api::Online = ONLINE;
+
+    pub(super) mod undeclared {
+        pathspider_plugin_api::conditions! {
+            NEVER: unknown("misbehaving.declared.never", "nobody declares it");
+        }
+
+        pub(in super::super) fn never() -> pathspider_plugin_api::Condition {
+            let _ = CONDITIONS;
+            NEVER
+        }
+    }
+}
 
 /// The measurement of one run.
 pub struct Misbehaving {
@@ -27,7 +54,7 @@ const WAYS: [&str; 35] = [
     "not",
     "panic-in-new",
     "panic-in-configurations",
-    "panic-in-default-port",
+    "configurations-swapped",
     "panic-in-chains",
     "panic-in-pre-connect",
     "panic-in-connect",
@@ -108,7 +135,7 @@ impl Measurement for Misbehaving {
             .contact("https://github.com/pathspider/pathspider")
             .blocking()
             .changes_system()
-            .connectivity("misbehaving")
+            .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
@@ -123,7 +150,7 @@ impl Measurement for Misbehaving {
         let how = options.text("how")?.unwrap_or("not").to_owned();
         let chain = options.text("chain")?.map(str::to_owned);
         let odd = options.flag("decline-odd-jobs")?;
-        let from_job = options.integer("from-job")?.unsigned_abs();
+        let from_job = options.integer("from-job")?;
         let combined = AtomicU64::new(0);
         let misbehaving = Misbehaving { how, chain, odd, combined, from_job };
         misbehaving.may_panic("new");
@@ -136,17 +163,12 @@ impl Measurement for Misbehaving {
         if std::env::var_os("MISBEHAVING_STAYS").is_some() {
             std::thread::sleep(LONG);
         }
-        vec![Configuration::new("a"), Configuration::new("b")]
-    }
-
-    fn default_port(&self) -> u16 {
-        self.may_panic("default-port");
-        80
+        if self.is("configurations-swapped") { vec![B, A] } else { vec![A, B] }
     }
 
     fn chains(&self) -> Vec<ChainName> {
         self.may_panic("chains");
-        let mut chains = ChainName::list(&["basic", "tcp"]);
+        let mut chains = ChainName::list([basic::CHAIN, tcp::CHAIN]);
         chains.extend(self.chain.as_deref().map(ChainName::from));
         chains
     }
@@ -175,7 +197,8 @@ impl Measurement for Misbehaving {
         }
     }
 
-    fn pre_connect(&self, job: &Job) -> Result<Prepared> {
+    fn pre_connect(&self, attempt: &Attempt<'_>) -> Result<Prepared> {
+        let job = attempt.job();
         self.may_panic("pre-connect");
         if self.is("block-in-pre-connect") && job.number() == 0 {
             std::thread::sleep(LONG);
@@ -186,9 +209,10 @@ impl Measurement for Misbehaving {
         Ok(Prepared::new(job.number()))
     }
 
-    fn connect(&self, job: &Job, prepared: &Prepared, config: ConfigId) -> Result<Connect> {
-        assert_eq!(prepared.get::<u64>(), Some(&job.number()), "the host mixed jobs up");
-        if config.index() == 1 {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let job = attempt.job();
+        assert_eq!(attempt.prepared::<u64>(), Some(&job.number()), "the host mixed jobs up");
+        if attempt.is(B) {
             self.may_panic("connect");
         }
         match self.how.as_str() {
@@ -210,13 +234,7 @@ impl Measurement for Misbehaving {
         }))
     }
 
-    fn post_connect(
-        &self,
-        _job: &Job,
-        outcome: Outcome,
-        _prepared: &Prepared,
-        _config: ConfigId,
-    ) -> Result<Record> {
+    fn post_connect(&self, _: &Attempt<'_>, outcome: Outcome) -> Result<Record> {
         self.may_panic("post-connect");
         let mut record = outcome.into_record();
         match self.how.as_str() {
@@ -230,16 +248,16 @@ impl Measurement for Misbehaving {
         Ok(record)
     }
 
-    fn merge(&self, flow: Option<FlowRecord>, mut result: Record) -> Result<Record> {
+    fn merge(&self, _: &Attempt<'_>, flow: Flow<'_>, mut result: Record) -> Result<Record> {
         self.may_panic("merge");
         if self.is("reserved-key") {
-            result.set("observed", flow.is_none());
+            result.set("observed", !flow.seen());
         }
-        result.extend(flow.unwrap_or_default());
+        result.extend(flow.fields());
         Ok(result)
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         self.may_panic("combine");
         if self.is("abort-in-combine") {
             std::process::abort();
@@ -252,14 +270,14 @@ impl Measurement for Misbehaving {
             }
         }
         Ok(match self.how.as_str() {
-            "undeclared-condition" => vec![Condition::new("misbehaving.declared.never")],
-            "wrong-index" => vec![Condition::not_applied(ConfigId::new(7))],
-            "verdict-without-flow" => vec![Condition::new("misbehaving.connectivity.works")],
-            _ => Condition::connectivity("misbehaving", &flows[0], &flows[1]).into_iter().collect(),
+            "undeclared-condition" => vec![other::undeclared::never()].into(),
+            "wrong-index" => vec![Condition::not_applied(ConfigId::new(7))].into(),
+            "verdict-without-flow" => vec![CONNECTIVITY.compared(true, true)].into(),
+            _ => flows.connectivity(CONNECTIVITY, B).into_iter().collect(),
         })
     }
 
-    fn rows(&self, _job: &Job, _flows: &[Record]) -> Result<Vec<Record>> {
+    fn rows(&self, _: &Flows<'_>) -> Result<Vec<Record>> {
         self.may_panic("rows");
         let row = || Record::new().with("row", 1u8);
         Ok(match self.how.as_str() {
@@ -290,9 +308,7 @@ pub struct NamedLikeOthers {
 impl Measurement for NamedLikeOthers {
     fn info() -> Info {
         let info = Info::new("observe", "1.0.0", "Has the name of a command");
-        info.contact("https://github.com/pathspider/pathspider")
-            .condition("observe.connectivity.online", "it connected")
-            .condition("observe.connectivity.offline", "it did not")
+        info.contact("https://github.com/pathspider/pathspider").conditions(other::ALL)
     }
 
     fn options() -> Options {
@@ -307,31 +323,25 @@ impl Measurement for NamedLikeOthers {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new("only")]
+        vec![Configuration::new(0, "only")]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN])
     }
 
-    fn connect(&self, _: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
+    fn connect(&self, _: &Attempt<'_>) -> Result<Connect> {
         Ok(Connect::tcp())
     }
 
-    fn post_connect(
-        &self,
-        _job: &Job,
-        outcome: Outcome,
-        _prepared: &Prepared,
-        _config: ConfigId,
-    ) -> Result<Record> {
+    fn post_connect(&self, _: &Attempt<'_>, outcome: Outcome) -> Result<Record> {
         let record = outcome.into_record();
         assert!(!self.trusting || record.str("spdr_start").is_some(), "no start");
         Ok(record)
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        Ok(Condition::online("observe", &flows[0]).into_iter().collect())
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        Ok(flows.online(other::WORDS).into_iter().collect())
     }
 }
 

@@ -6,10 +6,15 @@
 
 use std::time::Duration;
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Hold, Host, Info, Job, Measurement,
-    OptionValues, Options, Prepared, Record, Result, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, tcp};
+use pathspider_plugin_api::prelude::*;
+
+const TCP: Configuration = Configuration::new(0, "tcp").hold(Hold::Initiation);
+const MPTCP: Configuration = Configuration::new(1, "mptcp").hold(Hold::Initiation);
+
+conditions! {
+    CONNECTIVITY: connectivity("mptcp");
+}
 
 /// The measurement of one run.
 pub struct Mptcp {
@@ -18,7 +23,7 @@ pub struct Mptcp {
 
 impl Measurement for Mptcp {
     fn info() -> Info {
-        Info::new("mptcp", "0.1.0", "Multipath TCP: connectivity").connectivity("mptcp")
+        Info::new("mptcp", "0.1.0", "Multipath TCP: connectivity").conditions(CONDITIONS)
     }
 
     fn options() -> Options {
@@ -30,21 +35,20 @@ impl Measurement for Mptcp {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        ["tcp", "mptcp"].map(|label| Configuration::new(label).hold(Hold::Initiation)).into()
+        vec![TCP, MPTCP]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN])
     }
 
-    fn connect(&self, _job: &Job, _prepared: &Prepared, config: ConfigId) -> Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         let connect = Connect::tcp().timeout(self.timeout);
-        Ok(if config == ConfigId::BASELINE { connect } else { connect.mptcp() })
+        Ok(if attempt.is(TCP) { connect } else { connect.mptcp() })
     }
 
-    fn combine(&self, _job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        let [a, b] = flows else { return Ok(Vec::new()) };
-        Ok(Condition::connectivity("mptcp", a, b).into_iter().collect())
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        Ok(flows.connectivity(CONNECTIVITY, MPTCP).into_iter().collect())
     }
 }
 

@@ -6,10 +6,14 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use pathspider_plugin_api::{
-    ChainName, Condition, ConfigId, Configuration, Connect, Error, Host, Info, Job, Level,
-    Measurement, OptionValues, Prepared, Record, Result, export_plugin,
-};
+use pathspider_plugin_api::chains::{basic, tcp};
+use pathspider_plugin_api::prelude::*;
+
+const PLAIN: Configuration = Configuration::new(0, "plain");
+
+conditions! {
+    ONLINE: online("threads");
+}
 
 thread_local! {
     /// Grows on whatever thread of the host's calls, and is freed when that thread ends.
@@ -34,8 +38,7 @@ impl Measurement for Threads {
     fn info() -> Info {
         Info::new("threads", "1.0.0", "Has threads of its own")
             .contact("https://github.com/pathspider/pathspider")
-            .condition("threads.connectivity.online", "the handshake completed")
-            .condition("threads.connectivity.offline", "it did not")
+            .conditions(CONDITIONS)
     }
 
     fn new(_: &OptionValues, host: Host) -> Result<Self> {
@@ -53,14 +56,15 @@ impl Measurement for Threads {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new("plain")]
+        vec![PLAIN]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list(&["basic", "tcp"])
+        ChainName::list([basic::CHAIN, tcp::CHAIN])
     }
 
-    fn connect(&self, job: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let job = attempt.job();
         SEEN.with(|seen| seen.borrow_mut().push(job.target().to_string()));
         let (answer, answered) = channel();
         // Numbers at the end of their type come from fuzzing alone.
@@ -74,9 +78,9 @@ impl Measurement for Threads {
         }
     }
 
-    fn combine(&self, job: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        SEEN.with(|seen| seen.borrow_mut().push(job.number().to_string()));
-        Ok(flows.iter().filter_map(|flow| Condition::online("threads", flow)).collect())
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        SEEN.with(|seen| seen.borrow_mut().push(flows.job().number().to_string()));
+        Ok(flows.online(ONLINE).into_iter().collect())
     }
 
     fn finish(&self) -> Result<Record> {

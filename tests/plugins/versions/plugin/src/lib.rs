@@ -1,15 +1,21 @@
-//! One measurement and one chain, named like the crate, that use the whole of ABI 1.0, and with the
-//! feature `finish` what 1.1 added.
+//! One measurement and one chain that use the whole contract. Both have the name of the crate, which
+//! the test puts in the place of NAME.
 
+use pathspider_plugin_api::chains::{basic, tcp};
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp};
-use pathspider_plugin_api::{
-    Chain, ChainInfo, ChainName, Condition, ConfigId, Configuration, Connect, FieldType, FlowRecord,
-    Host, Info, Job, Measurement, OptionValues, Options, Outcome, Prepared, Record, Result, Verdict,
-};
+use pathspider_plugin_api::prelude::*;
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict, fields};
 
-/// The crate's name without what all have.
-fn name() -> &'static str {
-    env!("CARGO_PKG_NAME").trim_start_matches("pathspider-")
+const ONLY: Configuration = Configuration::new(0, "only").carrier(Carrier::Data);
+
+conditions! {
+    ONLINE: online("NAME");
+    SEGMENTS_SEEN: unknown("NAME.segments:<number>", "so many segments were seen");
+}
+
+fields! {
+    CHAIN = "NAME": "the number of segments";
+    SEGMENTS: u64 = "NAME": "segments";
 }
 
 /// The measurement.
@@ -19,8 +25,8 @@ pub struct Versioned {
 
 impl Measurement for Versioned {
     fn info() -> Info {
-        let info = Info::new(name(), "1.0.0", "Uses the whole contract");
-        info.contact("https://github.com/pathspider/pathspider").online(name())
+        let info = Info::new("NAME", "1.0.0", "Uses the whole contract").conditions(CONDITIONS);
+        info.contact("https://github.com/pathspider/pathspider").port(80)
     }
 
     fn options() -> Options {
@@ -32,52 +38,54 @@ impl Measurement for Versioned {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![Configuration::new("only")]
+        vec![ONLY]
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        let own = [ChainName::from("basic"), ChainName::from("tcp"), ChainName::from(name())];
+        let own = ChainName::list([basic::CHAIN, tcp::CHAIN, CHAIN]);
         own.into_iter().chain(self.chain.as_deref().map(ChainName::from)).collect()
     }
 
-    fn default_port(&self) -> u16 {
-        80
+    fn configure(&self, _: ConfigId, _: &mut System<'_>) -> Result<()> {
+        Ok(())
     }
 
-    fn pre_connect(&self, job: &Job) -> Result<Prepared> {
-        Ok(Prepared::new(job.target().to_string()))
+    fn pre_connect(&self, attempt: &Attempt<'_>) -> Result<Prepared> {
+        Ok(Prepared::new(attempt.job().target().to_string()))
     }
 
-    fn connect(&self, _: &Job, _: &Prepared, _: ConfigId) -> Result<Connect> {
-        Ok(Connect::tcp().ttl(61))
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        match attempt.is(ONLY) && attempt.round() == 0 && attempt.earlier(ONLY).is_none() {
+            true => Ok(Connect::tcp().ttl(61)),
+            false => Err(Error::new("there is one connection")),
+        }
     }
 
-    fn post_connect(
-        &self,
-        _: &Job,
-        outcome: Outcome,
-        prepared: &Prepared,
-        _: ConfigId,
-    ) -> Result<Record> {
-        let target = prepared.get::<String>().cloned().unwrap_or_default();
+    fn post_connect(&self, attempt: &Attempt<'_>, outcome: Outcome) -> Result<Record> {
+        let target = attempt.prepared::<String>().cloned().unwrap_or_default();
         Ok(outcome.into_record().with("prepared", target))
     }
 
-    fn combine(&self, _: &Job, flows: &[Record]) -> Result<Vec<Condition>> {
-        Ok(flows.iter().filter_map(|flow| Condition::online(name(), flow)).collect())
+    fn merge(&self, attempt: &Attempt<'_>, flow: Flow<'_>, mut result: Record) -> Result<Record> {
+        result.extend(flow.fields());
+        Ok(result.with("merged", attempt.config().index()))
     }
 
-    fn rows(&self, job: &Job, _: &[Record]) -> Result<Vec<Record>> {
-        Ok(vec![Record::new().with("number", job.number())])
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let segments = flows.of(ONLY).get(SEGMENTS).map(|number| SEGMENTS_SEEN.with(number));
+        Ok(flows.online(ONLINE).into_iter().chain(segments).collect())
     }
 
-    #[cfg(feature = "finish")]
+    fn rows(&self, flows: &Flows<'_>) -> Result<Vec<Record>> {
+        Ok(vec![Record::new().with("number", flows.job().number())])
+    }
+
     fn finish(&self) -> Result<Record> {
-        Ok(Record::new().with("finished", name()))
+        Ok(Record::new().with("finished", "NAME"))
     }
 }
 
-/// The chain: the number of TCP segments, under the name of the crate.
+/// The chain: the number of TCP segments.
 #[derive(Default)]
 pub struct Segments;
 
@@ -86,7 +94,7 @@ impl Chain for Segments {
     const LAYERS: Layers = Layers::TCP;
 
     fn info() -> ChainInfo {
-        ChainInfo::new(name(), "the number of segments").field(name(), FieldType::UInt, "segments")
+        CHAIN.into()
     }
 
     fn new_flow(&self, _: &Packet<'_>) -> Option<u64> {
@@ -98,9 +106,9 @@ impl Chain for Segments {
         Verdict::Continue
     }
 
-    fn finish(&self, flow: u64, record: &mut FlowRecord) {
-        record.push(name(), flow);
+    fn finish(&self, flow: u64, fields: &mut Fields<'_>) {
+        fields.set(SEGMENTS, flow);
     }
 }
 
-pathspider_plugin_api::export_plugin! { measurements: [Versioned], chains: [Segments] }
+export_plugin! { measurements: [Versioned], chains: [Segments] }

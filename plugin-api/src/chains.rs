@@ -1,0 +1,17 @@
+//! The fields of the host's own chains, one module for each: what they write and measurements read.
+//!
+//! `docs/chains.md` shows them all.
+
+pub mod basic;
+pub mod dns;
+pub mod dscp;
+pub mod ecn;
+pub mod evil;
+pub mod icmp;
+pub mod mss;
+pub mod noop;
+pub mod syn;
+pub mod tcp;
+pub mod tcpopt;
+pub mod tfo;
+pub mod udp;

@@ -1,0 +1,145 @@
+//! What became of a job's connections: how each ended, and what the capture shows of it.
+
+use crate::Record;
+use crate::abi::lent::{LentFlow, LentFlows};
+use crate::condition::{Condition, Connectivity, Online};
+use crate::configuration::ConfigId;
+use crate::evidence::Evidence;
+use crate::field::{Field, FieldValue};
+use crate::job::Job;
+use crate::outcome::State;
+
+/// All of a job's connections of one round, in the order of the configurations.
+///
+/// It is lent for the length of one call.
+#[derive(Clone, Copy)]
+pub struct Flows<'a>(&'a LentFlows<'a>);
+
+impl<'a> Flows<'a> {
+    pub(crate) fn new(lent: &'a LentFlows<'a>) -> Flows<'a> {
+        Flows(lent)
+    }
+
+    /// The target, with all that its input line says.
+    pub fn job(&self) -> &'a Job {
+        self.0.job
+    }
+
+    /// The round, from 0.
+    pub fn round(&self) -> u32 {
+        self.0.round
+    }
+
+    /// The connection of a configuration.
+    ///
+    /// # Panics
+    ///
+    /// The measurement has no such configuration.
+    pub fn of(&self, config: impl Into<ConfigId>) -> Flow<'a> {
+        let index = config.into().index();
+        let flows = self.0.flows.get();
+        match flows.get(index) {
+            Some(flow) => Flow::new(flow),
+            None => panic!("there is no configuration {index}: there are {}", flows.len()),
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Flow<'a>> {
+        self.0.flows.get().iter().map(|flow| Flow::new(flow))
+    }
+
+    /// Judges each flow that was seen: whether it was sent as its configuration demands; `None` where
+    /// the capture lacks the packets that would show it.
+    pub fn weigh(&self, as_meant: impl Fn(Flow<'a>) -> Option<bool>) -> Evidence<'a> {
+        Evidence::weigh(self.iter(), as_meant)
+    }
+
+    /// The comparison of the baseline with an experiment, by whether the path carried them. `None`
+    /// where one of the two was not seen: without evidence there is no verdict.
+    pub fn connectivity(
+        &self,
+        words: Connectivity,
+        config: impl Into<ConfigId>,
+    ) -> Option<Condition> {
+        compared(words, self.of(ConfigId::BASELINE), self.of(config))
+    }
+
+    /// The verdict on the only configuration; `None` where its flow was not seen.
+    pub fn online(&self, words: Online) -> Option<Condition> {
+        self.of(ConfigId::BASELINE).online(words)
+    }
+
+    /// See [`Attempt::leave_to_host`](crate::Attempt::leave_to_host).
+    #[doc(hidden)]
+    pub fn leave_to_host(&self) {
+        self.0.leave_to_host();
+    }
+}
+
+pub(crate) fn compared(words: Connectivity, a: Flow<'_>, b: Flow<'_>) -> Option<Condition> {
+    (a.seen() && b.seen()).then(|| words.compared(a.connected(), b.connected()))
+}
+
+/// One connection: how it ended, and its flow.
+#[derive(Clone, Copy)]
+pub struct Flow<'a>(&'a LentFlow<'a>);
+
+impl<'a> Flow<'a> {
+    pub(crate) fn new(lent: &'a LentFlow<'a>) -> Flow<'a> {
+        Flow(lent)
+    }
+
+    /// The configuration's place.
+    pub fn config(self) -> ConfigId {
+        ConfigId::new(self.0.config as usize)
+    }
+
+    /// Whether it is that of this configuration.
+    pub fn is(self, config: impl Into<ConfigId>) -> bool {
+        self.config() == config.into()
+    }
+
+    /// Whether the capture has it. Where it has not, no field has a value, and nothing can be
+    /// concluded.
+    pub fn seen(self) -> bool {
+        self.0.is_seen
+    }
+
+    /// How the connection ended.
+    pub fn state(self) -> State {
+        State::from_number(self.0.state.into()).unwrap_or(State::Failed)
+    }
+
+    /// Whether the path carried the connection ([`carriage`](crate::carriage)); by its state, where
+    /// nobody has said.
+    pub fn connected(self) -> bool {
+        self.0.is_carried
+    }
+
+    /// What a chain says of it; `None` is null, for what was not seen.
+    pub fn get<T: FieldValue>(self, field: Field<T>) -> Option<T::Read<'a>> {
+        T::read(self.0.fields.get(field.name())?)
+    }
+
+    /// Whether a field is true.
+    pub fn has(self, field: Field<bool>) -> bool {
+        self.get(field) == Some(true)
+    }
+
+    /// The connection's record, as [`post_connect`](crate::Measurement::post_connect) and
+    /// [`merge`](crate::Measurement::merge) made it; by default, the keys of its outcome.
+    pub fn outcome(self) -> &'a Record {
+        self.0.outcome
+    }
+
+    /// All fields with their names, as a record has them.
+    pub fn fields(self) -> Record {
+        if self.seen() { self.0.fields.clone() } else { Record::new() }
+    }
+
+    /// Whether it worked; `None` where it was not seen.
+    pub fn online(self, words: Online) -> Option<Condition> {
+        self.seen().then(|| words.said(self.connected()))
+    }
+}

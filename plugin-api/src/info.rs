@@ -1,0 +1,142 @@
+//! Who a measurement is, and what it can conclude.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::condition::{Condition, ConditionInfo};
+
+/// The name of an observer chain, such as `tcp` or `acme.mychain`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ChainName(pub Cow<'static, str>);
+
+impl From<&str> for ChainName {
+    fn from(name: &str) -> ChainName {
+        ChainName(name.to_owned().into())
+    }
+}
+
+impl From<&&str> for ChainName {
+    fn from(name: &&str) -> ChainName {
+        ChainName::from(*name)
+    }
+}
+
+impl From<String> for ChainName {
+    fn from(name: String) -> ChainName {
+        ChainName(name.into())
+    }
+}
+
+impl ChainName {
+    /// Several chains, by what declares them or by their names.
+    pub fn list<N: Into<ChainName>>(chains: impl IntoIterator<Item = N>) -> Vec<ChainName> {
+        chains.into_iter().map(Into::into).collect()
+    }
+}
+
+impl fmt::Display for ChainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who a measurement is, and what it can conclude.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// The name on command lines, and the first word of its conditions.
+    pub name: String,
+    /// One line on what it measures.
+    pub description: String,
+    /// The plugin's own version.
+    pub version: String,
+    /// Whom to ask about it: a mail address or a URL.
+    pub contact: String,
+    /// The port of targets that name none, unless `--connect` names a kind of connection.
+    pub port: u16,
+    /// Whether `pre_connect` or `connect` block, and so need worker threads.
+    pub blocking: bool,
+    /// Whether a job may have a `domain` and no address.
+    pub names: bool,
+    /// Whether `configure` changes the machine's settings.
+    pub changes_system: bool,
+    /// Whether `connect` gives packets of its own making.
+    pub forges: bool,
+    /// Every condition it can give.
+    pub conditions: Vec<ConditionInfo>,
+}
+
+/// An [`Info`](crate::Info) with this name and description, and the version and repository of the crate
+/// that calls it.
+#[macro_export]
+macro_rules! info {
+    ($name:expr, $description:expr $(,)?) => {
+        $crate::Info::new($name, env!("CARGO_PKG_VERSION"), $description)
+            .contact(env!("CARGO_PKG_REPOSITORY"))
+    };
+}
+
+impl Info {
+    /// A measurement that concludes nothing yet.
+    pub fn new(name: &str, version: &str, description: &str) -> Info {
+        Info {
+            name: name.into(),
+            description: description.into(),
+            version: version.into(),
+            contact: String::new(),
+            port: 80,
+            blocking: false,
+            names: false,
+            changes_system: false,
+            forges: false,
+            conditions: Vec::new(),
+        }
+    }
+
+    /// Says whom to ask about it.
+    pub fn contact(mut self, contact: &str) -> Info {
+        self.contact = contact.into();
+        self
+    }
+
+    /// Says which port targets have whose line names none; without it, 80. Where the measurement's
+    /// option `connect` names a [kind of connection](crate::ConnectKind), it is the port of that.
+    pub fn port(mut self, port: u16) -> Info {
+        self.port = port;
+        self
+    }
+
+    /// Declares that `pre_connect` or `connect` block: the host calls them on worker threads.
+    pub fn blocking(mut self) -> Info {
+        self.blocking = true;
+        self
+    }
+
+    /// Declares that a job may have a `domain` and no address; its
+    /// [`target`](crate::Job::target) is then unspecified (`::`).
+    pub fn takes_names(mut self) -> Info {
+        self.names = true;
+        self
+    }
+
+    /// Declares that `configure` changes the machine's settings through
+    /// [`System`](crate::System): two such runs cannot share a network namespace, and the host keeps
+    /// the privilege (`CAP_NET_ADMIN`). A plugin that did not declare it is refused each change.
+    pub fn changes_system(mut self) -> Info {
+        self.changes_system = true;
+        self
+    }
+
+    /// Declares that `connect` gives [`Connect::packets`](crate::Connect::packets): the host opens
+    /// what it sends them with before the run. A plugin that did not declare it cannot send any.
+    pub fn forges(mut self) -> Info {
+        self.forges = true;
+        self
+    }
+
+    /// Declares the conditions: the `CONDITIONS` of [`conditions!`](crate::conditions).
+    pub fn conditions(mut self, declared: &[&[Condition]]) -> Info {
+        let declared = declared.iter().copied().flatten();
+        self.conditions.extend(declared.flat_map(ConditionInfo::declared));
+        self
+    }
+}
