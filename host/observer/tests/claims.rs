@@ -370,7 +370,7 @@ fn started_ns(notice: &Notice) -> i64 {
 }
 
 fn chains() -> ChainSet {
-    let names = ChainName::list(&["basic", "tcp", "syn", "icmp"]);
+    let names = ChainName::list(["basic", "tcp", "syn", "icmp"]);
     Catalogue::library().resolve(&names).unwrap().chains
 }
 

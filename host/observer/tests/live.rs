@@ -32,7 +32,7 @@ fn start(settings: Settings) -> Option<Run> {
         }
         source => source.unwrap(),
     };
-    let names = ChainName::list(&["basic", "tcp", "syn"]);
+    let names = ChainName::list(["basic", "tcp", "syn"]);
     let chains = Catalogue::library().resolve(&names).unwrap().chains;
     let (notices, theirs) = unbounded();
     let (sender, observations) = bounded(16);
