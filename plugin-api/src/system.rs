@@ -7,6 +7,8 @@ use crate::error::Result;
 /// Each change notes the old state before it is made, and is undone when the run ends, however it
 /// ends. All functions are called by the thread that runs `configure`.
 pub trait SystemChanges {
+    /// See [`System::read`].
+    fn read(&self, key: &str) -> Result<Option<String>>;
     /// See [`System::sysctl`].
     fn sysctl(&mut self, key: &str, value: &str) -> Result<()>;
     /// See [`System::firewall`].
@@ -30,12 +32,23 @@ impl<'a> System<'a> {
         System { changes }
     }
 
+    /// The present value of a kernel parameter, as the kernel gives it but for the end of the line;
+    /// `None` where this kernel has no such parameter. It changes nothing, so a measurement that does
+    /// not declare [`Info::changes_system`](crate::Info::changes_system) may ask too.
+    ///
+    /// # Errors
+    ///
+    /// There is such a parameter, and it cannot be read.
+    pub fn read(&self, key: &str) -> Result<Option<String>> {
+        self.changes.read(key)
+    }
+
     /// Sets a kernel parameter, such as `net.ipv4.tcp_ecn`. Nothing happens where it has the
     /// value already.
     ///
     /// # Errors
     ///
-    /// There is no such parameter, the kernel refuses the value, or the privilege is missing
+    /// There is no such parameter ([`read`](System::read) tells that apart), the kernel refuses the value, or the privilege is missing
     /// (`CAP_NET_ADMIN` for `net.*`).
     pub fn sysctl(&mut self, key: &str, value: impl ToString) -> Result<()> {
         self.changes.sysctl(key, &value.to_string())

@@ -10,6 +10,7 @@ mod run;
 #[cfg(feature = "testing")]
 mod wire;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 #[cfg(feature = "testing")]
@@ -147,35 +148,60 @@ pub fn conclude<M: Measurement>(measurement: &M, flows: &[TestFlow]) -> Vec<Stri
 }
 
 /// What bringing the system into a configuration changes, one text for each change: a kernel
-/// parameter as `key=value`, firewall rules and commands as they are.
+/// parameter as `key=value`, firewall rules and commands as they are. The system has no parameter that
+/// can be read; see [`changes_from`].
 ///
 /// # Panics
 ///
 /// The measurement fails.
 pub fn changes<M: Measurement>(measurement: &M, config: impl Into<ConfigId>) -> Vec<String> {
-    let mut noted = Noted::default();
+    changes_from(measurement, config, &[])
+}
+
+/// The same on a system whose kernel has these parameters with these values, as far as the
+/// measurement reads them.
+///
+/// # Panics
+///
+/// The measurement fails.
+pub fn changes_from<M: Measurement>(
+    measurement: &M,
+    config: impl Into<ConfigId>,
+    parameters: &[(&str, &str)],
+) -> Vec<String> {
+    let known = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let parameters = parameters.iter().map(known).collect();
+    let mut noted = Noted { changes: Vec::new(), parameters };
     if let Err(error) = measurement.configure(config.into(), &mut System::new(&mut noted)) {
         panic!("configure: {error}");
     }
-    noted.0
+    noted.changes
 }
 
-#[derive(Default)]
-struct Noted(Vec<String>);
+/// A system on which nothing happens.
+struct Noted {
+    changes: Vec<String>,
+    parameters: BTreeMap<String, String>,
+}
 
 impl SystemChanges for Noted {
+    fn read(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.parameters.get(key).cloned())
+    }
+
     fn sysctl(&mut self, key: &str, value: &str) -> Result<()> {
-        self.0.push(format!("{key}={value}"));
+        self.changes.push(format!("{key}={value}"));
+        self.parameters.insert(key.to_owned(), value.to_owned());
         Ok(())
     }
 
     fn firewall(&mut self, rules: &[&str]) -> Result<()> {
-        self.0.extend(rules.iter().map(|&rule| rule.to_owned()));
+        self.changes.extend(rules.iter().map(|&rule| rule.to_owned()));
         Ok(())
     }
 
     fn run(&mut self, apply: &[&str], _: &[&str]) -> Result<()> {
-        self.0.push(apply.join(" "));
+        self.changes.push(apply.join(" "));
         Ok(())
     }
 }

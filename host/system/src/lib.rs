@@ -74,6 +74,15 @@ pub fn parameters() -> Vec<(String, String)> {
     RELEVANT.into_iter().filter_map(value).collect()
 }
 
+/// The present value of a kernel parameter; `None` where there is no such parameter.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn present(key: &str) -> Result<Option<String>> {
+    sysctl::present(key).map_err(Error::new)
+}
+
 /// The machine that a run configures.
 #[derive(Default)]
 pub struct Machine {
@@ -194,6 +203,10 @@ fn at_once(plugin: &str) -> Result<Guard> {
 }
 
 impl SystemChanges for Machine {
+    fn read(&self, key: &str) -> Result<Option<String>> {
+        self.sysctls.present(key).map_err(Error::new)
+    }
+
     fn sysctl(&mut self, key: &str, value: &str) -> Result<()> {
         let mut sysctls = std::mem::take(&mut self.sysctls);
         let result = sysctls.set(key, value, |intent| {

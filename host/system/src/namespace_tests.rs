@@ -47,6 +47,28 @@ fn changed_and_undone(changes: &[Entry]) -> Restoration {
 }
 
 #[test]
+fn the_present_value_is_read_whoever_has_set_it() {
+    in_namespace(|| {
+        let mut machine = machine();
+        assert_eq!(machine.read(PORTS).unwrap().as_deref(), Some(""));
+        machine.sysctl(PORTS, "8080").unwrap();
+        assert_eq!(machine.read(PORTS).unwrap().as_deref(), Some("8080"));
+        sh(&format!("echo 9090 >{}", sysctl::path(PORTS)));
+        assert_eq!(machine.read(PORTS).unwrap().as_deref(), Some("9090"));
+        machine.restore();
+        assert_eq!(machine.read("net.ipv4.no_such_thing").unwrap(), None);
+        // That of an interface goes with it.
+        const OF_INTERFACE: &str = "net.ipv4.conf.there0.forwarding";
+        assert_eq!(machine.read(OF_INTERFACE).unwrap(), None);
+        sh("ip link add there0 type veth peer name peer");
+        machine.sysctl(OF_INTERFACE, "1").unwrap();
+        assert_eq!(machine.read(OF_INTERFACE).unwrap().as_deref(), Some("1"));
+        sh("ip link del there0");
+        assert_eq!(machine.read(OF_INTERFACE).unwrap(), None);
+    });
+}
+
+#[test]
 fn an_empty_value_comes_back() {
     in_namespace(|| {
         assert_eq!(value(PORTS), "");

@@ -1,6 +1,6 @@
 //! Kernel parameters, as a run sets them to and fro.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -51,6 +51,11 @@ pub(super) enum SysctlError {
 impl SysctlError {
     pub(super) fn is_denied(&self) -> bool {
         matches!(self, SysctlError::Denied { .. })
+    }
+
+    /// Reading needs no privilege that a measurement could declare.
+    fn unreadable(key: &str, error: io::Error) -> SysctlError {
+        SysctlError::Io { what: "read", key: key.to_owned(), error }
     }
 
     fn new(what: &'static str, key: &str, error: io::Error) -> SysctlError {
@@ -135,7 +140,48 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     a.split_whitespace().eq(b.split_whitespace())
 }
 
+/// The present value of a parameter; `None` where the kernel has no such parameter.
+pub(super) fn present(key: &str) -> Result<Option<String>, SysctlError> {
+    if !is_name(key) {
+        return Ok(None);
+    }
+    let value = File::open(path(key)).and_then(|file| read(&file));
+    there_is(value).map_err(|error| SysctlError::unreadable(key, error))
+}
+
+/// What was read of a parameter that may not be there.
+fn there_is(value: io::Result<String>) -> io::Result<Option<String>> {
+    match value {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if ABSENT.contains(&error.raw_os_error()) => {
+            // Without a /proc, there would be no parameter at all.
+            if fs::exists("/proc/sys/net")? { Ok(None) } else { Err(error) }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the kernel says where there is no such parameter: the last one, of a folder of them.
+const ABSENT: [Option<i32>; 3] = [Some(libc::ENOENT), Some(libc::ENOTDIR), Some(libc::EISDIR)];
+
+/// Whether it may be a parameter's name: none leaves the kernel's tree.
+fn is_name(key: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !key.is_empty() && key.chars().all(plain) && !key.contains("..")
+}
+
 impl Sysctls {
+    /// The present value of a parameter; `None` where there is no such parameter. Of one that was
+    /// touched, that of the same interface.
+    pub(super) fn present(&self, key: &str) -> Result<Option<String>, SysctlError> {
+        match self.touched.iter().find(|sysctl| sysctl.key == key) {
+            Some(sysctl) => {
+                there_is(read(&sysctl.file)).map_err(|error| SysctlError::unreadable(key, error))
+            }
+            None => present(key),
+        }
+    }
+
     /// Sets a parameter; nothing is written where it has the value already. `note` is told of the
     /// first touch, of what somebody else has set since, and of each value before it is given for
     /// the first time.
@@ -185,8 +231,7 @@ impl Sysctls {
 
 impl Sysctl {
     fn open(key: &str) -> Result<Sysctl, SysctlError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if key.is_empty() || !key.chars().all(plain) || key.contains("..") {
+        if !is_name(key) {
             return Err(SysctlError::Name(key.to_owned()));
         }
         let file = OpenOptions::new()
@@ -231,6 +276,18 @@ mod tests {
         for key in ["", "net/ipv4", "../../etc/passwd", "net..ipv4", "net.ipv4.no_such_thing"] {
             assert!(matches!(Sysctl::open(key), Err(SysctlError::Name(_))), "{key}");
         }
+    }
+
+    #[test]
+    fn what_is_no_parameter_has_no_value_and_is_no_error() {
+        for key in ["", "net/ipv4", "../../etc/passwd", "net.ipv4.no_such_thing", "net.ipv4"] {
+            assert!(matches!(present(key), Ok(None)), "{key}");
+        }
+        let hops = present("net.ipv4.ip_default_ttl").unwrap().unwrap();
+        assert!(hops.parse::<u8>().is_ok(), "{hops:?}");
+        // It can be written only.
+        let error = present("net.ipv4.route.flush").unwrap_err().to_string();
+        assert!(error.contains("cannot read the kernel parameter net.ipv4.route.flush"), "{error}");
     }
 
     #[test]

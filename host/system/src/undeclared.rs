@@ -12,6 +12,10 @@ fn refuse(change: &str) -> Result<()> {
 }
 
 impl SystemChanges for Undeclared {
+    fn read(&self, key: &str) -> Result<Option<String>> {
+        super::present(key)
+    }
+
     fn sysctl(&mut self, key: &str, _value: &str) -> Result<()> {
         refuse(&format!("set {key}"))
     }

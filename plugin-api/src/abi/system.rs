@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use abi_stable::StableAbi;
 use abi_stable::prefix_type::WithMetadata;
-use abi_stable::std_types::{RSlice, RStr};
+use abi_stable::std_types::{ROption, RSlice, RStr, RString};
 
 use super::guard::{Answer, guard};
 use crate::error::{Error, Result};
@@ -17,6 +17,8 @@ use crate::system::SystemChanges;
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = SystemRef)))]
 pub struct SystemTable {
+    /// The present value of a kernel parameter; none where there is no such parameter.
+    pub read: extern "C" fn(*mut c_void, key: RStr<'_>) -> Answer<ROption<RString>>,
     /// Sets a kernel parameter.
     pub sysctl: extern "C" fn(*mut c_void, key: RStr<'_>, value: RStr<'_>) -> Answer<()>,
     /// Sets the firewall rules.
@@ -45,7 +47,7 @@ impl<'a> SystemLoan<'a> {
     /// Lends; `changes` is borrowed for as long as the loan lives.
     pub(crate) fn new<'b: 'a>(changes: &'a mut Changes<'b>) -> SystemLoan<'a> {
         const TABLE: &WithMetadata<SystemTable> =
-            &WithMetadata::new(SystemTable { sysctl, firewall, run });
+            &WithMetadata::new(SystemTable { read, sysctl, firewall, run });
         SystemLoan {
             changes: std::ptr::from_mut(changes).cast(),
             table: SystemRef(TABLE.static_as_prefix()),
@@ -63,6 +65,11 @@ impl<'a> SystemLoan<'a> {
 unsafe fn lent<'a>(changes: *mut c_void) -> &'a mut dyn SystemChanges {
     // SAFETY: by the caller's promise it points to the `Changes` that `SystemLoan::new` borrowed.
     unsafe { &mut **changes.cast::<Changes<'a>>() }
+}
+
+extern "C" fn read(changes: *mut c_void, key: RStr<'_>) -> Answer<ROption<RString>> {
+    // SAFETY: as in `sysctl`; nothing is lent for longer than the call.
+    guard(|| Ok(unsafe { lent(changes) }.read(key.as_str())?.map(RString::from).into()))
 }
 
 extern "C" fn sysctl(changes: *mut c_void, key: RStr<'_>, value: RStr<'_>) -> Answer<()> {
@@ -92,6 +99,11 @@ extern "C" fn run(
 
 /// The borrower's end.
 impl SystemChanges for SystemLoan<'_> {
+    fn read(&self, key: &str) -> Result<Option<String>> {
+        let value = (self.table.read())(self.changes, key.into()).into_result();
+        Ok(value.map_err(Error::from)?.into_option().map(String::from))
+    }
+
     fn sysctl(&mut self, key: &str, value: &str) -> Result<()> {
         (self.table.sysctl())(self.changes, key.into(), value.into())
             .into_result()

@@ -12,6 +12,10 @@ use pathspider_system::Undeclared;
 struct Noting;
 
 impl SystemChanges for Noting {
+    fn read(&self, key: &str) -> Result<Option<String>> {
+        pathspider_system::present(key)
+    }
+
     fn sysctl(&mut self, _key: &str, _value: &str) -> Result<()> {
         Ok(())
     }
