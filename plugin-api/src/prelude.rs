@@ -3,6 +3,6 @@
 pub use crate::{
     Attempt, Carrier, ChainName, Conclusion, Condition, ConfigId, Configuration, Connect,
     ConnectKind, Error, Evidence, Field, Flow, Flows, Hold, Host, Info, Job, Level, Measurement,
-    OptionValues, Options, Outcome, Prepared, Record, Result, SentSyns, State, System, Value,
-    conditions, export_plugin, info,
+    OptionValues, Options, OrdinarySyns, Outcome, Prepared, Record, Result, SentSyns, State,
+    System, Value, conditions, export_plugin, info,
 };

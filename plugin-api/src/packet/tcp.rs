@@ -105,6 +105,10 @@ impl TcpFlags {
     /// Accurate ECN (RFC 9768), once the nonce sum.
     pub const AE: TcpFlags = TcpFlags(0x100);
 
+    /// What a SYN has that asks for ECN (both of RFC 3168's) or for AccECN (all three). An ordinary
+    /// SYN has none of them.
+    pub const ASK_FOR_ECN: TcpFlags = TcpFlags::AE.and(TcpFlags::CWR).and(TcpFlags::ECE);
+
     /// The union of two sets.
     pub const fn and(self, other: TcpFlags) -> TcpFlags {
         TcpFlags(self.0 | other.0)

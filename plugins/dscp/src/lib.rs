@@ -23,6 +23,8 @@ pub struct Dscp {
     connection: Connect,
     /// Code points by configuration; the baseline's comes first.
     code_points: Vec<u8>,
+    /// Whether its SYNs are ordinary ones.
+    ordinary: OrdinarySyns,
 }
 
 impl Measurement for Dscp {
@@ -39,14 +41,15 @@ impl Measurement for Dscp {
         options.integers("codepoint", 0..=63, &[48], help)
     }
 
-    fn new(options: &OptionValues, _: Host) -> Result<Self> {
+    fn new(options: &OptionValues, host: Host) -> Result<Self> {
         let mut code_points = vec![0];
         for code_point in options.integers("codepoint")? {
             if !code_points[1..].contains(&code_point) {
                 code_points.push(code_point);
             }
         }
-        Ok(Dscp { connection: options.connection()?, code_points })
+        let ordinary = OrdinarySyns::new(host);
+        Ok(Dscp { connection: options.connection()?, code_points, ordinary })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -61,12 +64,22 @@ impl Measurement for Dscp {
         ChainName::list([basic::CHAIN, tcp::CHAIN, dscp::CHAIN, icmp::CHAIN])
     }
 
+    fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
+        if self.connection.kind() != ConnectKind::DnsUdp {
+            self.ordinary.look(system);
+        }
+        Ok(())
+    }
+
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         Ok(self.connection.clone().dscp(self.code_points[attempt.config().index()]))
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
+            if flow.asks_for_ecn() {
+                return Some(false);
+            }
             let code_point = self.code_points[flow.config().index()];
             let mut sent = marks(flow, [dscp::SYN_FWD, dscp::DATA_FWD]).peekable();
             sent.peek().is_some().then(|| sent.all(|mark| mark == code_point))

@@ -1,5 +1,6 @@
 //! What DSCP concludes from flows that are written out here.
 
+use pathspider_plugin_api::packet::TcpFlags;
 use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
@@ -43,6 +44,16 @@ fn a_bleached_answer_has_the_mark_0() {
     assert_eq!(
         conclude(&[a, b]),
         ["dscp.0.replymark:0", "dscp.48.connectivity.works", "dscp.48.replymark:0"]
+    );
+}
+
+#[test]
+fn syns_that_ask_for_ecn_are_no_ordinary_ones() {
+    let asking = TcpFlags::SYN.and(TcpFlags::ASK_FOR_ECN);
+    let flows = [0, 48].map(|mark| flow(State::Ok, mark, [Some(0), Some(0)]));
+    assert_eq!(
+        conclude(&flows.map(|flow| flow.with(tcp::SYNFLAGS_FWD, asking))),
+        ["pathspider.not_applied:0", "pathspider.not_applied:1"]
     );
 }
 

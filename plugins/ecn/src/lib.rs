@@ -72,7 +72,10 @@ impl Measurement for Ecn {
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
             let syns = SentSyns::of(flow)?;
-            Some(if flow.is(ECN) { syns.all_have(ECN_FLAGS) } else { !syns.any_has(ECN_FLAGS) })
+            Some(match flow.is(ECN) {
+                true => syns.all_have(ECN_FLAGS) && !syns.any_has(TcpFlags::AE),
+                false => !syns.any_has(TcpFlags::ASK_FOR_ECN),
+            })
         });
         let mut conditions = Vec::from_iter(evidence.connectivity(CONNECTIVITY, ECN));
         if let Some(b) = evidence.of(ECN) {

@@ -33,6 +33,8 @@ const SWITCHING_PROTOCOLS: u64 = 101;
 /// The HTTP/2 measurement of one run.
 pub struct H2 {
     connection: Connect,
+    /// Whether its SYNs are ordinary ones.
+    ordinary: OrdinarySyns,
 }
 
 impl Measurement for H2 {
@@ -44,8 +46,8 @@ impl Measurement for H2 {
         Options::none().connect(&[ConnectKind::Http, ConnectKind::Https]).timeout()
     }
 
-    fn new(options: &OptionValues, _: Host) -> Result<Self> {
-        Ok(H2 { connection: options.connection()? })
+    fn new(options: &OptionValues, host: Host) -> Result<Self> {
+        Ok(H2 { connection: options.connection()?, ordinary: OrdinarySyns::new(host) })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -54,6 +56,11 @@ impl Measurement for H2 {
 
     fn chains(&self) -> Vec<ChainName> {
         ChainName::list([basic::CHAIN, tcp::CHAIN, chain::CHAIN])
+    }
+
+    fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
+        self.ordinary.look(system);
+        Ok(())
     }
 
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
@@ -71,6 +78,7 @@ impl Measurement for H2 {
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| match flow.get(chain::OFFERED) {
+            _ if flow.asks_for_ecn() => Some(false),
             Some(offered) => Some(offered == flow.is(HTTP2)),
             // Until the handshake is over, B is like A: that B alone did not come so far says
             // nothing about HTTP/2.

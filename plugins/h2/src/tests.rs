@@ -40,6 +40,14 @@ fn b_asks_for_http2_in_the_way_of_its_kind() {
 }
 
 #[test]
+fn syns_that_ask_for_ecn_are_no_ordinary_ones() {
+    let asking = TcpFlags::SYN.and(TcpFlags::ASK_FOR_ECN);
+    let flows = [false, true].map(|offered| flow(State::Ok, offered));
+    let [a, b] = flows.map(|flow| flow.with(tcp::SYNFLAGS_FWD, asking));
+    assert_eq!(conclude(a, b), ["pathspider.not_applied:0", "pathspider.not_applied:1"]);
+}
+
+#[test]
 fn the_upgrade_is_the_status_seen_on_the_wire() {
     let b = |status: u16, switched: bool| {
         flow(State::Ok, true).outcome("http_response_code", status).with(SWITCHED, switched)

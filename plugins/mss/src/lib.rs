@@ -29,6 +29,8 @@ pub struct Mss {
     connection: Connect,
     /// What our SYN is to announce, where that was said.
     announced: Option<u16>,
+    /// Whether its SYNs are ordinary ones.
+    ordinary: OrdinarySyns,
 }
 
 impl Measurement for Mss {
@@ -43,12 +45,13 @@ impl Measurement for Mss {
         options.integer("mss", 0..=(*SIZES.end()).into(), 0, help)
     }
 
-    fn new(options: &OptionValues, _: Host) -> Result<Self> {
+    fn new(options: &OptionValues, host: Host) -> Result<Self> {
         let connection = options.connection()?;
+        let ordinary = OrdinarySyns::new(host);
         match options.integer("mss")? {
-            0 => Ok(Mss { connection, announced: None }),
+            0 => Ok(Mss { connection, announced: None, ordinary }),
             size if SIZES.contains(&size) => {
-                Ok(Mss { connection: connection.mss(size), announced: Some(size) })
+                Ok(Mss { connection: connection.mss(size), announced: Some(size), ordinary })
             }
             size => Err(Error::new(format!("--mss {size}: Linux announces 88 or more"))),
         }
@@ -62,6 +65,11 @@ impl Measurement for Mss {
         ChainName::list([basic::CHAIN, tcp::CHAIN, mss::CHAIN, syn::CHAIN])
     }
 
+    fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
+        self.ordinary.look(system);
+        Ok(())
+    }
+
     fn connect(&self, _: &Attempt<'_>) -> Result<Connect> {
         Ok(self.connection.clone())
     }
@@ -69,7 +77,8 @@ impl Measurement for Mss {
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
             SentSyns::of(flow)?;
-            Some(self.announced.is_none_or(|size| local(flow) == Some(size.into())))
+            let as_said = self.announced.is_none_or(|size| local(flow) == Some(size.into()));
+            Some(as_said && !flow.asks_for_ecn())
         });
         let mut conditions = Vec::new();
         if let Some(flow) = evidence.of(ONLY) {

@@ -1,5 +1,6 @@
 //! What MSS concludes from flows that are written out here.
 
+use pathspider_plugin_api::packet::TcpFlags;
 use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
@@ -32,6 +33,13 @@ fn the_targets_value_is_compared_with_ours() {
             ]
         );
     }
+}
+
+#[test]
+fn a_syn_that_asks_for_ecn_is_no_ordinary_one() {
+    let asking = TcpFlags::SYN.and(TcpFlags::ECE).and(TcpFlags::CWR);
+    let flow = flow(1460, Some(1460)).with(tcp::SYNFLAGS_FWD, asking);
+    assert_eq!(testing::conclude(&mss(0), &[flow]), ["pathspider.not_applied:0"]);
 }
 
 #[test]

@@ -94,6 +94,7 @@ impl Measurement for Tcpopt {
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
+        system.pin_ordinary_syns()?;
         FEATURES.iter().try_for_each(|feature| {
             system.sysctl(feature.parameter, u8::from(config == feature.configuration))
         })
@@ -106,10 +107,11 @@ impl Measurement for Tcpopt {
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
             let syns = SentSyns::of(flow)?;
-            Some(FEATURES.iter().all(|feature| match flow.is(&feature.configuration) {
+            let offers = FEATURES.iter().all(|feature| match flow.is(&feature.configuration) {
                 true => syns.all_offer(feature.kind),
                 false => !syns.any_offers(feature.kind),
-            }))
+            });
+            Some(offers && !flow.asks_for_ecn())
         });
         let mut conditions = Vec::new();
         for feature in &FEATURES {

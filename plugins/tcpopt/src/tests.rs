@@ -1,6 +1,6 @@
 //! What is concluded of TCP options from flows that are written out here.
 
-use pathspider_plugin_api::packet::OptionKinds;
+use pathspider_plugin_api::packet::{OptionKinds, TcpFlags};
 use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;
@@ -48,6 +48,20 @@ fn exactly_one_option_is_on_in_each_configuration() {
         let set: String = changes.iter().filter_map(|change| change.chars().last()).collect();
         assert_eq!(set, switches, "{changes:?}");
     }
+}
+
+#[test]
+fn syns_that_ask_for_ecn_are_pinned_and_prove_nothing() {
+    let tcpopt: Tcpopt = testing::with_options(Record::new());
+    for (before, after) in [("0", None), ("2", None), ("1", Some("2")), ("3", Some("5"))] {
+        let changes = testing::changes_from(&tcpopt, NONE, &[("net.ipv4.tcp_ecn", before)]);
+        let ecn = changes.iter().find_map(|change| change.strip_prefix("net.ipv4.tcp_ecn="));
+        assert_eq!(ecn, after, "{before}");
+    }
+    let asking = accepting()
+        .map(|flow| flow.with(tcp::SYNFLAGS_FWD, TcpFlags::SYN.and(TcpFlags::ASK_FOR_ECN)));
+    let expected: Vec<_> = (0..4).map(|k| format!("pathspider.not_applied:{k}")).collect();
+    assert_eq!(conclude(&asking), expected);
 }
 
 #[test]

@@ -70,6 +70,54 @@ fn a_size_that_the_route_does_not_allow_was_not_announced() {
     }
 }
 
+/// What a SYN has that asks for ECN: ECE, CWR and AE.
+const ASK_FOR_ECN: u64 = 0x1c0;
+
+#[test]
+fn a_machine_whose_syns_ask_for_ecn_moves_no_baseline() {
+    let Some(network) = network(2, 1) else { return };
+    network.script("sysctl -qw net.ipv4.tcp_ecn=1", "").expect(0, &[]);
+    let before = network.settings();
+    for plugin in ["tcpopt", "tfo --connect http"] {
+        for record in after(&network, "true", &format!("--output-flows {plugin}")).records() {
+            let is_plugins = |condition: &String| !condition.starts_with("pathspider.");
+            assert!(record.conditions.iter().all(is_plugins), "{plugin}: {record:?}");
+            for flow in record.flow_results.unwrap() {
+                let flags = flow.rest["syn_flags_any_fwd"].as_u64().unwrap();
+                assert_eq!(flags & ASK_FOR_ECN, 0, "{plugin}: {flow:?}");
+            }
+        }
+        assert_eq!(network.settings(), before, "{plugin}");
+    }
+    // Those that change nothing say what was not as it should be, and why.
+    for (plugin, configurations) in [("dscp", 2), ("mss", 1), ("h2", 2)] {
+        let ended = after(&network, "true", plugin);
+        assert_eq!(ended.stderr.matches("net.ipv4.tcp_ecn is 1").count(), 1, "{}", ended.stderr);
+        let expected: Vec<_> =
+            (0..configurations).map(|k| format!("pathspider.not_applied:{k}")).collect();
+        for record in ended.records() {
+            assert_eq!(record.conditions, expected, "{plugin}");
+        }
+    }
+    // No SYN of the kernel's is sent.
+    for plugin in ["evilbit", "udpzero --timeout 1", "dscp --connect dnsudp --timeout 1"] {
+        let ended = after(&network, "true", plugin);
+        assert!(!ended.stderr.contains("tcp_ecn"), "{}", ended.stderr);
+        assert!(!ended.stdout.contains("not_applied"), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_route_that_has_syns_ask_for_ecn_is_seen_on_the_wire() {
+    let Some(network) = network(2, 0) else { return };
+    let routes = "ip route | grep via | while read route; do ip route replace $route features ecn; \
+                  done";
+    for record in after(&network, routes, "tcpopt").records() {
+        let expected: Vec<_> = (0..4).map(|k| format!("pathspider.not_applied:{k}")).collect();
+        assert_eq!(record.conditions, expected);
+    }
+}
+
 #[test]
 fn a_code_point_out_of_range_is_refused() {
     Program::run(&["measure", "-i", "lo", "dscp", "--codepoint", "64"]).expect(2, &["64"]);

@@ -49,8 +49,12 @@ pub(crate) const SERVING: &[(&str, &str)] = &[
     ("net.ipv6.ip_nonlocal_bind", "1"),
 ];
 
-pub(crate) const CONNECTING: &[(&str, &str)] =
-    &[("net.ipv4.ip_local_port_range", "1024 65535"), ("net.ipv4.tcp_max_tw_buckets", "1000000")];
+pub(crate) const CONNECTING: &[(&str, &str)] = &[
+    ("net.ipv4.ip_local_port_range", "1024 65535"),
+    ("net.ipv4.tcp_max_tw_buckets", "1000000"),
+    // Linux asks for AccECN from 7.0 on.
+    ("net.ipv4.tcp_ecn", "2"),
+];
 
 /// A network of groups of targets; dropping it removes everything.
 #[derive(Debug)]
