@@ -30,10 +30,10 @@ use tokio::sync::mpsc;
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS, Requests};
 pub(crate) use course::JOBS_BEHIND;
 pub use pace::Limits;
-pub use work::{Measured, Report, Work};
+pub use work::{Feedback, Measured, Report, Work};
 
 use course::{Course, Rules};
-use pathspider_observer::{JobNumber, Notice};
+use pathspider_observer::Notice;
 use pathspider_runtime::stop::Stop;
 use pathspider_system::Machine;
 use shell::{Incoming, Shell};
@@ -107,7 +107,7 @@ impl Engine {
     fn run_into(
         self,
         machine: &mut Machine,
-        Inbox { jobs, written }: Inbox,
+        Inbox { jobs, heard }: Inbox,
         end: &mut EngineEnd,
     ) -> Result<(), EngineError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -124,6 +124,7 @@ impl Engine {
                 beside: self.beside,
                 limits: &self.limits,
                 call_limit: self.measurement.info.blocking.then_some(self.plugin_timeout),
+                depends: self.measurement.info.depends,
             });
             let now = Instant::now();
             let has_told_of_ports = false;
@@ -137,7 +138,7 @@ impl Engine {
                 has_told_of_ports,
                 now,
             };
-            shell.run(Incoming { happened, jobs, written }).await
+            shell.run(Incoming { happened, jobs, heard }).await
         })
     }
 }
@@ -146,8 +147,8 @@ impl Engine {
 pub struct Inbox {
     /// From the feeder.
     pub jobs: mpsc::Receiver<Job>,
-    /// From the merger: jobs whose records are written.
-    pub written: mpsc::UnboundedReceiver<Vec<JobNumber>>,
+    /// From the merger.
+    pub heard: mpsc::UnboundedReceiver<Feedback>,
 }
 
 /// How the engine ended.

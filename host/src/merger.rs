@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, select};
 
-use crate::engine::{Measured, Report, Work};
+use crate::engine::{Feedback, Measured, Report, Work};
 use crate::output::{OutputError, RecordWriter, Summary};
 pub(crate) use conclude::users_keys;
-use conclude::{Conclude, Concluded};
+use conclude::{Conclude, Concluded, judged};
 pub use path::Ends;
-use pathspider_observer::{JobNumber, Observation};
+use pathspider_observer::Observation;
 use pending::{Complete, PendingJobs};
 use tokio::sync::mpsc;
 
@@ -29,8 +29,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// hundred system calls a second are nothing beside the packets; one for each record would be felt.
 const WAIT: Duration = Duration::from_millis(10);
 
-/// To the engine: jobs whose records are written.
-pub type Written = mpsc::UnboundedSender<Vec<JobNumber>>;
+/// To the engine.
+pub type ToEngine = mpsc::UnboundedSender<Feedback>;
 
 /// What the merger works with.
 pub struct Merger {
@@ -50,17 +50,18 @@ pub struct Merger {
 
 impl Merger {
     /// Writes a record for every job that becomes complete, until both channels are closed. The
-    /// engine is told which are `written`; no more, where the observer ends before it.
+    /// engine hears which records are written, and which connections are known where others depend
+    /// on them; it hears no more where the observer ends before it.
     ///
     /// It ends early where a record cannot be written; the run is to stop then.
     pub fn run(
         self,
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
-        written: Written,
+        engine: ToEngine,
         mut writer: RecordWriter,
     ) -> Option<OutputError> {
-        let ended = self.merge(reports, observations, written, &mut writer);
+        let ended = self.merge(reports, observations, engine, &mut writer);
         // What was concluded before a failure is kept.
         let finished = writer.finish();
         let lost = writer.lost();
@@ -75,35 +76,43 @@ impl Merger {
         &self,
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
-        written: Written,
+        engine: ToEngine,
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
         let mut pending = PendingJobs::new(self.measurement.configurations);
         let conclude = Conclude::new(self);
         let (mut reports, mut observations) = (Some(reports), Some(observations));
-        let (mut written, mut finished) = (Some(written), Vec::new());
+        let (mut engine, mut finished) = (Some(engine), Vec::new());
         let mut flushed = Instant::now();
         let never_report = crossbeam::channel::never();
         let never_observation = crossbeam::channel::never();
         while reports.is_some() || observations.is_some() {
-            let done = select! {
+            let (of, done) = select! {
                 recv(reports.as_ref().unwrap_or(&never_report)) -> report => match report {
-                    Ok(report) => pending.report(report),
+                    Ok(report) => (report.connection(), pending.report(report)),
                     Err(_) => {
                         reports = None;
-                        None
+                        (None, None)
                     }
                 },
                 recv(observations.as_ref().unwrap_or(&never_observation)) -> seen => match seen {
-                    Ok(observation) => pending.observation(observation),
+                    Ok(observation) => (Some(observation.id), pending.observation(observation)),
                     Err(_) => {
                         // What is not answered by now never will be.
-                        (observations, written) = (None, None);
-                        None
+                        (observations, engine) = (None, None);
+                        (None, None)
                     }
                 },
-                default(LOOK) => None,
+                default(LOOK) => (None, None),
             };
+            if self.measurement.info.depends
+                && let (Some(id), Some(engine)) = (of, &engine)
+                && let Some((work, connection)) = pending.known(id)
+            {
+                work.answer(id.config(), judged(connection));
+                // The engine may have ended, on a second signal.
+                let _ = engine.send(Feedback::Known(id));
+            }
             if let Some(complete) = done {
                 finished.push(complete.number());
                 self.finish(&conclude, complete, writer)?;
@@ -113,9 +122,8 @@ impl Merger {
             if idle || flushed.elapsed() >= WAIT {
                 writer.flush()?;
                 flushed = Instant::now();
-                if let Some(written) = written.as_ref().filter(|_| !finished.is_empty()) {
-                    // The engine may have ended, on a second signal.
-                    let _ = written.send(std::mem::take(&mut finished));
+                if let Some(engine) = engine.as_ref().filter(|_| !finished.is_empty()) {
+                    let _ = engine.send(Feedback::Written(std::mem::take(&mut finished)));
                 }
             }
         }

@@ -44,8 +44,12 @@ impl<'a> Attempt<'a> {
         self.0.prepared()?.get()
     }
 
-    /// The connection of another configuration, of the same job and round, with its flow, where both
-    /// are known already.
+    /// In [`connect`](crate::Measurement::connect): what came of the connection of another
+    /// configuration, of the same job and round, as the observer answered it. [`Flow::outcome`] has
+    /// the keys of its outcome, before `post_connect`.
+    ///
+    /// `None` where there was no such connection yet, in the other functions, and where
+    /// [`Info::depends`](crate::Info::depends) was not declared.
     pub fn earlier(&self, config: impl Into<ConfigId>) -> Option<Flow<'a>> {
         let number = config.into().number();
         self.0.earlier.get().iter().find(|flow| flow.config == number).map(|flow| Flow::new(flow))

@@ -59,6 +59,16 @@ impl Connection {
     fn is_unsent(&self) -> bool {
         !self.seen.is_asked() && self.outcome.state() != State::Skipped
     }
+
+    /// Both halves, by which it is settled whether the path carried the connection.
+    fn settled(self) -> Result<(Outcome, Option<FlowRecord>), Error> {
+        let fields = match self.seen {
+            Sighting::NotAsked | Sighting::Nothing => None,
+            Sighting::Flow(flow) => Some(flow),
+            Sighting::Failed(error) => return Err(error),
+        };
+        Ok((carriage::settle(self.outcome, fields.as_ref()), fields))
+    }
 }
 
 /// Why a job has no conclusion.
@@ -121,6 +131,8 @@ pub struct Asked<'a> {
     pub config: ConfigId,
     /// The round, from 0.
     pub round: u32,
+    /// The job's connections of this round that were answered, where others depend on them.
+    pub earlier: &'a [&'a Ended],
 }
 
 /// Takes jobs through a measurement, and holds it to the [`rules`].
@@ -165,8 +177,10 @@ impl<'m> Driver<'m> {
     ///
     /// The plugin failed, or broke a rule.
     pub fn connect(&self, asked: Asked<'_>) -> Result<Connect, Fault> {
-        let Asked { job, prepared, config, round } = asked;
-        let attempt = self.object.attempt(job, prepared, config, round)?;
+        let Asked { job, prepared, config, round, earlier } = asked;
+        let earlier: Vec<LentFlow<'_>> = earlier.iter().map(|ended| ended.lent()).collect();
+        let earlier: Vec<&LentFlow<'_>> = earlier.iter().collect();
+        let attempt = self.object.attempt(job, prepared, config, round)?.after(&earlier);
         let connect = self.object.connect(&attempt)?;
         rules::check_connect(&connect, self.info)?;
         Ok(connect)
@@ -190,7 +204,8 @@ impl<'m> Driver<'m> {
         let refused: Vec<Condition> = connections.iter().filter_map(refused).collect();
         let mut flows = Vec::with_capacity(connections.len());
         for (index, connection) in connections.into_iter().enumerate() {
-            let asked = Asked { job, prepared, config: ConfigId::new(index), round: FIRST };
+            let config = ConfigId::new(index);
+            let asked = Asked { job, prepared, config, round: FIRST, earlier: &[] };
             flows.push(self.ended(asked, connection)?);
         }
         let (conclusion, rows) = self.combine(job, &flows)?;
@@ -248,14 +263,8 @@ impl<'m> Driver<'m> {
     /// whether the path carried the connection is settled before `post_connect`.
     fn ended(&self, asked: Asked<'_>, connection: Connection) -> Result<Ended, Fault> {
         let kept = self.is_keeping.then(|| Kept::of(&connection));
-        let Asked { job, prepared, config, round } = asked;
-        let Connection { outcome, seen } = connection;
-        let fields = match seen {
-            Sighting::NotAsked | Sighting::Nothing => None,
-            Sighting::Flow(flow) => Some(flow),
-            Sighting::Failed(error) => return Err(error.into()),
-        };
-        let outcome = carriage::settle(outcome, fields.as_ref());
+        let Asked { job, prepared, config, round, .. } = asked;
+        let (outcome, fields) = connection.settled()?;
         let state = outcome.state();
         let attempt = self.object.attempt(job, prepared, config, round)?;
         let result = self.object.post_connect(&attempt, outcome)?;
@@ -278,7 +287,7 @@ impl<'m> Driver<'m> {
 /// The only round so far.
 const FIRST: u32 = 0;
 
-/// A connection that has ended, with what the plugin made of it.
+/// A connection that has ended, with what the plugin made of it, if it was asked.
 #[derive(Debug, Clone)]
 pub struct Ended {
     stamp: rules::Stamp,
@@ -293,6 +302,19 @@ pub struct Ended {
 static NO_FIELDS: Record = Record::EMPTY;
 
 impl Ended {
+    /// A connection as the observer answered it, for those that depend on it: no function of the
+    /// plugin has seen it.
+    ///
+    /// # Errors
+    ///
+    /// A chain failed on its flow.
+    pub fn answered(config: ConfigId, connection: Connection) -> Result<Ended, Error> {
+        let (outcome, fields) = connection.settled()?;
+        let (state, outcome) = (outcome.state(), outcome.into_record());
+        let stamp = rules::Stamp::new(config, &outcome, state, fields.is_some());
+        Ok(Ended { stamp, outcome: stamp.on(outcome), fields, is_merged: false, kept: None })
+    }
+
     fn lent(&self) -> LentFlow<'_> {
         LentFlow {
             config: self.stamp.config.number(),

@@ -61,6 +61,8 @@ pub struct Info {
     pub changes_system: bool,
     /// Whether `connect` gives packets of its own making.
     pub forges: bool,
+    /// Whether a job's next connection begins only when the former one is known.
+    pub depends: bool,
     /// Every condition it can give.
     pub conditions: Vec<ConditionInfo>,
 }
@@ -88,6 +90,7 @@ impl Info {
             names: false,
             changes_system: false,
             forges: false,
+            depends: false,
             conditions: Vec::new(),
         }
     }
@@ -130,6 +133,16 @@ impl Info {
     /// what it sends them with before the run. A plugin that did not declare it cannot send any.
     pub fn forges(mut self) -> Info {
         self.forges = true;
+        self
+    }
+
+    /// Declares that `connect` goes by what came of the job's earlier connections
+    /// ([`Attempt::earlier`](crate::Attempt::earlier)). Each connection then begins only when the
+    /// observer has answered for the former one: some 100 ms after it has ended, and 500 ms over UDP,
+    /// where nothing says that no more packets come. Connections of one job never overlap then, so a
+    /// target that is silent takes the time-out of each.
+    pub fn depends(mut self) -> Info {
+        self.depends = true;
         self
     }
 

@@ -103,7 +103,7 @@ pub enum Notice {
 }
 
 /// The answer to a [`Claim`] or a [`Seek`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Observation {
     /// The connection that was claimed.
     pub id: ConnectionId,

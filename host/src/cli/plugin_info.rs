@@ -27,6 +27,8 @@ pub(super) struct PluginInfo {
     abi: String,
     /// Whether it connects by itself, on worker threads.
     blocking: bool,
+    /// Whether its connections depend on earlier ones of the same target.
+    depends: bool,
     /// Whether a target may have a `domain` and no `dip`.
     takes_names: bool,
     options: Vec<OptionInfo>,
@@ -133,6 +135,7 @@ impl PluginInfo {
             file: found.path.to_string_lossy().into_owned(),
             abi: found.abi.to_string(),
             blocking: info.blocking,
+            depends: info.depends,
             takes_names: info.names,
             options: found.options.iter().map(OptionInfo::of).collect(),
             default_port: set_up.default_port,

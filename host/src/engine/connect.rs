@@ -85,7 +85,6 @@ pub(super) struct Connection {
     opened: Opened,
     flow: Flow,
     timeout: Duration,
-    is_teacher: bool,
     recent: Rc<Recent>,
 }
 
@@ -100,15 +99,9 @@ impl Connection {
         self.opened.is_deferred
     }
 
-    /// Whether the next connections rely on what the kernel learns from this one: a cookie of TCP
-    /// Fast Open (RFC 7413).
-    pub(super) fn is_teacher(&self) -> bool {
-        self.is_teacher
-    }
-
     /// Sees the connection through to its end or its time-out.
     pub(super) async fn complete(self: Box<Self>, progress: &Rc<Progress>) -> Attempt {
-        let Connection { kind, exchange, opened, flow, timeout, recent, .. } = *self;
+        let Connection { kind, exchange, opened, flow, timeout, recent } = *self;
         let end = tokio::time::timeout(timeout, exchange.run(opened, progress)).await;
         recent.note(&flow, Instant::now());
         let outcome = progress.outcome(end.unwrap_or(Err(Failure::Timeout)));
@@ -173,7 +166,6 @@ pub(super) fn begin(
             opened,
             flow: Flow { protocol, local: Some(local), remote, started },
             timeout,
-            is_teacher: settings.fast_open,
             recent: Rc::clone(&dialer.recent),
         }))),
         Err(error) => {

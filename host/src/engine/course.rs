@@ -8,6 +8,7 @@
 
 mod calls;
 mod job;
+mod resting;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use pathspider_plugin_api::{ConfigId, Hold};
 use self::calls::Calls;
 pub(super) use self::calls::{Call, Purpose};
 use self::job::{Connection, OpenJob};
+use self::resting::Resting;
 use super::lending::Permits;
 use super::pace::{Limits, Pace, Paced};
 use super::ports::Ports;
@@ -66,6 +68,9 @@ pub(super) enum Event<C: Cargo> {
     Silent(ConnectionId),
     /// A connection ended.
     Ended(ConnectionId, C::Attempt),
+    /// What the observer saw of a connection that has ended is known to the plugin's next call; only
+    /// where connections depend on earlier ones ([`Rules::depends`]).
+    Known(ConnectionId),
     /// A job's record is written.
     Written(JobNumber),
 }
@@ -116,8 +121,6 @@ pub(super) struct First {
     pub(super) remote: SocketAddr,
     /// Whether its first packet is yet to be sent, when it sends data.
     pub(super) is_deferred: bool,
-    /// Whether the job's next connection relies on what the kernel learns from this one.
-    pub(super) is_teacher: bool,
 }
 
 /// A connection that waits for its turn.
@@ -151,6 +154,8 @@ pub(super) struct Rules<'a> {
     pub(super) limits: &'a Limits,
     /// How long a call of a plugin that blocks may take.
     pub(super) call_limit: Option<Duration>,
+    /// Whether a job's next connection begins only when the former one is known.
+    pub(super) depends: bool,
 }
 
 /// The course of a run.
@@ -164,6 +169,8 @@ pub(super) struct Course<C: Cargo> {
     was_short: bool,
     permits: Permits,
     calls: Calls,
+    /// Jobs whose former connection is not known yet.
+    resting: Resting,
     /// Jobs that were read, until their connections have ended.
     open: HashMap<JobNumber, OpenJob<C>, RandomState>,
     /// How many of them are in flight; the others are broken, and have a connection left.
@@ -183,7 +190,8 @@ pub(super) struct Course<C: Cargo> {
 
 impl<C: Cargo> Course<C> {
     pub(super) fn new(rules: Rules<'_>) -> Course<C> {
-        let beside = if rules.limits.space_targets() { 0 } else { rules.beside };
+        let never_overlaps = rules.depends || rules.limits.space_targets();
+        let beside = if never_overlaps { 0 } else { rules.beside };
         Course {
             configurations: rules.holds.len(),
             workers: rules.workers,
@@ -193,6 +201,7 @@ impl<C: Cargo> Course<C> {
             was_short: false,
             permits: Permits::new(beside),
             calls: Calls::new(rules.call_limit),
+            resting: Resting::new(rules.depends),
             open: HashMap::default(),
             in_flight: 0,
             behind: HashSet::default(),
@@ -223,13 +232,14 @@ impl<C: Cargo> Course<C> {
 
     /// Whether another job may be read.
     pub(super) fn wants_jobs(&self) -> bool {
-        self.is_fed && self.has_room()
+        self.is_fed && !self.resting.has_ready() && self.has_room()
     }
 
-    /// Whether another job may come into flight. Those that only wait for their prefix do not
-    /// count, so that they are in nobody's way: the places bound them.
+    /// Whether another job may come into flight. Those that only wait for their prefix or for the
+    /// observer do not count, so that they are in nobody's way: the places bound them.
     fn has_room(&self) -> bool {
-        self.in_flight.saturating_sub(self.pace.held()) < self.workers
+        let waiting = self.pace.held() + self.resting.count();
+        self.in_flight.saturating_sub(waiting) < self.workers
     }
 
     /// Whether so many jobs wait for their record that memory would grow with the jobs in flight.
@@ -287,6 +297,7 @@ impl<C: Cargo> Course<C> {
             Event::Reached(id, point) => self.reached(id, point),
             Event::Silent(id) => self.silent(id, now),
             Event::Ended(id, attempt) => self.end(id, attempt, now),
+            Event::Known(id) => self.known(id),
             Event::Written(number) => {
                 self.behind.remove(&number);
             }
@@ -308,7 +319,7 @@ impl<C: Cargo> Course<C> {
         let held = connection.lease.as_ref().map(|_| self.scheduler.hold(id.config()));
         Watch {
             awaited: held.filter(|point| *point != Hold::Completion),
-            silence: !first.is_teacher && id.config().index() + 1 < self.configurations,
+            silence: !self.resting.applies() && id.config().index() + 1 < self.configurations,
         }
     }
 
@@ -345,6 +356,11 @@ impl<C: Cargo> Course<C> {
 
     /// Releases what has waited for long enough.
     fn release(&mut self, now: Instant) {
+        while self.has_room()
+            && let Some(number) = self.resting.next()
+        {
+            self.go_on(number, now);
+        }
         while self.has_room()
             && let Some(ticket) = self.pace.release(now)
         {
@@ -441,8 +457,19 @@ impl<C: Cargo> Course<C> {
         self.actions.push_back(Action::Report(id, work, attempt));
         if is_last {
             self.leave(id.job());
+        } else if self.resting.applies() {
+            job.awaited = Some(id);
+            self.resting.begin();
         } else {
             self.go_on(id.job(), now);
+        }
+    }
+
+    /// A job that rests goes on when there is room.
+    fn known(&mut self, id: ConnectionId) {
+        let awaited = self.open.get_mut(&id.job()).map(|job| &mut job.awaited);
+        if awaited.is_some_and(|awaited| awaited.take_if(|other| *other == id).is_some()) {
+            self.resting.known(id.job());
         }
     }
 

@@ -22,7 +22,7 @@ use super::connect::{self, Attempt, BeginError, Begun, Flow, Progress, Sent};
 use super::course::{Action, Course, Event, First, Purpose, Watch};
 use super::ephemeral::Ephemeral;
 use super::workers::Workers;
-use super::{Engine, EngineEnd, EngineError, Report, Work, stamp};
+use super::{Engine, EngineEnd, EngineError, Feedback, Report, Work, stamp};
 
 /// Starts in a row before the connections under way get their turn. Each takes two steps of a task
 /// at the least, and tokio makes 61 between two turns of this loop: with more starts, connections
@@ -52,8 +52,8 @@ pub(super) struct Shell<'a> {
 pub(super) struct Incoming {
     pub(super) happened: mpsc::UnboundedReceiver<Event<Real>>,
     pub(super) jobs: mpsc::Receiver<Job>,
-    /// Jobs whose records are written, from the merger.
-    pub(super) written: mpsc::UnboundedReceiver<Vec<JobNumber>>,
+    /// From the merger.
+    pub(super) heard: mpsc::UnboundedReceiver<Feedback>,
 }
 
 impl Shell<'_> {
@@ -120,8 +120,8 @@ impl Shell<'_> {
         while let Ok(event) = inbox.happened.try_recv() {
             self.course.handle(event, self.now);
         }
-        while let Ok(jobs) = inbox.written.try_recv() {
-            self.written(jobs);
+        while let Ok(feedback) = inbox.heard.try_recv() {
+            self.heard(feedback);
         }
         while self.course.wants_jobs() {
             match inbox.jobs.try_recv() {
@@ -145,7 +145,7 @@ impl Shell<'_> {
         let heard = tokio::select! {
             () = until(due), if due.is_some() => Heard::Nothing,
             Some(event) = inbox.happened.recv() => Heard::Event(event),
-            jobs = inbox.written.recv() => Heard::Written(jobs),
+            feedback = inbox.heard.recv() => Heard::Feedback(feedback),
             job = inbox.jobs.recv(), if wants_jobs => Heard::Job(job),
             () = stop.changed() => Heard::Nothing,
         };
@@ -154,8 +154,8 @@ impl Shell<'_> {
         match heard {
             Heard::Nothing => {}
             Heard::Event(event) => self.course.handle(event, self.now),
-            Heard::Written(Some(jobs)) => self.written(jobs),
-            Heard::Written(None) => return Err(EngineError::Gone("merger")),
+            Heard::Feedback(Some(feedback)) => self.heard(feedback),
+            Heard::Feedback(None) => return Err(EngineError::Gone("merger")),
             Heard::Job(Some(job)) => self.read(job),
             Heard::Job(None) => self.course.handle(Event::Fed, self.now),
         }
@@ -163,14 +163,21 @@ impl Shell<'_> {
     }
 
     fn read(&mut self, job: Job) {
-        let (number, work) = (JobNumber::of(&job), Arc::new(Work::new(job)));
+        let (number, work) =
+            (JobNumber::of(&job), Arc::new(Work::new(job, self.engine.measurement.depends())));
         let target = work.target();
         self.course.handle(Event::Read(number, work, target), self.now);
     }
 
-    fn written(&mut self, jobs: Vec<JobNumber>) {
-        for job in jobs {
-            self.course.handle(Event::Written(job), self.now);
+    /// Takes a word of the merger.
+    fn heard(&mut self, feedback: Feedback) {
+        match feedback {
+            Feedback::Known(id) => self.course.handle(Event::Known(id), self.now),
+            Feedback::Written(jobs) => {
+                for job in jobs {
+                    self.course.handle(Event::Written(job), self.now);
+                }
+            }
         }
     }
 
@@ -307,11 +314,8 @@ impl Shell<'_> {
         };
         let event = match begun {
             Ok(Begun::Under(connection)) => {
-                let first = First {
-                    remote: connection.remote(),
-                    is_deferred: connection.is_deferred(),
-                    is_teacher: connection.is_teacher(),
-                };
+                let first =
+                    First { remote: connection.remote(), is_deferred: connection.is_deferred() };
                 let watch = self.course.begun(id, first, self.now);
                 self.see_through(id, watch, async move |progress| {
                     connection.complete(progress).await
@@ -320,7 +324,7 @@ impl Shell<'_> {
             }
             Ok(Begun::Forged(forged)) => {
                 let remote = forged.remote();
-                let first = First { remote, is_deferred: false, is_teacher: false };
+                let first = First { remote, is_deferred: false };
                 let watch = self.course.begun(id, first, self.now);
                 self.see_through(id, watch, async move |_| forged.complete().await);
                 return Ok(());
@@ -440,7 +444,7 @@ impl Shell<'_> {
 /// What ended a wait.
 enum Heard {
     Event(Event<Real>),
-    Written(Option<Vec<JobNumber>>),
+    Feedback(Option<Feedback>),
     Job(Option<Job>),
     Nothing,
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use pathspider_observer::{ConnectionId, JobNumber};
 use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle};
-use pathspider_plugin_api::driver::{Asked, Driver};
-use pathspider_plugin_api::{Connect, Error, Info, Job, Outcome};
+use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended};
+use pathspider_plugin_api::{ConfigId, Connect, Error, Info, Job, Outcome};
 
 /// The measurement that jobs are taken through.
 pub struct Measured {
@@ -25,6 +25,11 @@ impl Measured {
     pub fn driver(&self) -> Driver<'_> {
         Driver::new(&self.object, &self.info, self.configurations, self.observes)
     }
+
+    /// How many connections of a job are kept for those that depend on them.
+    pub(super) fn depends(&self) -> usize {
+        if self.info.depends { self.configurations } else { 0 }
+    }
 }
 
 /// A job and what the plugin prepared for it.
@@ -32,11 +37,15 @@ pub struct Work {
     /// The target.
     pub job: Job,
     prepared: OnceLock<PreparedHandle>,
+    /// What came of each connection, by configuration; none where no connection depends on it.
+    answered: Box<[OnceLock<Result<Ended, Error>>]>,
 }
 
 impl Work {
-    pub(super) fn new(job: Job) -> Work {
-        Work { job, prepared: OnceLock::new() }
+    /// A job, of which so many connections are kept once they are known.
+    pub(super) fn new(job: Job, depends: usize) -> Work {
+        let answered = (0..depends).map(|_| OnceLock::new()).collect();
+        Work { job, prepared: OnceLock::new(), answered }
     }
 
     /// Where it connects to unless the plugin says otherwise.
@@ -60,16 +69,36 @@ impl Work {
         self.prepared.get().ok_or_else(|| Error::contract("the job is not prepared"))
     }
 
+    /// Keeps what came of a connection, for those that depend on it.
+    pub fn answer(&self, config: ConfigId, connection: Connection) {
+        if let Some(place) = self.answered.get(config.index()) {
+            // It is answered once.
+            let _ = place.set(Ended::answered(config, connection));
+        }
+    }
+
     /// Asks the plugin which connection to make; may block where the plugin says so.
+    ///
+    /// # Errors
+    ///
+    /// The plugin failed, or a chain did on a connection that this one depends on.
     pub(super) fn ask(&self, driver: &Driver<'_>, id: ConnectionId) -> Result<Connect, Error> {
         let (job, prepared) = (&self.job, self.prepared()?);
-        Ok(driver.connect(Asked {
-            job,
-            prepared,
-            config: id.config(),
-            round: id.round().number(),
-        })?)
+        let answered = self.answered.iter().filter_map(OnceLock::get);
+        let earlier = answered.map(Result::as_ref).collect::<Result<Vec<_>, _>>();
+        let earlier = &earlier.map_err(Error::clone)?;
+        let (config, round) = (id.config(), id.round().number());
+        Ok(driver.connect(Asked { job, prepared, config, round, earlier })?)
     }
+}
+
+/// What the merger tells the engine.
+#[derive(Debug)]
+pub enum Feedback {
+    /// The records of these jobs are written.
+    Written(Vec<JobNumber>),
+    /// What came of a connection is kept in its [`Work`]. Only where connections depend on it.
+    Known(ConnectionId),
 }
 
 /// What the engine tells the merger.
@@ -94,4 +123,14 @@ pub enum Report<W = Arc<Work>> {
         /// The plugin's reason.
         error: Error,
     },
+}
+
+impl<W> Report<W> {
+    /// The connection that it is about.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Report::Connection { id, .. } => Some(*id),
+            Report::Broken { .. } => None,
+        }
+    }
 }

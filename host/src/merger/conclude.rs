@@ -153,7 +153,7 @@ fn into_job(work: Arc<Work>) -> Job {
 }
 
 /// The same as the driver takes it.
-fn judged(connection: Connection) -> driver::Connection {
+pub(super) fn judged(connection: Connection) -> driver::Connection {
     let Connection { outcome, claimed, flow, failure } = connection;
     let seen = match (failure, flow) {
         (Some(error), _) => Sighting::Failed(error),

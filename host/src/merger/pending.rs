@@ -23,7 +23,7 @@ pub(super) enum Complete<W> {
 }
 
 /// A connection with what was seen of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Connection {
     pub(super) outcome: Outcome,
     /// Whether packets were sent, so that a flow was to be seen.
@@ -48,7 +48,7 @@ struct Pending<W> {
 }
 
 /// What is known of a connection.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Slot {
     ended: Option<(Outcome, bool)>,
     answer: Option<Observation>,
@@ -99,6 +99,13 @@ impl<W> PendingJobs<W> {
         let id = observation.id;
         self.job(id).slot(id)?.answer = Some(observation);
         self.take_if_complete((id.job(), id.round()))
+    }
+
+    /// What came of a connection, where nothing more is to come of it, but of its job.
+    pub(super) fn known(&self, id: ConnectionId) -> Option<(&W, Connection)> {
+        let job = self.jobs.get(&(id.job(), id.round())).filter(|job| !job.broken)?;
+        let slot = job.slots.get(id.config().index()).filter(|slot| slot.is_complete())?;
+        Some((job.work.as_ref()?, slot.clone().into_connection()?))
     }
 
     fn job(&mut self, id: ConnectionId) -> &mut Pending<W> {

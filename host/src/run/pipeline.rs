@@ -12,13 +12,11 @@ use tokio::sync::mpsc;
 use super::known::Known;
 use super::plan::Plan;
 use super::{RunError, RunOptions};
-use crate::engine::{JOBS_BEHIND, Measured, Report};
+use crate::engine::{Feedback, JOBS_BEHIND, Measured, Report};
 use crate::job::Feed;
 use crate::merger::Merger;
 use crate::output::{OutputError, RecordWriter, Summary};
-use pathspider_observer::{
-    Counters, JobNumber, Observation, PcapWriter, Source, SourceError, Watch,
-};
+use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Watch};
 use pathspider_runtime::patience::LAST_WORDS;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::{Stop, Urgency};
@@ -31,8 +29,8 @@ pub(super) struct Pipeline {
     pub(super) notices: crossbeam::channel::Sender<pathspider_observer::Notice>,
     pub(super) reports: crossbeam::channel::Sender<Report>,
     pub(super) places: crossbeam::channel::Sender<()>,
-    /// From the merger to the engine: jobs whose records are written.
-    pub(super) written: mpsc::UnboundedReceiver<Vec<JobNumber>>,
+    /// From the merger to the engine.
+    pub(super) heard: mpsc::UnboundedReceiver<Feedback>,
     /// How many jobs have ended.
     pub(super) ended: Arc<AtomicUsize>,
     pub(super) waiting: Arc<AtomicU64>,
@@ -70,7 +68,7 @@ impl Pipeline {
             .map_err(RunError::no_thread)?;
         let summary = Arc::<Mutex<Summary>>::default();
         let ended = Arc::<AtomicUsize>::default();
-        let (tell, written) = mpsc::unbounded_channel();
+        let (tell, heard) = mpsc::unbounded_channel();
         let waiting = writer.waiting();
         let measured = Arc::new(Measured {
             object: Arc::clone(&plan.measurement),
@@ -102,7 +100,7 @@ impl Pipeline {
             notices,
             reports,
             places,
-            written,
+            heard,
             ended,
             waiting,
             watch,

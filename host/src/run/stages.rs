@@ -79,7 +79,7 @@ impl Stages<'_> {
         let shown = showing
             .start(threads, move || known.snapshot())
             .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
-        let Pipeline { measured, notices, reports, places, written, ended, .. } = pipeline;
+        let Pipeline { measured, notices, reports, places, heard, ended, .. } = pipeline;
         let (watch, merger, summary) = (pipeline.watch, pipeline.merger, pipeline.summary);
         let engine = Engine {
             measurement: measured,
@@ -102,7 +102,7 @@ impl Stages<'_> {
         let measurement = plan.measurement;
         let last = Last { measurement, plugin_timeout, threads, stop, began, fed, feeder };
         let closing = Closing { watch, merger, summary, waiting: places, output };
-        let inbox = Inbox { jobs: read, written };
+        let inbox = Inbox { jobs: read, heard };
         Ok(Running { engine, inbox, rest: Rest { closing, watchdog, shown, last } })
     }
 }

@@ -36,6 +36,7 @@ pub fn measurement_to_record(info: Info, options: &Options) -> Record {
         .with("names", info.names)
         .with("changes_system", info.changes_system)
         .with("forges", info.forges)
+        .with("depends", info.depends)
         .with("conditions", conditions)
         .with("options", options.iter().map(option_to_record).collect::<Value>())
 }
@@ -67,6 +68,7 @@ pub fn measurement_from_record(record: &Record) -> Result<(Info, Options)> {
         names: record.bool("names").unwrap_or(false),
         changes_system: record.bool("changes_system").unwrap_or(false),
         forges: record.bool("forges").unwrap_or(false),
+        depends: record.bool("depends").unwrap_or(false),
         conditions,
     };
     let options = records(record, "options").map(option_from_record).collect::<Result<_>>()?;

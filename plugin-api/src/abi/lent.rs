@@ -78,6 +78,12 @@ impl<'a> LentAttempt<'a> {
         LentAttempt { job, prepared, config, round, earlier, is_left: AtomicBool::new(false) }
     }
 
+    /// The same after these connections of the job were answered.
+    #[cfg(feature = "driver")]
+    pub(crate) fn after(self, earlier: &'a [&'a LentFlow<'a>]) -> Self {
+        LentAttempt { earlier: Slice::new(earlier), ..self }
+    }
+
     /// What the plugin prepared for the job.
     pub(crate) fn prepared(&self) -> Option<&'a Prepared> {
         // SAFETY: the host lends here only what `pre_connect` of the same library made, or none.

@@ -6,9 +6,9 @@ use super::{Asked, Connection, Driver, Ended, Fault, Lacking, Sighting, restore}
 use crate::abi::MeasurementHandle;
 use crate::chains::basic;
 use crate::{
-    Attempt, ChainName, Class, Conclusion, Condition, ConfigId, Configuration, Connect, Error,
-    ErrorKind, Flow, Flows, Host, Info, Job, Measurement, OptionValues, Options, Outcome, Record,
-    State, Value, carriage, rules,
+    Attempt, ChainName, Class, Conclusion, Condition, ConfigId, Configuration, Connect,
+    ConnectKind, Error, ErrorKind, Flow, Flows, Host, Info, Job, Measurement, OptionValues,
+    Options, Outcome, Record, State, Value, carriage, rules,
 };
 
 crate::conditions! {
@@ -41,9 +41,15 @@ impl Measurement for Pair {
         ChainName::list([basic::CHAIN])
     }
 
-    fn connect(&self, _: &Attempt<'_>) -> crate::Result<Connect> {
+    fn connect(&self, attempt: &Attempt<'_>) -> crate::Result<Connect> {
         Ok(match &*self.how {
             "forges" => Connect::packets(vec![vec![0]], std::time::Duration::ZERO),
+            "depends" => match attempt.earlier(ConfigId::BASELINE) {
+                None => Connect::skip("nothing is known"),
+                Some(a) if !a.seen() => Connect::skip("it was not seen"),
+                Some(a) if !a.connected() => Connect::skip("it was not carried"),
+                Some(a) => Connect::tcp().port(a.fields().u64("sp").unwrap_or(0) as u16),
+            },
             _ => Connect::tcp(),
         })
     }
@@ -105,9 +111,29 @@ fn concluded(how: &str, connections: [Connection; 2]) -> Result<super::Conclusio
     let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
     let prepared = driver.prepare(&job)?;
     for config in [0, 1].map(ConfigId::new) {
-        driver.connect(Asked { job: &job, prepared: &prepared, config, round: 0 })?;
+        driver.connect(Asked { job: &job, prepared: &prepared, config, round: 0, earlier: &[] })?;
     }
     driver.conclude(&job, &prepared, connections.into())
+}
+
+/// What B is asked for after this A: why it is skipped, or its port.
+fn after(a: Option<Connection>) -> String {
+    let options = OptionValues::new(Record::new().with("how", "depends"));
+    let object = MeasurementHandle::of::<Pair>().instantiate(options).unwrap();
+    let info = Pair::info();
+    let driver = Driver::new(&object, &info, 2, true);
+    let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
+    let prepared = driver.prepare(&job).unwrap();
+    let a = a.map(|a| Ended::answered(ConfigId::BASELINE, a).unwrap());
+    let earlier: &Vec<&Ended> = &a.iter().collect();
+    let config = ConfigId::new(1);
+    let connect =
+        driver.connect(Asked { job: &job, prepared: &prepared, config, round: 0, earlier });
+    let connect = connect.unwrap();
+    match connect.kind() {
+        ConnectKind::Skip => connect.into_outcome().unwrap().failure().unwrap().to_owned(),
+        _ => connect.settings().u64("port").unwrap().to_string(),
+    }
 }
 
 fn outcome(state: State) -> Outcome {
@@ -122,6 +148,24 @@ fn seen(state: State) -> Connection {
 
 fn ended(state: State, seen: Sighting) -> Connection {
     Connection { outcome: outcome(state), seen }
+}
+
+#[test]
+fn a_connection_goes_by_what_was_answered_of_an_earlier_one() {
+    assert_eq!(after(None), "nothing is known");
+    assert_eq!(after(Some(ended(State::Ok, Sighting::Nothing))), "it was not seen");
+    assert_eq!(after(Some(seen(State::Failed))), "it was not carried");
+    assert_eq!(after(Some(seen(State::Ok))), "4000");
+    // The capture decides over a handshake, before anybody asks.
+    let tcp = outcome(State::Failed)
+        .with(carriage::KIND, "tcp")
+        .with(carriage::CARRIED, false)
+        .with("spdr_error", "reset");
+    let flow = Record::new().with("tcp_connected", true).with("sp", 4001u16);
+    let settled = Connection { outcome: tcp, seen: Sighting::Flow(flow) };
+    assert_eq!(after(Some(settled)), "4001");
+    let failed = ended(State::Ok, Sighting::Failed(Error::new("a chain")));
+    assert!(Ended::answered(ConfigId::BASELINE, failed).is_err());
 }
 
 fn records(how: &str, connections: [Connection; 2]) -> Vec<Record> {

@@ -156,9 +156,10 @@ pub fn measure(
     let observes = !object.chains()?.is_empty();
     let driver = Driver::new(object, &info, configurations, observes);
     let prepared = driver.prepare(job)?;
-    let (mut connects, mut connections) = (Vec::new(), Vec::new());
+    let (mut connects, mut connections, mut answered) = (Vec::new(), Vec::new(), Vec::new());
     for config in (0..configurations).map(ConfigId::new) {
-        let asked = Asked { job, prepared: &prepared, config, round: 0 };
+        let earlier: &Vec<&Ended> = &answered.iter().collect();
+        let asked = Asked { job, prepared: &prepared, config, round: 0, earlier };
         let connect = driver.connect(asked)?;
         let (outcome, seen) = match connect.kind() {
             ConnectKind::Skip => (Outcome::new(State::Skipped), Sighting::NotAsked),
@@ -168,7 +169,11 @@ pub fn measure(
             }
         };
         let outcome = connect.clone().into_outcome().unwrap_or(outcome);
-        connections.push(Connection { outcome, seen });
+        let connection = Connection { outcome, seen };
+        if info.depends {
+            answered.push(Ended::answered(config, connection.clone())?);
+        }
+        connections.push(connection);
         connects.push(connect);
     }
     let concluded = driver.conclude(job, &prepared, connections)?;

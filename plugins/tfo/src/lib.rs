@@ -1,7 +1,8 @@
 //! Whether a path carries TCP Fast Open (RFC 7413): the option, the cookie, and data on a SYN.
 //!
-//! Three connections, one after the other: A without Fast Open, B that asks for a cookie, and C
-//! that sends its request on the SYN with the cookie that B got.
+//! Three connections, each when the former one is known: A without Fast Open, B that asks for a
+//! cookie, and C that sends its request on the SYN with the cookie that B got. C is left out where
+//! neither A nor B was carried: nobody is there.
 //!
 //! Linux repeats an unanswered SYN without option and data, and cannot be kept from it. So a
 //! connection counts as carried only where the SYN with the option was answered, whatever came of
@@ -29,7 +30,7 @@ conditions! {
 }
 
 /// Where the kernel says which halves of Fast Open are on.
-const SWITCH: &str = "/proc/sys/net/ipv4/tcp_fastopen";
+const SWITCH: &str = "net.ipv4.tcp_fastopen";
 /// Its bit of the client's half.
 const CLIENT: u32 = 1;
 /// Its bit that sends data without a cookie.
@@ -44,6 +45,7 @@ impl Measurement for Tfo {
     fn info() -> Info {
         info!("tfo", "TCP Fast Open: connectivity, cookies, data on SYNs")
             .changes_system()
+            .depends()
             .conditions(CONDITIONS)
     }
 
@@ -66,26 +68,38 @@ impl Measurement for Tfo {
 
     fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
         // The server's half, which other programs may use, stays as it is.
-        let now = std::fs::read_to_string(SWITCH).ok().and_then(|text| text.trim().parse().ok());
-        let switch = now.unwrap_or(0) & !WITHOUT_COOKIE | CLIENT;
+        let Some(now) = system.read(SWITCH)? else {
+            return Err(Error::new("this kernel has no TCP Fast Open"));
+        };
+        system.pin_ordinary_syns()?;
+        let switch = now.parse::<u32>()? & !WITHOUT_COOKIE | CLIENT;
         // Else one path that drops data on SYNs would switch it off for all.
         system.sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)?;
-        system.sysctl("net.ipv4.tcp_fastopen", switch)
+        system.sysctl(SWITCH, switch)
     }
 
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         let connection = self.connection.clone();
-        Ok(if attempt.is(PLAIN) { connection } else { connection.fast_open() })
+        if attempt.is(PLAIN) {
+            return Ok(connection);
+        }
+        let was_not_carried =
+            |config| attempt.earlier(config).is_some_and(|flow| flow.seen() && !flow.connected());
+        if attempt.is(DATA) && was_not_carried(PLAIN) && was_not_carried(COOKIE) {
+            return Ok(Connect::skip("nobody answered the connections before"));
+        }
+        Ok(connection.fast_open())
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
             SentSyns::of(flow)?;
-            Some(flow.get(tfo::SYN_KIND).is_some_and(|kind| kind != 0) != flow.is(PLAIN))
+            let has_option = flow.get(tfo::SYN_KIND).is_some_and(|kind| kind != 0);
+            Some(has_option != flow.is(PLAIN) && !flow.asks_for_ecn())
         });
         let attempts = [COOKIE, DATA].map(|config| evidence.of(config));
         let conditions = [
-            connectivity(evidence.of(PLAIN), attempts),
+            connectivity(evidence.of(PLAIN), attempts, flows.of(DATA).state() == State::Skipped),
             cookie(attempts),
             // An earlier run's cookie puts data on B's SYN already.
             attempts.into_iter().flatten().rfind(|&flow| carries_data(flow)).map(data),
@@ -122,11 +136,16 @@ fn is_answered(flow: Flow<'_>) -> bool {
 }
 
 /// One connection with Fast Open that was carried shows that the path does; that it does not takes
-/// both, for one alone may have lost its SYN by chance.
-fn connectivity(a: Option<Flow<'_>>, attempts: [Option<Flow<'_>>; 2]) -> Option<Condition> {
+/// both, for one alone may have lost its SYN by chance. Where A was not carried either, B is enough.
+fn connectivity(
+    a: Option<Flow<'_>>,
+    attempts: [Option<Flow<'_>>; 2],
+    is_data_skipped: bool,
+) -> Option<Condition> {
     let is_carried = |flow: Flow<'_>| flow.connected() && is_answered(flow);
     let carried = attempts.into_iter().flatten().any(is_carried);
-    let decided = carried || attempts.iter().all(Option::is_some);
+    let needed = if is_data_skipped { &attempts[..1] } else { &attempts[..] };
+    let decided = carried || needed.iter().all(Option::is_some);
     let a = a?.connected();
     decided.then(|| CONNECTIVITY.compared(a, carried))
 }

@@ -67,12 +67,27 @@ fn conclude(b: TestFlow, c: TestFlow) -> Vec<String> {
 #[test]
 fn the_clients_half_is_on_and_never_switches_itself_off() {
     let tfo: Tfo = testing::with_options(Record::new());
-    let changes = testing::changes(&tfo, COOKIE);
-    assert_eq!(changes[0], "net.ipv4.tcp_fastopen_blackhole_timeout_sec=0");
-    let switch: u32 = changes[1].strip_prefix("net.ipv4.tcp_fastopen=").unwrap().parse().unwrap();
-    assert_eq!(switch & (CLIENT | WITHOUT_COOKIE), CLIENT);
-    let now: u32 = std::fs::read_to_string(SWITCH).unwrap().trim().parse().unwrap();
-    assert_eq!(switch | CLIENT | WITHOUT_COOKIE, now | CLIENT | WITHOUT_COOKIE);
+    for (before, after) in [("0", 1), ("1", 1), ("6", 3), ("1031", 1027)] {
+        let changes = testing::changes_from(&tfo, COOKIE, &[(SWITCH, before)]);
+        assert_eq!(
+            changes,
+            [
+                "net.ipv4.tcp_fastopen_blackhole_timeout_sec=0".to_owned(),
+                format!("net.ipv4.tcp_fastopen={after}")
+            ]
+        );
+    }
+}
+
+#[test]
+fn where_nobody_is_there_two_connections_are_enough() {
+    let tfo: Tfo = testing::with_options(Record::new());
+    let dead =
+        || [plain(State::Timeout), fast(State::Timeout, 0, 0), testing::missed(State::Skipped)];
+    assert_eq!(testing::conclude(&tfo, &dead()), ["tfo.connectivity.offline"]);
+    // Without B's flow, nothing is known of Fast Open.
+    let [a, _, c] = dead();
+    assert!(testing::conclude(&tfo, &[a, testing::missed(State::Timeout), c]).is_empty());
 }
 
 #[test]

@@ -262,6 +262,7 @@ fn all_about_a_plugin() {
         "file",
         "abi",
         "blocking",
+        "depends",
         "takes_names",
         "options",
         "default_port",

@@ -1,6 +1,7 @@
 //! End-to-end tests of the program, by subject:
 //!
 //! - `kinds`: every kind of connection, against servers that behave and that do not
+//! - `dependent`: connections that depend on earlier ones
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `rejudging`: what a run wrote gives its conclusions again
@@ -35,6 +36,7 @@ mod answers;
 mod bad_input;
 mod bench;
 mod check;
+mod dependent;
 mod discovery;
 mod faults;
 mod filter;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::abi::MeasurementObject;
-use pathspider_plugin_api::driver::{Asked, Connection, Driver, Fault, Sighting};
+use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{Condition, ConfigId, ConnectKind, FlowRecord, Job, Outcome, State};
 
 use super::subject::{Sample, Variant, declined};
@@ -93,9 +93,11 @@ impl<'s> Life<'s> {
             return Ok(None);
         };
         let mut connections = Vec::with_capacity(self.configurations);
+        let mut answered = Vec::new();
         for index in 0..self.configurations {
             let config = ConfigId::new(index);
-            let asked = Asked { job, prepared: &prepared, config, round: 0 };
+            let earlier: &Vec<&Ended> = &answered.iter().collect();
+            let asked = Asked { job, prepared: &prepared, config, round: 0, earlier };
             let asked = timed.call(|| driver.connect(asked));
             let Some(connect) = self.said(asked)? else { return Ok(None) };
             let (outcome, flow) = ends(index);
@@ -104,7 +106,13 @@ impl<'s> Life<'s> {
                 _ => flow.map_or(Sighting::Nothing, Sighting::Flow),
             };
             let outcome = connect.into_outcome().unwrap_or(outcome);
-            connections.push(Connection { outcome, seen });
+            let connection = Connection { outcome, seen };
+            if info.depends {
+                let known = Ended::answered(config, connection.clone());
+                let Some(known) = self.said(known)? else { return Ok(None) };
+                answered.push(known);
+            }
+            connections.push(connection);
         }
         let concluded = self.said(driver.conclude(job, &prepared, connections))?;
         Ok(concluded.map(|concluded| concluded.conditions))

@@ -21,6 +21,8 @@ pub(super) struct OpenJob<C: Cargo> {
     pub(super) ended: usize,
     /// The plugin's call that prepares it, while it is under way.
     pub(super) preparing: Option<Call>,
+    /// The connection that is to be known before the next one begins, once it has ended.
+    pub(super) awaited: Option<ConnectionId>,
     /// Held while it has two connections.
     pub(super) permit: Option<Permit>,
     connections: [Option<Connection>; 2],
@@ -56,6 +58,7 @@ impl<C: Cargo> OpenJob<C> {
             begun: 0,
             ended: 0,
             preparing: Some(call),
+            awaited: None,
             permit: None,
             connections: [None, None],
         }

@@ -1,6 +1,7 @@
 //! The rules of a run, each by itself, with a clock of its own.
 
 mod any_order;
+mod dependent;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -57,6 +58,7 @@ impl Bench {
             beside: 0,
             limits: &limits,
             call_limit: Some(60 * SECOND),
+            depends: false,
         };
         change(&mut rules);
         let start = Instant::now();
@@ -83,12 +85,12 @@ impl Bench {
 
     /// A connection's first packet is out.
     fn begun(&mut self, id: ConnectionId) -> Watch {
-        self.begun_as(id, false, false)
+        self.begun_as(id, false)
     }
 
-    fn begun_as(&mut self, id: ConnectionId, is_deferred: bool, is_teacher: bool) -> Watch {
+    fn begun_as(&mut self, id: ConnectionId, is_deferred: bool) -> Watch {
         let remote = target(id.job().number());
-        self.course.begun(id, First { remote, is_deferred, is_teacher }, self.now)
+        self.course.begun(id, First { remote, is_deferred }, self.now)
     }
 
     fn written(&mut self, job: u64) {
@@ -171,7 +173,7 @@ fn a_first_packet_that_is_deferred_holds_until_it_is_out() {
     let mut run = Bench::new(&FIRST);
     run.read([1, 2]);
     run.actions();
-    assert_eq!(run.begun_as(id(1, 0), true, false).awaited, Some(Hold::Initiation));
+    assert_eq!(run.begun_as(id(1, 0), true).awaited, Some(Hold::Initiation));
     run.begun(id(2, 0));
     assert_eq!(run.end(id(2, 0)), "report 2a ok", "1a has not sent anything");
     run.happens(Event::Reached(id(1, 0), Hold::Handshake));
@@ -237,11 +239,7 @@ fn a_silent_connection_lets_the_next_one_overlap_where_there_is_a_permit() {
 }
 
 #[test]
-fn nothing_overlaps_with_a_teacher_nor_where_the_pace_keeps_targets_apart() {
-    let mut run = Bench::with(&FIRST, Limits::default(), |rules| rules.beside = 9);
-    run.read([1]);
-    run.actions();
-    assert!(!run.begun_as(id(1, 0), false, true).silence);
+fn nothing_overlaps_where_the_pace_keeps_targets_apart() {
     let limits = Limits { address_spacing: Some(MS), ..Limits::default() };
     let mut run = Bench::with(&FIRST, limits, |rules| rules.beside = 9);
     run.read([1]);

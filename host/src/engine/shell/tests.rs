@@ -63,7 +63,7 @@ fn a_job_that_is_long_in_coming_has_its_whole_time() {
     let (notices, _observer) = crossbeam::channel::unbounded();
     let (reports, reported) = crossbeam::channel::unbounded();
     let (input, jobs) = mpsc::channel(1);
-    let (records, written) = mpsc::unbounded_channel();
+    let (records, heard) = mpsc::unbounded_channel();
     let engine = Engine {
         measurement: Arc::new(measurement),
         configurations,
@@ -95,12 +95,12 @@ fn a_job_that_is_long_in_coming_has_its_whole_time() {
                 };
                 ended.push(is_connection);
                 if ended.len() == 2 || !is_connection {
-                    records.send(vec![job]).unwrap();
+                    records.send(Feedback::Written(vec![job])).unwrap();
                 }
             }
             ended
         });
-        let end = engine.run(&mut Machine::new(), Inbox { jobs, written });
+        let end = engine.run(&mut Machine::new(), Inbox { jobs, heard });
         assert!(end.error.is_none(), "{:?}", end.error);
         assert_eq!(merger.join().unwrap(), [true, true], "the plugin was given up");
     });

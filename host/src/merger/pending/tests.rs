@@ -100,6 +100,34 @@ fn a_job_that_is_broken_before_its_first_connection_leaves_nothing() {
     assert!(pending.jobs.is_empty());
 }
 
+#[test]
+fn a_connection_is_known_when_it_has_ended_and_its_claim_is_answered() {
+    let mut pending = pending();
+    let mark = |pending: &PendingJobs<&'static str>, config| {
+        let (work, connection) = pending.known(id(1, config))?;
+        Some((*work, connection.outcome.record().u64("mark"), connection.flow.is_some()))
+    };
+    pending.report(ended(id(1, 0), "a", true));
+    assert_eq!(mark(&pending, 0), None, "it is claimed, and not answered");
+    pending.observation(seen(id(1, 0)));
+    assert_eq!(mark(&pending, 0), Some(("a", Some(10), true)));
+    pending.observation(seen(id(1, 1)));
+    assert_eq!(mark(&pending, 1), None, "it has not ended");
+    pending.report(ended(id(1, 1), "a", true));
+    assert_eq!(mark(&pending, 1), Some(("a", Some(11), true)));
+    assert!(pending.report(ended(id(1, 2), "a", false)).is_some());
+    assert_eq!(mark(&pending, 2), None, "the job is over");
+}
+
+#[test]
+fn nothing_is_known_of_a_job_for_which_the_plugin_failed() {
+    let mut pending = pending();
+    pending.report(ended(id(1, 0), "a", true));
+    pending.report(ended(id(1, 1), "a", false));
+    pending.report(broken(1, "a"));
+    assert!(pending.known(id(1, 1)).is_none());
+}
+
 /// What the engine does with a job: which connections end, in which order, which of them are
 /// claimed, and whether the plugin fails at the end.
 type Life = (Vec<(usize, bool)>, bool);

@@ -82,7 +82,7 @@ fn full_info() -> Info {
     }
     let _ = [GOOD, ABSENT, IMPAIRED, UNKNOWN];
     let info = Info::new("", "", "").blocking().takes_names().changes_system().forges();
-    info.conditions(CONDITIONS)
+    info.depends().conditions(CONDITIONS)
 }
 
 fn full_options() -> Options {

@@ -122,6 +122,7 @@ const FILES: &[(&str, &str)] = scenarios![
     "tfo-forged-syn-ack",
     "tfo-cookie-forgotten",
     "tfo-server-without",
+    "tfo-slow",
     "tfo-dead",
     "h2-alpn",
     "h2-alpn-reset",

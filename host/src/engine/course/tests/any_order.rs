@@ -33,6 +33,9 @@ struct World {
     preparing: Vec<(JobNumber, Call)>,
     asked: Vec<(ConnectionId, Call, SocketAddr)>,
     connections: Vec<(ConnectionId, Watch)>,
+    /// Reported connections that are not known yet; only where others depend on them.
+    unknown: Vec<ConnectionId>,
+    depends: bool,
     unwritten: Vec<u64>,
     current: Option<ConfigId>,
     settled: u32,
@@ -68,6 +71,7 @@ impl World {
                 }
                 Action::Ask(id, call, _, to) => {
                     prop_assert_eq!(Some(id.config()), self.current);
+                    self.depends_on_known(id)?;
                     match self.blocks {
                         true => self.asked.push((id, call, to)),
                         false => self.make(id, to, true),
@@ -79,10 +83,14 @@ impl World {
                     self.make(id, to, plan != "elsewhere");
                 }
                 Action::Report(id, work, _) => {
-                    let fate = self.fate(work);
+                    let fate = self.fates.entry(work).or_default();
                     prop_assert_eq!(fate.failed, 0, "nothing is reported after a failure");
                     prop_assert!(!fate.reported.contains(&id.config().index()));
                     fate.reported.push(id.config().index());
+                    let is_last = fate.reported.len() == self.configurations;
+                    if self.depends && !is_last {
+                        self.unknown.push(id);
+                    }
                     self.may_have_ended(work);
                 }
                 Action::Discard(_) => {}
@@ -103,6 +111,7 @@ impl World {
                     let happens = self.preparing.len()
                         + self.asked.len()
                         + self.connections.len()
+                        + self.unknown.len()
                         + self.unwritten.len();
                     let feeds = self.course.wants_jobs();
                     prop_assert!(happens > 0 || feeds || wakes.is_some(), "it stands still");
@@ -115,6 +124,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Where connections depend on earlier ones, all of those are known by now.
+    fn depends_on_known(&mut self, id: ConnectionId) -> Result<(), Fault> {
+        if self.depends {
+            let reported = self.fate(id.job().number()).reported.len();
+            prop_assert_eq!(reported, id.config().index(), "they come one after the other");
+            prop_assert!(self.unknown.iter().all(|other| other.job() != id.job()));
+        }
+        Ok(())
     }
 
     fn may_have_ended(&mut self, job: u64) {
@@ -139,7 +158,7 @@ impl World {
                 Event::Elsewhere(id, elsewhere(), "elsewhere")
             }
             way => {
-                let first = First { remote: to, is_deferred: way == 4, is_teacher: way == 5 };
+                let first = First { remote: to, is_deferred: way == 4 };
                 let watch = self.course.begun(id, first, self.now);
                 return self.connections.push((id, watch));
             }
@@ -191,7 +210,12 @@ impl World {
                 self.fate(job).is_written = true;
                 self.happens(Event::Written(JobNumber::new(job)));
             }
-            8 if self.choose(40) == 0 => {
+            8 if !self.unknown.is_empty() => {
+                let at = self.choose(self.unknown.len());
+                let id = self.unknown.remove(at);
+                self.happens(Event::Known(id));
+            }
+            9 if self.choose(40) == 0 => {
                 self.is_stopped = true;
                 self.happens(Event::Stop);
             }
@@ -237,13 +261,13 @@ proptest! {
         holds in prop::collection::vec(hold(), 1..4),
         limits in prop_oneof![Just(Limits::default()), limits()],
         (jobs, workers, beside) in (0u64..30, 1usize..8, 0usize..4),
-        blocks in any::<bool>(),
+        (blocks, depends) in any::<(bool, bool)>(),
         choices in prop::collection::vec(any::<u16>(), 1..600),
     ) {
         let configurations = holds.len();
-        let permits = if limits.space_targets() { 0 } else { beside };
+        let permits = if depends || limits.space_targets() { 0 } else { beside };
         let call_limit = blocks.then_some(Duration::from_secs(20));
-        let rules = Rules { holds, workers, beside, limits: &limits, call_limit };
+        let rules = Rules { holds, workers, beside, limits: &limits, call_limit, depends };
         let mut world = World {
             course: Course::new(rules),
             configurations,
@@ -255,6 +279,8 @@ proptest! {
             preparing: Vec::new(),
             asked: Vec::new(),
             connections: Vec::new(),
+            unknown: Vec::new(),
+            depends,
             unwritten: Vec::new(),
             current: None,
             settled: 0,
@@ -284,6 +310,8 @@ impl World {
             self.happens(Event::Answered(id, call, "plan"));
         } else if let Some((job, call)) = self.preparing.pop() {
             self.happens(Event::Prepared(job, call, Ok(())));
+        } else if let Some(id) = self.unknown.pop() {
+            self.happens(Event::Known(id));
         } else if let Some(job) = self.unwritten.pop() {
             self.fate(job).is_written = true;
             self.happens(Event::Written(JobNumber::new(job)));
@@ -318,6 +346,7 @@ impl World {
         prop_assert!(self.course.open.values().all(|job| job.work.is_none()));
         prop_assert_eq!(self.course.scheduler.leases(), 0);
         prop_assert_eq!(self.course.permits.free(), self.permits);
+        prop_assert_eq!(self.course.resting.count(), 0);
         Ok(())
     }
 }
