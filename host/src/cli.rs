@@ -78,7 +78,14 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
     if !matches!(arguments.command, Some(Command::Restore(_))) {
         restore::first();
     }
-    let path = SearchPath::resolve(&arguments.plugin_dir, arguments.insecure_plugins);
+    let after = match &arguments.command {
+        Some(Command::Measure(measure)) => measure.plugin.get(1..),
+        Some(Command::Other(words)) => words.get(1..),
+        _ => None,
+    };
+    let (folders, is_insecure) = plugin_args::places(after.unwrap_or_default());
+    let folders = [arguments.plugin_dir, folders].concat();
+    let path = SearchPath::resolve(&folders, arguments.insecure_plugins || is_insecure);
     let registry = || Registry::scan(&path);
     if arguments.list_plugins {
         return list::plugins(&registry(), &path, arguments.json);

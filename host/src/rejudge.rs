@@ -10,10 +10,11 @@ mod provenance;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use pathspider_observer::{ConnectionId, Observation, Replay, Source, SourceError};
 use pathspider_plugin_api::Info;
-use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
+use pathspider_plugin_api::abi::{ChainSet, MeasurementObject, Slots};
 use pathspider_plugin_api::driver::{Conclusion, Connection, Driver, Fault, Restored, Sighting};
 
 use crate::job::ReadError;
@@ -49,8 +50,8 @@ pub(crate) struct Judge<'m> {
     pub(crate) info: &'m Info,
     pub(crate) configurations: usize,
     pub(crate) default_port: u16,
-    /// Whether it names a chain.
-    pub(crate) observes: bool,
+    /// Where the fields of its chains stand.
+    pub(crate) slots: Arc<Slots>,
 }
 
 /// What came of it.
@@ -136,7 +137,7 @@ pub(crate) fn rejudge(
 
 impl Judge<'_> {
     fn conclude(&self, past: &Past, connections: Vec<Connection>) -> Result<Conclusion, Fault> {
-        let driver = Driver::new(self.object, self.info, self.configurations, self.observes);
+        let driver = Driver::new(self.object, self.info, self.configurations, &self.slots);
         let job = past.job(self.info.names, self.default_port);
         let prepared = driver.prepare(&job)?;
         driver.keeping(true).conclude(&job, &prepared, connections)

@@ -35,6 +35,7 @@ mod loaded;
 pub(crate) mod object;
 mod running;
 pub(crate) mod services;
+pub(crate) mod slots;
 mod system;
 mod tables;
 
@@ -49,4 +50,5 @@ pub(crate) use layout::{Fields, pinned_fields, type_of};
 pub use loaded::{ChainHandle, LoadedPlugin, MeasurementHandle, MeasurementObject, PreparedHandle};
 pub use running::{Function, Origin, Running, Shown, running, show};
 pub use services::set_log;
+pub use slots::Slots;
 pub use tables::{ChainRef, MeasurementRef};

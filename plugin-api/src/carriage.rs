@@ -1,6 +1,7 @@
 //! What proves that a path carried a connection: one rule for each kind, decided from what the
 //! socket met and what the capture shows.
 
+use crate::chains::tcp;
 use crate::connect::ConnectKind;
 use crate::{FlowRecord, Outcome, State, Value};
 
@@ -9,9 +10,6 @@ pub const KIND: &str = "spdr_kind";
 
 /// The host's key for whether the path carried the connection.
 pub const CARRIED: &str = "spdr_carried";
-
-/// The field of the chain `tcp` that says whether the capture has the whole handshake.
-const HANDSHAKE_SEEN: &str = "tcp_connected";
 
 /// What of the target's has to arrive before the path is known to have carried a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +77,7 @@ pub fn settle(mut outcome: Outcome, flow: Option<&FlowRecord>) -> Outcome {
     if kind.map(ConnectKind::proof) != Some(Proof::Handshake) {
         return outcome;
     }
-    let seen = flow.and_then(|flow| flow.bool(HANDSHAKE_SEEN));
+    let seen = flow.and_then(|flow| flow.get(tcp::CONNECTED));
     let carried = match outcome.record.bool(CARRIED) {
         Some(true) => true,
         Some(false) => seen == Some(true),
@@ -97,7 +95,7 @@ pub fn settle(mut outcome: Outcome, flow: Option<&FlowRecord>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Record;
+    use crate::chains::basic;
 
     /// A connection that the socket says was reset while it connected.
     fn reset(kind: ConnectKind, met: Met) -> Outcome {
@@ -117,8 +115,10 @@ mod tests {
 
     #[test]
     fn the_capture_decides_over_a_handshake() {
-        let seen = |connected: bool| Record::new().with(HANDSHAKE_SEEN, connected);
-        let other = Record::new().with("pkt_fwd", 3u8);
+        let seen = |connected: bool| {
+            FlowRecord::of_chains(&[tcp::CHAIN.into()]).with(tcp::CONNECTED, connected)
+        };
+        let other = FlowRecord::of_chains(&[basic::CHAIN.into()]).with(basic::PACKETS_FWD, 3);
         let (yes, no) = (seen(true), seen(false));
         let (unmet, presumed) = (Handshake::Unmet, Handshake::Presumed);
         for (handshake, flow, carried) in [
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_handshake_alone_answers_no_request() {
-        let seen = Record::new().with(HANDSHAKE_SEEN, true);
+        let seen = FlowRecord::of_chains(&[tcp::CHAIN.into()]).with(tcp::CONNECTED, true);
         for kind in ConnectKind::ALL {
             let outcome = reset(kind, met(Handshake::Made));
             let settled = settle(outcome.clone(), Some(&seen));

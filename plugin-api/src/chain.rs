@@ -6,7 +6,6 @@
 use crate::Value;
 use crate::field::{Field, FieldType, FieldValue};
 use crate::packet::{Icmp, Ip, Layers, Packet, Tcp, Udp};
-use crate::record::FlowRecord;
 
 /// A chain's word on a flow after one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,18 +100,33 @@ pub trait Chain: Default + Send + 'static {
 }
 
 /// Where a chain writes what it found in a flow.
-pub struct Fields<'a>(&'a mut FlowRecord);
+pub struct Fields<'a> {
+    chain: &'a str,
+    /// A place for each field of the chain.
+    values: &'a mut [Value],
+    /// A field that was set and is none of the chain's.
+    foreign: Option<&'static str>,
+}
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(record: &'a mut FlowRecord) -> Fields<'a> {
-        Fields(record)
+    pub(crate) fn new(chain: &'a str, values: &'a mut [Value]) -> Fields<'a> {
+        Fields { chain, values, foreign: None }
     }
 
-    /// Sets a field, once; `None` is null.
+    /// Sets a field of this chain; `None` is null.
     #[inline]
     pub fn set<T: FieldValue>(&mut self, field: Field<T>, value: impl Into<Option<T>>) {
-        let value = value.into().map_or(Value::NULL, T::into_value);
-        self.0.push(field.name(), value);
+        match self.values.get_mut(field.place()) {
+            Some(place) if field.chain().name == self.chain => {
+                *place = value.into().map_or(Value::NULL, T::into_value);
+            }
+            _ => self.foreign = Some(field.name()),
+        }
+    }
+
+    /// What was set that is none of the chain's.
+    pub(crate) fn foreign(&self) -> Option<&'static str> {
+        self.foreign
     }
 }
 

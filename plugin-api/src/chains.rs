@@ -7,6 +7,7 @@ pub mod dns;
 pub mod dscp;
 pub mod ecn;
 pub mod evil;
+pub mod flow;
 pub mod icmp;
 pub mod mss;
 pub mod noop;
@@ -15,3 +16,22 @@ pub mod tcp;
 pub mod tcpopt;
 pub mod tfo;
 pub mod udp;
+
+use crate::ChainFields;
+
+/// All that a measurement can ask for.
+pub const ALL: [ChainFields; 13] = [
+    basic::CHAIN,
+    tcp::CHAIN,
+    ecn::CHAIN,
+    dscp::CHAIN,
+    mss::CHAIN,
+    tfo::CHAIN,
+    tcpopt::CHAIN,
+    udp::CHAIN,
+    icmp::CHAIN,
+    dns::CHAIN,
+    evil::CHAIN,
+    syn::CHAIN,
+    noop::CHAIN,
+];

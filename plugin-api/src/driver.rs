@@ -14,8 +14,8 @@ pub use keeping::{Lacking, Restored, restore};
 
 use keeping::Kept;
 
-use crate::abi::lent::{LentFlow, LentFlows};
-use crate::abi::{MeasurementObject, PreparedHandle};
+use crate::abi::lent::{LentFlow, LentFlows, Reading, Slice};
+use crate::abi::{MeasurementObject, PreparedHandle, Slots};
 use crate::rules::{self, Broken};
 use crate::{
     Class, Condition, ConfigId, Connect, Error, FlowRecord, Info, Job, Location, Outcome, Record,
@@ -141,20 +141,20 @@ pub struct Driver<'m> {
     object: &'m MeasurementObject,
     info: &'m Info,
     configurations: usize,
-    observes: bool,
+    slots: &'m Slots,
     is_keeping: bool,
 }
 
 impl<'m> Driver<'m> {
-    /// A driver of this object, which has so many configurations. `observes`: whether it names a
-    /// chain, so that flows are to be seen.
+    /// A driver of this object, which has so many configurations. `slots` are those of the chains that
+    /// it names; where it names one, flows are to be seen.
     pub fn new(
         object: &'m MeasurementObject,
         info: &'m Info,
         configurations: usize,
-        observes: bool,
+        slots: &'m Slots,
     ) -> Driver<'m> {
-        Driver { object, info, configurations, observes, is_keeping: false }
+        Driver { object, info, configurations, slots, is_keeping: false }
     }
 
     /// Has flows keep what [`restore`] needs.
@@ -168,7 +168,7 @@ impl<'m> Driver<'m> {
     ///
     /// The plugin failed.
     pub fn prepare(&self, job: &Job) -> Result<PreparedHandle, Fault> {
-        Ok(self.object.pre_connect(job, FIRST)?)
+        Ok(self.object.pre_connect(job, FIRST, self.slots)?)
     }
 
     /// Asks which connection to make.
@@ -178,9 +178,11 @@ impl<'m> Driver<'m> {
     /// The plugin failed, or broke a rule.
     pub fn connect(&self, asked: Asked<'_>) -> Result<Connect, Fault> {
         let Asked { job, prepared, config, round, earlier } = asked;
-        let earlier: Vec<LentFlow<'_>> = earlier.iter().map(|ended| ended.lent()).collect();
+        let reading = Reading::new(self.slots);
+        let earlier: Vec<LentFlow<'_>> = earlier.iter().map(|ended| ended.lent(&reading)).collect();
         let earlier: Vec<&LentFlow<'_>> = earlier.iter().collect();
-        let attempt = self.object.attempt(job, prepared, config, round)?.after(&earlier);
+        let attempt = self.object.attempt(job, prepared, (config, round), &reading)?;
+        let attempt = attempt.after(&earlier);
         let connect = self.object.connect(&attempt)?;
         rules::check_connect(&connect, self.info)?;
         Ok(connect)
@@ -200,7 +202,8 @@ impl<'m> Driver<'m> {
         let unsent = connections.iter().enumerate().filter(|(_, one)| one.is_unsent());
         let unsent: Vec<ConfigId> = unsent.map(|(config, _)| ConfigId::new(config)).collect();
         let missed = connections.iter().filter(|one| one.seen.is_missed()).count() as u64;
-        let (unsent, missed) = if self.observes { (unsent, missed) } else { (Vec::new(), 0) };
+        let (unsent, missed) =
+            if self.slots.observes() { (unsent, missed) } else { (Vec::new(), 0) };
         let refused: Vec<Condition> = connections.iter().filter_map(refused).collect();
         let mut flows = Vec::with_capacity(connections.len());
         for (index, connection) in connections.into_iter().enumerate() {
@@ -229,10 +232,11 @@ impl<'m> Driver<'m> {
         flows: &[Ended],
         location: &Location,
     ) -> Result<Vec<Condition>, Fault> {
-        let lent: Vec<LentFlow<'_>> = flows.iter().map(Ended::lent).collect();
+        let reading = Reading::new(self.slots);
+        let lent: Vec<LentFlow<'_>> = flows.iter().map(|flow| flow.lent(&reading)).collect();
         let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
-        let conditions = self.object.located(&LentFlows::new(job, FIRST, &lent), location)?;
-        Ok(self.declared(conditions)?)
+        let lent = LentFlows::new(job, FIRST, &lent, &reading);
+        Ok(self.declared(self.object.located(&lent, location)?)?)
     }
 
     /// The conditions with the classes of their declarations.
@@ -250,10 +254,11 @@ impl<'m> Driver<'m> {
         job: &Job,
         flows: &[Ended],
     ) -> Result<(crate::Conclusion, Vec<Record>), Fault> {
-        let lent: Vec<LentFlow<'_>> = flows.iter().map(Ended::lent).collect();
+        let reading = Reading::new(self.slots);
+        let lent: Vec<LentFlow<'_>> = flows.iter().map(|flow| flow.lent(&reading)).collect();
         let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
-        let conclusion = self.object.combine(&LentFlows::new(job, FIRST, &lent))?;
-        let rows = self.object.rows(&LentFlows::new(job, FIRST, &lent))?;
+        let conclusion = self.object.combine(&LentFlows::new(job, FIRST, &lent, &reading))?;
+        let rows = self.object.rows(&LentFlows::new(job, FIRST, &lent, &reading))?;
         Ok((conclusion, rows))
     }
 
@@ -266,16 +271,17 @@ impl<'m> Driver<'m> {
         let Asked { job, prepared, config, round, .. } = asked;
         let (outcome, fields) = connection.settled()?;
         let state = outcome.state();
-        let attempt = self.object.attempt(job, prepared, config, round)?;
+        let reading = Reading::new(self.slots);
+        let attempt = self.object.attempt(job, prepared, (config, round), &reading)?;
         let result = self.object.post_connect(&attempt, outcome)?;
         rules::check_result(&result)?;
         let stamp = rules::Stamp::new(config, &result, state, fields.is_some());
         let outcome = stamp.on(result);
         let mut ended = Ended { stamp, outcome, fields, is_merged: false, kept };
         if !self.object.leaves_merge() {
-            let attempt = self.object.attempt(job, prepared, config, round)?;
+            let attempt = self.object.attempt(job, prepared, (config, round), &reading)?;
             let result = std::mem::take(&mut ended.outcome);
-            let merged = self.object.merge(&attempt, &ended.lent(), result)?;
+            let merged = self.object.merge(&attempt, &ended.lent(&reading), result)?;
             rules::check_merged(&merged, stamp)?;
             ended.outcome = stamp.on(merged);
             ended.is_merged = !self.object.leaves_merge();
@@ -298,9 +304,6 @@ pub struct Ended {
     kept: Option<Kept>,
 }
 
-/// Of a flow that was not seen.
-static NO_FIELDS: Record = Record::EMPTY;
-
 impl Ended {
     /// A connection as the observer answered it, for those that depend on it: no function of the
     /// plugin has seen it.
@@ -315,14 +318,15 @@ impl Ended {
         Ok(Ended { stamp, outcome: stamp.on(outcome), fields, is_merged: false, kept: None })
     }
 
-    fn lent(&self) -> LentFlow<'_> {
+    fn lent<'a>(&'a self, reading: &'a Reading<'a>) -> LentFlow<'a> {
         LentFlow {
             config: self.stamp.config.number(),
             state: self.stamp.state,
             is_carried: self.stamp.is_carried(),
             is_seen: self.stamp.observed,
             outcome: &self.outcome,
-            fields: self.fields.as_ref().unwrap_or(&NO_FIELDS),
+            values: Slice::new(self.fields.as_ref().map_or(&[], FlowRecord::values)),
+            reading,
         }
     }
 
@@ -333,7 +337,7 @@ impl Ended {
     /// A text of its record; the capture's word counts.
     pub fn str(&self, key: &str) -> Option<&str> {
         let fields = self.fields.as_ref().filter(|_| !self.is_merged);
-        let seen = fields.and_then(|fields| fields.get(key));
+        let seen = fields.and_then(|fields| fields.value(key));
         seen.or_else(|| self.outcome.get(key))?.as_str()
     }
 
@@ -341,7 +345,7 @@ impl Ended {
     pub fn into_record(self) -> Record {
         let mut record = self.outcome;
         if !self.is_merged {
-            record.extend(self.fields.unwrap_or_default());
+            record.extend(self.fields.map(FlowRecord::into_record).unwrap_or_default());
             record = self.stamp.on(record);
         }
         match self.kept {

@@ -2,6 +2,7 @@
 
 use crate::Record;
 use crate::abi::lent::{LentFlow, LentFlows};
+use crate::abi::slots::Slot;
 use crate::condition::{Condition, Connectivity, Online};
 use crate::configuration::ConfigId;
 use crate::evidence::Evidence;
@@ -118,8 +119,19 @@ impl<'a> Flow<'a> {
     }
 
     /// What a chain says of it; `None` is null, for what was not seen.
+    ///
+    /// A field of a chain that [`chains`](crate::Measurement::chains) does not name is a broken
+    /// contract: whatever the function gives then, the host reports which field and chain it was.
     pub fn get<T: FieldValue>(self, field: Field<T>) -> Option<T::Read<'a>> {
-        T::read(self.0.fields.get(field.name())?)
+        let LentFlow { reading, values, .. } = self.0;
+        match reading.slots.slot(field.chain(), field.place()) {
+            Slot::At(slot) => T::read(values.get().get(slot)?),
+            Slot::Open => None,
+            Slot::Unasked => {
+                reading.note(field.chain(), field.place());
+                None
+            }
+        }
     }
 
     /// Whether a field is true.
@@ -135,7 +147,9 @@ impl<'a> Flow<'a> {
 
     /// All fields with their names, as a record has them.
     pub fn fields(self) -> Record {
-        if self.seen() { self.0.fields.clone() } else { Record::new() }
+        let LentFlow { reading, values, .. } = self.0;
+        let named = values.get().iter().enumerate();
+        named.map(|(slot, value)| (reading.slots.name(slot), value.clone())).collect()
     }
 
     /// Whether it worked; `None` where it was not seen.

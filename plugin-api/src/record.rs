@@ -6,9 +6,6 @@ use std::fmt;
 use crate::abi::data::Entry;
 use crate::{Record, Value};
 
-/// The fields that the chains found for one flow.
-pub type FlowRecord = Record;
-
 impl Record {
     /// An empty record.
     pub fn new() -> Record {

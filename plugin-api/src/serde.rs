@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Record, Value, ValueRef};
+use crate::{FlowRecord, Record, Value, ValueRef};
 
 impl Serialize for Value {
     /// Bytes become text where they are UTF-8, else the object `{"base64": "…"}` (RFC 4648,
@@ -30,6 +30,12 @@ impl Serialize for Value {
 }
 
 impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl Serialize for FlowRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
     }

@@ -18,17 +18,18 @@ pub use run::{Concluded, End, Form, dial, forms, instantiate, load, measure};
 #[cfg(feature = "testing")]
 pub use wire::{capture, hex, observe};
 
-use crate::abi::lent::{LentAttempt, LentFlow, LentFlows};
+use crate::abi::lent::{LentAttempt, LentFlow, LentFlows, Reading, Slice};
 use crate::abi::object::Object;
+use crate::abi::slots::{Slot, Slots};
 use crate::attempt::Attempt;
 use crate::configuration::ConfigId;
-use crate::field::{Field, FieldValue};
+use crate::field::{ChainFields, Field, FieldValue};
 use crate::flows::Flows;
 use crate::measurement::Measurement;
 use crate::system::{System, SystemChanges};
 use crate::{
-    Connect, Error, FlowRecord, Host, Job, OptionValues, Record, Result, State, Value, carriage,
-    rules,
+    ChainInfo, ChainName, Connect, Error, Host, Job, OptionValues, Record, Result, State, Value,
+    carriage, chains, rules,
 };
 
 /// A connection that has ended, as a test writes it out.
@@ -37,12 +38,13 @@ pub struct TestFlow {
     state: State,
     is_seen: bool,
     outcome: Record,
-    fields: FlowRecord,
+    /// Chains, places in them, and what they found.
+    fields: Vec<(&'static ChainFields, usize, Value)>,
 }
 
 /// A connection that ended so and was seen. Its fields are null until they are said.
 pub fn flow(state: State) -> TestFlow {
-    TestFlow { state, is_seen: true, outcome: Record::new(), fields: Record::new() }
+    TestFlow { state, is_seen: true, outcome: Record::new(), fields: Vec::new() }
 }
 
 /// A connection that ended so, and of which the capture has nothing.
@@ -54,7 +56,7 @@ impl TestFlow {
     /// Says what a chain found.
     pub fn with<T: FieldValue>(mut self, field: Field<T>, value: impl Into<Option<T>>) -> TestFlow {
         let value = value.into().map_or(Value::NULL, T::into_value);
-        self.fields.set(field.name(), value);
+        self.fields.push((field.chain(), field.place(), value));
         self
     }
 
@@ -69,12 +71,25 @@ impl TestFlow {
         self
     }
 
-    /// The fields that were said, as a record has them.
-    pub fn fields(&self) -> FlowRecord {
-        self.fields.clone()
+    /// The values for the slots of a run.
+    fn values(&self, slots: &Slots) -> Vec<Value> {
+        let mut values = vec![Value::NULL; if self.is_seen { slots.len() } else { 0 }];
+        for (chain, place, value) in &self.fields {
+            match slots.slot(chain, *place) {
+                Slot::At(slot) if self.is_seen => values[slot] = value.clone(),
+                Slot::Unasked => panic!("the chain {} was not asked for", chain.name),
+                _ => {}
+            }
+        }
+        values
     }
 
-    fn lent(&self, config: u32) -> LentFlow<'_> {
+    fn lent<'a>(
+        &'a self,
+        config: u32,
+        values: &'a [Value],
+        reading: &'a Reading<'a>,
+    ) -> LentFlow<'a> {
         let is_ok = self.state == State::Ok;
         LentFlow {
             config,
@@ -82,7 +97,8 @@ impl TestFlow {
             is_carried: self.outcome.bool(carriage::CARRIED).unwrap_or(is_ok),
             is_seen: self.is_seen,
             outcome: &self.outcome,
-            fields: &self.fields,
+            values: Slice::new(values),
+            reading,
         }
     }
 }
@@ -97,20 +113,49 @@ pub fn connect<M: Measurement>(
     job: &Job,
     config: impl Into<ConfigId>,
 ) -> Result<Connect> {
-    let nothing = Object::NONE;
-    let lent = LentAttempt::new(job, &nothing, 0, 0);
+    let (nothing, slots) = (Object::NONE, asked(&measurement.chains(), &[]));
+    let reading = Reading::new(&slots);
+    let lent = LentAttempt::new(job, &nothing, (0, 0), &reading);
     let prepared = Object::new(measurement.pre_connect(&Attempt::new(&lent))?);
-    let lent = LentAttempt::new(job, &prepared, config.into().number(), 0);
+    let lent = LentAttempt::new(job, &prepared, (config.into().number(), 0), &reading);
     measurement.connect(&Attempt::new(&lent))
 }
 
-/// Lends the connections of one job, in the order of the configurations.
+/// The slots of the chains with these names: the host's own, and those of which a flow has a field.
+fn asked(names: &[ChainName], flows: &[TestFlow]) -> Slots {
+    let said =
+        flows.iter().flat_map(|flow| &flow.fields).map(|(chain, ..)| ChainInfo::from(**chain));
+    let said: Vec<ChainInfo> = said.collect();
+    Slots::asked(names, &[&Slots::new(&said), &library()])
+}
+
+/// The slots of all chains of the host's own.
+fn library() -> Slots {
+    Slots::new(&chains::ALL.map(ChainInfo::from))
+}
+
+/// Lends the connections of one job, in the order of the configurations. Chains are asked for that
+/// have a field in one of them.
 pub fn with_flows<T>(flows: &[TestFlow], look: impl FnOnce(&Flows<'_>) -> T) -> T {
+    let names = flows.iter().flat_map(|flow| &flow.fields).map(|(chain, ..)| **chain);
+    let names = ChainName::list(names);
+    lend(&asked(&names, flows), flows, look).0
+}
+
+/// Lends the connections of one job, and gives what was read of chains that were not asked for.
+fn lend<T>(
+    slots: &Slots,
+    flows: &[TestFlow],
+    look: impl FnOnce(&Flows<'_>) -> T,
+) -> (T, Result<()>) {
     let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
-    let lent: Vec<LentFlow<'_>> = (0..).zip(flows).map(|(n, flow)| flow.lent(n)).collect();
+    let reading = Reading::new(slots);
+    let values: Vec<Vec<Value>> = flows.iter().map(|flow| flow.values(slots)).collect();
+    let lent = (0..).zip(flows.iter().zip(&values));
+    let lent: Vec<_> = lent.map(|(n, (flow, values))| flow.lent(n, values, &reading)).collect();
     let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
-    let lent = LentFlows::new(&job, 0, &lent);
-    look(&Flows::new(&lent))
+    let lent = LentFlows::new(&job, 0, &lent, &reading);
+    (look(&Flows::new(&lent)), reading.check("combine"))
 }
 
 /// A measurement with its options' defaults, but for those given.
@@ -131,9 +176,12 @@ pub fn with_options<M: Measurement>(given: Record) -> M {
 ///
 /// # Panics
 ///
-/// It fails, or gives a condition that it does not declare, or of a configuration that it has not.
+/// It fails, reads a chain that it does not ask for, or gives a condition that it does not declare or
+/// that is of a configuration that it has not.
 pub fn conclude<M: Measurement>(measurement: &M, flows: &[TestFlow]) -> Vec<String> {
-    let conclusion = match with_flows(flows, |flows| measurement.combine(flows)) {
+    let slots = asked(&measurement.chains(), flows);
+    let (conclusion, read) = lend(&slots, flows, |flows| measurement.combine(flows));
+    let conclusion = match read.and(conclusion) {
         Ok(conclusion) => conclusion,
         Err(error) => panic!("combine: {error}"),
     };

@@ -3,7 +3,7 @@
 mod chain;
 mod measurement;
 
-pub use chain::Hops;
+pub use chain::{hops, Hops};
 pub use measurement::Example;
 
 pathspider_plugin_api::export_plugin! { measurements: [Example], chains: [Hops] }

@@ -3,10 +3,10 @@
 
 use std::net::TcpListener;
 
-use pathspider_example::{Example, Hops};
+use pathspider_example::{hops, Example, Hops};
 use pathspider_plugin_api::abi::{ChainHandle, MeasurementHandle};
 use pathspider_plugin_api::testing::{self, hex, End, Form};
-use pathspider_plugin_api::{ConfigId, Job, Record, State};
+use pathspider_plugin_api::{ConfigId, FlowRecord, Job, Record, State};
 
 /// A SYN from 192.0.2.1 to 198.51.100.7 with 32 hops to go, and the SYN/ACK with 57.
 const SYN: &str = "45000028000140002006 0000 c0000201 c6336407
@@ -34,12 +34,12 @@ fn the_chain_reads_the_first_packets() {
     for form in both() {
         let chain = form.chains[0];
         let record = testing::observe(chain, &[hex(SYN), hex(SYN_ACK)]).expect("a flow");
-        assert_eq!(record.u64("hops_fwd"), Some(32));
-        assert_eq!(record.u64("hops_rev"), Some(57));
+        assert_eq!(record.get(hops::FORWARD), Some(32));
+        assert_eq!(record.get(hops::REVERSE), Some(57));
         let alone = testing::observe(chain, &[hex(SYN)]).expect("a flow");
-        assert_eq!(alone.u64("hops_rev"), None);
+        assert_eq!(alone.get(hops::REVERSE), None);
         let lost = testing::observe(chain, &[hex(SYN), hex(EXCEEDED)]).expect("a flow");
-        assert_eq!(lost.u64("hops_rev"), None, "a router is not the target");
+        assert_eq!(lost.get(hops::REVERSE), None, "a router is not the target");
     }
 }
 
@@ -55,7 +55,7 @@ fn malformed_packets_are_no_flow() {
         packets.extend(cut);
         packets.push(answer);
         let record = testing::observe(chain, &packets).expect("a flow");
-        assert_eq!((record.u64("hops_fwd"), record.u64("hops_rev")), (Some(32), Some(57)));
+        assert_eq!((record.get(hops::FORWARD), record.get(hops::REVERSE)), (Some(32), Some(57)));
     }
 }
 
@@ -85,7 +85,7 @@ fn what_the_wire_does_not_show_is_no_verdict() {
         let options = Record::new().with("ttl", 12u8);
         let object = testing::instantiate(measurement, options).expect("the option");
         let flow = testing::observe(chain, &[hex(SYN), hex(SYN_ACK)]).expect("a flow");
-        let conclude = |b: fn(Record) -> End| {
+        let conclude = |b: fn(FlowRecord) -> End| {
             let end = testing::measure(measurement, &object, &job(80), |config, _| match config {
                 ConfigId::BASELINE => End::seen(State::Ok, flow.clone()),
                 _ => b(flow.clone()),

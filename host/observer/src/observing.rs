@@ -65,14 +65,15 @@ pub fn observe(
     settings: &Settings,
     sink: &mut dyn Sink,
 ) -> Observed {
+    let tracker = Tracker::new(chains, nanoseconds(settings.idle.max(settings.linger)));
     let mut observing = Observing {
         lives: Lives::observing(settings),
-        tracker: Tracker::new(chains, nanoseconds(settings.idle.max(settings.linger))),
+        record: tracker.record(),
+        tracker,
         clock_ns: i64::MIN,
         clock: PacketClock::new(nanoseconds(settings.idle)),
         kept: None,
         sink,
-        record: FlowRecord::new(),
         output: Ok(()),
     };
     observing.tracker.inside = settings.inside;

@@ -1,8 +1,11 @@
 //! What observing and measuring have in common: flows, their chains and their records.
 
+use std::sync::Arc;
+
 use pathspider_plugin_api::abi::ChainSet;
+use pathspider_plugin_api::chains::flow;
 use pathspider_plugin_api::packet::{Direction, Packet, Parts};
-use pathspider_plugin_api::{Error, FlowRecord, Record};
+use pathspider_plugin_api::{Error, FlowRecord};
 
 use super::counters::{Counters, Malformed};
 use super::dissect::{Dissected, Fragment, Quote, claimed_length, dissect};
@@ -25,8 +28,6 @@ pub(crate) struct Tracker {
     pub inside: bool,
     /// Whether a packet that claims more octets than the frame had was cut by whoever wrote the file.
     pub trusts_headers: bool,
-    /// Fields of the last record, which is how many the next one will have.
-    fields: usize,
 }
 
 /// A flow record, and the first failure of a chain on that flow.
@@ -45,7 +46,6 @@ impl Tracker {
             chains,
             inside: false,
             trusts_headers: false,
-            fields: 8,
         }
     }
 
@@ -172,17 +172,25 @@ impl Tracker {
         self.write_into(removed, record)
     }
 
+    /// A record of which nothing is known yet.
+    pub(crate) fn record(&self) -> FlowRecord {
+        FlowRecord::new(Arc::clone(self.chains.slots()))
+    }
+
     fn write(&mut self, flow: Removed) -> Option<Ended> {
-        let mut record = Record::with_capacity(self.fields);
+        let mut record = self.record();
         let failure = self.write_into(flow, &mut record)?.err();
-        self.fields = record.len();
         Some(Ended { record, failure })
     }
 
-    fn write_into(&mut self, flow: Removed, record: &mut FlowRecord) -> Option<Result<(), Error>> {
-        record.push("pkt_first", seconds(flow.first_ns));
-        record.push("pkt_last", seconds(flow.last_ns));
-        Some(self.chains.finish(flow.state?, record))
+    fn write_into(
+        &mut self,
+        removed: Removed,
+        record: &mut FlowRecord,
+    ) -> Option<Result<(), Error>> {
+        record.set(flow::FIRST, seconds(removed.first_ns));
+        record.set(flow::LAST, seconds(removed.last_ns));
+        Some(self.chains.finish(removed.state?, record))
     }
 
     /// Fetches what packets with these hashes will need.

@@ -11,7 +11,7 @@ use pathspider_observer::chains::Catalogue;
 use pathspider_observer::{
     Claim, Counters, Endpoint, Notice, Observation, Settings, Unanswering, watch,
 };
-use pathspider_plugin_api::{ChainName, FlowRecord};
+use pathspider_plugin_api::{ChainName, Record};
 
 use super::wire::*;
 
@@ -19,7 +19,7 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// The record of our flow with them, and what was counted, where these chains look.
-fn measure(capture: &Capture, protocol: u8, chains: &[&str]) -> (FlowRecord, Counters) {
+fn measure(capture: &Capture, protocol: u8, chains: &[&str]) -> (Record, Counters) {
     let (sender, receiver) = unbounded();
     let their_port = if protocol == UDP { 53 } else { THEIR_PORT };
     let (address, remote) = (IpAddr::from(THEM), SocketAddr::from((THEM, their_port)));
@@ -38,7 +38,7 @@ fn measure(capture: &Capture, protocol: u8, chains: &[&str]) -> (FlowRecord, Cou
     let answers: Vec<Observation> = answered.iter().collect();
     let (counters, result) = watch.join().unwrap();
     assert_eq!(result, Ok(()));
-    (answers.into_iter().next().unwrap().flow.unwrap(), counters)
+    (answers.into_iter().next().unwrap().flow.unwrap().into_record(), counters)
 }
 
 const ISN: u32 = u32::MAX;
@@ -77,7 +77,7 @@ fn changes_nothing(before: &[Vec<u8>], kind: Unanswering) {
     assert_eq!(counters.unanswering(kind), 2 * before.len() as u64, "{counters}");
 }
 
-fn json(record: &FlowRecord) -> serde_json::Value {
+fn json(record: &Record) -> serde_json::Value {
     serde_json::to_value(record).unwrap()
 }
 

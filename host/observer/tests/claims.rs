@@ -14,6 +14,7 @@ use pathspider_observer::{
     Replay, Seek, Settings, Source, Unanswering, last_ns, open, watch,
 };
 use pathspider_plugin_api::abi::ChainSet;
+use pathspider_plugin_api::chains::flow;
 use pathspider_plugin_api::{ChainName, FlowRecord};
 use pathspider_runtime::files::Existing;
 use proptest::prelude::*;
@@ -82,7 +83,7 @@ fn again(notice: &Notice) -> Notice {
 }
 
 fn number(record: &Option<FlowRecord>, key: &str) -> Option<u64> {
-    record.as_ref()?.u64(key)
+    record.as_ref()?.value(key)?.as_u64()
 }
 
 fn segment(port: u16, way: Way, flags: u8, sequence: u32) -> Vec<u8> {
@@ -246,7 +247,7 @@ fn an_error_about_a_packet_that_was_not_captured_proves_nothing() {
     assert_eq!(counters.unanswering(Unanswering::Quote), 1);
     let capture = Capture::raw().at(2, syn.clone()).at(3, icmp(3, 1, &syn[..28]));
     let (answers, counters) = run(&capture, &notices, Settings::default());
-    let flow = answers[0].flow.as_ref().unwrap();
+    let flow = answers[0].flow.as_ref().unwrap().to_record();
     assert_eq!(flow.bool("icmp_unreachable"), Some(true));
     assert_eq!((flow.str("dip"), flow.u64("dp")), (Some("198.51.100.7"), Some(80)));
     // The error is no packet of the target's.
@@ -301,7 +302,7 @@ fn known(claims: &[(i64, Notice)], answers: &[Observation]) -> Vec<Claim> {
     claims
         .map(|claim| {
             let flow = answers.iter().find(|answer| answer.id == claim.id).unwrap().flow.as_ref();
-            let last = flow.map(|flow| flow.get("pkt_last").unwrap().as_f64().unwrap());
+            let last = flow.map(|seen| seen.get(flow::LAST).unwrap());
             Claim { last_ns: last.map(last_ns), ..claim }
         })
         .collect()

@@ -87,7 +87,7 @@ fn every_connection_is_answered_with_its_flow() {
     let answers = collector.join().unwrap();
     assert_eq!(answers.len() as u64, COUNT, "{counters}");
     for answer in answers {
-        let record = answer.flow.unwrap_or_else(|| panic!("no flow: {counters}"));
+        let record = answer.flow.unwrap_or_else(|| panic!("no flow: {counters}")).into_record();
         assert_eq!(record.u64("sp"), Some(ports[answer.id.job().number() as usize].into()));
         assert_eq!(record.u64("dp"), Some(remote.port().into()));
         // More than one where the listener was too slow for the first.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::shell;
-use pathspider_plugins::{Registry, SearchPath};
+use pathspider_plugins::{Plugin, Registry, SearchPath};
 use pathspider_runtime::say;
 use pathspider_runtime::text::visible;
 
@@ -15,6 +15,8 @@ use pathspider_runtime::text::visible;
 struct Listing<'a> {
     /// Measurements that can be used, by name.
     plugins: Vec<Listed<'a>>,
+    /// Observer chains of plugins, also of those without a measurement.
+    chains: Vec<ListedChain<'a>>,
     /// Measurements that another one of the same name hides.
     hidden: Vec<Hidden<'a>>,
     /// Files that cannot be used.
@@ -31,6 +33,14 @@ struct Listed<'a> {
     contact: &'a str,
     file: String,
     abi: String,
+}
+
+#[derive(Serialize)]
+struct ListedChain<'a> {
+    /// The name that is always clear: `plugin.chain`.
+    name: String,
+    description: &'a str,
+    file: String,
 }
 
 #[derive(Serialize)]
@@ -61,6 +71,7 @@ pub(super) fn plugins(registry: &Registry, path: &SearchPath, json: bool) -> Res
                 abi: found.abi.to_string(),
             })
             .collect(),
+        chains: registry.plugins.iter().flat_map(chains).collect(),
         hidden: registry
             .shadowed
             .iter()
@@ -80,6 +91,14 @@ pub(super) fn plugins(registry: &Registry, path: &SearchPath, json: bool) -> Res
     if json { shell::write_json(&listing) } else { table(&listing) }
 }
 
+fn chains(plugin: &Plugin) -> impl Iterator<Item = ListedChain<'_>> {
+    plugin.chains.iter().map(|chain| ListedChain {
+        name: format!("{}.{}", plugin.file.name(), chain.name),
+        description: &chain.description,
+        file: lossy(&plugin.file.path),
+    })
+}
+
 /// A path in JSON, which has no octets: what is not UTF-8 of it is replaced.
 fn lossy(path: &Path) -> String {
     path.to_string_lossy().into_owned()
@@ -90,7 +109,7 @@ fn table(listing: &Listing<'_>) -> Result<Exit, Failure> {
         listing.plugins.iter().map(|p| [p.name, p.version, p.description]).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let [name_width, version_width, width] = [0, 1, 2].map(|column| width(column).unwrap_or(0));
-    let lines: String = listing
+    let mut lines: String = listing
         .plugins
         .iter()
         .map(|Listed { name, version, description, file, .. }| {
@@ -98,13 +117,21 @@ fn table(listing: &Listing<'_>) -> Result<Exit, Failure> {
             format!("{name:name_width$}  {version:version_width$}  {description:width$}  {file}\n")
         })
         .collect();
+    let width = listing.chains.iter().map(|chain| chain.name.chars().count()).max();
+    if width.is_some() {
+        lines += "\nObserver chains of plugins:\n";
+    }
+    for ListedChain { name, description, file } in &listing.chains {
+        let (width, file) = (width.unwrap_or(0), visible(file, usize::MAX));
+        lines += &format!("  {name:width$}  {description}  {file}\n");
+    }
     for Hidden { name, file, by } in &listing.hidden {
         say!("{name} in {file} is not used: {by} comes first");
     }
     for Rejected { file, reason } in &listing.rejected {
         say!("{file} is rejected: {reason}");
     }
-    if rows.is_empty() {
+    if rows.is_empty() && listing.chains.is_empty() {
         say!("there is no plugin in {}", listing.folders.join(", "));
     }
     shell::write(lines.as_bytes())

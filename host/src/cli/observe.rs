@@ -13,6 +13,7 @@ use pathspider_plugin_api::ChainName;
 use super::exit::{Exit, Failure, of_output, of_source};
 use super::keeping::Forcing;
 use super::source;
+use super::targets::time;
 use crate::output::{Output, OutputError, RecordWriter};
 use pathspider_observer::chains::{Catalogue, Resolved};
 use pathspider_observer::{Settings, Source, SourceOptions, open};
@@ -68,11 +69,11 @@ pub(super) struct ObserveArgs {
     inside: bool,
 
     /// End flows after this time without a packet
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     idle: Duration,
 
     /// Wait this long for late packets of complete flows
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     linger: Duration,
 
     /// Keep this many flows at once; beyond it, those that were silent for longest end early

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, FromArgMatches};
 
 use super::keeping::Keeping;
-use super::targets::Targets;
+use super::targets::{Targets, time};
 use crate::engine::Requests;
 use crate::progress::Showing;
 
@@ -40,7 +40,7 @@ pub(super) struct MeasureOptions {
 
     /// Give a plugin that connects by itself so long for each call [default: 60s, or twice its
     /// --timeout]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) plugin_timeout: Option<Duration>,
 
     /// Whom to ask about these connections, an address or a URL; sent in the User-Agent of HTTP

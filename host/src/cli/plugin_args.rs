@@ -1,6 +1,8 @@
 //! A plugin's declared options as real arguments: in help, and checked before any packet is sent.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::parser::ValueSource;
@@ -36,6 +38,27 @@ pub(super) fn parse(
     })
 }
 
+/// Options that say where plugins are found. They have been taken by [`places`].
+const GLOBAL: [(&str, ArgAction); 2] =
+    [("plugin-dir", ArgAction::Append), ("insecure-plugins", ArgAction::SetTrue)];
+
+/// The folders of `--plugin-dir` among these words, and whether `--insecure-plugins` is: what has to be
+/// known before the plugin is.
+pub(super) fn places(words: &[OsString]) -> (Vec<PathBuf>, bool) {
+    let mut folders = Vec::new();
+    let mut words = words.iter();
+    let mut is_insecure = false;
+    while let Some(word) = words.next() {
+        if word == "--plugin-dir" {
+            folders.extend(words.next().map(PathBuf::from));
+        } else if let Some(folder) = word.as_encoded_bytes().strip_prefix(b"--plugin-dir=") {
+            folders.push(PathBuf::from(OsStr::from_bytes(folder)));
+        }
+        is_insecure |= word == "--insecure-plugins";
+    }
+    (folders, is_insecure)
+}
+
 /// The parser of a plugin's own options, and, hidden, of those of the measurement. Where both have
 /// an option of one name it is the plugin's, and the measurement's has to stand before the plugin.
 pub(super) fn command(info: &Info, options: &Options) -> Command {
@@ -55,6 +78,12 @@ pub(super) fn command(info: &Info, options: &Options) -> Command {
         .about(format!("{} {}: {}", info.name, info.version, info.description))
         .args(options.iter().map(argument))
         .args(general)
+        .args(
+            GLOBAL
+                .into_iter()
+                .filter(|(long, _)| !is_own(long))
+                .map(|(long, action)| Arg::new(long).long(long).action(action).hide(true)),
+        )
 }
 
 /// Those of these arguments that a command line has, as words.
@@ -174,6 +203,15 @@ mod tests {
 
     fn parse_words(words: &[&str]) -> Result<OptionValues, clap::Error> {
         parse_all(words).map(|given| given.values)
+    }
+
+    #[test]
+    fn where_plugins_are_may_stand_after_the_name() {
+        let words = ["--fast", "--plugin-dir", "a", "--plugin-dir=b", "--insecure-plugins"];
+        let found = places(&words.map(OsString::from));
+        assert_eq!(found, (vec!["a".into(), "b".into()], true));
+        assert!(parse_words(&words).unwrap().flag("fast").unwrap());
+        assert_eq!(places(&[]), (Vec::new(), false));
     }
 
     #[test]

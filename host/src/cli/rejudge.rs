@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -75,7 +76,7 @@ pub(super) fn run(arguments: &RejudgeArgs, registry: &Registry) -> Result<Exit, 
         info: &measurement.info,
         configurations: labels.len(),
         default_port,
-        observes: !chains.is_empty(),
+        slots: Arc::clone(chains.slots()),
     };
     // All that is read is looked at before the output is emptied.
     let source = open_capture(&arguments.pcap)?;

@@ -125,7 +125,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// A time in seconds, or in words; a year at the most, so that it can be added to any other.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     let time = match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,

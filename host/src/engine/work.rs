@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use pathspider_observer::{ConnectionId, JobNumber};
-use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle};
+use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended};
 use pathspider_plugin_api::{ConfigId, Connect, Error, Info, Job, Outcome};
 
@@ -16,14 +16,14 @@ pub struct Measured {
     pub info: Info,
     /// The number of its configurations.
     pub configurations: usize,
-    /// Whether it names a chain.
-    pub observes: bool,
+    /// Where the fields of its chains stand.
+    pub slots: Arc<Slots>,
 }
 
 impl Measured {
     /// What holds it to the rules.
     pub fn driver(&self) -> Driver<'_> {
-        Driver::new(&self.object, &self.info, self.configurations, self.observes)
+        Driver::new(&self.object, &self.info, self.configurations, &self.slots)
     }
 
     /// How many connections of a job are kept for those that depend on them.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pathspider_plugin_api::Record;
+use serde::Serialize;
 
 use super::codec::Codec;
 use super::sink::Sink;
@@ -167,7 +168,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// The disk is full, the pipe is closed, and the like.
-    pub fn write(&mut self, record: &Record) -> Result<(), OutputError> {
+    pub fn write<T: Serialize>(&mut self, record: &T) -> Result<(), OutputError> {
         self.write_job(std::slice::from_ref(record))
     }
 
@@ -176,7 +177,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// As for [`write`](RecordWriter::write).
-    pub fn write_job(&mut self, records: &[Record]) -> Result<(), OutputError> {
+    pub fn write_job<T: Serialize>(&mut self, records: &[T]) -> Result<(), OutputError> {
         for record in records {
             // Into memory, which cannot fail: every key of a record is a text.
             serde_json::to_writer(&mut self.lines, record)

@@ -53,7 +53,7 @@ impl Pipeline {
         let (observed, observations) = unbounded::<Observation>();
         let (reports, reported) = unbounded();
         let (places, freed) = bounded(options.workers + JOBS_BEHIND);
-        let observes = !chains.is_empty();
+        let slots = Arc::clone(chains.slots());
         let keep = pathspider_observer::Settings {
             answers: options.measurement.info.forges,
             save,
@@ -74,7 +74,7 @@ impl Pipeline {
             object: Arc::clone(&plan.measurement),
             info: options.measurement.info.clone(),
             configurations: plan.configurations.len(),
-            observes,
+            slots,
         });
         let merger = Merger {
             measurement: Arc::clone(&measured),

@@ -40,11 +40,6 @@ pub struct Record {
     pub(crate) entries: RVec<Entry>,
 }
 
-impl Record {
-    /// An empty record, for statics.
-    pub(crate) const EMPTY: Record = Record { entries: RVec::new() };
-}
-
 #[repr(C)]
 #[derive(StableAbi, Clone, PartialEq)]
 pub struct Entry {

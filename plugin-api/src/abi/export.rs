@@ -131,7 +131,12 @@ extern "C" fn pre_connect<M: Measurement>(
 }
 
 extern "C" fn connect<M: Measurement>(object: &Object, attempt: AttemptRef<'_>) -> Answer<Record> {
-    guard(|| Ok(author::<M>(object)?.connect(&Attempt::new(attempt.get()))?.into_wire()))
+    guard(|| {
+        let lent = attempt.get();
+        let connect = author::<M>(object)?.connect(&Attempt::new(lent))?;
+        lent.reading().check("connect")?;
+        Ok(connect.into_wire())
+    })
 }
 
 extern "C" fn post_connect<M: Measurement>(
@@ -144,8 +149,10 @@ extern "C" fn post_connect<M: Measurement>(
         let ended = number
             .and_then(State::from_number)
             .ok_or_else(|| Error::contract("post_connect: the host passed no spdr_state"))?;
-        let outcome = Outcome::with_record(ended, outcome);
-        author::<M>(object)?.post_connect(&Attempt::new(attempt.get()), outcome)
+        let (lent, outcome) = (attempt.get(), Outcome::with_record(ended, outcome));
+        let result = author::<M>(object)?.post_connect(&Attempt::new(lent), outcome)?;
+        lent.reading().check("post_connect")?;
+        Ok(result)
     })
 }
 
@@ -163,14 +170,19 @@ extern "C" fn merge<M: Measurement>(
     result: Record,
 ) -> Answer<Record> {
     guard(|| {
-        let attempt = Attempt::new(attempt.get());
-        author::<M>(object)?.merge(&attempt, Flow::new(flow.get()), result)
+        let lent = attempt.get();
+        let flow = Flow::new(flow.get());
+        let merged = author::<M>(object)?.merge(&Attempt::new(lent), flow, result)?;
+        lent.reading().check("merge")?;
+        Ok(merged)
     })
 }
 
 extern "C" fn combine<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> Answer<Concluded> {
     guard(|| {
-        let conclusion = author::<M>(object)?.combine(&Flows::new(flows.get()))?;
+        let lent = flows.get();
+        let conclusion = author::<M>(object)?.combine(&Flows::new(lent))?;
+        lent.reading().check("combine")?;
         Ok(Concluded {
             conditions: texts(conclusion.conditions),
             wishes: conclusion.wishes.0,
@@ -180,7 +192,12 @@ extern "C" fn combine<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> A
 }
 
 extern "C" fn rows<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> Answer<RVec<Record>> {
-    guard(|| Ok(author::<M>(object)?.rows(&Flows::new(flows.get()))?.into()))
+    guard(|| {
+        let lent = flows.get();
+        let rows = author::<M>(object)?.rows(&Flows::new(lent))?;
+        lent.reading().check("rows")?;
+        Ok(rows.into())
+    })
 }
 
 extern "C" fn located<M: Measurement>(
@@ -189,8 +206,10 @@ extern "C" fn located<M: Measurement>(
     location: LocationRef<'_>,
 ) -> Answer<RVec<RCowStr<'static>>> {
     guard(|| {
-        let flows = Flows::new(flows.get());
-        Ok(texts(author::<M>(object)?.located(&flows, location.get())?))
+        let lent = flows.get();
+        let conditions = author::<M>(object)?.located(&Flows::new(lent), location.get())?;
+        lent.reading().check("located")?;
+        Ok(texts(conditions))
     })
 }
 

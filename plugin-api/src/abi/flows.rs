@@ -6,15 +6,20 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::data::Record;
-use super::guard::Failure;
+use abi_stable::std_types::RSliceMut;
+
+use super::data::Value;
+use super::guard::{Answer, Failure};
 use super::loaded::{ChainHandle, answer};
 use super::object::Object;
 use super::running::{Function, Noted, Origin};
+use super::slots::Slots;
 use super::tables::{FLOW_FAILED, FLOW_TAKEN, PACKET_DONE, PACKET_FAILED, PacketRef};
 use crate::error::{Error, Result};
+use crate::flow_record::FlowRecord;
 use crate::packet::{Layers, Packet};
 
 /// The chains of a run, in order. It belongs to one thread at a time.
@@ -22,6 +27,7 @@ pub struct ChainSet {
     /// Distinguishes it from the other sets of this process.
     number: u32,
     chains: Vec<Member>,
+    slots: Arc<Slots>,
     layout: Layout,
     /// Blocks of flows that have ended, for those that begin.
     spare: RefCell<Vec<Block>>,
@@ -49,7 +55,7 @@ struct Member {
     offset: usize,
     new_flow: unsafe extern "C" fn(&Object, PacketRef<'_>, *mut c_void) -> u8,
     packet: unsafe extern "C" fn(&Object, *mut c_void, PacketRef<'_>) -> u8,
-    finish: unsafe extern "C" fn(&Object, *mut c_void, &mut Record) -> super::guard::Answer<()>,
+    finish: unsafe extern "C" fn(&Object, *mut c_void, RSliceMut<'_, Value>) -> Answer<()>,
     drop_flow: unsafe extern "C" fn(*mut c_void),
     last_failure: extern "C" fn() -> Failure,
 }
@@ -78,12 +84,14 @@ impl ChainSet {
     ///
     /// # Errors
     ///
-    /// A chain cannot be made, there are more than 32, or a plugin states an impossible layout.
+    /// A chain cannot be described or made, there are more than 32, or a plugin states an impossible
+    /// layout.
     pub fn new(handles: &[ChainHandle]) -> Result<ChainSet> {
         if handles.len() > 32 {
             return Err(Error::new("more than 32 chains"));
         }
         let mut layout = Layout::new::<()>();
+        let infos = handles.iter().map(ChainHandle::describe).collect::<Result<Vec<_>>>()?;
         let mut chains = Vec::with_capacity(handles.len());
         for handle in handles {
             let table = handle.table;
@@ -111,6 +119,7 @@ impl ChainSet {
         Ok(ChainSet {
             number: SETS.fetch_add(1, Ordering::Relaxed),
             chains,
+            slots: Arc::new(Slots::new(&infos)),
             layout: layout.pad_to_align(),
             spare: RefCell::default(),
             chunks: RefCell::default(),
@@ -125,6 +134,11 @@ impl ChainSet {
     /// Whether there is no chain.
     pub fn is_empty(&self) -> bool {
         self.chains.is_empty()
+    }
+
+    /// Which field stands in which slot of a flow's record.
+    pub fn slots(&self) -> &Arc<Slots> {
+        &self.slots
     }
 
     /// Octets of memory that each flow takes for its chains' state.
@@ -207,12 +221,12 @@ impl ChainSet {
         done
     }
 
-    /// Ends a flow: every chain writes its fields, in the order of the chains.
+    /// Ends a flow: every chain writes its fields into a record of this set's slots.
     ///
     /// # Errors
     ///
     /// The first failure of a chain on this flow. The other chains' fields are in the record.
-    pub fn finish(&self, mut flow: FlowState, record: &mut Record) -> Result<()> {
+    pub fn finish(&self, mut flow: FlowState, record: &mut FlowRecord) -> Result<()> {
         assert_eq!(flow.set, self.number, "another set's flow");
         let noted = Noted::new(Origin::LINKED, Function::ChainFinish);
         for (index, chain) in self.chains.iter().enumerate() {
@@ -227,10 +241,12 @@ impl ChainSet {
                     (chain.drop_flow)(state);
                     continue;
                 }
-                answer((chain.finish)(&chain.object, state, record)).err()
+                let values = RSliceMut::from_mut_slice(record.of_chain(index));
+                answer((chain.finish)(&chain.object, state, values)).err()
             };
-            if let Some(error) = failure {
-                flow.failure.get_or_insert_with(|| Box::new(error));
+            match failure {
+                Some(error) => drop(flow.failure.get_or_insert_with(|| Box::new(error))),
+                None => record.wrote(index),
             }
         }
         self.release(flow.block);

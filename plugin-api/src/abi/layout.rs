@@ -24,7 +24,7 @@ const WORDS: &str = "\nWords, of which there may be more:\n";
 fn grows(name: &str) -> bool {
     name.ends_with("Table")
         || name.starts_with("Lent")
-        || ["Module", "Job", "Packet", "Descriptor", "Location"].contains(&name)
+        || ["Module", "Job", "Packet", "Descriptor", "Location", "Slots"].contains(&name)
 }
 
 fn present() -> String {

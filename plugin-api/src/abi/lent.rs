@@ -6,10 +6,13 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use super::data::Record;
+use super::data::{Record, Value};
 use super::object::Object;
+use super::slots::Slots;
+use crate::error::{Error, Result};
+use crate::field::ChainFields;
 use crate::job::Job;
 use crate::measurement::Prepared;
 
@@ -24,6 +27,7 @@ pub struct LentAttempt<'a> {
     pub(crate) earlier: Slice<'a, &'a LentFlow<'a>>,
     /// The callee did what the host can do by itself.
     is_left: AtomicBool,
+    reading: &'a Reading<'a>,
 }
 
 /// All of a job's connections of one round, in the order of the configurations.
@@ -34,6 +38,7 @@ pub struct LentFlows<'a> {
     pub(crate) flows: Slice<'a, &'a LentFlow<'a>>,
     /// As in `LentAttempt`.
     is_left: AtomicBool,
+    reading: &'a Reading<'a>,
 }
 
 /// One connection that has ended, and its flow.
@@ -45,7 +50,44 @@ pub struct LentFlow<'a> {
     pub(crate) is_carried: bool,
     pub(crate) is_seen: bool,
     pub(crate) outcome: &'a Record,
-    pub(crate) fields: &'a Record,
+    /// A value for each slot; none where the flow was not seen.
+    pub(crate) values: Slice<'a, Value>,
+    pub(crate) reading: &'a Reading<'a>,
+}
+
+/// How fields are read in one call, and what was read that cannot be.
+#[repr(C)]
+pub struct Reading<'a> {
+    pub(crate) slots: &'a Slots,
+    /// Of the callee: the chain of a field that was read and is not there; null where there is none.
+    chain: AtomicPtr<ChainFields>,
+    field: AtomicUsize,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(slots: &'a Slots) -> Reading<'a> {
+        Reading { slots, chain: AtomicPtr::default(), field: AtomicUsize::new(0) }
+    }
+
+    /// Notes a field of a chain that was not asked for.
+    pub(crate) fn note(&self, chain: &'static ChainFields, field: usize) {
+        self.field.store(field, Ordering::Relaxed);
+        self.chain.store(std::ptr::from_ref(chain).cast_mut(), Ordering::Release);
+    }
+
+    /// What was noted in this call, as an error of the function. Only the callee may ask.
+    pub(crate) fn check(&self, function: &str) -> Result<()> {
+        // SAFETY: `note` of this same library stored what lives as long as the process.
+        let Some(chain) = (unsafe { self.chain.load(Ordering::Acquire).as_ref() }) else {
+            return Ok(());
+        };
+        let field = chain.fields.get(self.field.load(Ordering::Relaxed));
+        let (field, chain) = (field.map_or("", |field| field.name), chain.name);
+        Err(Error::contract(format_args!(
+            "{function}: it reads {field} of the chain {chain}, which its chains() do not name or \
+             which has no such field here"
+        )))
+    }
 }
 
 /// A slice, as it crosses the boundary.
@@ -73,9 +115,18 @@ impl<'a, T> Slice<'a, T> {
 }
 
 impl<'a> LentAttempt<'a> {
-    pub(crate) fn new(job: &'a Job, prepared: &'a Object, config: u32, round: u32) -> Self {
-        let earlier = Slice::new(&[]);
-        LentAttempt { job, prepared, config, round, earlier, is_left: AtomicBool::new(false) }
+    pub(crate) fn new(
+        job: &'a Job,
+        prepared: &'a Object,
+        (config, round): (u32, u32),
+        reading: &'a Reading<'a>,
+    ) -> LentAttempt<'a> {
+        let (earlier, is_left) = (Slice::new(&[]), AtomicBool::new(false));
+        LentAttempt { job, prepared, config, round, earlier, is_left, reading }
+    }
+
+    pub(crate) fn reading(&self) -> &'a Reading<'a> {
+        self.reading
     }
 
     /// The same after these connections of the job were answered.
@@ -100,8 +151,18 @@ impl<'a> LentAttempt<'a> {
 }
 
 impl<'a> LentFlows<'a> {
-    pub(crate) fn new(job: &'a Job, round: u32, flows: &'a [&'a LentFlow<'a>]) -> Self {
-        LentFlows { job, round, flows: Slice::new(flows), is_left: AtomicBool::new(false) }
+    pub(crate) fn new(
+        job: &'a Job,
+        round: u32,
+        flows: &'a [&'a LentFlow<'a>],
+        reading: &'a Reading<'a>,
+    ) -> LentFlows<'a> {
+        let is_left = AtomicBool::new(false);
+        LentFlows { job, round, flows: Slice::new(flows), is_left, reading }
+    }
+
+    pub(crate) fn reading(&self) -> &'a Reading<'a> {
+        self.reading
     }
 
     pub(crate) fn leave_to_host(&self) {
@@ -115,12 +176,29 @@ impl<'a> LentFlows<'a> {
 
 /// For the test that pins them.
 #[cfg(test)]
-pub(super) fn pinned() -> [super::Fields; 4] {
+pub(super) fn pinned() -> [super::Fields; 5] {
     type Flows<'a> = Slice<'a, &'a LentFlow<'a>>;
     [
-        super::pinned_fields!(LentAttempt { job, prepared, config, round, earlier, is_left }),
-        super::pinned_fields!(LentFlows { job, round, flows, is_left }),
-        super::pinned_fields!(LentFlow { config, state, is_carried, is_seen, outcome, fields }),
+        super::pinned_fields!(LentAttempt {
+            job,
+            prepared,
+            config,
+            round,
+            earlier,
+            is_left,
+            reading
+        }),
+        super::pinned_fields!(LentFlows { job, round, flows, is_left, reading }),
+        super::pinned_fields!(LentFlow {
+            config,
+            state,
+            is_carried,
+            is_seen,
+            outcome,
+            values,
+            reading
+        }),
+        super::pinned_fields!(Reading { slots, chain, field }),
         super::pinned_fields!(Flows { start, length, lifetime }),
     ]
 }

@@ -12,10 +12,11 @@ use super::data::Record;
 use super::describe;
 use super::descriptor::{AbiVersion, Descriptor, Refusal};
 use super::export;
-use super::lent::{LentAttempt, LentFlow, LentFlows};
+use super::lent::{LentAttempt, LentFlow, LentFlows, Reading};
 use super::object::Object;
 use super::running::{Function, Noted, Origin, Owned};
 use super::services::Services;
+use super::slots::Slots;
 use super::system::SystemLoan;
 use super::tables::{
     AttemptRef, ChainRef, FlowRef, FlowsRef, LocationRef, MeasurementRef, ModuleRef,
@@ -189,11 +190,17 @@ impl MeasurementObject {
     }
 
     /// See [`Measurement::pre_connect`].
-    pub(crate) fn pre_connect(&self, job: &Job, round: u32) -> Result<PreparedHandle> {
+    pub(crate) fn pre_connect(
+        &self,
+        job: &Job,
+        round: u32,
+        slots: &Slots,
+    ) -> Result<PreparedHandle> {
         if self.is_left(Optional::PreConnect) {
             return Ok(PreparedHandle { state: None, maker: self.number });
         }
-        let attempt = LentAttempt::new(job, &NO_OBJECT, 0, round);
+        let reading = Reading::new(slots);
+        let attempt = LentAttempt::new(job, &NO_OBJECT, (0, round), &reading);
         let pre_connect = self.table.connector().pre_connect();
         let state = self
             .call(Function::PreConnect, |object| pre_connect(object, AttemptRef::new(&attempt)))?;
@@ -207,14 +214,14 @@ impl MeasurementObject {
         &self,
         job: &'a Job,
         prepared: &'a PreparedHandle,
-        config: ConfigId,
-        round: u32,
+        (config, round): (ConfigId, u32),
+        reading: &'a Reading<'a>,
     ) -> Result<LentAttempt<'a>> {
         if prepared.maker != self.number {
             return Err(Error::contract("another object's state"));
         }
         let state = prepared.state.as_ref().map_or(&NO_OBJECT, Owned::get);
-        Ok(LentAttempt::new(job, state, config.number(), round))
+        Ok(LentAttempt::new(job, state, (config.number(), round), reading))
     }
 
     /// See [`Measurement::connect`].

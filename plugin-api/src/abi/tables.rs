@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule;
 use abi_stable::sabi_types::VersionStrings;
-use abi_stable::std_types::{RCowStr, RSlice, RVec};
+use abi_stable::std_types::{RCowStr, RSlice, RSliceMut, RVec};
 
 use super::data::{Record, Value};
 use super::guard::{Answer, Failure};
@@ -148,8 +148,13 @@ pub struct ChainTable {
     pub new_flow: unsafe extern "C" fn(&Object, PacketRef<'_>, place: *mut c_void) -> u8,
     /// Shows a packet: `PACKET_MORE`, `PACKET_DONE` or `PACKET_FAILED`.
     pub packet: unsafe extern "C" fn(&Object, flow: *mut c_void, PacketRef<'_>) -> u8,
-    /// Ends a flow and writes its fields; the state is gone afterwards, also on failure.
-    pub finish: unsafe extern "C" fn(&Object, flow: *mut c_void, &mut Record) -> Answer<()>,
+    /// Ends a flow and writes its fields, one value for each in the order of its description; what it
+    /// leaves is null. The state is gone afterwards, also on failure.
+    pub finish: unsafe extern "C" fn(
+        &Object,
+        flow: *mut c_void,
+        values: RSliceMut<'_, Value>,
+    ) -> Answer<()>,
     /// Ends a flow without a word.
     pub drop_flow: unsafe extern "C" fn(flow: *mut c_void),
     /// Why the last call on this thread failed.

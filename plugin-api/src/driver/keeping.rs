@@ -40,8 +40,8 @@ impl Kept {
         let mut outcome = connection.outcome.clone().into_record();
         if let Sighting::Flow(flow) = &connection.seen {
             // Where nobody knew our end, only the flow tells the protocol.
-            let proto = flow.get("proto").filter(|_| outcome.get("proto").is_none());
-            for (key, value) in [(LAST, flow.get(LAST)), ("proto", proto)] {
+            let proto = flow.value("proto").filter(|_| outcome.get("proto").is_none());
+            for (key, value) in [(LAST, flow.value(LAST)), ("proto", proto)] {
                 if let Some(value) = value {
                     outcome.set(key, value.clone());
                 }

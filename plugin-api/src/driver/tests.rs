@@ -1,14 +1,14 @@
 //! What a job's connections come to, with measurements that are linked in.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Asked, Connection, Driver, Ended, Fault, Lacking, Sighting, restore};
-use crate::abi::MeasurementHandle;
-use crate::chains::basic;
+use crate::abi::{MeasurementHandle, Slots};
+use crate::chains::{basic, flow, syn, tcp};
 use crate::{
     Attempt, ChainName, Class, Conclusion, Condition, ConfigId, Configuration, Connect,
-    ConnectKind, Error, ErrorKind, Flow, Flows, Host, Info, Job, Measurement, OptionValues,
-    Options, Outcome, Record, State, Value, carriage, rules,
+    ConnectKind, Error, ErrorKind, Flow, FlowRecord, Flows, Host, Info, Job, Measurement,
+    OptionValues, Options, Outcome, Record, State, Value, carriage, rules,
 };
 
 crate::conditions! {
@@ -96,19 +96,27 @@ impl Measurement for Pair {
         Ok(match &*self.how {
             "undeclared" => vec![Condition::declare("pair.other", Class::Good, "")].into(),
             "blind" => vec![Condition::not_observed()].into(),
+            "reads" => {
+                let _ = flows.of(ConfigId::BASELINE).get(syn::COUNT_FWD);
+                Conclusion::none()
+            }
             "declines" => return Err(Error::new("not today")),
             _ => Vec::from_iter(flows.connectivity(PAIR, ConfigId::new(1))).into(),
         })
     }
 }
 
+const LOCAL: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9)), 4000);
+const TARGET: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80);
+
 fn concluded(how: &str, connections: [Connection; 2]) -> Result<super::Conclusion, Fault> {
     let handle = MeasurementHandle::of::<Pair>();
     let options = OptionValues::new(Record::new().with("how", how.to_owned()));
     let object = handle.instantiate(options).unwrap();
     let (info, _) = handle.describe().unwrap();
-    let driver = Driver::new(&object, &info, 2, true).keeping(true);
-    let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
+    let slots = Slots::new(&[basic::CHAIN.into(), tcp::CHAIN.into()]);
+    let driver = Driver::new(&object, &info, 2, &slots).keeping(true);
+    let job = Job::new(0, TARGET.0, TARGET.1, Record::new());
     let prepared = driver.prepare(&job)?;
     for config in [0, 1].map(ConfigId::new) {
         driver.connect(Asked { job: &job, prepared: &prepared, config, round: 0, earlier: &[] })?;
@@ -121,8 +129,9 @@ fn after(a: Option<Connection>) -> String {
     let options = OptionValues::new(Record::new().with("how", "depends"));
     let object = MeasurementHandle::of::<Pair>().instantiate(options).unwrap();
     let info = Pair::info();
-    let driver = Driver::new(&object, &info, 2, true);
-    let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
+    let slots = Slots::new(&[basic::CHAIN.into(), tcp::CHAIN.into()]);
+    let driver = Driver::new(&object, &info, 2, &slots);
+    let job = Job::new(0, TARGET.0, TARGET.1, Record::new());
     let prepared = driver.prepare(&job).unwrap();
     let a = a.map(|a| Ended::answered(ConfigId::BASELINE, a).unwrap());
     let earlier: &Vec<&Ended> = &a.iter().collect();
@@ -137,13 +146,28 @@ fn after(a: Option<Connection>) -> String {
 }
 
 fn outcome(state: State) -> Outcome {
-    let local = (Ipv4Addr::new(192, 0, 2, 9), 4000).into();
-    Outcome::new(state).from_local(local).with("spdr_start", "2026-01-01T00:00:00.000000Z")
+    Outcome::new(state)
+        .from_local(LOCAL.into())
+        .with("dip", TARGET.0)
+        .with("dp", TARGET.1)
+        .with("proto", 6u8)
+        .with("spdr_start", "2026-01-01T00:00:00.000000Z")
+}
+
+fn seen_flow() -> FlowRecord {
+    let record = FlowRecord::of_chains(&[basic::CHAIN.into(), tcp::CHAIN.into()]);
+    record
+        .with(flow::FIRST, 1.5)
+        .with(flow::LAST, 2.5)
+        .with(basic::SOURCE, LOCAL.0)
+        .with(basic::SOURCE_PORT, LOCAL.1)
+        .with(basic::DESTINATION, TARGET.0)
+        .with(basic::DESTINATION_PORT, TARGET.1)
+        .with(basic::PROTOCOL, 6)
 }
 
 fn seen(state: State) -> Connection {
-    let flow = Record::new().with("pkt_first", 1.5).with("pkt_last", 2.5).with("sp", 4000u16);
-    Connection { outcome: outcome(state), seen: Sighting::Flow(flow) }
+    Connection { outcome: outcome(state), seen: Sighting::Flow(seen_flow()) }
 }
 
 fn ended(state: State, seen: Sighting) -> Connection {
@@ -157,12 +181,12 @@ fn a_connection_goes_by_what_was_answered_of_an_earlier_one() {
     assert_eq!(after(Some(seen(State::Failed))), "it was not carried");
     assert_eq!(after(Some(seen(State::Ok))), "4000");
     // The capture decides over a handshake, before anybody asks.
-    let tcp = outcome(State::Failed)
+    let reset = outcome(State::Failed)
         .with(carriage::KIND, "tcp")
         .with(carriage::CARRIED, false)
         .with("spdr_error", "reset");
-    let flow = Record::new().with("tcp_connected", true).with("sp", 4001u16);
-    let settled = Connection { outcome: tcp, seen: Sighting::Flow(flow) };
+    let flow = seen_flow().with(tcp::CONNECTED, true).with(basic::SOURCE_PORT, 4001);
+    let settled = Connection { outcome: reset, seen: Sighting::Flow(flow) };
     assert_eq!(after(Some(settled)), "4001");
     let failed = ended(State::Ok, Sighting::Failed(Error::new("a chain")));
     assert!(Ended::answered(ConfigId::BASELINE, failed).is_err());
@@ -208,6 +232,11 @@ fn what_goes_wrong_is_a_failure_or_a_rule() {
     ] {
         let fault = concluded(how, both()).unwrap_err();
         assert!(matches!(fault, Fault::Broken(ref broken) if broken.rule == rule), "{how}");
+    }
+    for connections in [both(), [0; 2].map(|_| ended(State::Timeout, Sighting::Nothing))] {
+        let read = Error::from(concluded("reads", connections).unwrap_err());
+        assert_eq!(read.kind(), ErrorKind::Contract);
+        assert!(read.message().starts_with("combine: it reads syn_count_fwd of the chain syn"));
     }
     let declined = concluded("declines", both()).unwrap_err();
     assert!(matches!(declined, Fault::Failed(ref error) if error.kind() == ErrorKind::Declined));
@@ -265,7 +294,7 @@ fn whether_the_path_carried_it_is_settled_before_the_plugin_sees_it() {
             .with(carriage::KIND, "tcp")
             .with(carriage::CARRIED, Value::NULL)
             .with("spdr_error", "reset");
-        let flow = Record::new().with("pkt_last", 2.5).with("tcp_connected", connected);
+        let flow = seen_flow().with(tcp::CONNECTED, connected);
         Connection { outcome, seen: Sighting::Flow(flow) }
     };
     let connections = [reset(true), reset(false)];

@@ -5,10 +5,12 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::abi::{
     ChainHandle, DESCRIPTOR_SYMBOL, Descriptor, LoadedPlugin, MeasurementHandle, MeasurementObject,
+    Slots,
 };
 use crate::driver::{Asked, Connection, Driver, Ended, Sighting};
 use crate::{
@@ -153,20 +155,24 @@ pub fn measure(
 ) -> Result<Concluded> {
     let (info, _) = handle.describe()?;
     let configurations = object.configurations()?.len();
-    let observes = !object.chains()?.is_empty();
-    let driver = Driver::new(object, &info, configurations, observes);
-    let prepared = driver.prepare(job)?;
+    let names = object.chains()?;
+    let mut slots = Arc::new(Slots::asked(&names, &[&super::library()]));
+    let prepared = Driver::new(object, &info, configurations, &slots).prepare(job)?;
     let (mut connects, mut connections, mut answered) = (Vec::new(), Vec::new(), Vec::new());
     for config in (0..configurations).map(ConfigId::new) {
         let earlier: &Vec<&Ended> = &answered.iter().collect();
         let asked = Asked { job, prepared: &prepared, config, round: 0, earlier };
-        let connect = driver.connect(asked)?;
+        let connect = Driver::new(object, &info, configurations, &slots).connect(asked)?;
         let (outcome, seen) = match connect.kind() {
             ConnectKind::Skip => (Outcome::new(State::Skipped), Sighting::NotAsked),
-            _ => {
-                let End { outcome, flow } = end(config, &connect);
-                (outcome, flow.map_or(Sighting::Nothing, Sighting::Flow))
-            }
+            _ => match end(config, &connect) {
+                End { outcome, flow: None } => (outcome, Sighting::Nothing),
+                End { outcome, flow: Some(flow) } => {
+                    // Chains of plugins are known from the flows that they are in.
+                    slots = Arc::new(Slots::asked(&names, &[&slots, flow.slots()]));
+                    (outcome, Sighting::Flow(flow.fitted(Arc::clone(&slots))))
+                }
+            },
         };
         let outcome = connect.clone().into_outcome().unwrap_or(outcome);
         let connection = Connection { outcome, seen };
@@ -176,6 +182,14 @@ pub fn measure(
         connections.push(connection);
         connects.push(connect);
     }
+    let fitted = |mut connection: Connection| {
+        if let Sighting::Flow(flow) = connection.seen {
+            connection.seen = Sighting::Flow(flow.fitted(Arc::clone(&slots)));
+        }
+        connection
+    };
+    let connections = connections.into_iter().map(fitted).collect();
+    let driver = Driver::new(object, &info, configurations, &slots);
     let concluded = driver.conclude(job, &prepared, connections)?;
     Ok(Concluded {
         connects,

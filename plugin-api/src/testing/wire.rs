@@ -2,12 +2,13 @@
 //! and what a chain says of the flow that they are.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
 use crate::abi::{ChainHandle, ChainSet};
 use crate::packet::{Direction, Layers, Packet, Parts};
-use crate::{Error, FlowRecord, Record, Result};
+use crate::{Error, FlowRecord, Result};
 
 /// Protocols whose header a packet must have.
 const HEADED: [IpNumber; 4] = [IpNumber::TCP, IpNumber::UDP, IpNumber::ICMP, IpNumber::IPV6_ICMP];
@@ -83,7 +84,7 @@ pub fn observe(chain: ChainHandle, packets: &[Vec<u8>]) -> Result<FlowRecord> {
     for packet in &shown {
         set.packet(&mut flow, packet);
     }
-    let mut record = Record::new();
+    let mut record = FlowRecord::new(Arc::clone(set.slots()));
     set.finish(flow, &mut record)?;
     Ok(record)
 }

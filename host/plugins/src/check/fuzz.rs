@@ -2,9 +2,11 @@
 //! functions, made from a seed.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use pathspider_plugin_api::{
-    Error, Job, OUTCOME_KEYS, OptionKind, OptionSpec, OptionValues, Outcome, Record, Value,
+    Error, FlowRecord, Job, OUTCOME_KEYS, OptionKind, OptionSpec, OptionValues, Outcome, Record,
+    Value,
 };
 
 use super::Answer;
@@ -23,16 +25,15 @@ pub(super) fn fuzz(subject: &mut Subject<'_>) -> Answer {
         let mut random = fastrand::Rng::with_seed(seed);
         let flows = flows(subject, life);
         let jobs = jobs(life.sample);
+        let slots = Arc::clone(&life.slots);
         troubles.extend(ask(life).err());
         for _ in 0..FUZZED {
             let job = any_job(&jobs, &mut random);
             let mut ends = |_| {
-                let flow = random.choice(&flows).map(|flow| scramble(flow, &mut random));
-                let flow = flow.or_else(|| {
-                    let values = (0..random.usize(0..9)).map(|_| any_value(&mut random));
-                    let keyed = values.enumerate().map(|(n, value)| (format!("k{n}"), value));
-                    Some(keyed.collect())
-                });
+                let flow = random.choice(&flows).cloned();
+                let mut flow = flow.unwrap_or_else(|| FlowRecord::new(Arc::clone(&slots)));
+                flow.values_mut().iter_mut().for_each(|value| shake(value, &mut random));
+                let flow = Some(flow);
                 (any_outcome(&job, &mut random), flow)
             };
             if let Err(trouble @ Trouble::Run(_)) =
@@ -150,6 +151,15 @@ fn scramble(record: &Record, random: &mut fastrand::Rng) -> Record {
         }
     }
     scrambled
+}
+
+/// Leaves a value, or makes another one of it.
+fn shake(value: &mut Value, random: &mut fastrand::Rng) {
+    match random.u8(0..10) {
+        0 | 2 => *value = Value::NULL,
+        1 => *value = any_value(random),
+        _ => {}
+    }
 }
 
 /// Any value.

@@ -1,9 +1,10 @@
 //! A measurement's jobs from `pre_connect` to `rows`, without a network: connections end as they
 //! are told to, and flows are what they are told to be.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pathspider_plugin_api::abi::MeasurementObject;
+use pathspider_plugin_api::abi::{MeasurementObject, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{Condition, ConfigId, ConnectKind, FlowRecord, Job, Outcome, State};
 
@@ -32,8 +33,9 @@ pub(super) struct Life<'s> {
     pub(super) sample: &'s Sample,
     pub(super) object: MeasurementObject,
     pub(super) configurations: usize,
-    /// Whether it names a chain, so that flows are to be seen.
-    pub(super) observes: bool,
+    /// Where the fields of its chains stand: those of the library and of the file itself. Fields of
+    /// others are null.
+    pub(super) slots: Arc<Slots>,
     /// The options it was made with, for messages.
     pub(super) label: String,
     /// The longest that `pre_connect` or `connect` took.
@@ -57,9 +59,11 @@ impl<'s> Life<'s> {
         });
         match made {
             Ok((object, configurations)) => {
-                let observes = object.chains().is_ok_and(|names| !names.is_empty());
+                let [library, own] = &sample.known;
+                let names = object.chains().unwrap_or_default();
+                let slots = Arc::new(Slots::asked(&names, &[&**library, &**own]));
                 let longest = Duration::ZERO;
-                Ok(Some(Life { sample, object, configurations, observes, label, longest }))
+                Ok(Some(Life { sample, object, configurations, slots, label, longest }))
             }
             Err(error) if declined(&error) => Ok(None),
             Err(error) => Err(Trouble::Run(format!("{label}: {error}"))),
@@ -88,7 +92,7 @@ impl<'s> Life<'s> {
         let Script { job, ends } = script;
         let mut timed = Timed(longest);
         let info = &self.sample.info;
-        let driver = Driver::new(&self.object, info, self.configurations, self.observes);
+        let driver = Driver::new(&self.object, info, self.configurations, &self.slots);
         let Some(prepared) = self.said(timed.call(|| driver.prepare(job)))? else {
             return Ok(None);
         };
@@ -103,7 +107,9 @@ impl<'s> Life<'s> {
             let (outcome, flow) = ends(index);
             let seen = match connect.kind() {
                 ConnectKind::Skip => Sighting::NotAsked,
-                _ => flow.map_or(Sighting::Nothing, Sighting::Flow),
+                _ => flow.map_or(Sighting::Nothing, |flow| {
+                    Sighting::Flow(flow.fitted(Arc::clone(&self.slots)))
+                }),
             };
             let outcome = connect.into_outcome().unwrap_or(outcome);
             let connection = Connection { outcome, seen };

@@ -179,13 +179,13 @@ pub(super) fn no_flow(subject: &mut Subject<'_>) -> Answer {
     let mut troubles = Vec::new();
     let mut observes = false;
     let answer = each_life(subject, "had no flow", &mut troubles, |_, life, troubles| {
-        observes |= life.observes;
+        observes |= life.slots.observes();
         for job in jobs(life.sample) {
             for state in STATES {
                 let mut ends = |_| (outcome(&job, state), None);
                 match life.timed(Script { job: &job, ends: &mut ends }) {
                     // Without chains it never has a flow, and has its evidence elsewhere.
-                    Ok(Some(conditions)) if life.observes => {
+                    Ok(Some(conditions)) if life.slots.observes() => {
                         let verdicts = conditions.iter().map(|condition| condition.as_str());
                         let verdict = verdicts.into_iter().find(|c| !c.starts_with("pathspider."));
                         troubles.extend(verdict.map(|verdict| {

@@ -1,8 +1,10 @@
 //! The plugin under examination, and what its measurements are tried with.
 
-use pathspider_plugin_api::abi::{LoadedPlugin, MeasurementHandle};
+use std::sync::Arc;
+
+use pathspider_plugin_api::abi::{LoadedPlugin, MeasurementHandle, Slots};
 use pathspider_plugin_api::{
-    Error, ErrorKind, Info, OptionKind, OptionSpec, OptionValues, Options, Value,
+    ChainInfo, Error, ErrorKind, Info, OptionKind, OptionSpec, OptionValues, Options, Value,
 };
 
 use super::network::NetworkState;
@@ -28,6 +30,8 @@ pub(super) struct Sample {
     pub(super) handle: MeasurementHandle,
     pub(super) info: Info,
     pub(super) options: Options,
+    /// The fields that are known here: the library's, and those of the file's own chains.
+    pub(super) known: [Arc<Slots>; 2],
 }
 
 /// Values that a measurement is tried with.
@@ -40,9 +44,14 @@ pub(super) struct Variant {
 impl Subject<'_> {
     /// The plugin's measurements. That they describe themselves was seen before.
     pub(super) fn samples(&self) -> Vec<Sample> {
+        let own = self.plugin.chains().into_iter().filter_map(|chain| chain.describe().ok());
+        let own: Vec<ChainInfo> = own.collect();
+        let library = Catalogue::library();
+        let library = Slots::new(library.list().iter().map(|entry| &entry.info));
+        let known = [Arc::new(library), Arc::new(Slots::new(&own))];
         let describe = |handle: MeasurementHandle| {
             let (info, options) = handle.describe().ok()?;
-            Some(Sample { handle, info, options })
+            Some(Sample { handle, info, options, known: known.clone() })
         };
         self.plugin.measurements().into_iter().filter_map(describe).collect()
     }

@@ -51,8 +51,8 @@ impl<'a> Settings<'a> {
                     Error::contract(format!("connect: the kind {kind} has no setting {name:?}"))
                 })?;
             settings.set(setting, value).ok_or_else(|| {
-                let what = format!("connect: the setting {name:?} cannot have the value {value:?}");
-                Error::contract(what)
+                let range = range(setting);
+                Error::contract(format!("connect: {name} is {value:?}, and may be {range}"))
             })?;
         }
         Ok(settings)
@@ -80,6 +80,24 @@ impl<'a> Settings<'a> {
             _ => return None,
         }
         Some(())
+    }
+}
+
+/// What a setting may be, for messages.
+fn range(setting: Setting) -> &'static str {
+    match setting {
+        Setting::Timeout => "a number of milliseconds",
+        Setting::Target => "an address",
+        Setting::Port | Setting::SourcePort => "0 to 65535",
+        Setting::Dscp => "0 to 63",
+        Setting::Ecn => "0 to 3",
+        Setting::Ttl => "0 to 255",
+        Setting::Mss => "a number of octets",
+        Setting::CongestionControl | Setting::Query => "a text",
+        Setting::Mptcp | Setting::FastOpen => "true or false",
+        Setting::Alpn => "a list of names of 1 to 255 octets",
+        Setting::Headers => "names with texts",
+        _ => "nothing in this kind of connection",
     }
 }
 

@@ -56,7 +56,7 @@ fn a_job_that_is_long_in_coming_has_its_whole_time() {
     let object = Arc::new(handle.instantiate(OptionValues::default()).unwrap());
     let (info, _) = handle.describe().unwrap();
     let configurations = Skips.configurations();
-    let measurement = Measured { object, info, configurations: 2, observes: false };
+    let measurement = Measured { object, info, configurations: 2, slots: Arc::default() };
     let requests = Requests { contact: None, body_limit: 0 };
     let routes = Rc::new(Routes::new(None));
     let courtesy = Arc::new(Courtesy::default());

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use pathspider_plugin_api::{ConfigId, Record, State};
+use pathspider_plugin_api::chains::basic;
+use pathspider_plugin_api::{ConfigId, State};
 use proptest::prelude::*;
 
 use super::*;
@@ -28,20 +29,24 @@ fn ended<W>(id: ConnectionId, work: W, claimed: bool) -> Report<W> {
 }
 
 fn seen(id: ConnectionId) -> Observation {
-    Observation { id, flow: Some(Record::new().with("mark", mark(id))), failure: None, local: None }
+    let flow = FlowRecord::of_chains(&[basic::CHAIN.into()]).with(basic::PACKETS_FWD, mark(id));
+    Observation { id, flow: Some(flow), failure: None, local: None }
 }
 
 fn broken<W>(job: u64, work: W) -> Report<W> {
     Report::Broken { job: JobNumber::new(job), work, error: Error::new("broken") }
 }
 
+fn seen_mark(connection: &Connection) -> Option<u64> {
+    connection.flow.as_ref()?.get(basic::PACKETS_FWD)
+}
+
 /// The marks of a job's outcomes and flows.
 fn marks<W>(complete: Option<Complete<W>>) -> Vec<(Option<u64>, Option<u64>)> {
     match complete {
-        Some(Complete::Job { connections, .. }) => connections
-            .iter()
-            .map(|c| (c.outcome.record().u64("mark"), c.flow.as_ref().and_then(|f| f.u64("mark"))))
-            .collect(),
+        Some(Complete::Job { connections, .. }) => {
+            connections.iter().map(|c| (c.outcome.record().u64("mark"), seen_mark(c))).collect()
+        }
         other => panic!("not complete: {}", other.is_some()),
     }
 }
@@ -194,7 +199,7 @@ proptest! {
                     for (config, connection) in connections.iter().enumerate() {
                         let expected = Some(mark(id(work, config)));
                         prop_assert_eq!(connection.outcome.record().u64("mark"), expected);
-                        let flow = connection.flow.as_ref().and_then(|flow| flow.u64("mark"));
+                        let flow = seen_mark(connection);
                         prop_assert_eq!(flow, expected.filter(|_| connection.claimed));
                     }
                 }

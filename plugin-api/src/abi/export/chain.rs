@@ -6,8 +6,9 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 
 use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::RSliceMut;
 
-use crate::abi::data::Record;
+use crate::abi::data::{Record, Value};
 use crate::abi::describe;
 use crate::abi::guard::{Answer, Failure, guard};
 use crate::abi::object::Object;
@@ -67,7 +68,10 @@ impl<C: Chain> ChainTables<C> {
 }
 
 /// A chain that only the observer's thread calls, so that `Object` may carry it.
-struct OneThread<C>(C);
+struct OneThread<C> {
+    chain: C,
+    name: String,
+}
 // SAFETY: the contract has one thread call a chain's functions, one at a time.
 unsafe impl<C: Chain> Sync for OneThread<C> {}
 
@@ -76,14 +80,19 @@ extern "C" fn describe_chain<C: Chain>() -> Answer<Record> {
 }
 
 extern "C" fn new_chain<C: Chain>() -> Answer<Object> {
-    guard(|| Ok(Object::new(OneThread(C::default()))))
+    guard(|| Ok(Object::new(OneThread { chain: C::default(), name: C::info().name })))
 }
 
 #[inline]
 fn author_chain<C: Chain>(object: &Object) -> Result<&C> {
+    Ok(&one_thread(object)?.chain)
+}
+
+#[inline]
+fn one_thread<C: Chain>(object: &Object) -> Result<&OneThread<C>> {
     // SAFETY: the host passes to a chain's functions only what that table's `new` made.
     let chain = unsafe { object.get::<OneThread<C>>() };
-    chain.map(|c| &c.0).ok_or_else(|| Error::contract("the host passed no chain"))
+    chain.ok_or_else(|| Error::contract("the host passed no chain"))
 }
 
 unsafe extern "C" fn new_flow<C: Chain>(
@@ -160,13 +169,21 @@ fn show<C: Chain>(chain: &C, flow: &mut C::Flow, packet: &Packet<'_>) -> Verdict
 unsafe extern "C" fn finish<C: Chain>(
     object: &Object,
     flow: *mut c_void,
-    record: &mut Record,
+    mut values: RSliceMut<'_, Value>,
 ) -> Answer<()> {
     guard(|| {
         // SAFETY: the host passes the place where `new_flow` made a state, and takes it as gone.
         let flow = unsafe { flow.cast::<C::Flow>().read() };
-        author_chain::<C>(object)?.finish(flow, &mut Fields::new(record));
-        Ok(())
+        let OneThread { chain, name } = one_thread::<C>(object)?;
+        let mut fields = Fields::new(name, values.as_mut_slice());
+        chain.finish(flow, &mut fields);
+        match fields.foreign() {
+            Some(field) => {
+                let what = format_args!("finish: it sets {field}, which is no field of {name}");
+                Err(Error::contract(what))
+            }
+            None => Ok(()),
+        }
     })
 }
 

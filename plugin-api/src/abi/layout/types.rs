@@ -52,6 +52,7 @@ pub(super) fn all() -> BTreeMap<String, String> {
     types.retain(|name, _| name.starts_with(|first: char| first.is_ascii_uppercase()));
     let known = [crate::abi::descriptor::pinned(), crate::job::pinned(), crate::location::pinned()];
     let lent = crate::abi::lent::pinned().into_iter().chain(crate::packet::pinned());
+    let lent = lent.chain(crate::abi::slots::pinned());
     for Fields { name, size, align, fields } in known.into_iter().chain(lent) {
         let mut text = format!("size {size} align {align}");
         for (field, offset, kind) in fields {

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use misbehaving::{Misbehaving, NamedLikeOthers};
 use pathspider_plugin_api::abi::MeasurementHandle;
 use pathspider_plugin_api::testing::{self, Concluded, End, Form};
-use pathspider_plugin_api::{Job, Record, Result, State};
+use pathspider_plugin_api::{FlowRecord, Job, Record, Result, State};
 
 fn forms() -> [Form; 2] {
     let linked =
@@ -21,7 +21,9 @@ fn forms() -> [Form; 2] {
 fn measure(form: &Form, how: &str, job: &Job) -> Result<Concluded> {
     let measurement = form.measurements[0];
     let object = testing::instantiate(measurement, Record::new().with("how", how.to_owned()))?;
-    testing::measure(measurement, &object, job, |_, _| End::seen(State::Timeout, Record::new()))
+    testing::measure(measurement, &object, job, |_, _| {
+        End::seen(State::Timeout, FlowRecord::of_chains(&[]))
+    })
 }
 
 #[test]
