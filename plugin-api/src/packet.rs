@@ -4,17 +4,25 @@
 //! the lengths that the readers below state. The readers decode fields from those bytes, in the
 //! plugin's own code: nothing but three slices and a few numbers crosses the boundary.
 
+mod extensions;
 mod icmp;
 mod ip;
 mod kinds;
+mod pieces;
+mod prefix;
+mod quoted;
 mod tcp;
 mod udp;
 
 use std::marker::PhantomData;
 
+pub use extensions::{Extensions, FragmentHeader};
 pub use icmp::Icmp;
 pub use ip::Ip;
 pub use kinds::OptionKinds;
+pub use pieces::{Fit, Pieces};
+pub use prefix::Prefix;
+pub use quoted::{ExtensionObject, Extensions as IcmpExtensions, Quoted};
 pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
 
@@ -247,8 +255,11 @@ impl<'a> Packet<'a> {
     /// The ICMP header of either version, where there is a whole one.
     #[inline]
     pub fn icmp(&self) -> Option<Icmp<'_>> {
-        (self.layers & Layers::ICMP.0 != 0)
-            .then(|| Icmp { header: self.transport.get(), body: self.payload.get() })
+        (self.layers & Layers::ICMP.0 != 0).then(|| Icmp {
+            header: self.transport.get(),
+            body: self.payload.get(),
+            is_v6: self.layers & Layers::ICMP6.0 != 0,
+        })
     }
 
     /// The sender's and the receiver's port, where the packet's transport protocol has ports
@@ -259,6 +270,13 @@ impl<'a> Packet<'a> {
         let transport = self.transport.get();
         (matches!(self.protocol, TCP | UDP | UDP_LITE | SCTP) && transport.len() >= 4)
             .then(|| (be16(transport, 0), be16(transport, 2)))
+    }
+
+    /// The octets of the transport header as they are on the wire, options included; empty where there
+    /// is none, as in a later fragment. [`payload`](Packet::payload) follows it.
+    #[inline]
+    pub fn transport(&self) -> &[u8] {
+        self.transport.get()
     }
 
     /// The transport payload, as far as it was captured.

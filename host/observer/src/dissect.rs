@@ -4,12 +4,10 @@
 //! contradict each other is malformed, and nothing of it is used. Checksums are not verified:
 //! on the sending machine, network cards fill them in after the capture.
 
-mod extensions;
 mod quote;
 
-use pathspider_plugin_api::packet::{Layers, protocol};
+use pathspider_plugin_api::packet::{Extensions, Layers, protocol};
 
-use self::extensions::Extensions;
 use super::counters::Malformed;
 use super::key::{Address, Tuple};
 
@@ -44,7 +42,6 @@ pub struct Quote<'a> {
     pub tuple: Tuple,
     /// Set where the quoted packet is a later fragment, whose ports are not in the quote.
     pub fragment: Option<FragmentId>,
-    pub ip: &'a [u8],
     pub transport: &'a [u8],
 }
 
@@ -77,13 +74,14 @@ pub struct FragmentId {
 }
 
 impl FragmentId {
-    /// Of a packet with these addresses and this identification.
+    /// Of a packet with these addresses and this identification. In version 6, later fragments do not
+    /// name the protocol where extension headers follow the fragment header, and need not.
     pub fn new(tuple: &Tuple, identification: u32) -> FragmentId {
         FragmentId {
             source: tuple.source,
             destination: tuple.destination,
             identification,
-            protocol: tuple.protocol,
+            protocol: if tuple.is_v6 { 0 } else { tuple.protocol },
             is_v6: tuple.is_v6,
         }
     }
@@ -119,6 +117,9 @@ impl<'a> Dissected<'a> {
 ///
 /// `packet` is what was captured of it, link-layer padding included; `wire` is how many octets
 /// were on the wire.
+///
+/// Of a first fragment that is too short for its transport header ([`Malformed::Fragment`]), `into`
+/// is what it is without: a fragment without ports.
 #[inline(always)]
 pub fn dissect<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
     match packet.first().map(|byte| byte >> 4) {
@@ -220,7 +221,7 @@ fn ipv6<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(),
     let (ip, rest) = captured.split_at(40 + extensions.length);
     let fragment = match extensions.fragment {
         None => Fragment::None,
-        Some((offset, identification)) => Fragment::new(offset, identification),
+        Some(place) => Fragment::new(place.offset, place.identification),
     };
     let network = Network {
         is_v6: true,
@@ -242,9 +243,28 @@ type Cut<'a> = (&'a [u8], &'a [u8], Layers);
 
 #[inline(always)]
 fn transport<'a>(network: Network<'a>, into: &mut Dissected<'a>) -> Result<(), Malformed> {
-    let later = matches!(network.fragment, Fragment::Later(_));
-    let (header, payload, layer) =
-        if later { (&[][..], network.rest, Layers::L4) } else { cut_transport(&network)? };
+    let headless = (&[][..], network.rest, Layers::L4);
+    if let Fragment::Later(_) = network.fragment {
+        put(&network, headless, into);
+        return Ok(());
+    }
+    match cut_transport(&network) {
+        Ok(cut) => {
+            put(&network, cut, into);
+            Ok(())
+        }
+        Err(kind) => {
+            if kind == Malformed::Fragment {
+                put(&network, headless, into);
+            }
+            Err(kind)
+        }
+    }
+}
+
+/// Puts the packet together that is cut like this.
+#[inline(always)]
+fn put<'a>(network: &Network<'a>, (header, payload, layer): Cut<'a>, into: &mut Dissected<'a>) {
     let (mut source_port, mut destination_port) = (0, 0);
     if has_ports(network.protocol)
         && let Some(ports) = header.first_chunk::<4>()
@@ -269,10 +289,19 @@ fn transport<'a>(network: Network<'a>, into: &mut Dissected<'a>) -> Result<(), M
         payload,
         wire: network.wire,
         ip_length: network.ip_length,
-        payload_length: network.rest_wire.saturating_sub(header.len() as u32),
+        payload_length: payload_length(network, header, layer),
         layers: ip_layer.and(layer),
     };
-    Ok(())
+}
+
+/// Octets of the payload by the headers. A datagram's own header says how long it is, in the first of
+/// its fragments too.
+#[inline(always)]
+fn payload_length(network: &Network<'_>, header: &[u8], layer: Layers) -> u32 {
+    match network.fragment {
+        Fragment::First(_) if layer == Layers::UDP => u32::from(be16(header, 4)).saturating_sub(8),
+        _ => network.rest_wire.saturating_sub(header.len() as u32),
+    }
 }
 
 #[inline]

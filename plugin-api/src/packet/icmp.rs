@@ -1,15 +1,30 @@
 //! Reader of the ICMP headers (RFC 792, RFC 4443).
 
 use super::be32;
+use super::quoted::{Extensions, Quoted, split};
 
 /// An ICMP header of either version: the first eight bytes and what follows.
 #[derive(Debug, Clone, Copy)]
 pub struct Icmp<'a> {
     pub(super) header: &'a [u8],
     pub(super) body: &'a [u8],
+    pub(super) is_v6: bool,
 }
 
 impl<'a> Icmp<'a> {
+    /// An ICMP message for IPv4, or for IPv6, from its first eight octets and what follows; for hosts
+    /// and tests. `None` where the header is shorter.
+    #[inline]
+    pub fn new(is_v6: bool, header: &'a [u8], body: &'a [u8]) -> Option<Icmp<'a>> {
+        (header.len() >= 8).then_some(Icmp { header, body, is_v6 })
+    }
+
+    /// Whether it is ICMP for IPv6.
+    #[inline]
+    pub fn is_v6(&self) -> bool {
+        self.is_v6
+    }
+
     /// The message's type; its meaning depends on the version.
     #[inline]
     pub fn kind(&self) -> u8 {
@@ -32,5 +47,29 @@ impl<'a> Icmp<'a> {
     #[inline]
     pub fn body(&self) -> &'a [u8] {
         self.body
+    }
+
+    /// Whether the message is an error, which quotes a packet: unreachable, source quench, redirect,
+    /// time exceeded and parameter problem (RFC 1122, section 3.2.2); in version 6, all types below
+    /// 128 (RFC 4443, section 2.1).
+    #[inline]
+    pub fn is_error(&self) -> bool {
+        match self.is_v6 {
+            true => (1..128).contains(&self.kind()),
+            false => matches!(self.kind(), 3 | 4 | 5 | 11 | 12),
+        }
+    }
+
+    /// The packet that an error quotes. `None` for messages that are no errors, and where less than
+    /// the quoted packet's IP header is there.
+    #[inline]
+    pub fn quoted(&self) -> Option<Quoted<'a>> {
+        if self.is_error() { Quoted::read(split(self).0) } else { None }
+    }
+
+    /// The objects that a router adds to an error (RFC 4884): MPLS labels (RFC 4950), its interface
+    /// (RFC 5837). Empty where it says that there are none.
+    pub fn extensions(&self) -> Extensions<'a> {
+        if self.is_error() { Extensions::read(split(self).1) } else { Extensions::read(&[]) }
     }
 }

@@ -2,14 +2,26 @@
 
 /// A chain of extension headers, walked to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extensions {
+pub struct Extensions {
     /// The protocol that follows.
-    pub(super) protocol: u8,
+    pub protocol: u8,
     /// Octets of all headers together.
-    pub(super) length: usize,
-    /// Offset (in units of eight octets) and identification of a fragment. An atomic fragment
-    /// (RFC 6946) is none.
-    pub(super) fragment: Option<(u16, u32)>,
+    pub length: usize,
+    /// What the fragment header says. An atomic fragment (RFC 6946) is none.
+    pub fragment: Option<FragmentHeader>,
+}
+
+/// A fragment header of IPv6 (RFC 8200, section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FragmentHeader {
+    /// Octets of the extension headers before it.
+    pub at: usize,
+    /// Where the fragment's data stand in the packet's, in units of eight octets.
+    pub offset: u16,
+    /// Whether other fragments follow this one.
+    pub more: bool,
+    /// What the packet's fragments have in common.
+    pub identification: u32,
 }
 
 impl Extensions {
@@ -19,7 +31,7 @@ impl Extensions {
     /// (RFC 7045, section 1.1); encrypted payload is such an end, for no one can look behind it.
     /// A later fragment ends it too: what follows is the middle of something.
     #[inline]
-    pub(super) fn walk(first: u8, bytes: &[u8]) -> Option<Extensions> {
+    pub fn walk(first: u8, bytes: &[u8]) -> Option<Extensions> {
         let mut found = Extensions { protocol: first, length: 0, fragment: None };
         loop {
             let rest = bytes.get(found.length..)?;
@@ -27,7 +39,7 @@ impl Extensions {
                 // Hop-by-hop, routing, destination options, mobility, HIP, shim6.
                 0 | 43 | 60 | 135 | 139 | 140 => (usize::from(*rest.get(1)?) + 1) * 8,
                 44 => {
-                    found.fragment = place(rest.first_chunk::<8>()?);
+                    found.fragment = place(found.length, rest.first_chunk::<8>()?);
                     8
                 }
                 // Authentication header (RFC 4302, section 2.2), counted in words of four octets.
@@ -39,19 +51,25 @@ impl Extensions {
             if found.length > bytes.len() {
                 return None;
             }
-            if matches!(found.fragment, Some((offset, _)) if offset != 0) {
+            if found.is_later_fragment() {
                 return Some(found);
             }
         }
     }
+
+    /// Whether the packet is a fragment that does not begin its packet.
+    #[inline]
+    pub fn is_later_fragment(&self) -> bool {
+        self.fragment.is_some_and(|fragment| fragment.offset != 0)
+    }
 }
 
-fn place(header: &[u8; 8]) -> Option<(u16, u32)> {
-    let [_, _, high, low, id @ ..] = *header;
+fn place(at: usize, header: &[u8; 8]) -> Option<FragmentHeader> {
+    let [_, _, high, low, identification @ ..] = *header;
     let bits = u16::from_be_bytes([high, low]);
-    let more = bits & 1 != 0;
-    let offset = bits >> 3;
-    (more || offset != 0).then(|| (offset, u32::from_be_bytes(id)))
+    let (more, offset) = (bits & 1 != 0, bits >> 3);
+    let identification = u32::from_be_bytes(identification);
+    (more || offset != 0).then_some(FragmentHeader { at, offset, more, identification })
 }
 
 #[cfg(test)]
@@ -74,7 +92,9 @@ mod tests {
     fn a_later_fragment_ends_it_and_an_atomic_one_does_not_count() {
         let later = [0, 0, 0, 8, 0, 0, 0, 7];
         let found = Extensions::walk(44, &later).unwrap();
-        assert_eq!((found.protocol, found.fragment), (0, Some((1, 7))));
+        let place = FragmentHeader { at: 0, offset: 1, more: false, identification: 7 };
+        assert_eq!((found.protocol, found.fragment), (0, Some(place)));
+        assert!(found.is_later_fragment());
         let atomic = [17, 0, 0, 0, 0, 0, 0, 7];
         let found = Extensions::walk(44, &atomic).unwrap();
         assert_eq!((found.protocol, found.fragment), (17, None));
