@@ -136,7 +136,8 @@ pub struct Counters {
     /// [`Counters::unanswering`]. Only in a measurement.
     #[serde(serialize_with = "unanswering_by_name")]
     pub(crate) unanswering: [u64; Unanswering::ALL.len()],
-    /// Later fragments whose first fragment was not seen.
+    /// Fragments of packets that did not come whole; where flows are merely observed, later fragments
+    /// whose first was not seen.
     pub orphaned: u64,
     /// Flows that left the table early because it was full.
     pub evicted: u64,

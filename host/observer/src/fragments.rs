@@ -1,4 +1,7 @@
 //! Remembers the ports of fragmented packets, so that later fragments find their flow.
+//!
+//! This is for fragments that are packets of their own: those that leave us, and all where flows are
+//! merely observed. What comes in a measurement is put together (see `parts`).
 
 use std::collections::VecDeque;
 
@@ -15,10 +18,17 @@ const LIMIT: usize = 4096;
 /// (RFC 8200, section 4.5, 60 s; RFC 1122, section 3.3.2, 60 to 120 s).
 const LIFETIME_NS: i64 = 60_000_000_000;
 
-/// The ports of the packets whose first fragment was seen.
+/// What later fragments do not say of their packet.
+#[derive(Clone, Copy)]
+struct Head {
+    ports: (u16, u16),
+    protocol: u8,
+}
+
+/// The heads of the packets whose first fragment was seen.
 #[derive(Default)]
 pub(crate) struct Fragments {
-    ports: hashbrown::HashMap<FragmentId, (u16, u16), foldhash::fast::RandomState>,
+    heads: hashbrown::HashMap<FragmentId, Head, foldhash::fast::RandomState>,
     order: VecDeque<(i64, FragmentId)>,
 }
 
@@ -43,9 +53,10 @@ impl Fragments {
 
     /// Gives the tuple of a later fragment its ports.
     pub(crate) fn complete(&self, id: FragmentId, tuple: &mut Tuple) -> bool {
-        match self.ports.get(&id) {
-            Some(&(source, destination)) => {
+        match self.heads.get(&id) {
+            Some(&Head { ports: (source, destination), protocol }) => {
                 (tuple.source_port, tuple.destination_port) = (source, destination);
+                tuple.protocol = protocol;
                 true
             }
             None => false,
@@ -54,10 +65,11 @@ impl Fragments {
 
     fn note(&mut self, id: FragmentId, tuple: &Tuple, time_ns: i64) {
         let ports = (tuple.source_port, tuple.destination_port);
-        match self.ports.entry(id) {
-            Entry::Occupied(mut entry) => *entry.get_mut() = ports,
+        let head = Head { ports, protocol: tuple.protocol };
+        match self.heads.entry(id) {
+            Entry::Occupied(mut entry) => *entry.get_mut() = head,
             Entry::Vacant(entry) => {
-                entry.insert(ports);
+                entry.insert(head);
                 self.order.push_back((time_ns, id));
             }
         }
@@ -67,7 +79,7 @@ impl Fragments {
                 break;
             }
             self.order.pop_front();
-            self.ports.remove(&oldest);
+            self.heads.remove(&oldest);
         }
     }
 }

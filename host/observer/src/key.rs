@@ -154,6 +154,11 @@ impl Peer {
         Peer::new(end.protocol, end.address, end.port)
     }
 
+    /// Its address. No address of version 4 is one of version 6 here: `::a` for any `a` is no host's.
+    pub(crate) fn address(&self) -> Address {
+        self.address
+    }
+
     /// Its address and port.
     pub fn socket(&self) -> SocketAddr {
         let [first, second] = self.address;

@@ -29,6 +29,7 @@ mod lives;
 mod measuring;
 mod notice;
 mod observing;
+mod parts;
 mod place;
 mod replay;
 mod save;

@@ -5,6 +5,8 @@
 
 mod awaiting;
 mod errors;
+mod expected;
+mod parts;
 mod seeking;
 mod settling;
 
@@ -17,20 +19,22 @@ use hashbrown::HashMap;
 use pathspider_plugin_api::packet::Packet;
 
 use self::awaiting::Awaiting;
+use self::expected::Expected;
 use self::seeking::Seeking;
 use super::answer::{Judged, Judges};
 use super::claims::Claims;
 use super::counters::{Counters, Unanswering};
 use super::dissect::Dissected;
 use super::index::Hash;
-use super::key::{Key, Peer, Tuple};
+use super::key::{Key, Tuple};
 use super::lives::Lives;
 use super::notice::{Notice, Observation};
+use super::parts::Parts;
 use super::place::{ClaimId, FlowId};
 use super::save::PcapWriter;
 use super::source::{Frame, sent_back};
 use super::table::Flow;
-use super::tracker::{Ended, Tracker, direction, packet};
+use super::tracker::{Ended, Sliced, Tracker, direction, packet};
 use super::{Settings, nanoseconds};
 
 /// How long late packets of a complete flow are waited for when its connection has ended.
@@ -44,7 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The state of measuring.
 pub(super) struct Measuring {
     tracker: Tracker,
-    expected: HashMap<Peer, u32, RandomState>,
+    expected: Expected,
+    parts: Parts,
     claims: Claims,
     awaiting: Awaiting,
     seeking: Seeking,
@@ -85,7 +90,8 @@ impl Measuring {
     ) -> Measuring {
         Measuring {
             tracker,
-            expected: HashMap::default(),
+            expected: Expected::default(),
+            parts: Parts::default(),
             claims: Claims::default(),
             awaiting: Awaiting::new(settings.answers),
             seeking: Seeking::default(),
@@ -128,19 +134,26 @@ impl Measuring {
             return self.sent_back(frame, &tuple);
         }
         let mut dissected = Dissected::NONE;
-        if !self.tracker.dissect(frame, &mut dissected) {
-            return;
+        match self.tracker.dissect(frame, &mut dissected) {
+            Sliced::Packet => self.packet(frame, &dissected),
+            Sliced::Nothing => {}
+            how => self.fragment(frame, &mut dissected, how),
         }
+    }
+
+    /// Takes a packet, with the frame that it came in.
+    #[inline]
+    fn packet(&mut self, frame: &Frame<'_>, dissected: &Dissected<'_>) {
         if let Some(quote) = dissected.quote()
-            && self.error(frame, &dissected, quote)
+            && self.error(frame, dissected, quote)
         {
             return;
         }
         let (key, is_first) = dissected.tuple.key();
         let hash = self.tracker.table.hash(&key);
         match self.tracker.table.find(hash, &key) {
-            Some(id) => self.known(frame, &dissected, id, (hash, key), is_first),
-            None => self.unknown(frame, &dissected, (hash, key), is_first),
+            Some(id) => self.known(frame, dissected, id, (hash, key), is_first),
+            None => self.unknown(frame, dissected, (hash, key), is_first),
         }
     }
 
@@ -197,7 +210,7 @@ impl Measuring {
             // Without a SYN to tell, only what was expected again can be new.
             let other = dissected.opening.is_some() && dissected.opening != flow.opening();
             let anew = other || !is_tcp;
-            if anew && self.expected.contains_key(&dissected.tuple.to()) {
+            if anew && self.expected.has(&dissected.tuple.to()) {
                 self.tracker.end(id);
                 return true;
             }
@@ -270,10 +283,10 @@ impl Measuring {
     /// Whether a packet goes to an expected endpoint (`true`) or comes from one (`false`).
     #[inline]
     fn side(&self, tuple: &Tuple) -> Option<bool> {
-        if self.expected.contains_key(&tuple.to()) {
+        if self.expected.has(&tuple.to()) {
             Some(true)
         } else {
-            self.expected.contains_key(&tuple.from()).then_some(false)
+            self.expected.has(&tuple.from()).then_some(false)
         }
     }
 

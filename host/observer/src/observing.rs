@@ -193,7 +193,8 @@ impl Observing<'_> {
         let mut packets = [const { Located::NONE }; BATCH];
         let mut hashes = [Hash::NONE; BATCH];
         for ((frame, packet), hash) in frames.iter().zip(&mut packets).zip(&mut hashes) {
-            packet.is_there = self.tracker.dissect(frame, &mut packet.dissected);
+            let sliced = self.tracker.dissect(frame, &mut packet.dissected);
+            packet.is_there = self.tracker.resolve(sliced, &mut packet.dissected, frame.time_ns);
             if packet.is_there {
                 let (key, is_first) = packet.dissected.tuple.key();
                 *hash = self.tracker.table.hash(&key);

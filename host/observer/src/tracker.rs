@@ -30,6 +30,19 @@ pub(crate) struct Tracker {
     pub trusts_headers: bool,
 }
 
+/// What there is in a frame for a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sliced {
+    /// A packet.
+    Packet,
+    /// A fragment of one.
+    Fragment,
+    /// A first fragment that is too short for its transport header.
+    ShortFragment,
+    /// Nothing.
+    Nothing,
+}
+
 /// A flow record, and the first failure of a chain on that flow.
 pub(crate) struct Ended {
     pub record: FlowRecord,
@@ -49,9 +62,9 @@ impl Tracker {
         }
     }
 
-    /// Slices a frame and counts it. `false` when there is nothing in it for a flow.
+    /// Slices a frame and counts it.
     #[inline(always)]
-    pub(crate) fn dissect<'a>(&mut self, frame: &Frame<'a>, into: &mut Dissected<'a>) -> bool {
+    pub(crate) fn dissect<'a>(&mut self, frame: &Frame<'a>, into: &mut Dissected<'a>) -> Sliced {
         self.counters.packets += 1;
         let sliced = match frame.link.ip_packet(frame.bytes) {
             Ok(Some(packet)) => {
@@ -67,19 +80,43 @@ impl Tracker {
             }
             Ok(None) => {
                 self.none(frame);
-                return false;
+                return Sliced::Nothing;
             }
             Err(kind) => Err(kind),
         };
-        if let Err(kind) = sliced {
-            self.counters.count_malformed(kind);
-            return false;
+        match sliced {
+            Ok(()) if into.fragment == Fragment::None => Sliced::Packet,
+            Ok(()) => Sliced::Fragment,
+            Err(Malformed::Fragment) => Sliced::ShortFragment,
+            Err(kind) => {
+                self.counters.count_malformed(kind);
+                Sliced::Nothing
+            }
         }
-        if into.fragment != Fragment::None && !self.fragments.resolve(into, frame.time_ns) {
-            self.counters.orphaned += 1;
-            return false;
+    }
+
+    /// Whether what was sliced has a flow, as a packet of its own. A fragment gets the ports of its
+    /// packet.
+    #[inline(always)]
+    pub(crate) fn resolve(
+        &mut self,
+        sliced: Sliced,
+        dissected: &mut Dissected<'_>,
+        time_ns: i64,
+    ) -> bool {
+        match sliced {
+            Sliced::Packet => true,
+            Sliced::Nothing => false,
+            Sliced::Fragment => {
+                let is_known = self.fragments.resolve(dissected, time_ns);
+                self.counters.orphaned += u64::from(!is_known);
+                is_known
+            }
+            Sliced::ShortFragment => {
+                self.counters.count_malformed(Malformed::Fragment);
+                false
+            }
         }
-        true
     }
 
     /// Counts a frame in which there is no IP, or nobody knows.

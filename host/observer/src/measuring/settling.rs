@@ -40,7 +40,7 @@ impl Measuring {
         match notice {
             Notice::Expect(end) => {
                 let peer = Peer::new(end.protocol, end.address, end.port);
-                *self.expected.entry(peer).or_default() += 1;
+                self.expected.add(peer);
             }
             Notice::Withdraw(end) => {
                 self.withdraw(&Peer::new(end.protocol, end.address, end.port));
@@ -53,12 +53,7 @@ impl Measuring {
     }
 
     pub(super) fn withdraw(&mut self, peer: &Peer) {
-        if let Some(count) = self.expected.get_mut(peer) {
-            *count -= 1;
-            if *count == 0 {
-                self.expected.remove(peer);
-            }
-        }
+        self.expected.remove(peer);
     }
 
     fn claim(&mut self, claim: &Claim) {
@@ -176,8 +171,7 @@ impl Measuring {
             let flow = self.tracker.table.get(id);
             let ends_ns = self.lives.ends_ns(flow);
             let remote = flow.key.side(!flow.forward_is_first);
-            let wanted =
-                flow.claim.is_some() || flow.state.is_some() && self.expected.contains_key(&remote);
+            let wanted = flow.claim.is_some() || flow.state.is_some() && self.expected.has(&remote);
             if ends_ns > now_ns {
                 self.tracker.table.schedule(id, ends_ns);
             } else if wanted {
