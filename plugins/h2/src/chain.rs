@@ -1,9 +1,12 @@
 //! The observer chain `h2`: who offers HTTP/2 in the first data of a connection, and who agrees.
 //!
-//! It reads what was captured of the first segment with data of each direction, and takes nothing
-//! in it for granted. What goes beyond that counts as not seen.
+//! It reads what each side says first in the order of the stream, however it was cut into segments and
+//! whatever the order in which these came, and takes nothing in it for granted. What goes beyond what
+//! was captured counts as not seen.
 
-use pathspider_plugin_api::packet::{Direction, Layers, Packet, Tcp};
+use std::ops::ControlFlow;
+
+use pathspider_plugin_api::packet::{Direction, Layers, Packet, Prefix, Tcp};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict, fields};
 
 fields! {
@@ -13,8 +16,8 @@ fields! {
          request with `Upgrade: h2c`; null when none were seen, they are neither of the two, or the \
          place that would say it was not captured";
     SWITCHED: bool = "h2_switched":
-        "the other side's first data begin a response 101 (Switching Protocols); null when none \
-         were seen";
+        "the other side's first data are a response 101 (Switching Protocols), after interim ones \
+         if any; null when none were seen, or the place that would say it was not captured";
 }
 
 /// The chain `h2`.
@@ -24,17 +27,20 @@ pub(crate) struct Offer;
 /// What it remembers of a flow.
 #[derive(Default)]
 pub(crate) struct Flow {
-    offered: First,
-    switched: First,
+    offered: Said,
+    switched: Said,
 }
 
-/// What the first data of a direction say.
+/// What a direction says first.
 #[derive(Default)]
-enum First {
-    #[default]
-    Unseen,
-    Seen(Option<bool>),
+struct Said {
+    octets: Prefix,
+    word: Option<bool>,
 }
+
+/// What is read: `Break` where it is decided, with `None` where it is nothing of the kind; `Continue`
+/// where more octets may decide it.
+type Reading = ControlFlow<Option<bool>>;
 
 impl Chain for Offer {
     type Flow = Flow;
@@ -48,53 +54,88 @@ impl Chain for Offer {
         Some(Flow::default())
     }
 
-    fn tcp(&self, flow: &mut Flow, _: &Tcp<'_>, packet: &Packet<'_>) -> Verdict {
-        if packet.payload_length() > 0 {
-            match packet.direction() {
-                Direction::Forward => flow.offered.note(|| offer(packet.payload())),
-                Direction::Reverse => {
-                    flow.switched.note(|| Some(packet.payload().starts_with(b"HTTP/1.1 101 ")))
-                }
-            }
+    fn tcp(&self, flow: &mut Flow, tcp: &Tcp<'_>, packet: &Packet<'_>) -> Verdict {
+        match packet.direction() {
+            Direction::Forward => flow.offered.read(tcp, packet, offer),
+            Direction::Reverse => flow.switched.read(tcp, packet, switched),
         }
         Verdict::Continue
     }
 
     fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
-        fields.set(OFFERED, flow.offered.said());
-        fields.set(SWITCHED, flow.switched.said());
+        fields.set(OFFERED, flow.offered.word);
+        fields.set(SWITCHED, flow.switched.word);
     }
 }
 
-impl First {
-    fn note(&mut self, read: impl FnOnce() -> Option<bool>) {
-        if let First::Unseen = self {
-            *self = First::Seen(read());
-        }
-    }
-
-    fn said(&self) -> Option<bool> {
-        match self {
-            First::Unseen => None,
-            First::Seen(said) => *said,
+impl Said {
+    #[inline]
+    fn read(&mut self, tcp: &Tcp<'_>, packet: &Packet<'_>, read: fn(&[u8]) -> Reading) {
+        if let Some(word) = self.octets.read(tcp, packet, read) {
+            self.word = word;
         }
     }
 }
 
-/// Whether data offer HTTP/2; `None` where they are neither of what could, or end too early.
-pub(crate) fn offer(data: &[u8]) -> Option<bool> {
-    client_hello(Reader::new(data)).or_else(|| request(data))
+/// Whether data offer HTTP/2.
+pub(crate) fn offer(data: &[u8]) -> Reading {
+    const HANDSHAKE: u8 = 22;
+    const CLIENT_HELLO: u8 = 1;
+    match data {
+        [] => ControlFlow::Continue(()),
+        [HANDSHAKE, _, _, _, _, kind, ..] if *kind != CLIENT_HELLO => ControlFlow::Break(None),
+        [HANDSHAKE, ..] => match client_hello(Reader::new(data)) {
+            Some(offers) => ControlFlow::Break(Some(offers)),
+            None => ControlFlow::Continue(()),
+        },
+        _ => request(data),
+    }
+}
+
+/// Whether a server agrees to the change: by the first response that is not an interim one (RFC 9110,
+/// section 15.2).
+pub(crate) fn switched(mut data: &[u8]) -> Reading {
+    const NAME: &[u8] = b"HTTP/1.";
+    loop {
+        // Some servers end a response with a line too many.
+        let begin = data.iter().position(|octet| !matches!(octet, b'\r' | b'\n'));
+        data = begin.map_or(&[][..], |begin| &data[begin..]);
+        let there = data.len().min(NAME.len());
+        if data[..there] != NAME[..there] {
+            return ControlFlow::Break(Some(false));
+        }
+        let Some(code) = data.get(9..12) else { return ControlFlow::Continue(()) };
+        if code == b"101" || code[0] != b'1' {
+            return ControlFlow::Break(Some(code == b"101"));
+        }
+        match head(data) {
+            Some(length) => data = &data[length..],
+            None => return ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Octets of a response's head, to the empty line that ends it.
+fn head(data: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    for line in data.split_inclusive(|&octet| octet == b'\n') {
+        length += line.len();
+        if matches!(line, b"\n" | b"\r\n") {
+            return Some(length);
+        }
+    }
+    None
 }
 
 /// Reads a ClientHello (RFC 8446, section 4.1.2) up to its protocols (RFC 7301, section 3.1).
 fn client_hello(mut record: Reader<'_>) -> Option<bool> {
-    const HANDSHAKE: u8 = 22;
-    const CLIENT_HELLO: u8 = 1;
     const PROTOCOLS: usize = 16;
 
-    (record.take(3)?.first() == Some(&HANDSHAKE)).then_some(())?;
+    // Type and version of the record.
+    record.take(3)?;
     let mut message = record.block(2)?;
-    (message.take(1)? == [CLIENT_HELLO]).then_some(())?;
+    // The message's type.
+    message.take(1)?;
     let mut hello = message.block(3)?;
     // The version and the random number, then session, cipher suites and compression methods.
     hello.take(34)?;
@@ -124,23 +165,31 @@ fn client_hello(mut record: Reader<'_>) -> Option<bool> {
 
 /// Reads the head of an HTTP/1.1 request (RFC 9112), whose `Upgrade` lists protocols (RFC 9110,
 /// section 7.8).
-fn request(data: &[u8]) -> Option<bool> {
+fn request(data: &[u8]) -> Reading {
+    if !data.first().is_some_and(u8::is_ascii_uppercase) {
+        return ControlFlow::Break(None);
+    }
     // A line that is not whole counts as not seen.
-    let end = data.windows(2).rposition(|pair| pair == b"\r\n")?;
-    let mut lines = std::str::from_utf8(&data[..end]).ok()?.split("\r\n");
-    lines.next()?.ends_with(" HTTP/1.1").then_some(())?;
+    let Some(end) = data.windows(2).rposition(|pair| pair == b"\r\n") else {
+        return ControlFlow::Continue(());
+    };
+    let Ok(text) = std::str::from_utf8(&data[..end]) else { return ControlFlow::Break(None) };
+    let mut lines = text.split("\r\n");
+    if !lines.next().is_some_and(|line| line.ends_with(" HTTP/1.1")) {
+        return ControlFlow::Break(None);
+    }
     for line in lines {
         let Some((name, value)) = line.split_once(':') else {
-            return line.is_empty().then_some(false);
+            return ControlFlow::Break(line.is_empty().then_some(false));
         };
         let mut protocols = value.split(',').map(str::trim);
         if name.eq_ignore_ascii_case("upgrade")
             && protocols.any(|protocol| protocol.eq_ignore_ascii_case("h2c"))
         {
-            return Some(true);
+            return ControlFlow::Break(Some(true));
         }
     }
-    None
+    ControlFlow::Continue(())
 }
 
 /// What is left to read. It may be cut, by the segment's end or the capture's: what lies beyond

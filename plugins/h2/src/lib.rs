@@ -96,7 +96,8 @@ fn is_unanswered(flow: Flow<'_>) -> bool {
     flow.get(tcp::SYNFLAGS_FWD).is_some() && flow.get(tcp::CONNECTED) == Some(false)
 }
 
-/// Whether the target changed to HTTP/2; `None` where it did not answer.
+/// Whether the target changed to HTTP/2; `None` where it did not answer, and where the capture does not
+/// have the answer that the socket had.
 fn changed(b: Flow<'_>) -> Option<bool> {
     match b.outcome().get("tls_info").and_then(Value::as_record) {
         Some(tls) => {
@@ -105,7 +106,11 @@ fn changed(b: Flow<'_>) -> Option<bool> {
         }
         None => {
             let agreed = b.outcome().u64("http_response_code")? == SWITCHING_PROTOCOLS;
-            Some(agreed && b.has(chain::SWITCHED))
+            match (agreed, b.get(chain::SWITCHED)) {
+                (true, Some(true)) => Some(true),
+                (true, _) => None,
+                (false, _) => Some(false),
+            }
         }
     }
 }

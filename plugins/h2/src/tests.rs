@@ -1,10 +1,16 @@
 //! What HTTP/2 concludes from flows that are written out here, and what its chain reads from bytes.
 
-use pathspider_plugin_api::packet::TcpFlags;
+use pathspider_plugin_api::abi::{ChainHandle, ChainSet};
+use pathspider_plugin_api::packet::{Direction, Layers, Packet, Parts, TcpFlags};
 use pathspider_plugin_api::testing::{self, TestFlow};
 
-use super::chain::{OFFERED, SWITCHED, offer};
+use super::chain::{self, OFFERED, Offer, SWITCHED};
 use super::*;
+
+/// What the first data of a connection offer.
+fn offer(data: &[u8]) -> Option<bool> {
+    chain::offer(data).break_value().flatten()
+}
 
 /// A connection: how it ended, and what its first data offered.
 fn flow(state: State, offered: bool) -> TestFlow {
@@ -56,6 +62,10 @@ fn the_upgrade_is_the_status_seen_on_the_wire() {
     let works = "h2.connectivity.works";
     assert_eq!(conclude(a(), b(101, true)), [works, "h2.upgrade.success"]);
     assert_eq!(conclude(a(), b(200, false)), [works, "h2.upgrade.failed"]);
+    // What the socket read and the capture does not have is no failure.
+    assert_eq!(conclude(a(), b(101, false)), [works]);
+    let unseen = b(101, true).with(SWITCHED, None);
+    assert_eq!(conclude(a(), unseen), [works]);
 }
 
 #[test]
@@ -148,4 +158,82 @@ fn whatever_is_cut_or_damaged_is_read_without_harm() {
             let _ = offer(&damaged);
         }
     }
+}
+
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n\0\0\x0c";
+
+#[test]
+fn the_response_that_is_not_an_interim_one_decides() {
+    let switched = |data: &[&[u8]]| chain::switched(&data.concat()).break_value().flatten();
+    let go_on: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let hints: &[u8] = b"HTTP/1.1 103 Early Hints\nLink: </x>; rel=preload\n\n";
+    assert_eq!(switched(&[SWITCHING]), Some(true));
+    assert_eq!(switched(&[go_on, hints, b"\r\n", SWITCHING]), Some(true));
+    assert_eq!(switched(&[go_on, b"HTTP/1.1 200 OK\r\n"]), Some(false));
+    assert_eq!(switched(&[b"SSH-2.0-x\r\n", SWITCHING]), Some(false));
+    // The interim one is all that was seen.
+    assert_eq!(switched(&[go_on]), None);
+    assert_eq!(switched(&[go_on, b"HTTP/1.1 1"]), None);
+}
+
+/// A segment: whether it goes from us, its distance from the SYN, flags and data.
+type Segment = (bool, u32, u8, Vec<u8>);
+
+/// What the chain says of a flow of these segments.
+fn observe(segments: &[Segment]) -> Record {
+    const START: u32 = u32::MAX - 5;
+    let set = ChainSet::new(&[ChainHandle::of::<Offer>()]).unwrap();
+    let mut flow = None;
+    for (there, at, flags, data) in segments {
+        let mut transport = [0; 20];
+        transport[4..8].copy_from_slice(&START.wrapping_add(*at).to_be_bytes());
+        (transport[12], transport[13]) = (0x50, *flags);
+        let packet = Packet::new(Parts {
+            time_ns: 0,
+            ip: &[0x45; 20],
+            transport: &transport,
+            payload: data,
+            ip_length: 40 + data.len() as u32,
+            payload_length: data.len() as u32,
+            layers: Layers::IP4.and(Layers::TCP),
+            direction: if *there { Direction::Forward } else { Direction::Reverse },
+            protocol: 6,
+        });
+        let flow = flow.get_or_insert_with(|| set.new_flow(&packet));
+        set.packet(flow, &packet);
+    }
+    let mut record = Record::new();
+    set.finish(flow.unwrap(), &mut record).unwrap();
+    record
+}
+
+#[test]
+fn what_was_said_is_read_in_its_order() {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    let request = b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n";
+    let answer = [b"HTTP/1.1 100 Continue\r\n\r\n", SWITCHING].concat();
+    let says = |there: bool, octets: &[u8], size: usize| -> Vec<Segment> {
+        let pieces = octets.chunks(size).enumerate();
+        pieces.map(|(n, piece)| (there, 1 + (n * size) as u32, ACK, piece.to_vec())).collect()
+    };
+    let begin = [(true, 0, SYN, Vec::new()), (false, 0, SYN | ACK, Vec::new())];
+    // Dripped, in twos, and whole; in order and the other way round, each of them twice.
+    for size in [1, 2, 40, 200] {
+        for is_reversed in [false, true] {
+            let mut said = [says(true, request, size), says(false, &answer, size)].concat();
+            if is_reversed {
+                said.reverse();
+            }
+            let twice: Vec<Segment> = said.into_iter().flat_map(|one| [one.clone(), one]).collect();
+            let flow = observe(&[&begin[..], &twice].concat());
+            let words = ["h2_offered", "h2_switched"].map(|field| flow.bool(field));
+            assert_eq!(words, [Some(true); 2], "{size} {is_reversed}");
+        }
+    }
+    // A lost piece leaves it open.
+    let mut lost = says(false, &answer, 10);
+    lost.remove(2);
+    let flow = observe(&[&begin[..], &lost].concat());
+    assert_eq!(flow.bool("h2_switched"), None);
 }
