@@ -103,6 +103,20 @@ impl Scene<'_> {
                 self.more.push(traveller.answered_with(copy.packet));
                 Verdict::Pass
             }
+            Action::Fragment(size) => {
+                self.replace(traveller, traveller.packet.fragments((*size).into()));
+                Verdict::Pass
+            }
+            Action::FragmentReversed(size) => {
+                let mut fragments = traveller.packet.fragments((*size).into());
+                fragments.reverse();
+                self.replace(traveller, fragments);
+                Verdict::Pass
+            }
+            Action::Segment(size) => {
+                self.replace(traveller, traveller.packet.segments((*size).into()));
+                Verdict::Pass
+            }
             Action::SplitSynData => {
                 if let Some(segment) = traveller.packet.split_syn_data() {
                     self.more.push(Traveller { packet: segment, ..traveller.clone() }.past_rule());
@@ -114,6 +128,16 @@ impl Scene<'_> {
                 Verdict::Pass
             }
         }
+    }
+
+    /// Has these packets go on in the place of one, in their order.
+    fn replace(&mut self, traveller: &mut Traveller, packets: Vec<Packet>) {
+        let mut packets = packets.into_iter();
+        if let Some(first) = packets.next() {
+            traveller.packet = first;
+        }
+        let others = packets.map(|packet| Traveller { packet, ..traveller.clone() }.past_rule());
+        self.more.extend(others);
     }
 
     /// Does an action that only changes the packet.

@@ -188,17 +188,25 @@ impl Packet {
             checksum::finish(checksum::sum(&self.bytes[..length], 0)) == 0
         };
         let none = self.udp_checksum() == Some(0);
+        // A fragment's checksum covers what is not here.
         let transport = none
+            || self.fragmented
             || self.transport_checksum().is_none()
             || checksum::finish(self.transport_sum()) == 0;
         header && transport
     }
 
-    /// Writes the lengths that follow from the packet's size.
-    pub(super) fn fit_lengths(&mut self) {
+    /// Writes the length of the IP packet that follows from its size.
+    pub(super) fn set_ip_length(&mut self) {
         let length = self.bytes.len();
         let (at, value) = if self.is_ipv6() { (4, length - 40) } else { (2, length) };
         self.bytes[at..at + 2].copy_from_slice(&(value as u16).to_be_bytes());
+    }
+
+    /// Writes the lengths that follow from the packet's size.
+    pub(super) fn fit_lengths(&mut self) {
+        self.set_ip_length();
+        let length = self.bytes.len();
         if self.is_udp() {
             let length = (length - self.transport) as u16;
             let at = self.transport + 4;

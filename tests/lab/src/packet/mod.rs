@@ -1,8 +1,9 @@
 //! Owns packets as a path sees them: bytes of one IP packet, where its parts lie, and readers that
-//! cannot fail. Editing is in `edit` and `options`, making new ones in `build`.
+//! cannot fail. Editing is in `edit` and `options`, making new ones in `build`, cutting in `cut`.
 
 mod build;
 mod checksum;
+mod cut;
 mod edit;
 mod options;
 

@@ -234,3 +234,36 @@ fn nonsense_is_refused_or_read_as_far_as_it_goes() {
         let _ = packet.reset();
     }
 }
+
+#[test]
+fn fragments_are_put_together_by_another_library() {
+    both(|ipv6| {
+        for packet in [syn(ipv6, b"0123456789"), datagram(ipv6)] {
+            let fragments = packet.fragments(8);
+            assert_eq!(fragments.len(), (packet.bytes().len() - packet.transport).div_ceil(8));
+            let mut pool = etherparse::defrag::IpDefragPool::<(), ()>::new();
+            let mut whole = None;
+            for fragment in &fragments {
+                assert!(fragment.is_fragment() && fragment.checksums_are_right());
+                let sliced = etherparse::SlicedPacket::from_ip(fragment.bytes()).unwrap();
+                whole = whole.or(pool.process_sliced_packet(&sliced, (), ()).unwrap());
+            }
+            assert_eq!(whole.unwrap().payload, packet.bytes()[packet.transport..]);
+        }
+        assert_eq!(datagram(ipv6).fragments(400), [datagram(ipv6)]);
+    });
+}
+
+#[test]
+fn segments_have_their_own_numbers_and_sums() {
+    both(|ipv6| {
+        let segments = syn(ipv6, b"abcde").segments(2);
+        let data: Vec<&[u8]> = segments.iter().map(Packet::data).collect();
+        assert_eq!(data, [&b"ab"[..], b"cd", b"e"]);
+        let numbers: Vec<u32> = segments.iter().map(|one| one.tcp_numbers().unwrap().0).collect();
+        assert_eq!(numbers, [1000, 1002, 1004]);
+        assert!(segments.iter().all(Packet::checksums_are_right));
+        assert_eq!(syn(ipv6, b"").segments(1), [syn(ipv6, b"")]);
+        assert_eq!(datagram(ipv6).segments(1), [datagram(ipv6)]);
+    });
+}

@@ -89,6 +89,12 @@ pub enum Action {
     Reorder(ReorderAction),
     /// Sent so many times more.
     Duplicate(u8),
+    /// Cut into fragments of IP that carry so many bytes each, in units of eight.
+    Fragment(u16),
+    /// The same, the last fragment first.
+    FragmentReversed(u16),
+    /// TCP data sent in segments of so many bytes.
+    Segment(u16),
     /// Dropped when there are too many, counted for each target.
     Rate(RateAction),
     /// DSCP set.
