@@ -11,6 +11,7 @@ pub mod flow;
 pub mod icmp;
 pub mod mss;
 pub mod noop;
+pub mod rtt;
 pub mod syn;
 pub mod tcp;
 pub mod tcpopt;

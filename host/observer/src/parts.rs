@@ -2,13 +2,14 @@
 //! sees what its sockets get.
 //!
 //! Fragments come in any order; exact repeats are passed over; what overlaps ends its packet (RFC 5722;
-//! Linux does so for IPv4 too). Memory is bounded by more than the kernel's own: what is given up here,
+//! Linux does so for IPv4 too), and in version 6 so does a first fragment without the transport header
+//! (RFC 7112). Memory is bounded by more than the kernel's own: what is given up here,
 //! the kernel has given up as well.
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use pathspider_plugin_api::packet::{Extensions, Fit, Pieces};
+use pathspider_plugin_api::packet::{Extensions, Fit, Pieces, protocol};
 
 use super::dissect::{Dissected, Fragment, FragmentId, be16};
 
@@ -78,6 +79,8 @@ struct Part {
     /// Octets of it that were captured.
     captured: usize,
     is_last: bool,
+    /// No system takes its packet.
+    is_refused: bool,
 }
 
 impl Parts {
@@ -158,7 +161,7 @@ impl Waiting {
             None => part.is_last && end < self.pieces.end(),
         };
         let is_too_long = part.headers.len() + part.at + part.data.len() > LONGEST;
-        let fit = match ends_otherwise || is_too_long {
+        let fit = match ends_otherwise || is_too_long || part.is_refused {
             true => Fit::Refused,
             false => self.pieces.add(at, &part.data),
         };
@@ -222,6 +225,8 @@ impl Part {
                 (headers, usize::from(place & 0x1fff) * 8, place & 0x2000 != 0, ip.len())
             }
         };
+        let is_headless = transport.is_empty() && payload.len() < least(dissected.tuple.protocol);
+        let is_refused = dissected.tuple.is_v6 && at == 0 && is_headless;
         let mut data = [ip.get(before..)?, transport, payload].concat();
         let captured = data.len();
         data.resize((ip_length as usize).checked_sub(before)?.max(captured), 0);
@@ -233,7 +238,17 @@ impl Part {
             data,
             captured,
             is_last: !more,
+            is_refused,
         })
+    }
+}
+
+/// Octets of the transport header that a first fragment of version 6 has.
+fn least(transport: u8) -> usize {
+    match transport {
+        protocol::TCP => 20,
+        protocol::UDP | protocol::ICMPV6 => 8,
+        _ => 0,
     }
 }
 

@@ -15,11 +15,11 @@ use pathspider_plugin_api::{ChainName, Record};
 
 use super::wire::*;
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
 
 /// The record of our flow with them, and what was counted, where these chains look.
-fn measure(capture: &Capture, protocol: u8, chains: &[&str]) -> (Record, Counters) {
+pub(crate) fn measure(capture: &Capture, protocol: u8, chains: &[&str]) -> (Record, Counters) {
     let (sender, receiver) = unbounded();
     let their_port = if protocol == UDP { 53 } else { THEIR_PORT };
     let (address, remote) = (IpAddr::from(THEM), SocketAddr::from((THEM, their_port)));
@@ -59,8 +59,8 @@ fn marked(mut packet: Vec<u8>, class: u8) -> Vec<u8> {
 }
 
 /// Every chain that looks at TCP.
-const CHAINS: [&str; 10] =
-    ["basic", "tcp", "ecn", "dscp", "mss", "tfo", "tcpopt", "icmp", "evil", "syn"];
+const CHAINS: [&str; 11] =
+    ["basic", "tcp", "ecn", "dscp", "mss", "tfo", "tcpopt", "icmp", "evil", "syn", "rtt"];
 
 /// Measures an exchange with these packets before the SYN/ACK, and compares it with one without.
 fn changes_nothing(before: &[Vec<u8>], kind: Unanswering) {
@@ -137,9 +137,10 @@ fn an_icmp_message_is_never_the_targets_packet() {
         let (flow, counters) = measure(&capture, TCP, &CHAINS);
         let unreachable = kind == 3;
         assert_eq!(flow.bool("icmp_unreachable"), Some(unreachable), "{kind} {code}");
+        assert_eq!(flow.get("icmp_errors").unwrap().as_list().unwrap().len(), 1);
         // What is left of it is that, and its time.
         let (mut flow, plain) = (json(&flow), json(&plain));
-        for key in ["icmp_unreachable", "pkt_last"] {
+        for key in ["icmp_unreachable", "icmp_errors", "pkt_last"] {
             flow[key] = plain[key].clone();
         }
         assert_eq!(flow, plain, "{kind} {code}");

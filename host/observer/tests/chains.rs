@@ -9,9 +9,9 @@ use etherparse::TcpOptionElement::{
 use pathspider_observer::chains::Catalogue;
 use serde_json::{Value, json};
 
-const ALL: [&str; 13] = [
+const ALL: [&str; 14] = [
     "basic", "tcp", "ecn", "dscp", "mss", "tfo", "tcpopt", "udp", "icmp", "dns", "evil", "syn",
-    "noop",
+    "rtt", "noop",
 ];
 
 /// A web connection with marks and options, closed by both.
@@ -191,4 +191,53 @@ fn a_response_with_another_identifier_is_not_valid() {
     assert_eq!(forged.observe(&["dns"]).flow()["dns_response_valid"], false);
     let answered = forged.at(2, udp(Back, &message(1, 0x81)));
     assert_eq!(answered.observe(&["dns"]).flow()["dns_response_valid"], true);
+}
+
+#[test]
+fn a_message_over_tcp_is_read_in_its_order() {
+    let framed = |id: u8, flags: u8| {
+        let mut message = vec![0, 19, 0, id, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        message.extend([1, b'x', 0, 0, 1, 0, 1]);
+        message
+    };
+    let says = |way: Way, octets: &[u8], size: usize| -> Vec<Vec<u8>> {
+        let pieces = octets.chunks(size).enumerate();
+        let number = |n: usize| (101 + (n * size) as u32, 0);
+        pieces.map(|(n, data)| tcp_from(OUR_PORT, way, ACK, number(n), &[], data)).collect()
+    };
+    let begun = Capture::raw()
+        .at(0, tcp_from(OUR_PORT, There, SYN, (100, 0), &[], &[]))
+        .at(1, tcp_from(OUR_PORT, Back, SYN | ACK, (100, 101), &[], &[]));
+    // Another one's response before ours.
+    let answers = [framed(9, 0x81), framed(7, 0x81)].concat();
+    for size in [1, 2, 16, 100] {
+        for is_reversed in [false, true] {
+            let mut packets =
+                [says(There, &framed(7, 1), size), says(Back, &answers, size)].concat();
+            if is_reversed {
+                packets.reverse();
+            }
+            let at = |capture: Capture, packet: &Vec<u8>| capture.at(2, packet.clone());
+            let seen = packets.iter().fold(begun.clone(), at).observe(&["dns"]);
+            assert_eq!(seen.flow()["dns_response_valid"], true, "{size} {is_reversed}");
+        }
+    }
+    let other = says(Back, &framed(9, 0x81), 100).remove(0);
+    let seen =
+        begun.at(2, says(There, &framed(7, 1), 100).remove(0)).at(3, other).observe(&["dns"]);
+    assert_eq!(seen.flow()["dns_response_valid"], false);
+}
+
+#[test]
+fn the_furthest_acknowledgment_counts_for_data_on_the_syn() {
+    let mut syn = tcp_from(OUR_PORT, There, SYN, (1_000, 0), &[], &[]);
+    let cookie = [34, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1];
+    syn.splice(40.., cookie.into_iter().chain(*b"0123456789"));
+    (syn[3], syn[32]) = (62, 0x80);
+    let answer = |acknowledged| tcp_from(OUR_PORT, Back, SYN | ACK, (5, acknowledged), &[], &[]);
+    for order in [[1_001, 1_011], [1_011, 1_001]] {
+        let [first, second] = order.map(answer);
+        let capture = Capture::raw().at(0, syn.clone()).at(1, first).at(2, second);
+        assert_eq!(capture.observe(&["tfo"]).flow()["tfo_ack"], 1_011);
+    }
 }

@@ -12,6 +12,6 @@ crate::fields! {
     SEQUENCE: u32 = "tfo_seq": "sequence number of the first SYN with the option; 0 when absent";
     DATA: u32 = "tfo_dlen" in "octets": "payload of that SYN";
     ACKNOWLEDGMENT: u32 = "tfo_ack":
-        "acknowledgment number of the SYN/ACK that answers it: tfo_seq + 1 + tfo_dlen modulo \
-         2^32 when all data were accepted; 0 when none was seen";
+        "acknowledgment number of the SYN/ACK that answers it, of several the furthest: tfo_seq + 1 \
+         + tfo_dlen modulo 2^32 when all data were accepted; 0 when none was seen";
 }

@@ -57,7 +57,10 @@ impl Chain for Tfo {
                 flow.data_length = packet.payload_length();
             }
         } else if side(packet) == 1 && is_ack && flow.syn.kind != 0 {
-            if flow.acknowledgment == 0 {
+            // Of several SYN/ACKs, one may acknowledge less: it was to a SYN that was repeated without
+            // data, or an older one that was overtaken.
+            let further = tcp.acknowledgment().wrapping_sub(flow.acknowledgment).cast_signed() > 0;
+            if further || flow.acknowledgment == 0 {
                 flow.acknowledgment = tcp.acknowledgment();
             }
             if flow.ack.kind == 0 {

@@ -147,6 +147,19 @@ fn a_first_fragment_without_a_whole_header_is_one() {
 }
 
 #[test]
+fn in_version_6_the_first_fragment_has_the_transport_header() {
+    // The header of TCP, and data.
+    let mut segment = [0; 40];
+    segment[12] = 0x50;
+    for (size, is_v6, expected) in [(8, false, 1), (16, true, 0), (24, true, 1)] {
+        let mut all = fragments(is_v6, 1, &segment, size);
+        let at = if is_v6 { 48 } else { 9 };
+        all.iter_mut().for_each(|fragment| fragment[at] = protocol::TCP);
+        assert_eq!(put_together(&all).len(), expected, "{size} {is_v6}");
+    }
+}
+
+#[test]
 fn what_overlaps_or_ends_twice_is_no_packet() {
     for is_v6 in [false, true] {
         let datagram = datagram(40);
