@@ -71,9 +71,7 @@ impl Prefix {
             self.0 = State::Begun(number);
         }
         let (State::Begun(first) | State::Held(first, _)) = self.0 else { return None };
-        let Some((at, octets)) = after(number.wrapping_sub(first), packet.payload()) else {
-            return None;
-        };
+        let (at, octets) = after(number.wrapping_sub(first), packet.payload())?;
         if let State::Begun(_) = self.0 {
             if at == 0 && !octets.is_empty() {
                 let found = read(octets);
