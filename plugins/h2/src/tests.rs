@@ -1,5 +1,8 @@
 //! What HTTP/2 concludes from flows that are written out here, and what its chain reads from bytes.
 
+use std::sync::Arc;
+
+use pathspider_plugin_api::FlowRecord;
 use pathspider_plugin_api::abi::{ChainHandle, ChainSet};
 use pathspider_plugin_api::packet::{Direction, Layers, Packet, Parts, TcpFlags};
 use pathspider_plugin_api::testing::{self, TestFlow};
@@ -180,7 +183,7 @@ fn the_response_that_is_not_an_interim_one_decides() {
 type Segment = (bool, u32, u8, Vec<u8>);
 
 /// What the chain says of a flow of these segments.
-fn observe(segments: &[Segment]) -> Record {
+fn observe(segments: &[Segment]) -> FlowRecord {
     const START: u32 = u32::MAX - 5;
     let set = ChainSet::new(&[ChainHandle::of::<Offer>()]).unwrap();
     let mut flow = None;
@@ -202,7 +205,7 @@ fn observe(segments: &[Segment]) -> Record {
         let flow = flow.get_or_insert_with(|| set.new_flow(&packet));
         set.packet(flow, &packet);
     }
-    let mut record = Record::new();
+    let mut record = FlowRecord::new(Arc::clone(set.slots()));
     set.finish(flow.unwrap(), &mut record).unwrap();
     record
 }
@@ -227,7 +230,7 @@ fn what_was_said_is_read_in_its_order() {
             }
             let twice: Vec<Segment> = said.into_iter().flat_map(|one| [one.clone(), one]).collect();
             let flow = observe(&[&begin[..], &twice].concat());
-            let words = ["h2_offered", "h2_switched"].map(|field| flow.bool(field));
+            let words = [OFFERED, SWITCHED].map(|field| flow.get(field));
             assert_eq!(words, [Some(true); 2], "{size} {is_reversed}");
         }
     }
@@ -235,5 +238,5 @@ fn what_was_said_is_read_in_its_order() {
     let mut lost = says(false, &answer, 10);
     lost.remove(2);
     let flow = observe(&[&begin[..], &lost].concat());
-    assert_eq!(flow.bool("h2_switched"), None);
+    assert_eq!(flow.get(SWITCHED), None);
 }
