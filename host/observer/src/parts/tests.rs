@@ -30,7 +30,8 @@ fn fragment(is_v6: bool, id: u16, at: usize, data: &[u8], more: bool) -> Vec<u8>
             packet
         }
         false => {
-            let place = at as u16 / 8 | u16::from(more) << 13;
+            let unit = at as u16 / 8;
+            let place = unit | u16::from(more) << 13;
             let length = (20 + data.len()) as u16;
             let mut packet = [&[0x45, 0x48][..], &length.to_be_bytes()].concat();
             packet.extend([id.to_be_bytes(), place.to_be_bytes(), [60, 17], [0, 0]].concat());
