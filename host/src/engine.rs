@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
-use pathspider_plugin_api::{Configuration, Error, Job, Outcome};
+use pathspider_plugin_api::{Configuration, Error, Outcome};
 use tokio::sync::mpsc;
 
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS, Requests};
@@ -32,6 +32,7 @@ pub(crate) use course::JOBS_BEHIND;
 pub use pace::Limits;
 pub use work::{Feedback, Measured, Report, Work};
 
+use crate::job::Fed;
 use course::{Course, Rules};
 use pathspider_observer::Notice;
 use pathspider_runtime::stop::Stop;
@@ -146,7 +147,7 @@ impl Engine {
 /// What the engine is told by the other stages.
 pub struct Inbox {
     /// From the feeder.
-    pub jobs: mpsc::Receiver<Job>,
+    pub jobs: mpsc::Receiver<Fed>,
     /// From the merger.
     pub heard: mpsc::UnboundedReceiver<Feedback>,
 }

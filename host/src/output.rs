@@ -1,6 +1,8 @@
 //! Writes what was found: records, one JSON object a line; the metadata beside them; and what a run
 //! came to.
 
+mod answer;
+mod cause;
 mod codec;
 mod counted;
 mod metadata;
@@ -9,7 +11,10 @@ mod records;
 mod resume;
 mod sink;
 mod summary;
+mod told;
 
+pub(crate) use answer::Answers;
+pub use cause::{Cause, Here};
 pub(crate) use codec::Codec;
 pub use counted::Counted;
 pub(crate) use metadata::{
@@ -19,3 +24,4 @@ pub use recipe::{Recipe, RecipeOfPlugin, RecipeOfRecords};
 pub use records::{Output, OutputError, RecordWriter};
 pub(crate) use resume::{Good, scan};
 pub use summary::Summary;
+pub use told::{Line, Told};

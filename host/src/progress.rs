@@ -109,6 +109,13 @@ impl Drop for Shown {
     }
 }
 
+/// How many characters a line of the terminal has.
+fn width() -> usize {
+    const USUAL: usize = 80;
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.map_or(USUAL, |(width, _)| usize::from(width.0))
+}
+
 enum Voice {
     Silent,
     Terminal,
@@ -141,10 +148,13 @@ impl Show {
             }
             match &self.voice {
                 Voice::Terminal if over => say::no_progress(),
-                Voice::Terminal => say::progress(snapshot.line(rate, self.begun.elapsed())),
+                Voice::Terminal => {
+                    say::progress(snapshot.line(rate, self.begun.elapsed(), width()));
+                }
                 Voice::Lines if now >= next_line && !over => {
                     next_line = now + LINE;
-                    say::line(format_args!("{}", snapshot.line(rate, self.begun.elapsed())));
+                    let line = snapshot.line(rate, self.begun.elapsed(), usize::MAX);
+                    say::line(format_args!("{line}"));
                 }
                 Voice::Lines | Voice::Silent => {}
             }

@@ -105,7 +105,7 @@ pub(crate) fn rejudge(
         let Some(restored) = pasts.connections(&past, judge.configurations)? else {
             comparison.leave();
             if !only_changed {
-                writer.write_job(&past.records)?;
+                writer.write_job(&past.unchanged())?;
             }
             continue;
         };
@@ -127,7 +127,7 @@ pub(crate) fn rejudge(
                 past.failed(fault.into())
             }
         };
-        let is_changed = comparison.compare(&before, &past::conditions(&now[0]));
+        let is_changed = comparison.compare(&before, &past::conditions(&now[0].record));
         if is_changed || !only_changed {
             writer.write_job(&now)?;
         }

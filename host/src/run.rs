@@ -19,6 +19,7 @@ mod checks;
 mod end;
 mod finishing;
 mod guarded;
+mod here;
 mod keeping;
 mod known;
 mod limit;

@@ -15,12 +15,12 @@ use pathspider_plugin_api::Record;
 
 use self::count::Count;
 use self::criteria::{Criteria, KeyTest, Pattern, conditions};
-use self::source::{Line, Source};
+use self::source::{Came, Line, Source};
 use super::exit::{Exit, Failure};
 use super::keeping::Forcing;
 use super::shell;
 use crate::job::Input;
-use crate::output::{Output, OutputError, RecordWriter};
+use crate::output::{Output, OutputError, RecordWriter, Told};
 use pathspider_runtime::say;
 use pathspider_runtime::text::of;
 
@@ -151,8 +151,8 @@ impl Filter {
             let next = source.next().map_err(|error| Failure::new(Exit::NoInput, error))?;
             match next {
                 None => return Ok(()),
-                Some(Line::Record(record, text)) => {
-                    self.record(record, text, writer).map_err(no_output)?;
+                Some(Line::Record(record, came)) => {
+                    self.record(record, came, writer).map_err(no_output)?;
                 }
                 Some(Line::Bad(number, reason)) => {
                     self.bad_lines += 1;
@@ -166,11 +166,11 @@ impl Filter {
         }
     }
 
-    /// Handles a record; `text` is the line that it was read from, if that can be written again.
+    /// Handles a record.
     fn record(
         &mut self,
         mut record: Record,
-        text: Option<&[u8]>,
+        came: Came<'_>,
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
         let is_picked = self.criteria.pick(&record);
@@ -181,18 +181,24 @@ impl Filter {
         if !is_picked {
             return Ok(());
         }
+        if let Came::Json(text) = came
+            && self.port.is_none()
+            && self.keys.is_empty()
+        {
+            return writer.write_line(text);
+        }
+        let mut came = came.beside_the_record();
         if let Some(port) = self.port {
             record.set("dp", port);
+            came.iter_mut().for_each(|came| came.unsay("dp"));
         }
         if !self.keys.is_empty() {
             let is_wanted = |key: &str| self.keys.iter().any(|wanted| wanted == key);
             let kept = record.iter().filter(|(key, _)| is_wanted(key));
             record = kept.map(|(key, value)| (key.to_owned(), value.clone())).collect();
+            came.iter_mut().for_each(|came| came.retain(is_wanted));
         }
-        match text.filter(|_| self.port.is_none() && self.keys.is_empty()) {
-            Some(text) => writer.write_line(text),
-            None => writer.write(&record),
-        }
+        writer.write(&Told { record, came })
     }
 }
 
@@ -202,7 +208,7 @@ fn check_files(inputs: &[Input], output: &Output) -> Result<(), Failure> {
     let identity = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
     let Output::File(to) = output else { return Ok(()) };
     let is_output = |input: &Input| match input {
-        Input::Stdin => false,
+        Input::Stdin | Input::Words(_) => false,
         Input::File(from) => identity(from).is_some() && identity(from) == identity(to),
     };
     if inputs.iter().any(is_output) {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::Path;
 
 use clap::Args;
 use clap::error::ErrorKind;
@@ -12,6 +13,7 @@ use super::options::{MeasureOptions, measure_option_names, measure_options};
 use super::{help, names, plugin_args, source};
 use crate::job::{Format, Input};
 use crate::output::{Counted, Output};
+use crate::progress::Showing;
 use crate::run::{RunEnd, RunError, RunOptions, run};
 use pathspider_observer::{SourceOptions, is_recorded};
 use pathspider_plugins::{Found, Registry};
@@ -84,7 +86,7 @@ pub(super) fn carry_out(
     let mut words = wanted.before;
     words.extend(given.general);
     let options = measure_options(words)?;
-    start(options, found, given.values, single, registry)
+    start(options, found, (given.values, given.targets), single, registry)
 }
 
 /// Runs a measurement with its plugin's defaults.
@@ -95,13 +97,13 @@ pub(super) fn with_defaults(
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let found = names::find(registry, plugin)?;
-    start(options, found, found.options.defaults(), single, registry)
+    start(options, found, (found.options.defaults(), Vec::new()), single, registry)
 }
 
 fn start(
     arguments: MeasureOptions,
     found: &Found,
-    plugin_options: OptionValues,
+    (plugin_options, targets): (OptionValues, Vec<String>),
     single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
@@ -115,8 +117,21 @@ fn start(
             format!("{source} is a recorded capture; to measure, name an interface with -i"),
         ));
     }
-    let rules = arguments.targets.rules()?;
+    let mut rules = arguments.targets.rules()?;
+    let named = !targets.is_empty();
+    rules.resolve |= named;
+    rules.both_families = named;
+    let (input, format) = match named {
+        true => (words(targets, &arguments.input)?, Format::Words),
+        false if arguments.csv_input => (Input::from_argument(&arguments.input), Format::Csv),
+        false => (Input::from_argument(&arguments.input), Format::Either),
+    };
+    let output = Output::from_argument(&arguments.output);
+    let for_people = named && output == Output::Stdout && std::io::stdout().is_terminal();
     let requests = arguments.requests();
+    let mut showing: Showing = arguments.watching.into();
+    // The answers stand on the same terminal.
+    showing.quiet |= for_people;
     let options = RunOptions {
         measurement: &measurement,
         plugin_options,
@@ -131,24 +146,42 @@ fn start(
             ..SourceOptions::default()
         },
         workers: arguments.running.workers(),
-        input: Input::from_argument(&arguments.input),
-        format: if arguments.csv_input { Format::Csv } else { Format::Either },
+        input,
+        format,
         rules,
         limits: arguments.targets.limits(),
         max_runtime: arguments.targets.max_runtime(),
         ends: arguments.targets.ends(),
-        output: Output::from_argument(&arguments.output),
+        output,
+        answers: for_people.then(|| found.info.conditions.clone()),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap,
         plugin_timeout: arguments.plugin_timeout,
-        showing: arguments.watching.into(),
+        showing,
         keep: arguments.keeping.keep(),
         requests,
     };
     if matches!(options.input, Input::Stdin) && std::io::stdin().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");
     }
-    run(options, single, announce).map_err(|error| failure(&error)).and_then(report)
+    run(options, single, announce)
+        .map_err(|error| failure(&error))
+        .and_then(|ended| report(ended, for_people))
+}
+
+/// The input that targets on the command line are.
+fn words(targets: Vec<String>, input: &Path) -> Result<Input, Failure> {
+    let fail = |message| Err(Failure::new(Exit::Usage, message));
+    if input != Path::new("-") {
+        return fail("targets stand on the command line or in --input, not in both".to_owned());
+    }
+    if let Some(file) = targets.iter().find(|word| Path::new(word).is_file()) {
+        return fail(format!("{file} is a file: to read targets from it, give --input {file}"));
+    }
+    match targets.iter().find(|word| word.contains('\n')) {
+        Some(word) => fail(format!("{word:?} is no target: it has several lines")),
+        None => Ok(Input::Words(targets)),
+    }
 }
 
 fn announce(urgency: Urgency) {
@@ -159,11 +192,14 @@ fn announce(urgency: Urgency) {
 }
 
 /// Prints the summary of a run, and finds its exit status.
-fn report(ended: RunEnd) -> Result<Exit, Failure> {
+fn report(ended: RunEnd, is_brief: bool) -> Result<Exit, Failure> {
     let has_errors = ended.has_errors();
-    let RunEnd { counted, duration, stopped, failure, .. } = ended;
+    let RunEnd { counted, duration, stopped, failure, cause, .. } = ended;
     let Counted { summary, input, capture } = counted;
-    say!("{}", summary.over(duration, &input.told()));
+    match is_brief {
+        true => say!("{}", summary.in_brief(duration, &input.told())),
+        false => say!("{}", summary.over(duration, &input.told())),
+    }
     if input.limited {
         say!("the number of --max-targets was reached");
     }
@@ -182,10 +218,15 @@ fn report(ended: RunEnd) -> Result<Exit, Failure> {
              ({kinds})"
         );
     }
+    if let Some(cause) = &cause {
+        say!("{cause}");
+    }
     match failure {
         Some(error) => Err(self::failure(&error)),
         None if stopped.is_some() || input.limited => Ok(Exit::Stopped),
-        None if has_errors => Ok(Exit::FinishedWithErrors),
+        None if has_errors || cause.is_some_and(|cause| cause.is_local) => {
+            Ok(Exit::FinishedWithErrors)
+        }
         None => Ok(Exit::Finished),
     }
 }

@@ -18,7 +18,12 @@ pub(super) struct Given {
     pub(super) values: OptionValues,
     /// Options of the measurement, as words.
     pub(super) general: Vec<OsString>,
+    /// Targets.
+    pub(super) targets: Vec<String>,
 }
+
+/// The name of the targets in the parser.
+const TARGETS: &str = "host targets";
 
 /// Parses the arguments that follow a plugin's name.
 ///
@@ -30,11 +35,13 @@ pub(super) fn parse(
     options: &Options,
     words: impl IntoIterator<Item = OsString>,
 ) -> Result<Given, clap::Error> {
+    let words = targets_last(options, words.into_iter().collect());
     let matches = command(info, options).no_binary_name(true).try_get_matches_from(words)?;
     let values = options.iter().map(|spec| (spec.name.clone(), value(spec, &matches)));
     Ok(Given {
         values: OptionValues::new(values.collect::<Record>()),
         general: as_words(option_arguments(), &matches),
+        targets: matches.get_many::<String>(TARGETS).into_iter().flatten().cloned().collect(),
     })
 }
 
@@ -57,6 +64,44 @@ pub(super) fn places(words: &[OsString]) -> (Vec<PathBuf>, bool) {
         is_insecure |= word == "--insecure-plugins";
     }
     (folders, is_insecure)
+}
+
+/// Puts targets that follow the values of an option that takes several numbers behind all else: the
+/// option would take them for values.
+fn targets_last(options: &Options, words: Vec<OsString>) -> Vec<OsString> {
+    let numbers: Vec<String> = options
+        .iter()
+        .filter(|spec| spec.several && matches!(spec.kind, OptionKind::Integer { .. }))
+        .map(|spec| format!("--{}", spec.name))
+        .collect();
+    let (mut kept, mut targets) = (Vec::new(), Vec::new());
+    let mut words = words.into_iter();
+    // How many values the option has, where one is open.
+    let mut values = None;
+    for word in words.by_ref() {
+        if word == "--" {
+            break;
+        }
+        let text = word.to_string_lossy();
+        let is_number = text.parse::<i64>().is_ok();
+        let is_option = text.starts_with('-') && !is_number;
+        values = match values {
+            _ if numbers.iter().any(|option| *option == text) => Some(0),
+            Some(count) if is_number => Some(count + 1),
+            Some(1..) if !is_option => {
+                targets.push(word);
+                continue;
+            }
+            _ => None,
+        };
+        kept.push(word);
+    }
+    targets.extend(words);
+    if !targets.is_empty() {
+        kept.push("--".into());
+        kept.extend(targets);
+    }
+    kept
 }
 
 /// The parser of a plugin's own options, and, hidden, of those of the measurement. Where both have
@@ -83,6 +128,11 @@ pub(super) fn command(info: &Info, options: &Options) -> Command {
                 .into_iter()
                 .filter(|(long, _)| !is_own(long))
                 .map(|(long, action)| Arg::new(long).long(long).action(action).hide(true)),
+        )
+        .arg(
+            Arg::new(TARGETS).value_name("TARGET").num_args(0..).help(
+                "What to measure in place of an input: addresses or names, perhaps with a port",
+            ),
         )
 }
 
@@ -237,7 +287,23 @@ mod tests {
         assert_eq!(given.values.text("input").unwrap(), Some("mine"));
         assert!(given.general.is_empty(), "the plugin's option comes first: {:?}", given.general);
         assert!(parse_all(&["-w", "0"]).is_err());
-        assert!(parse_all(&["stray"]).is_err());
+    }
+
+    #[test]
+    fn words_beside_options_are_targets() {
+        let words = ["a.example", "--codepoint", "8", "46", "[::1]:80", "-w5", "192.0.2.1"];
+        let given = parse_all(&words).unwrap();
+        assert_eq!(given.values.integers::<u8>("codepoint").unwrap(), [8, 46]);
+        assert_eq!(given.targets, ["a.example", "192.0.2.1", "[::1]:80"]);
+        assert_eq!(given.general, ["--workers=5"]);
+        for words in [
+            &["--codepoint", "8", "--", "a.example"][..],
+            &["--codepoint", "8", "a.example"],
+            &["a.example", "--codepoint", "8"],
+        ] {
+            assert_eq!(parse_all(words).unwrap().targets, ["a.example"]);
+        }
+        assert!(parse_all(&["--codepoint", "a.example"]).is_err());
     }
 
     #[test]

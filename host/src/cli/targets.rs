@@ -110,6 +110,7 @@ impl Targets {
         };
         Ok(Rules {
             resolve: self.resolve,
+            both_families: false,
             duplicates: self.duplicates,
             courtesy: Arc::new(Courtesy::new(blocklist, self.allow_special)),
             max_targets: self.max_targets,

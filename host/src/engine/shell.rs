@@ -23,6 +23,7 @@ use super::course::{Action, Course, Event, First, Purpose, Watch};
 use super::ephemeral::Ephemeral;
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Feedback, Report, Work, stamp};
+use crate::job::Fed;
 
 /// Starts in a row before the connections under way get their turn. Each takes two steps of a task
 /// at the least, and tokio makes 61 between two turns of this loop: with more starts, connections
@@ -51,7 +52,7 @@ pub(super) struct Shell<'a> {
 /// What the engine hears from elsewhere.
 pub(super) struct Incoming {
     pub(super) happened: mpsc::UnboundedReceiver<Event<Real>>,
-    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) jobs: mpsc::Receiver<Fed>,
     /// From the merger.
     pub(super) heard: mpsc::UnboundedReceiver<Feedback>,
 }
@@ -99,7 +100,7 @@ impl Shell<'_> {
     }
 
     /// The run is to stop; says once how much of the input is left.
-    fn stop(&mut self, jobs: &mut mpsc::Receiver<Job>) {
+    fn stop(&mut self, jobs: &mut mpsc::Receiver<Fed>) {
         self.course.handle(Event::Stop, self.now);
         if let Some(left) = self.course.left()
             && self.end.unstarted.is_none()
@@ -156,15 +157,15 @@ impl Shell<'_> {
             Heard::Event(event) => self.course.handle(event, self.now),
             Heard::Feedback(Some(feedback)) => self.heard(feedback),
             Heard::Feedback(None) => return Err(EngineError::Gone("merger")),
-            Heard::Job(Some(job)) => self.read(job),
+            Heard::Job(Some(fed)) => self.read(fed),
             Heard::Job(None) => self.course.handle(Event::Fed, self.now),
         }
         Ok(())
     }
 
-    fn read(&mut self, job: Job) {
-        let (number, work) =
-            (JobNumber::of(&job), Arc::new(Work::new(job, self.engine.measurement.depends())));
+    fn read(&mut self, fed: Fed) {
+        let depends = self.engine.measurement.depends();
+        let (number, work) = (JobNumber::of(&fed.job), Arc::new(Work::new(fed, depends)));
         let target = work.target();
         self.course.handle(Event::Read(number, work, target), self.now);
     }
@@ -445,7 +446,7 @@ impl Shell<'_> {
 enum Heard {
     Event(Event<Real>),
     Feedback(Option<Feedback>),
-    Job(Option<Job>),
+    Job(Option<Fed>),
     Nothing,
 }
 

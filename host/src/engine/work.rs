@@ -8,6 +8,8 @@ use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended};
 use pathspider_plugin_api::{ConfigId, Connect, Error, Info, Job, Outcome};
 
+use crate::job::{Fed, Verbatim};
+
 /// The measurement that jobs are taken through.
 pub struct Measured {
     /// The plugin's object of this run.
@@ -36,6 +38,8 @@ impl Measured {
 pub struct Work {
     /// The target.
     pub job: Job,
+    /// What its line said to the letter, where the job's record does not say it so.
+    pub(crate) came: Option<Arc<Verbatim>>,
     prepared: OnceLock<PreparedHandle>,
     /// What came of each connection, by configuration; none where no connection depends on it.
     answered: Box<[OnceLock<Result<Ended, Error>>]>,
@@ -43,9 +47,9 @@ pub struct Work {
 
 impl Work {
     /// A job, of which so many connections are kept once they are known.
-    pub(super) fn new(job: Job, depends: usize) -> Work {
+    pub(super) fn new(Fed { job, came }: Fed, depends: usize) -> Work {
         let answered = (0..depends).map(|_| OnceLock::new()).collect();
-        Work { job, prepared: OnceLock::new(), answered }
+        Work { job, came, prepared: OnceLock::new(), answered }
     }
 
     /// Where it connects to unless the plugin says otherwise.

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use super::seen::Seen;
+use super::seen::{Seen, plain_name};
 
 /// What tells a target, as its record says. A name that the input gave without a port has none.
 #[derive(Debug, Clone, Default)]
@@ -78,8 +78,7 @@ impl Done {
 
 fn line_hash(line: u64, port: Option<u16>, domain: Option<&str>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (line, port, domain.unwrap_or_default().trim_end_matches('.').to_ascii_lowercase())
-        .hash(&mut hasher);
+    (line, port, plain_name(domain.unwrap_or_default())).hash(&mut hasher);
     hasher.finish()
 }
 

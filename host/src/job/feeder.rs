@@ -2,32 +2,43 @@
 //! as it takes them.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam::channel::Sender;
-use pathspider_plugin_api::Job;
 use tokio::sync::mpsc;
 
+use super::fed::Fed;
 use super::gate::{Gate, Onward};
 use super::lines::ReadError;
+use super::place::Place;
 use super::reader::JobReader;
-use super::resolve::Resolver;
+use super::resolve::{Found, Resolver, Which};
 use super::rules::Feeding;
 use super::tally::{Counts, Tally};
-use super::target::{Place, Target};
+use super::target::Target;
+use super::wrong::{Piece, Wrong};
+use pathspider_runtime::say;
 use pathspider_runtime::stop::Stop;
 use pathspider_runtime::threads::Threads;
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
 #[derive(Clone)]
-pub struct Feed(Arc<Tally>);
+pub struct Feed {
+    tally: Arc<Tally>,
+    input: Arc<str>,
+}
 
 impl Feed {
     /// What was counted until now.
     pub fn counts(&self) -> Counts {
-        self.0.counts()
+        self.tally.counts()
+    }
+
+    /// Says what was not said of lines that are no targets: the feeder does so itself, unless it still
+    /// waits for input when the run ends.
+    pub(crate) fn say_rest(&self) {
+        self.tally.say_rest(&self.input);
     }
 }
 
@@ -47,21 +58,22 @@ pub fn feed(
     threads: Threads,
     reader: JobReader,
     feeding: Feeding,
-    (jobs, places): (mpsc::Sender<Job>, Sender<()>),
+    (jobs, places): (mpsc::Sender<Fed>, Sender<()>),
     stop: Arc<Stop>,
 ) -> io::Result<(Feed, Feeder)> {
     let tally = Arc::new(Tally::new(reader.extent()));
-    let feed = Feed(Arc::clone(&tally));
+    let input: Arc<str> = reader.name().into();
+    let feed = Feed { tally: Arc::clone(&tally), input: Arc::clone(&input) };
     let thread = threads.start("feeder", move || {
         let (names, interface) = (feeding.names, feeding.interface.clone());
         let resolve = feeding.rules.resolve && !names;
+        let pairs = feeding.rules.both_families;
         let gate = Gate::new(feeding, Onward { jobs, places }, Arc::clone(&tally));
-        let sorter =
-            Sorter { gate: Mutex::new(gate), tally, input: reader.name().to_owned(), stop };
-        let sorter = Arc::new(sorter);
+        let sorter = Arc::new(Sorter { gate: Mutex::new(gate), tally, input, stop, pairs });
         let answered = Arc::clone(&sorter);
         let resolver = resolve.then(|| {
-            Resolver::new(interface.as_deref(), move |(line, target), answer| {
+            let which = if pairs { Which::OfEachFamily } else { Which::First };
+            Resolver::new(interface.as_deref(), which, move |(line, target), answer| {
                 answered.answered(line, target, answer);
             })
         });
@@ -75,8 +87,10 @@ struct Sorter {
     /// Of the feeder and of the resolver's threads.
     gate: Mutex<Gate>,
     tally: Arc<Tally>,
-    input: String,
+    input: Arc<str>,
     stop: Arc<Stop>,
+    /// Whether a name may be two targets.
+    pairs: bool,
 }
 
 impl Sorter {
@@ -86,16 +100,19 @@ impl Sorter {
         names: bool,
         mut resolver: Option<Resolver<(u64, Target)>>,
     ) -> Result<(), ReadError> {
-        let mut wanted = true;
+        let (mut wanted, mut is_whole) = (true, false);
         let mut end = Ok(());
         while wanted && !self.is_done() {
             let (line, mut target) = match reader.next() {
                 Ok(Some((line, Ok(target)))) => (line, target),
-                Ok(Some((line, Err(reason)))) => {
-                    self.bad_line(line, &reason);
+                Ok(Some((line, Err(wrong)))) => {
+                    self.bad_line(line, &wrong);
                     continue;
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    is_whole = true;
+                    break;
+                }
                 Err(error) => {
                     end = Err(error);
                     break;
@@ -105,19 +122,20 @@ impl Sorter {
                 (Place::Name(name), Some(resolver)) => {
                     let name = name.clone();
                     let domain = target.record.str("domain").filter(|domain| !domain.is_empty());
-                    if self.gate().is_done(line, target.port, domain.unwrap_or(&name)) {
+                    if !self.pairs
+                        && self.gate().is_done(line, target.port, domain.unwrap_or(&name))
+                    {
                         continue;
                     }
                     self.tally.asked();
                     if let Err(error) = resolver.look_up(name, (line, target)) {
-                        end = Err(ReadError { input: self.input.clone(), error });
+                        end = Err(ReadError { input: self.input.to_string(), error });
                         break;
                     }
                 }
-                (Place::Name(name), None) if !names => self.bad_line(
-                    line,
-                    &format!("{name:?} is not an IP address; with --resolve names are looked up"),
-                ),
+                (Place::Name(name), None) if !names => {
+                    self.bad_line(line, &Wrong::Name(Piece::of(name)));
+                }
                 _ => {
                     target.unresolved();
                     wanted = self.admit(line, target);
@@ -127,11 +145,26 @@ impl Sorter {
         if let Some(resolver) = resolver {
             resolver.finish(|| self.is_done());
         }
+        self.tally.say_rest(&self.input);
+        if is_whole && !self.is_done() && self.tally.is_without_targets() {
+            self.say_nothing_found(reader.lines());
+        }
         if !self.is_done() {
             self.tally.ended();
             self.gate().finish();
         }
         end
+    }
+
+    /// Says that an input has no target.
+    fn say_nothing_found(&self, lines: u64) {
+        let input = &self.input;
+        match (lines, self.tally.counts().bad_lines) {
+            (0, _) => say!("{input} is empty: there is nothing to measure"),
+            (_, 0) => say!("{input} has no targets, only blank lines, comments or a header"),
+            (lines, bad) if bad == lines => say!("{input} has no targets: no line of it is one"),
+            (lines, bad) => say!("{input} has no targets: {bad} of its {lines} lines are wrong"),
+        }
     }
 
     /// Whether targets that are still to be read or looked up are of no use.
@@ -144,26 +177,38 @@ impl Sorter {
     }
 
     fn admit(&self, line: u64, target: Target) -> bool {
-        !self.is_done() && self.gate().admit(line, target)
+        !self.is_done() && self.gate().admit(self.number(line, 0), target)
+    }
+
+    /// The number of a line's target: where a line may be two targets, each has its own.
+    fn number(&self, line: u64, place: u64) -> u64 {
+        if self.pairs { 2 * line - 1 + place } else { line }
     }
 
     /// Goes on with a name that was looked up.
-    fn answered(&self, line: u64, mut target: Target, answer: Result<IpAddr, String>) {
+    fn answered(&self, line: u64, target: Target, answer: Result<Found, Wrong>) {
         if self.is_done() {
             // It counts as one that was read, and not begun.
             return;
         }
         match answer {
-            Ok(address) => {
-                target.resolved(address);
-                self.gate().admit(line, target);
+            Ok(Found { addresses, unreachable }) => {
+                if let Some(address) = unreachable {
+                    let input = &self.input;
+                    say!("{input}:{line}: {address} is not measured, for there is no route to it");
+                }
+                for (place, address) in (0..).zip(addresses) {
+                    let mut target = target.clone();
+                    target.resolved(address);
+                    self.gate().admit(self.number(line, place), target);
+                }
             }
-            Err(reason) => self.bad_line(line, &reason),
+            Err(wrong) => self.bad_line(line, &wrong),
         }
         self.tally.answered();
     }
 
-    fn bad_line(&self, line: u64, reason: &str) {
-        self.tally.bad_line(&self.input, line, reason);
+    fn bad_line(&self, line: u64, wrong: &Wrong) {
+        self.tally.bad_line(&self.input, line, wrong);
     }
 }

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam::channel::Sender;
-use pathspider_plugin_api::{Job, Record};
+use pathspider_plugin_api::Job;
 use tokio::sync::mpsc;
 
 use super::courtesy::{Courtesy, Refusal};
 use super::done::{Done, Identity};
+use super::fed::Fed;
+use super::place::Place;
 use super::rules::Feeding;
 use super::seen::Seen;
 use super::shuffle::Shuffle;
 use super::tally::Tally;
-use super::target::{Place, Target};
+use super::target::{Keys, Target};
 
 /// The target of a job that has a name only.
 const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -22,7 +24,7 @@ const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// What the gate's targets are for.
 pub(super) struct Onward {
     /// To the engine.
-    pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) jobs: mpsc::Sender<Fed>,
     /// Taken for each job, freed when its record is written.
     pub(super) places: Sender<()>,
 }
@@ -117,20 +119,21 @@ impl Gate {
         if self.most.is_none_or(|most| self.tally.admitted.load(Ordering::Relaxed) < most) {
             self.tally.admitted.fetch_add(1, Ordering::Relaxed);
         }
+        let keys = Keys { record: target.record, came: target.came };
         match &mut self.shuffle {
             Some(shuffle) => {
-                shuffle.keep_back(line, address, port, &target.record);
+                shuffle.keep_back(line, address, port, keys);
                 true
             }
-            None => self.send(line, address, port, target.record),
+            None => self.send(line, address, port, keys),
         }
     }
 
     /// The input has come to its end: gives what was kept back.
     pub(super) fn finish(&mut self) {
         let Some(shuffle) = &mut self.shuffle else { return };
-        for (line, address, port, record) in shuffle.take() {
-            if !self.send(line, address, port, record) {
+        for (line, address, port, keys) in shuffle.take() {
+            if !self.send(line, address, port, keys) {
                 break;
             }
         }
@@ -148,13 +151,14 @@ impl Gate {
         done
     }
 
-    fn send(&mut self, line: u64, address: Option<IpAddr>, port: u16, record: Record) -> bool {
+    fn send(&mut self, line: u64, address: Option<IpAddr>, port: u16, keys: Keys) -> bool {
         let Some(onward) = &self.onward else { return false };
         // The first line's is 0.
         let number = line.saturating_sub(1);
-        let job = Job::new(number, address.unwrap_or(UNSPECIFIED), port, record);
+        let job = Job::new(number, address.unwrap_or(UNSPECIFIED), port, keys.record);
+        let fed = Fed { job, came: keys.came.map(Arc::from) };
         self.left = self.left.map(|left| left - 1);
-        let sent = onward.places.send(()).is_ok() && onward.jobs.blocking_send(job).is_ok();
+        let sent = onward.places.send(()).is_ok() && onward.jobs.blocking_send(fed).is_ok();
         if sent {
             self.tally.handed.fetch_add(1, Ordering::Relaxed);
         }

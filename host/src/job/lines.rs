@@ -10,10 +10,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::extent::Extent;
+use super::utf16;
 use pathspider_runtime::{decompress, files};
 
 /// A line longer than this is no job; it bounds the memory that damaged input can take.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;
+
+/// What may stand before a text in UTF-8, and means nothing.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Where jobs come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub enum Input {
     Stdin,
     /// A file.
     File(PathBuf),
+    /// Words of the command line, a target each.
+    Words(Vec<String>),
 }
 
 impl Input {
@@ -36,6 +42,7 @@ impl Input {
     fn open(&self) -> io::Result<(Box<dyn Read + Send>, Option<Extent>)> {
         match self {
             Input::Stdin => Ok((Box::new(io::stdin()), None)),
+            Input::Words(words) => Ok((Box::new(Cursor::new(words.join("\n"))), None)),
             Input::File(path) => {
                 let file = files::open_to_read(path)?;
                 let kind = file.metadata()?.file_type();
@@ -77,6 +84,7 @@ impl fmt::Display for Input {
         match self {
             Input::Stdin => f.write_str("standard input"),
             Input::File(path) => path.display().fmt(f),
+            Input::Words(_) => f.write_str("the command line"),
         }
     }
 }
@@ -203,10 +211,10 @@ impl Lines {
             return Ok(self.again.read_until(b'\n', line)? as u64);
         }
         if let Some(reader) = self.reader.take_fresh() {
-            let content = decompress::by_content(reader)?;
+            let content = utf16::by_mark(decompress::by_content(reader)?)?;
             let mut reader = BufReader::with_capacity(1 << 16, content);
-            if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-                reader.consume(3);
+            if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+                reader.consume(BYTE_ORDER_MARK.len());
             }
             self.reader = Reader::Open(reader);
         }
@@ -247,6 +255,28 @@ mod tests {
             assert_eq!(all(compressed).unwrap(), plain);
         }
         assert!(all(gzip[..gzip.len() / 2].to_vec()).is_err(), "cut in the middle");
+    }
+
+    #[test]
+    fn what_is_compressed_otherwise_says_so() {
+        for (content, word) in [
+            (&b"BZh91AY&SY"[..], "bzip2"),
+            (b"PK\x03\x04....", "zip"),
+            (b"\x04\x22\x4d\x18....", "LZ4"),
+        ] {
+            let error = all(content.to_vec()).unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains("decompress it first"), "{error}");
+        }
+    }
+
+    #[test]
+    fn utf_16_is_told_by_its_mark() {
+        let text = "\u{feff}münchen\n𝄞\n";
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for octets in [little, big] {
+            assert_eq!(all(octets).unwrap(), "2 münchen\n𝄞\n");
+        }
     }
 
     #[test]

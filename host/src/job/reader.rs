@@ -1,12 +1,12 @@
 //! Reads the targets of an input, one after the other, in either format.
 
-use pathspider_plugin_api::Record;
-
 use super::csv::{Row, Rows};
 use super::extent::Extent;
-use super::lines::{Input, LONGEST_LINE, Lines, ReadError};
+use super::lines::{BYTE_ORDER_MARK, Input, LONGEST_LINE, Lines, ReadError};
 use super::ndjson;
-use super::target::Target;
+use super::shape;
+use super::target::{Keys, Target};
+use super::wrong::Wrong;
 
 /// How jobs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,10 +15,15 @@ pub enum Format {
     Csv,
     /// JSON objects, one per line, or rows, decided line by line: an object begins with a brace.
     Either,
+    /// An address or name each, perhaps with a port.
+    Words,
 }
 
 /// What a line is, or what is wrong with it, with the line's number.
-pub type Numbered<T> = (u64, Result<T, String>);
+pub(crate) type Numbered<T> = (u64, Result<T, Wrong>);
+
+/// What ends older lists of masscan.
+const END_OF_MASSCAN: &[u8] = b"{finished: 1}";
 
 /// The targets of an input. It keeps nothing of a line once the line was given.
 pub struct JobReader {
@@ -52,19 +57,24 @@ impl JobReader {
         self.lines.extent()
     }
 
-    /// The keys of the next target, or what is wrong with its line, with the line's number; `None`
-    /// at the input's end.
+    /// How many lines were read.
+    pub(super) fn lines(&self) -> u64 {
+        self.lines.number()
+    }
+
+    /// The keys of the next target, and as they came, or what is wrong with its line, with the line's
+    /// number; `None` at the input's end.
     ///
     /// # Errors
     ///
     /// The input cannot be read further.
-    pub fn next_record(&mut self) -> Result<Option<Numbered<Record>>, ReadError> {
-        let target = self.next()?;
-        Ok(target.map(|(number, target)| (number, target.map(|target| target.record))))
+    pub(crate) fn next_record(&mut self) -> Result<Option<Numbered<Keys>>, ReadError> {
+        let keys = |target: Target| Keys { record: target.record, came: target.came };
+        Ok(self.next()?.map(|(number, target)| (number, target.map(keys))))
     }
 
     /// The next target, or what is wrong with its line, with the line's number; `None` at the
-    /// input's end.
+    /// input's end. Blank lines, comments and the brackets of a list in JSON are passed over.
     ///
     /// # Errors
     ///
@@ -78,30 +88,74 @@ impl JobReader {
             }
             let number = self.lines.number();
             if length > LONGEST_LINE {
-                let reason = format!("the line is longer than {LONGEST_LINE} octets");
-                return Ok(Some((number, Err(reason))));
+                return Ok(Some((number, Err(Wrong::TooLong))));
             }
-            let line = self.buffer.trim_ascii();
-            if line.is_empty() {
-                continue;
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                // Of a file that was joined to another one.
+                self.buffer.drain(..BYTE_ORDER_MARK.len());
             }
-            if self.format == Format::Either && line.starts_with(b"{") {
-                return Ok(Some((number, ndjson::parse(line))));
-            }
-            match self.rows.read(&mut self.buffer, &mut self.lines)? {
-                Ok(Row::Header) => {}
-                Ok(Row::Target(target)) => return Ok(Some((number, Ok(target)))),
-                Err(reason) => return Ok(Some((number, Err(reason)))),
-            }
+            let target = match self.kind() {
+                Kind::Nothing => continue,
+                Kind::Wrong(wrong) => Err(wrong),
+                Kind::Word => word(&self.buffer),
+                Kind::Object => ndjson::parse(self.buffer.trim_ascii()),
+                Kind::Row => match self.rows.read(&mut self.buffer, &mut self.lines)? {
+                    Ok(Row::Header) => continue,
+                    Ok(Row::Target(target)) => Ok(target),
+                    Err(wrong) => Err(wrong),
+                },
+            };
+            return Ok(Some((number, target)));
         }
     }
+
+    /// What the line in the buffer is, by what it begins with.
+    fn kind(&self) -> Kind {
+        let line = self.buffer.trim_ascii();
+        let objects = self.format == Format::Either;
+        match line {
+            [] => Kind::Nothing,
+            _ if self.format == Format::Words => Kind::Word,
+            [b'#', ..] => Kind::Nothing,
+            [b'<', ..] => Kind::Wrong(Wrong::Xml),
+            [b'[' | b']' | b','] if objects => Kind::Nothing,
+            END_OF_MASSCAN if objects => Kind::Nothing,
+            [b'{', ..] if objects => Kind::Object,
+            [b'[', rest @ ..] if objects && rest.trim_ascii_start().starts_with(b"{") => {
+                Kind::Object
+            }
+            [b'}', ..] if objects => Kind::Wrong(Wrong::PartOfObject),
+            [b'"', rest @ ..] if objects && is_member(rest) => Kind::Wrong(Wrong::PartOfObject),
+            _ => Kind::Row,
+        }
+    }
+}
+
+/// What a line is.
+enum Kind {
+    Nothing,
+    Wrong(Wrong),
+    Word,
+    Object,
+    Row,
+}
+
+fn word(line: &[u8]) -> Result<Target, Wrong> {
+    let text = std::str::from_utf8(line).map_err(|_| Wrong::NotUtf8)?;
+    shape::target(&[text.trim()])
+}
+
+/// Whether a text after its first quote is a key and a colon, as in an object of several lines.
+fn is_member(rest: &[u8]) -> bool {
+    let after = rest.iter().position(|&b| b == b'"').map(|at| &rest[at + 1..]);
+    after.is_some_and(|after| after.trim_ascii_start().starts_with(b":"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
-    use super::super::target::Place;
+    use super::super::place::Place;
     use super::*;
 
     fn read(text: &[u8]) -> Vec<Result<Target, String>> {
@@ -109,7 +163,7 @@ mod tests {
         let mut reader = JobReader::new(lines, Format::Either);
         let mut targets = Vec::new();
         while let Some((line, target)) = reader.next().unwrap() {
-            targets.push(target.map_err(|reason| format!("{line}: {reason}")));
+            targets.push(target.map_err(|wrong| format!("{line}: {wrong}")));
         }
         targets
     }
@@ -126,6 +180,27 @@ mod tests {
         assert!(targets[2].as_ref().unwrap_err().starts_with("4: the line is longer"));
         let last = targets[3].as_ref().unwrap();
         assert_eq!((last.port, last.record.u64("rank")), (Some(443), Some(7)));
+    }
+
+    #[test]
+    fn comments_and_brackets_are_passed_over() {
+        let text = b"# of spring\n\n[\n{\"ip\":\"192.0.2.1\",\"ports\":[{\"port\":80}]},\n\n,\n\
+            {\"ip\":\"192.0.2.2\",\"ports\":[{\"port\":80}]}\n]\n{finished: 1}\n  # the end";
+        let ports: Vec<_> = read(text).into_iter().map(|target| target.unwrap().port).collect();
+        assert_eq!(ports, [Some(80), Some(80)]);
+        let joined = b"\xef\xbb\xbf192.0.2.1\n\xef\xbb\xbf192.0.2.2\n\xef\xbb\xbf";
+        assert_eq!(read(joined).len(), 2);
+        assert!(read(joined).iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn an_object_of_several_lines_is_refused_as_such() {
+        let text = b"{\n  \"dip\": \"192.0.2.1\",\n  \"dp\": 80\n},\n";
+        let wrong: Vec<_> = read(text).into_iter().map(Result::unwrap_err).collect();
+        assert_eq!(wrong.len(), 4);
+        assert!(wrong.iter().all(|wrong| wrong.contains("each object on one line")), "{wrong:?}");
+        let xml = read(b"<?xml version=\"1.0\"?>\n").remove(0).unwrap_err();
+        assert!(xml.contains("is XML"), "{xml}");
     }
 
     #[test]

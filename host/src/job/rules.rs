@@ -10,6 +10,8 @@ use super::done::Done;
 pub struct Rules {
     /// Whether names are looked up.
     pub resolve: bool,
+    /// Whether a name is measured at an address of each version of IP, and not only at the first.
+    pub both_families: bool,
     /// Whether a target may come several times.
     pub duplicates: bool,
     /// Who is not to be measured.

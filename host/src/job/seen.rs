@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use hashbrown::HashSet;
 use roaring::RoaringTreemap;
 
+use super::place::in_ascii;
+
 /// The targets so far.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -47,7 +49,9 @@ impl Seen {
     }
 }
 
-fn plain_name(name: &str) -> String {
+/// A name as others are compared with it: in ASCII, for a record has it in its own script.
+pub(super) fn plain_name(name: &str) -> String {
+    let name = in_ascii(name).unwrap_or(name.into());
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
@@ -74,6 +78,8 @@ mod tests {
         assert!(seen.is_new("::ffff:192.0.2.1".parse().unwrap(), 80));
         assert!(seen.is_new_name("Example.org."));
         assert!(!seen.is_new_name("example.ORG"));
+        assert!(seen.is_new_name("münchen.example"));
+        assert!(seen.has_name("xn--mnchen-3ya.EXAMPLE."));
     }
 
     /// Agrees with a set that keeps everything.

@@ -1,10 +1,13 @@
 //! What is counted of the input, as it is read.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use super::complaints::Complaints;
 use super::extent::Extent;
+use super::wrong::Wrong;
 use pathspider_runtime::say;
 use pathspider_runtime::text::of;
 
@@ -79,6 +82,7 @@ pub(super) struct Tally {
     looked_up: AtomicU64,
     ended: AtomicBool,
     extent: Option<Extent>,
+    complaints: Mutex<Complaints>,
 }
 
 impl Tally {
@@ -103,6 +107,13 @@ impl Tally {
         }
     }
 
+    /// Whether no line was a target so far, for whichever reason it would not be measured.
+    pub(super) fn is_without_targets(&self) -> bool {
+        let targets =
+            [&self.admitted, &self.duplicates, &self.blocklisted, &self.special, &self.done];
+        targets.into_iter().all(|count| count.load(Ordering::Relaxed) == 0)
+    }
+
     /// No more targets will be admitted.
     pub(super) fn ended(&self) {
         self.ended.store(true, Ordering::Release);
@@ -118,9 +129,23 @@ impl Tally {
         self.looked_up.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Tells and counts a line that is no target.
-    pub(super) fn bad_line(&self, input: &str, line: u64, reason: &str) {
+    /// Counts a line that is no target, and says so, unless others like it were said.
+    pub(super) fn bad_line(&self, input: &str, line: u64, wrong: &Wrong) {
         self.bad_lines.fetch_add(1, Ordering::Relaxed);
-        say!("{input}:{line}: not a job: {reason}");
+        if let Some(message) = self.complaints().hear(input, line, wrong) {
+            say!("{message}");
+        }
+    }
+
+    /// Says what was not said of lines that are no targets.
+    pub(super) fn say_rest(&self, input: &str) {
+        for message in self.complaints().rest(input) {
+            say!("{message}");
+        }
+    }
+
+    fn complaints(&self) -> MutexGuard<'_, Complaints> {
+        // Numbers and texts only: no panic can leave them half-written.
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,8 @@ use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 use super::Merger;
 use super::pending::{Complete, Connection};
 use crate::engine::Work;
-use crate::output::Summary;
+use crate::job::Verbatim;
+use crate::output::{Summary, Told};
 use pathspider_observer::JobNumber;
 use pathspider_plugin_api::rules;
 
@@ -20,7 +21,7 @@ pub(super) struct Conclude<'a> {
 /// What is written of a job.
 pub(super) enum Concluded {
     /// One record, unless the plugin makes several.
-    Records(Vec<Record>),
+    Records(Vec<Told>),
     /// The plugin discarded it: what tells which job it was.
     Discarded(Record),
 }
@@ -32,24 +33,24 @@ impl<'a> Conclude<'a> {
 
     /// The job's records.
     pub(super) fn records(&self, complete: Complete<Arc<Work>>) -> Concluded {
-        let failed = |job, error| Concluded::Records(vec![self.error_record(job, error)]);
+        let failed = |target, error| Concluded::Records(vec![self.error_record(target, error)]);
         let (work, connections) = match complete {
-            Complete::Broken { work, error } => return failed(into_job(work), error),
+            Complete::Broken { work, error } => return failed(into_target(work), error),
             Complete::Job { work, connections } => (work, connections),
         };
         let connections = connections.into_iter().map(judged).collect();
         let prepared = work.prepared().map_err(Fault::from);
         let conclusion =
             prepared.and_then(|prepared| self.driver().conclude(&work.job, prepared, connections));
-        let job = into_job(work);
+        let target = into_target(work);
         match conclusion {
             Ok(conclusion) if conclusion.is_discarded => {
                 self.merger.count(|summary| summary.discarded += 1);
-                let id = self.job_id(&job);
-                Concluded::Discarded(own_keys(job).with("jobId", id))
+                let id = self.job_id(&target.job);
+                Concluded::Discarded(own_keys(target.job).with("jobId", id))
             }
-            Ok(conclusion) => Concluded::Records(self.job_records(job, conclusion)),
-            Err(fault) => failed(job, fault.into()),
+            Ok(conclusion) => Concluded::Records(self.job_records(target, conclusion)),
+            Err(fault) => failed(target, fault.into()),
         }
     }
 
@@ -61,8 +62,12 @@ impl<'a> Conclude<'a> {
         format!("{:x}-{}", self.merger.run, JobNumber::of(job))
     }
 
-    fn job_records(&self, job: Job, conclusion: Conclusion) -> Vec<Record> {
-        self.merger.count(|summary| count(&conclusion, summary));
+    fn job_records(&self, target: Target, conclusion: Conclusion) -> Vec<Told> {
+        let Target { job, came } = target;
+        self.merger.count(|summary| {
+            count(&conclusion, summary);
+            summary.a_target.get_or_insert(job.target());
+        });
         let id = self.job_id(&job);
         let target = job.target();
         let named = target.is_unspecified();
@@ -90,9 +95,10 @@ impl<'a> Conclude<'a> {
         }
         // The host's keys come last, so that no row can say otherwise.
         let join = |mut own: Record, row: Record, found: Record, id: String| {
+            let came = came.as_deref().map(|came| beside(came, named, &[&row, &found]));
             own.extend(row);
             own.extend(found);
-            own.with("jobId", id)
+            Told { record: own.with("jobId", id), came }
         };
         if rows.len() <= 1 {
             return vec![join(own, rows.pop().unwrap_or_default(), found, id)];
@@ -104,25 +110,44 @@ impl<'a> Conclude<'a> {
     }
 
     /// The record of a job for which the plugin failed: no conditions, and the reason.
-    fn error_record(&self, job: Job, error: Error) -> Record {
+    fn error_record(&self, target: Target, error: Error) -> Told {
+        let Target { job, came } = target;
         self.merger.count(|summary| {
             summary.targets += 1;
             summary.count_error(&error);
         });
         let id = self.job_id(&job);
+        let came = came.as_deref().map(|came| beside(came, job.target().is_unspecified(), &[]));
         let mut record = own_keys(job);
         record.set("conditions", Value::from(Vec::<Value>::new()));
         record.set("spdr_error", format!("plugin: {error}"));
         record.set("jobId", id);
-        record
+        Told { record, came }
     }
+}
+
+/// A target, when its job is over.
+struct Target {
+    job: Job,
+    came: Option<Arc<Verbatim>>,
+}
+
+/// What came, beside what was `found`, which the record has the say of. `named`: of a target without an
+/// address, whose port was not used.
+fn beside(came: &Verbatim, named: bool, found: &[&Record]) -> Verbatim {
+    let mut came = came.clone();
+    came.retain(|key| !rules::JOB_KEYS.contains(&key));
+    let found = found.iter().flat_map(|record| record.iter()).map(|(key, _)| key);
+    found.chain((!named).then_some("dp")).for_each(|key| came.unsay(key));
+    came
 }
 
 fn count(conclusion: &Conclusion, summary: &mut Summary) {
     summary.targets += 1;
     summary.missed_flows += conclusion.missed;
     let conditions = conclusion.conditions.iter().chain(&conclusion.added);
-    summary.count_conditions(conditions.map(Condition::as_str));
+    summary.count_conditions(conditions);
+    summary.connections += conclusion.flows.len() as u64;
     for failure in conclusion.flows.iter().filter_map(|flow| flow.str("spdr_error")) {
         summary.count_failure(failure);
     }
@@ -145,10 +170,10 @@ pub(crate) fn users_keys(mut record: Record) -> Record {
     record
 }
 
-fn into_job(work: Arc<Work>) -> Job {
+fn into_target(work: Arc<Work>) -> Target {
     match Arc::try_unwrap(work) {
-        Ok(work) => work.job,
-        Err(shared) => shared.job.clone(),
+        Ok(work) => Target { job: work.job, came: work.came },
+        Err(shared) => Target { job: shared.job.clone(), came: shared.came.clone() },
     }
 }
 

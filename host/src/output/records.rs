@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pathspider_plugin_api::Record;
-use serde::Serialize;
 
+use super::answer::Answers;
 use super::codec::Codec;
 use super::sink::Sink;
+use super::told::Line;
 use pathspider_runtime::files::{self, Existing, Opened};
 use pathspider_runtime::stop::Asked;
 
@@ -97,6 +98,8 @@ pub struct RecordWriter {
     waiting: Arc<AtomicU64>,
     /// Jobs whose records could not be written.
     lost: u64,
+    /// What says records in sentences, in place of JSON.
+    answers: Option<Answers>,
     /// Where jobs are noted that have no record, so that a run that goes on knows of them.
     without: Option<Without>,
 }
@@ -147,7 +150,12 @@ impl RecordWriter {
     fn new(output: Output, sink: Sink) -> RecordWriter {
         let lines = Vec::with_capacity(2 * BUFFER);
         let (ends, waiting) = (Vec::new(), Arc::default());
-        RecordWriter { output, sink, lines, ends, waiting, lost: 0, without: None }
+        RecordWriter { output, sink, lines, ends, waiting, lost: 0, answers: None, without: None }
+    }
+
+    /// Says records in sentences for people from now on.
+    pub(crate) fn answering(self, answers: Option<Answers>) -> RecordWriter {
+        RecordWriter { answers, ..self }
     }
 
     /// Notes jobs without a record in this file, of which so many octets are good where it is there
@@ -168,7 +176,7 @@ impl RecordWriter {
     /// # Errors
     ///
     /// The disk is full, the pipe is closed, and the like.
-    pub fn write<T: Serialize>(&mut self, record: &T) -> Result<(), OutputError> {
+    pub fn write(&mut self, record: &impl Line) -> Result<(), OutputError> {
         self.write_job(std::slice::from_ref(record))
     }
 
@@ -177,12 +185,15 @@ impl RecordWriter {
     /// # Errors
     ///
     /// As for [`write`](RecordWriter::write).
-    pub fn write_job<T: Serialize>(&mut self, records: &[T]) -> Result<(), OutputError> {
+    pub fn write_job<L: Line>(&mut self, records: &[L]) -> Result<(), OutputError> {
         for record in records {
-            // Into memory, which cannot fail: every key of a record is a text.
-            serde_json::to_writer(&mut self.lines, record)
-                .map_err(|error| self.fail(error.into()))?;
-            self.lines.push(b'\n');
+            match self.answers.as_ref().zip(record.record()) {
+                Some((answers, record)) => answers.write(record, &mut self.lines),
+                None => {
+                    record.write(&mut self.lines).map_err(|error| self.fail(error.into()))?;
+                    self.lines.push(b'\n');
+                }
+            }
         }
         self.ends.push(self.lines.len());
         self.waiting.store(self.ends.len() as u64, Ordering::Relaxed);

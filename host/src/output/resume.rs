@@ -11,6 +11,7 @@ mod frames;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead};
+use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -107,6 +108,11 @@ pub(crate) fn scan(
     Ok(Good { length, torn: size - length })
 }
 
+/// A target's address, as targets are known by: an IPv4-mapped one is IPv4.
+fn address(text: &str) -> Option<IpAddr> {
+    text.trim().parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
 fn no_record(line: u64) -> io::Error {
     io::Error::other(format!("line {line} is no record of a measurement"))
 }
@@ -173,7 +179,7 @@ impl<'d> Lines<'d> {
             _ => {
                 let target = Identity {
                     line: number + 1,
-                    address: head.dip.and_then(|dip| dip.text()?.trim().parse().ok()),
+                    address: head.dip.and_then(|dip| address(dip.text()?)),
                     port: head.dp.and_then(|port| port.number()),
                     domain: head.domain.and_then(|domain| domain.text().map(str::to_owned)),
                 };

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use pathspider_plugin_api::{Error, ErrorKind};
+use pathspider_plugin_api::{Class, Condition, Error, ErrorKind};
 use serde::Serialize;
 
 use crate::job::Refusal;
@@ -32,18 +33,43 @@ pub struct Summary {
     pub unstarted: u64,
     /// How many targets were given each condition, values left out.
     pub conditions: BTreeMap<String, u64>,
+    /// How many targets, by the gravest class of their conditions.
+    pub classes: BTreeMap<&'static str, u64>,
+    /// One of the targets.
+    #[serde(skip)]
+    pub a_target: Option<IpAddr>,
+    /// The classes of these conditions.
+    #[serde(skip)]
+    pub class_of: BTreeMap<String, Class>,
     /// How often connections failed, by the reason.
     pub failures: BTreeMap<String, u64>,
+    /// Connections of these targets.
+    pub connections: u64,
 }
 
 impl Summary {
     /// Counts the conditions of a target: one that it has with several values once.
-    pub fn count_conditions<'c>(&mut self, conditions: impl Iterator<Item = &'c str> + Clone) {
-        let names = conditions.map(|condition| condition.split(':').next().unwrap_or(condition));
-        for (at, name) in names.clone().enumerate() {
-            if !names.clone().take(at).any(|earlier| earlier == name) {
-                count(&mut self.conditions, name);
+    pub fn count_conditions<'c>(
+        &mut self,
+        conditions: impl Iterator<Item = &'c Condition> + Clone,
+    ) {
+        let name = |condition: &'c Condition| {
+            let text = condition.as_str();
+            text.split(':').next().unwrap_or(text)
+        };
+        for (at, condition) in conditions.clone().enumerate() {
+            let this = name(condition);
+            if conditions.clone().take(at).any(|earlier| name(earlier) == this) {
+                continue;
             }
+            count(&mut self.conditions, this);
+            if !self.class_of.contains_key(this) {
+                self.class_of.insert(this.to_owned(), condition.class());
+            }
+        }
+        let gravest = conditions.map(Condition::class).min_by_key(|class| gravity(*class));
+        if let Some(class) = gravest {
+            *self.classes.entry(class.name()).or_default() += 1;
         }
     }
 
@@ -81,7 +107,36 @@ impl Summary {
         duration: Duration,
         input: &'a [(u64, &'static str)],
     ) -> impl fmt::Display + 'a {
-        Lines { summary: self, duration, input }
+        Lines { summary: self, duration, input, is_brief: false }
+    }
+
+    /// The same on one line, for who was told of each target.
+    pub fn in_brief<'a>(
+        &'a self,
+        duration: Duration,
+        input: &'a [(u64, &'static str)],
+    ) -> impl fmt::Display + 'a {
+        Lines { summary: self, duration, input, is_brief: true }
+    }
+}
+
+/// What is known of no class.
+const UNKNOWN: Class = Class::Unknown;
+
+/// The classes, the gravest first.
+const BY_GRAVITY: [Class; 4] = [Class::Impaired, Class::Absent, Class::Good, UNKNOWN];
+
+fn gravity(class: Class) -> usize {
+    BY_GRAVITY.iter().position(|known| *known == class).unwrap_or(BY_GRAVITY.len())
+}
+
+/// What stands above the conditions of a class, after the number of targets of which it is the gravest.
+fn heading(class: Class) -> &'static str {
+    match class {
+        Class::Impaired => "impaired by the path",
+        Class::Absent => "absent at the target",
+        Class::Good => "good",
+        _ => "neither",
     }
 }
 
@@ -94,10 +149,36 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
     }
 }
 
+/// A share, for people: one that is not all never looks like all, nor one like nothing.
+struct Percent {
+    part: u64,
+    whole: u64,
+}
+
+impl Percent {
+    fn of(part: u64, whole: u64) -> Percent {
+        Percent { part, whole }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Percent { part, whole } = *self;
+        let share = part as f64 / whole.max(1) as f64;
+        f.pad(&match share {
+            _ if part > 0 && share < 0.001 => "<0.1%".to_owned(),
+            _ if part < whole && share > 0.99 => ">99%".to_owned(),
+            share if share < 0.1 => format!("{:.1}%", share * 100.0),
+            share => format!("{:.0}%", share * 100.0),
+        })
+    }
+}
+
 struct Lines<'a> {
     summary: &'a Summary,
     duration: Duration,
     input: &'a [(u64, &'static str)],
+    is_brief: bool,
 }
 
 impl fmt::Display for Lines<'_> {
@@ -113,7 +194,11 @@ impl fmt::Display for Lines<'_> {
             unfinished,
             unstarted,
             conditions,
-            failures: _,
+            classes,
+            a_target: _,
+            class_of,
+            failures,
+            connections,
         } = self.summary;
         let targets = *targets;
         let seconds = self.duration.as_secs_f64();
@@ -135,8 +220,36 @@ impl fmt::Display for Lines<'_> {
         for (count, what) in self.input.iter().chain(&counts).filter(|(count, _)| *count > 0) {
             write!(f, ", {count} {what}")?;
         }
-        for (condition, count) in conditions {
-            write!(f, "\n  {count:>9}  {condition}")?;
+        if self.is_brief {
+            return Ok(());
+        }
+        for class in BY_GRAVITY {
+            let number = classes.get(class.name()).copied().unwrap_or(0);
+            let own =
+                |condition: &String| class_of.get(condition).copied().unwrap_or(UNKNOWN) == class;
+            let mut of_class = conditions.iter().filter(|(condition, _)| own(condition)).peekable();
+            if number > 0 || of_class.peek().is_some() {
+                write!(
+                    f,
+                    "\n  {number:>9}  {:>5}  {}:",
+                    Percent::of(number, targets),
+                    heading(class)
+                )?;
+            }
+            for (condition, count) in of_class {
+                write!(f, "\n  {count:>9}  {:>5}    {condition}", Percent::of(*count, targets))?;
+            }
+        }
+        if !failures.is_empty() {
+            let failed: u64 = failures.values().sum();
+            let noun = of(*connections, "connection", "connections");
+            let percent = Percent::of(failed, *connections);
+            write!(f, "\n  {failed} of {connections} {noun} failed ({percent}):")?;
+            let mut reasons: Vec<_> = failures.iter().collect();
+            reasons.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+            for (at, (reason, count)) in reasons.into_iter().enumerate() {
+                write!(f, "{} {count} {reason}", if at == 0 { "" } else { "," })?;
+            }
         }
         if let Some(error) = first_plugin_error {
             write!(f, "\n  the first error of the plugin: {error}")?;
@@ -150,12 +263,56 @@ mod tests {
     use super::*;
 
     #[test]
+    fn shares_do_not_look_like_all_or_nothing() {
+        let text = |part, whole| Percent::of(part, whole).to_string();
+        assert_eq!(
+            [text(0, 3), text(1, 3), text(3, 3), text(0, 0)],
+            ["0.0%", "33%", "100%", "0.0%"]
+        );
+        assert_eq!([text(1, 5000), text(4999, 5000), text(7, 100)], ["<0.1%", ">99%", "7.0%"]);
+    }
+
+    const WORKS: Condition = Condition::declare("x.works", Class::Good, "");
+    const BROKEN: Condition = Condition::declare("x.broken", Class::Impaired, "");
+    const VALUE: Condition = Condition::declare("x.value:<n>", Class::Unknown, "");
+
+    #[test]
+    fn the_summary_says_classes_shares_and_reasons() {
+        let mut summary = Summary { targets: 200, connections: 400, ..Summary::default() };
+        for target in 0..200 {
+            let found = match target {
+                0 | 1 => vec![WORKS, BROKEN, VALUE.with(target)],
+                2..150 => vec![VALUE.with(target), WORKS],
+                _ => vec![VALUE.with(target)],
+            };
+            summary.count_conditions(found.iter());
+        }
+        summary.failures =
+            [("refused", 1), ("timeout", 49)].map(|(name, n)| (name.to_owned(), n)).into();
+        assert_eq!(
+            summary.over(Duration::from_secs(2), &[]).to_string(),
+            "200 targets in 2.0 s (100/s)\n\
+             \x20         2   1.0%  impaired by the path:\n\
+             \x20         2   1.0%    x.broken\n\
+             \x20       148    74%  good:\n\
+             \x20       150    75%    x.works\n\
+             \x20        50    25%  neither:\n\
+             \x20       200   100%    x.value\n\
+             \x20 50 of 400 connections failed (12%): 49 timeout, 1 refused"
+        );
+        let brief = summary.in_brief(Duration::from_secs(2), &[]).to_string();
+        assert_eq!(brief, "200 targets in 2.0 s (100/s)");
+    }
+
+    #[test]
     fn a_target_counts_once_for_each_condition_whatever_its_values() {
+        const SENT: Condition = Condition::declare("a.not_sent:<n>", Class::Unknown, "");
         let mut summary = Summary::default();
-        summary.count_conditions(["x.works", "a.not_sent:0", "a.not_sent:1"].into_iter());
-        summary.count_conditions(["a.not_sent:1", "x.value:7"].into_iter());
+        summary.count_conditions([WORKS, SENT.with(0), SENT.with(1)].iter());
+        summary.count_conditions([SENT.with(1), VALUE.with(7)].iter());
         let expected = [("a.not_sent", 2), ("x.value", 1), ("x.works", 1)];
         let expected = expected.map(|(name, count)| (name.to_owned(), count));
         assert_eq!(summary.conditions, BTreeMap::from(expected));
+        assert_eq!(summary.classes, BTreeMap::from([("good", 1), ("unknown", 1)]));
     }
 }

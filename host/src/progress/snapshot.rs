@@ -1,14 +1,15 @@
 //! What is known of a run at one moment, and the line that says it.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use humantime::format_duration;
 
 use crate::output::Counted;
+use pathspider_runtime::text::of;
 
-/// Conditions that stand in a line: those given most often.
-const CONDITIONS: usize = 3;
+/// Reasons of failures, and conditions, that stand in a line: those given most often.
+const MOST: usize = 3;
 
 /// How many targets there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,52 +46,102 @@ impl Snapshot {
         }
     }
 
-    /// One line for people: done of total, targets a second, in flight, time left, what is wrong,
-    /// and the most frequent conditions.
-    pub(super) fn line(&self, rate: f64, elapsed: Duration) -> String {
+    /// One line for people, no longer than a terminal is wide: how far the run is, how long it will
+    /// last, what is wrong, what was found and why connections failed. What matters least is left out.
+    pub(super) fn line(&self, rate: f64, elapsed: Duration, width: usize) -> String {
+        let parts = self.parts(rate, elapsed);
+        let mut room = width;
+        let mut fits = vec![false; parts.len()];
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_by_key(|&at| parts[at].rank);
+        let mut full = None;
+        for at in order {
+            let Part { rank, text } = &parts[at];
+            let length = text.chars().count();
+            // The first says how far it is: it stands whatever the width.
+            fits[at] = (length <= room && full != Some(rank)) || *rank == 0;
+            match fits[at] {
+                true => room = room.saturating_sub(length),
+                // What comes after it in a list matters less.
+                false => full = Some(rank),
+            }
+        }
+        parts.into_iter().zip(fits).filter(|(_, fits)| *fits).map(|(part, _)| part.text).collect()
+    }
+
+    /// The parts of the line, in their order.
+    fn parts(&self, rate: f64, elapsed: Duration) -> Vec<Part> {
         let done = self.done();
-        let mut line = match self.total() {
-            Total::Unknown => format!("{done} targets"),
-            Total::About(total) => format!("{done} of about {total} targets"),
-            Total::Exactly(total) => format!("{done} of {total} targets"),
+        let percent = |total: u64| 100 * done / total.max(1);
+        let how_far = match self.total() {
+            Total::Unknown => format!("{done} {}", of(done, "target", "targets")),
+            Total::About(total) => format!("{}% of about {total}", percent(total)),
+            Total::Exactly(total) => format!("{}% ({done} of {total})", percent(total)),
         };
         let digits = if rate < 10.0 { 1 } else { 0 };
-        let _ = write!(line, ", {rate:.digits$}/s, {} in flight", self.in_flight);
+        let mut parts = vec![Part::new(0, how_far), Part::new(4, format!(", {rate:.digits$}/s"))];
         if let Some(left) = self.left(elapsed) {
-            let _ = write!(line, ", {} left", format_duration(left));
+            parts.push(Part::new(1, format!(", {} left", format_duration(left))));
         }
+        parts.push(Part::new(7, format!(", {} in flight", self.in_flight)));
         let wrong = [
             (self.counted.summary.missed_flows, "flows missed"),
             (self.counted.capture.lost(), "packets dropped"),
             (self.counted.errors(), "errors"),
         ];
         for (count, what) in wrong.iter().filter(|(count, _)| *count > 0) {
-            let _ = write!(line, ", {count} {what}");
+            parts.push(Part::new(2, format!(", {count} {what}")));
         }
-        let mut conditions: Vec<_> = self.counted.summary.conditions.iter().collect();
-        conditions.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
-        for (index, (name, count)) in conditions.into_iter().take(CONDITIONS).enumerate() {
-            let _ = write!(line, "{} {count} {name}", if index == 0 { ";" } else { "," });
+        let classes = &self.counted.summary.classes;
+        let known = ["impaired", "absent", "good"].into_iter();
+        let known = known.filter_map(|class| Some((class, *classes.get(class)?)));
+        for (index, (class, count)) in known.enumerate() {
+            let sign = if index == 0 { ';' } else { ',' };
+            parts.push(Part::new(3, format!("{sign} {count} {class}")));
         }
-        line
+        let most = |counts: &BTreeMap<String, u64>, rank| {
+            let mut counts: Vec<_> = counts.iter().collect();
+            counts.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+            let said = counts.into_iter().take(MOST).enumerate();
+            let part = move |(index, (name, count)): (usize, (&String, &u64))| {
+                let sign = if index == 0 { ';' } else { ',' };
+                Part::new(rank, format!("{sign} {count} {name}"))
+            };
+            said.map(part).collect::<Vec<Part>>()
+        };
+        parts.extend(most(&self.counted.summary.failures, 5));
+        parts.extend(most(&self.counted.summary.conditions, 6));
+        parts
     }
 
-    /// The time left in whole seconds, by the mean rate so far.
+    /// The time left in whole seconds, by the mean rate so far. Targets in flight count as half done:
+    /// so there is an estimate before the first is, and dead targets at the begin do not mislead.
     fn left(&self, elapsed: Duration) -> Option<Duration> {
         let (Total::About(total) | Total::Exactly(total)) = self.total() else { return None };
-        let done = self.done();
-        if done == 0 {
+        let done = self.done() as f64 + self.in_flight as f64 / 2.0;
+        if done == 0.0 {
             return None;
         }
-        let each = elapsed.as_secs_f64() / done as f64;
-        Some(Duration::from_secs((each * total.saturating_sub(done) as f64) as u64))
+        let left = (total as f64 - done).max(0.0);
+        Some(Duration::from_secs((elapsed.as_secs_f64() / done * left) as u64))
+    }
+}
+
+/// A part of the line.
+struct Part {
+    /// How soon it is left out where there is no room: the lowest stays longest.
+    rank: u8,
+    text: String,
+}
+
+impl Part {
+    fn new(rank: u8, text: String) -> Part {
+        Part { rank, text }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::output::Summary;
 
@@ -98,24 +149,71 @@ mod tests {
         Counted { summary: Summary { targets, ..Summary::default() }, ..Counted::default() }
     }
 
-    #[test]
-    fn a_line_says_what_matters() {
-        let conditions = [("b", 7), ("a", 7), ("c", 9), ("d", 1)];
-        let conditions = conditions.map(|(name, count)| (name.to_owned(), count));
+    fn counts(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    }
+
+    /// A run that is a quarter through, and everything happened.
+    fn busy() -> Snapshot {
         let mut counted = self::counted(300);
         counted.summary.missed_flows = 2;
-        counted.summary.conditions = BTreeMap::from(conditions);
+        counted.summary.conditions = counts(&[
+            ("ecn.connectivity.broken", 9),
+            ("ecn.connectivity.works", 291),
+            ("ecn.negotiation.succeeded", 200),
+            ("rare", 1),
+        ]);
+        counted.summary.failures = counts(&[("timeout", 40), ("refused", 3)]);
+        counted.summary.classes = [("good", 285), ("impaired", 9), ("unknown", 6)].into();
         counted.input.estimate = Some(1200);
-        let snapshot = Snapshot { counted, in_flight: 100 };
+        Snapshot { counted, in_flight: 100 }
+    }
+
+    #[test]
+    fn a_line_says_what_matters() {
+        let line = |width| busy().line(99.6, Duration::from_secs(35), width);
         assert_eq!(
-            snapshot.line(99.6, Duration::from_secs(30)),
-            "300 of about 1200 targets, 100/s, 100 in flight, 1m 30s left, 2 flows missed; \
-             9 c, 7 a, 7 b"
+            line(usize::MAX),
+            "25% of about 1200, 100/s, 1m 25s left, 100 in flight, 2 flows missed; \
+             9 impaired, 285 good; 40 timeout, 3 refused; 291 ecn.connectivity.works, 200 ecn.negotiation.succeeded, \
+             9 ecn.connectivity.broken"
         );
         let mut begun = Snapshot::default();
         begun.counted.input.total = Some(5);
-        assert_eq!(begun.line(0.0, Duration::ZERO), "0 of 5 targets, 0.0/s, 0 in flight");
+        assert_eq!(begun.line(0.0, Duration::ZERO, 80), "0% (0 of 5), 0.0/s, 0 in flight");
         let stream = Snapshot { counted: self::counted(1), in_flight: 0 };
-        assert_eq!(stream.line(0.5, Duration::from_secs(2)), "1 targets, 0.5/s, 0 in flight");
+        assert_eq!(stream.line(0.5, Duration::from_secs(2), 80), "1 target, 0.5/s, 0 in flight");
+    }
+
+    #[test]
+    fn a_terminal_shows_what_matters_most() {
+        let line = |width| busy().line(99.6, Duration::from_secs(35), width);
+        for width in 30..200 {
+            assert!(line(width).len() <= width, "{width}: {}", line(width));
+        }
+        assert_eq!(line(10), "25% of about 1200", "how far it is stands whatever the width");
+        assert_eq!(
+            line(80),
+            "25% of about 1200, 100/s, 1m 25s left, 2 flows missed; 9 impaired, 285 good"
+        );
+        assert_eq!(
+            line(100),
+            "25% of about 1200, 100/s, 1m 25s left, 2 flows missed; 9 impaired, 285 good; 40 timeout, \
+             3 refused"
+        );
+    }
+
+    #[test]
+    fn the_time_left_counts_what_is_in_flight() {
+        let mut snapshot = Snapshot { counted: counted(0), in_flight: 100 };
+        snapshot.counted.input.total = Some(100);
+        let left = |snapshot: &Snapshot| snapshot.left(Duration::from_secs(10)).unwrap().as_secs();
+        assert_eq!(left(&snapshot), 10, "before the first is done");
+        snapshot.counted.input.total = Some(1000);
+        assert_eq!(left(&snapshot), 190);
+        let done = Snapshot { counted: counted(1000), in_flight: 0 };
+        let done =
+            Snapshot { counted: Counted { input: snapshot.counted.input, ..done.counted }, ..done };
+        assert_eq!(left(&done), 0);
     }
 }

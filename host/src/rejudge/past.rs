@@ -11,11 +11,15 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{Condition, ConfigId, Error, Job, Outcome, Record, Value, ValueRef};
 
 use super::RejudgeError;
-use crate::job::{Input, Lines, parse_record};
+use crate::job::{Input, Lines, Verbatim, in_ascii, parse_to_the_letter};
 use crate::merger::users_keys;
+use crate::output::Told;
 
 /// A line longer than this is no record: it bounds the memory that a damaged file can take.
 const LONGEST_LINE: u64 = 64 << 20;
+
+/// The keys that a new conclusion has the say of, beside those of the plugin's rows.
+const JUDGED: [&str; 5] = ["spdr_error", "conditions", "missed_flows", "flow_results", "jobId"];
 
 /// A job of an earlier run.
 pub(super) struct Past {
@@ -27,11 +31,13 @@ pub(super) struct Past {
     number: u64,
     /// Its records: several where the plugin made several.
     pub(super) records: Vec<Record>,
+    /// What they said to the letter, where a record does not say it so.
+    came: Vec<Option<Box<Verbatim>>>,
 }
 
 impl Past {
     /// The job's records with a new conclusion in them.
-    pub(super) fn judged(&self, concluded: Conclusion) -> Vec<Record> {
+    pub(super) fn judged(&self, concluded: Conclusion) -> Vec<Told> {
         let Conclusion { flows, conditions, added, rows, missed, .. } = concluded;
         let texts = conditions.iter().chain(&added).map(Condition::as_str);
         let conditions: Value = texts.map(Value::from).collect();
@@ -43,24 +49,40 @@ impl Past {
         let numbered = rows.into_iter().enumerate();
         numbered
             .map(|(k, row)| {
-                let mut record = self.records[k.min(self.records.len() - 1)].clone();
+                let at = k.min(self.records.len() - 1);
+                let (mut record, mut came) = (self.records[at].clone(), self.came(at));
+                if let Some(came) = &mut came {
+                    let found = row.iter().map(|(key, _)| key).chain(JUDGED);
+                    found.for_each(|key| came.unsay(key));
+                }
                 record.remove("spdr_error");
                 record.extend(row);
                 record.set("conditions", conditions.clone());
                 record.set("missed_flows", missed);
                 record.set("flow_results", flows.clone());
                 let id = if several { format!("{}.{k}", self.id) } else { self.id.clone() };
-                record.with("jobId", id)
+                Told { record: record.with("jobId", id), came }
             })
             .collect()
     }
 
+    /// The job's records as they were.
+    pub(super) fn unchanged(&self) -> Vec<Told> {
+        let records = self.records.iter().enumerate();
+        records.map(|(at, record)| Told { record: record.clone(), came: self.came(at) }).collect()
+    }
+
+    fn came(&self, at: usize) -> Option<Verbatim> {
+        self.came[at].as_deref().cloned()
+    }
+
     /// The job's record where the plugin fails now: as the run writes it, and with its flows.
-    pub(super) fn failed(&self, error: Error) -> Vec<Record> {
-        let mut record = self.records[0].clone();
+    pub(super) fn failed(&self, error: Error) -> Vec<Told> {
+        let (mut record, mut came) = (self.records[0].clone(), self.came(0));
+        came.iter_mut().for_each(|came| JUDGED.into_iter().for_each(|key| came.unsay(key)));
         record.set("conditions", Value::from(Vec::<Value>::new()));
         record.set("spdr_error", format!("plugin: {error}"));
-        vec![record.with("jobId", self.id.as_str())]
+        vec![Told { record: record.with("jobId", self.id.as_str()), came }]
     }
 }
 
@@ -93,6 +115,7 @@ impl Pasts {
                 break;
             }
             past.records.extend(next.records);
+            past.came.extend(next.came);
         }
         Ok(Some(past))
     }
@@ -113,11 +136,12 @@ impl Pasts {
         if self.buffer.len() as u64 > LONGEST_LINE {
             return Err(unfit(format!("the line is longer than {LONGEST_LINE} octets")));
         }
-        let record = parse_record(self.buffer.trim_ascii())
+        let (record, came) = parse_to_the_letter(self.buffer.trim_ascii())
             .map_err(|reason| unfit(format!("it is not a record: {reason}")))?;
         let numbered = record.str("jobId").and_then(numbered);
         let (id, number) = numbered.ok_or_else(|| unfit("it has no jobId of a run".to_owned()))?;
-        Ok(Some(Past { line, id: id.to_owned(), number, records: vec![record] }))
+        let id = id.to_owned();
+        Ok(Some(Past { line, id, number, records: vec![record], came: vec![came] }))
     }
 
     /// A job's connections, in the order of the configurations; `None` where the plugin had failed
@@ -177,12 +201,18 @@ impl Past {
     /// The job as the run had it. `names`: whether the measurement takes names.
     pub(super) fn job(&self, names: bool, default_port: u16) -> Job {
         let record = &self.records[0];
-        let address = record.str("dip").and_then(|text| text.parse().ok());
+        let address = record.str("dip").and_then(|text| text.trim().parse::<IpAddr>().ok());
+        let address = address.map(|address| address.to_canonical());
         // A name has no path.
         let address = address.filter(|_| !names || record.get("path").is_some());
         let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         let port = record.u64("dp").and_then(|port| u16::try_from(port).ok());
-        let own = users_keys(record.clone());
+        let mut own = users_keys(record.clone());
+        // Measurements see names as the DNS has them.
+        if let Some(ascii) = record.str("domain").filter(|name| !name.is_ascii()).and_then(in_ascii)
+        {
+            own.set("domain", ascii.into_owned());
+        }
         Job::new(self.number, address, port.unwrap_or(default_port), own)
     }
 

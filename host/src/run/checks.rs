@@ -17,11 +17,12 @@ const SPARE_DESCRIPTORS: u64 = 128;
 /// Refuses to write to one file for two purposes, or to one that is to be read.
 pub(super) fn check_files(options: &RunOptions<'_>) -> Result<(), RunError> {
     let input = match &options.input {
-        Input::Stdin => ("standard input", Path::new("/dev/stdin")),
-        Input::File(path) => ("--input", path.as_path()),
+        Input::Stdin => Some(("standard input", Path::new("/dev/stdin"))),
+        Input::File(path) => Some(("--input", path.as_path())),
+        Input::Words(_) => None,
     };
     let blocklists = options.rules.courtesy.files().iter();
-    let read = iter::once(input).chain(blocklists.map(|path| ("--blocklist", path.as_path())));
+    let read = input.into_iter().chain(blocklists.map(|path| ("--blocklist", path.as_path())));
     let (output, beside) = match &options.output {
         Output::Stdout => (("standard output", Path::new("/dev/stdout")), None),
         Output::File(path) => {

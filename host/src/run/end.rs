@@ -7,7 +7,7 @@ use pathspider_plugin_api::{Error, Record};
 
 use crate::engine::EngineError;
 use crate::job::ReadError;
-use crate::output::{Counted, OutputError};
+use crate::output::{Cause, Counted, OutputError};
 use pathspider_observer::SourceError;
 use pathspider_system::BeginError;
 
@@ -21,6 +21,8 @@ pub struct RunEnd {
     pub stopped: Option<&'static str>,
     /// The kernel parameters that were changed: before, and what they were given.
     pub changed: Vec<(String, String, Vec<String>)>,
+    /// Why it found nothing, where nothing answered or nearly all failed for one reason.
+    pub cause: Option<Cause>,
     /// What the plugin said of the whole run.
     pub finished: Record,
     /// Why it ended early, where it did not end by itself: what was finished is written.

@@ -15,8 +15,8 @@ use super::plan::Plan;
 use super::{RunEnd, RunError, RunOptions};
 use crate::job::Done;
 use crate::output::{
-    Codec, Good, Metadata, Output, OutputError, RecordWriter, TIME_END, TIME_START, beside, scan,
-    time,
+    Answers, Codec, Good, Metadata, Output, OutputError, RecordWriter, TIME_END, TIME_START,
+    beside, scan, time,
 };
 use describe::{begun, describe};
 pub(super) use ending::LastWord;
@@ -120,11 +120,19 @@ impl LockedOutputs {
     pub(super) fn open(
         self,
         options: &RunOptions<'_>,
+        plan: &Plan,
         link: Option<u32>,
     ) -> Result<(Written, Kept), RunError> {
         let mut kept = Kept::default();
+        let answers = options.answers.clone().map(|conditions| {
+            let labels = plan.configurations.iter().map(|one| one.label().to_owned());
+            Answers::new(labels.collect(), conditions)
+        });
         match self.begin(options, link, &mut kept) {
-            Ok(written) => Ok((written, kept)),
+            Ok(written) => {
+                let writer = written.writer.answering(answers);
+                Ok((Written { writer, ..written }, kept))
+            }
             Err(error) => Err(kept.close_failed(error)),
         }
     }

@@ -28,7 +28,7 @@ impl<'a> Reduced<'a> {
         let Ready { basis, reader, outputs, showing, dialer, beside, .. } = ready;
         let Basis { options, plan, chains, stop, began } = basis;
         let link = source.as_ref().and_then(Source::link_number);
-        let (written, kept) = outputs.open(&options, link)?;
+        let (written, kept) = outputs.open(&options, &plan, link)?;
         let last_word = kept.last_word();
         let stages = Stages {
             options,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pathspider_plugin_api::OptionValues;
+use pathspider_plugin_api::{ConditionInfo, OptionValues};
 
 use super::keeping::Keep;
 use crate::engine::{Limits, Requests};
@@ -55,6 +55,8 @@ pub struct RunOptions<'a> {
     pub output: Output,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// What explains records to people, in place of writing them; they carry the results then.
+    pub answers: Option<Vec<ConditionInfo>>,
     /// What becomes of outputs that are there already, and whose records they are.
     pub keep: Keep,
     /// How the run is shown while it goes.

@@ -79,7 +79,8 @@ impl Pipeline {
         let merger = Merger {
             measurement: Arc::clone(&measured),
             run: run_number(),
-            with_flows: options.with_flows,
+            // People want the evidence.
+            with_flows: options.with_flows || options.answers.is_some(),
             summary: Arc::clone(&summary),
             ends: options.ends.clone(),
             places: freed,

@@ -10,12 +10,13 @@ use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
 use super::RunOptions;
 use super::end::{RunEnd, RunError};
 use super::finishing;
+use super::here;
 use super::keeping::{LastWord, Written};
 use super::pipeline::{Closed, Closing, Pipeline};
 use super::plan::Plan;
 use crate::engine::{Dialer, Engine, EngineEnd, Forger, Inbox};
 use crate::job::{Feed, Feeder, Feeding, JobReader, feed};
-use crate::output::Counted;
+use crate::output::{Cause, Counted};
 use crate::progress::{Prepared, Shown};
 use pathspider_observer::Source;
 use pathspider_runtime::stop::Stop;
@@ -62,7 +63,7 @@ impl Stages<'_> {
             rules: options.rules,
             names: info.names,
             port: plan.default_port,
-            interface: options.interface,
+            interface: options.interface.clone(),
             done,
         };
         let onward = (jobs, pipeline.places.clone());
@@ -100,7 +101,9 @@ impl Stages<'_> {
             ended,
         };
         let measurement = plan.measurement;
-        let last = Last { measurement, plugin_timeout, threads, stop, began, fed, feeder };
+        let interface = options.interface;
+        let last =
+            Last { measurement, plugin_timeout, threads, stop, began, fed, feeder, interface };
         let closing = Closing { watch, merger, summary, waiting: places, output };
         let inbox = Inbox { jobs: read, heard };
         Ok(Running { engine, inbox, rest: Rest { closing, watchdog, shown, last } })
@@ -131,6 +134,7 @@ struct Last {
     began: Instant,
     fed: Feed,
     feeder: Feeder,
+    interface: Option<String>,
 }
 
 impl Running {
@@ -170,12 +174,14 @@ impl Settled {
     fn finish(self) -> RunEnd {
         let Settled { end, closed, last } = self;
         let Closed { mut summary, counters, output, capture } = closed;
-        let Last { measurement, plugin_timeout, threads, stop, began, fed, feeder } = last;
+        let Last { measurement, plugin_timeout, threads, stop, began, fed, feeder, interface } =
+            last;
         let finished = finishing::finish(threads, measurement, plugin_timeout, &stop);
         let finished = finished.unwrap_or_else(|error| {
             summary.count_error(&error);
             Record::new()
         });
+        fed.say_rest();
         let input = fed.counts();
         summary.unfinished = end.in_flight as u64;
         summary.unstarted = end.unstarted.map_or(0, |unread| unread + input.kept_back);
@@ -186,8 +192,11 @@ impl Settled {
             .or(capture.map(RunError::from))
             .or(engine)
             .or_else(|| feeder_end(feeder, stop.is_asked() || input.limited));
+        let counted = Counted { summary, input, capture: counters };
+        let cause = Cause::of(&counted, &here::look(interface, counted.summary.a_target));
         RunEnd {
-            counted: Counted { summary, input, capture: counters },
+            counted,
+            cause,
             duration: began.elapsed(),
             stopped: end.unstarted.is_some().then(|| stop.why()),
             changed: end.changed,

@@ -210,7 +210,10 @@ impl Names {
         for (name, text) in [
             ("resolv.conf", &*format!("{servers}options timeout:1 attempts:1\n")),
             ("nsswitch.conf", "hosts: files dns\n"),
-            ("hosts", "127.0.0.1 localhost\n10.255.0.1 filed.example\n0.0.0.0 blocked.example\n"),
+            (
+                "hosts",
+                "127.0.0.1 localhost\n10.255.0.1 filed.example\n10.255.0.2 xn--mnchen-3ya.example\n0.0.0.0 blocked.example\n",
+            ),
         ] {
             let file = self.folder.join(name);
             assert!(std::fs::write(&file, text).is_ok(), "cannot write {}", file.display());

@@ -1,7 +1,9 @@
 //! Which targets are measured: formats, names, duplicates, courtesy, order and limits.
 
+mod formats;
 mod names;
 mod pace;
+mod words;
 
 use std::net::IpAddr;
 

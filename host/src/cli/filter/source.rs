@@ -2,7 +2,7 @@
 
 use pathspider_plugin_api::Record;
 
-use crate::job::{Format, Input, JobReader, Lines, ReadError, parse_record};
+use crate::job::{Format, Input, JobReader, Keys, Lines, ReadError, Verbatim, parse_record};
 
 /// A line longer than this is no record; it bounds the memory that damaged input can take. Records
 /// with their flows, which have the bodies of HTTP responses, are much longer than jobs.
@@ -18,10 +18,29 @@ pub(super) enum Source {
 
 /// One line.
 pub(super) enum Line<'a> {
-    /// A record, and its text where it was JSON.
-    Record(Record, Option<&'a [u8]>),
+    /// A record, and how it came.
+    Record(Record, Came<'a>),
     /// Something else: the line's number, and what is wrong with it.
     Bad(u64, String),
+}
+
+/// How a record came.
+pub(super) enum Came<'a> {
+    /// As this JSON.
+    Json(&'a [u8]),
+    /// As a row, whose fields the record has, but for these.
+    Row(Option<Box<Verbatim>>),
+}
+
+impl Came<'_> {
+    /// What the record does not say to the letter.
+    pub(super) fn beside_the_record(self) -> Option<Verbatim> {
+        match self {
+            // It was read as JSON.
+            Came::Json(text) => Verbatim::of(std::str::from_utf8(text).ok()?).ok(),
+            Came::Row(came) => came.map(|came| *came),
+        }
+    }
 }
 
 impl Source {
@@ -47,8 +66,8 @@ impl Source {
             Source::Records(lines, buffer) => (lines, buffer),
             Source::Targets(reader) => {
                 return Ok(reader.next_record()?.map(|(number, record)| match record {
-                    Ok(record) => Line::Record(record, None),
-                    Err(reason) => Line::Bad(number, reason),
+                    Ok(Keys { record, came }) => Line::Record(record, Came::Row(came)),
+                    Err(wrong) => Line::Bad(number, wrong.to_string()),
                 }));
             }
         };
@@ -62,7 +81,7 @@ impl Source {
             }
         }
         Ok(Some(match parse(buffer) {
-            Ok(record) => Line::Record(record, Some(buffer.trim_ascii())),
+            Ok(record) => Line::Record(record, Came::Json(buffer.trim_ascii())),
             Err(reason) => Line::Bad(lines.number(), reason),
         }))
     }

@@ -84,7 +84,7 @@ fn a_job_that_is_long_in_coming_has_its_whole_time() {
             // The input says nothing for longer than a call may take.
             thread::sleep(LIMIT + LIMIT / 10);
             let job = Job::new(0, Ipv4Addr::LOCALHOST.into(), 80, Record::new());
-            input.blocking_send(job).unwrap();
+            input.blocking_send(job.into()).unwrap();
         });
         let merger = scope.spawn(move || {
             let mut ended = Vec::new();

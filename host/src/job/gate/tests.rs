@@ -1,5 +1,7 @@
 //! A shuffled run that goes on measures what one run in one go would have.
 
+use pathspider_plugin_api::Record;
+
 use super::super::courtesy::Blocklist;
 use super::*;
 use crate::job::{Counts, Rules};
@@ -42,7 +44,7 @@ impl Run {
         if let Some(domain) = domain {
             record.set("domain", format!("n{domain}.example"));
         }
-        Target { place, port: None, record }
+        Target { place, port: None, record, came: None }
     }
 
     /// What a record says of a job.
@@ -95,7 +97,7 @@ impl Run {
         tally.ended();
         gate.finish();
         drop(gate);
-        (std::iter::from_fn(|| given.blocking_recv()).collect(), tally.counts())
+        (std::iter::from_fn(|| given.blocking_recv().map(|fed| fed.job)).collect(), tally.counts())
     }
 }
 

@@ -26,6 +26,9 @@ impl Report {
             run.insert("plugin".into(), said(&ended.finished));
         }
         run.insert("counts".into(), said(&ended.counted));
+        if let Some(cause) = &ended.cause {
+            run.insert("cause".into(), cause.to_string().into());
+        }
         Report(run)
     }
 

@@ -15,7 +15,9 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
         plugin_options,
         // `contact` is for people.
         requests: Requests { contact: _, body_limit },
-        rules: Rules { resolve, duplicates, courtesy: _, max_targets: _, shuffle: _ },
+        // What is read of a name, which its records say.
+        rules:
+            Rules { resolve, both_families: _, duplicates, courtesy: _, max_targets: _, shuffle: _ },
         ends: Ends { public, asn },
         with_flows,
         // The path may be another one, which each run says for itself.
@@ -30,6 +32,7 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
         limits: _,
         max_runtime: _,
         showing: _,
+        answers: _,
         // How much of a packet is captured: more than the headers that chains read.
         capture: _,
         // What is read and written, which is compared by its contents.

@@ -1,0 +1,245 @@
+//! What was found at one target, in sentences for people who asked for it on a terminal.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use humantime::parse_rfc3339;
+use pathspider_plugin_api::{Class, ConditionInfo, Record, State, Value, carriage};
+use pathspider_runtime::text::{of, visible};
+
+/// Characters of a text of others that are shown.
+const SHOWN: usize = 200;
+
+/// What each reason of a failure means (`docs/records.md`).
+const REASONS: [(&str, &str); 20] = [
+    ("refused", "the target refused it"),
+    ("reset", "the connection was reset"),
+    ("closed", "the target closed the connection before it had answered"),
+    ("timeout", "nothing conclusive came in time"),
+    ("unreachable", "there is no way to the target"),
+    ("protocol_error", "the target does not speak the protocol, or found the packet wrong"),
+    ("tls_alert", "the target ended TLS with an alert"),
+    ("tls_error", "what came is no TLS, or breaks its rules"),
+    ("bad_response", "what came is no response to the request"),
+    ("no_protocol", "the target chose another protocol than HTTP"),
+    ("prohibited", "a firewall or a permission forbids it"),
+    ("not_supported", "this kernel cannot do it"),
+    ("no_local_port", "this machine has no free port or no fitting address"),
+    ("no_address_family", "this machine does not have the target's version of IP"),
+    ("no_descriptor", "this process may open no more sockets"),
+    ("no_memory", "this machine has no memory for it"),
+    ("too_large", "the packet is larger than the path allows"),
+    ("blocklisted", "the address is on the blocklist"),
+    ("special_address", "the address is a special-purpose one"),
+    ("failed", "it failed"),
+];
+
+/// What a connection was doing when it failed.
+const PHASES: [(&str, &str); 3] = [
+    ("connect", "in the TCP handshake"),
+    ("tls", "in the TLS handshake"),
+    ("request", "after the request"),
+];
+
+/// What says records in sentences.
+pub(crate) struct Answers {
+    labels: Vec<String>,
+    conditions: Vec<ConditionInfo>,
+}
+
+impl Answers {
+    /// For a measurement's configurations and conditions.
+    pub(crate) fn new(labels: Vec<String>, conditions: Vec<ConditionInfo>) -> Answers {
+        Answers { labels, conditions }
+    }
+
+    /// Writes what a record says: a block, with an empty line after it.
+    pub(super) fn write(&self, record: &Record, lines: &mut Vec<u8>) {
+        lines.extend_from_slice(self.block(record).as_bytes());
+        lines.push(b'\n');
+    }
+
+    fn block(&self, record: &Record) -> String {
+        let mut text = target(record);
+        if let Some(error) = record.str("spdr_error") {
+            let _ = write!(text, "\n  the measurement failed: {}", visible(error, SHOWN));
+        }
+        let given = record.get("conditions").and_then(Value::as_list).unwrap_or_default();
+        for condition in given.iter().filter_map(Value::as_str) {
+            let info = self.conditions.iter().find(|info| info.covers(condition));
+            let condition = visible(condition, SHOWN);
+            let _ = match info {
+                Some(info) => {
+                    let (sign, meaning) = (sign(info.class), visible(&info.meaning, SHOWN));
+                    write!(text, "\n  {sign} {condition}: {meaning}")
+                }
+                None => write!(text, "\n  ? {condition}"),
+            };
+        }
+        if given.is_empty() && record.str("spdr_error").is_none() {
+            text.push_str("\n  nothing can be concluded");
+        }
+        let flows = record.get("flow_results").and_then(Value::as_list).unwrap_or_default();
+        for flow in flows.iter().filter_map(Value::as_record) {
+            let number = flow.u64("config").and_then(|n| usize::try_from(n).ok());
+            let label = number.and_then(|number| self.labels.get(number));
+            let label = label.map_or("connection", String::as_str);
+            let _ = write!(text, "\n  {}: {}", visible(label, SHOWN), connection(flow));
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// What a class looks like.
+fn sign(class: Class) -> char {
+    match class {
+        Class::Good => '✓',
+        Class::Impaired => '✗',
+        Class::Absent => '–',
+        _ => '?',
+    }
+}
+
+/// `www.example.org at 198.51.100.7, port 443`.
+fn target(record: &Record) -> String {
+    let shown = |key| record.str(key).map(|text| visible(text, SHOWN));
+    let mut text = match (shown("domain"), shown("dip")) {
+        (Some(domain), Some(address)) => format!("{domain} at {address}"),
+        (one, other) => one.or(other).unwrap_or_default(),
+    };
+    if let Some(port) = record.u64("dp") {
+        let _ = write!(text, ", port {port}");
+    }
+    text
+}
+
+/// How a connection went, why, and what was seen of it.
+fn connection(flow: &Record) -> String {
+    let is_ok = flow.u64("spdr_state") == Some(State::Ok.number().into());
+    let carried = flow.bool(carriage::CARRIED).unwrap_or(is_ok);
+    let mut text = match (is_ok, carried) {
+        (true, true) => "it worked".to_owned(),
+        (true, false) => "it connected, and the path did not carry what was asked".to_owned(),
+        (false, true) => "the path carried it, but it ended badly".to_owned(),
+        (false, false) => "it failed".to_owned(),
+    };
+    if let Some(lasted) = lasted(flow) {
+        let _ = write!(text, " after {lasted}");
+    }
+    if let Some(code) = flow.u64("http_response_code") {
+        let _ = write!(text, ", with the status {code}");
+    }
+    if let Some(reason) = flow.str("spdr_error") {
+        let word = reason.split(':').next().unwrap_or(reason);
+        let known = REASONS.iter().find(|(known, _)| *known == word);
+        let _ = match known {
+            Some((_, meaning)) => write!(text, ": {meaning} ({word})"),
+            None => write!(text, ": {}", visible(reason, SHOWN)),
+        };
+        let phase = flow.str("spdr_phase");
+        if let Some((_, phase)) = PHASES.iter().find(|(known, _)| Some(*known) == phase) {
+            let _ = write!(text, ", {phase}");
+        }
+    }
+    let packets = |key| flow.u64(key);
+    match (flow.bool("observed"), packets("pkt_fwd"), packets("pkt_rev")) {
+        (Some(false), ..) => text.push_str("; none of its packets was seen"),
+        (_, Some(sent), Some(came)) => {
+            let noun = of(sent, "packet", "packets");
+            let back = match came {
+                0 => "none came back".to_owned(),
+                came => format!("{came} came back"),
+            };
+            let _ = write!(text, "; {sent} {noun} sent, {back}");
+        }
+        _ => {}
+    }
+    text
+}
+
+/// How long a connection lasted.
+fn lasted(flow: &Record) -> Option<String> {
+    let time = |key| parse_rfc3339(flow.str(key)?).ok();
+    let lasted = time("spdr_stop")?.duration_since(time("spdr_start")?).ok()?;
+    Some(match lasted < Duration::from_secs(1) {
+        true => format!("{} ms", lasted.as_millis()),
+        false => format!("{:.1} s", lasted.as_secs_f64()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(config: u64, state: State) -> Record {
+        Record::new()
+            .with("config", config)
+            .with("spdr_state", state.number())
+            .with("spdr_start", "2026-11-29T10:00:00.000000Z")
+            .with("spdr_stop", "2026-11-29T10:00:00.023000Z")
+            .with("observed", true)
+    }
+
+    #[test]
+    fn a_block_has_target_conclusions_and_evidence() {
+        let worked = flow(0, State::Ok).with("pkt_fwd", 6u8).with("pkt_rev", 5u8);
+        let failed = flow(1, State::Timeout)
+            .with("spdr_stop", "2026-11-29T10:00:05.000000Z")
+            .with("spdr_error", "timeout")
+            .with("spdr_phase", "connect")
+            .with("pkt_fwd", 1u8)
+            .with("pkt_rev", 0u8);
+        let conditions = ["x.connectivity.broken", "x.other:\u{1b}[1m"].into_iter();
+        let record = Record::new()
+            .with("domain", "www.example.org")
+            .with("dip", "192.0.2.1")
+            .with("dp", 443u16)
+            .with("conditions", conditions.map(Value::from).collect::<Value>())
+            .with("flow_results", vec![Value::from(worked), failed.into()]);
+        let info = ConditionInfo {
+            name: "x.connectivity.broken".into(),
+            class: Class::Impaired,
+            meaning: "only A came about".into(),
+        };
+        let answers = Answers::new(vec!["no x".into(), "x".into()], vec![info]);
+        assert_eq!(
+            answers.block(&record),
+            "www.example.org at 192.0.2.1, port 443\n  \
+             ✗ x.connectivity.broken: only A came about\n  \
+             ? x.other:\\u{1b}[1m\n  \
+             no x: it worked after 23 ms; 6 packets sent, 5 came back\n  \
+             x: it failed after 5.0 s: nothing conclusive came in time (timeout), in the TCP \
+             handshake; 1 packet sent, none came back\n"
+        );
+    }
+
+    #[test]
+    fn failures_are_told() {
+        let answers = Answers::new(Vec::new(), Vec::new());
+        let record = Record::new().with("dip", "192.0.2.1").with("spdr_error", "plugin: oh");
+        assert!(answers.block(&record).ends_with("\n  the measurement failed: plugin: oh\n"));
+        let record = Record::new().with("dip", "192.0.2.1");
+        assert!(answers.block(&record).ends_with("\n  nothing can be concluded\n"));
+        let unseen = flow(0, State::Failed).with("spdr_error", "own: x").with("observed", false);
+        assert_eq!(
+            connection(&unseen),
+            "it failed after 23 ms: own: x; none of its packets was seen"
+        );
+    }
+
+    #[test]
+    fn each_reason_has_a_sentence() {
+        let page = include_str!("../../../docs/records.md");
+        let (_, section) = page.split_once("### Words of `spdr_error`").unwrap();
+        let rows = section.lines().skip_while(|line| !line.starts_with("|--")).skip(1);
+        let words: Vec<&str> = rows
+            .take_while(|line| line.starts_with("| `"))
+            .map(|row| row.split('`').nth(1).unwrap())
+            .collect();
+        assert!(words.len() > 10);
+        for word in words {
+            assert!(REASONS.iter().any(|(known, _)| *known == word), "{word}");
+        }
+    }
+}
