@@ -36,7 +36,7 @@ use pathspider_plugins::{Registry, SearchPath, tasks};
 use pathspider_runtime::privileges;
 use pathspider_runtime::say;
 use pathspider_runtime::threads::SingleThread;
-use pathspider_runtime::{closed, crash, files, process};
+use pathspider_runtime::{closed, crash, ending, files, process, streams};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -49,10 +49,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Where no descriptor is left for it, none is for what follows.
     let _ = closed::fails();
     crash::watch();
+    ending::watch();
     privileges::no_more();
+    ending::end(carry_out(&arguments, single) as u8)
+}
+
+/// Does what the arguments ask for, and tells why it could not.
+fn carry_out(arguments: &[OsString], single: SingleThread) -> Exit {
     let result = files::fail_at_limit()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
-        .and_then(|()| run(&arguments, single));
+        .and_then(|()| run(arguments, single));
     let exit = match result {
         Ok(exit) => exit,
         Err(Failure::Clap(error)) => {
@@ -64,8 +70,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             exit
         }
     };
+    let exit = match streams::are_whole() {
+        true => exit,
+        false => {
+            say!(
+                "descriptors that are this program's own were closed, which only a plugin can have \
+                 done: what went wrong after that is no word on the targets"
+            );
+            Exit::Failed
+        }
+    };
     say::end();
-    exit.into()
+    exit
 }
 
 fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
@@ -112,7 +128,7 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
         Some(Command::Check(check)) => check::run(check, &path),
         Some(Command::Observe(observe)) => observe::run(observe, single, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
-        Some(Command::Rejudge(arguments)) => rejudge::run(&arguments, &registry()),
+        Some(Command::Rejudge(arguments)) => rejudge::run(arguments, &registry()),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic, parser, &commands, registry),

@@ -3,6 +3,7 @@
 use std::ffi::{c_char, c_int};
 use std::process::ExitCode;
 
+use pathspider_runtime::ending;
 use pathspider_runtime::privileges::keep_known_variables;
 
 /// Records are made on one thread and freed on another, with which the C library's allocator is slow.
@@ -18,6 +19,22 @@ type Early = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char);
 #[used]
 #[unsafe(link_section = ".preinit_array")]
 static BEFORE_ALL: Early = keep_known_variables;
+
+/// In place of the C library's: what plugins, and libraries of theirs, end the process by.
+// The attribute is unsafe for the name: the function keeps what exit(2) promises of that of the name.
+#[allow(unsafe_code)]
+#[unsafe(no_mangle)]
+extern "C" fn _exit(status: c_int) -> ! {
+    ending::at_once(status)
+}
+
+/// The same, by its name in ISO C.
+// As above.
+#[allow(unsafe_code, non_snake_case)]
+#[unsafe(no_mangle)]
+extern "C" fn _Exit(status: c_int) -> ! {
+    ending::at_once(status)
+}
 
 fn main() -> ExitCode {
     pathspider::cli::main(std::env::args_os())

@@ -1,10 +1,13 @@
 //! `pathspider check`: applies the contract's rules to a plugin's file, each in a child process,
 //! so that one that crashes or hangs is a finding like the others.
 //!
-//! A rule is skipped only where the plugin has nothing that it is about. One that cannot be applied
-//! for another reason fails: what was not looked at is not in order.
+//! One mistake breaks one rule: each rule tells of what it is about, and is skipped where what was found
+//! by an earlier one would only show again. Else a rule is skipped only where the plugin has nothing
+//! that it is about. One that cannot be applied for another reason fails: what was not looked at is not
+//! in order.
 
 mod apart;
+mod blocking;
 mod catalogue;
 mod chains;
 mod configure;
@@ -13,10 +16,12 @@ mod fuzz;
 mod life;
 mod lives;
 mod network;
+mod process;
 mod subject;
 mod system;
 mod traffic;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -30,14 +35,17 @@ use super::error::LoadError;
 use super::load::load;
 use super::trust::Trust;
 use super::{elf, examine};
-use catalogue::{LOADS, QUIET, SYSTEM};
+use catalogue::{CONFIGURATIONS, LOADS, Need, QUIET, SYSTEM};
 pub use catalogue::{RULES, Rule};
+use pathspider_observer::interface;
 use pathspider_runtime::privileges::shed_all_but;
 use pathspider_runtime::text::{self, visible};
 use subject::Subject;
 
 /// How long the examination by one rule may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Why a rule about the network cannot be applied.
+const NO_NETWORK: &str = "no network apart can be made here: run it as root";
 /// Details of a finding that are told.
 const DETAILS: usize = 8;
 
@@ -67,7 +75,7 @@ pub enum Verdict {
     Crash,
     /// The plugin did not come to an end.
     Timeout,
-    /// The plugin has nothing that it is about.
+    /// The plugin has nothing that it is about, or an earlier rule has said what there is to say.
     Skipped,
 }
 
@@ -86,6 +94,11 @@ impl Verdict {
     /// Whether the rule is broken.
     pub fn is_bad(self) -> bool {
         !matches!(self, Verdict::Pass | Verdict::Skipped)
+    }
+
+    /// Whether nothing more could be found by it.
+    fn is_end(self) -> bool {
+        matches!(self, Verdict::Crash | Verdict::Timeout)
     }
 }
 
@@ -135,8 +148,28 @@ pub fn check(path: &Path, options: &CheckOptions) -> Result<Vec<Finding>, String
     if first.verdict != Verdict::Pass {
         return Ok(with_others_skipped(first, options));
     }
-    let others = wanted(options).map(|rule| apply(rule, &name, &opened.file, options));
-    std::iter::once(Ok(first)).chain(others).collect()
+    let mut findings = vec![first];
+    for rule in wanted(options) {
+        findings.push(match unmet(rule, &findings) {
+            Some(why) => Finding::new(rule, Verdict::Skipped, vec![why]),
+            None => apply(rule, &name, &opened.file, options)?,
+        });
+    }
+    Ok(findings)
+}
+
+/// What an earlier rule has found, so that this one need not be applied.
+fn unmet(rule: &Rule, findings: &[Finding]) -> Option<String> {
+    let verdict = |name| findings.iter().find(|found| found.rule == name).map(|f| f.verdict);
+    rule.needs.iter().find_map(|need| match *need {
+        Need::Holds(name) if verdict(name).is_some_and(Verdict::is_bad) => {
+            Some(format!("the rule {name} has to hold first"))
+        }
+        Need::Ends(name) if verdict(name).is_some_and(Verdict::is_end) => {
+            Some(format!("what ended the process in the rule {name} would end it here too"))
+        }
+        _ => None,
+    })
 }
 
 /// The rules that are asked for, beside the first.
@@ -199,7 +232,9 @@ fn conclude(rule: &Rule, ended: &ChildEnd) -> Result<(Verdict, Vec<String>), Str
         (Some(Answer::Misused(how)), _) => return Err(visible(&how, 500)),
         (Some(_), _) if rule.name == QUIET && !ended.stdout.is_empty() => {
             let said = String::from_utf8_lossy(&ended.stdout);
-            (Verdict::Fail, vec![format!("it printed {:?}", visible(&said, 60))])
+            let said = visible(&said, 60);
+            let what = "standard output is for records: log by Host::log, or to standard error";
+            (Verdict::Fail, vec![format!("it printed {said:?}; {what}")])
         }
         (Some(Answer::Pass), _) => (Verdict::Pass, Vec::new()),
         (Some(Answer::Skipped(why)), _) => (Verdict::Skipped, vec![why]),
@@ -225,24 +260,40 @@ pub(super) fn inside(
     let Some(rule) = RULES.iter().find(|known| known.name == rule) else {
         return Ok(Answer::Unable("this host has no such rule".to_owned()));
     };
+    // What is known of the machine's own network.
+    let interface = interface::of_default_route();
+    let parameters = match rule.name == CONFIGURATIONS {
+        true => network::names(),
+        false => BTreeSet::new(),
+    };
     let isolated = apart::leave();
     // In a network of its own the plugin may try what it would do to the machine's.
     shed_all_but(match isolated {
         true => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW,
         false => CapabilitySet::empty(),
     })?;
-    Ok(load_and_apply(file, name, rule, isolated, (seed, options), reporter))
+    let surroundings = Surroundings { interface, parameters, isolated };
+    Ok(load_and_apply(file, name, rule, surroundings, (seed, options), reporter))
+}
+
+/// Where a rule is applied.
+struct Surroundings {
+    interface: Option<String>,
+    parameters: BTreeSet<String>,
+    isolated: bool,
 }
 
 fn load_and_apply(
     file: File,
     name: &str,
     rule: &Rule,
-    isolated: bool,
+    surroundings: Surroundings,
     (seed, options): (u64, Vec<(String, String)>),
     reporter: &mut Reporter,
 ) -> Answer {
+    let Surroundings { interface, parameters, isolated } = surroundings;
     // The constructors of the file may be the ones that change them.
+    let process = process::state();
     let network = match (rule.name == SYSTEM && isolated).then(network::state).transpose() {
         Ok(state) => state,
         Err(why) => return Answer::Unable(why),
@@ -261,7 +312,17 @@ fn load_and_apply(
             false => Answer::Unable(format!("this time it did not describe itself: {error}")),
         };
     }
-    let mut subject = Subject { plugin, seed, options, isolated, network, reporter };
+    let mut subject = Subject {
+        plugin,
+        seed,
+        options,
+        isolated,
+        interface,
+        parameters,
+        network,
+        process,
+        reporter,
+    };
     if is_loads && let Some(how) = subject.misuse() {
         return Answer::Misused(how);
     }
@@ -286,6 +347,10 @@ impl Troubles {
         } else {
             self.more += 1;
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.told.is_empty()
     }
 
     fn answer(mut self) -> Answer {

@@ -46,6 +46,15 @@ impl LoadError {
         LoadError::new(format_args!("it cannot be read: {error}"), what_to_do)
     }
 
+    /// The process could not be kept as it is while a plugin was loaded.
+    pub(super) fn surroundings(error: &std::io::Error) -> LoadError {
+        LoadError::new(
+            format_args!("it cannot be loaded without harm: {error}"),
+            "raise the limit of open files (ulimit -n); `pathspider check FILE` says whether it closes \
+             what is not its own",
+        )
+    }
+
     /// The dynamic loader refused it.
     pub(super) fn library(message: &str) -> LoadError {
         LoadError::new(

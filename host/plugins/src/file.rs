@@ -10,11 +10,13 @@ use pathspider_plugin_api::abi::{ChainHandle, LoadedPlugin, MeasurementHandle};
 use pathspider_plugin_api::{ChainInfo, Error, Info, Options};
 use sha2::{Digest, Sha256};
 
+use super::child::EXAMINATION_LIMIT;
 use super::error::LoadError;
 use super::load::load;
 use super::text::clean_measurement;
 use super::trust::Opened;
-use pathspider_runtime::{crash, text};
+use pathspider_runtime::asking::Asking;
+use pathspider_runtime::{crash, surroundings, text};
 
 /// A file that was examined.
 pub struct PluginFile {
@@ -57,9 +59,14 @@ impl PluginFile {
     fn load(&self) -> Result<&LoadedPlugin, LoadError> {
         let load = || {
             let file = self.opened.file.try_clone().map_err(|e| LoadError::unreadable(&e))?;
+            let name = text::path(&self.path);
+            surroundings::keep().map_err(|error| LoadError::surroundings(&error))?;
+            let asking = Asking::within(EXAMINATION_LIMIT);
             crash::loading(Some(&self.path));
-            let loaded = load(file, &text::path(&self.path));
+            let loaded = load(file, &name);
             crash::loading(None);
+            drop(asking);
+            surroundings::restore(&name).map_err(|error| LoadError::surroundings(&error))?;
             loaded
         };
         self.loaded.get_or_init(load).as_ref().map_err(LoadError::clone)

@@ -13,11 +13,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use std::time::Duration;
 
-use pathspider_plugin_api::abi::running;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
+use crate::line::Line;
 use crate::patience::LAST_WORDS;
 use crate::text;
+use pathspider_plugin_api::abi::running;
 
 /// The signals of a crash.
 const SIGNALS: [(c_int, &str); 6] = [
@@ -125,7 +124,7 @@ extern "C" fn crashed(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
 /// Says what crashed. Its line is off the stack, of which a handler has little, when it returns.
 #[inline(never)]
 fn speak(signal: c_int, context: *mut c_void) {
-    let mut line = Line { text: [0; 1024], length: 0 };
+    let mut line = Line::new();
     say(&mut line, signal, instruction(context));
     // What was said before comes first.
     crate::say::end_soon();
@@ -222,46 +221,6 @@ fn instruction(context: *mut c_void) -> usize {
     return 0;
 }
 
-/// A line that is made without allocating.
-struct Line {
-    text: [u8; 1024],
-    length: usize,
-}
-
-impl Line {
-    fn add(&mut self, text: &str) {
-        self.add_octets(text.as_bytes());
-    }
-
-    fn add_octets(&mut self, octets: &[u8]) {
-        for &octet in octets {
-            if let Some(place) = self.text.get_mut(self.length) {
-                *place = octet;
-                self.length += 1;
-            }
-        }
-    }
-
-    fn add_hexadecimal(&mut self, number: usize) {
-        self.add("0x");
-        let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
-        for digit in (0..digits).rev() {
-            self.add_octets(&[b"0123456789abcdef"[number >> (4 * digit) & 15]]);
-        }
-    }
-
-    /// Where nobody takes it for a while, the process ends without it.
-    fn write(&self) {
-        let patience = Timespec::try_from(LAST_WORDS).ok();
-        let stderr = rustix::stdio::stderr();
-        if !matches!(poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], patience.as_ref()), Ok(1)) {
-            return;
-        }
-        // SAFETY: the text is as long as is said, and `write` may be called in a handler.
-        unsafe { libc::write(libc::STDERR_FILENO, self.text.as_ptr().cast(), self.length) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,15 +236,5 @@ mod tests {
         let forging = [PathBuf::from("/x\x1b[2J.so")];
         let found = code("1000-2000 r-xp 0 08:01 77 /x\x1b[2J.so", &forging).unwrap();
         assert_eq!(found.path, "/x\\u{1b}[2J.so");
-    }
-
-    #[test]
-    fn lines_end_at_their_end() {
-        let mut line = Line { text: [0; 1024], length: 0 };
-        line.add_hexadecimal(0xabc);
-        line.add_hexadecimal(0);
-        assert_eq!(&line.text[..line.length], b"0xabc0x0");
-        line.add(&"x".repeat(2000));
-        assert_eq!(line.length, 1024);
     }
 }

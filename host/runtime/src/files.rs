@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use rustix::io::Errno;
 use signal_hook::consts::SIGXFSZ;
 
 use crate::stop::{Asked, is_ignored};
+use crate::streams;
 use lock::locked;
 pub use outlet::Outlet;
 use place::Place;
@@ -133,7 +134,7 @@ pub fn open(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<
 ///
 /// As for [`open`].
 pub fn lock(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<Opened> {
-    let place = Place::find(path)?;
+    let place = Place::find(&streams::path(path))?;
     let mut tries = Tries(0);
     loop {
         let (file, regular, new) = match place.make(OFlags::RDWR) {
@@ -210,6 +211,11 @@ impl Tries {
     }
 }
 
+/// The path from the root on, so that it is the same when a plugin has changed the working directory.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Opens what is to be read. It does not wait for whoever writes a named pipe, but its reader does.
 ///
 /// # Errors
@@ -217,7 +223,7 @@ impl Tries {
 /// What the system says.
 pub fn open_to_read(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let file = File::options().read(true).custom_flags(flags).open(streams::path(path))?;
     block_again(&file)?;
     Ok(file)
 }

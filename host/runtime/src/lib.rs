@@ -8,15 +8,20 @@
 // Standard error may be gone, and `eprintln!` panics then: see `say`.
 #![warn(clippy::print_stderr)]
 
+pub mod asking;
 pub mod closed;
 pub mod crash;
 pub mod decompress;
+pub mod ending;
 pub mod files;
+mod line;
 pub mod patience;
 pub mod privileges;
 pub mod process;
 pub mod say;
 pub mod stop;
+pub mod streams;
+pub mod surroundings;
 pub mod text;
 pub mod threads;
 pub mod watchdog;

@@ -14,8 +14,8 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::patience::LAST_WORDS;
-use crate::text;
 use crate::threads::Threads;
+use crate::{streams, text};
 
 /// Writes a line for people, as `format!` would make it.
 #[macro_export]
@@ -158,7 +158,7 @@ fn write_all(messages: &Receiver<Message>) {
 
 /// At once, so that the lines of several processes do not mix.
 fn write(line: &str) {
-    let _ = io::stderr().write_all(line.as_bytes());
+    let _ = streams::messages().write_all(line.as_bytes());
 }
 
 fn new_bar() -> ProgressBar {

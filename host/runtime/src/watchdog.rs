@@ -12,12 +12,9 @@ use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use pathspider_plugin_api::abi::{Running, Shown, show};
 
 use crate::patience::LAST_WORDS;
-use crate::say;
 use crate::stop::Stop;
 use crate::threads::Threads;
-
-/// The exit status (`docs/exit-status.md`).
-const FAILED: i32 = 1;
+use crate::{ending, say};
 
 /// The threads that are watched.
 static THREADS: Mutex<Vec<&'static Shown>> = Mutex::new(Vec::new());
@@ -36,18 +33,12 @@ pub struct Watchdog {
 impl Watchdog {
     /// Lets no function of a plugin take longer than `limit`: no new targets are begun then, and
     /// where it has not come back after as long again, the process ends. The keeper gives the
-    /// system's settings back. Before, `last` is called, with the reason, and waited for no longer
-    /// than [`LAST_WORDS`].
+    /// system's settings back. Before, what was to be [remembered](ending::remember) is done.
     ///
     /// # Errors
     ///
     /// The thread cannot be started.
-    pub fn start(
-        threads: Threads,
-        limit: Duration,
-        stop: Arc<Stop>,
-        last: impl FnOnce(String) + Send + 'static,
-    ) -> io::Result<Watchdog> {
+    pub fn start(threads: Threads, limit: Duration, stop: Arc<Stop>) -> io::Result<Watchdog> {
         let (end, ends) = bounded(0);
         let look = (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let course = Arc::<Course>::default();
@@ -58,7 +49,7 @@ impl Watchdog {
                 let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let stays = threads.into_iter().find_map(|thread| calls.look(thread));
                 if let Some(running) = stays {
-                    give_up(running, last);
+                    give_up(running);
                 }
             }
         })?;
@@ -149,24 +140,10 @@ impl Calls {
 }
 
 /// Ends the process for a call that does not come back.
-fn give_up(running: Running, last: impl FnOnce(String) + Send + 'static) -> ! {
+fn give_up(running: Running) -> ! {
     let why = format!("{running} does not come back");
     say!("{why}: the run is given up; the metadata and --resume tell how far it came");
-    if !within(LAST_WORDS, move || last(why)) {
-        say!("what the run came to could not be written in time");
-    }
-    say::end_soon();
-    signal_hook::low_level::exit(FAILED)
-}
-
-/// Does something that a disk may hold up; whether it was done in this time.
-fn within(patience: Duration, work: impl FnOnce() + Send + 'static) -> bool {
-    let (done, ends) = bounded(1);
-    let working = thread::Builder::new().name("last word".into()).spawn(move || {
-        work();
-        let _ = done.send(());
-    });
-    working.is_ok() && ends.recv_timeout(patience).is_ok()
+    ending::give_up(why)
 }
 
 fn tell(running: Running, limit: Duration) {
@@ -191,16 +168,5 @@ mod tests {
             assert!(course.end() && course.end());
             assert!(!course.change(WATCHING, DECIDING) && !course.change(DECIDING, GIVEN_UP));
         }
-    }
-
-    #[test]
-    fn a_last_word_that_takes_for_ever_is_not_waited_for() {
-        let (never, waits) = bounded::<()>(0);
-        let for_ever = move || {
-            let _ = waits.recv();
-        };
-        assert!(!within(Duration::from_millis(10), for_ever));
-        drop(never);
-        assert!(within(LAST_WORDS * 30, || {}));
     }
 }

@@ -1,15 +1,15 @@
 //! `pathspider check`: what a plugin's file does with the contract.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
+use super::shell;
 use pathspider_plugins::SearchPath;
-use pathspider_plugins::check::{CheckOptions, Finding, RULES, check};
+use pathspider_plugins::check::{CheckOptions, Finding, RULES, Verdict, check};
 use pathspider_runtime::say;
 use pathspider_runtime::text;
 
@@ -71,6 +71,11 @@ pub(super) fn run(arguments: CheckArgs, path: &SearchPath) -> Result<Exit, Failu
     let mut bad = 0;
     for file in &arguments.files {
         let name = text::path(file);
+        if file.symlink_metadata().is_err() && file.extension().is_none() {
+            let what = "check takes a plugin's file, such as target/release/libpathspider_NAME.so; \
+                        `pathspider --list-plugins` shows those that are found";
+            return Err(Failure::new(Exit::Usage, format!("there is no file {name}: {what}")));
+        }
         let findings = check(file, &options)
             .map_err(|misuse| Failure::new(Exit::Usage, format!("{name}: {misuse}")))?;
         bad += usize::from(findings.iter().any(|finding| finding.verdict.is_bad()));
@@ -89,9 +94,19 @@ pub(super) fn run(arguments: CheckArgs, path: &SearchPath) -> Result<Exit, Failu
 
 fn shown(name: &str, findings: &[Finding]) -> String {
     let mut text = format!("{name}\n");
-    for finding in findings {
+    let mut findings = findings.iter().peekable();
+    while let Some(finding) = findings.next() {
+        let is_alike = |next: &&Finding| {
+            let Finding { verdict, details, .. } = finding;
+            *verdict == Verdict::Skipped && (next.verdict, &next.details) == (*verdict, details)
+        };
+        let mut names = vec![finding.rule];
+        while let Some(next) = findings.next_if(is_alike) {
+            names.push(next.rule);
+        }
+        let names = names.join(", ");
         // Writing to a `String` does not fail.
-        let _ = writeln!(text, "  {:8} {}", finding.verdict.word(), finding.rule);
+        let _ = writeln!(text, "  {:8} {}", finding.verdict.word(), names);
         for detail in &finding.details {
             let _ = writeln!(text, "             {detail}");
         }
@@ -114,7 +129,5 @@ fn rules(as_json: bool) -> String {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    io::stdout().write_all(text.as_bytes()).map_err(|error| {
-        Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}"))
-    })
+    shell::write(text.as_bytes()).map(drop)
 }

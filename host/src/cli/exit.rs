@@ -1,7 +1,5 @@
 //! Exit statuses, and the failures that lead to them.
 
-use std::process::ExitCode;
-
 use crate::output::OutputError;
 use crate::run::RunError;
 use pathspider_observer::SourceError;
@@ -36,12 +34,6 @@ pub(crate) enum Exit {
     RuleBroken = 12,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit as u8)
-    }
-}
-
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -69,10 +61,10 @@ impl From<clap::Error> for Failure {
 }
 
 /// Prints the parser's message where it belongs; help and version are no failures.
-pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
+pub(crate) fn of_clap(error: &clap::Error) -> Exit {
     // A closed pipe cannot be told to anyone.
     let _ = error.print();
-    if error.use_stderr() { Exit::Usage.into() } else { Exit::Finished.into() }
+    if error.use_stderr() { Exit::Usage } else { Exit::Finished }
 }
 
 /// The exit status of a run that could not start, or ended early.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use clap::Args;
@@ -18,9 +19,9 @@ use crate::run::{RunEnd, RunError, RunOptions, run};
 use pathspider_observer::{SourceOptions, is_recorded};
 use pathspider_plugins::{Found, Registry};
 use pathspider_runtime::crash;
-use pathspider_runtime::say;
 use pathspider_runtime::stop::Urgency;
 use pathspider_runtime::threads::SingleThread;
+use pathspider_runtime::{files, say, streams};
 
 /// `pathspider measure`.
 #[derive(Debug, Args)]
@@ -127,7 +128,7 @@ fn start(
         false => (Input::from_argument(&arguments.input), Format::Either),
     };
     let output = Output::from_argument(&arguments.output);
-    let for_people = named && output == Output::Stdout && std::io::stdout().is_terminal();
+    let for_people = named && output == Output::Stdout && streams::output().as_fd().is_terminal();
     let requests = arguments.requests();
     let mut showing: Showing = arguments.watching.into();
     // The answers stand on the same terminal.
@@ -155,13 +156,13 @@ fn start(
         output,
         answers: for_people.then(|| found.info.conditions.clone()),
         with_flows: arguments.output_flows,
-        save_pcap: arguments.save_pcap,
+        save_pcap: arguments.save_pcap.map(|path| files::absolute(&path)),
         plugin_timeout: arguments.plugin_timeout,
         showing,
         keep: arguments.keeping.keep(),
         requests,
     };
-    if matches!(options.input, Input::Stdin) && std::io::stdin().is_terminal() {
+    if matches!(options.input, Input::Stdin) && streams::input().as_fd().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");
     }
     run(options, single, announce)

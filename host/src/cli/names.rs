@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::exit::{Exit, Failure};
+use pathspider_plugins::options::unusable;
 use pathspider_plugins::{Found, LoadError, Loaded, Registry};
 use pathspider_runtime::say;
 
@@ -66,6 +67,15 @@ pub(super) fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, 
                 rejected.path.display(),
                 rejected.error
             );
+        }
+        if let Some(trouble) = unusable(&found.options) {
+            let remedy =
+                "rebuild it with an option that can be given; `pathspider check FILE` says more";
+            let message = format!(
+                "the plugin {} cannot be used: its option {trouble}: {remedy}",
+                found.path.display()
+            );
+            return Err(Failure::new(Exit::PluginRefused, message));
         }
         return Ok(found);
     }

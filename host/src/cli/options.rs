@@ -10,6 +10,7 @@ use super::keeping::Keeping;
 use super::targets::{Targets, time};
 use crate::engine::Requests;
 use crate::progress::Showing;
+use pathspider_runtime::files;
 
 /// The options of a measurement that are not its plugin's, in every form.
 #[derive(Debug, Args)]
@@ -120,7 +121,10 @@ pub(super) struct Watching {
 
 impl From<Watching> for Showing {
     fn from(watching: Watching) -> Showing {
-        Showing { quiet: watching.quiet, status_file: watching.status_file }
+        Showing {
+            quiet: watching.quiet,
+            status_file: watching.status_file.map(|path| files::absolute(&path)),
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use serde::Serialize;
 
 use pathspider_observer::chains::{Catalogue, Entry};
 use pathspider_plugins::{Found, Registry};
+use pathspider_runtime::asking::{ASKING, Asking};
+use pathspider_runtime::surroundings;
 use pathspider_runtime::text::visible;
 
 /// A plugin's measurement.
@@ -196,6 +198,14 @@ impl PluginInfo {
 
 impl SetUp {
     fn ask(found: &Found, catalogue: &Catalogue) -> Result<SetUp, Error> {
+        let asking = Asking::within(ASKING);
+        let set_up = SetUp::asked(found, catalogue);
+        drop(asking);
+        surroundings::restore(&found.info.name).map_err(Error::contract)?;
+        set_up
+    }
+
+    fn asked(found: &Found, catalogue: &Catalogue) -> Result<SetUp, Error> {
         let loaded = found.load().map_err(Error::new)?;
         let measurement = loaded.handle.instantiate(loaded.options.defaults())?;
         let configurations = measurement.configurations()?.into_iter().enumerate();

@@ -10,9 +10,10 @@ use pathspider_observer::{Source, SourceOptions, open};
 use pathspider_plugin_api::Error;
 use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
 use pathspider_plugins::{Loaded, Registry};
-use pathspider_runtime::files::Existing;
+use pathspider_runtime::asking::{ASKING, Asking};
+use pathspider_runtime::files::{self, Existing};
 use pathspider_runtime::text::of;
-use pathspider_runtime::{crash, privileges, say};
+use pathspider_runtime::{crash, privileges, say, surroundings};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, of_output, of_source};
@@ -53,8 +54,21 @@ pub(super) struct RejudgeArgs {
     forcing: Forcing,
 }
 
+impl RejudgeArgs {
+    /// The same files, whatever a plugin does to the working directory.
+    fn absolute(mut self) -> RejudgeArgs {
+        for path in [&mut self.records, &mut self.pcap, &mut self.output] {
+            if *path != Path::new("-") {
+                *path = files::absolute(path);
+            }
+        }
+        self
+    }
+}
+
 /// Runs `pathspider rejudge`.
-pub(super) fn run(arguments: &RejudgeArgs, registry: &Registry) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: RejudgeArgs, registry: &Registry) -> Result<Exit, Failure> {
+    let arguments = &arguments.absolute();
     check_files(arguments)?;
     privileges::give_up();
     let provenance = Provenance::read(&arguments.records).map_err(failed)?;
@@ -66,6 +80,7 @@ pub(super) fn run(arguments: &RejudgeArgs, registry: &Registry) -> Result<Exit, 
         Failure::new(Exit::PluginRefused, format!("the plugin {}: {error}", measurement.info.name))
     };
     let default_port = options.default_port(&measurement.info);
+    let asking = Asking::within(ASKING);
     let object = measurement.handle.instantiate(options).map_err(refused)?;
     let labels = object.configurations().map_err(refused)?;
     let labels: Vec<String> = labels.into_iter().map(|one| one.label().to_owned()).collect();
@@ -78,6 +93,8 @@ pub(super) fn run(arguments: &RejudgeArgs, registry: &Registry) -> Result<Exit, 
         default_port,
         slots: Arc::clone(chains.slots()),
     };
+    drop(asking);
+    surroundings::restore(&measurement.info.name).map_err(|e| refused(Error::contract(e)))?;
     // All that is read is looked at before the output is emptied.
     let source = open_capture(&arguments.pcap)?;
     let claims = claims(&arguments.records, &judge).map_err(failed)?;

@@ -1,7 +1,7 @@
 //! What shells and `man` need: completions and manual pages, made from the parser.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Command};
@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
-use pathspider_runtime::text;
+use pathspider_runtime::{streams, text};
 
 /// `pathspider completions`.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub(super) fn manual(folder: &Path, parser: Command) -> Result<Exit, Failure> {
 
 /// Writes to standard output.
 pub(super) fn write(text: &[u8]) -> Result<Exit, Failure> {
-    io::stdout().write_all(text).map(|()| Exit::Finished).map_err(|error| {
+    streams::output().write_all(text).map(|()| Exit::Finished).map_err(|error| {
         Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}"))
     })
 }

@@ -13,7 +13,6 @@ mod kinds;
 mod packets;
 mod progress;
 mod recent;
-mod settings;
 mod socket;
 mod tcp;
 mod tls;
@@ -32,8 +31,8 @@ use failure::Failure;
 pub(super) use flow::Flow;
 use kind::{Asked, Exchange, Opened};
 use pathspider_observer::{Endpoint, Notice};
+use pathspider_plugins::asked::Settings;
 use recent::Recent;
-use settings::Settings;
 use socket2::Socket;
 
 pub(super) use flow::{own_flow, possible_endpoints};
@@ -131,7 +130,7 @@ pub(super) fn begin(
     let Some(kind) = kinds::find(connect.kind()) else {
         return without_socket(connect);
     };
-    let settings = Settings::read(kind.settings(), &connect)?;
+    let settings = Settings::read(&connect)?;
     let remote = target(job, &settings);
     let timeout = settings.timeout.unwrap_or(DEFAULT_TIMEOUT);
     let started = SystemTime::now();

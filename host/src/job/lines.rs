@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::extent::Extent;
 use super::utf16;
-use pathspider_runtime::{decompress, files};
+use pathspider_runtime::{decompress, files, streams};
 
 /// A line longer than this is no job; it bounds the memory that damaged input can take.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;
@@ -33,7 +33,7 @@ pub enum Input {
 impl Input {
     /// The input that an argument names: `-` is standard input.
     pub fn from_argument(path: &Path) -> Input {
-        if path == Path::new("-") { Input::Stdin } else { Input::File(path.to_owned()) }
+        if path == Path::new("-") { Input::Stdin } else { Input::File(files::absolute(path)) }
     }
 
     /// # Errors
@@ -41,7 +41,7 @@ impl Input {
     /// It does not exist, is a folder, or may not be read.
     fn open(&self) -> io::Result<(Box<dyn Read + Send>, Option<Extent>)> {
         match self {
-            Input::Stdin => Ok((Box::new(io::stdin()), None)),
+            Input::Stdin => Ok((Box::new(streams::input()), None)),
             Input::Words(words) => Ok((Box::new(Cursor::new(words.join("\n"))), None)),
             Input::File(path) => {
                 let file = files::open_to_read(path)?;

@@ -36,7 +36,7 @@ pub enum Output {
 impl Output {
     /// The output that an argument names: `-` is standard output.
     pub fn from_argument(path: &Path) -> Output {
-        if path == Path::new("-") { Output::Stdout } else { Output::File(path.to_owned()) }
+        if path == Path::new("-") { Output::Stdout } else { Output::File(files::absolute(path)) }
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::codec::Codec;
 use pathspider_runtime::files::{Opened, Outlet};
+use pathspider_runtime::streams;
 
 /// Octets of lines that make a frame at the most.
 const FRAME: usize = 1 << 20;
@@ -28,7 +29,7 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) fn standard_output() -> Sink {
-        Sink::new(Outlet::stream(io::stdout()), Codec::Plain)
+        Sink::new(Outlet::stream(streams::output()), Codec::Plain)
     }
 
     /// A file, of which `length` octets are good.

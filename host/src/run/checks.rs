@@ -10,6 +10,7 @@ use super::{RunError, RunOptions};
 use crate::engine::RESERVED_SOCKETS;
 use crate::job::Input;
 use crate::output::Output;
+use pathspider_runtime::streams;
 
 /// Descriptors beside those of the connections.
 const SPARE_DESCRIPTORS: u64 = 128;
@@ -50,7 +51,7 @@ pub(super) fn check_files(options: &RunOptions<'_>) -> Result<(), RunError> {
 /// What makes two paths one file: its number, or where there is none yet, that of its folder, and
 /// its name. Pipes and devices may be used for several purposes.
 fn identity(path: &Path) -> Option<(u64, u64, Option<&OsStr>)> {
-    if let Ok(file) = path.metadata() {
+    if let Ok(file) = streams::path(path).metadata() {
         return file.is_file().then(|| (file.dev(), file.ino(), None));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

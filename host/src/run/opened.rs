@@ -9,6 +9,7 @@ use super::keeping::Kept;
 use super::locked::Ready;
 use super::stages::Stages;
 use pathspider_observer::Source;
+use pathspider_runtime::ending;
 use pathspider_system::Machine;
 
 /// The metadata say that the run has begun. What was to be emptied is empty, and all that could fail
@@ -56,7 +57,9 @@ impl Opened<'_> {
     pub(super) fn carry_out(self) -> Result<RunEnd, RunError> {
         let Opened { stages, mut machine, kept } = self;
         let ended = stages.run(&mut machine);
-        kept.close(restored(machine, ended))
+        let closed = kept.close(restored(machine, ended));
+        ending::forget();
+        closed
     }
 }
 

@@ -6,6 +6,8 @@ use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
 use pathspider_plugin_api::{ChainName, Configuration, Error};
 
 use super::{RunError, RunOptions};
+use pathspider_runtime::asking::Asking;
+use pathspider_runtime::surroundings;
 
 /// What the plugin says before the run.
 pub(super) struct Plan {
@@ -19,6 +21,16 @@ pub(super) struct Plan {
 impl Plan {
     /// Asks the plugin, and finds the chains that it needs.
     pub(super) fn ask(options: &RunOptions<'_>) -> Result<(Plan, ChainSet), RunError> {
+        let found = options.measurement;
+        let fail = |error| RunError::Plugin { name: found.info.name.clone(), error };
+        let asking = Asking::within(options.plugin_timeout());
+        let asked = Plan::asked(options);
+        drop(asking);
+        let mended = surroundings::restore(&found.info.name).map_err(|e| fail(Error::contract(e)));
+        asked.and_then(|asked| mended.map(|()| asked))
+    }
+
+    fn asked(options: &RunOptions<'_>) -> Result<(Plan, ChainSet), RunError> {
         let found = options.measurement;
         let fail = |error| RunError::Plugin { name: found.info.name.clone(), error };
         let measurement = found.handle.instantiate(options.plugin_options.clone()).map_err(fail)?;

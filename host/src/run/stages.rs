@@ -19,6 +19,7 @@ use crate::job::{Feed, Feeder, Feeding, JobReader, feed};
 use crate::output::{Cause, Counted};
 use crate::progress::{Prepared, Shown};
 use pathspider_observer::Source;
+use pathspider_runtime::ending;
 use pathspider_runtime::stop::Stop;
 use pathspider_runtime::threads::Threads;
 use pathspider_runtime::watchdog::{self, Watchdog};
@@ -74,8 +75,8 @@ impl Stages<'_> {
 
         watchdog::watch_this_thread();
         let (last_word, last_known) = (self.last_word, Arc::clone(&known));
-        let give_up = move |why| last_known.write(last_word, why);
-        let watchdog = Watchdog::start(threads, plugin_timeout, Arc::clone(&stop), give_up)
+        ending::remember(move |why| last_known.write(last_word, why));
+        let watchdog = Watchdog::start(threads, plugin_timeout, Arc::clone(&stop))
             .map_err(RunError::no_thread)?;
         let shown = showing
             .start(threads, move || known.snapshot())

@@ -11,6 +11,7 @@ use super::child;
 use super::leash::Leash;
 use pathspider_runtime::privileges::has_privileges_of_its_own;
 use pathspider_runtime::privileges::with_network_lent;
+use pathspider_runtime::surroundings;
 
 /// Where commands are looked for when the user is not to choose.
 const SAFE_PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
@@ -63,6 +64,9 @@ fn run_for(
     let mut command = Command::new(program);
     if has_privileges_of_its_own() {
         command.env_clear().env("PATH", SAFE_PATH);
+    } else if let Some(environment) = surroundings::environment() {
+        // A plugin may have changed this process's.
+        command.env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
     }
     let input = leash.and_then(|leash| leash.hold().ok());
     command

@@ -83,6 +83,11 @@ pub fn present(key: &str) -> Result<Option<String>> {
     sysctl::present(key).map_err(Error::new)
 }
 
+/// The file of a kernel parameter of this name, which need not be there.
+pub fn parameter_file(key: &str) -> String {
+    sysctl::path(key)
+}
+
 /// The machine that a run configures.
 #[derive(Default)]
 pub struct Machine {
@@ -94,8 +99,8 @@ pub struct Machine {
     denied: bool,
     /// What could not be undone.
     failed: Vec<String>,
-    #[cfg(test)]
-    unguarded: bool,
+    /// Whether it ends with this process, so that nobody has to restore it after a kill.
+    is_apart: bool,
 }
 
 impl Machine {
@@ -103,6 +108,14 @@ impl Machine {
     /// where somebody has it.
     pub fn new() -> Machine {
         Machine::default()
+    }
+
+    /// A network of this process's own, which ends with it: there is neither lock, journal nor keeper.
+    /// Of what is not of the network, nothing may be changed through it.
+    pub fn apart() -> Machine {
+        let mut machine = Machine::default();
+        machine.is_apart = true;
+        machine
     }
 
     /// A machine that is to be changed: nobody else changes it meanwhile. Waits for whoever does,
@@ -174,8 +187,7 @@ impl Machine {
     }
 
     fn note(&mut self, entry: Entry) -> Result<()> {
-        #[cfg(test)]
-        if self.unguarded {
+        if self.is_apart {
             self.changes.note(entry);
             return Ok(());
         }
@@ -298,8 +310,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("pathspider-undo-{}", std::process::id()));
         let path = file.to_str().unwrap();
         let script = |text: &str| format!("printf {text} >> {path}");
-        let mut machine = Machine::new();
-        machine.unguarded = true;
+        let mut machine = Machine::apart();
         for name in ["a", "b"] {
             let undo = script(&name.to_uppercase());
             machine.run(&["sh", "-c", &script(name)], &["sh", "-c", &undo]).unwrap();

@@ -24,9 +24,7 @@ pub(super) fn in_namespace(test: impl FnOnce() + Send) {
 }
 
 fn machine() -> Machine {
-    let mut machine = Machine::new();
-    machine.unguarded = true;
-    machine
+    Machine::apart()
 }
 
 fn sh(script: &str) -> String {

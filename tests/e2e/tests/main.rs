@@ -26,6 +26,8 @@
 //! - `check`: the rules of the contract
 //! - `template`: forks of the template, built by several compilers
 //! - `plugins`: running them, and surviving what they do
+//! - `mistakes`: what a run refuses, `check` refuses
+//! - `hostile`: plugins that do what bad C libraries do
 //! - `forms`: command lines of every generation, help
 //! - `filter`: picking and counting records
 
@@ -42,6 +44,7 @@ mod faults;
 mod filter;
 mod forging;
 mod forms;
+mod hostile;
 mod inputs;
 mod keeping;
 mod keeping_faults;
@@ -49,6 +52,7 @@ mod kinds;
 mod machine;
 mod measure;
 mod measurements;
+mod mistakes;
 mod observe;
 mod plugins;
 mod privileges;

@@ -16,7 +16,7 @@ use self::pcap::{Flavour, Pcap};
 use self::pcapng::Pcapng;
 use super::filter::Filter;
 use super::{Frame, Progress, SourceError, SourceOptions};
-use pathspider_runtime::decompress;
+use pathspider_runtime::{decompress, streams};
 
 /// A recorded capture.
 pub(super) struct Recorded {
@@ -40,7 +40,7 @@ impl Recorded {
             path: name.clone(),
             reason: error.to_string(),
         };
-        let file = File::open(&path).map_err(unreadable)?;
+        let file = File::open(streams::path(&path)).map_err(unreadable)?;
         if file.metadata().map_err(unreadable)?.is_dir() {
             return Err(SourceError::NotReadable {
                 path: name,
@@ -57,7 +57,7 @@ impl Recorded {
     ) -> Result<Recorded, SourceError> {
         const NAME: &str = "standard input";
         // Without the standard library's buffer: what stands in it would not wake `poll`.
-        let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| {
+        let input = streams::input().as_fd().try_clone_to_owned().map_err(|error| {
             SourceError::NotReadable { path: NAME.into(), reason: error.to_string() }
         })?;
         let reader = buffer::Interruptible::new(File::from(input), stop);

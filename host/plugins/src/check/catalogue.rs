@@ -1,7 +1,9 @@
 //! The rules: what each demands, why, and what applies it.
 
+use Need::{Ends, Holds};
+
 use super::subject::Subject;
-use super::{Answer, chains, configure, describes, fuzz, lives, system};
+use super::{Answer, blocking, chains, configure, describes, fuzz, lives, process, system};
 
 /// A rule: what it demands, and why.
 pub struct Rule {
@@ -11,29 +13,79 @@ pub struct Rule {
     pub demands: &'static str,
     /// Why.
     pub why: &'static str,
+    /// Rules that have to hold first: what breaks one of them would break this one too, and is said
+    /// there.
+    pub(super) needs: &'static [Need],
     pub(super) apply: fn(&mut Subject<'_>) -> Answer,
 }
 
+/// What has to be true of a rule that was applied before.
+#[derive(Clone, Copy)]
+pub(super) enum Need {
+    /// It holds.
+    Holds(&'static str),
+    /// Applying it came to an end, whatever it found.
+    Ends(&'static str),
+}
+
+/// No job can be begun otherwise.
+const BEGUN: &[Need] =
+    &[Holds("options"), Holds("configurations"), Holds("chain-names"), Holds("blocking")];
+/// What ends the process while jobs go through it does so in each rule that takes jobs through.
+const LIVED: &[Need] = &[
+    Holds("options"),
+    Holds("configurations"),
+    Holds("chain-names"),
+    Holds("blocking"),
+    Ends("run"),
+];
+/// What fails with ordinary jobs fails with others too.
+const RAN: &[Need] = &[
+    Holds("options"),
+    Holds("configurations"),
+    Holds("chain-names"),
+    Holds("blocking"),
+    Holds("run"),
+];
+/// What goes wrong on one thread goes wrong on several.
+const SOUND: &[Need] = &[
+    Holds("options"),
+    Holds("configurations"),
+    Holds("chain-names"),
+    Holds("blocking"),
+    Holds("run"),
+    Holds("no-flow"),
+    Holds("declared-conditions"),
+    Holds("configuration-index"),
+    Holds("valid-records"),
+    Holds("reserved-keys"),
+];
+
 /// The rule without which no other can be applied.
 pub(super) static LOADS: &Rule = &RULES[0];
+/// The rule that makes changes of the network.
+pub(super) const CONFIGURATIONS: &str = "configurations";
 /// The rule that is about what the child printed.
 pub(super) const QUIET: &str = "quiet";
 /// The rule that is about the settings of the network, also while the file is loaded.
 pub(super) const SYSTEM: &str = "system";
 
-/// All rules, in the order in which they are applied.
-pub static RULES: [Rule; 19] = [
+/// All rules, in the order in which they are applied: what explains a failure comes before what
+/// would only show it again.
+pub static RULES: [Rule; 20] = [
     Rule {
         name: "loads",
         demands: "It is a whole shared library for this machine, needs nothing that is not there, \
                   and speaks an ABI version that this host understands.",
         why: "Else no host can use it.",
+        needs: &[],
         apply: |_| Answer::Pass,
     },
     Rule {
         name: "panics",
         demands: "A panic is caught where it happens and reported: no panic = \"abort\".",
         why: "A panic is to cost one job, never the run.",
+        needs: &[],
         apply: describes::panics,
     },
     Rule {
@@ -41,33 +93,47 @@ pub static RULES: [Rule; 19] = [
         demands: "Names, version, description and contact are there; conditions are words joined \
                   by dots, are declared once, say what was seen, and are not the host's.",
         why: "Whoever reads a result has to know what it means, and whom to ask.",
+        needs: &[],
         apply: describes::metadata,
     },
     Rule {
         name: "options",
         demands: "Options have different, usable names, help, defaults within their ranges; `new` \
-                  takes the defaults and every word of a choice.",
+                  takes the defaults and every word of a choice, or says why not.",
         why: "They become arguments of the command line, checked before any packet is sent.",
+        needs: &[Holds("panics")],
         apply: describes::options,
     },
     Rule {
-        name: "configurations",
+        name: CONFIGURATIONS,
         demands: "There is a baseline; labels differ; `configure` reaches each configuration from \
-                  each other, through System alone and where Info::changes_system was declared.",
+                  each other, through System alone and where Info::changes_system was declared; \
+                  the parameters, rules and commands that it gives are taken.",
         why: "A run goes round them many times, in this order and with gaps.",
+        needs: &[Holds("options")],
         apply: configure::configurations,
     },
     Rule {
         name: "chain-names",
         demands: "The observer chains that it names exist, and write no field twice.",
         why: "Else its run cannot start.",
+        needs: &[Holds("options"), Ends("configurations")],
         apply: chains::names,
+    },
+    Rule {
+        name: "blocking",
+        demands: "Without Info::blocking, pre_connect and connect return at once.",
+        why: "They run on the thread that opens all connections.",
+        needs: &[Holds("options"), Holds("configurations")],
+        apply: blocking::blocking,
     },
     Rule {
         name: "run",
         demands: "Jobs go through it, from pre_connect to rows and finish, however they end and \
-                  whatever was seen of them, and nothing panics or breaks the contract.",
+                  whatever was seen of them; nothing panics or breaks the contract, and the host \
+                  can make each connection that it asks for.",
         why: "On the Internet all of it happens.",
+        needs: BEGUN,
         apply: lives::run,
     },
     Rule {
@@ -75,42 +141,50 @@ pub static RULES: [Rule; 19] = [
         demands: "Without a flow in the capture, merge and combine give no error and no verdict, \
                   unless it names no chain and so never has one.",
         why: "Absence means no evidence: a verdict without packets seen is a guess.",
+        needs: LIVED,
         apply: lives::no_flow,
     },
     Rule {
         name: "declared-conditions",
         demands: "combine gives only conditions that info declares.",
         why: "Readers rely on the declaration; a run takes the job's conclusions back otherwise.",
+        needs: LIVED,
         apply: lives::declared_conditions,
     },
     Rule {
         name: "configuration-index",
         demands: "Where it names a configuration, there is one of that number.",
         why: "pathspider.not_applied:7 of a measurement with two means nothing.",
+        needs: LIVED,
         apply: lives::configuration_index,
     },
     Rule {
         name: "valid-records",
         demands: "Records have no key twice, no empty key, no NaN or infinity.",
         why: "JSON cannot say it, or readers take it two ways.",
+        needs: LIVED,
         apply: lives::valid_records,
     },
     Rule {
         name: "reserved-keys",
         demands: "It leaves the keys that the host writes: config, observed, jobId, conditions, …",
         why: "Nobody could tell the host's word from the plugin's.",
+        needs: LIVED,
         apply: lives::reserved_keys,
     },
     Rule {
         name: "chain-fields",
-        demands: "Its chains write the fields that they declare, all of them, in their types.",
+        demands: "Its chains write the fields that they declare, in their types; none writes null \
+                  alone.",
         why: "The declaration is the documentation, and measurements rely on it.",
+        needs: &[Holds("panics")],
         apply: chains::fields,
     },
     Rule {
         name: "chain-packets",
         demands: "Its chains take any packet: short, malformed, of any protocol, in any order.",
         why: "Whatever is on the wire comes to the chains.",
+        needs: &[Holds("chain-fields")],
         apply: chains::packets,
     },
     Rule {
@@ -118,6 +192,7 @@ pub static RULES: [Rule; 19] = [
         demands: "Random options, jobs, outcomes and flow records make no function of a measurement \
                   panic; chain-packets does the same to chains.",
         why: "Input files and targets are not chosen by friends.",
+        needs: RAN,
         apply: fuzz::fuzz,
     },
     Rule {
@@ -125,24 +200,29 @@ pub static RULES: [Rule; 19] = [
         demands: "Nothing of the network's settings is changed otherwise than through System, from \
                   the loading of the file on.",
         why: "What the host does not know of, it cannot undo.",
+        needs: &[Holds("options"), Holds("configurations"), Holds("blocking"), Ends("run")],
         apply: system::unchanged,
+    },
+    Rule {
+        name: "process",
+        demands: "It leaves the process as it is: working directory, umask, environment, standard \
+                  descriptors, signals, limits, user and group.",
+        why: "The process is the host's, and every function of the plugin's runs in it.",
+        needs: LIVED,
+        apply: process::unchanged,
     },
     Rule {
         name: "threads",
         demands: "Several threads may call pre_connect to rows at the same time.",
         why: "The host does, without a lock.",
+        needs: SOUND,
         apply: lives::threads,
-    },
-    Rule {
-        name: "blocking",
-        demands: "Without Info::blocking, pre_connect and connect return at once.",
-        why: "They run on the thread that opens all connections.",
-        apply: lives::blocking,
     },
     Rule {
         name: QUIET,
         demands: "It prints nothing to standard output.",
         why: "It carries the records.",
+        needs: LIVED,
         apply: lives::quiet,
     },
 ];

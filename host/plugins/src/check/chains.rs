@@ -49,10 +49,26 @@ pub(super) fn fields(subject: &mut Subject<'_>) -> Answer {
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             troubles.note(format!("{}: the field {} is declared twice", info.name, twice[0]));
         }
+        let mut seen = Vec::new();
         for exchange in traffic::exchanges() {
-            judge_flows(info, handle, &exchange, troubles);
+            seen.extend(judge_flows(info, handle, &exchange, troubles));
+        }
+        if is_silent(info, &seen) {
+            troubles.note(format!(
+                "{}: of the flows that it took it wrote none of its fields, each is null; one at the \
+                 least says what was seen",
+                info.name
+            ));
         }
     })
+}
+
+/// Whether a chain takes flows, and writes none of its fields for any.
+fn is_silent(info: &ChainInfo, seen: &[FlowRecord]) -> bool {
+    let values =
+        || seen.iter().flat_map(|record| info.fields.iter().map(|f| record.value(&f.name)));
+    let mut written = values().flatten().peekable();
+    written.peek().is_some() && written.all(Value::is_null)
 }
 
 /// Chains take any packet.
@@ -88,21 +104,28 @@ fn each_chain(
     troubles.answer()
 }
 
-fn judge_flows(info: &ChainInfo, handle: ChainHandle, packets: &Exchange, troubles: &mut Troubles) {
+/// Notes what is wrong with the flows of these packets; gives those on which the chain did not fail.
+fn judge_flows(
+    info: &ChainInfo,
+    handle: ChainHandle,
+    packets: &Exchange,
+    troubles: &mut Troubles,
+) -> Vec<FlowRecord> {
     let flows = ChainSet::new(&[handle])
         .map_err(|error| error.to_string())
         .and_then(|chains| traffic::flows(chains, packets));
-    match flows {
-        Ok(flows) => {
-            for (record, failure) in flows {
-                let failure = failure.map(|error| error.to_string());
-                if let Some(trouble) = failure.or_else(|| misdeclared(info, &record)) {
-                    troubles.note(format!("{}: {trouble}", info.name));
-                }
-            }
+    let flows = flows.unwrap_or_else(|error| {
+        troubles.note(format!("{}: {error}", info.name));
+        Vec::new()
+    });
+    let mut good = Vec::new();
+    for (record, failure) in flows {
+        match failure.map(|error| error.to_string()).or_else(|| misdeclared(info, &record)) {
+            Some(trouble) => troubles.note(format!("{}: {trouble}", info.name)),
+            None => good.push(record),
         }
-        Err(error) => troubles.note(format!("{}: {error}", info.name)),
     }
+    good
 }
 
 /// What the record has otherwise than it is declared.

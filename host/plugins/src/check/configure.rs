@@ -1,12 +1,19 @@
 //! The rule about configurations: each can be reached from each other.
+//!
+//! What `configure` gives is done for real, in the network apart: a parameter, rule or command that a
+//! run would be refused is refused here by the same code. Outside of that network nothing is changed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use pathspider_plugin_api::{ConfigId, Result, SystemChanges};
 
-use super::Answer;
 use super::life::{Life, Trouble};
 use super::lives::{each_life, tell};
+use super::network::{self, DEFAULT};
 use super::subject::Subject;
-use pathspider_system::Undeclared;
+use super::{Answer, NO_NETWORK};
+use pathspider_system::{Machine, Undeclared, parameter_file};
 
 /// Notes what a plugin would change, and changes nothing.
 struct Noting;
@@ -29,53 +36,112 @@ impl SystemChanges for Noting {
     }
 }
 
-/// Calls `configure` as the engine would.
-pub(super) fn configure(life: &Life<'_>, config: usize) -> Result<()> {
+/// Changes the network apart.
+struct Apart<'a> {
+    machine: Machine,
+    /// The parameters of the machine's own network.
+    parameters: &'a BTreeSet<String>,
+}
+
+impl SystemChanges for Apart<'_> {
+    fn read(&self, key: &str) -> Result<Option<String>> {
+        self.machine.read(key)
+    }
+
+    fn sysctl(&mut self, key: &str, value: &str) -> Result<()> {
+        let file = parameter_file(key);
+        // The machine's own, and those that its network alone has, stay as they are.
+        let is_of_machine = !key.starts_with("net.") && Path::new(&file).exists();
+        let is_not_here = self.parameters.contains(&file) && !Path::new(&file).exists();
+        match is_of_machine || is_not_here {
+            true => Ok(()),
+            false => self.machine.sysctl(key, value),
+        }
+    }
+
+    fn firewall(&mut self, rules: &[&str]) -> Result<()> {
+        self.machine.firewall(rules)
+    }
+
+    fn run(&mut self, apply: &[&str], undo: &[&str]) -> Result<()> {
+        self.machine.run(apply, undo)
+    }
+}
+
+/// Calls `configure` as the engine would, and changes nothing.
+pub(super) fn configure_noting(life: &Life<'_>, config: usize) -> Result<()> {
+    configure(life, config, &mut Noting)
+}
+
+fn configure(life: &Life<'_>, config: usize, changes: &mut dyn SystemChanges) -> Result<()> {
     let config = ConfigId::new(config);
     match life.sample.info.changes_system {
-        true => life.object.configure(config, &mut Noting),
+        true => life.object.configure(config, changes),
         false => life.object.configure(config, &mut Undeclared),
     }
 }
 
 /// Each configuration can be reached from each other.
 pub(super) fn configurations(subject: &mut Subject<'_>) -> Answer {
+    let changes = subject.samples().iter().any(|sample| sample.info.changes_system);
+    if changes && !subject.isolated {
+        return Answer::Unable(NO_NETWORK.to_owned());
+    }
+    if changes {
+        // As on a machine that is connected. What cannot be made here may not be needed.
+        let _ = network::swallow(subject.interface.as_deref().unwrap_or(DEFAULT));
+    }
     let mut troubles = Vec::new();
-    let answer = each_life(subject, "was configured", &mut troubles, |_, life, troubles| {
-        let mut note = |what: String| {
+    let answer = each_life(subject, "was configured", &mut troubles, |subject, life, troubles| {
+        for what in wrong(life).into_iter().chain(unreached(subject, life)) {
             troubles.push(Trouble::Run(format!("{}: {what}", life.label)));
-        };
-        match life.object.configurations() {
-            Ok(list) => {
-                for (index, one) in list.iter().enumerate() {
-                    if one.label().is_empty() {
-                        note(format!("configuration {index} has no label"));
-                    }
-                    if list[..index].iter().any(|other| other.label() == one.label()) {
-                        note(format!("two configurations are labelled {:?}", one.label()));
-                    }
-                }
-            }
-            Err(error) => note(error.to_string()),
-        }
-        let count = life.configurations;
-        if count == 0 {
-            note("there is no configuration".to_owned());
-        }
-        if let Ok(other) = life.object.configurations()
-            && other.len() != count
-        {
-            note("it gives another number of configurations each time".to_owned());
-        }
-        for from in 0..count {
-            for to in 0..count {
-                for config in [from, to] {
-                    if let Err(error) = configure(life, config) {
-                        note(format!("configuration {config} is not reached: {error}"));
-                    }
-                }
-            }
         }
     });
     answer.unwrap_or_else(|| tell(troubles))
+}
+
+/// What is wrong with the list.
+fn wrong(life: &Life<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if life.configurations == 0 {
+        wrong.push("there is no configuration".to_owned());
+    }
+    match life.object.configurations() {
+        Ok(list) => {
+            for (index, one) in list.iter().enumerate() {
+                if one.label().is_empty() {
+                    wrong.push(format!("configuration {index} has no label"));
+                }
+                if list[..index].iter().any(|other| other.label() == one.label()) {
+                    wrong.push(format!("two configurations are labelled {:?}", one.label()));
+                }
+            }
+            if list.len() != life.configurations {
+                wrong.push("it gives another number of configurations each time".to_owned());
+            }
+        }
+        Err(error) => wrong.push(error.to_string()),
+    }
+    wrong
+}
+
+/// The configurations that are not reached: once round for real, then each from each other.
+fn unreached(subject: &Subject<'_>, life: &Life<'_>) -> Vec<String> {
+    let count = life.configurations;
+    let mut machine = Apart { machine: Machine::apart(), parameters: &subject.parameters };
+    for config in (0..count).chain([0]).filter(|_| count > 0) {
+        if let Err(error) = configure(life, config, &mut machine) {
+            return vec![format!("configuration {config} is not reached: {error}")];
+        }
+    }
+    machine.machine.restore();
+    let mut unreached: Vec<String> = machine.machine.take_failed();
+    for (from, to) in (0..count).flat_map(|from| (0..count).map(move |to| (from, to))) {
+        for config in [from, to] {
+            if let Err(error) = configure_noting(life, config) {
+                unreached.push(format!("configuration {config} is not reached: {error}"));
+            }
+        }
+    }
+    unreached
 }

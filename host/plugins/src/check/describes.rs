@@ -1,9 +1,11 @@
 //! Rules about what a plugin says of itself.
 
-use pathspider_plugin_api::{Info, OptionKind, OptionSpec, Value};
+use pathspider_plugin_api::{Info, OptionSpec};
 
-use super::subject::{Subject, declined};
+use super::lives::declines;
+use super::subject::{Sample, Subject, declined};
 use super::{Answer, Troubles};
+use crate::options::wrong;
 
 /// Panics are caught in the library as it was built.
 pub(super) fn panics(subject: &mut Subject<'_>) -> Answer {
@@ -46,16 +48,16 @@ fn judge_info(info: &Info, troubles: &mut Troubles) {
     if name.to_ascii_lowercase() != *name {
         troubles.note(format!("{name}: the name has capitals"));
     }
-    for (what, text) in [
-        ("description", &info.description),
-        ("version", &info.version),
-        ("contact (a mail address or URL)", &info.contact),
+    for (what, text, remedy) in [
+        ("description", &info.description, "give one to Info::new"),
+        ("version", &info.version, "give one to Info::new, such as env!(\"CARGO_PKG_VERSION\")"),
+        ("contact", &info.contact, "give a mail address or URL to Info::contact"),
     ] {
         if text.trim().is_empty() {
-            troubles.note(format!("{name}: there is no {what}"));
+            troubles.note(format!("{name}: there is no {what}; {remedy}"));
         }
         if text.contains('\n') {
-            troubles.note(format!("{name}: {what} is more than one line"));
+            troubles.note(format!("{name}: its {what} is more than one line"));
         }
     }
     if !info.version.starts_with(|c: char| c.is_ascii_digit()) {
@@ -86,78 +88,37 @@ fn judge_info(info: &Info, troubles: &mut Troubles) {
 pub(super) fn options(subject: &mut Subject<'_>) -> Answer {
     let mut troubles = Troubles::default();
     for sample in subject.samples() {
+        let name = &sample.info.name;
         let specs: Vec<&OptionSpec> = sample.options.iter().collect();
         for (index, spec) in specs.iter().enumerate() {
             let twice = specs[..index].iter().any(|other| other.name == spec.name);
             let trouble = if twice { Some("it is declared twice".to_owned()) } else { wrong(spec) };
             if let Some(trouble) = trouble {
-                troubles.note(format!("{} --{}: {trouble}", sample.info.name, spec.name));
+                troubles.note(format!("{name} --{}: {trouble}", spec.name));
             }
         }
-        subject.reporter.step(&format!("{} was made with its options", sample.info.name));
-        match subject.variants(&sample) {
-            Ok(variants) => {
-                for variant in variants {
-                    let made = sample.handle.instantiate(variant.values);
-                    if let Some(error) = made.err().filter(|error| !declined(error)) {
-                        troubles.note(format!("{}{}: {error}", sample.info.name, variant.label));
-                    }
-                }
-            }
-            Err(error) => troubles.note(format!("{}: {error}", sample.info.name)),
+        // What `new` makes of such options is no matter.
+        if troubles.is_empty() {
+            try_new(subject, &sample, &mut troubles);
         }
     }
     troubles.answer()
 }
 
-/// What is wrong with an option.
-fn wrong(spec: &OptionSpec) -> Option<String> {
-    let usable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !spec.name.starts_with(|c: char| c.is_ascii_lowercase()) || !spec.name.chars().all(usable) {
-        return Some("its name is not of lower-case letters, digits and dashes".to_owned());
-    }
-    if ["help", "version"].contains(&spec.name.as_str()) {
-        return Some("the host has an option of that name".to_owned());
-    }
-    if spec.help.is_empty() {
-        return Some("it has no help".to_owned());
-    }
-    match &spec.kind {
-        OptionKind::Integer { min, max } if min > max => Some(format!("{min} to {max} is empty")),
-        OptionKind::Number { min, max } if min > max || !min.is_finite() || !max.is_finite() => {
-            Some(format!("{min} to {max} is no range"))
-        }
-        OptionKind::Choice(words) if words.is_empty() => Some("there is no choice".to_owned()),
-        OptionKind::Choice(words)
-            if words.iter().enumerate().any(|(n, w)| words[..n].contains(w)) =>
-        {
-            Some("a word of the choice is there twice".to_owned())
-        }
-        _ => wrong_default(spec),
-    }
-}
-
-fn wrong_default(spec: &OptionSpec) -> Option<String> {
-    let default = &spec.default;
-    let fits = match (spec.several, default.as_list()) {
-        (true, Some(list)) => list.iter().all(|value| allows(&spec.kind, value)),
-        (false, None) => default.is_null() || allows(&spec.kind, default),
-        (true, None) => default.is_null(),
-        (false, Some(_)) => false,
+fn try_new(subject: &mut Subject<'_>, sample: &Sample, troubles: &mut Troubles) {
+    let name = &sample.info.name;
+    let variants = match subject.variants(sample) {
+        Ok(variants) => variants,
+        Err(error) => return troubles.note(format!("{name}: {error}")),
     };
-    (!fits).then(|| format!("its default {default:?} is none of its values"))
-}
-
-fn allows(kind: &OptionKind, value: &Value) -> bool {
-    match kind {
-        OptionKind::Flag => value.as_bool().is_some(),
-        OptionKind::Integer { min, max } => {
-            value.as_i64().is_some_and(|number| (min..=max).contains(&&number))
+    for (index, variant) in variants.into_iter().enumerate() {
+        let label = format!("{name}{}", variant.label);
+        subject.reporter.step(&format!("{label} was made with its options"));
+        match sample.handle.instantiate(variant.values) {
+            Err(error) if !declined(&error) => troubles.note(format!("{label}: new: {error}")),
+            // The first are the defaults, or what was asked for.
+            Err(error) if index == 0 => troubles.note(declines(&label, &error)),
+            _ => {}
         }
-        OptionKind::Number { min, max } => {
-            value.as_f64().is_some_and(|number| (min..=max).contains(&&number))
-        }
-        OptionKind::Choice(words) => value.as_str().is_some_and(|w| words.iter().any(|x| x == w)),
-        _ => value.as_str().is_some(),
     }
 }

@@ -10,10 +10,11 @@ use pathspider_plugin_api::{
 };
 
 use super::Answer;
-use super::configure::configure;
-use super::life::{Life, Script, Trouble, outcome};
+use super::configure::configure_noting;
+use super::life::{Life, Script, Stillborn, Trouble, outcome};
 use super::lives::{STATES, each_life, flows, jobs, tell};
 use super::subject::{Sample, Subject, Variant, declined};
+use crate::options::is_empty;
 
 /// Jobs with random contents, for each set of options.
 const FUZZED: usize = 1500;
@@ -53,9 +54,9 @@ pub(super) fn fuzz(subject: &mut Subject<'_>) -> Answer {
             let values = any_options(subject, &sample, &mut random);
             let label = format!(" {values:?}");
             match Life::start(&sample, Variant { label, values }) {
-                Ok(Some(life)) => troubles.extend(ask(&life).err()),
-                Ok(None) => {}
-                Err(trouble) => troubles.push(trouble),
+                Ok(life) => troubles.extend(ask(&life).err()),
+                Err(Stillborn::Declined(_)) => {}
+                Err(Stillborn::Trouble(trouble)) => troubles.push(trouble),
             }
         }
     }
@@ -76,7 +77,7 @@ fn ask(life: &Life<'_>) -> Result<(), Trouble> {
     };
     answer(life.object.configurations().map(|_| ()))?;
     answer(life.object.chains().map(|_| ()))?;
-    (0..life.configurations).try_for_each(|config| answer(configure(life, config)))
+    (0..life.configurations).try_for_each(|config| answer(configure_noting(life, config)))
 }
 
 /// A connection's end with the keys that the host writes and others, with any values.
@@ -112,6 +113,8 @@ fn any_job(jobs: &[Job], random: &mut fastrand::Rng) -> Job {
 fn any_options(subject: &Subject<'_>, sample: &Sample, random: &mut fastrand::Rng) -> OptionValues {
     let one = |spec: &OptionSpec, random: &mut fastrand::Rng| -> Value {
         match &spec.kind {
+            // The rule `options` tells of a range in which there is no number.
+            kind if is_empty(kind) => spec.default.clone(),
             OptionKind::Flag => random.bool().into(),
             OptionKind::Integer { min, max } => random.i64(*min..=*max).into(),
             OptionKind::Number { min, max } => {

@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::abi::{MeasurementObject, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended, Fault, Sighting};
-use pathspider_plugin_api::{Condition, ConfigId, ConnectKind, FlowRecord, Job, Outcome, State};
+use pathspider_plugin_api::{
+    Condition, ConfigId, ConnectKind, Error, FlowRecord, Job, Outcome, State,
+};
 
 use super::subject::{Sample, Variant, declined};
+use crate::asked;
 use crate::rules::{self, Broken, RunRule};
 
 /// What is wrong, and which rule it is about.
@@ -38,8 +41,22 @@ pub(super) struct Life<'s> {
     pub(super) slots: Arc<Slots>,
     /// The options it was made with, for messages.
     pub(super) label: String,
-    /// The longest that `pre_connect` or `connect` took.
-    longest: Duration,
+    times: Times,
+}
+
+/// The shortest call of each function that is called on the thread which opens all connections.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) pre_connect: Option<Duration>,
+    pub(super) connect: Option<Duration>,
+}
+
+/// Why there is no object.
+pub(super) enum Stillborn {
+    /// The plugin declines these options.
+    Declined(Error),
+    /// It failed.
+    Trouble(Trouble),
 }
 
 /// How a job's connections end.
@@ -50,36 +67,35 @@ pub(super) struct Script<'a> {
 }
 
 impl<'s> Life<'s> {
-    /// Makes the object. `None` where the plugin declines these options.
-    pub(super) fn start(sample: &'s Sample, variant: Variant) -> Result<Option<Life<'s>>, Trouble> {
+    /// Makes the object.
+    pub(super) fn start(sample: &'s Sample, variant: Variant) -> Result<Life<'s>, Stillborn> {
         let label = format!("{}{}", sample.info.name, variant.label);
-        let made = sample.handle.instantiate(variant.values).and_then(|object| {
-            let configurations = object.configurations()?.len();
-            Ok((object, configurations))
-        });
-        match made {
-            Ok((object, configurations)) => {
-                let [library, own] = &sample.known;
-                let names = object.chains().unwrap_or_default();
-                let slots = Arc::new(Slots::asked(&names, &[&**library, &**own]));
-                let longest = Duration::ZERO;
-                Ok(Some(Life { sample, object, configurations, slots, label, longest }))
-            }
-            Err(error) if declined(&error) => Ok(None),
-            Err(error) => Err(Trouble::Run(format!("{label}: {error}"))),
-        }
+        let made = sample.handle.instantiate(variant.values);
+        let object = made.map_err(|error| match declined(&error) {
+            true => Stillborn::Declined(error),
+            false => Stillborn::Trouble(Trouble::Run(format!("{label}: {error}"))),
+        })?;
+        let counted = object.configurations().map(|list| list.len());
+        let configurations = counted.map_err(|error| {
+            Stillborn::Trouble(Trouble::Run(format!("{label}: configurations: {error}")))
+        })?;
+        let [library, own] = &sample.known;
+        let names = object.chains().unwrap_or_default();
+        let slots = Arc::new(Slots::asked(&names, &[&**library, &**own]));
+        let times = Times::default();
+        Ok(Life { sample, object, configurations, slots, label, times })
     }
 
-    /// The longest that `pre_connect` or `connect` took.
-    pub(super) fn longest(&self) -> Duration {
-        self.longest
+    /// How long the calls took.
+    pub(super) fn times(&self) -> Times {
+        self.times
     }
 
     /// Takes a job through, and returns the conclusions; `None` where the plugin declined it.
     pub(super) fn timed(&mut self, script: Script<'_>) -> Result<Option<Vec<Condition>>, Trouble> {
-        let mut longest = self.longest;
-        let end = self.go(script, &mut longest);
-        self.longest = longest;
+        let mut times = self.times;
+        let end = self.go(script, &mut times);
+        self.times = times;
         end
     }
 
@@ -87,13 +103,13 @@ impl<'s> Life<'s> {
     pub(super) fn go(
         &self,
         script: Script<'_>,
-        longest: &mut Duration,
+        times: &mut Times,
     ) -> Result<Option<Vec<Condition>>, Trouble> {
         let Script { job, ends } = script;
-        let mut timed = Timed(longest);
         let info = &self.sample.info;
         let driver = Driver::new(&self.object, info, self.configurations, &self.slots);
-        let Some(prepared) = self.said(timed.call(|| driver.prepare(job)))? else {
+        let Some(prepared) = self.said(call(&mut times.pre_connect, || driver.prepare(job)))?
+        else {
             return Ok(None);
         };
         let mut connections = Vec::with_capacity(self.configurations);
@@ -102,8 +118,10 @@ impl<'s> Life<'s> {
             let config = ConfigId::new(index);
             let earlier: &Vec<&Ended> = &answered.iter().collect();
             let asked = Asked { job, prepared: &prepared, config, round: 0, earlier };
-            let asked = timed.call(|| driver.connect(asked));
+            let asked = call(&mut times.connect, || driver.connect(asked));
             let Some(connect) = self.said(asked)? else { return Ok(None) };
+            // In place of connecting.
+            let Some(()) = self.said(asked::check(job, &connect))? else { return Ok(None) };
             let (outcome, flow) = ends(index);
             let seen = match connect.kind() {
                 ConnectKind::Skip => Sighting::NotAsked,
@@ -143,15 +161,12 @@ impl<'s> Life<'s> {
     }
 }
 
-struct Timed<'a>(&'a mut Duration);
-
-impl Timed<'_> {
-    fn call<T>(&mut self, call: impl FnOnce() -> T) -> T {
-        let began = Instant::now();
-        let value = call();
-        *self.0 = began.elapsed().max(*self.0);
-        value
-    }
+fn call<T>(shortest: &mut Option<Duration>, call: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let value = call();
+    let took = began.elapsed();
+    *shortest = Some(shortest.map_or(took, |shortest| shortest.min(took)));
+    value
 }
 
 /// A connection's end as the host tells it.

@@ -2,15 +2,14 @@
 
 use std::net::IpAddr;
 use std::thread;
-use std::time::Duration;
 
 use pathspider_plugin_api::abi::ChainSet;
-use pathspider_plugin_api::{ChainName, FlowRecord, Job, Record, State};
+use pathspider_plugin_api::{ChainName, Error, FlowRecord, Job, Record, State};
 
-use super::life::{Life, Script, Trouble, outcome};
+use super::life::{Life, Script, Stillborn, Times, Trouble, outcome};
 use super::subject::{Sample, Subject};
 use super::traffic;
-use super::{Answer, Troubles};
+use super::{Answer, NO_NETWORK, Troubles};
 use crate::rules::RunRule;
 
 pub(super) const STATES: [State; 4] = [State::Ok, State::Failed, State::Timeout, State::Skipped];
@@ -19,8 +18,6 @@ const JOBS: usize = 200;
 /// Threads, and the jobs of each.
 const THREADS: usize = 8;
 const JOBS_OF_A_THREAD: usize = 100;
-/// The longest that a function may take on the thread that opens all connections.
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A job of either family, or of a name where the measurement takes them.
 pub(super) fn jobs(sample: &Sample) -> Vec<Job> {
@@ -70,12 +67,11 @@ pub(super) fn each_life(
         return Some(Answer::Skipped("it exports no measurement".to_owned()));
     }
     if !subject.isolated && samples.iter().any(|sample| sample.info.blocking) {
-        let why = "it connects by itself, and no network apart can be made here: run it as root";
-        return Some(Answer::Unable(why.to_owned()));
+        return Some(Answer::Unable(format!("it connects by itself, and {NO_NETWORK}")));
     }
     let mut declining = None;
     for sample in &samples {
-        let mut alive = false;
+        let (mut is_alive, mut reason) = (false, None);
         let variants = match subject.variants(sample) {
             Ok(variants) => variants,
             Err(error) => return Some(Answer::Fail(vec![error])),
@@ -83,24 +79,27 @@ pub(super) fn each_life(
         for variant in variants {
             subject.reporter.step(&format!("{}{} {doing}", sample.info.name, variant.label));
             match Life::start(sample, variant) {
-                Ok(Some(mut life)) => {
-                    alive = true;
+                Ok(mut life) => {
+                    is_alive = true;
                     judge(subject, &mut life, troubles);
                 }
-                Ok(None) => {}
-                Err(trouble) => {
-                    alive = true;
+                Err(Stillborn::Declined(error)) => reason = reason.or(Some(error)),
+                Err(Stillborn::Trouble(trouble)) => {
+                    is_alive = true;
                     troubles.push(trouble);
                 }
             }
         }
-        if !alive {
-            declining = Some(&sample.info.name);
+        if !is_alive {
+            declining = reason.map(|reason| declines(&sample.info.name, &reason));
         }
     }
-    let declining = declining.filter(|_| troubles.is_empty())?;
-    let why = format!("{declining} declines its options; give others with --option NAME=VALUE");
-    Some(Answer::Unable(why))
+    declining.filter(|_| troubles.is_empty()).map(Answer::Unable)
+}
+
+/// That the options were declined, and what to do.
+pub(super) fn declines(name: &str, reason: &Error) -> String {
+    format!("{name}: new declines: {reason}; give other options with --option NAME=VALUE")
 }
 
 /// Takes many jobs through, and keeps what goes wrong.
@@ -108,6 +107,12 @@ fn live(subject: &Subject<'_>, life: &mut Life<'_>, troubles: &mut Vec<Trouble>)
     let mut random = fastrand::Rng::with_seed(subject.seed);
     let flows = flows(subject, life);
     let jobs = jobs(life.sample);
+    for job in &jobs {
+        for state in STATES {
+            let mut ends = |_| (outcome(job, state), None);
+            troubles.extend(life.timed(Script { job, ends: &mut ends }).err());
+        }
+    }
     for round in 0..JOBS {
         let job = &jobs[round % jobs.len()];
         let mut ends = |_| {
@@ -190,13 +195,14 @@ pub(super) fn no_flow(subject: &mut Subject<'_>) -> Answer {
                         let verdict = verdicts.into_iter().find(|c| !c.starts_with("pathspider."));
                         troubles.extend(verdict.map(|verdict| {
                             Trouble::Run(format!(
-                                "{}: without a flow it gave {verdict}",
+                                "{}: without a flow it gave {verdict}; conclude only from flows that \
+                                 were seen (Flows::weigh, Flow::seen)",
                                 life.label
                             ))
                         }));
                     }
-                    Ok(_) => {}
-                    Err(trouble) => troubles.push(trouble),
+                    // The rules `run` and its like tell of what else goes wrong here.
+                    _ => {}
                 }
             }
         }
@@ -234,7 +240,7 @@ pub(super) fn threads(subject: &mut Subject<'_>) -> Answer {
                     (outcome(job, STATES[random.usize(..STATES.len())]), flow)
                 };
                 let script = Script { job, ends: &mut ends };
-                found.extend(life.go(script, &mut Duration::default()).err());
+                found.extend(life.go(script, &mut Times::default()).err());
             }
             found
         };
@@ -244,31 +250,6 @@ pub(super) fn threads(subject: &mut Subject<'_>) -> Answer {
                 troubles.extend(thread.join().unwrap_or_default());
             }
         });
-    });
-    answer.unwrap_or_else(|| tell(troubles))
-}
-
-/// What is called on the engine's thread does not keep it.
-pub(super) fn blocking(subject: &mut Subject<'_>) -> Answer {
-    let samples = subject.samples();
-    if samples.iter().any(|sample| sample.info.blocking) {
-        return Answer::Skipped("it declares that it blocks".to_owned());
-    }
-    let mut troubles = Vec::new();
-    let answer = each_life(subject, "was timed", &mut troubles, |_, life, troubles| {
-        for job in jobs(life.sample) {
-            let mut ends = |_| (outcome(&job, State::Ok), None);
-            // What else goes wrong is another rule's.
-            let _ = life.timed(Script { job: &job, ends: &mut ends });
-        }
-        let took = life.longest();
-        if took > AT_ONCE {
-            let took = took.as_secs_f32();
-            troubles.push(Trouble::Run(format!(
-                "{}: pre_connect or connect took {took:.1} s; declare Info::blocking",
-                life.label
-            )));
-        }
     });
     answer.unwrap_or_else(|| tell(troubles))
 }

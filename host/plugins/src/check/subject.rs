@@ -1,5 +1,6 @@
 //! The plugin under examination, and what its measurements are tried with.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pathspider_plugin_api::abi::{LoadedPlugin, MeasurementHandle, Slots};
@@ -8,6 +9,7 @@ use pathspider_plugin_api::{
 };
 
 use super::network::NetworkState;
+use super::process::ProcessState;
 use crate::child::Reporter;
 use pathspider_observer::chains::Catalogue;
 
@@ -20,8 +22,14 @@ pub(super) struct Subject<'a> {
     pub(super) options: Vec<(String, String)>,
     /// Whether this process has a network of its own.
     pub(super) isolated: bool,
+    /// The interface of the machine's default route.
+    pub(super) interface: Option<String>,
+    /// The names of the kernel parameters of the machine's network, where they matter.
+    pub(super) parameters: BTreeSet<String>,
     /// The state of that network before the plugin was loaded, where it matters.
     pub(super) network: Option<NetworkState>,
+    /// The state of the process before the plugin was loaded.
+    pub(super) process: ProcessState,
     pub(super) reporter: &'a mut Reporter,
 }
 

@@ -5,16 +5,16 @@
 
 use pathspider_plugin_api::State;
 
-use super::configure::configure;
+use super::configure::configure_noting;
 use super::life::{Life, Script, outcome};
 use super::network::{self, NetworkState};
 use super::subject::Subject;
-use super::{Answer, Troubles};
+use super::{Answer, NO_NETWORK, Troubles};
 
 /// The network's state is the same before and after.
 pub(super) fn unchanged(subject: &mut Subject<'_>) -> Answer {
     let Some(mut before) = subject.network.take() else {
-        return Answer::Unable("no network apart can be made here: run it as root".to_owned());
+        return Answer::Unable(NO_NETWORK.to_owned());
     };
     let mut troubles = Troubles::default();
     if let Err(why) = compare("loading and info", &mut before, &mut troubles) {
@@ -24,7 +24,7 @@ pub(super) fn unchanged(subject: &mut Subject<'_>) -> Answer {
         for variant in subject.variants(sample).unwrap_or_default() {
             let label = format!("{}{}", sample.info.name, variant.label);
             subject.reporter.step(&format!("{label} was configured"));
-            if let Ok(Some(mut life)) = Life::start(sample, variant) {
+            if let Ok(mut life) = Life::start(sample, variant) {
                 go(&mut life);
             }
             if let Err(why) = compare(&label, &mut before, &mut troubles) {
@@ -62,7 +62,7 @@ fn go(life: &mut Life<'_>) {
         pathspider_plugin_api::Record::new(),
     );
     for config in 0..life.configurations {
-        let _ = configure(life, config);
+        let _ = configure_noting(life, config);
         let _ = life.timed(Script { job: &job, ends: &mut |_| (outcome(&job, State::Ok), None) });
     }
 }

@@ -16,14 +16,18 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 
-use super::{Message, Order, Work};
+use super::{Message, Order, Task, Work};
 use crate::trust::Trust;
 use pathspider_runtime::privileges::Privileges;
 use pathspider_runtime::privileges::shed_all_but;
+use pathspider_runtime::{crash, ending, say};
 
 /// The most memory that a plugin may take here: one that wants more is broken, and must not have the
 /// kernel choose another victim.
 const MEMORY: u64 = 2 << 30;
+
+/// The status of a worker that cannot answer.
+const FAILED: u8 = 2;
 
 /// The number from which on the socket's descriptor stands, out of the way of those who close all.
 const OUT_OF_THE_WAY: i32 = 500;
@@ -45,9 +49,18 @@ pub(super) fn main(work: Work) -> io::Result<ExitCode> {
     set_no_new_privs(true)?;
     setrlimit(Resource::Data, Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) })?;
     let mut reporter = Reporter { socket, nonce: order.nonce };
+    if matches!(order.task, Task::Check { .. }) {
+        // Its last words say in which function it ended this process.
+        ending::watch();
+        crash::watch();
+    }
     let answer = work(order.task, file, &order.name, &mut reporter)?;
-    reporter.send(&Message::Answer(answer))?;
-    Ok(ExitCode::SUCCESS)
+    let sent = reporter.send(&Message::Answer(answer));
+    if sent.is_err() {
+        say!("it has closed descriptors that are not its own");
+    }
+    // What its libraries registered for the end is not called.
+    ending::end(if sent.is_ok() { 0 } else { FAILED })
 }
 
 /// Takes the order and the file from standard input, in place of which there is nothing then.

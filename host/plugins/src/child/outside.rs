@@ -65,7 +65,7 @@ impl ChildEnd {
         };
         let said = String::from_utf8_lossy(&self.stderr);
         match said.lines().map(str::trim).rfind(|line| !line.is_empty()) {
-            Some(line) => format!("{what}; its last words: {}", visible(line, 200)),
+            Some(line) => format!("{what}; its last words: {}", visible(line, 400)),
             None => what,
         }
     }

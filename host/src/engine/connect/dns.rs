@@ -1,15 +1,12 @@
 //! A DNS query (RFC 1035), and which message is the response to it.
 
 use pathspider_observer::chains::dns::message::{Message, read};
-use pathspider_plugin_api::forge::{dns_query, identifier};
+use pathspider_plugin_api::forge::identifier;
 use pathspider_plugin_api::{Error, Record};
+use pathspider_plugins::asked;
 
 use super::kind::Asked;
 use super::progress::Progress;
-
-/// The name that is asked where neither plugin nor job has one. It exists (RFC 2606), and has no
-/// large answer that filters against reflection would drop, as those of the root zone have.
-const NAME: &str = "example.com";
 
 /// Octets of a message's header.
 const HEADER: usize = 12;
@@ -35,9 +32,8 @@ impl Query {
     ///
     /// The name cannot stand in a query.
     pub(super) fn new(asked: &Asked<'_>) -> Result<Query, Error> {
-        let given = asked.settings.query.or(asked.job.domain());
-        let name = given.filter(|name| !name.is_empty()).unwrap_or(NAME).to_owned();
-        let message = dns_query(&name, identifier())?;
+        let name = asked::name(asked.settings, asked.job).to_owned();
+        let message = asked::query(asked.settings, asked.job, identifier())?;
         Ok(Query { name, message, ignored: 0 })
     }
 

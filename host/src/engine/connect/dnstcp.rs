@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use pathspider_plugin_api::{ConnectKind, Error, Setting};
+use pathspider_plugin_api::{ConnectKind, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::dns::Query;
@@ -16,11 +16,6 @@ pub(super) struct DnsTcp;
 impl Kind for DnsTcp {
     fn kind(&self) -> ConnectKind {
         ConnectKind::DnsTcp
-    }
-
-    fn settings(&self) -> &'static [Setting] {
-        use Setting::{CongestionControl, FastOpen, Mptcp, Mss, Query};
-        &[Mss, CongestionControl, Mptcp, FastOpen, Query]
     }
 
     fn prepare(&self, asked: &Asked<'_>) -> Result<Box<dyn Exchange>, Error> {

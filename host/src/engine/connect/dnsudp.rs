@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use pathspider_plugin_api::packet::protocol;
-use pathspider_plugin_api::{ConnectKind, Error, Setting};
+use pathspider_plugin_api::{ConnectKind, Error};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -27,10 +27,6 @@ pub(super) struct DnsUdp;
 impl Kind for DnsUdp {
     fn kind(&self) -> ConnectKind {
         ConnectKind::DnsUdp
-    }
-
-    fn settings(&self) -> &'static [Setting] {
-        &[Setting::Ecn, Setting::Query]
     }
 
     fn protocol(&self) -> u8 {

@@ -9,7 +9,7 @@ mod request;
 
 use std::rc::Rc;
 
-use pathspider_plugin_api::{ConnectKind, Error, Setting};
+use pathspider_plugin_api::{ConnectKind, Error};
 
 use super::kind::{Asked, Exchange, Kind, Opened, Running};
 use super::progress::Progress;
@@ -25,11 +25,6 @@ pub(super) struct Http;
 impl Kind for Http {
     fn kind(&self) -> ConnectKind {
         ConnectKind::Http
-    }
-
-    fn settings(&self) -> &'static [Setting] {
-        use Setting::{CongestionControl, FastOpen, Headers, Mptcp, Mss};
-        &[Mss, CongestionControl, Mptcp, FastOpen, Headers]
     }
 
     fn prepare(&self, asked: &Asked<'_>) -> Result<Box<dyn Exchange>, Error> {

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use pathspider_plugin_api::{ConnectKind, Error, Setting};
+use pathspider_plugin_api::{ConnectKind, Error};
 
 use super::failure::Failure;
 use super::http::{self, Request};
@@ -17,11 +17,6 @@ pub(super) struct Https;
 impl Kind for Https {
     fn kind(&self) -> ConnectKind {
         ConnectKind::Https
-    }
-
-    fn settings(&self) -> &'static [Setting] {
-        use Setting::{Alpn, CongestionControl, FastOpen, Headers, Mptcp, Mss};
-        &[Mss, CongestionControl, Mptcp, FastOpen, Headers, Alpn]
     }
 
     fn prepare(&self, asked: &Asked<'_>) -> Result<Box<dyn Exchange>, Error> {

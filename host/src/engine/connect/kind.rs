@@ -6,21 +6,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use pathspider_plugin_api::packet::protocol;
-use pathspider_plugin_api::{ConnectKind, Error, Job, Setting};
+use pathspider_plugin_api::{ConnectKind, Error, Job};
+use pathspider_plugins::asked::Settings;
 use socket2::Socket;
 
 use super::Dialer;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::settings::Settings;
 
 /// One kind of connection.
 pub(super) trait Kind: Sync {
     /// Which it is.
     fn kind(&self) -> ConnectKind;
-
-    /// The settings that it has beside those of every kind.
-    fn settings(&self) -> &'static [Setting];
 
     /// The transport protocol's IANA number.
     fn protocol(&self) -> u8 {

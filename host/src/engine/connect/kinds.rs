@@ -16,6 +16,9 @@ pub(super) fn find(kind: ConnectKind) -> Option<&'static dyn Kind> {
 
 #[cfg(test)]
 mod tests {
+    use pathspider_plugin_api::Connect;
+    use pathspider_plugins::asked::Settings;
+
     use super::*;
 
     #[test]
@@ -27,6 +30,8 @@ mod tests {
                 _ => false,
             };
             assert_eq!(find(kind).is_none(), elsewhere, "{kind:?} has no line in KINDS");
+            let has_settings = Settings::read(&Connect::new(kind)).is_ok();
+            assert_eq!(has_settings, !elsewhere, "{kind:?} has no line in asked/settings.rs");
         }
     }
 

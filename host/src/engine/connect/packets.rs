@@ -19,10 +19,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::packet::{TcpFlags, protocol};
-use pathspider_plugin_api::{ConfigId, Connect, Error, Job, Outcome, Setting, State, forge};
+use pathspider_plugin_api::{ConfigId, Connect, Job, Outcome, State, forge};
+use pathspider_plugins::asked;
 use tokio::sync::oneshot;
 
-use self::fill::{Header, header};
 use self::pace::Pace;
 pub use self::ports::RESERVED_SOCKETS;
 use self::ports::{Pair, Ports, PortsError};
@@ -112,16 +112,9 @@ impl Forger {
         leave: IpAddr,
         notices: &Sender<Notice>,
     ) -> Result<Sent, BeginError> {
-        check_settings(connect)?;
+        let headers = asked::packets(connect)?;
         let mut packets: Vec<Vec<u8>> = connect.packet_bytes().map(<[u8]>::to_vec).collect();
-        let headers = packets
-            .iter()
-            .enumerate()
-            .map(|(at, packet)| header(packet).map_err(|reason| cannot_send(at, &reason)))
-            .collect::<Result<Vec<Header>, Error>>()?;
-        let Some(&first) = headers.first() else {
-            return Err(Error::contract("connect: there are no packets to send").into());
-        };
+        let first = headers[0];
         let remote = SocketAddr::new(first.destination, first.ports.map_or(0, |ports| ports.1));
         let started = SystemTime::now();
         let end = |failure: Failure, address: IpAddr| {
@@ -251,21 +244,6 @@ fn reset(endpoint: Endpoint, local: SocketAddr, packets: &[Vec<u8>]) -> Option<V
     let packet = forge::Packet::to(endpoint.address).source(local.ip());
     let segment = packet.tcp(endpoint.port).source_port(local.port());
     segment.flags(TcpFlags::RST).sequence(next).window(0).bytes().ok()
-}
-
-/// Refuses settings of sockets: there is none.
-fn check_settings(connect: &Connect) -> Result<(), Error> {
-    let known = [Setting::Packets, Setting::Timeout].map(Setting::name);
-    match connect.settings().iter().find(|(name, _)| !known.contains(name)) {
-        Some((name, _)) => Err(Error::contract(format!(
-            "connect: packets are sent as they are, and have no setting {name:?}"
-        ))),
-        None => Ok(()),
-    }
-}
-
-fn cannot_send(at: usize, reason: &str) -> Error {
-    Error::contract(format!("connect: packet {at} cannot be sent as it is: {reason}"))
 }
 
 /// The outcome of a flow that was answered as it was meant to be.

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use pathspider_plugin_api::packet::protocol;
+use pathspider_plugins::asked::Settings;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::http::{Requests, user_agent};
 use super::recent::Recent;
-use super::settings::Settings;
 use super::tls::Tls;
 use crate::job::Courtesy;
 use crate::route::Routes;

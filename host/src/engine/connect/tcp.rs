@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use pathspider_plugin_api::{ConnectKind, Error, Setting};
+use pathspider_plugin_api::{ConnectKind, Error};
 
 use super::kind::{Asked, Exchange, Kind, Opened, Running};
 use super::progress::Progress;
@@ -16,11 +16,6 @@ struct Handshake;
 impl Kind for Tcp {
     fn kind(&self) -> ConnectKind {
         ConnectKind::Tcp
-    }
-
-    fn settings(&self) -> &'static [Setting] {
-        // Not Fast Open, which needs data to send.
-        &[Setting::Mss, Setting::CongestionControl, Setting::Mptcp]
     }
 
     fn prepare(&self, _: &Asked<'_>) -> Result<Box<dyn Exchange>, Error> {

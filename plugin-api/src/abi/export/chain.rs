@@ -10,7 +10,7 @@ use abi_stable::std_types::RSliceMut;
 
 use crate::abi::data::{Record, Value};
 use crate::abi::describe;
-use crate::abi::guard::{Answer, Failure, guard};
+use crate::abi::guard::{Answer, Failure, guard, guard_quickly};
 use crate::abi::object::Object;
 use crate::abi::tables::{
     ChainRef, ChainTable, FLOW_FAILED, FLOW_IGNORED, FLOW_TAKEN, PACKET_DONE, PACKET_FAILED,
@@ -41,7 +41,7 @@ extern "C" fn last_failure() -> Failure {
 /// Runs a chain's function whose answer is one octet; a panic is kept for `last_failure`.
 #[inline]
 fn guard_code(failed: u8, function: impl FnOnce() -> Result<u8>) -> u8 {
-    match guard(function).into_result() {
+    match guard_quickly(function).into_result() {
         Ok(code) => code,
         Err(failure) => {
             LAST_FAILURE.with(|last| *last.borrow_mut() = Some(failure));

@@ -1,5 +1,5 @@
 //! A plugin with observer chains and no measurement: one that works, one whose name the library
-//! has as well, and one that panics.
+//! has as well, one that panics, and one that writes none of its fields.
 
 use pathspider_plugin_api::packet::{Ip, Layers, Packet, Tcp};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict, export_plugin};
@@ -22,6 +22,13 @@ mod other_tcp {
 mod panics {
     pathspider_plugin_api::fields! {
         pub(crate) CHAIN = "panics": "nothing, by panicking";
+    }
+}
+
+mod silent {
+    pathspider_plugin_api::fields! {
+        pub(crate) CHAIN = "silent": "nothing, and without a word";
+        SEEN: bool = "silent_seen": "never written";
     }
 }
 
@@ -101,4 +108,25 @@ impl Chain for Panics {
     fn finish(&self, (): (), _: &mut Fields<'_>) {}
 }
 
-export_plugin! { measurements: [], chains: [Ttl, OtherTcp, Panics] }
+/// Takes every flow, and says nothing of it.
+#[derive(Default)]
+struct Silent;
+
+impl Chain for Silent {
+    type Flow = ();
+    const LAYERS: Layers = Layers::TCP;
+
+    fn info() -> ChainInfo {
+        silent::CHAIN.into()
+    }
+
+    fn new_flow(&self, _: &Packet<'_>) -> Option<()> {
+        Some(())
+    }
+
+    fn finish(&self, (): (), _: &mut Fields<'_>) {
+        let _ = silent::SEEN;
+    }
+}
+
+export_plugin! { measurements: [], chains: [Ttl, OtherTcp, Panics, Silent] }

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::http::uri::Authority;
-use pathspider_plugin_api::{Error, Record};
+use pathspider_plugin_api::Error;
+use pathspider_plugins::asked;
 
 use super::super::kind::Asked;
 
@@ -54,10 +55,8 @@ impl Request {
         headers.insert(HOST, value(&host)?);
         headers.insert(USER_AGENT, value(&asked.dialer.user_agent)?);
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        for (name, text) in asked.settings.headers.into_iter().flat_map(Record::iter) {
-            let header = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| Error::contract(format!("connect: no header is named {name:?}")))?;
-            headers.insert(header, value(text.as_str().unwrap_or(""))?);
+        for (name, text) in &asked::headers(asked.settings)? {
+            headers.insert(name.clone(), text.clone());
         }
         Ok(Request { authority, headers, body_limit: asked.dialer.body_limit })
     }

@@ -1,60 +1,12 @@
-//! Reads what a forged packet says of itself, and fills in what its plugin could not know.
+//! Fills in what a forged packet's plugin could not know, and reads what the host goes by.
 
 use std::net::IpAddr;
 
-use pathspider_plugin_api::forge::checksum::{self, mended, mended_udp};
+use pathspider_plugin_api::forge::checksum::{mended, mended_udp};
 use pathspider_plugin_api::packet::{Direction, Packet, protocol};
 
-use pathspider_observer::{Dissected, Fragment, dissect, packet};
-
-/// What a packet says of itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Header {
-    pub(super) protocol: u8,
-    pub(super) source: IpAddr,
-    pub(super) destination: IpAddr,
-    /// Source and destination; `None` where there are none, as in later fragments.
-    pub(super) ports: Option<(u16, u16)>,
-    /// Where the transport header begins; `None` where it is in an earlier fragment.
-    transport: Option<usize>,
-}
-
-/// Reads a packet.
-///
-/// # Errors
-///
-/// Why it cannot be sent as it is: the observer could not read it, or the kernel would change it.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
-    let dissected = sliced(bytes)?;
-    if dissected.ip_length as usize != bytes.len() {
-        return Err(format!("its length says {}, and it has {}", dissected.ip_length, bytes.len()));
-    }
-    let view = view(&dissected);
-    let is_v4 = !view.ip().is_v6();
-    if is_v4 && bytes[10..12] != [0, 0] && checksum::of(&[dissected.ip]) != 0 {
-        return Err("the kernel would put the right checksum into its IPv4 header".to_owned());
-    }
-    let is_later = matches!(dissected.fragment, Fragment::Later(_));
-    if dissected.tuple.protocol == protocol::SCTP && dissected.tuple.source_port == 0 && !is_later {
-        // The checksum of RFC 9260, section 6.8, is no sum that can be mended.
-        return Err("no source port can be filled into SCTP".to_owned());
-    }
-    Ok(Header {
-        protocol: dissected.tuple.protocol,
-        source: view.ip().source(),
-        destination: view.ip().destination(),
-        ports: view.ports().filter(|_| !is_later),
-        transport: (!is_later).then_some(dissected.ip.len()),
-    })
-}
-
-fn sliced(bytes: &[u8]) -> Result<Dissected<'_>, String> {
-    let mut dissected = Dissected::NONE;
-    match dissect(bytes, bytes.len() as u32, &mut dissected) {
-        Ok(()) => Ok(dissected),
-        Err(kind) => Err(format!("it is malformed ({})", kind.name())),
-    }
-}
+use pathspider_observer::{Dissected, packet};
+use pathspider_plugins::asked::{Header, dissected};
 
 fn view<'a>(dissected: &Dissected<'a>) -> Packet<'a> {
     packet(dissected, 0, Direction::Forward)
@@ -108,12 +60,12 @@ fn rewrite(bytes: &mut [u8], at: usize, change: impl FnOnce(u16) -> u16) {
 
 /// Whether a packet opens a TCP connection.
 pub(super) fn opens(bytes: &[u8]) -> bool {
-    sliced(bytes).is_ok_and(|dissected| dissected.opening.is_some())
+    dissected(bytes).is_ok_and(|packet| packet.opening.is_some())
 }
 
 /// The sequence number after a TCP segment (RFC 9293, section 3.4).
 pub(super) fn sequence_end(bytes: &[u8]) -> Option<u32> {
-    let dissected = sliced(bytes).ok()?;
+    let dissected = dissected(bytes).ok()?;
     let packet = view(&dissected);
     let tcp = packet.tcp()?;
     let flags = tcp.flags().byte() & 0b11;
@@ -124,7 +76,11 @@ pub(super) fn sequence_end(bytes: &[u8]) -> Option<u32> {
 mod tests {
     use std::net::IpAddr;
 
-    use pathspider_plugin_api::forge;
+    use std::time::Duration;
+
+    use pathspider_plugin_api::forge::checksum;
+    use pathspider_plugin_api::{Connect, forge};
+    use pathspider_plugins::asked::packets;
 
     use super::*;
 
@@ -132,7 +88,8 @@ mod tests {
         [("192.0.2.1", "198.51.100.7"), ("2001:db8::1", "2001:db8::7")];
 
     fn filled(mut bytes: Vec<u8>, source: IpAddr) -> Vec<u8> {
-        let header = header(&bytes).unwrap();
+        let connect = Connect::packets(vec![bytes.clone()], Duration::from_secs(1));
+        let header = packets(&connect).unwrap()[0];
         fill(&mut bytes, &header, source, 40_000);
         bytes
     }
@@ -175,22 +132,6 @@ mod tests {
             checksum::of(&[&filled[12..20], &[0, 6, 0, 20], &segment])
         };
         assert_eq!(u16::from_be_bytes([filled[36], filled[37]]) ^ right, 0x0100);
-    }
-
-    #[test]
-    fn what_the_kernel_would_change_is_refused() {
-        let good = forge::Packet::to("192.0.2.1".parse().unwrap()).tcp(80).bytes().unwrap();
-        let refused = |change: &dyn Fn(&mut Vec<u8>)| {
-            let mut bytes = good.clone();
-            change(&mut bytes);
-            header(&bytes).unwrap_err()
-        };
-        assert!(refused(&|bytes| bytes[10] ^= 1).contains("checksum"));
-        assert!(refused(&|bytes| bytes.push(0)).contains("length"));
-        assert!(refused(&|bytes| bytes.truncate(30)).contains("malformed"));
-        let mut without = good.clone();
-        without[10..12].fill(0);
-        assert!(header(&without).is_ok(), "the kernel fills it in");
     }
 
     #[test]

@@ -1,0 +1,226 @@
+//! The settings of a connection: which kind has which, what values they can have, and how they are
+//! read.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use pathspider_plugin_api::{Connect, ConnectKind, Error, Record, Setting, Value};
+
+/// The settings of every kind.
+const EVERY_KINDS: [Setting; 6] = [
+    Setting::Timeout,
+    Setting::Target,
+    Setting::Port,
+    Setting::SourcePort,
+    Setting::Dscp,
+    Setting::Ttl,
+];
+
+/// The settings that a kind has beside those of every kind; `None` for one of which this host makes
+/// no connections over sockets.
+fn own(kind: ConnectKind) -> Option<&'static [Setting]> {
+    use Setting::{Alpn, CongestionControl, Ecn, FastOpen, Headers, Mptcp, Mss, Query};
+    Some(match kind {
+        // Not Fast Open, which needs data to send.
+        ConnectKind::Tcp => &[Mss, CongestionControl, Mptcp],
+        ConnectKind::Http => &[Mss, CongestionControl, Mptcp, FastOpen, Headers],
+        ConnectKind::Https => &[Mss, CongestionControl, Mptcp, FastOpen, Headers, Alpn],
+        ConnectKind::DnsTcp => &[Mss, CongestionControl, Mptcp, FastOpen, Query],
+        ConnectKind::DnsUdp => &[Ecn, Query],
+        _ => return None,
+    })
+}
+
+/// The sizes of a segment that Linux takes (`TCP_MIN_MSS`, `MAX_TCP_WINDOW`).
+const SEGMENTS: RangeInclusive<u64> = 88..=32_767;
+
+/// What a plugin asked for; `None` is the default of each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings<'a> {
+    /// How long the whole connection may take.
+    pub timeout: Option<Duration>,
+    /// The address to connect to, in place of the job's.
+    pub target: Option<IpAddr>,
+    /// The port to connect to, in place of the job's.
+    pub port: Option<u16>,
+    /// The port to connect from.
+    pub source_port: Option<u16>,
+    /// The differentiated services code point.
+    pub dscp: Option<u8>,
+    /// The ECN field.
+    pub ecn: Option<u8>,
+    /// The time to live, or hop limit.
+    pub ttl: Option<u8>,
+    /// The maximum segment size that the SYN announces.
+    pub mss: Option<u32>,
+    /// The congestion control's name.
+    pub congestion_control: Option<&'a str>,
+    /// Whether to use Multipath TCP.
+    pub mptcp: bool,
+    /// Whether to use TCP Fast Open.
+    pub fast_open: bool,
+    /// The protocols that TLS offers.
+    pub alpn: Option<Vec<Vec<u8>>>,
+    /// Further headers of an HTTP request.
+    pub headers: Option<&'a Record>,
+    /// The name that a DNS query asks for.
+    pub query: Option<&'a str>,
+}
+
+impl<'a> Settings<'a> {
+    /// Reads what a connection over a socket was asked to have.
+    ///
+    /// # Errors
+    ///
+    /// A kind that this host does not make over sockets, a setting that the kind does not have, or a
+    /// value that the setting cannot have.
+    pub fn read(connect: &'a Connect) -> Result<Settings<'a>, Error> {
+        let kind = connect.kind();
+        let own = own(kind).ok_or_else(|| {
+            let name = kind.name();
+            Error::contract(format!("connect: this host makes no connections of kind {name}"))
+        })?;
+        let mut settings = Settings::default();
+        for (name, value) in connect.settings().iter() {
+            let setting = Setting::from_name(name)
+                .filter(|setting| EVERY_KINDS.contains(setting) || own.contains(setting))
+                .ok_or_else(|| {
+                    let kind = kind.name();
+                    let has = EVERY_KINDS.iter().chain(own).map(|setting| setting.name());
+                    let has = has.collect::<Vec<_>>().join(", ");
+                    Error::contract(format!(
+                        "connect: the kind {kind} has no setting {name:?}; it has {has}"
+                    ))
+                })?;
+            settings.set(setting, value).map_err(|range| {
+                Error::contract(format!("connect: {name} is {value:?}, and may be {range}"))
+            })?;
+        }
+        Ok(settings)
+    }
+
+    /// Takes one setting.
+    ///
+    /// # Errors
+    ///
+    /// The values that it can have.
+    fn set(&mut self, setting: Setting, value: &'a Value) -> Result<(), &'static str> {
+        match setting {
+            Setting::Timeout => {
+                let takes = "whole milliseconds, from 1 on";
+                let time = number(value, 1..=u64::MAX).ok_or(takes)?;
+                self.timeout = Some(Duration::from_millis(time));
+            }
+            Setting::Target => {
+                let address = value.as_str().and_then(|text| text.parse().ok());
+                self.target = Some(address.ok_or("an IP address")?);
+            }
+            Setting::Port => self.port = Some(number(value, PORTS).ok_or("0 to 65535")?),
+            Setting::SourcePort => {
+                self.source_port = Some(number(value, PORTS).ok_or("0 to 65535")?);
+            }
+            Setting::Dscp => self.dscp = Some(number(value, 0..=63).ok_or("0 to 63")?),
+            Setting::Ecn => self.ecn = Some(number(value, 0..=3).ok_or("0 to 3")?),
+            // A packet of no hops is sent by no kernel.
+            Setting::Ttl => self.ttl = Some(number(value, 1..=255).ok_or("1 to 255")?),
+            Setting::Mss => self.mss = Some(number(value, SEGMENTS).ok_or("88 to 32767")?),
+            Setting::CongestionControl => {
+                self.congestion_control = Some(value.as_str().ok_or("a name")?);
+            }
+            Setting::Mptcp => self.mptcp = value.as_bool().ok_or("true or false")?,
+            Setting::FastOpen => self.fast_open = value.as_bool().ok_or("true or false")?,
+            Setting::Alpn => {
+                let takes = "a list of names of 1 to 255 octets";
+                self.alpn = Some(protocols(value).ok_or(takes)?);
+            }
+            Setting::Headers => self.headers = Some(value.as_record().ok_or("names with values")?),
+            Setting::Query => self.query = Some(value.as_str().ok_or("a domain name")?),
+            // Connections over sockets send what the kernel makes, and a setting that was added to
+            // the contract since has no meaning here yet.
+            _ => return Err("nothing here"),
+        }
+        Ok(())
+    }
+}
+
+const PORTS: RangeInclusive<u64> = 0..=65_535;
+
+/// A whole number in a range.
+fn number<T: TryFrom<u64>>(value: &Value, range: RangeInclusive<u64>) -> Option<T> {
+    value.as_u64().filter(|number| range.contains(number)).and_then(|n| T::try_from(n).ok())
+}
+
+/// A list of protocols: texts of 1 to 255 octets (RFC 7301, section 3.1).
+fn protocols(list: &Value) -> Option<Vec<Vec<u8>>> {
+    let protocol = |value: &Value| {
+        value.as_bytes().filter(|name| (1..=255).contains(&name.len())).map(<[u8]>::to_vec)
+    };
+    list.as_list()?.iter().map(protocol).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    /// A connection with this setting alone.
+    fn with(kind: ConnectKind, setting: Setting) -> Connect {
+        let connect = Connect::new(kind);
+        match setting {
+            Setting::Timeout => connect.timeout(Duration::from_secs(3)),
+            Setting::Target => connect.to(Ipv6Addr::LOCALHOST.into()),
+            Setting::Port => connect.port(8080),
+            Setting::SourcePort => connect.source_port(4000),
+            Setting::Dscp => connect.dscp(46),
+            Setting::Ecn => connect.ecn(1),
+            Setting::Ttl => connect.ttl(9),
+            Setting::Mss => connect.mss(600),
+            Setting::CongestionControl => connect.congestion_control("reno"),
+            Setting::Mptcp => connect.mptcp(),
+            Setting::FastOpen => connect.fast_open(),
+            Setting::Alpn => connect.alpn(&["h2"]),
+            Setting::Headers => connect.header("X", "y"),
+            Setting::Query => connect.query("www.example"),
+            other => panic!("no test has the setting {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_setting_of_the_contract_is_read_for_a_kind_that_has_it() {
+        for setting in Setting::ALL.iter().copied().filter(|&s| s != Setting::Packets) {
+            let mut kinds = 0;
+            for kind in ConnectKind::ALL.into_iter().filter(|&kind| own(kind).is_some()) {
+                let connect = with(kind, setting);
+                match Settings::read(&connect) {
+                    Ok(settings) => {
+                        assert_ne!(settings, Settings::default(), "{setting:?} is not kept");
+                        kinds += 1;
+                    }
+                    Err(error) => assert!(error.to_string().contains(setting.name()), "{error}"),
+                }
+            }
+            assert!(kinds > 0, "no kind has the setting {setting:?}");
+        }
+    }
+
+    #[test]
+    fn settings_of_other_kinds_and_values_out_of_range_are_refused_by_name() {
+        for (connect, name) in [
+            (Connect::tcp().fast_open(), "fast_open"),
+            (Connect::http().ecn(1), "ecn"),
+            (Connect::http().query("a.example"), "query"),
+            (Connect::http().dscp(64), "dscp"),
+            (Connect::http().ttl(0), "ttl"),
+            (Connect::tcp().mss(87), "mss"),
+            (Connect::tcp().timeout(Duration::from_micros(1)), "timeout_ms"),
+            (Connect::new(ConnectKind::DnsUdp).ecn(4), "ecn"),
+            (Connect::new(ConnectKind::DnsUdp).mss(600), "mss"),
+            (Connect::new(ConnectKind::Https).alpn(&["h2", ""]), "alpn"),
+        ] {
+            let error = Settings::read(&connect).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}
