@@ -277,6 +277,7 @@ mod tests {
         for octets in [little, big] {
             assert_eq!(all(octets).unwrap(), "2 münchen\n𝄞\n");
         }
+        assert_eq!(all(b"\xff\xfe\n".to_vec()).unwrap(), "1 \u{fffd}", "half of a character");
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn target(fields: &[&str]) -> Result<Target, Wrong> {
                 row.address(first);
                 row.domain(second);
             }
-            (Field::Name | Field::Word, Field::Address) => {
+            (Field::Name, Field::Address) => {
                 row.domain(first);
                 row.address(second);
             }

@@ -40,10 +40,13 @@ impl Utf16 {
         // The other half may be still to come.
         let whole = units.len() - usize::from(is_half && read > 0);
         self.rest.drain(..2 * whole);
-        if read == 0 {
+        let mut text = String::from_utf16_lossy(&units[..whole]);
+        if read == 0 && !self.rest.is_empty() {
+            // Half of a unit.
             self.rest.clear();
+            text.push(char::REPLACEMENT_CHARACTER);
         }
-        self.text = Cursor::new(String::from_utf16_lossy(&units[..whole]).into_bytes());
+        self.text = Cursor::new(text.into_bytes());
         Ok(())
     }
 }

@@ -228,13 +228,12 @@ impl fmt::Display for Lines<'_> {
             let own =
                 |condition: &String| class_of.get(condition).copied().unwrap_or(UNKNOWN) == class;
             let mut of_class = conditions.iter().filter(|(condition, _)| own(condition)).peekable();
-            if number > 0 || of_class.peek().is_some() {
-                write!(
-                    f,
-                    "\n  {number:>9}  {:>5}  {}:",
-                    Percent::of(number, targets),
-                    heading(class)
-                )?;
+            let (percent, heading) = (Percent::of(number, targets), heading(class));
+            match number {
+                0 if of_class.peek().is_none() => {}
+                // Of none is it the gravest class.
+                0 => write!(f, "\n  {:>9}  {:>5}  {heading}:", "", "")?,
+                number => write!(f, "\n  {number:>9}  {percent:>5}  {heading}:")?,
             }
             for (condition, count) in of_class {
                 write!(f, "\n  {count:>9}  {:>5}    {condition}", Percent::of(*count, targets))?;

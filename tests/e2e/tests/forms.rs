@@ -181,7 +181,7 @@ fn mistyped_names_and_names_that_are_gone() {
     run(&["help", "mesure"]).expect(2, &["did you mean measure?"]);
     run(&["help", "enc"]).expect(3, &["did you mean ecn?"]);
     run(&["/nonexistent/in.csv", "/nonexistent/out"]).expect(7, &["cannot read /nonexistent/in"]);
-    run(&["ecn", "stray"]).expect(2, &["'stray'"]);
+    run(&["ecn", "/etc/hosts"]).expect(2, &["to read targets from it, give --input /etc/hosts"]);
     run(&["ecn", "-w", "0"]).expect(2, &["-w"]);
     run(&["--input", "a", "in.csv", "out"]).expect(2, &["cannot be used with"]);
 }

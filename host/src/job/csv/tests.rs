@@ -109,6 +109,7 @@ fn lists_of_other_programs_need_no_header() {
 fn a_row_that_may_mean_two_things_is_refused() {
     for row in [
         "foo,www.example.org",
+        "foo,192.0.2.1",
         "80,192.0.2.1",
         "www.example.org,80",
         "7,8",
