@@ -253,7 +253,7 @@ fn what_is_to_be_extended_is_there() {
 fn tests_that_tell_what_was_forgotten_are_there() {
     let page = include_str!("../../docs/extending.md");
     let mut sources = Vec::new();
-    for folder in ["src", "tests", "observer", "../plugin-api/src"] {
+    for folder in ["src", "tests", "observer", "plugins", "../plugin-api/src"] {
         sources.extend(texts(&host().join(folder)));
     }
     // The names of tests are sentences.

@@ -20,6 +20,7 @@ mod process;
 mod subject;
 mod system;
 mod traffic;
+mod undisturbed;
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -3,7 +3,7 @@
 use Need::{Ends, Holds};
 
 use super::subject::Subject;
-use super::{Answer, blocking, chains, configure, describes, fuzz, lives, process, system};
+use super::{Answer, blocking, chains, configure, describes, fuzz, lives, system, undisturbed};
 
 /// A rule: what it demands, and why.
 pub struct Rule {
@@ -209,7 +209,7 @@ pub static RULES: [Rule; 20] = [
                   descriptors, signals, limits, user and group.",
         why: "The process is the host's, and every function of the plugin's runs in it.",
         needs: LIVED,
-        apply: process::unchanged,
+        apply: undisturbed::unchanged,
     },
     Rule {
         name: "threads",
