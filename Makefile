@@ -14,7 +14,7 @@ NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps rustc-web build install uninstall setcap demo bench bench-observer soak machine test try lint \
+.PHONY: help deps rustc-web build program install uninstall setcap demo bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -32,8 +32,12 @@ deps: ## install the Debian packages that are missing
 	fi
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust first" >&2; exit 1; }
 
-build: deps ## build pathspider, and every plugin into target/release/plugins
-	$(CARGO) build --release --locked -p pathspider -p pathspider-lab $(PLUGINS:%=-p pathspider-%) --quiet
+# `program` is what measures, and the lab: whoever builds it to measure needs no more.
+build: REPORT := -p pathspider-report
+build: ## build pathspider, what reads its records, and every plugin into target/release/plugins
+build program: deps
+	$(CARGO) build --release --locked -p pathspider -p pathspider-lab $(PLUGINS:%=-p pathspider-%) \
+		$(REPORT) --quiet
 	@mkdir -p $(TARGET)/plugins
 	@for plugin in $(PLUGINS); do \
 		install -m 644 $(TARGET)/libpathspider_$$plugin.so $(TARGET)/plugins/$$plugin.so || exit 1; \
@@ -44,18 +48,21 @@ install: HAD := $(shell getcap $(DESTDIR)$(PREFIX)/bin/pathspider 2>/dev/null)
 install: OWNERS := $(shell stat -c %G $(DESTDIR)$(PREFIX)/bin/pathspider 2>/dev/null)
 install: ## install what was built under DESTDIR and PREFIX
 	install -D -m 755 $(TARGET)/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider
+	install -D -m 755 $(TARGET)/pathspider-report $(DESTDIR)$(PREFIX)/bin/pathspider-report
 	@for plugin in $(PLUGINS); do \
 		install -D -m 644 -v $(TARGET)/plugins/$$plugin.so \
 			$(DESTDIR)$(PREFIX)/lib/pathspider/$$plugin.so || exit 1; \
 	done
 	$(TARGET)/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1
+	@# After it, for it knows no more of these commands than their names.
+	$(TARGET)/pathspider-report man $(DESTDIR)$(PREFIX)/share/man/man1
 	@# PATHspider 2.x's name, unless PATHspider itself is installed.
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
 		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr
 	@$(if $(or $(GROUP),$(HAD)),$(MAKE) --no-print-directory setcap GROUP=$(or $(GROUP),$(OWNERS)))
 
 uninstall: ## remove what `install` put there; plugins of others, and journals, stay
-	rm -f $(DESTDIR)$(PREFIX)/bin/pathspider
+	rm -f $(DESTDIR)$(PREFIX)/bin/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider-report
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; [ "$$(readlink $$pspdr)" != pathspider ] || rm $$pspdr
 	rm -f $(PLUGINS:%=$(DESTDIR)$(PREFIX)/lib/pathspider/%.so)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/pathspider.1 \
@@ -74,7 +81,7 @@ setcap: ## let members of GROUP (adm) run what was installed without root
 	chmod 750 $(DESTDIR)$(PREFIX)/bin/pathspider
 	setcap cap_net_raw,cap_net_admin+ep $(DESTDIR)$(PREFIX)/bin/pathspider
 
-demo: build ## measure a network of known paths, made on this machine for the occasion
+demo: program ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo
 
 # Another page, or other cases: make bench BENCH='connect http --rounds 3'

@@ -1,6 +1,7 @@
 //! The command line: raw arguments are validated first, then resolved into settings; each outcome
 //! has its exit status in one place.
 
+mod beside;
 mod check;
 mod exit;
 mod filter;
@@ -129,6 +130,8 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
         Some(Command::Observe(observe)) => observe::run(observe, single, &registry()),
         Some(Command::Filter(filter)) => filter::run(filter),
         Some(Command::Rejudge(arguments)) => rejudge::run(arguments, &registry()),
+        Some(Command::Report(arguments)) => beside::run("report", arguments),
+        Some(Command::Diff(arguments)) => beside::run("diff", arguments),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic, parser, &commands, registry),

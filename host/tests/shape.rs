@@ -10,7 +10,15 @@ use std::path::{Path, PathBuf};
 
 /// The crates of the host. `plugin-api` is none of them: what crosses its boundary (`abi`) and what
 /// authors see are two sides of the same types.
-const CRATES: [&str; 5] = ["src", "observer/src", "plugins/src", "runtime/src", "system/src"];
+const CRATES: [&str; 7] = [
+    "src",
+    "observer/src",
+    "plugins/src",
+    "records/src",
+    "report/src",
+    "runtime/src",
+    "system/src",
+];
 
 /// Types that have methods in another file, still.
 const APART: [&str; 4] = [

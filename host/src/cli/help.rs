@@ -4,7 +4,7 @@ use clap::{Args, Command};
 
 use super::exit::{Exit, Failure};
 use super::plugin_info::PluginInfo;
-use super::{names, plugin_args, shell};
+use super::{beside, names, plugin_args, shell};
 use pathspider_plugins::{Found, Registry};
 
 /// `pathspider help`.
@@ -27,6 +27,7 @@ pub(super) fn run(
     match topic[..] {
         [] => by_parser(parser, &["--help"]),
         ["measure", name] => about(name, &registry(), false),
+        [command] if beside::is_beside(command) => beside::help(command),
         [command] if commands.contains(&command) => by_parser(parser, &[command, "--help"]),
         [name] => {
             let registry = registry();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::beside::BesideArgs;
 use super::check::CheckArgs;
 use super::filter::FilterArgs;
 use super::help::HelpArgs;
@@ -66,6 +67,12 @@ pub(super) enum Command {
     Observe(ObserveArgs),
     /// Pick from records or targets, by their conditions and keys
     Filter(FilterArgs),
+    /// Show what records say: shares, by network and over time, failures, round trips
+    #[command(disable_help_flag = true)]
+    Report(BesideArgs),
+    /// Compare two sets of records, target by target
+    #[command(disable_help_flag = true)]
+    Diff(BesideArgs),
     /// Conclude again from the records and the capture of an earlier run
     Rejudge(RejudgeArgs),
     /// Check plugins' files against the contract

@@ -157,7 +157,11 @@ fn the_form_of_2_x_under_its_name() {
 #[test]
 fn mistyped_names_and_names_that_are_gone() {
     let run = |arguments: &[&str]| Program::run(arguments);
-    let lists = ["the commands measure, observe, filter, rejudge, check", "the plugins ", "ecn"];
+    let lists = [
+        "the commands measure, observe, filter, report, diff, rejudge, check",
+        "the plugins ",
+        "ecn",
+    ];
     for (word, rest, meant, status) in [
         ("mesure", "ecn", "measure", 2),
         ("obsrve", "basic", "observe", 2),

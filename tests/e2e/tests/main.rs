@@ -4,6 +4,7 @@
 //! - `dependent`: connections that depend on earlier ones
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
+//! - `report`: what is made of records, and what changed between two sets of them
 //! - `rejudging`: what a run wrote gives its conclusions again
 //! - `stopping`: signals, and what is left afterwards
 //! - `keeping`: outputs, metadata, and runs that go on after others
@@ -58,6 +59,7 @@ mod plugins;
 mod privileges;
 mod progress;
 mod rejudging;
+mod report;
 mod restoring;
 mod soak;
 mod stopping;

@@ -1,0 +1,24 @@
+//! What a record is, for who reads it: a target's line, its conditions, the metadata beside, and how
+//! files and folders of records are found and read.
+//!
+//! It knows nothing of how records come about. What it reads was written by other versions of the
+//! program, by PATHspider, or by somebody's script, so it takes what it understands and says of the
+//! rest what it is.
+
+pub mod condition;
+pub mod find;
+pub mod keys;
+pub mod metadata;
+pub mod read;
+pub mod record;
+
+mod blocks;
+mod scalar;
+
+pub use condition::{Class, Parts, Remark};
+pub use find::{Found, Source, find};
+pub use keys::{KeyPath, Wanted};
+pub use metadata::{About, Counts, Run};
+pub use read::{Bad, Fault, Fold, read};
+pub use record::{Flow, Record, Time};
+pub use scalar::Scalar;

@@ -1,0 +1,290 @@
+//! Reads files of records with several threads, in memory that does not grow with them. What is no
+//! record is counted by what it is, and the rest is read.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::thread;
+
+use crossbeam::channel::bounded;
+use serde::Serialize;
+
+use crate::blocks::{Block, Blocks, LONGEST_LINE};
+use crate::find::Source;
+use crate::keys::Wanted;
+use crate::record::Record;
+
+/// The version of the format that this reader knows, where records say theirs.
+const SCHEMA: u64 = 1;
+
+/// What takes records, one of it in each thread.
+pub trait Fold: Send {
+    /// Takes a record of the source of this number.
+    fn record(&mut self, source: usize, record: &Record<'_>);
+}
+
+/// What a line or a file is that is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The file cannot be opened.
+    Closed,
+    /// The file cannot be read to its end.
+    CutShort,
+    /// The metadata beside the file cannot be read; what is in the file counts.
+    Metadata,
+    /// The last line of a file has no end and is no JSON: a run was killed while it wrote.
+    Torn,
+    /// No JSON, or not of the right shape.
+    NoRecord,
+    /// An object without conditions: a target, or of another program.
+    NoConditions,
+    /// A record of a newer version of the format, which may mean other things by its keys.
+    Newer,
+    /// A line of more than 64 MiB.
+    TooLong,
+}
+
+impl Fault {
+    /// In words, for so many.
+    pub fn words(self, count: u64) -> &'static str {
+        let of = |one, more| if count == 1 { one } else { more };
+        match self {
+            Fault::Closed => of("file cannot be opened", "files cannot be opened"),
+            Fault::CutShort => {
+                of("file cannot be read to its end", "files cannot be read to their end")
+            }
+            Fault::Metadata => {
+                of("file of metadata cannot be read", "files of metadata cannot be read")
+            }
+            Fault::Torn => of("last line is torn", "last lines are torn"),
+            Fault::NoRecord => of("line is no record", "lines are no records"),
+            Fault::NoConditions => {
+                of("line is an object without conditions", "lines are objects without conditions")
+            }
+            Fault::Newer => of("record is of a newer format", "records are of a newer format"),
+            Fault::TooLong => of("line is too long", "lines are too long"),
+        }
+    }
+}
+
+/// What was not read of one source, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bad {
+    faults: BTreeMap<(usize, Fault), Example>,
+}
+
+/// How often, and the first of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// How often.
+    pub count: u64,
+    /// The first one's line; 0 for a file.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Bad {
+    /// Counts one.
+    pub fn add(&mut self, source: usize, fault: Fault, line: u64, reason: impl ToString) {
+        self.merge_one(
+            (source, fault),
+            || Example { count: 1, line, reason: reason.to_string() },
+            line,
+            1,
+        );
+    }
+
+    fn merge_one(
+        &mut self,
+        key: (usize, Fault),
+        example: impl FnOnce() -> Example,
+        line: u64,
+        count: u64,
+    ) {
+        match self.faults.get_mut(&key) {
+            None => {
+                self.faults.insert(key, example());
+            }
+            Some(there) => {
+                let count = there.count + count;
+                if line < there.line {
+                    *there = example();
+                }
+                there.count = count;
+            }
+        }
+    }
+
+    /// Adds what another thread counted.
+    pub fn merge(&mut self, other: Bad) {
+        for (key, example) in other.faults {
+            let (line, count) = (example.line, example.count);
+            self.merge_one(key, || example, line, count);
+        }
+    }
+
+    /// All of it, by source and fault.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, Fault, &Example)> {
+        self.faults.iter().map(|(&(source, fault), example)| (source, fault, example))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// Reads all sources with so many threads, each with what `make` gives; returns these, and what was
+/// not read.
+pub fn read<F: Fold>(
+    sources: &[Source],
+    wanted: &Wanted,
+    threads: usize,
+    make: impl Fn() -> F,
+) -> (Vec<F>, Bad) {
+    let (queue, blocks) = bounded::<(usize, Block)>(2 * threads);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1))
+            .map(|_| {
+                let (blocks, mut fold) = (blocks.clone(), make());
+                scope.spawn(move || {
+                    let mut bad = Bad::default();
+                    for (source, block) in blocks {
+                        read_block(source, &block, wanted, &mut fold, &mut bad);
+                    }
+                    (fold, bad)
+                })
+            })
+            .collect();
+        drop(blocks);
+        let mut bad = Bad::default();
+        for (number, source) in sources.iter().enumerate() {
+            let reader = match source.open() {
+                Ok(reader) => reader,
+                Err(error) => {
+                    bad.add(number, Fault::Closed, 0, error);
+                    continue;
+                }
+            };
+            let mut text = Blocks::new(reader);
+            loop {
+                let (block, said) = text.next();
+                if let Err(error) = said {
+                    bad.add(number, Fault::CutShort, 0, reason(&error));
+                }
+                let Some(block) = block else { break };
+                // All workers end only when this queue does, unless one panicked.
+                if queue.send((number, block)).is_err() {
+                    break;
+                }
+            }
+        }
+        drop(queue);
+        let mut folds = Vec::with_capacity(threads);
+        for worker in workers {
+            match worker.join() {
+                Ok((fold, its)) => {
+                    folds.push(fold);
+                    bad.merge(its);
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        (folds, bad)
+    })
+}
+
+/// The system's reason, or the decompressor's, on one line.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it is cut short".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn read_block<F: Fold>(source: usize, block: &Block, wanted: &Wanted, fold: &mut F, bad: &mut Bad) {
+    for (number, line, has_end) in block.lines() {
+        if line.len() > LONGEST_LINE {
+            bad.add(source, Fault::TooLong, number, "it has more than 64 MiB");
+            continue;
+        }
+        match Record::parse(line, wanted) {
+            Err(_) if !has_end => {
+                bad.add(source, Fault::Torn, number, "it has no end");
+            }
+            Err(error) => bad.add(source, Fault::NoRecord, number, error),
+            Ok(record) if record.conditions.is_none() => {
+                bad.add(source, Fault::NoConditions, number, "it has no conditions");
+            }
+            Ok(record) => match record.schema.as_u64() {
+                Some(version) if version > SCHEMA => {
+                    let reason = format!("its schema is {version}, and {SCHEMA} is known");
+                    bad.add(source, Fault::Newer, number, reason);
+                }
+                _ => fold.record(source, &record),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+    use crate::find::find;
+
+    #[derive(Default)]
+    struct Names(Vec<(usize, String)>);
+
+    impl Fold for Names {
+        fn record(&mut self, source: usize, record: &Record<'_>) {
+            self.0.push((source, record.dip.as_str().unwrap_or_default().to_owned()));
+        }
+    }
+
+    fn record(number: usize) -> String {
+        format!("{{\"dip\":\"192.0.2.{number}\",\"conditions\":[]}}\n")
+    }
+
+    #[test]
+    fn files_are_read_whatever_they_have_and_how_they_are_compressed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let text: String = (0..5).map(record).collect();
+        let mut odd = text.clone() + "no json\n[1]\n{\"dip\":\"192.0.2.1\"}\n";
+        odd += "{\"schema\":9,\"conditions\":[]}\n{\"conditions\":[\"torn";
+        fs::write(path("a.ndjson"), &odd).unwrap();
+        let frame = |text: &str| zstd::bulk::compress(text.as_bytes(), 3).unwrap();
+        let frames = [frame(&text), frame(&record(7))].concat();
+        fs::write(path("b.ndjson.zst"), &frames[..frames.len() - 5]).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        fs::write(path("c.ndjson.gz"), gzip.finish().unwrap()).unwrap();
+        let mut found = find(&[folder.path().to_owned()]);
+        found.sources.push(Source::file(path("none.ndjson")));
+        let (folds, bad) = read(&found.sources, &Wanted::default(), 2, Names::default);
+        let mut names: Vec<_> = folds.into_iter().flat_map(|fold| fold.0).collect();
+        names.sort();
+        let expected = [0, 1, 2]
+            .into_iter()
+            .flat_map(|source| (0..5).map(move |number| (source, format!("192.0.2.{number}"))));
+        assert_eq!(names, expected.collect::<Vec<_>>());
+        let faults: Vec<_> =
+            bad.iter().map(|(source, fault, of)| (source, fault, of.count, of.line)).collect();
+        assert_eq!(
+            faults,
+            [
+                (0, Fault::Torn, 1, 10),
+                (0, Fault::NoRecord, 2, 6),
+                (0, Fault::NoConditions, 1, 8),
+                (0, Fault::Newer, 1, 9),
+                (1, Fault::CutShort, 1, 0),
+                (1, Fault::Torn, 1, 6),
+                (3, Fault::Closed, 1, 0),
+            ]
+        );
+    }
+}

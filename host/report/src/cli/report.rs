@@ -1,0 +1,109 @@
+//! `pathspider report`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use pathspider_runtime::say;
+
+use super::exit::{Exit, Failure};
+use super::reading::{self, Read};
+use super::{write, write_file, write_json};
+use crate::figures::{Report, Settings};
+use crate::gather::Side;
+use crate::show::html;
+use crate::show::report::{Extent, text};
+use crate::threshold::{Threshold, Verdict};
+
+/// The keys that records are grouped by where none is asked for, if they tell records apart.
+const KEYS: [&str; 7] =
+    ["vantage", "round", "ip_version", "dp", "info.ASN", "dip_asn", "dip_country"];
+
+/// `pathspider report`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each share is of the records that have a verdict on its aspect: those that were not sent, applied or \
+observed are left out and counted. Intervals are Wilson's, of 95 %.
+
+KEY is a key of records; a dot goes into objects (info.ASN). Beside them there are ip_version, prefix \
+(/24 and /48) and date. LIMIT is a condition, <, <=, > or >=, and a share or a number of cases: \
+'ecn.connectivity.broken > 5%'. Where it is passed, or no record has a verdict on it, the exit status \
+is 11.")]
+pub(super) struct ReportArgs {
+    /// Records (ndjson, perhaps compressed), or folders of them; - or none is standard input
+    #[arg(value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
+
+    /// Show shares by this key; may be given several times. By default those keys that tell records
+    /// apart, of aspects with something impaired
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    by: Vec<String>,
+
+    /// Leave values of keys with fewer verdicts than this out of rankings
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    min: u64,
+
+    /// Show so many rows of each ranking
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+
+    /// Write all figures as one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// Write a page with tables and pictures, which needs nothing else, to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    html: Option<PathBuf>,
+
+    /// Write over a page that is there already
+    #[arg(long, requires = "html")]
+    force: bool,
+
+    /// End with status 11 where this limit is passed; may be given several times
+    #[arg(long, value_name = "LIMIT")]
+    fail_if: Vec<Threshold>,
+}
+
+/// A key that records can be grouped by.
+pub(super) fn key(text: &str) -> Result<String, String> {
+    match text.split('.').next() {
+        None | Some("") => Err("it names no key".to_owned()),
+        Some(key @ ("conditions" | "flow_results" | "time")) => {
+            Err(format!("records are not grouped by {key}; date is a key"))
+        }
+        Some(_) => Ok(text.to_owned()),
+    }
+}
+
+/// Runs `pathspider report`.
+pub(super) fn run(arguments: &ReportArgs, command: Vec<String>) -> Result<Exit, Failure> {
+    let are_asked = !arguments.by.is_empty();
+    let keys = match are_asked {
+        true => arguments.by.clone(),
+        false => KEYS.map(str::to_owned).to_vec(),
+    };
+    let Read { context, gathered, inputs } =
+        reading::records(&[(Side::A, &arguments.files)], &keys)?;
+    let mut exit = reading::end(&inputs);
+    let settings = Settings { command, min: arguments.min, are_asked };
+    let report = Report::new(&gathered, &context, inputs, settings);
+    match &arguments.html {
+        Some(file) => write_file(file, arguments.force, html::page(&report).as_bytes())?,
+        None if arguments.json => write_json(&report)?,
+        None => write(&text(&report, Extent { top: arguments.top, is_all: are_asked }))?,
+    }
+    for limit in &arguments.fail_if {
+        let aspects = report.measurements.iter().flat_map(|measured| &measured.aspects);
+        match limit.judge(aspects) {
+            Verdict::Kept(_) => {}
+            Verdict::Passed(said) => {
+                say!("passed: {said}");
+                exit = Exit::Passed;
+            }
+            Verdict::NoCases(said) => {
+                say!("cannot be judged: {said}");
+                exit = Exit::Passed;
+            }
+        }
+    }
+    Ok(exit)
+}

@@ -1,0 +1,218 @@
+//! Targets that were measured several times: whether they stay what they are (rounds), and whether that
+//! depends on the path (vantage points). The words are those of the Path Transparency Observatory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pathspider_records::Class;
+use serde::Serialize;
+
+use super::ByMeasurement;
+use super::view::{View, join};
+use crate::gather::Entry;
+
+/// What of an aspect is stable, among targets that were measured several times from one place.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Stability {
+    pub(crate) aspect: String,
+    /// Targets with several verdicts, counted once for each place.
+    pub(crate) targets: u64,
+    /// How many have each condition.
+    pub(crate) conditions: BTreeMap<String, u64>,
+}
+
+/// What of an aspect is the same from everywhere, among targets that were measured from several places.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Multipoint {
+    pub(crate) aspect: String,
+    /// Targets whose verdicts from several places can be compared.
+    pub(crate) targets: u64,
+    /// Targets with verdicts from several places, of which at most one says something.
+    pub(crate) not_comparable: u64,
+    /// How many have each condition.
+    pub(crate) conditions: BTreeMap<String, u64>,
+}
+
+/// How many targets each measurement has.
+pub(super) fn targets(view: &View<'_>) -> BTreeMap<u32, u64> {
+    let mut targets = BTreeMap::new();
+    for of_target in view.gathered.entries.chunk_by(|a, b| view.is_same_target(a, b)) {
+        if let Some(facts) = of_target.first().and_then(|entry| view.fact(entry.outcome)) {
+            *targets.entry(facts.measurement).or_default() += 1;
+        }
+    }
+    targets
+}
+
+/// What a target is in one aspect, from one place: the words of each verdict.
+type Words<'v> = BTreeMap<u32, Vec<&'v [u32]>>;
+
+fn words<'v>(view: &'v View<'_>, entries: &[Entry]) -> Words<'v> {
+    let mut words = Words::new();
+    for facts in entries.iter().filter_map(|entry| view.fact(entry.outcome)) {
+        for (aspect, conditions) in &facts.aspects {
+            words.entry(*aspect).or_default().push(conditions);
+        }
+    }
+    words
+}
+
+/// The words of conditions, joined where there are several.
+fn named(view: &View<'_>, conditions: &[u32]) -> String {
+    let words = conditions.iter().filter_map(|&number| view.condition(number));
+    words.map(|condition| condition.word).collect::<Vec<_>>().join("+")
+}
+
+/// Which aspects are stable.
+pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
+    let mut found: BTreeMap<(u32, u32), BTreeMap<String, u64>> = BTreeMap::new();
+    let entries = &view.gathered.entries;
+    let same = |a: &Entry, b: &Entry| view.is_same_target(a, b) && a.vantage == b.vantage;
+    for rounds in entries.chunk_by(same).filter(|rounds| rounds.len() > 1) {
+        let Some(first) = rounds.first().and_then(|entry| view.fact(entry.outcome)) else {
+            continue;
+        };
+        for (aspect, verdicts) in words(view, rounds) {
+            let [first_verdict, others @ ..] = &verdicts[..] else { continue };
+            if others.is_empty() {
+                continue;
+            }
+            let name = view.aspect(aspect);
+            let condition = match others.iter().all(|other| other == first_verdict) {
+                true => join(name, "stable", Some(&named(view, first_verdict))),
+                false => join(name, "unstable", None),
+            };
+            let counts = found.entry((first.measurement, aspect)).or_default();
+            *counts.entry(condition).or_default() += 1;
+        }
+    }
+    let stability = |aspect: u32, conditions: BTreeMap<String, u64>| Stability {
+        aspect: view.aspect(aspect).to_owned(),
+        targets: conditions.values().sum(),
+        conditions,
+    };
+    let mut all = ByMeasurement::new();
+    for ((measurement, aspect), conditions) in found {
+        all.entry(measurement).or_insert_with(Vec::new).push(stability(aspect, conditions));
+    }
+    for of in all.values_mut() {
+        of.sort_by(|a: &Stability, b| a.aspect.cmp(&b.aspect));
+    }
+    all
+}
+
+/// What an aspect is from one place.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum From {
+    /// These words, which say something.
+    Conclusive(String),
+    /// These words, which say nothing of the path.
+    Unknown(String),
+    /// Several in turn.
+    Unstable,
+}
+
+/// Which aspects depend on the path.
+pub(super) fn multipoint(view: &View<'_>) -> ByMeasurement<Multipoint> {
+    let mut found: BTreeMap<(u32, u32), Multipoint> = BTreeMap::new();
+    let entries = &view.gathered.entries;
+    for of_target in entries.chunk_by(|a, b| view.is_same_target(a, b)) {
+        let Some(first) = of_target.first().and_then(|entry| view.fact(entry.outcome)) else {
+            continue;
+        };
+        let places = of_target.chunk_by(|a, b| a.vantage == b.vantage);
+        let mut seen: BTreeMap<u32, Vec<From>> = BTreeMap::new();
+        for place in places {
+            for (aspect, verdicts) in words(view, place) {
+                seen.entry(aspect).or_default().push(from(view, &verdicts));
+            }
+        }
+        for (aspect, from) in seen.into_iter().filter(|(_, from)| from.len() > 1) {
+            let multipoint =
+                found.entry((first.measurement, aspect)).or_insert_with(|| Multipoint {
+                    aspect: view.aspect(aspect).to_owned(),
+                    targets: 0,
+                    not_comparable: 0,
+                    conditions: BTreeMap::new(),
+                });
+            match compare(from) {
+                Some(word) => {
+                    let condition = join(view.aspect(aspect), "multipoint", Some(&word));
+                    multipoint.targets += 1;
+                    *multipoint.conditions.entry(condition).or_default() += 1;
+                }
+                None => multipoint.not_comparable += 1,
+            }
+        }
+    }
+    let mut all = ByMeasurement::new();
+    for ((measurement, _), multipoint) in found {
+        all.entry(measurement).or_insert_with(Vec::new).push(multipoint);
+    }
+    for of in all.values_mut() {
+        of.sort_by(|a: &Multipoint, b| a.aspect.cmp(&b.aspect));
+    }
+    all
+}
+
+fn from(view: &View<'_>, verdicts: &[&[u32]]) -> From {
+    let [first, others @ ..] = verdicts else { return From::Unstable };
+    if others.iter().any(|other| other != first) {
+        return From::Unstable;
+    }
+    let words = named(view, first);
+    match view.class(first) {
+        Class::Unknown => From::Unknown(words),
+        _ => From::Conclusive(words),
+    }
+}
+
+/// The word for what was seen from several places; `None` where it cannot be compared. A target that
+/// is offline from one place says nothing of that place's path.
+fn compare(from: Vec<From>) -> Option<String> {
+    if from.contains(&From::Unstable) {
+        return Some("unstable".to_owned());
+    }
+    let conclusive = from.iter().filter(|from| matches!(from, From::Conclusive(_))).count();
+    let different: BTreeSet<From> = from.into_iter().collect();
+    let mut conclusive_words = different.iter().filter_map(|from| match from {
+        From::Conclusive(words) => Some(words),
+        _ => None,
+    });
+    match (conclusive_words.next(), conclusive_words.next()) {
+        (Some(_), Some(_)) => Some("path_dependent".to_owned()),
+        (Some(word), None) if conclusive > 1 => Some(word.clone()),
+        (None, _) if different.len() == 1 => {
+            different.into_iter().next().and_then(|from| match from {
+                From::Unknown(words) => Some(words),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_by_place_depends_on_the_path_only_where_both_say_something() {
+        let word = |word: &str| match word {
+            "?" => From::Unstable,
+            "offline" => From::Unknown(word.to_owned()),
+            word => From::Conclusive(word.to_owned()),
+        };
+        for (from, expected) in [
+            (&["works", "works"][..], Some("works")),
+            (&["works", "broken"], Some("path_dependent")),
+            (&["works", "broken", "offline"], Some("path_dependent")),
+            (&["works", "works", "offline"], Some("works")),
+            (&["works", "offline"], None),
+            (&["offline", "offline"], Some("offline")),
+            (&["works", "?"], Some("unstable")),
+        ] {
+            let found = compare(from.iter().copied().map(word).collect());
+            assert_eq!(found.as_deref(), expected, "{from:?}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Commands that are programs of their own: they stand beside this one, and need none of its
+//! privileges.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, io};
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+
+/// The program that each of these commands starts.
+const PROGRAMS: [(&str, &str); 2] =
+    [("report", "pathspider-report"), ("diff", "pathspider-report")];
+
+/// What follows such a command: the program itself reads it.
+#[derive(Debug, Args)]
+pub(super) struct BesideArgs {
+    #[arg(value_name = "…", trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
+/// Whether a command is a program of its own.
+pub(super) fn is_beside(command: &str) -> bool {
+    PROGRAMS.iter().any(|(name, _)| *name == command)
+}
+
+/// Has the program of a command take this one's place.
+pub(super) fn run(command: &str, arguments: BesideArgs) -> Result<Exit, Failure> {
+    start(command, arguments.words)
+}
+
+/// The same, for the program's own help.
+pub(super) fn help(command: &str) -> Result<Exit, Failure> {
+    start(command, ["--help"])
+}
+
+fn start(
+    command: &str,
+    words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<Exit, Failure> {
+    let program = PROGRAMS.iter().find(|(name, _)| *name == command);
+    let Some((_, program)) = program else {
+        return Err(Failure::new(Exit::Usage, format!("{command} is no program of its own")));
+    };
+    let path = beside(program).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot find the place of this program: {error}"))
+    })?;
+    // It returns only where it fails.
+    let error = Command::new(&path).arg(command).args(words).exec();
+    let path = pathspider_runtime::text::path(&path);
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!(
+                "{path} is missing, which {command} is: `make build` and `make install` make it"
+            )
+        }
+        _ => format!("cannot start {path}: {error}"),
+    };
+    Err(Failure::new(Exit::Failed, message))
+}
+
+/// The program of this name that stands beside this one, wherever a link to this one is.
+fn beside(program: &str) -> io::Result<PathBuf> {
+    let own = env::current_exe()?;
+    Ok(own.parent().unwrap_or(Path::new("/")).join(program))
+}
