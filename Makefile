@@ -14,7 +14,7 @@ NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
-.PHONY: help deps rustc-web build program install uninstall setcap demo bench bench-observer soak machine test try lint \
+.PHONY: help deps rustc-web browser build program install uninstall setcap demo bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -115,7 +115,7 @@ try: deps ## what an edit of one plugin takes: make try PLUGIN=ecn
 
 # Most of what the tests do is wait. So the lints and the documentation are checked beside them, at a
 # low priority, and what they say is shown after the tests.
-test: build rustc-web ## everything that has to hold
+test: build rustc-web browser ## everything that has to hold
 	$(CARGO) fmt --all --check
 ifneq ($(NEXTEST),)
 	@$(MAKE) --no-print-directory test-programs
@@ -142,7 +142,7 @@ doctests: deps
 	$(CARGO) test $(ALL) --doc --quiet
 
 # The end-to-end tests run what `build` made.
-unit: build rustc-web test-programs run-tests doctests ## the tests alone
+unit: build rustc-web browser test-programs run-tests doctests ## the tests alone
 
 test-programs:
 	$(CARGO) build $(ALL) --quiet
@@ -165,6 +165,15 @@ rustc-web: deps ## install Debian's other compiler for a test, where there is on
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq rustc-web >/dev/null \
 			|| { echo "rustc-web cannot be installed; its test is skipped" >&2; test -z "$$CI"; }; \
 	fi
+
+# The page that `report --html` writes is looked at in it, and its queries are run by jq.
+browser: deps ## install Chromium and jq for tests of what is made of records
+	@command -v chromium >/dev/null && command -v jq >/dev/null || { \
+		echo "installing: chromium jq"; \
+		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium jq >/dev/null \
+			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
+	}
 
 clean: ## remove what was built
 	$(CARGO) clean
