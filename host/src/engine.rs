@@ -155,10 +155,8 @@ pub struct Inbox {
 /// How the engine ended.
 #[derive(Debug, Default)]
 pub struct EngineEnd {
-    /// Jobs that were begun and whose connections did not all end.
-    pub in_flight: usize,
-    /// Jobs that were read and not begun; `None` where all were that the input has.
-    pub unstarted: Option<u64>,
+    /// Jobs that were begun.
+    pub begun: usize,
     /// Whether the system refused a change for want of a privilege.
     pub denied: bool,
     /// The kernel parameters that were changed: before, and what they were given.

@@ -3,8 +3,10 @@
 
 mod answer;
 mod cause;
+mod chance;
 mod codec;
 mod counted;
+mod json;
 mod metadata;
 mod recipe;
 mod records;

@@ -214,7 +214,7 @@ impl<'m> Driver<'m> {
         let (conclusion, rows) = self.combine(job, &flows)?;
         let wishes = conclusion.wishes();
         let conditions = self.declared(conclusion.conditions)?;
-        rows.iter().try_for_each(rules::check_row)?;
+        rows.iter().try_for_each(|row| rules::check_row(row, job, self.info))?;
         let is_discarded = flows.iter().any(Ended::is_discarded);
         let mut added = added(&conditions, &unsent, missed);
         added.extend(refused);
@@ -328,6 +328,11 @@ impl Ended {
             values: Slice::new(self.fields.as_ref().map_or(&[], FlowRecord::values)),
             reading,
         }
+    }
+
+    /// Whether the path carried it.
+    pub fn is_carried(&self) -> bool {
+        self.stamp.is_carried()
     }
 
     fn is_discarded(&self) -> bool {

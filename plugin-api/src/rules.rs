@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::carriage;
 use crate::{
-    Class, Condition, ConditionInfo, ConfigId, Connect, ConnectKind, Error, Info, Record, State,
+    Class, Condition, ConditionInfo, ConfigId, Connect, ConnectKind, Error, Info, Job, Record,
+    State, Value,
 };
 
 /// A rule that a running measurement is held to.
@@ -175,12 +176,29 @@ pub fn check_merged(merged: &Record, stamp: Stamp) -> Result<(), Broken> {
     }
 }
 
-/// Checks the further keys of a job's record.
-pub fn check_row(row: &Record) -> Result<(), Broken> {
+/// Checks the further keys of a job's record. It is about the job's target and no other: by that
+/// target a run that goes on knows what is done. Where that is a name, its address is a result.
+pub fn check_row(row: &Record, job: &Job, info: &Info) -> Result<(), Broken> {
     valid("rows", row)?;
-    match JOB_KEYS.iter().find(|key| row.get(key).is_some()) {
-        Some(key) => {
-            let what = format_args!("it set {key:?}, which the host sets");
+    if let Some(key) = JOB_KEYS.iter().find(|key| row.get(key).is_some()) {
+        let what = format_args!("it set {key:?}, which the host sets");
+        return Err(RunRule::ReservedKeys.broken("rows", what));
+    }
+    let named = info.names && job.domain().is_some_and(|name| !name.is_empty());
+    let has_address = !job.target().is_unspecified();
+    let is_address = |value: &Value| {
+        value.as_str().and_then(|text| text.parse().ok()) == Some(job.target()) && has_address
+    };
+    let is_port = |value: &Value| value.as_u64() == Some(job.port().into()) && has_address;
+    let is_domain = |value: &Value| value.as_str() == job.domain();
+    let says_another = [
+        ("dip", !named && row.get("dip").is_some_and(|value| !is_address(value))),
+        ("dp", !named && row.get("dp").is_some_and(|value| !is_port(value))),
+        ("domain", row.get("domain").is_some_and(|value| !is_domain(value))),
+    ];
+    match says_another.into_iter().find(|(_, another)| *another) {
+        Some((key, _)) => {
+            let what = format_args!("it set {key:?} to another target than the job's");
             Err(RunRule::ReservedKeys.broken("rows", what))
         }
         None => Ok(()),
@@ -250,11 +268,29 @@ mod tests {
             assert!(check_merged(&record().with(key, "x"), stamp).is_err());
             assert!(check_result(&Record::new().with(key, "x")).is_err());
         }
-        assert!(check_row(&Record::new().with("rank", 3u8)).is_ok());
-        assert!(check_row(&Record::new().with("jobId", "x")).is_err());
         assert!(check_result(&Record::new().with("spdr_state", 9u8)).is_err());
         assert!(check_result(&Record::new().with("x", f64::NAN)).is_err());
         assert!(check_result(&Record::new().with(carriage::CARRIED, 1u8)).is_err());
+    }
+
+    #[test]
+    fn a_row_is_about_the_target_of_its_job() {
+        let given = Record::new().with("domain", "a.example");
+        let job = Job::new(0, "192.0.2.1".parse().unwrap(), 80, given);
+        let (targets, names) = (Info::new("x", "1", "x"), Info::new("x", "1", "x").takes_names());
+        for (row, of_targets, of_names) in [
+            (Record::new().with("rank", 3u8), true, true),
+            (Record::new().with("jobId", "x"), false, false),
+            (Record::new().with("dip", "192.0.2.1").with("dp", 80u8), true, true),
+            (Record::new().with("dip", "192.0.2.2"), false, true),
+            (Record::new().with("dip", 7u8), false, true),
+            (Record::new().with("dp", 81u8), false, true),
+            (Record::new().with("domain", "a.example"), true, true),
+            (Record::new().with("domain", "b.example"), false, false),
+        ] {
+            assert_eq!(check_row(&row, &job, &targets).is_ok(), of_targets, "{row:?}");
+            assert_eq!(check_row(&row, &job, &names).is_ok(), of_names, "{row:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::LoadError;
 use super::examine::Description;
-use super::trust::{Opened, Trust};
+use super::trust::{Identity, Judged, Trust};
 use pathspider_runtime::privileges::has_privileges_of_its_own;
 
 /// Octets of a cache that is read.
@@ -49,28 +49,6 @@ struct Entry {
     found: Result<Description, LoadError>,
 }
 
-/// What makes a file the same as before.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl From<&Metadata> for Identity {
-    fn from(file: &Metadata) -> Identity {
-        Identity {
-            device: file.dev(),
-            inode: file.ino(),
-            size: file.size(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        }
-    }
-}
-
 impl Cache {
     /// The cache of this user.
     pub(super) fn open() -> Cache {
@@ -86,20 +64,19 @@ impl Cache {
     }
 
     /// What was found in this file, if it is the same still.
-    pub(super) fn get(&self, file: &Opened) -> Option<Result<Description, LoadError>> {
+    pub(super) fn get(&self, file: &Judged) -> Option<Result<Description, LoadError>> {
         let entry = self.content.files.get(file.real.to_str()?)?;
-        (entry.identity == Identity::from(&file.metadata)).then(|| entry.found.clone())
+        (entry.identity == file.identity).then(|| entry.found.clone())
     }
 
     /// Notes what was found.
-    pub(super) fn put(&mut self, file: &Opened, found: &Result<Description, LoadError>) {
+    pub(super) fn put(&mut self, file: &Judged, found: &Result<Description, LoadError>) {
         // A path that is not UTF-8 is examined each time.
         let Some(path) = file.real.to_str() else { return };
         if found.as_ref().is_err_and(|error| !error.lasts) {
             return;
         }
-        let identity = Identity::from(&file.metadata);
-        let entry = Entry { identity, found: found.clone() };
+        let entry = Entry { identity: file.identity.clone(), found: found.clone() };
         self.content.files.insert(path.to_owned(), entry);
         self.changed = true;
     }
@@ -212,7 +189,7 @@ mod tests {
         }
 
         fn found(&self) -> Option<Result<Description, LoadError>> {
-            self.cache().get(&Trust::Anyone.open(&self.plugin).unwrap())
+            self.cache().get(&Trust::Anyone.look_at(&self.plugin).unwrap())
         }
 
         fn remember(&self) {
@@ -220,9 +197,9 @@ mod tests {
         }
 
         fn remember_as(&self, error: LoadError) {
-            let opened = Trust::Anyone.open(&self.plugin).unwrap();
+            let judged = Trust::Anyone.look_at(&self.plugin).unwrap();
             let mut cache = self.cache();
-            cache.put(&opened, &Err(error));
+            cache.put(&judged, &Err(error));
             cache.save();
         }
     }

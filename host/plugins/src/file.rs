@@ -14,7 +14,7 @@ use super::child::EXAMINATION_LIMIT;
 use super::error::LoadError;
 use super::load::load;
 use super::text::clean_measurement;
-use super::trust::Opened;
+use super::trust::Judged;
 use pathspider_runtime::asking::Asking;
 use pathspider_runtime::{crash, surroundings, text};
 
@@ -22,14 +22,23 @@ use pathspider_runtime::{crash, surroundings, text};
 pub struct PluginFile {
     /// Where it was found.
     pub path: PathBuf,
-    opened: Opened,
+    judged: Judged,
+    /// Open once it was needed: its digest is that of what is loaded.
+    opened: OnceLock<Result<File, LoadError>>,
     loaded: OnceLock<Result<LoadedPlugin, LoadError>>,
     digest: OnceLock<String>,
 }
 
 impl PluginFile {
-    pub(super) fn new(path: PathBuf, opened: Opened) -> PluginFile {
-        PluginFile { path, opened, loaded: OnceLock::new(), digest: OnceLock::new() }
+    pub(super) fn new(judged: Judged) -> PluginFile {
+        let path = judged.path.clone();
+        let (opened, loaded, digest) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        PluginFile { path, judged, opened, loaded, digest }
+    }
+
+    fn opened(&self) -> Result<&File, LoadError> {
+        let open = || self.judged.open().map(|opened| opened.file);
+        self.opened.get_or_init(open).as_ref().map_err(LoadError::clone)
     }
 
     /// The name that stands before its chains' names: the file's, without `lib` and suffix.
@@ -46,7 +55,7 @@ impl PluginFile {
         if let Some(digest) = self.digest.get() {
             return Ok(digest);
         }
-        let digest = digest(&self.opened.file)?;
+        let digest = digest(self.opened().map_err(io::Error::other)?)?;
         Ok(self.digest.get_or_init(|| digest))
     }
 
@@ -58,7 +67,7 @@ impl PluginFile {
     /// Loads it into this process, once.
     fn load(&self) -> Result<&LoadedPlugin, LoadError> {
         let load = || {
-            let file = self.opened.file.try_clone().map_err(|e| LoadError::unreadable(&e))?;
+            let file = self.opened()?.try_clone().map_err(|e| LoadError::unreadable(&e))?;
             let name = text::path(&self.path);
             surroundings::keep().map_err(|error| LoadError::surroundings(&error))?;
             let asking = Asking::within(EXAMINATION_LIMIT);

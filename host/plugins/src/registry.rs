@@ -14,7 +14,7 @@ use super::error::LoadError;
 use super::examine::{Description, examine};
 use super::file::{PluginFile, stem};
 use super::search::{SearchPath, candidates};
-use super::trust::Opened;
+use super::trust::Judged;
 use pathspider_observer::chains::Catalogue;
 use pathspider_runtime::say;
 use pathspider_runtime::text;
@@ -118,17 +118,18 @@ impl Registry {
     pub fn scan(path: &SearchPath) -> Registry {
         let trust = path.trust();
         let mut rejected = Vec::new();
-        let mut opened = Vec::new();
-        for file in path.folders().iter().flat_map(|folder| candidates(folder)) {
-            match trust.open(&file) {
-                Ok(open) => opened.push((file, open)),
-                Err(error) => rejected.push(Rejected { path: file, error }),
+        let mut judged = Vec::new();
+        for path in path.folders().iter().flat_map(|folder| candidates(folder)) {
+            match trust.look_at(&path) {
+                Ok(file) => judged.push(file),
+                Err(error) => rejected.push(Rejected { path, error }),
             }
         }
-        let descriptions = describe(&opened);
+        let descriptions = describe(&judged);
         let mut registry = Registry { rejected, ..Registry::default() };
-        for ((path, opened), description) in opened.into_iter().zip(descriptions) {
-            let added = description.and_then(|found| registry.add(path.clone(), opened, &found));
+        for (file, description) in judged.into_iter().zip(descriptions) {
+            let path = file.path.clone();
+            let added = description.and_then(|found| registry.add(file, &found));
             if let Err(error) = added {
                 registry.rejected.push(Rejected { path, error });
             }
@@ -138,15 +139,11 @@ impl Registry {
         registry
     }
 
-    fn add(
-        &mut self,
-        path: PathBuf,
-        opened: Opened,
-        description: &Description,
-    ) -> Result<(), LoadError> {
+    fn add(&mut self, judged: Judged, description: &Description) -> Result<(), LoadError> {
+        let path = judged.path.clone();
         let measurements = description.measurements()?;
         let chains = description.chains()?;
-        let file = Arc::new(PluginFile::new(path.clone(), opened));
+        let file = Arc::new(PluginFile::new(judged));
         for (index, (info, options)) in measurements.into_iter().enumerate() {
             match self.find(&info.name) {
                 Some(other) => {
@@ -190,12 +187,12 @@ impl Registry {
 }
 
 /// Describes files, from the cache or by examining them, a few at a time.
-fn describe(files: &[(PathBuf, Opened)]) -> Vec<Result<Description, LoadError>> {
+fn describe(files: &[Judged]) -> Vec<Result<Description, LoadError>> {
     let mut cache = Cache::open();
-    let mut found: Vec<_> = files.iter().map(|(_, opened)| cache.get(opened)).collect();
+    let mut found: Vec<_> = files.iter().map(|file| cache.get(file)).collect();
     let missing: Vec<usize> = (0..files.len()).filter(|&index| found[index].is_none()).collect();
     for (index, description) in examine_all(files, &missing) {
-        cache.put(&files[index].1, &description);
+        cache.put(&files[index], &description);
         found[index] = Some(description);
     }
     cache.save();
@@ -204,15 +201,16 @@ fn describe(files: &[(PathBuf, Opened)]) -> Vec<Result<Description, LoadError>> 
 }
 
 fn examine_all(
-    files: &[(PathBuf, Opened)],
+    files: &[Judged],
     indices: &[usize],
 ) -> Vec<(usize, Result<Description, LoadError>)> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
         while let Some(&index) = indices.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let (path, opened) = &files[index];
-            done.push((index, examine(opened, &text::path(path))));
+            let file = &files[index];
+            let examined = file.open().and_then(|opened| examine(&opened, &text::path(&file.path)));
+            done.push((index, examined));
         }
         done
     };

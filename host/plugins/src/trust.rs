@@ -13,6 +13,8 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::error::LoadError;
 use pathspider_runtime::privileges::Privileges;
 
@@ -143,6 +145,17 @@ impl Trust {
         self.judge("the file", &real, &metadata)?;
         Ok(Opened { file, real, metadata })
     }
+
+    /// Judges a plugin's file as [`open`](Trust::open) does, and does not keep it open: a folder may
+    /// have more of them than a process may open.
+    ///
+    /// # Errors
+    ///
+    /// As for `open`.
+    pub(super) fn look_at(self, path: &Path) -> Result<Judged, LoadError> {
+        let Opened { real, metadata, .. } = self.open(path)?;
+        Ok(Judged { trust: self, path: path.to_owned(), real, identity: Identity::from(&metadata) })
+    }
 }
 
 fn kind(metadata: &Metadata) -> &'static str {
@@ -152,6 +165,56 @@ fn kind(metadata: &Metadata) -> &'static str {
         () if kind.is_fifo() => "a FIFO",
         () if kind.is_socket() => "a socket",
         () => "a device",
+    }
+}
+
+/// A file that was judged and is not open.
+#[derive(Debug)]
+pub(super) struct Judged {
+    trust: Trust,
+    pub(super) path: PathBuf,
+    /// Its path without links.
+    pub(super) real: PathBuf,
+    pub(super) identity: Identity,
+}
+
+impl Judged {
+    /// Opens it, and judges it once more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Trust::open`]; or it is another file by now.
+    pub(super) fn open(&self) -> Result<Opened, LoadError> {
+        let opened = self.trust.open(&self.path)?;
+        match Identity::from(&opened.metadata) == self.identity {
+            true => Ok(opened),
+            false => Err(LoadError::new(
+                "it has changed since it was looked at",
+                "start the program again when it is in place",
+            )),
+        }
+    }
+}
+
+/// What makes a file the same as before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Identity {
+    fn from(file: &Metadata) -> Identity {
+        Identity {
+            device: file.dev(),
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! to a file that only we may change.
 
 mod lock;
+mod ours;
 mod outlet;
 mod place;
 mod room;
@@ -75,6 +76,8 @@ pub struct Opened {
     pub file: File,
     /// Whether it is a file that keeps what is written, and no pipe or device.
     pub regular: bool,
+    /// Where it was found.
+    path: PathBuf,
 }
 
 /// A file that was made just now, and is removed again when this is dropped, unless it is kept or
@@ -166,7 +169,7 @@ pub fn lock(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<
         };
         if let Some(file) = locked(file, regular)? {
             let new = New { place: new.then_some(place), empty: 0 };
-            return Ok(Opened { new, file, regular });
+            return Ok(Opened { new, file, regular, path: path.to_owned() });
         }
         tries.fail()?;
     }
@@ -191,7 +194,8 @@ pub fn lock_beside(path: &Path) -> io::Result<Option<Opened>> {
             return Err(no_file());
         }
         if let Some(file) = locked(file, true)? {
-            return Ok(Some(Opened { new: New::default(), file, regular }));
+            let (new, path) = (New::default(), path.to_owned());
+            return Ok(Some(Opened { new, file, regular, path }));
         }
         tries.fail()?;
     }
@@ -256,7 +260,8 @@ pub fn make(path: &Path) -> io::Result<Opened> {
     let place = Place::find(path)?;
     let file = place.make(OFlags::RDWR)?;
     place.sync();
-    Ok(Opened { new: New::default(), file: file.into(), regular: true })
+    let (new, path) = (New::default(), path.to_owned());
+    Ok(Opened { new, file: file.into(), regular: true, path })
 }
 
 /// Removes a file, or a link and not what it leads to, from a folder that is found as it was for

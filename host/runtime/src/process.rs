@@ -1,4 +1,4 @@
-//! What the kernel tells of a process: proc_pid_stat(5), and of our children.
+//! What the kernel tells of a process: proc_pid_stat(5), of our children, and of its clock.
 #![allow(unsafe_code)]
 
 use std::fs;
@@ -9,6 +9,30 @@ use std::fs;
 pub fn keep_children() {
     // SAFETY: the kernel's own action runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// How well the system's clock is kept, as the kernel knows it (adjtimex(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock {
+    /// Whether somebody keeps it: an NTP daemon, say.
+    pub is_synchronised: bool,
+    /// Microseconds that it is wrong at the most, if somebody does.
+    pub max_error_us: std::ffi::c_long,
+}
+
+impl Clock {
+    /// `None` where the kernel does not tell.
+    pub fn now() -> Option<Clock> {
+        // SAFETY: the struct has numbers alone, and no modes: nothing is changed.
+        let (answer, told) = unsafe {
+            let mut told: libc::timex = std::mem::zeroed();
+            (libc::adjtimex(&raw mut told), told)
+        };
+        (answer != -1).then_some(Clock {
+            is_synchronised: told.status & libc::STA_UNSYNC == 0,
+            max_error_us: told.maxerror,
+        })
+    }
 }
 
 /// The fields that follow a process's name, from its state on; `None` where it is gone.
@@ -43,6 +67,15 @@ impl Stat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_is_what_the_kernel_says() {
+        let clock = Clock::now().unwrap();
+        // After 16 s without a word the kernel takes nobody for its keeper (NTP_PHASE_LIMIT).
+        assert!(
+            clock.max_error_us >= 0 && (!clock.is_synchronised || clock.max_error_us < 16_000_000)
+        );
+    }
 
     #[test]
     fn processes_of_any_name() {

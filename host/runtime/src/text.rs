@@ -1,5 +1,6 @@
 //! Texts that others chose (plugins, files' names, input), made safe for a terminal.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -49,12 +50,17 @@ pub fn path(path: &Path) -> String {
     visible(&path.to_string_lossy(), PATH_LIMIT)
 }
 
-/// JSON of the same meaning, in which no hidden character stands as such: outside of texts it has
-/// none but white space.
-pub fn json(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+/// JSON of the same meaning, or a part of a text in it, in which no hidden character stands as such.
+/// Outside of texts, JSON has none but white space; within, the first controls never stand as such.
+pub fn json(text: &str) -> Cow<'_, str> {
+    let is_shown = |c: char| c < '\u{7f}' || !is_hidden(c);
+    let is_plain = text.is_ascii() && !text.as_bytes().contains(&0x7f);
+    if is_plain || text.chars().all(is_shown) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 64);
     for c in text.chars() {
-        if c != '\n' && is_hidden(c) {
+        if !is_shown(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a `String` does not fail.
                 let _ = write!(shown, "\\u{unit:04x}");
@@ -63,7 +69,7 @@ pub fn json(text: &str) -> String {
             shown.push(c);
         }
     }
-    shown
+    shown.into()
 }
 
 #[cfg(test)]
@@ -83,8 +89,11 @@ mod tests {
     #[test]
     fn json_keeps_its_meaning() {
         let value = serde_json::json!({"a": "x\u{202e}\u{9b}\u{e0041}\n é"});
-        let text = json(&serde_json::to_string_pretty(&value).unwrap());
+        let pretty = serde_json::to_string_pretty(&value).unwrap();
+        let text = json(&pretty);
         assert!(!text.contains(['\u{202e}', '\u{9b}', '\u{e0041}']), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        assert_eq!(json("{\"a\":\t\"b\u{7f}\"}\r\n"), "{\"a\":\t\"b\\u007f\"}\r\n");
+        assert!(matches!(json("{\"é\":1}\r\n"), Cow::Borrowed(_)));
     }
 }

@@ -6,8 +6,11 @@
 
 mod count;
 mod criteria;
+mod projection;
 mod source;
+mod unmet;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,14 +18,16 @@ use pathspider_plugin_api::Record;
 
 use self::count::Count;
 use self::criteria::{Criteria, KeyTest, Pattern, conditions};
+use self::projection::Projection;
 use self::source::{Came, Line, Source};
+use self::unmet::Unmet;
 use super::exit::{Exit, Failure};
 use super::keeping::Forcing;
 use super::shell;
 use crate::job::Input;
 use crate::output::{Output, OutputError, RecordWriter, Told};
-use pathspider_runtime::say;
 use pathspider_runtime::text::of;
+use pathspider_runtime::{closed, say};
 
 /// `pathspider filter`.
 #[derive(Debug, Args)]
@@ -62,7 +67,7 @@ pub(super) struct FilterArgs {
     #[arg(long)]
     invert: bool,
 
-    /// Write only these keys of each record
+    /// Write only these keys of each record; a dot goes into objects
     #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
     keys: Vec<String>,
 
@@ -89,17 +94,20 @@ pub(super) struct FilterArgs {
 
 /// Runs `pathspider filter`.
 pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
+    let criteria = Criteria {
+        with: arguments.condition,
+        without: arguments.without,
+        keys: arguments.keys_where,
+        any: arguments.any,
+        invert: arguments.invert,
+    };
     let mut filter = Filter {
-        criteria: Criteria {
-            with: arguments.condition,
-            without: arguments.without,
-            keys: arguments.keys_where,
-            any: arguments.any,
-            invert: arguments.invert,
-        },
-        keys: arguments.keys,
+        unmet: Unmet::new(&criteria),
+        criteria,
+        keys: Projection::new(arguments.keys),
         port: arguments.dp,
         count: arguments.count.then(Count::default),
+        picked: 0,
         bad_lines: 0,
     };
     let inputs: Vec<Input> = match arguments.files[..] {
@@ -116,19 +124,20 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(Exit::NoInput, error))?;
     let existing = arguments.forcing.existing();
     // A signal ends this command as it ends any.
-    let mut writer = RecordWriter::open(output, existing, &|| false).map_err(no_output)?;
+    let mut writer = RecordWriter::open(output, existing, &|| false)
+        .map_err(|error| Failure::new(Exit::NoOutput, error))?;
     let picked = sources.into_iter().try_for_each(|source| filter.pick(source, &mut writer));
-    if let (Ok(()), Some(count)) = (&picked, filter.count) {
-        let listing = count.listing(filter.bad_lines);
-        let text = match arguments.json {
-            true => shell::to_json(&listing)?,
-            false => listing.to_string().into_bytes(),
-        };
-        writer.write_line(text.trim_ascii_end()).map_err(no_output)?;
-    }
     // What was picked before a failure is written.
-    writer.finish().map_err(no_output)?;
-    picked?;
+    let written = match picked {
+        Ok(()) => filter.count(arguments.json, &mut writer).and_then(|()| finish(&mut writer)),
+        Err(failure) => finish(&mut writer).and(Err(failure)),
+    };
+    match written {
+        Ok(()) => {}
+        Err(Ended::NobodyReads) => return Ok(Exit::Finished),
+        Err(Ended::Failed(failure)) => return Err(failure),
+    }
+    filter.tell();
     if filter.bad_lines > 0 {
         let noun = of(filter.bad_lines, "line was no record", "lines were no records");
         say!("{} {noun}", filter.bad_lines);
@@ -137,18 +146,28 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
     Ok(Exit::Finished)
 }
 
+/// Why a filter ends before its input does.
+enum Ended {
+    /// Whoever read a pipe has enough, as `head` has: that is no failure.
+    NobodyReads,
+    Failed(Failure),
+}
+
 struct Filter {
     criteria: Criteria,
-    keys: Vec<String>,
+    unmet: Unmet,
+    keys: Projection,
     port: Option<u16>,
     count: Option<Count>,
+    picked: u64,
     bad_lines: u64,
 }
 
 impl Filter {
-    fn pick(&mut self, mut source: Source, writer: &mut RecordWriter) -> Result<(), Failure> {
+    fn pick(&mut self, mut source: Source, writer: &mut RecordWriter) -> Result<(), Ended> {
         loop {
-            let next = source.next().map_err(|error| Failure::new(Exit::NoInput, error))?;
+            let next =
+                source.next().map_err(|error| Ended::Failed(Failure::new(Exit::NoInput, error)))?;
             match next {
                 None => return Ok(()),
                 Some(Line::Record(record, came)) => {
@@ -174,6 +193,7 @@ impl Filter {
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
         let is_picked = self.criteria.pick(&record);
+        self.unmet.look(&self.criteria, &record);
         if let Some(count) = &mut self.count {
             count.add(is_picked, conditions(&record));
             return Ok(());
@@ -181,9 +201,10 @@ impl Filter {
         if !is_picked {
             return Ok(());
         }
+        self.picked += 1;
         if let Came::Json(text) = came
             && self.port.is_none()
-            && self.keys.is_empty()
+            && self.keys.is_all()
         {
             return writer.write_line(text);
         }
@@ -192,14 +213,38 @@ impl Filter {
             record.set("dp", port);
             came.iter_mut().for_each(|came| came.unsay("dp"));
         }
-        if !self.keys.is_empty() {
-            let is_wanted = |key: &str| self.keys.iter().any(|wanted| wanted == key);
-            let kept = record.iter().filter(|(key, _)| is_wanted(key));
-            record = kept.map(|(key, value)| (key.to_owned(), value.clone())).collect();
-            came.iter_mut().for_each(|came| came.retain(is_wanted));
+        if !self.keys.is_all() {
+            record = self.keys.of(&record);
+            let keys = &self.keys;
+            came.iter_mut().for_each(|came| came.retain(|key| keys.is_whole(key)));
         }
         writer.write(&Told { record, came })
     }
+
+    /// Writes the count, if there is one.
+    fn count(&mut self, as_json: bool, writer: &mut RecordWriter) -> Result<(), Ended> {
+        let Some(count) = self.count.take() else { return Ok(()) };
+        let listing = count.listing(self.bad_lines);
+        let text = match as_json {
+            true => shell::to_json(&listing).map_err(Ended::Failed)?,
+            false => listing.to_string().into_bytes(),
+        };
+        writer.write_line(text.trim_ascii_end()).map_err(no_output)
+    }
+
+    /// Says what was asked for that no record has.
+    fn tell(&self) {
+        self.unmet.tell(&self.criteria);
+        if self.picked > 0 {
+            self.keys
+                .missing()
+                .for_each(|key| say!("no record that was picked has the key {key:?}"));
+        }
+    }
+}
+
+fn finish(writer: &mut RecordWriter) -> Result<(), Ended> {
+    writer.finish().map_err(no_output)
 }
 
 /// Refuses to write over what is to be read.
@@ -218,6 +263,9 @@ fn check_files(inputs: &[Input], output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn no_output(error: OutputError) -> Failure {
-    Failure::new(Exit::NoOutput, error)
+fn no_output(error: OutputError) -> Ended {
+    match error.error.kind() {
+        io::ErrorKind::BrokenPipe if !closed::is_output() => Ended::NobodyReads,
+        _ => Ended::Failed(Failure::new(Exit::NoOutput, error)),
+    }
 }

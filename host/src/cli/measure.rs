@@ -16,10 +16,12 @@ use crate::job::{Format, Input};
 use crate::output::{Counted, Output};
 use crate::progress::Showing;
 use crate::run::{RunEnd, RunError, RunOptions, run};
-use pathspider_observer::{SourceOptions, is_recorded};
+use pathspider_observer::{SourceOptions, Strays, is_recorded};
 use pathspider_plugins::{Found, Registry};
 use pathspider_runtime::crash;
+use pathspider_runtime::process::Clock;
 use pathspider_runtime::stop::Urgency;
+use pathspider_runtime::text::of;
 use pathspider_runtime::threads::SingleThread;
 use pathspider_runtime::{files, say, streams};
 
@@ -165,6 +167,12 @@ fn start(
     if matches!(options.input, Input::Stdin) && streams::input().as_fd().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");
     }
+    if Clock::now().is_some_and(|clock| !clock.is_synchronised) {
+        say!(
+            "the clock of this machine is not synchronised, says the kernel: the times in the \
+             records are its own"
+        );
+    }
     run(options, single, announce)
         .map_err(|error| failure(&error))
         .and_then(|ended| report(ended, for_people))
@@ -195,11 +203,14 @@ fn announce(urgency: Urgency) {
 /// Prints the summary of a run, and finds its exit status.
 fn report(ended: RunEnd, is_brief: bool) -> Result<Exit, Failure> {
     let has_errors = ended.has_errors();
-    let RunEnd { counted, duration, stopped, failure, cause, .. } = ended;
+    let RunEnd { counted, duration, stopped, strays, failure, cause, .. } = ended;
     let Counted { summary, input, capture } = counted;
     match is_brief {
         true => say!("{}", summary.in_brief(duration, &input.told())),
         false => say!("{}", summary.over(duration, &input.told())),
+    }
+    if stopped.is_some() && !input.whole && input.unread.is_none() && !input.limited {
+        say!("the input was read up to line {}, and not to its end", input.lines);
     }
     if input.limited {
         say!("the number of --max-targets was reached");
@@ -209,6 +220,18 @@ fn report(ended: RunEnd, is_brief: bool) -> Result<Exit, Failure> {
         say!(
             "the capture lost {dropped} packets: use fewer workers (-w) or a larger \
              buffer (--capture-buffer)"
+        );
+    }
+    if let Some(hint) = summary.chance.hint(duration) {
+        say!("{hint}");
+    }
+    if let Some(Strays { count, interface, from }) = strays {
+        let from = from.map(|from| format!(", the first from {from}")).unwrap_or_default();
+        let noun = of(count, "packet that could be an answer", "packets that could be answers");
+        say!(
+            "{count} {noun} came in by {interface}{from}: the kernel gives none of them to \
+             connections that leave by another interface, so these targets seem not to answer. \
+             Measure by the interface that the answers come in by"
         );
     }
     let unanswering = capture.unanswering_total();

@@ -57,5 +57,5 @@ pub(super) fn write_json(value: &impl Serialize) -> Result<Exit, Failure> {
 pub(super) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     let text =
         serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error))?;
-    Ok((text::json(&text) + "\n").into_bytes())
+    Ok((text::json(&text) + "\n").into_owned().into_bytes())
 }

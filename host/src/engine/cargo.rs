@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pathspider_plugin_api::{Connect, Error};
+use pathspider_plugin_api::{Connect, Error, Record, Value, ValueRef};
 
 use super::connect::Attempt;
 use super::course::Cargo;
@@ -17,6 +17,26 @@ impl Cargo for Real {
     type Plan = Plan;
     type Attempt = Attempt;
     type Error = Error;
+
+    fn octets(attempt: &Attempt) -> usize {
+        octets(attempt.outcome.record())
+    }
+}
+
+/// Octets of a record's keys and values.
+fn octets(record: &Record) -> usize {
+    record.iter().map(|(key, value)| key.len() + octets_of(value)).sum()
+}
+
+fn octets_of(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value.view() {
+            ValueRef::Text(text) => text.len(),
+            ValueRef::Bytes(octets) => octets.len(),
+            ValueRef::List(list) => list.iter().map(octets_of).sum(),
+            ValueRef::Map(record) => octets(record),
+            _ => 0,
+        }
 }
 
 /// The plugin's answer, which connection to make.

@@ -6,11 +6,12 @@
 //! run is over. It opens no socket, calls no plugin, and knows no clock. The shell (`shell`) does
 //! what it says and tells it what came of that.
 
+mod behind;
 mod calls;
 mod job;
 mod resting;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ use foldhash::fast::RandomState;
 use pathspider_observer::{ConnectionId, JobNumber, Round};
 use pathspider_plugin_api::{ConfigId, Hold};
 
+use self::behind::Behind;
+pub(crate) use self::behind::JOBS_BEHIND;
 use self::calls::Calls;
 pub(super) use self::calls::{Call, Purpose};
 use self::job::{Connection, OpenJob};
@@ -26,11 +29,6 @@ use super::lending::Permits;
 use super::pace::{Limits, Pace, Paced};
 use super::ports::Ports;
 use super::scheduler::{Lease, Scheduler, Step};
-
-/// Jobs that may wait for the observer and the merger before no more connections are begun. At full
-/// speed a job waits for late packets for a tenth of a second, and over UDP, which has no end, for
-/// half a second.
-pub(crate) const JOBS_BEHIND: usize = 6144;
 
 /// What a course carries for the shell, and does not look at.
 pub(super) trait Cargo {
@@ -42,6 +40,9 @@ pub(super) trait Cargo {
     type Attempt;
     /// Why the plugin failed.
     type Error;
+
+    /// Octets that the later stages hold of a connection that has ended.
+    fn octets(attempt: &Self::Attempt) -> usize;
 }
 
 /// What happens.
@@ -176,13 +177,11 @@ pub(super) struct Course<C: Cargo> {
     /// How many of them are in flight; the others are broken, and have a connection left.
     in_flight: usize,
     /// Jobs that have ended, until their records are written.
-    behind: HashSet<JobNumber, RandomState>,
+    behind: Behind,
     /// How many have ended since the beginning.
     ended: usize,
     /// Whether more jobs may come.
     is_fed: bool,
-    /// How many jobs were not begun when the run was told to stop.
-    left: Option<usize>,
     is_stopping: bool,
     is_settled: bool,
     actions: VecDeque<Action<C>>,
@@ -204,10 +203,9 @@ impl<C: Cargo> Course<C> {
             resting: Resting::new(rules.depends),
             open: HashMap::default(),
             in_flight: 0,
-            behind: HashSet::default(),
+            behind: Behind::default(),
             ended: 0,
             is_fed: true,
-            left: None,
             is_stopping: false,
             is_settled: false,
             actions: VecDeque::new(),
@@ -224,15 +222,15 @@ impl<C: Cargo> Course<C> {
         self.ended
     }
 
-    /// Where the run was told to stop before all jobs were begun: how many of those that were read
-    /// are not.
-    pub(super) fn left(&self) -> Option<usize> {
-        self.left
+    /// Jobs that were begun: of those that were read, all that a stop has not left.
+    pub(super) fn taken(&self) -> usize {
+        self.in_flight + self.ended
     }
 
     /// Whether another job may be read.
     pub(super) fn wants_jobs(&self) -> bool {
-        self.is_fed && !self.resting.has_ready() && self.has_room()
+        let is_ready = !self.resting.has_ready() && !self.behind.is_full();
+        self.is_fed && is_ready && self.has_room()
     }
 
     /// Whether another job may come into flight. Those that only wait for their prefix or for the
@@ -240,11 +238,6 @@ impl<C: Cargo> Course<C> {
     fn has_room(&self) -> bool {
         let waiting = self.pace.held() + self.resting.count();
         self.in_flight.saturating_sub(waiting) < self.workers
-    }
-
-    /// Whether so many jobs wait for their record that memory would grow with the jobs in flight.
-    fn is_ahead(&self) -> bool {
-        self.behind.len() >= JOBS_BEHIND
     }
 
     /// What is to be done now. Call it until it says to wait; do each thing before the next call.
@@ -258,7 +251,7 @@ impl<C: Cargo> Course<C> {
             if let Some(action) = self.actions.pop_front() {
                 return action;
             }
-            if self.is_ahead() || self.pace.wait(now).is_some() {
+            if self.behind.is_full() || self.pace.wait(now).is_some() {
                 break;
             }
             match self.scheduler.step() {
@@ -299,7 +292,7 @@ impl<C: Cargo> Course<C> {
             Event::Ended(id, attempt) => self.end(id, attempt, now),
             Event::Known(id) => self.known(id),
             Event::Written(number) => {
-                self.behind.remove(&number);
+                self.behind.remove(number);
             }
         }
     }
@@ -454,6 +447,7 @@ impl<C: Cargo> Course<C> {
             self.actions.push_back(Action::Discard(attempt));
             return self.forget_if_idle(id.job());
         };
+        job.octets += C::octets(&attempt);
         self.actions.push_back(Action::Report(id, work, attempt));
         if is_last {
             self.leave(id.job());
@@ -535,24 +529,26 @@ impl<C: Cargo> Course<C> {
 
     /// The plugin failed for a job: nothing more is begun or reported of it.
     fn fail(&mut self, number: JobNumber, action: impl FnOnce(C::Work) -> Action<C>) {
-        let work = self.open.get_mut(&number).and_then(|job| job.work.take());
-        if let Some(work) = work {
+        if let Some(job) = self.open.get_mut(&number)
+            && let Some(work) = job.work.take()
+        {
+            let octets = job.octets;
             self.actions.push_back(action(work));
-            self.fall_behind(number);
+            self.fall_behind(number, octets);
         }
         self.forget_if_idle(number);
     }
 
     /// A job has ended, and is the later stages'.
     fn leave(&mut self, number: JobNumber) {
-        self.open.remove(&number);
-        self.fall_behind(number);
+        let octets = self.open.remove(&number).map_or(0, |job| job.octets);
+        self.fall_behind(number, octets);
     }
 
-    fn fall_behind(&mut self, number: JobNumber) {
+    fn fall_behind(&mut self, number: JobNumber, octets: usize) {
         self.in_flight -= 1;
         self.ended += 1;
-        self.behind.insert(number);
+        self.behind.insert(number, octets);
     }
 
     fn forget_if_idle(&mut self, number: JobNumber) {
@@ -611,10 +607,7 @@ impl<C: Cargo> Course<C> {
             self.open.remove(&ticket.id.job());
         }
         self.in_flight -= left.len();
-        if self.is_fed || !left.is_empty() {
-            self.is_fed = false;
-            self.left = Some(left.len());
-        }
+        self.is_fed = false;
     }
 }
 

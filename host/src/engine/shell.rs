@@ -61,7 +61,7 @@ impl Shell<'_> {
     /// Runs until the course is over, or the run is told to end at once.
     pub(super) async fn run(mut self, inbox: Incoming) -> Result<(), EngineError> {
         let ended = self.take_turns(inbox).await;
-        self.end.in_flight = self.course.in_flight();
+        self.end.begun = self.course.taken();
         self.publish();
         ended
     }
@@ -99,16 +99,11 @@ impl Shell<'_> {
         }
     }
 
-    /// The run is to stop; says once how much of the input is left.
+    /// The run is to stop. What waits for the course is left, and nobody waits any longer to give it
+    /// more.
     fn stop(&mut self, jobs: &mut mpsc::Receiver<Fed>) {
         self.course.handle(Event::Stop, self.now);
-        if let Some(left) = self.course.left()
-            && self.end.unstarted.is_none()
-        {
-            jobs.close();
-            let unread = std::iter::from_fn(|| jobs.try_recv().ok()).count();
-            self.end.unstarted = Some((unread + left) as u64);
-        }
+        jobs.close();
     }
 
     /// Lets others see how many jobs are where.

@@ -45,7 +45,8 @@ impl Done {
     /// Adds one.
     pub(crate) fn add(&mut self, target: &Identity) {
         self.count += 1;
-        self.lines.insert(line_hash(target.line, target.port, target.domain.as_deref()));
+        let hash = self.line_hash(target.line, target.port, target.domain.as_deref());
+        self.lines.insert(hash);
         match target {
             // As in the gate: an empty name is none.
             Identity { domain: Some(domain), .. } if self.names && !domain.is_empty() => {
@@ -72,14 +73,16 @@ impl Done {
 
     /// Whether the target of a line is one of them, that has this port and domain.
     pub(crate) fn has_line(&self, line: u64, port: Option<u16>, domain: Option<&str>) -> bool {
-        self.lines.contains(&line_hash(line, port, domain))
+        self.lines.contains(&self.line_hash(line, port, domain))
     }
-}
 
-fn line_hash(line: u64, port: Option<u16>, domain: Option<&str>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (line, port, plain_name(domain.unwrap_or_default())).hash(&mut hasher);
-    hasher.finish()
+    /// Of names, the port may be a result of the measurement.
+    fn line_hash(&self, line: u64, port: Option<u16>, domain: Option<&str>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let port = port.filter(|_| !self.names);
+        (line, port, plain_name(domain.unwrap_or_default())).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The size of a file, compressed or not, and how much of it was read.
 #[derive(Debug, Clone)]
 pub(super) struct Extent {
+    file: Arc<File>,
     read: Arc<AtomicU64>,
     octets: u64,
 }
@@ -18,11 +19,18 @@ impl Extent {
     /// # Errors
     ///
     /// Its size cannot be asked for.
-    pub(super) fn of(file: File) -> io::Result<(Counted<File>, Option<Extent>)> {
-        let metadata = file.metadata()?;
+    pub(super) fn of(file: File) -> io::Result<(Counted<Arc<File>>, Option<Extent>)> {
+        let (metadata, file) = (file.metadata()?, Arc::new(file));
         let read = Arc::<AtomicU64>::default();
-        let extent = Extent { read: Arc::clone(&read), octets: metadata.len() };
-        Ok((Counted { inner: file, read }, metadata.is_file().then_some(extent)))
+        let inner = Arc::clone(&file);
+        let extent = Extent { file, read: Arc::clone(&read), octets: metadata.len() };
+        Ok((Counted { inner, read }, metadata.is_file().then_some(extent)))
+    }
+
+    /// Whether not all was read that there was at the begin, for the file is shorter now.
+    pub(super) fn is_cut(&self) -> bool {
+        let is_shorter = || self.file.metadata().is_ok_and(|file| file.len() < self.octets);
+        self.read.load(Ordering::Relaxed) < self.octets && is_shorter()
     }
 
     /// How many there are in all, if `found` were in the part that was read. `None` before there is
@@ -67,5 +75,19 @@ mod tests {
         assert_eq!(extent.estimate(121), Some(121));
         let null = File::open("/dev/null").unwrap();
         assert!(Extent::of(null).unwrap().1.is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_is_noticed() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[b'x'; 1000]).unwrap();
+        for (cut_to, is_cut) in [(1000, false), (1200, false), (500, true)] {
+            let (mut reader, extent) = Extent::of(file.reopen().unwrap()).unwrap();
+            reader.read_exact(&mut [0; 250]).unwrap();
+            file.as_file().set_len(cut_to).unwrap();
+            reader.read_to_end(&mut Vec::new()).unwrap();
+            assert_eq!(extent.unwrap().is_cut(), is_cut, "{cut_to}");
+            file.as_file().set_len(1000).unwrap();
+        }
     }
 }

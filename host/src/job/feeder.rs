@@ -2,8 +2,9 @@
 //! as it takes them.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 use tokio::sync::mpsc;
@@ -18,27 +19,45 @@ use super::rules::Feeding;
 use super::tally::{Counts, Tally};
 use super::target::Target;
 use super::wrong::{Piece, Wrong};
+use pathspider_runtime::patience::LAST_WORDS;
 use pathspider_runtime::say;
-use pathspider_runtime::stop::Stop;
+use pathspider_runtime::stop::{Stop, Urgency};
 use pathspider_runtime::threads::Threads;
+
+/// How often it is looked whether the feeder has ended.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
 #[derive(Clone)]
-pub struct Feed {
-    tally: Arc<Tally>,
-    input: Arc<str>,
-}
+pub struct Feed(Arc<Sorter>);
 
 impl Feed {
     /// What was counted until now.
     pub fn counts(&self) -> Counts {
-        self.tally.counts()
+        self.0.tally.counts()
     }
 
     /// Says what was not said of lines that are no targets: the feeder does so itself, unless it still
     /// waits for input when the run ends.
     pub(crate) fn say_rest(&self) {
-        self.tally.say_rest(&self.input);
+        self.0.tally.say_rest(&self.0.input);
+    }
+
+    /// Takes nothing more of the input, and gives what was counted. A line is counted once and
+    /// wholly, or it was not read. To be called when nobody takes jobs any more.
+    ///
+    /// Of a file it is soon known how many lines were not read; the feeder has a moment for that.
+    pub fn close(&self, feeder: &Feeder) -> Counts {
+        let began = Instant::now();
+        while self.0.tally.is_file()
+            && !feeder.is_finished()
+            && self.0.stop.urgency() != Urgency::Terminate
+            && began.elapsed() < LAST_WORDS
+        {
+            thread::sleep(LOOK);
+        }
+        self.0.close();
+        self.counts()
     }
 }
 
@@ -62,53 +81,75 @@ pub fn feed(
     stop: Arc<Stop>,
 ) -> io::Result<(Feed, Feeder)> {
     let tally = Arc::new(Tally::new(reader.extent()));
-    let input: Arc<str> = reader.name().into();
-    let feed = Feed { tally: Arc::clone(&tally), input: Arc::clone(&input) };
+    let (names, interface) = (feeding.names, feeding.interface.clone());
+    let resolves = feeding.rules.resolve && !names;
+    let pairs = feeding.rules.both_families;
+    let gate = Mutex::new(Some(Gate::new(feeding, Onward { jobs, places }, Arc::clone(&tally))));
+    let input = reader.name().to_owned();
+    let sorter = Arc::new(Sorter { gate, tally, input, names, pairs, stop });
+    let feed = Feed(Arc::clone(&sorter));
     let thread = threads.start("feeder", move || {
-        let (names, interface) = (feeding.names, feeding.interface.clone());
-        let resolve = feeding.rules.resolve && !names;
-        let pairs = feeding.rules.both_families;
-        let gate = Gate::new(feeding, Onward { jobs, places }, Arc::clone(&tally));
-        let sorter = Arc::new(Sorter { gate: Mutex::new(gate), tally, input, stop, pairs });
+        // With the gate goes the engine's last sender, also where this thread panics.
+        let _closes = Closes(&sorter);
         let answered = Arc::clone(&sorter);
-        let resolver = resolve.then(|| {
+        let resolver = resolves.then(|| {
             let which = if pairs { Which::OfEachFamily } else { Which::First };
             Resolver::new(interface.as_deref(), which, move |(line, target), answer| {
                 answered.answered(line, target, answer);
             })
         });
-        sorter.read(reader, names, resolver)
+        sorter.read(reader, resolver)
     })?;
     Ok((feed, thread))
 }
 
 /// Sorts targets: to the gate, to the resolver, or out.
 struct Sorter {
-    /// Of the feeder and of the resolver's threads.
-    gate: Mutex<Gate>,
+    /// Of the feeder and of the resolver's threads. All that is counted is counted by whoever has
+    /// it; `None` when no more is.
+    gate: Mutex<Option<Gate>>,
     tally: Arc<Tally>,
-    input: Arc<str>,
-    stop: Arc<Stop>,
+    input: String,
+    /// Whether the measurement takes names.
+    names: bool,
     /// Whether a name may be two targets.
     pairs: bool,
+    stop: Arc<Stop>,
+}
+
+/// Closes the gate, whatever happens.
+struct Closes<'a>(&'a Sorter);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What became of a line.
+enum Sorted {
+    /// It was dealt with.
+    Done,
+    /// It is no target, for this reason.
+    Bad(Wrong),
+    /// This name is to be looked up.
+    Name(String, Target),
+    /// It was dealt with, and no more can be taken.
+    Last,
+    /// It came too late: it counts as one that was not read.
+    Late,
 }
 
 impl Sorter {
     fn read(
         &self,
         mut reader: JobReader,
-        names: bool,
         mut resolver: Option<Resolver<(u64, Target)>>,
     ) -> Result<(), ReadError> {
-        let (mut wanted, mut is_whole) = (true, false);
-        let mut end = Ok(());
-        while wanted && !self.is_done() {
-            let (line, mut target) = match reader.next() {
-                Ok(Some((line, Ok(target)))) => (line, target),
-                Ok(Some((line, Err(wrong)))) => {
-                    self.bad_line(line, &wrong);
-                    continue;
-                }
+        let (mut end, mut is_whole, mut late) = (Ok(()), false, 0);
+        while !self.is_done() {
+            let (line, target) = match reader.next() {
+                Ok(Some(next)) => next,
                 Ok(None) => {
                     is_whole = true;
                     break;
@@ -118,27 +159,22 @@ impl Sorter {
                     break;
                 }
             };
-            match (&target.place, &mut resolver) {
-                (Place::Name(name), Some(resolver)) => {
-                    let name = name.clone();
-                    let domain = target.record.str("domain").filter(|domain| !domain.is_empty());
-                    if !self.pairs
-                        && self.gate().is_done(line, target.port, domain.unwrap_or(&name))
-                    {
-                        continue;
-                    }
-                    self.tally.asked();
-                    if let Err(error) = resolver.look_up(name, (line, target)) {
-                        end = Err(ReadError { input: self.input.to_string(), error });
+            match self.sort(line, target, resolver.is_some()) {
+                Sorted::Done => {}
+                Sorted::Bad(wrong) => self.tally.complain(&self.input, line, &wrong),
+                Sorted::Name(name, target) => {
+                    let looked_up = resolver.as_mut().map_or(Ok(()), |resolver| {
+                        resolver.look_up(name, (line, target), || self.is_done())
+                    });
+                    if let Err(error) = looked_up {
+                        end = Err(ReadError { input: self.input.clone(), error });
                         break;
                     }
                 }
-                (Place::Name(name), None) if !names => {
-                    self.bad_line(line, &Wrong::Name(Piece::of(name)));
-                }
-                _ => {
-                    target.unresolved();
-                    wanted = self.admit(line, target);
+                Sorted::Last => break,
+                Sorted::Late => {
+                    late = 1;
+                    break;
                 }
             }
         }
@@ -149,11 +185,26 @@ impl Sorter {
         if is_whole && !self.is_done() && self.tally.is_without_targets() {
             self.say_nothing_found(reader.lines());
         }
-        if !self.is_done() {
-            self.tally.ended();
-            self.gate().finish();
+        if let Some(gate) = self.gate().as_mut() {
+            if !self.is_done() {
+                gate.finish();
+            }
+            if is_whole {
+                gate.all_was_read();
+            }
+        }
+        if !is_whole && end.is_ok() && self.stop.is_asked() && self.tally.is_file() {
+            let is_over = || self.stop.urgency() == Urgency::Terminate;
+            if let Some(rest) = reader.count_rest(is_over) {
+                self.tally.unread(late + rest);
+            }
         }
         end
+    }
+
+    /// Takes nothing more: whoever counts has the gate, and what comes after this finds none.
+    fn close(&self) {
+        drop(self.gate().take());
     }
 
     /// Says that an input has no target.
@@ -169,15 +220,45 @@ impl Sorter {
 
     /// Whether targets that are still to be read or looked up are of no use.
     fn is_done(&self) -> bool {
-        self.stop.is_asked() || self.tally.counts().limited
+        self.stop.is_asked() || self.tally.is_limited()
     }
 
-    fn gate(&self) -> std::sync::MutexGuard<'_, Gate> {
+    fn gate(&self) -> MutexGuard<'_, Option<Gate>> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, line: u64, target: Target) -> bool {
-        !self.is_done() && self.gate().admit(self.number(line, 0), target)
+    /// Takes what a line is.
+    fn sort(&self, line: u64, target: Result<Target, Wrong>, resolves: bool) -> Sorted {
+        let mut gate = self.gate();
+        let Some(gate) = gate.as_mut().filter(|_| !self.is_done()) else { return Sorted::Late };
+        gate.read(line);
+        let mut target = match target {
+            Ok(target) => target,
+            Err(wrong) => {
+                gate.bad_line();
+                return Sorted::Bad(wrong);
+            }
+        };
+        match &target.place {
+            Place::Name(name) if resolves => {
+                let name = name.clone();
+                let domain = target.record.str("domain").filter(|domain| !domain.is_empty());
+                if !self.pairs && gate.is_done(line, target.port, domain.unwrap_or(&name)) {
+                    return Sorted::Done;
+                }
+                gate.asked();
+                Sorted::Name(name, target)
+            }
+            Place::Name(name) if !self.names => {
+                gate.bad_line();
+                Sorted::Bad(Wrong::Name(Piece::of(name)))
+            }
+            _ => {
+                target.unresolved();
+                let number = self.number(line, 0);
+                if gate.admit(number, target) { Sorted::Done } else { Sorted::Last }
+            }
+        }
     }
 
     /// The number of a line's target: where a line may be two targets, each has its own.
@@ -185,30 +266,34 @@ impl Sorter {
         if self.pairs { 2 * line - 1 + place } else { line }
     }
 
-    /// Goes on with a name that was looked up.
+    /// Goes on with a name that was looked up. One that is answered too late counts as read, and not
+    /// begun.
     fn answered(&self, line: u64, target: Target, answer: Result<Found, Wrong>) {
-        if self.is_done() {
-            // It counts as one that was read, and not begun.
-            return;
-        }
+        let mut gate = self.gate();
+        let Some(open) = gate.as_mut().filter(|_| !self.is_done()) else { return };
+        open.answered();
         match answer {
             Ok(Found { addresses, unreachable }) => {
+                for (place, address) in (0..).zip(addresses) {
+                    let mut target = target.clone();
+                    target.resolved(address);
+                    open.admit(self.number(line, place), target);
+                }
+                drop(gate);
                 if let Some(address) = unreachable {
                     let input = &self.input;
                     say!("{input}:{line}: {address} is not measured, for there is no route to it");
                 }
-                for (place, address) in (0..).zip(addresses) {
-                    let mut target = target.clone();
-                    target.resolved(address);
-                    self.gate().admit(self.number(line, place), target);
-                }
             }
-            Err(wrong) => self.bad_line(line, &wrong),
+            Err(wrong) => {
+                open.bad_line();
+                // Without the gate, for whoever reads messages may pause.
+                drop(gate);
+                self.tally.complain(&self.input, line, &wrong);
+            }
         }
-        self.tally.answered();
-    }
-
-    fn bad_line(&self, line: u64, wrong: &Wrong) {
-        self.tally.bad_line(&self.input, line, wrong);
     }
 }
+
+#[cfg(test)]
+mod tests;

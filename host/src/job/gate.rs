@@ -129,8 +129,34 @@ impl Gate {
         }
     }
 
+    /// A line was read.
+    pub(super) fn read(&mut self, line: u64) {
+        self.tally.lines.store(line, Ordering::Relaxed);
+    }
+
+    /// It is no target, or its name has no address.
+    pub(super) fn bad_line(&mut self) {
+        self.tally.bad_lines.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its name is looked up.
+    pub(super) fn asked(&mut self) {
+        self.tally.looked_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The name has an answer, with which it goes on.
+    pub(super) fn answered(&mut self) {
+        self.tally.looked_up.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The input was read to its end, and each line was dealt with.
+    pub(super) fn all_was_read(&mut self) {
+        self.tally.whole.store(true, Ordering::Relaxed);
+    }
+
     /// The input has come to its end: gives what was kept back.
     pub(super) fn finish(&mut self) {
+        self.tally.ended();
         let Some(shuffle) = &mut self.shuffle else { return };
         for (line, address, port, keys) in shuffle.take() {
             if !self.send(line, address, port, keys) {

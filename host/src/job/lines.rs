@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::extent::Extent;
 use super::utf16;
-use pathspider_runtime::{decompress, files, streams};
+use pathspider_runtime::{closed, decompress, files, streams};
 
 /// A line longer than this is no job; it bounds the memory that damaged input can take.
 pub(super) const LONGEST_LINE: u64 = 1 << 20;
@@ -41,7 +41,10 @@ impl Input {
     /// It does not exist, is a folder, or may not be read.
     fn open(&self) -> io::Result<(Box<dyn Read + Send>, Option<Extent>)> {
         match self {
-            Input::Stdin => Ok((Box::new(streams::input()), None)),
+            Input::Stdin => {
+                closed::check_input()?;
+                Ok((Box::new(streams::input()), None))
+            }
             Input::Words(words) => Ok((Box::new(Cursor::new(words.join("\n"))), None)),
             Input::File(path) => {
                 let file = files::open_to_read(path)?;
@@ -166,6 +169,14 @@ impl Lines {
         self.extent.clone()
     }
 
+    /// Checks that what came to its end is as long as it was at the begin.
+    fn check_end(&self) -> io::Result<()> {
+        match self.extent.as_ref().is_some_and(Extent::is_cut) {
+            true => Err(io::Error::other("somebody has cut it off while it was read")),
+            false => Ok(()),
+        }
+    }
+
     /// The number, from 1, of the line that was read last.
     pub fn number(&self) -> u64 {
         self.number
@@ -179,8 +190,9 @@ impl Lines {
     /// The input cannot be read further.
     pub fn read(&mut self, line: &mut Vec<u8>) -> Result<u64, ReadError> {
         let length = self.read_into(line).map_err(|error| self.fail(error))?;
-        if length > 0 {
-            self.number += 1;
+        match length {
+            0 => self.check_end().map_err(|error| self.fail(error))?,
+            _ => self.number += 1,
         }
         Ok(length)
     }
@@ -202,6 +214,25 @@ impl Lines {
         self.number -= count;
     }
 
+    /// How many lines are left; `None` where the counting `is_over` before.
+    pub(super) fn count_rest(mut self, is_over: impl Fn() -> bool) -> io::Result<Option<u64>> {
+        let mut count = newlines(self.again.fill_buf()?);
+        let Some(reader) = self.reader()? else { return Ok(Some(count)) };
+        let mut is_open = false;
+        loop {
+            let octets = reader.fill_buf()?;
+            let Some(last) = octets.last() else { break };
+            is_open = *last != b'\n';
+            count += newlines(octets);
+            let length = octets.len();
+            reader.consume(length);
+            if is_over() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(count + u64::from(is_open)))
+    }
+
     fn fail(&self, error: io::Error) -> ReadError {
         ReadError { input: self.name.clone(), error }
     }
@@ -210,6 +241,17 @@ impl Lines {
         if self.again.position() < self.again.get_ref().len() as u64 {
             return Ok(self.again.read_until(b'\n', line)? as u64);
         }
+        let longest = self.longest;
+        let Some(reader) = self.reader()? else { return Ok(0) };
+        let length = reader.take(longest + 1).read_until(b'\n', line)? as u64;
+        if length > longest && line.last() != Some(&b'\n') {
+            reader.skip_until(b'\n')?;
+        }
+        Ok(length)
+    }
+
+    /// What is read, opened where it was not yet; `None` where that could not begin.
+    fn reader(&mut self) -> io::Result<Option<&mut BufReader<Box<dyn Read + Send>>>> {
         if let Some(reader) = self.reader.take_fresh() {
             let content = utf16::by_mark(decompress::by_content(reader)?)?;
             let mut reader = BufReader::with_capacity(1 << 16, content);
@@ -218,13 +260,15 @@ impl Lines {
             }
             self.reader = Reader::Open(reader);
         }
-        let Reader::Open(reader) = &mut self.reader else { return Ok(0) };
-        let length = reader.take(self.longest + 1).read_until(b'\n', line)? as u64;
-        if length > self.longest && line.last() != Some(&b'\n') {
-            reader.skip_until(b'\n')?;
+        match &mut self.reader {
+            Reader::Open(reader) => Ok(Some(reader)),
+            Reader::Fresh(_) | Reader::Broken => Ok(None),
         }
-        Ok(length)
     }
+}
+
+fn newlines(octets: &[u8]) -> u64 {
+    octets.iter().filter(|&&octet| octet == b'\n').count() as u64
 }
 
 #[cfg(test)]

@@ -62,6 +62,12 @@ impl JobReader {
         self.lines.number()
     }
 
+    /// How many lines are left, which are not read any more; `None` where that `is_over` before it is
+    /// known, or where they cannot be read.
+    pub(super) fn count_rest(self, is_over: impl Fn() -> bool) -> Option<u64> {
+        self.lines.count_rest(is_over).ok().flatten()
+    }
+
     /// The keys of the next target, and as they came, or what is wrong with its line, with the line's
     /// number; `None` at the input's end.
     ///

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, SendTimeoutError, Sender, bounded};
 use pathspider_plugin_api::is_of_no_host;
 
 use super::wrong::{Piece, Wrong};
@@ -18,6 +18,9 @@ const THREADS: usize = 64;
 
 /// Names that wait for a thread at most; a target takes some hundred octets.
 const WAITING: usize = 4096;
+
+/// How often whoever waits looks whether the answers are still wanted.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Threads that look names up.
 pub(super) struct Resolver<T> {
@@ -63,18 +66,27 @@ impl<T: Send + 'static> Resolver<T> {
         Resolver { names: Some(names), queue, threads: Vec::new(), interface, which, done }
     }
 
-    /// Has a name looked up; waits while too many are.
+    /// Has a name looked up; waits while too many are, until its answer is `unwanted`.
     ///
     /// # Errors
     ///
     /// A thread cannot be started.
-    pub(super) fn look_up(&mut self, name: String, target: T) -> io::Result<()> {
+    pub(super) fn look_up(
+        &mut self,
+        name: String,
+        target: T,
+        unwanted: impl Fn() -> bool,
+    ) -> io::Result<()> {
         if self.threads.len() < THREADS {
             self.threads.push(self.start()?);
         }
-        if let Some(names) = &self.names {
-            // The queue's other end is here too, so it is open.
-            let _ = names.send((name, target));
+        let Some(names) = &self.names else { return Ok(()) };
+        let mut waiting = (name, target);
+        while let Err(SendTimeoutError::Timeout(back)) = names.send_timeout(waiting, LOOK) {
+            if unwanted() {
+                break;
+            }
+            waiting = back;
         }
         Ok(())
     }
@@ -93,7 +105,6 @@ impl<T: Send + 'static> Resolver<T> {
     /// Waits until every name is answered, or until the answers are `unwanted`: what is looked up
     /// then is left.
     pub(super) fn finish(mut self, unwanted: impl Fn() -> bool) {
-        const LOOK: Duration = Duration::from_millis(20);
         self.names = None;
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             if unwanted() {
@@ -174,7 +185,7 @@ mod tests {
         // `localhost` is in the hosts file of every machine; nothing is sent for either.
         for n in 0..200 {
             let name = if n % 2 == 0 { "localhost" } else { "an.empty..label" };
-            resolver.look_up(name.to_owned(), n).unwrap();
+            resolver.look_up(name.to_owned(), n, || false).unwrap();
         }
         resolver.finish(|| false);
         let mut answers = std::mem::take(&mut *answers.lock().unwrap());

@@ -1,5 +1,6 @@
 //! What is counted of the input, as it is read.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +16,12 @@ use pathspider_runtime::text::of;
 /// them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
+    /// The line that was read last; of a row in several lines, the first of them.
+    pub lines: u64,
+    /// Whether the input was read to its end.
+    pub whole: bool,
+    /// Lines after it that were not read when the run was told to stop; `None` where nobody knows.
+    pub unread: Option<u64>,
     /// Lines that were no targets, and names that have no address.
     pub bad_lines: u64,
     /// Targets that came before.
@@ -30,9 +37,12 @@ pub struct Counts {
     #[serde(skip)]
     pub limited: bool,
     /// Targets that were read and are kept back: for the order's sake, or because their names are
-    /// being looked up.
+    /// being looked up. Where the limit was reached, none of them is wanted.
     #[serde(skip)]
     pub kept_back: u64,
+    /// Targets that the engine was given.
+    #[serde(skip)]
+    pub handed: u64,
     /// Targets in all; `None` before that is known.
     #[serde(skip)]
     pub total: Option<u64>,
@@ -43,9 +53,12 @@ pub struct Counts {
 
 impl Counts {
     /// The counts, each with what it says after a number.
-    pub fn told(&self) -> [(u64, &'static str); 5] {
+    pub fn told(&self) -> [(u64, &'static str); 6] {
         // Each by its name, so that a new one is not forgotten here.
         let Counts {
+            lines: _,
+            whole: _,
+            unread,
             bad_lines,
             duplicates,
             blocklisted,
@@ -53,10 +66,13 @@ impl Counts {
             done,
             limited: _,
             kept_back: _,
+            handed: _,
             total: _,
             estimate: _,
         } = *self;
+        let unread = unread.unwrap_or_default();
         [
+            (unread, of(unread, "line not read", "lines not read")),
             (bad_lines, of(bad_lines, "line was not a job", "lines were not jobs")),
             (duplicates, of(duplicates, "duplicate skipped", "duplicates skipped")),
             (blocklisted, "skipped for the blocklist"),
@@ -69,6 +85,9 @@ impl Counts {
 /// The counts as they grow.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    pub(super) lines: AtomicU64,
+    pub(super) whole: AtomicBool,
+    unread: OnceLock<u64>,
     pub(super) bad_lines: AtomicU64,
     pub(super) duplicates: AtomicU64,
     pub(super) blocklisted: AtomicU64,
@@ -79,7 +98,7 @@ pub(super) struct Tally {
     /// How many of them the engine was given.
     pub(super) handed: AtomicU64,
     /// Names that have no answer yet.
-    looked_up: AtomicU64,
+    pub(super) looked_up: AtomicU64,
     ended: AtomicBool,
     extent: Option<Extent>,
     complaints: Mutex<Complaints>,
@@ -94,14 +113,20 @@ impl Tally {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         // In this order, for none is handed before it is admitted.
         let handed = read(&self.handed);
+        let limited = self.is_limited();
+        let kept_back = read(&self.admitted).saturating_sub(handed) + read(&self.looked_up);
         Counts {
+            lines: read(&self.lines),
+            whole: self.whole.load(Ordering::Relaxed),
+            unread: self.unread.get().copied(),
             bad_lines: read(&self.bad_lines),
             duplicates: read(&self.duplicates),
             blocklisted: read(&self.blocklisted),
             special: read(&self.special),
             done: read(&self.done),
-            limited: self.limited.load(Ordering::Relaxed),
-            kept_back: read(&self.admitted).saturating_sub(handed) + read(&self.looked_up),
+            limited,
+            kept_back: if limited { 0 } else { kept_back },
+            handed,
             total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
             estimate: self.extent.as_ref().and_then(|extent| extent.estimate(read(&self.admitted))),
         }
@@ -119,19 +144,18 @@ impl Tally {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// A name is looked up.
-    pub(super) fn asked(&self) {
-        self.looked_up.fetch_add(1, Ordering::Relaxed);
+    /// Whether the input is a file, so that reading it waits for nobody.
+    pub(super) fn is_file(&self) -> bool {
+        self.extent.is_some()
     }
 
-    /// What came of it was dealt with.
-    pub(super) fn answered(&self) {
-        self.looked_up.fetch_sub(1, Ordering::Relaxed);
+    /// So many lines were not read.
+    pub(super) fn unread(&self, lines: u64) {
+        let _ = self.unread.set(lines);
     }
 
-    /// Counts a line that is no target, and says so, unless others like it were said.
-    pub(super) fn bad_line(&self, input: &str, line: u64, wrong: &Wrong) {
-        self.bad_lines.fetch_add(1, Ordering::Relaxed);
+    /// Says that a line is no target, unless others like it were said.
+    pub(super) fn complain(&self, input: &str, line: u64, wrong: &Wrong) {
         if let Some(message) = self.complaints().hear(input, line, wrong) {
             say!("{message}");
         }
@@ -147,5 +171,10 @@ impl Tally {
     fn complaints(&self) -> MutexGuard<'_, Complaints> {
         // Numbers and texts only: no panic can leave them half-written.
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the limit of targets was reached.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limited.load(Ordering::Relaxed)
     }
 }

@@ -19,6 +19,13 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// Whether targets that were to be measured were not: the input was not read to its end, or
+    /// some that were read were left. More than `--max-targets` are none of them.
+    pub(crate) fn is_left(&self) -> bool {
+        let Summary { unfinished, unstarted, .. } = self.summary;
+        unfinished + unstarted > 0 || !(self.input.whole || self.input.limited)
+    }
+
     /// Errors of the plugin, and lines that were no jobs.
     pub fn errors(&self) -> u64 {
         self.summary.plugin_errors() + self.input.bad_lines

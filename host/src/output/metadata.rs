@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::recipe::Recipe;
-use pathspider_runtime::files;
+use pathspider_runtime::{files, text};
 
 /// The PTO's name for our records.
 pub(crate) const FILE_TYPE: &str = "pathspider-v2-ndjson";
@@ -122,7 +122,8 @@ impl Metadata {
     }
 
     fn text(&self) -> io::Result<Vec<u8>> {
-        let mut text = serde_json::to_vec_pretty(&self.keys)?;
+        let keys = serde_json::to_string_pretty(&self.keys)?;
+        let mut text = text::json(&keys).into_owned().into_bytes();
         text.push(b'\n');
         Ok(text)
     }

@@ -16,10 +16,12 @@ use pathspider_plugin_api::Record;
 
 use super::answer::Answers;
 use super::codec::Codec;
+use super::json;
 use super::sink::Sink;
 use super::told::Line;
 use pathspider_runtime::files::{self, Existing, Opened};
 use pathspider_runtime::stop::Asked;
+use pathspider_runtime::text;
 
 /// Octets that wait for more before they are written.
 const BUFFER: usize = 1 << 16;
@@ -210,13 +212,17 @@ impl RecordWriter {
         self.lost
     }
 
-    /// Writes a line that is there already, without its end, sooner or later.
+    /// Writes a line that is there already, without its end, sooner or later: as it is, but for what
+    /// a terminal would not show of it.
     ///
     /// # Errors
     ///
     /// As for [`write`](RecordWriter::write).
     pub fn write_line(&mut self, line: &[u8]) -> Result<(), OutputError> {
-        self.lines.extend_from_slice(line);
+        match std::str::from_utf8(line) {
+            Ok(text) => self.lines.extend_from_slice(text::json(text).as_bytes()),
+            Err(_) => self.lines.extend_from_slice(line),
+        }
         self.lines.push(b'\n');
         self.flush_if_full()
     }
@@ -228,8 +234,7 @@ impl RecordWriter {
     /// Notes a job that has no record.
     pub(crate) fn note_without(&mut self, record: &Record) {
         if let Some(without) = &mut self.without {
-            let _ = serde_json::to_writer(&mut without.lines, record);
-            without.lines.push(b'\n');
+            let _ = json::line(&mut without.lines, record);
         }
     }
 

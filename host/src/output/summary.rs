@@ -8,7 +8,8 @@ use std::time::Duration;
 use pathspider_plugin_api::{Class, Condition, Error, ErrorKind};
 use serde::Serialize;
 
-use crate::job::Refusal;
+use super::chance::Chance;
+use crate::job::{Counts, Refusal};
 use pathspider_runtime::text::of;
 
 /// Counts of a run, by their keys in the metadata.
@@ -45,6 +46,8 @@ pub struct Summary {
     pub failures: BTreeMap<String, u64>,
     /// Connections of these targets.
     pub connections: u64,
+    /// Targets of which one configuration alone was answered.
+    pub chance: Chance,
 }
 
 impl Summary {
@@ -94,6 +97,14 @@ impl Summary {
         };
         *self.errors.entry(how).or_default() += 1;
         self.first_plugin_error.get_or_insert_with(|| error.to_string());
+    }
+
+    /// Counts what a run leaves that has ended: of the targets that the engine was given and that
+    /// were kept back, those without a record that were begun, and the others. So each is counted.
+    pub(crate) fn left_of(&mut self, input: &Counts, begun: u64) {
+        let concluded = self.targets + self.lost + self.discarded;
+        self.unfinished = begun.saturating_sub(concluded);
+        self.unstarted = input.handed.saturating_sub(begun) + input.kept_back;
     }
 
     /// Jobs for which the plugin failed.
@@ -199,6 +210,7 @@ impl fmt::Display for Lines<'_> {
             class_of,
             failures,
             connections,
+            chance: _,
         } = self.summary;
         let targets = *targets;
         let seconds = self.duration.as_secs_f64();

@@ -42,7 +42,8 @@ impl StatusFile {
         is_asked: Asked<'_>,
     ) -> Result<StatusFile, OutputError> {
         let lock = || {
-            let Opened { new, file, regular } = files::lock(path, Existing::Overwrite, is_asked)?;
+            let Opened { new, file, regular, .. } =
+                files::lock(path, Existing::Overwrite, is_asked)?;
             if regular && existing != Existing::Overwrite && !is_ours(&file)? {
                 return Err(io::Error::other(
                     "it is there already, and is no status file (--force writes over it)",

@@ -9,7 +9,7 @@ use super::guarded::Listening;
 use super::{RunError, RunOptions};
 use crate::engine::Forger;
 use crate::route::Routes;
-use pathspider_observer::Source;
+use pathspider_observer::{Elsewhere, Source};
 use pathspider_runtime::privileges;
 
 /// Whatever takes privileges to open is open (step 3).
@@ -17,6 +17,7 @@ pub(super) struct Capturing<'a> {
     listening: Listening<'a>,
     source: Option<Source>,
     forger: Option<Forger>,
+    elsewhere: Option<Elsewhere>,
 }
 
 impl<'a> Listening<'a> {
@@ -37,7 +38,9 @@ impl<'a> Listening<'a> {
         let routes = Rc::clone(&self.ready.routes);
         let forger =
             forges.then(|| open_forger(options, plan.configurations.len(), routes)).transpose()?;
-        Ok(Capturing { listening: self, source, forger })
+        let interface = options.interface.as_deref().filter(|_| source.is_some());
+        let elsewhere = interface.map(|name| Elsewhere::open(name, plan.default_port));
+        Ok(Capturing { listening: self, source, forger, elsewhere })
     }
 }
 
@@ -58,13 +61,15 @@ pub(super) struct Reduced<'a> {
     pub(super) listening: Listening<'a>,
     pub(super) source: Option<Source>,
     pub(super) forger: Option<Forger>,
+    /// Where answers should not come in.
+    pub(super) elsewhere: Option<Elsewhere>,
 }
 
 impl<'a> Capturing<'a> {
     /// Gives up what a run needs no more once it captures.
     pub(super) fn reduce(self) -> Reduced<'a> {
-        let Capturing { listening, source, forger } = self;
+        let Capturing { listening, source, forger, elsewhere } = self;
         privileges::reduce(listening.ready.basis.options.measurement.info.changes_system);
-        Reduced { listening, source, forger }
+        Reduced { listening, source, forger, elsewhere }
     }
 }

@@ -8,7 +8,7 @@ use pathspider_plugin_api::{Error, Record};
 use crate::engine::EngineError;
 use crate::job::ReadError;
 use crate::output::{Cause, Counted, OutputError};
-use pathspider_observer::SourceError;
+use pathspider_observer::{SourceError, Strays};
 use pathspider_system::BeginError;
 
 /// How a run ended.
@@ -25,6 +25,8 @@ pub struct RunEnd {
     pub cause: Option<Cause>,
     /// What the plugin said of the whole run.
     pub finished: Record,
+    /// What came in by another interface that could be answers.
+    pub strays: Option<Strays>,
     /// Why it ended early, where it did not end by itself: what was finished is written.
     pub failure: Option<RunError>,
 }

@@ -18,7 +18,7 @@ use crate::engine::{Dialer, Engine, EngineEnd, Forger, Inbox};
 use crate::job::{Feed, Feeder, Feeding, JobReader, feed};
 use crate::output::{Cause, Counted};
 use crate::progress::{Prepared, Shown};
-use pathspider_observer::Source;
+use pathspider_observer::{Elsewhere, Source};
 use pathspider_runtime::ending;
 use pathspider_runtime::stop::Stop;
 use pathspider_runtime::threads::Threads;
@@ -40,6 +40,8 @@ pub(super) struct Stages<'a> {
     pub(super) beside: usize,
     pub(super) source: Option<Source>,
     pub(super) forger: Option<Forger>,
+    /// Where answers should not come in.
+    pub(super) elsewhere: Option<Elsewhere>,
     /// What is said in the metadata where the stages do not come to their end.
     pub(super) last_word: Option<LastWord>,
 }
@@ -102,9 +104,10 @@ impl Stages<'_> {
             ended,
         };
         let measurement = plan.measurement;
-        let interface = options.interface;
+        let (interface, elsewhere) = (options.interface, self.elsewhere);
+        let fed = (fed, feeder);
         let last =
-            Last { measurement, plugin_timeout, threads, stop, began, fed, feeder, interface };
+            Last { measurement, plugin_timeout, threads, stop, began, fed, interface, elsewhere };
         let closing = Closing { watch, merger, summary, waiting: places, output };
         let inbox = Inbox { jobs: read, heard };
         Ok(Running { engine, inbox, rest: Rest { closing, watchdog, shown, last } })
@@ -133,9 +136,9 @@ struct Last {
     threads: Threads,
     stop: Arc<Stop>,
     began: Instant,
-    fed: Feed,
-    feeder: Feeder,
+    fed: (Feed, Feeder),
     interface: Option<String>,
+    elsewhere: Option<Elsewhere>,
 }
 
 impl Running {
@@ -175,17 +178,17 @@ impl Settled {
     fn finish(self) -> RunEnd {
         let Settled { end, closed, last } = self;
         let Closed { mut summary, counters, output, capture } = closed;
-        let Last { measurement, plugin_timeout, threads, stop, began, fed, feeder, interface } =
-            last;
+        let Last { measurement, plugin_timeout, threads, stop, began, .. } = last;
+        let (fed, feeder) = last.fed;
         let finished = finishing::finish(threads, measurement, plugin_timeout, &stop);
         let finished = finished.unwrap_or_else(|error| {
             summary.count_error(&error);
             Record::new()
         });
+        // Nobody takes jobs any more, so the feeder waits for nothing but input.
+        let input = fed.close(&feeder);
         fed.say_rest();
-        let input = fed.counts();
-        summary.unfinished = end.in_flight as u64;
-        summary.unstarted = end.unstarted.map_or(0, |unread| unread + input.kept_back);
+        summary.left_of(&input, end.begun as u64);
         let engine = end.error.map(|error| RunError::Engine { error, denied: end.denied });
         // Where a later stage failed, an engine's error is but its consequence.
         let failure = output
@@ -194,14 +197,16 @@ impl Settled {
             .or(engine)
             .or_else(|| feeder_end(feeder, stop.is_asked() || input.limited));
         let counted = Counted { summary, input, capture: counters };
-        let cause = Cause::of(&counted, &here::look(interface, counted.summary.a_target));
+        let cause = Cause::of(&counted, &here::look(last.interface, counted.summary.a_target));
         RunEnd {
+            // It says "finished" of nothing else than all that was to be measured.
+            stopped: counted.is_left().then(|| stop.why()),
             counted,
             cause,
             duration: began.elapsed(),
-            stopped: end.unstarted.is_some().then(|| stop.why()),
             changed: end.changed,
             finished,
+            strays: last.elsewhere.and_then(Elsewhere::close),
             failure,
         }
     }

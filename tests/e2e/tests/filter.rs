@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use pathspider_e2e::{Ended, Program, network, temp_dir};
+use pathspider_e2e::{Ended, Program, built, network, temp_dir};
 use serde_json::Value;
 
 const RECORDS: &str = r#"{"dip":"192.0.2.1","z":1, "a":{"ASN":64500},"conditions":["ecn.connectivity.works"]}
@@ -136,6 +136,66 @@ fn what_comes_slowly_is_passed_on_at_once() {
     }
     drop(stdin);
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn what_a_terminal_would_obey_is_escaped() {
+    let theirs = "\u{9b}31mred\u{202e}\u{7f}";
+    let record = format!("{{\"domain\":\"{theirs}\",\t\"conditions\":[\"a.{theirs}\"]}}\n");
+    let escaped = r"\u009b31mred\u202e\u007f";
+    for arguments in
+        [&[][..], &["--keys", "domain,conditions"], &["--count", "--json"], &["--count"]]
+    {
+        let end = filter(arguments, record.as_bytes());
+        end.expect(0, &[]);
+        let hidden = ['\u{9b}', '\u{202e}', '\u{7f}'];
+        assert!(!end.stdout.contains(hidden), "{arguments:?}: {:?}", end.stdout);
+        match arguments {
+            ["--count"] => assert!(end.stdout.contains(r"a.\u{9b}31mred\u{202e}\u{7f}")),
+            _ => assert!(end.stdout.contains(escaped), "{}", end.stdout),
+        }
+    }
+    // The rest is as it was, octet for octet.
+    let end = filter(&[], record.as_bytes());
+    assert_eq!(end.stdout, record.replace(theirs, escaped));
+}
+
+#[test]
+fn what_no_record_has_is_named() {
+    let told = |arguments: &[&str], input: &[u8]| {
+        let end = filter(arguments, input);
+        end.expect(0, &[]);
+        end.stderr
+    };
+    let records = RECORDS.as_bytes();
+    for arguments in [&["-c", "ecn.connectivity.work"][..], &["-x", "ecn.connectivity.work"]] {
+        let message = told(arguments, records);
+        assert!(message.contains(r#"no record has a condition like "ecn.connectivity.work""#));
+    }
+    assert!(told(&["-k", "a.AS=64500"], records).contains(r#"no record has the key "a.AS""#));
+    assert!(told(&["--keys", "dip,a.AS"], records).contains(r#"has the key "a.AS""#));
+    assert_eq!(told(&["-c", "*.works", "-k", "a.ASN!=1", "--keys", "dip,a.ASN"], records), "");
+    assert_eq!(told(&["-c", "x.y"], b""), "", "of no record at all nothing can be said");
+    let end = filter(&["--keys", "dip,a.ASN"], records);
+    assert_eq!(end.stdout.lines().next().unwrap(), r#"{"dip":"192.0.2.1","a":{"ASN":64500}}"#);
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let mut command = Program::command(&["filter"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    // It ends when nobody reads, and then takes no more.
+    while stdin.write_all(RECORDS.as_bytes()).is_ok() {}
+    drop(stdin);
+    let end = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!((end.status, end.stderr.as_str()), (0, ""));
+    // One that was closed from the begin is a slip.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "echo '{}' | $PATHSPIDER filter >&-"]).env("PATHSPIDER", built("pathspider"));
+    Ended::from(shell.output().unwrap()).expect(8, &["cannot write to standard output"]);
 }
 
 #[test]

@@ -321,6 +321,56 @@ fn an_output_that_is_removed_is_told() {
 }
 
 #[test]
+fn an_output_that_is_moved_replaced_or_changed_is_told() {
+    let Some(network) = network(6, 0) else { return };
+    let jobs = network.jobs("clean");
+    let cut_at = |jobs: &str, count| jobs.split_inclusive('\n').take(count).collect::<String>();
+    let (first, rest) = (cut_at(&jobs, 3), jobs.split_inclusive('\n').skip(3).collect::<String>());
+    for how in ["moved", "replaced", "cut", "lengthened"] {
+        for when in ["while it is written", "at its end"] {
+            let folder = temp_dir("changed");
+            let name = |name: &str| folder.join(name).display().to_string();
+            let (path, other) = (name("out.ndjson"), name("other"));
+            let resume = ["--output", &path, "--resume"];
+            let (run, mut stdin) = start(&network, command(&network, &resume, &ECN), &first);
+            wait_until("three are written", || lines(&path) == 3);
+            let text = fs::read_to_string(&path).unwrap();
+            let append = || fs::File::options().append(true).open(&path).unwrap();
+            let word = match how {
+                "moved" => fs::rename(&path, &other).map(|()| "moved or replaced").unwrap(),
+                "replaced" => {
+                    fs::write(&other, &text).unwrap();
+                    // It has no name any more.
+                    fs::rename(&other, &path).map(|()| "removed it").unwrap()
+                }
+                "cut" => {
+                    let whole = text.find('\n').unwrap() + 1;
+                    append().set_len(whole as u64).map(|()| "were written").unwrap()
+                }
+                _ => append().write_all(text.as_bytes()).map(|()| "were written").unwrap(),
+            };
+            if when == "while it is written" {
+                // The input does not end before.
+                stdin.write_all(rest.as_bytes()).unwrap();
+                Ended::from(run.wait_with_output().unwrap())
+                    .expect(8, &[&format!("{path}: somebody has"), word]);
+                drop(stdin);
+            } else {
+                drop(stdin);
+                Ended::from(run.wait_with_output().unwrap())
+                    .expect(8, &[&format!("{path}: somebody has"), word]);
+            }
+            if how == "cut" {
+                // What is there is whole, and the rest is measured again.
+                measure(&network, &resume, &ECN, &jobs).expect(0, &[]);
+                let found = targets(&fs::read_to_string(&path).unwrap());
+                assert!(found.len() == 6 && found.values().all(|&count| count == 1), "{found:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_disk_that_fails_in_a_pause_is_noticed() {
     let Some(network) = network(4, 0) else { return };
     let before = network.settings();

@@ -92,6 +92,144 @@ fn the_second_signal_stops_at_once() {
     assert_eq!(network.settings(), before);
 }
 
+/// Of a run that was stopped or not: each line of its input is counted once, and it says that it has
+/// finished only where nothing is left.
+fn accounts(path: &str, end: &Ended, lines: u64) -> u64 {
+    let text = std::fs::read_to_string(format!("{path}.meta.json")).unwrap();
+    let metadata: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let run = metadata["runs"].as_array().unwrap().last().unwrap();
+    let counts = &run["counts"];
+    let sum = |counts: &serde_json::Value, keys: &[&str]| -> u64 {
+        keys.iter().map(|&key| counts[key].as_u64().unwrap()).sum()
+    };
+    let ours = sum(counts, &["targets", "discarded", "lost", "unfinished", "unstarted"]);
+    let input = &counts["input"];
+    let skipped =
+        sum(input, &["bad_lines", "duplicates", "blocklisted", "special", "measured_before"]);
+    assert_eq!(ours + skipped, input["lines"].as_u64().unwrap(), "{run}");
+    let unread = input["unread"].as_u64();
+    let left = sum(counts, &["unfinished", "unstarted"]) + unread.unwrap_or(0);
+    match end.status {
+        0 => assert!(left == 0 && input["whole"] == true && run["end"] == "finished", "{run}"),
+        10 => {
+            assert!(left > 0 || input["whole"] == false, "{run}");
+            assert_eq!(run["end"], "stopped by a signal");
+        }
+        status => panic!("{status}: {}", end.stderr),
+    }
+    if end.status == 0 || unread.is_some() {
+        assert_eq!(input["lines"].as_u64().unwrap() + unread.unwrap_or(0), lines, "{run}");
+    }
+    left
+}
+
+#[test]
+fn a_run_that_leaves_lines_out_is_finished_only_at_the_end() {
+    const SKIPPED: usize = 600_000;
+    let Some(network) = network(2, 0) else { return };
+    let folder = pathspider_e2e::temp_dir("skips");
+    let name = |name: &str| folder.join(name).display().to_string();
+    let (input, output, blocklist) = (name("in.ndjson"), name("out.ndjson"), name("blocklist"));
+    std::fs::write(&blocklist, "198.51.100.0/24\n").unwrap();
+    let jobs = network.jobs("clean");
+    let (first, last) = jobs.split_once('\n').unwrap();
+    // What was measured before comes again, too.
+    let skipped = format!("{first}\n{{\"dip\":\"198.51.100.1\"}}\n").repeat(SKIPPED / 2);
+    std::fs::write(&input, format!("{first}\n{skipped}{last}")).unwrap();
+    let lines = SKIPPED as u64 + 2;
+    let mut stopped = 0;
+    for n in 0..24u64 {
+        let mut run = network.start(Program::command(&[
+            "measure",
+            "-i",
+            network.interface(),
+            "--allow-special",
+            "--input",
+            &input,
+            "--output",
+            &output,
+            "--resume",
+            "--blocklist",
+            &blocklist,
+            "mss",
+            "--connect",
+            "tcp",
+        ]));
+        drop(run.stdin.take());
+        wait_for_handlers(&run);
+        // At some moment of it, whatever it does then.
+        std::thread::sleep(Duration::from_millis(n * 20));
+        signal(&run, if n % 3 == 2 { Signal::QUIT } else { Signal::INT });
+        let end = Ended::from(run.wait_with_output().unwrap());
+        if !std::path::Path::new(&format!("{output}.meta.json")).exists() {
+            assert_eq!(end.status, 10, "before it began: {}", end.stderr);
+            continue;
+        }
+        if end.stderr.contains("told to stop while it was read") {
+            assert_eq!(end.status, 10);
+            continue;
+        }
+        stopped += u64::from(accounts(&output, &end, lines) > 0);
+        if end.status == 0 {
+            assert_eq!(
+                pathspider_e2e::records(&std::fs::read_to_string(&output).unwrap()).len(),
+                2
+            );
+            break;
+        }
+    }
+    assert!(stopped > 0);
+}
+
+#[test]
+fn a_run_of_which_a_second_signal_leaves_targets_is_stopped() {
+    let Some(network) = network(4, 0) else { return };
+    let folder = pathspider_e2e::temp_dir("leaves");
+    let (input, output) = (folder.join("in"), folder.join("out.ndjson").display().to_string());
+    std::fs::write(&input, network.jobs("dead")).unwrap();
+    let mut run = network.start(Program::command(&[
+        "measure",
+        "-i",
+        network.interface(),
+        "--allow-special",
+        "--input",
+        input.to_str().unwrap(),
+        "--output",
+        &output,
+        "mss",
+        "--connect",
+        "tcp",
+        "--timeout",
+        "60",
+    ]));
+    drop(run.stdin.take());
+    let under_way = || network.script("ss -Htn state syn-sent | wc -l", "").stdout.trim() == "4";
+    wait_until("all are under way", under_way);
+    signal(&run, Signal::QUIT);
+    let end = Ended::from(run.wait_with_output().unwrap());
+    end.expect(10, &["4 left unfinished"]);
+    assert_eq!(accounts(&output, &end, 4), 4);
+}
+
+#[test]
+fn a_standard_input_that_is_closed_is_no_input_without_targets() {
+    let Some(network) = network(1, 0) else { return };
+    let measure = format!("measure -i {} --allow-special mss --connect tcp", network.interface());
+    for (arguments, input, status) in [
+        (&*measure, "<&-", 7),
+        (&*measure, "0>/dev/null", 7),
+        (&*measure, "</dev/null", 0),
+        (&*measure, "</", 7),
+        ("filter", "<&-", 7),
+        ("filter", "</dev/null", 0),
+        ("observe -i - basic", "<&-", 7),
+    ] {
+        let end = network.script(&format!("exec $PATHSPIDER {arguments} {input}"), "");
+        assert_eq!(end.status, status, "{arguments} {input}: {}", end.stderr);
+        assert_eq!(end.stderr.contains("it is closed"), input == "<&-" || input.starts_with('0'));
+    }
+}
+
 #[test]
 fn a_plugin_that_stays_before_the_run_begins_is_ended_by_a_signal() {
     let Some(network) = network(1, 0) else { return };

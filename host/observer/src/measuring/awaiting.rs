@@ -71,9 +71,9 @@ fn meaning(packet: &Packet<'_>) -> Option<Answer> {
         let is_v6 = packet.ip().is_v6();
         let (kind, code) = (icmp.kind(), icmp.code());
         return match (is_v6, kind, code) {
-            // Source quench (RFC 6633), redirects, and a fragment that its receiver still missed:
-            // Linux tells no socket of them.
-            (false, 4 | 5, _) | (false, 11, 1) => None,
+            // Source quench (RFC 6633), redirects, a fragment that its receiver still missed, and
+            // codes that nobody has defined: Linux tells no socket of them.
+            (false, 4 | 5, _) | (false, 11, 1) | (false, 3, 16..) => None,
             (false, 3 | 11 | 12, _) | (true, 1..128, _) => Some(Answer::Icmp { is_v6, kind, code }),
             _ => Some(Answer::Packet),
         };

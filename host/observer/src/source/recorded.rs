@@ -16,7 +16,7 @@ use self::pcap::{Flavour, Pcap};
 use self::pcapng::Pcapng;
 use super::filter::Filter;
 use super::{Frame, Progress, SourceError, SourceOptions};
-use pathspider_runtime::{decompress, streams};
+use pathspider_runtime::{closed, decompress, streams};
 
 /// A recorded capture.
 pub(super) struct Recorded {
@@ -57,8 +57,11 @@ impl Recorded {
     ) -> Result<Recorded, SourceError> {
         const NAME: &str = "standard input";
         // Without the standard library's buffer: what stands in it would not wake `poll`.
-        let input = streams::input().as_fd().try_clone_to_owned().map_err(|error| {
-            SourceError::NotReadable { path: NAME.into(), reason: error.to_string() }
+        let input =
+            closed::check_input().and_then(|()| streams::input().as_fd().try_clone_to_owned());
+        let input = input.map_err(|error| SourceError::NotReadable {
+            path: NAME.into(),
+            reason: error.to_string(),
         })?;
         let reader = buffer::Interruptible::new(File::from(input), stop);
         Recorded::new(Box::new(reader), NAME, options)

@@ -1,14 +1,15 @@
 //! Where octets go: a stream, or a file that keeps whole pieces only, also on the disk.
 
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::Opened;
+use super::ours::Ours;
 use crate::privileges;
 
 /// How often the disk is told to keep what it was given.
@@ -38,7 +39,10 @@ impl Outlet {
     pub fn new(opened: &Opened, length: u64) -> io::Result<Outlet> {
         let file = opened.file.try_clone()?;
         match opened.regular {
-            true => Ok(Outlet { end: End::File(Kept::new(file, length)?) }),
+            true => {
+                let ours = Ours::new(file, opened.path.clone())?;
+                Ok(Outlet { end: End::File(Kept::new(ours, length)?) })
+            }
             false => Ok(Outlet::stream(file)),
         }
     }
@@ -87,7 +91,8 @@ impl Outlet {
             End::Stream(_) => Ok(()),
             End::File(file) => {
                 file.syncer.end()?;
-                keep(&file.file)
+                file.ours.is_as_long_as(file.good)?;
+                keep(&file.ours, file.good)
             }
         }
     }
@@ -95,26 +100,27 @@ impl Outlet {
 
 /// A file that keeps what is written.
 struct Kept {
-    file: File,
+    ours: Ours,
     /// Its length as far as it is good.
     good: u64,
     syncer: Syncer,
 }
 
 impl Kept {
-    fn new(mut file: File, length: u64) -> io::Result<Kept> {
+    fn new(ours: Ours, length: u64) -> io::Result<Kept> {
         // What may fail goes before what cannot be undone.
-        let syncer = Syncer::start(file.try_clone()?)?;
-        file.set_len(length)?;
-        let good = file.seek(SeekFrom::End(0))?;
-        Ok(Kept { file, good, syncer })
+        let syncer = Syncer::start(ours.try_clone()?)?;
+        ours.file().set_len(length)?;
+        syncer.good.store(length, Ordering::Relaxed);
+        Ok(Kept { ours, good: length, syncer })
     }
 
     fn write(&mut self, octets: &[u8], whole: fn(&[u8]) -> usize) -> io::Result<()> {
         self.syncer.check()?;
+        self.ours.is_as_long_as(self.good)?;
         let mut written = 0;
         while written < octets.len() {
-            let error = match self.file.write(&octets[written..]) {
+            let error = match self.ours.file().write(&octets[written..]) {
                 Ok(0) => io::ErrorKind::WriteZero.into(),
                 Ok(length) => {
                     written += length;
@@ -123,24 +129,23 @@ impl Kept {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
+            // What somebody else has cut meanwhile is not to be made longer.
+            self.ours.is_as_long_as(self.good + written as u64)?;
             self.good += whole(&octets[..written]) as u64;
-            self.file.set_len(self.good)?;
-            self.file.seek(SeekFrom::Start(self.good))?;
+            self.ours.file().set_len(self.good)?;
             return Err(error);
         }
         self.good += octets.len() as u64;
-        self.syncer.written();
+        self.syncer.written(self.good);
         self.syncer.tick()
     }
 }
 
-/// Has the disk keep what a file has. One that was removed keeps nothing for anybody.
-fn keep(file: &File) -> io::Result<()> {
-    file.sync_data()?;
-    match file.metadata()?.nlink() {
-        0 => Err(io::Error::other("somebody has removed it")),
-        _ => Ok(()),
-    }
+/// Has the disk keep what a file has, which is so much at least. One that was removed or moved keeps
+/// nothing for whoever looks for it.
+fn keep(ours: &Ours, good: u64) -> io::Result<()> {
+    ours.file().sync_data()?;
+    ours.is_in_place(good)
 }
 
 /// Has the disk keep what was written, from a thread of its own: that may take long, and fail.
@@ -148,6 +153,8 @@ struct Syncer {
     /// `None` when it has ended.
     wake: Option<Sender<()>>,
     failure: Receiver<io::Error>,
+    /// Octets that the file has at least.
+    good: Arc<AtomicU64>,
     /// Whether something was written since.
     dirty: bool,
     last: Instant,
@@ -155,22 +162,27 @@ struct Syncer {
 }
 
 impl Syncer {
-    fn start(file: File) -> io::Result<Syncer> {
+    fn start(ours: Ours) -> io::Result<Syncer> {
         let (wake, woken) = bounded::<()>(1);
         let (fail, failure) = bounded(1);
+        let good = Arc::<AtomicU64>::default();
+        let written = Arc::clone(&good);
         let thread = thread::Builder::new().name("syncer".into()).spawn(move || {
             privileges::give_up();
             for () in woken {
-                if let Err(error) = keep(&file) {
+                // What is there is no less than what was written before it is looked at.
+                if let Err(error) = keep(&ours, written.load(Ordering::Acquire)) {
                     let _ = fail.try_send(error);
                 }
             }
         })?;
         let (last, thread) = (Instant::now(), Some(thread));
-        Ok(Syncer { wake: Some(wake), failure, dirty: false, last, thread })
+        Ok(Syncer { wake: Some(wake), failure, good, dirty: false, last, thread })
     }
 
-    fn written(&mut self) {
+    /// The file was written, and has so many octets now.
+    fn written(&mut self, good: u64) {
+        self.good.store(good, Ordering::Release);
         self.dirty = true;
     }
 

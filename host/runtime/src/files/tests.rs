@@ -1,7 +1,6 @@
 //! Files in folders of our own and of others, and what is locked of them.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
 
 use super::*;
 

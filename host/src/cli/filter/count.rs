@@ -6,6 +6,11 @@ use std::fmt;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
+use pathspider_runtime::text::visible;
+
+/// The most characters of a condition that are shown.
+const CONDITION_LIMIT: usize = 1000;
+
 /// The count so far.
 #[derive(Debug, Default)]
 pub(super) struct Count {
@@ -71,6 +76,7 @@ impl fmt::Display for Listing {
         writeln!(f, "{:>width$}  {:>6}  condition", "count", "%")?;
         for (condition, count) in conditions {
             let share = 100.0 * *count as f64 / *picked as f64;
+            let condition = visible(condition, CONDITION_LIMIT);
             writeln!(f, "{count:>width$}  {share:>6.2}  {condition}")?;
         }
         write!(f, "{picked:>width$}  {:>6}  records", "")?;

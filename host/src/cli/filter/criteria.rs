@@ -9,6 +9,7 @@ use wildmatch::WildMatch;
 /// A condition, perhaps with wildcards; without a colon, of the condition's name alone.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
+    text: String,
     glob: WildMatch,
     has_value: bool,
 }
@@ -42,7 +43,8 @@ impl FromStr for Pattern {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Pattern, Infallible> {
-        Ok(Pattern { glob: WildMatch::new(text), has_value: text.contains(':') })
+        let (glob, has_value) = (WildMatch::new(text), text.contains(':'));
+        Ok(Pattern { text: text.to_owned(), glob, has_value })
     }
 }
 
@@ -54,7 +56,13 @@ impl Pattern {
         }
     }
 
-    fn is_in(&self, record: &Record) -> bool {
+    /// As it was given.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a record has such a condition.
+    pub(super) fn is_in(&self, record: &Record) -> bool {
         conditions(record).any(|condition| self.matches(condition))
     }
 }
@@ -82,6 +90,17 @@ impl FromStr for KeyTest {
 }
 
 impl KeyTest {
+    /// The key that it is about.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether a record has that key, whatever its value is.
+    pub(super) fn names_a_key_of(&self, record: &Record) -> bool {
+        let any = KeyTest { key: String::new(), value: None, negated: false };
+        any.in_record(record, &self.key)
+    }
+
     fn passes(&self, record: &Record) -> bool {
         self.in_record(record, &self.key) != self.negated
     }

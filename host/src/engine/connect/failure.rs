@@ -74,9 +74,12 @@ impl Failure {
             libc::ECONNREFUSED => Failure::Refused,
             libc::ECONNRESET | libc::EPIPE => Failure::Reset,
             libc::ETIMEDOUT => Failure::Timeout,
-            libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EHOSTDOWN | libc::ENETDOWN => {
-                Failure::Unreachable
-            }
+            // The last one is the kernel's word for a host that is isolated (RFC 1122, 3.2.2.1).
+            libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::ENETDOWN
+            | libc::ENONET => Failure::Unreachable,
             libc::EPROTO | libc::ENOPROTOOPT => Failure::ProtocolError,
             libc::EACCES | libc::EPERM => Failure::Prohibited,
             libc::EOPNOTSUPP | libc::EPROTONOSUPPORT => Failure::NotSupported,

@@ -19,6 +19,8 @@ pub(super) struct OpenJob<C: Cargo> {
     pub(super) begun: usize,
     /// How many of them have ended.
     pub(super) ended: usize,
+    /// Octets of those that were reported.
+    pub(super) octets: usize,
     /// The plugin's call that prepares it, while it is under way.
     pub(super) preparing: Option<Call>,
     /// The connection that is to be known before the next one begins, once it has ended.
@@ -57,6 +59,7 @@ impl<C: Cargo> OpenJob<C> {
             target,
             begun: 0,
             ended: 0,
+            octets: 0,
             preparing: Some(call),
             awaited: None,
             permit: None,

@@ -5,6 +5,7 @@ mod dependent;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::behind::OCTETS_BEHIND;
 use super::*;
 
 /// A course that carries words: jobs are their numbers.
@@ -15,6 +16,10 @@ impl Cargo for Toy {
     type Plan = &'static str;
     type Attempt = &'static str;
     type Error = &'static str;
+
+    fn octets(attempt: &&'static str) -> usize {
+        if *attempt == "big" { OCTETS_BEHIND / 3 } else { attempt.len() }
+    }
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -334,7 +339,7 @@ fn the_first_stop_leaves_what_has_not_begun_and_lets_the_rest_go_on() {
     run.read([2000]);
     run.course.handle(Event::Stop, run.now);
     run.course.handle(Event::Stop, run.now);
-    assert_eq!(run.course.left(), Some(2));
+    assert_eq!(run.course.taken(), 2, "of four");
     assert!(!run.course.wants_jobs());
     assert_eq!(run.end(id(1, 0)), "short 10.0.3.232 report 1a ok 2000a", "2000 was being prepared");
     run.begun(id(2000, 0));
@@ -358,7 +363,7 @@ fn a_stop_after_all_has_begun_leaves_nothing() {
     run.actions();
     run.happens(Event::Fed);
     run.happens(Event::Stop);
-    assert_eq!(run.course.left(), None);
+    assert_eq!(run.course.taken(), 1);
 }
 
 #[test]
@@ -516,7 +521,7 @@ fn a_redirected_attempt_that_waits_is_left_at_a_stop_if_it_is_its_job_s_first() 
     run.begun(id(1, 0));
     run.happens(Event::Elsewhere(id(2, 0), target(1), "redirected"));
     run.happens(Event::Stop);
-    assert_eq!((run.course.left(), run.course.in_flight()), (Some(1), 1));
+    assert_eq!((run.course.taken(), run.course.in_flight()), (1, 1), "of two");
     assert_eq!(run.end(id(1, 0)), "report 1a ok settle");
 }
 
@@ -536,6 +541,32 @@ fn jobs_that_are_behind_hold_up_new_connections() {
     run.written(17);
     run.written(17);
     assert_eq!(run.actions(), "1000000a");
+}
+
+#[test]
+fn octets_that_are_behind_hold_up_new_connections() {
+    let mut run = Bench::with(&FIRST, Limits::default(), |rules| rules.workers = 100);
+    run.read([1, 2]);
+    assert_eq!(run.actions(), "[0] 1a 2a");
+    run.begun(id(1, 0));
+    run.begun(id(2, 0));
+    assert_eq!(run.end(id(2, 0)), "report 2a ok [1] 2b");
+    run.begun(id(2, 1));
+    run.happens(Event::Ended(id(1, 0), "big"));
+    assert_eq!(run.actions(), "report 1a big 1b");
+    run.begun(id(1, 1));
+    // A job's own results hold up nobody before it has ended.
+    run.happens(Event::Ended(id(1, 1), "big"));
+    assert_eq!(run.actions(), "report 1b big");
+    assert!(run.course.wants_jobs());
+    run.happens(Event::Ended(id(2, 1), "big"));
+    assert_eq!(run.actions(), "report 2b big");
+    assert!(!run.course.wants_jobs());
+    run.written(2);
+    assert!(run.course.wants_jobs());
+    run.written(1);
+    run.written(1);
+    assert!(run.course.wants_jobs());
 }
 
 #[test]

@@ -94,7 +94,6 @@ impl Run {
         for (line, target) in looked_up {
             gate.admit(line, target);
         }
-        tally.ended();
         gate.finish();
         drop(gate);
         (std::iter::from_fn(|| given.blocking_recv().map(|fed| fed.job)).collect(), tally.counts())

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::output::{Counted, Metadata, OutputError, TIME_END, time, time_at_last};
 use crate::run::RunEnd;
+use pathspider_observer::Strays;
 
 /// What a run has come to, by its keys.
 #[derive(Default)]
@@ -28,6 +29,10 @@ impl Report {
         run.insert("counts".into(), said(&ended.counted));
         if let Some(cause) = &ended.cause {
             run.insert("cause".into(), cause.to_string().into());
+        }
+        if let Some(Strays { count, interface, from }) = &ended.strays {
+            let strays = json!({"packets": count, "interface": interface, "from": from});
+            run.insert("elsewhere".into(), strays);
         }
         Report(run)
     }

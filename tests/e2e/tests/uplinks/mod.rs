@@ -267,6 +267,35 @@ fn without_a_route_nothing_is_sent() {
 }
 
 #[test]
+fn answers_that_come_in_by_another_interface_are_told() {
+    let Some(uplinks) = uplinks("elsewhere") else { return };
+    ip(
+        &uplinks.there,
+        "route add 10.9.1.1/32 via 10.9.2.1 dev far-second\n\
+         route add fd09:1::1/128 via fd09:2::1 dev far-second\n",
+    )
+    .unwrap();
+    // The kernel drops them, or has no connection for them.
+    for (filter, plugin) in [("1", KINDS[0]), ("0", KINDS[0]), ("0", KINDS[2]), ("1", KINDS[3])] {
+        let path = temp_dir("elsewhere-out").join("out.ndjson").display().to_string();
+        uplinks.here.sysctls(&[("net.ipv4.conf.all.rp_filter", filter)]).unwrap();
+        let arguments = ["-i", "first", "--allow-special", "--output", &path];
+        let ended = uplinks.measure_with(&arguments, plugin, &TARGETS[..1]);
+        ended.expect(0, &["came in by second, the first from 203.0.113.1"]);
+        let text = std::fs::read_to_string(format!("{path}.meta.json")).unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let told = &metadata["runs"][0]["elsewhere"];
+        assert!(told["packets"].as_u64().unwrap() > 0, "{plugin:?}: {metadata}");
+        assert_eq!((&told["interface"], &told["from"]), (&"second".into(), &TARGETS[0].into()));
+    }
+    // By the other interface all is well.
+    uplinks.ip("route add default via 10.9.2.2 dev second metric 5000\n");
+    let ended = uplinks.measure("second", KINDS[0], &TARGETS[..1]);
+    ended.expect(0, &[]);
+    assert!(!ended.stderr.contains("came in by"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_call_that_could_send_nothing_is_not_looked_for() {
     let Some(uplinks) = uplinks("own-call") else { return };
     uplinks.ip("route del default via 10.9.1.2\nroute del default via fd09:1::2\n");

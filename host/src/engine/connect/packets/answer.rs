@@ -26,6 +26,7 @@ fn of_icmp4(kind: u8, code: u8) -> i32 {
         (3, 2) => libc::ENOPROTOOPT,
         (3, 3) => libc::ECONNREFUSED,
         (3, 4) => libc::EMSGSIZE,
+        (3, 5) => libc::EOPNOTSUPP,
         (12, _) => libc::EPROTO,
         // Unreachable for any other reason, and time exceeded.
         _ => libc::EHOSTUNREACH,
@@ -38,8 +39,9 @@ fn of_icmp6(kind: u8, code: u8) -> i32 {
         (1, 1 | 5 | 6) => libc::EACCES,
         (1, 4) => libc::ECONNREFUSED,
         (2, _) => libc::EMSGSIZE,
-        (4, _) => libc::EPROTO,
-        _ => libc::EHOSTUNREACH,
+        (1, 0..7) | (3, _) => libc::EHOSTUNREACH,
+        // Parameter problems, and what nobody has defined.
+        _ => libc::EPROTO,
     }
 }
 
@@ -56,12 +58,18 @@ mod tests {
         for (is_v6, kind, code, expected) in [
             (false, 3, 3, "refused"),
             (false, 3, 13, "unreachable"),
+            (false, 3, 5, "not_supported"),
+            (false, 3, 8, "unreachable"),
             (false, 11, 0, "unreachable"),
             (false, 12, 0, "protocol_error"),
             (true, 1, 4, "refused"),
             (true, 1, 1, "prohibited"),
             (true, 1, 0, "unreachable"),
+            (true, 1, 7, "protocol_error"),
             (true, 2, 0, "too_large"),
+            (true, 3, 0, "unreachable"),
+            (true, 3, 1, "unreachable"),
+            (true, 5, 0, "protocol_error"),
         ] {
             assert_eq!(icmp(is_v6, kind, code).as_deref(), Some(expected), "{kind} {code}");
         }

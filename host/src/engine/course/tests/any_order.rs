@@ -336,7 +336,7 @@ impl World {
             }
         }
         prop_assert!(self.is_stopped || (left == 0 && self.unread.is_empty()));
-        prop_assert!(left == self.course.left().unwrap_or_default());
+        prop_assert_eq!(left, self.fates.len() - self.course.taken());
         prop_assert_eq!(self.settled, 1);
         prop_assert_eq!(self.course.in_flight(), 0);
         // Of broken jobs, a connection may be left, also one that waits for its turn.

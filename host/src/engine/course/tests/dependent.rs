@@ -95,7 +95,7 @@ fn a_stop_lets_jobs_that_rest_go_on() {
     run.begun(id(1, 0));
     run.end(id(1, 0));
     run.happens(Event::Stop);
-    assert_eq!(run.course.left(), Some(0));
+    assert_eq!(run.course.taken(), 1);
     assert_eq!(run.actions(), "", "its first connection is not known yet");
     assert_eq!(run.known(id(1, 0)), "[1] 1b");
     run.begun(id(1, 1));
