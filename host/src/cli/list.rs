@@ -117,13 +117,14 @@ fn table(listing: &Listing<'_>) -> Result<Exit, Failure> {
             format!("{name:name_width$}  {version:version_width$}  {description:width$}  {file}\n")
         })
         .collect();
-    let width = listing.chains.iter().map(|chain| chain.name.chars().count()).max();
-    if width.is_some() {
+    let names: Vec<String> =
+        listing.chains.iter().map(|chain| visible(&chain.name, usize::MAX)).collect();
+    if let Some(width) = names.iter().map(|name| name.chars().count()).max() {
         lines += "\nObserver chains of plugins:\n";
-    }
-    for ListedChain { name, description, file } in &listing.chains {
-        let (width, file) = (width.unwrap_or(0), visible(file, usize::MAX));
-        lines += &format!("  {name:width$}  {description}  {file}\n");
+        for (name, ListedChain { description, file, .. }) in names.iter().zip(&listing.chains) {
+            let file = visible(file, usize::MAX);
+            lines += &format!("  {name:width$}  {description}  {file}\n");
+        }
     }
     for Hidden { name, file, by } in &listing.hidden {
         say!("{name} in {file} is not used: {by} comes first");

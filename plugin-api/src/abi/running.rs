@@ -152,6 +152,12 @@ impl Shown {
         is_whole.then_some((before, Running { plugin, function }))
     }
 
+    /// How many calls the thread made so far.
+    #[cfg(test)]
+    pub(crate) fn calls(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed) / 2
+    }
+
     fn note(&self, running: Option<Running>) {
         // Only the thread itself writes.
         self.changes.store(self.changes.load(Ordering::Relaxed) + 1, Ordering::Release);

@@ -203,6 +203,60 @@ fn texts(connections: [Connection; 2]) -> String {
     all.map(Condition::as_str).collect::<Vec<_>>().join(" ")
 }
 
+/// Writes none of the optional functions.
+struct Plain;
+
+impl Measurement for Plain {
+    fn info() -> Info {
+        Info::new("plain", "1", "two connections").conditions(CONDITIONS)
+    }
+
+    fn new(_: &OptionValues, _: Host) -> crate::Result<Plain> {
+        Ok(Plain)
+    }
+
+    fn configurations(&self) -> Vec<Configuration> {
+        vec![Configuration::new(0, "a"), Configuration::new(1, "b")]
+    }
+
+    fn chains(&self) -> Vec<ChainName> {
+        ChainName::list([basic::CHAIN])
+    }
+
+    fn connect(&self, _: &Attempt<'_>) -> crate::Result<Connect> {
+        Ok(Connect::tcp())
+    }
+
+    fn combine(&self, flows: &Flows<'_>) -> crate::Result<Conclusion> {
+        Ok(flows.connectivity(PAIR, ConfigId::new(1)).into_iter().collect())
+    }
+}
+
+#[test]
+fn what_a_measurement_does_not_write_costs_calls_for_one_job_of_a_run() {
+    let object = MeasurementHandle::of::<Plain>().instantiate(OptionValues::default()).unwrap();
+    let (info, slots) = (Plain::info(), Slots::new(&[basic::CHAIN.into(), tcp::CHAIN.into()]));
+    let driver = Driver::new(&object, &info, 2, &slots);
+    let shown = crate::abi::show();
+    let mut calls = [1, 2, 3].map(|_| {
+        let before = shown.calls();
+        let job = Job::new(0, TARGET.0, TARGET.1, Record::new());
+        let prepared = driver.prepare(&job).unwrap();
+        for config in [0, 1].map(ConfigId::new) {
+            let asked = Asked { job: &job, prepared: &prepared, config, round: 0, earlier: &[] };
+            driver.connect(asked).unwrap();
+        }
+        let connections = vec![seen(State::Ok), seen(State::Timeout)];
+        let concluded = driver.conclude(&job, &prepared, connections).unwrap();
+        assert_eq!(concluded.conditions[0].as_str(), "pair.connectivity.broken");
+        assert_eq!(concluded.conditions[0].class(), Class::Impaired);
+        shown.calls() - before
+    });
+    calls[1..].sort_unstable();
+    assert_eq!(calls[1..], [3, 3], "connect twice, and combine: {calls:?}");
+    assert!(calls[0] <= 8, "{calls:?}");
+}
+
 #[test]
 fn what_was_not_seen_is_told_apart_from_what_was_not_sent() {
     use State::{Failed, Ok, Skipped, Timeout};

@@ -87,12 +87,13 @@ fn build(variant: &Variant, target: &Path, folder: &Path) {
     let api = format!("plugin-api-{}", variant.name);
     copy(&root().join("plugin-api"), &workspace.join(&api));
     copy(&sources.join("plugin"), &workspace.join("plugin"));
+    copy(&sources.join("host"), &workspace.join("host"));
     fs::copy(root().join("Cargo.lock"), workspace.join("Cargo.lock")).unwrap();
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     // Its profiles are about packages that are not here.
     let lines = manifest.lines().take_while(|line| !line.starts_with("[profile"));
     let own = lines.map(|line| match line.split(" = ").next() {
-        Some("members") => format!("members = [{api:?}, \"plugin\"]\n"),
+        Some("members") => format!("members = [{api:?}, \"plugin\", \"host\"]\n"),
         Some("exclude") => "\n".to_owned(),
         Some("pathspider-plugin-api") => format!("pathspider-plugin-api = {{ path = {api:?} }}\n"),
         _ => format!("{line}\n"),
@@ -159,6 +160,7 @@ fn every_version_is_taken_or_refused_as_its_number_says() {
         assert_eq!(checked.status, 0, "{}: {}", variant.name, checked.stdout);
     }
     run_together(&taken, &folder);
+    in_a_host_that_has_grown(&target, &folder);
     let _ = fs::remove_dir_all(folder);
 }
 
@@ -204,6 +206,15 @@ fn run_together(taken: &[&Variant], folder: &Path) {
             assert_eq!(metadata["runs"][0]["plugin"]["finished"], name);
         }
     }
+}
+
+/// Takes the plugin of this version through a job, in a host whose tables and lent structs are longer.
+fn in_a_host_that_has_grown(target: &Path, folder: &Path) {
+    cargo(&target.join("workspaces/newer"), target, &["build", "-p", "pathspider-grown"]);
+    let mut host = Command::new(target.join("debug/pathspider-grown"));
+    let output = host.arg(folder.join("same.so")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said, "2.1 2.0 same.connectivity.online same.segments:1\n", "{output:?}");
 }
 
 #[test]

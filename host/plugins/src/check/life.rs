@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::abi::{MeasurementObject, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{
-    Condition, ConfigId, ConnectKind, Error, FlowRecord, Job, Outcome, State,
+    Condition, ConfigId, ConnectKind, Error, FlowRecord, Job, Location, Outcome, State,
 };
 
 use super::subject::{Sample, Variant, declined};
@@ -138,8 +138,13 @@ impl<'s> Life<'s> {
             }
             connections.push(connection);
         }
-        let concluded = self.said(driver.conclude(job, &prepared, connections))?;
-        Ok(concluded.map(|concluded| concluded.conditions))
+        let Some(concluded) = self.said(driver.conclude(job, &prepared, connections))? else {
+            return Ok(None);
+        };
+        // What a host that locates would ask.
+        let location = Location::new(ConfigId::BASELINE);
+        self.said(driver.located(job, &concluded.flows, &location))?;
+        Ok(Some(concluded.conditions))
     }
 
     /// Ends the run.

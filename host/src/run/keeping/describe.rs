@@ -35,12 +35,21 @@ pub(super) fn describe(options: &RunOptions<'_>, plan: &Plan, path: &Path) -> io
     let found = options.measurement;
     metadata.extend("plugin", library(&found.file)?);
     let chains: Vec<String> = plan.chains.iter().map(ToString::to_string).collect();
+    let conditions = found.info.conditions.iter().map(|condition| {
+        json!({
+            "name": condition.name,
+            "aspect": condition.aspect(),
+            "class": condition.class.name(),
+            "meaning": condition.meaning,
+        })
+    });
     metadata.extend(
         "plugin",
         json!({
             "contact": found.info.contact,
             "abi": found.abi.to_string(),
             "chains": chains,
+            "conditions": conditions.collect::<Value>(),
         }),
     );
     let loaded = options.plugins.iter().filter(|plugin| plugin.file.is_loaded());
