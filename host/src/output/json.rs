@@ -1,6 +1,7 @@
 //! Records as lines of JSON that a terminal shows as they are: what could move the cursor, or turn the
 //! direction of writing, is escaped. Texts in records are others' words.
 
+use std::borrow::Cow;
 use std::io;
 
 use pathspider_runtime::text;
@@ -17,6 +18,15 @@ pub(super) fn line(lines: &mut Vec<u8>, record: &impl Serialize) -> serde_json::
     record.serialize(&mut Serializer::with_formatter(&mut *lines, Shown))?;
     lines.push(b'\n');
     Ok(())
+}
+
+/// Escapes what a terminal would obey in the JSON that was appended from there on.
+pub(super) fn escape_from(lines: &mut Vec<u8>, begin: usize) {
+    let Ok(written) = std::str::from_utf8(&lines[begin..]) else { return };
+    if let Cow::Owned(escaped) = text::json(written) {
+        lines.truncate(begin);
+        lines.extend_from_slice(escaped.as_bytes());
+    }
 }
 
 /// The compact form, with hidden characters escaped.

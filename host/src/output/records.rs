@@ -192,7 +192,9 @@ impl RecordWriter {
             match self.answers.as_ref().zip(record.record()) {
                 Some((answers, record)) => answers.write(record, &mut self.lines),
                 None => {
+                    let begin = self.lines.len();
                     record.write(&mut self.lines).map_err(|error| self.fail(error.into()))?;
+                    json::escape_from(&mut self.lines, begin);
                     self.lines.push(b'\n');
                 }
             }
