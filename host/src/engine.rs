@@ -33,6 +33,7 @@ pub use pace::Limits;
 pub use work::{Feedback, Measured, Report, Work};
 
 use crate::job::Fed;
+use connect::Pool;
 use course::{Course, Rules};
 use pathspider_observer::Notice;
 use pathspider_runtime::stop::Stop;
@@ -129,11 +130,13 @@ impl Engine {
             });
             let now = Instant::now();
             let has_told_of_ports = false;
+            let pool = Pool::new(self.plugin_timeout);
             let shell = Shell {
                 engine: self,
                 machine,
                 course,
                 workers,
+                pool,
                 events,
                 end,
                 has_told_of_ports,

@@ -10,6 +10,7 @@
 //! - **Attempts, flows, jobs and packets**, by reference for the length of one call (`lent`): their
 //!   structs grow at the end only. A plugin built against an older minor version sees the fields it
 //!   knows.
+//! - **Conversations** (`talking`): an object and its table, beside the record of their connection.
 //! - **Objects** (`object`): a pointer that only its owner looks behind, with the function that
 //!   frees it.
 //!
@@ -38,6 +39,7 @@ pub(crate) mod services;
 pub(crate) mod slots;
 mod system;
 mod tables;
+mod talking;
 
 pub use describe::{
     chain_from_record, chain_to_record, measurement_from_record, measurement_to_record,
@@ -52,3 +54,5 @@ pub use running::{Function, Origin, Running, Shown, running, show};
 pub use services::set_log;
 pub use slots::Slots;
 pub use tables::{ChainRef, MeasurementRef};
+pub(crate) use talking::Talking;
+pub use talking::{Asked, ConversationHandle};

@@ -5,10 +5,11 @@ mod setting;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::Record;
+use crate::abi::{ConversationHandle, Talking};
 use crate::carriage::Proof;
+use crate::conversation::Conversation;
 use crate::outcome::{Outcome, State};
-use crate::{Value, ValueRef};
+use crate::{Record, Value, ValueRef};
 
 pub use setting::Setting;
 
@@ -63,6 +64,8 @@ kinds! {
     DnsUdp = ("dnsudp", 53, Response),
     /// IP packets that the plugin made, sent as they are.
     Packets = ("packets", 80, State),
+    /// A conversation of the plugin's: packets that depend on answers.
+    Conversation = ("conversation", 80, State),
     /// The plugin made the connection by itself; the host only looks for its flow.
     Done = ("done", 80, State),
     /// There is no connection in this configuration.
@@ -85,16 +88,24 @@ impl ConnectKind {
 /// ones can run at the same time. A setting that the kernel cannot honour makes the connection
 /// fail, and one that the host does not know, or not for this kind, the job; none is left out
 /// silently.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Connect {
     kind: ConnectKind,
     settings: Record,
+    conversation: Option<ConversationHandle>,
+}
+
+/// A conversation has one connection: the copy of such a connection has none, and is refused.
+impl Clone for Connect {
+    fn clone(&self) -> Connect {
+        Connect { kind: self.kind, settings: self.settings.clone(), conversation: None }
+    }
 }
 
 impl Connect {
     /// A connection of this kind to the job's target.
     pub fn new(kind: ConnectKind) -> Connect {
-        Connect { kind, settings: Record::new() }
+        Connect { kind, settings: Record::new(), conversation: None }
     }
 
     /// A TCP handshake.
@@ -119,9 +130,13 @@ impl Connect {
     /// is refused: a wrong IPv4 header checksum, a total length that is not the packet's.
     ///
     /// The first packet's addresses, protocol and ports name the flow, which the host watches for
-    /// `wait`. The connection ends with the first answer: [`State::Ok`] for a packet of the flow,
+    /// `wait`; a list whose packets are of several flows is refused, two SYNs with different sequence
+    /// numbers too. The connection ends with the first answer: [`State::Ok`] for a packet of the flow,
     /// [`State::Failed`] for a TCP reset (`refused`) and for an ICMP error, in the words that a
     /// socket would give. What it *says* is for the chains and the plugin to judge.
+    ///
+    /// Nothing is sent twice unless [`repeat`](Connect::repeat) says so: then one lost packet decides
+    /// over the connection.
     ///
     /// At ports that it chose, the host keeps the kernel from answering: neither a RST nor an ICMP
     /// error is sent for what arrives there. Where the first packet is a SYN and is answered by
@@ -133,20 +148,51 @@ impl Connect {
             .timeout(wait)
     }
 
+    /// Sends the packets of [`packets`](Connect::packets) again after so long without an answer, so
+    /// many times at the most. Not sooner than after 100 ms; a socket's SYN is repeated after a second.
+    pub fn repeat(self, after: Duration, times: u32) -> Connect {
+        self.set(Setting::RepeatAfter, milliseconds(after)).set(Setting::RepeatTimes, times.into())
+    }
+
+    /// Ends the connection of [`packets`](Connect::packets) not with the first answer, but when a chain
+    /// calls the flow complete; before that, a reset or an ICMP error ends it. Where no chain of the
+    /// measurement does, it ends with its time-out.
+    pub fn until_done(self) -> Connect {
+        self.set(Setting::UntilDone, true.into())
+    }
+
+    /// A conversation: packets that depend on answers, said by a state machine of the plugin's. The
+    /// measurement has to declare [`Info::converses`](crate::Info::converses).
+    ///
+    /// The host gives it a port that nobody else uses and at which the kernel says nothing, shows it
+    /// each packet of the target that answers what was sent, and ends it at the connection's time-out.
+    /// What it says then is the outcome. Where a TCP connection is still open at its end, the host
+    /// frees the target with a RST. One that takes its packets too slowly ends as `overrun`.
+    ///
+    /// Of the settings, it has [`timeout`](Connect::timeout), [`to`](Connect::to) and
+    /// [`port`](Connect::port).
+    pub fn conversation(conversation: impl Conversation) -> Connect {
+        let protocol = conversation.protocol();
+        let talking = Talking::new(conversation);
+        let connect =
+            Connect::new(ConnectKind::Conversation).set(Setting::Protocol, protocol.into());
+        Connect { conversation: Some(ConversationHandle::own(talking)), ..connect }
+    }
+
     /// A connection that the plugin made by itself, and how it ended.
     pub fn done(outcome: Outcome) -> Connect {
-        Connect { kind: ConnectKind::Done, settings: outcome.into_record() }
+        Connect { settings: outcome.into_record(), ..Connect::new(ConnectKind::Done) }
     }
 
     /// No connection; the reason goes into the record.
     pub fn skip(reason: &str) -> Connect {
         let settings = Record::new().with("spdr_error", reason);
-        Connect { kind: ConnectKind::Skip, settings }
+        Connect { settings, ..Connect::new(ConnectKind::Skip) }
     }
 
     /// Sets the whole connection's time-out; without it, 5 s.
     pub fn timeout(self, timeout: Duration) -> Connect {
-        self.set(Setting::Timeout, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).into())
+        self.set(Setting::Timeout, milliseconds(timeout))
     }
 
     /// Sets the differentiated services code point, 0–63 (RFC 2474), of all packets sent.
@@ -255,8 +301,8 @@ impl Connect {
     /// a connection that the host makes. A connection that the plugin made and of which it gives no
     /// state has failed.
     pub fn into_outcome(self) -> Option<Outcome> {
-        let mut record = self.settings;
-        match self.kind {
+        let Connect { kind, settings: mut record, .. } = self;
+        match kind {
             ConnectKind::Done => {
                 let state = record.remove("spdr_state").and_then(|state| state.as_u64());
                 Some(match state.and_then(State::from_number) {
@@ -272,20 +318,33 @@ impl Connect {
         }
     }
 
-    /// For the boundary: the kind's name among the settings.
-    pub(crate) fn into_wire(self) -> Record {
-        self.settings.with(KIND_KEY, Value::text(self.kind.name()))
+    /// The conversation, for whoever drives it; once.
+    pub fn take_conversation(&mut self) -> Option<ConversationHandle> {
+        self.conversation.take()
+    }
+
+    /// For the boundary: the kind's name among the settings, and the conversation beside.
+    pub(crate) fn into_wire(self) -> (Record, Option<Talking>) {
+        let settings = self.settings.with(KIND_KEY, Value::text(self.kind.name()));
+        (settings, self.conversation.map(ConversationHandle::into_talking))
     }
 
     /// From the boundary: `Err` names a kind that this host does not know.
-    pub(crate) fn from_wire(mut settings: Record) -> Result<Connect, String> {
+    pub(crate) fn from_wire(
+        mut settings: Record,
+        conversation: Option<ConversationHandle>,
+    ) -> Result<Connect, String> {
         let kind = settings.remove(KIND_KEY);
         let name = kind.as_ref().and_then(Value::as_str).unwrap_or("");
         match ConnectKind::from_name(name) {
-            Some(kind) => Ok(Connect { kind, settings }),
+            Some(kind) => Ok(Connect { kind, settings, conversation }),
             None => Err(format!("connect: there is no kind of connection {name:?}")),
         }
     }
+}
+
+fn milliseconds(duration: Duration) -> Value {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).into()
 }
 
 #[cfg(test)]
@@ -295,8 +354,13 @@ mod tests {
     #[test]
     fn crosses_the_boundary_unchanged() {
         let connect = Connect::http().dscp(46).timeout(Duration::from_secs(3)).header("X", "y");
-        assert_eq!(Connect::from_wire(connect.clone().into_wire()), Ok(connect));
-        assert!(Connect::from_wire(Record::new().with(KIND_KEY, "carrier pigeon")).is_err());
+        let settings = connect.settings().clone();
+        let (wire, conversation) = connect.into_wire();
+        assert!(conversation.is_none());
+        let back = Connect::from_wire(wire, None).unwrap();
+        assert_eq!((back.kind(), back.settings()), (ConnectKind::Http, &settings));
+        let pigeon = Record::new().with(KIND_KEY, "carrier pigeon");
+        assert!(Connect::from_wire(pigeon, None).is_err());
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct Info {
     pub forges: bool,
     /// Whether a job's next connection begins only when the former one is known.
     pub depends: bool,
+    /// Whether `connect` gives conversations.
+    pub converses: bool,
     /// Every condition it can give.
     pub conditions: Vec<ConditionInfo>,
 }
@@ -91,6 +93,7 @@ impl Info {
             changes_system: false,
             forges: false,
             depends: false,
+            converses: false,
             conditions: Vec::new(),
         }
     }
@@ -144,6 +147,13 @@ impl Info {
     pub fn depends(mut self) -> Info {
         self.depends = true;
         self
+    }
+
+    /// Declares that `connect` gives [`Connect::conversation`](crate::Connect::conversation): beside
+    /// what [`forges`](Info::forges) makes ready, packets are captured whole.
+    pub fn converses(mut self) -> Info {
+        self.converses = true;
+        self.forges()
     }
 
     /// Declares the conditions: the `CONDITIONS` of [`conditions!`](crate::conditions).

@@ -12,6 +12,7 @@ mod conclusion;
 mod condition;
 mod configuration;
 mod connect;
+pub mod conversation;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod error;
@@ -48,6 +49,7 @@ pub use conclusion::{Conclusion, Wishes};
 pub use condition::{Class, Condition, ConditionInfo, Connectivity, Online};
 pub use configuration::{Carrier, ConfigId, Configuration, Hold};
 pub use connect::{Connect, ConnectKind, Setting};
+pub use conversation::{Conversation, Ending, Next, Turn};
 pub use error::{Error, ErrorKind, Result};
 pub use evidence::{Evidence, SentSyns};
 pub use field::{ChainFields, Field, FieldSpec, FieldType, FieldValue};

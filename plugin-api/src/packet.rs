@@ -279,6 +279,11 @@ impl<'a> Packet<'a> {
         self.transport.get()
     }
 
+    /// The whole IP packet, as far as it was captured.
+    pub fn octets(&self) -> Vec<u8> {
+        [self.ip.get(), self.transport.get(), self.payload.get()].concat()
+    }
+
     /// The transport payload, as far as it was captured.
     #[inline]
     pub fn payload(&self) -> &[u8] {

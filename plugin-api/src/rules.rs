@@ -75,9 +75,15 @@ pub const FLOW_KEYS: [&str; 3] = ["jobId", "spdr_claimed", "spdr_outcome"];
 
 /// Checks what `connect` gave.
 pub fn check_connect(connect: &Connect, info: &Info) -> Result<(), Broken> {
-    if connect.kind() == ConnectKind::Packets && !info.forges {
-        let what = "it gives packets, and does not declare Info::forges";
-        return Err(RunRule::Run.broken("connect", what));
+    let undeclared = match connect.kind() {
+        ConnectKind::Packets if !info.forges => Some("packets, and does not declare Info::forges"),
+        ConnectKind::Conversation if !info.converses => {
+            Some("a conversation, and does not declare Info::converses")
+        }
+        _ => None,
+    };
+    if let Some(what) = undeclared {
+        return Err(RunRule::Run.broken("connect", format_args!("it gives {what}")));
     }
     valid("connect", connect.settings())
 }

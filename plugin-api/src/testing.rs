@@ -3,10 +3,12 @@
 //!
 //! With the feature `testing`, for `[dev-dependencies]`, also: packets for chains (`hex`,
 //! `capture`, `observe`), and whole runs of a measurement that is linked in or loaded from its
-//! library (`forms`, `load`, `instantiate`, `measure`, `dial`).
+//! library (`forms`, `load`, `instantiate`, `measure`, `dial`), and conversations (`converse`).
 
 #[cfg(feature = "testing")]
 mod run;
+#[cfg(feature = "testing")]
+mod talk;
 #[cfg(feature = "testing")]
 mod wire;
 
@@ -15,6 +17,8 @@ use std::net::Ipv4Addr;
 
 #[cfg(feature = "testing")]
 pub use run::{Concluded, End, Form, dial, forms, instantiate, load, measure};
+#[cfg(feature = "testing")]
+pub use talk::{Peer, Talked, converse};
 #[cfg(feature = "testing")]
 pub use wire::{capture, hex, observe};
 

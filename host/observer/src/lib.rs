@@ -48,7 +48,9 @@ pub use self::counters::{Counters, Malformed, Unanswering};
 pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::elsewhere::{Elsewhere, Strays};
 pub use self::link::Link;
-pub use self::notice::{Answer, Await, Claim, Endpoint, Notice, Observation, Seek};
+pub use self::notice::{
+    Answer, Await, Claim, Endpoint, Follow, Following, Heard, Notice, Observation, Seek, Wanted,
+};
 pub use self::observing::{Observed, Sink, observe};
 pub use self::replay::Replay;
 pub use self::save::PcapWriter;
@@ -72,7 +74,7 @@ pub struct Settings {
     pub inside: bool,
     /// Flows in the table at most. Beyond it, the one that was silent for longest leaves.
     pub max_flows: usize,
-    /// Whether first answers will be asked for ([`Notice::Await`]). Only for [`watch`].
+    /// Whether it will be asked for what comes ([`Notice::Await`]). Only for [`watch`].
     pub answers: bool,
     /// A capture file for the packets of our own flows. Only for [`watch`].
     pub save: Option<PcapWriter>,

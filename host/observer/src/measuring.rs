@@ -339,13 +339,12 @@ impl Measuring {
 
     fn show(&mut self, frame: &Frame<'_>, id: FlowId, packet: &Packet<'_>) {
         self.save(|save| save.write(frame));
-        if self.tracker.show(id, packet)
-            && let Some(claim) = self.tracker.table.get(id).claim
-        {
+        let is_done = self.tracker.show(id, packet);
+        if is_done && let Some(claim) = self.tracker.table.get(id).claim {
             self.complete(claim, packet.time_ns());
         }
         if self.awaiting.asked {
-            self.answered(id, packet);
+            self.answered(id, packet, is_done);
         }
     }
 

@@ -1,9 +1,11 @@
 //! What whoever connects tells the observer, and what it answers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pathspider_plugin_api::{Error, FlowRecord};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::connection::ConnectionId;
 
@@ -52,8 +54,8 @@ pub struct Seek {
     pub ended_ns: i64,
 }
 
-/// A request to be told at once of a flow's first answer: packets that were forged have no socket
-/// that would tell.
+/// A request to be told at once of what comes on a flow: packets that were forged have no socket that
+/// would tell. The claim of the flow takes the request back.
 #[derive(Debug)]
 pub struct Await {
     /// The transport protocol's IANA number.
@@ -62,8 +64,96 @@ pub struct Await {
     pub local: SocketAddr,
     /// The target's address and port.
     pub remote: SocketAddr,
-    /// Who is told. The claim of the flow takes the request back.
-    pub answer: oneshot::Sender<Answer>,
+    /// What is wanted, and who is told.
+    pub wanted: Wanted,
+}
+
+/// What of a flow somebody waits for.
+#[derive(Debug)]
+pub enum Wanted {
+    /// Its first answer.
+    First(oneshot::Sender<Answer>),
+    /// The packet with which a chain calls the flow complete; before it, a reset or an ICMP error.
+    Done(oneshot::Sender<Answer>),
+    /// All packets that come.
+    All(Follow),
+}
+
+impl Wanted {
+    /// Whether whoever waited is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Wanted::First(answer) | Wanted::Done(answer) => answer.is_closed(),
+            Wanted::All(follow) => follow.queue.is_closed(),
+        }
+    }
+}
+
+/// Whoever follows a flow: gets a copy of each packet that comes, and is told when one did not fit.
+#[derive(Debug)]
+pub struct Follow {
+    queue: mpsc::Sender<Heard>,
+    is_overrun: Arc<AtomicBool>,
+}
+
+/// The other end: packets of a flow that is followed.
+#[derive(Debug)]
+pub struct Following {
+    queue: mpsc::Receiver<Heard>,
+    is_overrun: Arc<AtomicBool>,
+}
+
+/// A packet of a flow that is followed: the IP packet as far as it was captured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Capture time, nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// Its octets from the IP header on.
+    pub octets: Vec<u8>,
+    /// Octets of the IP packet on the wire.
+    pub length: u32,
+}
+
+impl Follow {
+    /// A queue of so many packets.
+    pub fn new(room: usize) -> (Follow, Following) {
+        let (queue, come) = mpsc::channel(room);
+        let is_overrun = Arc::<AtomicBool>::default();
+        let following = Following { queue: come, is_overrun: Arc::clone(&is_overrun) };
+        (Follow { queue, is_overrun }, following)
+    }
+
+    /// Hands a packet over, without waiting. `false` where nobody takes it, now or any more.
+    pub(crate) fn hand_over(&self, heard: impl FnOnce() -> Heard) -> bool {
+        match self.queue.try_reserve() {
+            Ok(room) => {
+                room.send(heard());
+                true
+            }
+            Err(error) => {
+                let is_full = matches!(error, mpsc::error::TrySendError::Full(()));
+                self.is_overrun.store(is_full, Ordering::Release);
+                false
+            }
+        }
+    }
+}
+
+impl Following {
+    /// The next packet; waits for it. `None` when the flow is not followed any more.
+    pub async fn next(&mut self) -> Option<Heard> {
+        self.queue.recv().await
+    }
+
+    /// The next packet, if there is one already.
+    pub fn try_next(&mut self) -> Option<Heard> {
+        self.queue.try_recv().ok()
+    }
+
+    /// Whether a packet did not fit, so that the flow is not followed any more.
+    pub fn is_overrun(&self) -> bool {
+        self.is_overrun.load(Ordering::Acquire)
+    }
 }
 
 /// What came back first.
@@ -73,15 +163,8 @@ pub enum Answer {
     Packet,
     /// A TCP segment with RST.
     Reset,
-    /// An ICMP error about a packet of the flow.
-    Icmp {
-        /// Whether it is ICMPv6.
-        is_v6: bool,
-        /// Its type.
-        kind: u8,
-        /// Its code.
-        code: u8,
-    },
+    /// An ICMP error about a packet of the flow, in the word that a socket's failure has in records.
+    Icmp(&'static str),
 }
 
 /// What whoever connects tells the observer.
@@ -89,7 +172,7 @@ pub enum Answer {
 pub enum Notice {
     /// A connection to there is about to begin. Sent before its first packet.
     Expect(Endpoint),
-    /// Whoever is about to send a flow's first packet wants to know of its first answer. It needs
+    /// Whoever is about to send a flow's first packet wants to know of what comes. It needs
     /// [`Settings::answers`](super::Settings::answers).
     Await(Await),
     /// A connection that was expected did not begin.

@@ -10,8 +10,8 @@ use crate::wire::*;
 use crossbeam::channel::{Receiver, bounded, unbounded};
 use pathspider_observer::chains::Catalogue;
 use pathspider_observer::{
-    Answer, Await, Claim, ConnectionId, Counters, Endpoint, Notice, Observation, PcapWriter,
-    Replay, Seek, Settings, Source, Unanswering, last_ns, open, watch,
+    Answer, Await, Claim, ConnectionId, Counters, Endpoint, Follow, Notice, Observation,
+    PcapWriter, Replay, Seek, Settings, Source, Unanswering, Wanted, last_ns, open, watch,
 };
 use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::chains::flow;
@@ -438,16 +438,66 @@ fn what_was_saved_gives_the_same_answers_again() {
     assert_eq!(flows, [Some(1), Some(2), None, Some(2), None]);
 }
 
-/// What whoever waits for a flow's first answer is told of this capture.
-fn first_answer(capture: &Capture) -> Option<Answer> {
+/// Has this capture observed, while somebody waits for what comes on the flow from our port 7.
+fn awaited(capture: &Capture, wanted: Wanted) {
     let (sender, receiver) = unbounded();
-    let (answer, mut told) = tokio::sync::oneshot::channel();
     let local = (IpAddr::from(US), 7).into();
     sender.send(expect()).unwrap();
-    sender.send(Notice::Await(Await { protocol: TCP, local, remote: remote(), answer })).unwrap();
+    sender.send(Notice::Await(Await { protocol: TCP, local, remote: remote(), wanted })).unwrap();
     drop(sender);
     observe(capture, receiver, Settings { answers: true, ..Settings::default() });
+}
+
+/// What whoever waits for a flow's first answer is told of this capture.
+fn first_answer(capture: &Capture) -> Option<Answer> {
+    let (answer, mut told) = tokio::sync::oneshot::channel();
+    awaited(capture, Wanted::First(answer));
     told.try_recv().ok()
+}
+
+/// What whoever waits until the flow is complete is told of this capture.
+fn completion(capture: &Capture) -> Option<Answer> {
+    let (answer, mut told) = tokio::sync::oneshot::channel();
+    awaited(capture, Wanted::Done(answer));
+    told.try_recv().ok()
+}
+
+#[test]
+fn a_complete_flow_is_told_and_what_comes_before_is_not() {
+    let sent = || Capture::raw().at(0, segment(7, There, SYN, 1));
+    let syn_ack = answer(7, SYN | ACK, 2, 1);
+    let reset = answer(7, RST | ACK, 0, 1);
+    assert_eq!(completion(&sent().at(1, syn_ack.clone())), None, "a SYN/ACK completes nothing");
+    assert_eq!(completion(&sent().at(1, syn_ack.clone()).at(2, reset)), Some(Answer::Reset));
+    let unreachable = icmp(3, 13, &segment(7, There, SYN, 1)[..28]);
+    let told = completion(&sent().at(1, syn_ack).at(2, unreachable));
+    assert_eq!(told, Some(Answer::Icmp("unreachable")));
+}
+
+#[test]
+fn a_flow_that_is_followed_is_copied_and_one_that_is_not_read_is_left() {
+    let syn = segment(7, There, SYN, 1);
+    let syn_ack = answer(7, SYN | ACK, 2, 1);
+    let unreachable = icmp(3, 13, &syn[..28]);
+    let capture = || {
+        let capture = Capture::raw().at(0, syn.clone()).at(1, syn_ack.clone());
+        let wrong = answer(7, SYN | ACK, 2, 9);
+        capture.at(2, wrong).at(3, unreachable.clone()).at(4, answer(8, SYN | ACK, 2, 1))
+    };
+    let (follow, mut following) = Follow::new(2);
+    awaited(&capture(), Wanted::All(follow));
+    let heard: Vec<Vec<u8>> =
+        std::iter::from_fn(|| following.try_next()).map(|heard| heard.octets).collect();
+    assert_eq!(heard, [syn_ack.clone(), unreachable.clone()], "what answers, and errors about it");
+    assert!(!following.is_overrun());
+    let (follow, mut following) = Follow::new(1);
+    awaited(&capture().at(5, syn_ack.clone()), Wanted::All(follow));
+    assert!(following.is_overrun());
+    assert_eq!(following.try_next().unwrap().octets, syn_ack);
+    assert_eq!(following.try_next(), None, "nothing follows what was left out");
+    let (follow, following) = Follow::new(1);
+    drop(following);
+    awaited(&capture(), Wanted::All(follow));
 }
 
 #[test]
@@ -456,10 +506,10 @@ fn the_first_answer_is_told() {
     let sent = || Capture::raw().at(0, syn.clone());
     let unreachable = icmp(3, 13, &syn[..28]);
     let redirect = icmp(5, 1, &syn[..28]);
-    let prohibited = Answer::Icmp { is_v6: false, kind: 3, code: 13 };
+    let prohibited = Answer::Icmp("unreachable");
     let reassembly = icmp(11, 1, &syn[..28]);
     let expired = icmp(11, 0, &syn[..28]);
-    let time_exceeded = Answer::Icmp { is_v6: false, kind: 11, code: 0 };
+    let time_exceeded = Answer::Icmp("unreachable");
     let other = icmp(3, 13, &segment(7, There, SYN, 2)[..28]);
     let syn_ack = answer(7, SYN | ACK, 2, 1);
     let reset = answer(7, RST | ACK, 0, 1);

@@ -4,6 +4,7 @@
 //! What the machine alone can know (a congestion control that the kernel lacks, a target without a
 //! route) is not refused here: it is how a connection ends.
 
+mod flow;
 mod packets;
 mod settings;
 
@@ -11,7 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pathspider_plugin_api::forge::dns_query;
 use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Record};
 
-pub use packets::{Header, dissected, packets};
+pub use flow::OneFlow;
+pub use packets::{Header, Waiting, dissected, header, packets, waiting};
 pub use settings::Settings;
 
 /// The name that is asked where neither plugin nor job has one. It exists (RFC 2606), and has no
@@ -26,7 +28,10 @@ const NAME: &str = "example.com";
 pub fn check(job: &Job, connect: &Connect) -> Result<(), Error> {
     match connect.kind() {
         ConnectKind::Done | ConnectKind::Skip => Ok(()),
-        ConnectKind::Packets => packets(connect).map(drop),
+        ConnectKind::Packets => {
+            waiting(connect)?;
+            packets(connect).map(drop)
+        }
         kind => {
             let settings = Settings::read(connect)?;
             headers(&settings)?;

@@ -11,6 +11,7 @@ mod blocking;
 mod catalogue;
 mod chains;
 mod configure;
+mod conversations;
 mod describes;
 mod fuzz;
 mod life;

@@ -17,7 +17,7 @@ use crate::output::{Counted, Output};
 use crate::progress::Showing;
 use crate::run::{RunEnd, RunError, RunOptions, run};
 use pathspider_observer::{SourceOptions, Strays, is_recorded};
-use pathspider_plugins::{Found, Registry};
+use pathspider_plugins::{Found, Loaded, Registry};
 use pathspider_runtime::crash;
 use pathspider_runtime::process::Clock;
 use pathspider_runtime::stop::Urgency;
@@ -103,6 +103,14 @@ pub(super) fn with_defaults(
     start(options, found, (found.options.defaults(), Vec::new()), single, registry)
 }
 
+/// Octets captured of each packet: all, where a conversation is to read them.
+fn snaplen(asked: u32, measurement: &Loaded) -> u32 {
+    match measurement.info.converses {
+        true => asked.max(SourceOptions::default().snaplen),
+        false => asked,
+    }
+}
+
 fn start(
     arguments: MeasureOptions,
     found: &Found,
@@ -143,7 +151,7 @@ fn start(
         interface: source.as_deref().and_then(source::device),
         source,
         capture: SourceOptions {
-            snaplen: arguments.snaplen,
+            snaplen: snaplen(arguments.snaplen, &measurement),
             tells_reflected: true,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
             ..SourceOptions::default()

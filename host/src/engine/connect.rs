@@ -1,5 +1,6 @@
 //! Makes one connection of any kind: `begin` sends its first packet, `complete` sees it through.
 
+mod conversation;
 mod destination;
 mod dns;
 mod dnstcp;
@@ -35,6 +36,7 @@ use pathspider_plugins::asked::Settings;
 use recent::Recent;
 use socket2::Socket;
 
+pub(super) use conversation::{Conversing, Pool, Talk, begin as converse};
 pub(super) use flow::{own_flow, possible_endpoints};
 pub use http::Requests;
 pub(super) use packets::{Forged, Sent};
@@ -54,6 +56,8 @@ pub(super) enum Begun {
     Under(Box<Connection>),
     /// All its packets, which the plugin made, are out.
     Forged(Box<Forged>),
+    /// A conversation of the plugin's is ready to begin.
+    Conversing(Box<Conversing>),
     /// It is over already; nothing need have been sent.
     Over(Attempt),
     /// Nothing was sent, for it goes to this address, and the pace gave leave for another one. It

@@ -43,6 +43,11 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Whether no item waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().waiting.is_empty()
+    }
+
     /// Lets no more be taken.
     pub(super) fn close(&self) {
         self.state().closed = true;

@@ -18,7 +18,7 @@ use pathspider_system::{Machine, Undeclared};
 use tokio::sync::mpsc;
 
 use super::cargo::{Plan, Real};
-use super::connect::{self, Attempt, BeginError, Begun, Flow, Progress, Sent};
+use super::connect::{self, Attempt, BeginError, Begun, Flow, Forger, Pool, Progress, Sent, Talk};
 use super::course::{Action, Course, Event, First, Purpose, Watch};
 use super::ephemeral::Ephemeral;
 use super::workers::Workers;
@@ -41,6 +41,8 @@ pub(super) struct Shell<'a> {
     pub(super) machine: &'a mut Machine,
     pub(super) course: Course<Real>,
     pub(super) workers: Option<Workers>,
+    /// Threads that call conversations; there are none before the first one.
+    pub(super) pool: Rc<Pool>,
     pub(super) events: mpsc::UnboundedSender<Event<Real>>,
     pub(super) end: &'a mut EngineEnd,
     /// Whether it was said that there is no local port at all.
@@ -303,6 +305,7 @@ impl Shell<'_> {
     ) -> Result<(), EngineError> {
         let begun = match connect.kind() {
             ConnectKind::Packets => self.forge(id, job, to, connect),
+            ConnectKind::Conversation => self.converse(id, job, to, connect),
             _ => {
                 let engine = &self.engine;
                 connect::begin(&engine.dialer, job, connect, to.ip(), &engine.notices)
@@ -314,7 +317,7 @@ impl Shell<'_> {
                     First { remote: connection.remote(), is_deferred: connection.is_deferred() };
                 let watch = self.course.begun(id, first, self.now);
                 self.see_through(id, watch, async move |progress| {
-                    connection.complete(progress).await
+                    Ok(connection.complete(progress).await)
                 });
                 return Ok(());
             }
@@ -322,7 +325,17 @@ impl Shell<'_> {
                 let remote = forged.remote();
                 let first = First { remote, is_deferred: false };
                 let watch = self.course.begun(id, first, self.now);
-                self.see_through(id, watch, async move |_| forged.complete().await);
+                self.see_through(id, watch, async move |_| Ok(forged.complete().await));
+                return Ok(());
+            }
+            Ok(Begun::Conversing(conversing)) => {
+                let remote = conversing.remote();
+                // Its first packet leaves when the plugin has said which.
+                let first = First { remote, is_deferred: true };
+                let watch = self.course.begun(id, first, self.now);
+                self.see_through(id, watch, async move |progress| {
+                    conversing.complete(progress).await
+                });
                 return Ok(());
             }
             Ok(Begun::Over(attempt)) => Event::Ended(id, attempt),
@@ -345,16 +358,33 @@ impl Shell<'_> {
         to: SocketAddr,
         connect: Connect,
     ) -> Result<Begun, BeginError> {
-        let Some(forger) = &self.engine.forger else {
-            return Err(BeginError::Plugin(Error::contract(
-                "connect: there is nothing to send packets with",
-            )));
-        };
+        let forger = self.forger()?;
         Ok(match forger.begin(job, &connect, id.config(), to.ip(), &self.engine.notices)? {
             Sent::Out(forged) => Begun::Forged(forged),
             Sent::Over(attempt) => Begun::Over(attempt),
             Sent::Elsewhere(remote) => Begun::Elsewhere(remote, Box::new(connect)),
         })
+    }
+
+    /// Makes the plugin's conversation ready.
+    fn converse(
+        &self,
+        id: ConnectionId,
+        job: &Job,
+        to: SocketAddr,
+        connect: Connect,
+    ) -> Result<Begun, BeginError> {
+        let (tools, notices) = ((self.forger()?, &self.pool), &self.engine.notices);
+        Ok(match connect::converse(tools, job, connect, id.config(), to.ip(), notices)? {
+            Talk::Under(conversing) => Begun::Conversing(conversing),
+            Talk::Over(attempt) => Begun::Over(attempt),
+            Talk::Elsewhere(remote, connect) => Begun::Elsewhere(remote, connect),
+        })
+    }
+
+    fn forger(&self) -> Result<&Rc<Forger>, BeginError> {
+        let nothing = || Error::contract("connect: there is nothing to send packets with");
+        self.engine.forger.as_ref().ok_or_else(|| BeginError::Plugin(nothing()))
     }
 
     /// No local port is free: it is waited for, unless there is none at all.
@@ -400,7 +430,7 @@ impl Shell<'_> {
     /// Lets a connection that is under way go on by itself; its events come back.
     fn see_through<F>(&self, id: ConnectionId, watch: Watch, complete: F)
     where
-        F: AsyncFnOnce(&Rc<Progress>) -> Attempt + 'static,
+        F: AsyncFnOnce(&Rc<Progress>) -> Result<Attempt, Error> + 'static,
     {
         // The engine may have gone, on a second signal.
         let events = self.events.clone();
@@ -409,12 +439,12 @@ impl Shell<'_> {
             let progress = Rc::new(Progress::new(watch.awaited, move |point: Hold| {
                 let _ = tell.send(Event::Reached(id, point));
             }));
-            let attempt = {
+            let ended = {
                 let mut complete = pin!(complete(&progress));
                 let silence = tokio::time::sleep(SILENCE);
                 tokio::select! {
                     biased;
-                    attempt = &mut complete => attempt,
+                    ended = &mut complete => ended,
                     () = silence, if watch.silence => {
                         if progress.is_silent() {
                             let _ = events.send(Event::Silent(id));
@@ -424,7 +454,10 @@ impl Shell<'_> {
                 }
             };
             progress.over();
-            let _ = events.send(Event::Ended(id, attempt));
+            let _ = events.send(match ended {
+                Ok(attempt) => Event::Ended(id, attempt),
+                Err(error) => Event::Failed(id, error),
+            });
         });
     }
 

@@ -37,6 +37,7 @@ pub fn measurement_to_record(info: Info, options: &Options) -> Record {
         .with("changes_system", info.changes_system)
         .with("forges", info.forges)
         .with("depends", info.depends)
+        .with("converses", info.converses)
         .with("conditions", conditions)
         .with("options", options.iter().map(option_to_record).collect::<Value>())
 }
@@ -69,6 +70,7 @@ pub fn measurement_from_record(record: &Record) -> Result<(Info, Options)> {
         changes_system: record.bool("changes_system").unwrap_or(false),
         forges: record.bool("forges").unwrap_or(false),
         depends: record.bool("depends").unwrap_or(false),
+        converses: record.bool("converses").unwrap_or(false),
         conditions,
     };
     let options = records(record, "options").map(option_from_record).collect::<Result<_>>()?;
@@ -259,7 +261,7 @@ mod tests {
         }
         assert_eq!((WORDS.conditions().len(), SEEN.aspect()), (4, "x.mark"));
         let info = Info::new("x", "1.2.3", "d").contact("c").blocking().takes_names();
-        let info = info.changes_system().forges().port(53).conditions(CONDITIONS);
+        let info = info.changes_system().converses().port(53).conditions(CONDITIONS);
         assert_eq!(info.conditions.len(), 5);
         let options = Options::none()
             .connect(&[ConnectKind::Tcp])

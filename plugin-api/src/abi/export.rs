@@ -19,6 +19,7 @@ use super::tables::{
     ConnectorTable, FlowRef, FlowsRef, LocationRef, MeasurementRef, MeasurementTable, MergerRef,
     MergerTable, Module, ModuleRef,
 };
+use super::talking::Wanted;
 use crate::attempt::Attempt;
 use crate::condition::Condition;
 use crate::configuration::ConfigId;
@@ -130,12 +131,13 @@ extern "C" fn pre_connect<M: Measurement>(
     })
 }
 
-extern "C" fn connect<M: Measurement>(object: &Object, attempt: AttemptRef<'_>) -> Answer<Record> {
+extern "C" fn connect<M: Measurement>(object: &Object, attempt: AttemptRef<'_>) -> Answer<Wanted> {
     guard(|| {
         let lent = attempt.get();
         let connect = author::<M>(object)?.connect(&Attempt::new(lent))?;
         lent.reading().check("connect")?;
-        Ok(connect.into_wire())
+        let (connect, conversation) = connect.into_wire();
+        Ok(Wanted { connect, conversation: conversation.into() })
     })
 }
 

@@ -24,7 +24,7 @@ const WORDS: &str = "\nWords, of which there may be more:\n";
 fn grows(name: &str) -> bool {
     name.ends_with("Table")
         || name.starts_with("Lent")
-        || ["Module", "Job", "Packet", "Descriptor", "Location", "Slots"].contains(&name)
+        || ["Module", "Job", "Packet", "Descriptor", "Location", "Slots", "Scene"].contains(&name)
 }
 
 fn present() -> String {
@@ -111,6 +111,8 @@ fn layout_is_that_of_its_version() {
 }
 
 #[test]
+// While the minor version is 0 there is none before it.
+#[allow(clippy::absurd_extreme_comparisons)]
 fn a_minor_version_only_grows() {
     for minor in (0..).take_while(|minor| *minor < ABI_VERSION.minor) {
         let [older, newer] = [minor, minor + 1]

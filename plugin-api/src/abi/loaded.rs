@@ -21,6 +21,7 @@ use super::system::SystemLoan;
 use super::tables::{
     AttemptRef, ChainRef, FlowRef, FlowsRef, LocationRef, MeasurementRef, ModuleRef,
 };
+use super::talking::{ConversationHandle, Wanted};
 use crate::chain::{Chain, ChainInfo};
 use crate::conclusion::{Conclusion, Wishes};
 use crate::condition::Condition;
@@ -227,9 +228,11 @@ impl MeasurementObject {
     /// See [`Measurement::connect`].
     pub(crate) fn connect(&self, attempt: &LentAttempt<'_>) -> Result<Connect> {
         let connect = self.table.connector().connect();
-        let wire =
+        let Wanted { connect, conversation } =
             self.call(Function::Connect, |object| connect(object, AttemptRef::new(attempt)))?;
-        Connect::from_wire(wire).map_err(Error::contract)
+        let conversation = conversation.into_option();
+        let conversation = conversation.map(|one| ConversationHandle::new(one, self.origin));
+        Connect::from_wire(connect, conversation).map_err(Error::contract)
     }
 
     /// See [`Measurement::post_connect`].

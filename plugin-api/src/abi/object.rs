@@ -35,6 +35,22 @@ impl Object {
         Object { pointer: Box::into_raw(Box::new(value)).cast(), release: release::<T> }
     }
 
+    /// Gives a value away of which only one call at a time is made, by [`get_mut`](Object::get_mut).
+    pub(crate) fn alone<T: Send>(value: T) -> Object {
+        Object::new(Alone(value))
+    }
+
+    /// The value behind the pointer of an object that [`alone`](Object::alone) made.
+    ///
+    /// # Safety
+    ///
+    /// The object was made by `Object::alone::<T>` of this same library.
+    pub(crate) unsafe fn get_mut<T>(&mut self) -> Option<&mut T> {
+        // SAFETY: by the caller's promise it is null, or points to an `Alone<T>` that lives until
+        // `drop`, and nothing else refers to it while the object is borrowed mutably.
+        unsafe { self.pointer.cast::<Alone<T>>().as_mut() }.map(|alone| &mut alone.0)
+    }
+
     /// No object.
     pub(crate) const NONE: Object = Object { pointer: std::ptr::null_mut(), release: nothing };
 
@@ -50,6 +66,11 @@ impl Object {
 }
 
 extern "C" fn nothing(_: *mut c_void) {}
+
+/// A value that is reached by `&mut Object` alone.
+struct Alone<T>(T);
+// SAFETY: nothing is done with a reference to it, so several threads may have one.
+unsafe impl<T> Sync for Alone<T> {}
 
 impl Drop for Object {
     fn drop(&mut self) {

@@ -34,11 +34,15 @@ pub enum Function {
     ChainNewFlow,
     ChainPacket,
     ChainFinish,
+    ConversationBegin,
+    ConversationPacket,
+    ConversationTimer,
+    ConversationEnd,
 }
 
 impl Function {
     /// All of them, in the order of their numbers.
-    const ALL: [Function; 20] = [
+    const ALL: [Function; 24] = [
         Function::Describe,
         Function::Canary,
         Function::New,
@@ -59,6 +63,10 @@ impl Function {
         Function::ChainNewFlow,
         Function::ChainPacket,
         Function::ChainFinish,
+        Function::ConversationBegin,
+        Function::ConversationPacket,
+        Function::ConversationTimer,
+        Function::ConversationEnd,
     ];
 
     /// The name that authors know it by.
@@ -84,6 +92,10 @@ impl Function {
             Function::ChainNewFlow => "new_flow of a chain",
             Function::ChainPacket => "a packet function of a chain",
             Function::ChainFinish => "finish of a chain",
+            Function::ConversationBegin => "begin of a conversation",
+            Function::ConversationPacket => "packet of a conversation",
+            Function::ConversationTimer => "timer of a conversation",
+            Function::ConversationEnd => "end of a conversation",
         }
     }
 }
@@ -220,9 +232,9 @@ impl Drop for Noted {
 /// A value whose destructor is the plugin's: while it runs, `drop` is what the thread is in.
 pub(super) struct Owned<T> {
     // Fields are dropped in this order.
-    _begin: Begin,
+    begin: Begin,
     value: T,
-    _end: End,
+    end: End,
 }
 
 struct Begin(Origin);
@@ -230,11 +242,22 @@ struct End;
 
 impl<T> Owned<T> {
     pub(super) fn new(plugin: Origin, value: T) -> Owned<T> {
-        Owned { _begin: Begin(plugin), value, _end: End }
+        Owned { begin: Begin(plugin), value, end: End }
     }
 
     pub(super) fn get(&self) -> &T {
         &self.value
+    }
+
+    pub(super) fn get_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+
+    /// The value, which whoever takes it drops.
+    pub(super) fn into_inner(self) -> T {
+        let Owned { begin, value, end } = self;
+        std::mem::forget((begin, end));
+        value
     }
 }
 

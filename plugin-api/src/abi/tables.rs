@@ -19,6 +19,7 @@ use super::lent::{LentAttempt, LentFlow, LentFlows};
 use super::object::Object;
 use super::services::Services;
 use super::system::SystemLoan;
+use super::talking::Wanted;
 use crate::location::Location;
 use crate::packet::Packet;
 
@@ -87,7 +88,7 @@ pub struct ConnectorTable {
     /// worker's where the plugin declares to block; so is `connect`.
     pub pre_connect: extern "C" fn(&Object, AttemptRef<'_>) -> Answer<Object>,
     /// Says which connection to make.
-    pub connect: extern "C" fn(&Object, AttemptRef<'_>) -> Answer<Record>,
+    pub connect: extern "C" fn(&Object, AttemptRef<'_>) -> Answer<Wanted>,
     /// Turns a connection's end (its record, with `spdr_state`) into its result. Merger thread.
     #[sabi(last_prefix_field)]
     pub post_connect: extern "C" fn(&Object, AttemptRef<'_>, outcome: Record) -> Answer<Record>,

@@ -55,6 +55,14 @@ settings! {
     Query = "query",
     /// The packets that are sent as they are.
     Packets = "packets",
+    /// After how many milliseconds without an answer they are sent again.
+    RepeatAfter = "repeat_after_ms",
+    /// How often they are sent again at most.
+    RepeatTimes = "repeat_times",
+    /// Whether they are waited for until a chain calls the flow complete.
+    UntilDone = "until_done",
+    /// The transport protocol of a conversation, by its IANA number.
+    Protocol = "protocol",
 }
 
 impl Setting {
@@ -69,7 +77,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Connect;
+    use crate::packet::Packet;
+    use crate::{Connect, Conversation, Next, Result, Turn};
 
     #[test]
     fn authors_can_set_each_and_nothing_else() {
@@ -86,12 +95,27 @@ mod tests {
             .source_port(0)
             .alpn(&[])
             .header("", "")
-            .query("");
-        let set: Vec<Option<Setting>> =
-            all.settings().iter().map(|(name, _)| Setting::from_name(name)).collect();
+            .query("")
+            .repeat(Duration::ZERO, 0)
+            .until_done();
+        let talk = Connect::conversation(Silent);
+        let all = all.settings().iter().chain(talk.settings().iter());
+        let set: Vec<Option<Setting>> = all.map(|(name, _)| Setting::from_name(name)).collect();
         for setting in Setting::ALL {
             assert!(set.contains(&Some(*setting)), "Connect has no method for {setting:?}");
         }
-        assert!(!set.contains(&None), "{all:?}");
+        assert!(!set.contains(&None), "{set:?}");
+    }
+
+    struct Silent;
+
+    impl Conversation for Silent {
+        fn begin(&mut self, _: &mut Turn<'_>) -> Result<Next> {
+            Ok(Next::Done)
+        }
+
+        fn packet(&mut self, _: &Packet<'_>, _: &mut Turn<'_>) -> Result<Next> {
+            Ok(Next::Done)
+        }
     }
 }

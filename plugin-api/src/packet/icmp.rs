@@ -72,4 +72,58 @@ impl<'a> Icmp<'a> {
     pub fn extensions(&self) -> Extensions<'a> {
         if self.is_error() { Extensions::read(split(self).1) } else { Extensions::read(&[]) }
     }
+
+    /// What an error comes to, in the word that a socket's failure has in records. `None` where a
+    /// socket is not told of it: source quench (RFC 6633), redirects, a fragment that its receiver
+    /// still missed, codes that nobody has defined, and what is no error. As Linux maps them (RFC 792; RFC 1122, section 3.2.2.1; RFC
+    /// 4443, section 3).
+    pub fn failure(&self) -> Option<&'static str> {
+        match (self.is_v6, self.kind(), self.code()) {
+            (false, 3, 2) | (false, 12, _) => Some("protocol_error"),
+            (false, 3, 3) | (true, 1, 4) => Some("refused"),
+            (false, 3, 4) | (true, 2, _) => Some("too_large"),
+            (false, 3, 5) => Some("not_supported"),
+            (false, 3, 16..) | (false, 11, 1) => None,
+            (true, 1, 1 | 5 | 6) => Some("prohibited"),
+            (false, 3 | 11, _) | (true, 1, 0..7) | (true, 3, _) => Some("unreachable"),
+            // Parameter problems, and what nobody has defined.
+            (true, 1..128, _) => Some("protocol_error"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_sockets() {
+        for (is_v6, kind, code, expected) in [
+            (false, 3, 3, Some("refused")),
+            (false, 3, 4, Some("too_large")),
+            (false, 3, 13, Some("unreachable")),
+            (false, 4, 0, None),
+            (false, 5, 0, None),
+            (false, 8, 0, None),
+            (false, 11, 0, Some("unreachable")),
+            (false, 11, 1, None),
+            (false, 12, 0, Some("protocol_error")),
+            (false, 3, 5, Some("not_supported")),
+            (false, 3, 8, Some("unreachable")),
+            (false, 3, 16, None),
+            (true, 1, 7, Some("protocol_error")),
+            (true, 3, 1, Some("unreachable")),
+            (true, 5, 0, Some("protocol_error")),
+            (true, 1, 4, Some("refused")),
+            (true, 1, 1, Some("prohibited")),
+            (true, 1, 0, Some("unreachable")),
+            (true, 2, 0, Some("too_large")),
+            (true, 129, 0, None),
+        ] {
+            let header = [kind, code, 0, 0, 0, 0, 0, 0];
+            let icmp = Icmp::new(is_v6, &header, &[]).unwrap();
+            assert_eq!(icmp.failure(), expected, "{kind} {code}");
+        }
+    }
 }

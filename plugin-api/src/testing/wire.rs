@@ -89,7 +89,7 @@ pub fn observe(chain: ChainHandle, packets: &[Vec<u8>]) -> Result<FlowRecord> {
     Ok(record)
 }
 
-struct Sliced<'a> {
+pub(super) struct Sliced<'a> {
     source: Vec<u8>,
     ip: &'a [u8],
     transport: &'a [u8],
@@ -101,7 +101,7 @@ struct Sliced<'a> {
 
 impl<'a> Sliced<'a> {
     /// `None` where it is malformed.
-    fn of(packet: &'a [u8]) -> Option<Sliced<'a>> {
+    pub(super) fn of(packet: &'a [u8]) -> Option<Sliced<'a>> {
         let sliced = LaxSlicedPacket::from_ip(packet).ok()?;
         let (source, version, payload, is_whole) = match &sliced.net {
             Some(LaxNetSlice::Ipv4(ip)) => {
@@ -144,7 +144,7 @@ impl<'a> Sliced<'a> {
         })
     }
 
-    fn shown(&self, index: usize, forward: bool) -> Packet<'a> {
+    pub(super) fn shown(&self, index: usize, forward: bool) -> Packet<'a> {
         Packet::new(Parts {
             time_ns: 1_700_000_000_000_000_000 + index as i64 * 1_000_000,
             ip: self.ip,

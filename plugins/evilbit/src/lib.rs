@@ -23,6 +23,10 @@ conditions! {
     );
 }
 
+/// After how long without an answer a packet is sent again, as a socket's is, and how often.
+const AGAIN: Duration = Duration::from_secs(1);
+const REPEATS: u32 = 2;
+
 /// What is sent: the words of `--connect`, the default first.
 const MODES: [&str; 2] = ["tcpsyn", "dnsudp"];
 
@@ -73,7 +77,8 @@ impl Measurement for Evilbit {
                 packet.udp(job.port(), &query).bytes()?
             }
         };
-        Ok(Connect::packets(vec![bytes], self.timeout))
+        let connect = Connect::packets(vec![bytes], self.timeout).repeat(AGAIN, REPEATS);
+        Ok(if self.asks { connect.until_done() } else { connect })
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {

@@ -1,6 +1,6 @@
 //! Forged packets: what is sent, what is heard, and that the kernel does not interfere.
 
-use pathspider_e2e::{FlowResult, Network, built, network};
+use pathspider_e2e::{FlowResult, Network, built, network, path};
 
 /// Runs the tests' forging plugin, and gives each target's only flow.
 fn forge(network: &Network, how: &str, jobs: &str) -> Vec<FlowResult> {
@@ -97,12 +97,34 @@ fn what_cannot_be_sent_as_it_is_is_refused() {
         ("forger", "malformed", "cannot be sent as it is: it is malformed"),
         ("forger", "none", "there are no packets"),
         ("forger", "setting", "have no setting \"dscp\""),
+        ("forger", "two-connections", "packet 1 cannot be sent as it is: it opens another"),
+        ("forger", "two-targets", "packet 1 cannot be sent as it is: it goes to 192.0.2.9"),
         ("misbehaving", "forge", "does not declare Info::forges"),
     ] {
         let arguments = ["--plugin-dir", &plugins, plugin, "--how", how];
         let ended = network.measure(&arguments, &network.jobs("clean"));
         ended.expect(9, &[reason]);
         assert!(ended.records()[0].spdr_error.as_ref().unwrap().contains(reason), "{how}");
+    }
+}
+
+#[test]
+fn a_packet_that_is_lost_once_is_sent_again() {
+    let lost = |matching: &str| format!("[[rule]]\nhop = 2\n{matching}first = 1\naction = 'drop'");
+    for (rules, plugin, works) in [
+        (lost(""), "evilbit", "evilbit.connectivity.works"),
+        (lost("direction = 'reverse'\n"), "evilbit", "evilbit.connectivity.works"),
+        (lost(""), "evilbit --connect dnsudp", "evilbit.connectivity.works"),
+        (lost("match = { zero-checksum = true }\n"), "udpzero", "udpzero.connectivity.works"),
+    ] {
+        let rules = format!("targets = {{ versions = ['ipv4'] }}\n{rules}");
+        let Some(path) = path(&rules, 3) else { return };
+        let script = format!("exec $PATHSPIDER measure -i lab0 --allow-special {plugin}");
+        let ended = path.script(&script, &path.jobs());
+        ended.expect(0, &["3 targets"]);
+        for record in ended.records() {
+            assert!(record.has(works), "{plugin}: {record:?}");
+        }
     }
 }
 

@@ -16,6 +16,7 @@
 //! - `bad_input`: what it says, and its exit status
 //! - `bench`: the benchmark, on few targets
 //! - `forging`: packets that plugins made
+//! - `conversations`: packets that depend on answers
 //! - `answers`: forged and sprayed answers, and packets that are sent back
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
@@ -39,6 +40,7 @@ mod answers;
 mod bad_input;
 mod bench;
 mod check;
+mod conversations;
 mod dependent;
 mod discovery;
 mod faults;

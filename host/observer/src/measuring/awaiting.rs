@@ -1,19 +1,20 @@
-//! First answers: whoever sent packets without a socket is told at once what came back.
+//! Whoever sent packets without a socket is told at once what comes back: of a flow's first answer or
+//! its completion, or of every packet. Nothing here waits for whom it tells.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags};
 
 use super::super::key::{Key, Tuple};
-use super::super::notice::{Answer, Await};
+use super::super::notice::{Answer, Await, Heard, Wanted};
 use super::super::place::FlowId;
 use super::Measuring;
 
-/// Flows whose first answer somebody waits for.
+/// Flows of which somebody waits for what comes.
 pub(super) struct Awaiting {
-    /// Whether anybody will ever ask. Where nobody does, packets cost nothing here.
+    /// Whether anybody will ever ask. Where nobody does, a packet costs one branch here.
     pub(super) asked: bool,
-    flows: HashMap<Key, Await, RandomState>,
+    flows: HashMap<Key, Wanted, RandomState>,
 }
 
 impl Awaiting {
@@ -25,14 +26,14 @@ impl Awaiting {
     pub(super) fn ask(&mut self, request: Await) {
         let tuple = Tuple::between(request.protocol, request.local, request.remote);
         if let Some(tuple) = tuple {
-            self.flows.insert(tuple.key().0, request);
+            self.flows.insert(tuple.key().0, request.wanted);
         }
     }
 
     /// Some connection did not begin: nobody waits for its answer.
     pub(super) fn prune(&mut self) {
         if self.asked {
-            self.flows.retain(|_, request| !request.answer.is_closed());
+            self.flows.retain(|_, wanted| !wanted.is_over());
         }
     }
 
@@ -45,10 +46,12 @@ impl Awaiting {
 }
 
 impl Measuring {
-    /// Tells whoever waits what a packet of this flow means to them.
+    /// Tells whoever waits what a packet of this flow means to them. `is_done`: a chain calls the flow
+    /// complete with it.
     #[cold]
-    pub(super) fn answered(&mut self, id: FlowId, packet: &Packet<'_>) {
-        if packet.direction() != Direction::Reverse {
+    pub(super) fn answered(&mut self, id: FlowId, packet: &Packet<'_>, is_done: bool) {
+        let came = packet.direction() == Direction::Reverse;
+        if !came && !is_done {
             return;
         }
         let key = self.tracker.table.get(id).key;
@@ -56,25 +59,35 @@ impl Measuring {
             // The request may wait among the notices: it came before the packet that is answered.
             self.drain();
         }
-        if let Some(answer) = meaning(packet)
-            && let Some(request) = self.awaiting.flows.remove(&key)
+        let answer = meaning(packet);
+        let is_answered = match (self.awaiting.flows.get(&key), answer) {
+            (Some(Wanted::First(_)), Some(_)) => came,
+            (Some(Wanted::Done(_)), Some(answer)) => is_done || answer != Answer::Packet,
+            (Some(Wanted::All(follow)), _) => came && !follow.hand_over(|| heard(packet)),
+            _ => false,
+        };
+        if is_answered
+            && let Some(wanted) = self.awaiting.flows.remove(&key)
+            && let (Wanted::First(tell) | Wanted::Done(tell), Some(answer)) = (wanted, answer)
         {
             // Whoever gave up has claimed the flow, or will.
-            let _ = request.answer.send(answer);
+            let _ = tell.send(answer);
         }
     }
+}
+
+/// A copy of a packet.
+fn heard(packet: &Packet<'_>) -> Heard {
+    Heard { time_ns: packet.time_ns(), octets: packet.octets(), length: packet.ip_length() }
 }
 
 /// What a packet that came back means; `None` for what a socket would go on waiting after.
 fn meaning(packet: &Packet<'_>) -> Option<Answer> {
     if let Some(icmp) = packet.icmp() {
-        let is_v6 = packet.ip().is_v6();
-        let (kind, code) = (icmp.kind(), icmp.code());
-        return match (is_v6, kind, code) {
-            // Source quench (RFC 6633), redirects, a fragment that its receiver still missed, and
-            // codes that nobody has defined: Linux tells no socket of them.
-            (false, 4 | 5, _) | (false, 11, 1) | (false, 3, 16..) => None,
-            (false, 3 | 11 | 12, _) | (true, 1..128, _) => Some(Answer::Icmp { is_v6, kind, code }),
+        return match (icmp.is_v6(), icmp.kind(), icmp.failure()) {
+            (_, _, Some(word)) => Some(Answer::Icmp(word)),
+            // Linux tells no socket of these, nor of codes that nobody has defined.
+            (false, 3 | 4 | 5 | 11, None) => None,
             _ => Some(Answer::Packet),
         };
     }

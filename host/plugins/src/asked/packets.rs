@@ -1,11 +1,13 @@
 //! Reads what forged packets say of themselves, and refuses those that cannot be sent as they are.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use pathspider_plugin_api::forge::checksum;
 use pathspider_plugin_api::packet::{Direction, protocol};
 use pathspider_plugin_api::{Connect, Error, Setting, Value};
 
+use super::OneFlow;
 use pathspider_observer::{Dissected, Fragment, dissect, packet};
 
 /// What a packet says of itself.
@@ -19,6 +21,8 @@ pub struct Header {
     pub destination: IpAddr,
     /// Source and destination; `None` where there are none, as in later fragments.
     pub ports: Option<(u16, u16)>,
+    /// The sequence number of a SYN that opens a TCP connection.
+    pub opening: Option<u32>,
     /// Where the transport header begins; `None` where it is in an earlier fragment.
     pub transport: Option<usize>,
 }
@@ -37,18 +41,57 @@ pub fn packets(connect: &Connect) -> Result<Vec<Header>, Error> {
     };
     let headers = list.unwrap_or_default().iter().enumerate().map(read);
     let headers = headers.collect::<Result<Vec<Header>, Error>>()?;
-    match headers.is_empty() {
-        true => Err(Error::contract(
+    let Some((first, others)) = headers.split_first() else {
+        return Err(Error::contract(
             "connect: there are no packets to send; where there is nothing to send, skip the \
              connection (Connect::skip)",
-        )),
-        false => Ok(headers),
+        ));
+    };
+    let mut one = OneFlow::of(first);
+    for (at, other) in others.iter().enumerate() {
+        one.take(other).map_err(|reason| cannot_send(at + 1, &reason))?;
     }
+    Ok(headers)
+}
+
+/// How packets are waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// After how long without an answer they are sent again.
+    pub after: Duration,
+    /// How often, at the most.
+    pub times: u64,
+    /// Whether they are waited for until a chain calls the flow complete.
+    pub until_done: bool,
+}
+
+/// After how long packets are sent again at the earliest, for the target's sake.
+const SOONEST: Duration = Duration::from_millis(100);
+
+/// How a connection's packets are waited for.
+///
+/// # Errors
+///
+/// They are to be repeated too soon.
+pub fn waiting(connect: &Connect) -> Result<Waiting, Error> {
+    let settings = connect.settings();
+    let number = |setting: Setting| settings.u64(setting.name()).unwrap_or(0);
+    let after = Duration::from_millis(number(Setting::RepeatAfter));
+    let times = number(Setting::RepeatTimes);
+    if times > 0 && after < SOONEST {
+        let soonest = SOONEST.as_millis();
+        return Err(Error::contract(format!(
+            "connect: packets are not repeated sooner than after {soonest} ms"
+        )));
+    }
+    let until_done = settings.bool(Setting::UntilDone.name()) == Some(true);
+    Ok(Waiting { after, times, until_done })
 }
 
 /// Refuses settings of sockets: there is none.
 fn check_settings(connect: &Connect) -> Result<(), Error> {
-    let known = [Setting::Packets, Setting::Timeout].map(Setting::name);
+    use Setting::{Packets, RepeatAfter, RepeatTimes, Timeout, UntilDone};
+    let known = [Packets, Timeout, RepeatAfter, RepeatTimes, UntilDone].map(Setting::name);
     match connect.settings().iter().find(|(name, _)| !known.contains(name)) {
         Some((name, _)) => Err(Error::contract(format!(
             "connect: packets are sent as they are, and have no setting {name:?}"
@@ -66,7 +109,7 @@ fn cannot_send(at: usize, reason: &str) -> Error {
 /// # Errors
 ///
 /// Why it cannot be sent as it is: the observer could not read it, or the kernel would change it.
-fn header(bytes: &[u8]) -> Result<Header, String> {
+pub fn header(bytes: &[u8]) -> Result<Header, String> {
     let dissected = dissected(bytes)?;
     if dissected.ip_length as usize != bytes.len() {
         return Err(format!("its length says {}, and it has {}", dissected.ip_length, bytes.len()));
@@ -86,6 +129,7 @@ fn header(bytes: &[u8]) -> Result<Header, String> {
         source: view.ip().source(),
         destination: view.ip().destination(),
         ports: view.ports().filter(|_| !is_later),
+        opening: dissected.opening,
         transport: (!is_later).then_some(dissected.ip.len()),
     })
 }

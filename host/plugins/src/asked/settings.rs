@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use pathspider_plugin_api::packet::protocol::{TCP, UDP, UDP_LITE};
 use pathspider_plugin_api::{Connect, ConnectKind, Error, Record, Setting, Value};
 
-/// The settings of every kind.
+/// The settings of every kind; the first three are no socket's.
 const EVERY_KINDS: [Setting; 6] = [
     Setting::Timeout,
     Setting::Target,
@@ -20,7 +21,7 @@ const EVERY_KINDS: [Setting; 6] = [
 /// The settings that a kind has beside those of every kind; `None` for one of which this host makes
 /// no connections over sockets.
 fn own(kind: ConnectKind) -> Option<&'static [Setting]> {
-    use Setting::{Alpn, CongestionControl, Ecn, FastOpen, Headers, Mptcp, Mss, Query};
+    use Setting::{Alpn, CongestionControl, Ecn, FastOpen, Headers, Mptcp, Mss, Protocol, Query};
     Some(match kind {
         // Not Fast Open, which needs data to send.
         ConnectKind::Tcp => &[Mss, CongestionControl, Mptcp],
@@ -28,8 +29,17 @@ fn own(kind: ConnectKind) -> Option<&'static [Setting]> {
         ConnectKind::Https => &[Mss, CongestionControl, Mptcp, FastOpen, Headers, Alpn],
         ConnectKind::DnsTcp => &[Mss, CongestionControl, Mptcp, FastOpen, Query],
         ConnectKind::DnsUdp => &[Ecn, Query],
+        ConnectKind::Conversation => &[Protocol],
         _ => return None,
     })
+}
+
+/// The settings of every kind, as far as it has a socket.
+fn every(kind: ConnectKind) -> &'static [Setting] {
+    match kind {
+        ConnectKind::Conversation => &EVERY_KINDS[..3],
+        _ => &EVERY_KINDS,
+    }
 }
 
 /// The sizes of a segment that Linux takes (`TCP_MIN_MSS`, `MAX_TCP_WINDOW`).
@@ -66,6 +76,8 @@ pub struct Settings<'a> {
     pub headers: Option<&'a Record>,
     /// The name that a DNS query asks for.
     pub query: Option<&'a str>,
+    /// The transport protocol of a conversation.
+    pub protocol: Option<u8>,
 }
 
 impl<'a> Settings<'a> {
@@ -81,13 +93,14 @@ impl<'a> Settings<'a> {
             let name = kind.name();
             Error::contract(format!("connect: this host makes no connections of kind {name}"))
         })?;
+        let every = every(kind);
         let mut settings = Settings::default();
         for (name, value) in connect.settings().iter() {
             let setting = Setting::from_name(name)
-                .filter(|setting| EVERY_KINDS.contains(setting) || own.contains(setting))
+                .filter(|setting| every.contains(setting) || own.contains(setting))
                 .ok_or_else(|| {
                     let kind = kind.name();
-                    let has = EVERY_KINDS.iter().chain(own).map(|setting| setting.name());
+                    let has = every.iter().chain(own).map(|setting| setting.name());
                     let has = has.collect::<Vec<_>>().join(", ");
                     Error::contract(format!(
                         "connect: the kind {kind} has no setting {name:?}; it has {has}"
@@ -136,6 +149,11 @@ impl<'a> Settings<'a> {
             }
             Setting::Headers => self.headers = Some(value.as_record().ok_or("names with values")?),
             Setting::Query => self.query = Some(value.as_str().ok_or("a domain name")?),
+            Setting::Protocol => {
+                let takes = "the number of TCP, UDP or UDP-Lite";
+                let known = |number: &u8| [TCP, UDP, UDP_LITE].contains(number);
+                self.protocol = Some(number(value, 0..=255).filter(known).ok_or(takes)?);
+            }
             // Connections over sockets send what the kernel makes, and a setting that was added to
             // the contract since has no meaning here yet.
             _ => return Err("nothing here"),

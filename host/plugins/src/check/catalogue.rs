@@ -3,7 +3,9 @@
 use Need::{Ends, Holds};
 
 use super::subject::Subject;
-use super::{Answer, blocking, chains, configure, describes, fuzz, lives, system, undisturbed};
+use super::{
+    Answer, blocking, chains, configure, conversations, describes, fuzz, lives, system, undisturbed,
+};
 
 /// A rule: what it demands, and why.
 pub struct Rule {
@@ -72,7 +74,7 @@ pub(super) const SYSTEM: &str = "system";
 
 /// All rules, in the order in which they are applied: what explains a failure comes before what
 /// would only show it again.
-pub static RULES: [Rule; 20] = [
+pub static RULES: [Rule; 21] = [
     Rule {
         name: "loads",
         demands: "It is a whole shared library for this machine, needs nothing that is not there, \
@@ -210,6 +212,15 @@ pub static RULES: [Rule; 20] = [
         why: "The process is the host's, and every function of the plugin's runs in it.",
         needs: LIVED,
         apply: undisturbed::unchanged,
+    },
+    Rule {
+        name: "conversations",
+        demands: "Its conversations take any packet, silence and every ending, and send packets of \
+                  one flow that can be read.",
+        why: "Whatever is on the wire comes to them, and an answer on another flow would be taken for \
+              this one's.",
+        needs: RAN,
+        apply: conversations::conversations,
     },
     Rule {
         name: "threads",

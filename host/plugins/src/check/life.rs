@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::abi::{MeasurementObject, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{
-    Condition, ConfigId, ConnectKind, Error, FlowRecord, Job, Location, Outcome, State,
+    Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Job, Location, Outcome, State,
 };
 
 use super::subject::{Sample, Variant, declined};
@@ -145,6 +145,20 @@ impl<'s> Life<'s> {
         let location = Location::new(ConfigId::BASELINE);
         self.said(driver.located(job, &concluded.flows, &location))?;
         Ok(Some(concluded.conditions))
+    }
+
+    /// Which connection it asks for; `None` where it declines the job.
+    pub(super) fn connect(&self, job: &Job, config: ConfigId) -> Result<Option<Connect>, Trouble> {
+        let info = &self.sample.info;
+        let driver = Driver::new(&self.object, info, self.configurations, &self.slots);
+        let Some(prepared) = self.said(driver.prepare(job))? else { return Ok(None) };
+        self.said(driver.connect(Asked {
+            job,
+            prepared: &prepared,
+            config,
+            round: 0,
+            earlier: &[],
+        }))
     }
 
     /// Ends the run.

@@ -17,6 +17,18 @@ pub(super) fn refused(
     elsewhere(job, connect).into_iter().find_map(refused)
 }
 
+/// An address that a packet names beside its destination and that must not be sent to, and why.
+pub(super) fn refused_by(packet: &[u8], courtesy: &Courtesy) -> Option<(IpAddr, Refusal)> {
+    let (mut own, mut refused) = (None, None);
+    each(packet, |address| {
+        let own = *own.get_or_insert(address);
+        if address != own && refused.is_none() {
+            refused = courtesy.refuses(address).map(|refusal| (address, refusal));
+        }
+    });
+    refused
+}
+
 /// The addresses that the connection would send to, each of them once. The job's own is left out,
 /// for it was let through when it was read; a job that has a name only has none.
 pub(in crate::engine) fn elsewhere(job: &Job, connect: &Connect) -> Vec<IpAddr> {

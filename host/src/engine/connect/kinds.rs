@@ -26,7 +26,8 @@ mod tests {
         for kind in ConnectKind::ALL {
             let elsewhere = match kind {
                 // These are sent by the forger, made by the plugin, or not made.
-                ConnectKind::Packets | ConnectKind::Done | ConnectKind::Skip => true,
+                ConnectKind::Packets | ConnectKind::Conversation => true,
+                ConnectKind::Done | ConnectKind::Skip => true,
                 _ => false,
             };
             assert_eq!(find(kind).is_none(), elsewhere, "{kind:?} has no line in KINDS");

@@ -53,6 +53,7 @@ pub(super) fn all() -> BTreeMap<String, String> {
     let known = [crate::abi::descriptor::pinned(), crate::job::pinned(), crate::location::pinned()];
     let lent = crate::abi::lent::pinned().into_iter().chain(crate::packet::pinned());
     let lent = lent.chain(crate::abi::slots::pinned());
+    let lent = lent.chain(crate::conversation::pinned());
     for Fields { name, size, align, fields } in known.into_iter().chain(lent) {
         let mut text = format!("size {size} align {align}");
         for (field, offset, kind) in fields {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::abi::guard::Failure;
-use crate::abi::{chain_to_record, describe, measurement_to_record, tables};
+use crate::abi::{chain_to_record, describe, measurement_to_record, tables, talking};
 use crate::error::{Error, ErrorKind};
 use crate::packet::Layers;
 use crate::{
@@ -20,6 +20,12 @@ pub(super) fn numbers() -> Vec<String> {
         ("PACKET_MORE".into(), tables::PACKET_MORE.into()),
         ("PACKET_DONE".into(), tables::PACKET_DONE.into()),
         ("PACKET_FAILED".into(), tables::PACKET_FAILED.into()),
+        ("NEXT_WAIT".into(), talking::NEXT_WAIT.into()),
+        ("NEXT_WAIT_FOR".into(), talking::NEXT_WAIT_FOR.into()),
+        ("NEXT_DONE".into(), talking::NEXT_DONE.into()),
+        ("ENDED_DONE".into(), talking::ENDED_DONE.into()),
+        ("ENDED_TIMEOUT".into(), talking::ENDED_TIMEOUT.into()),
+        ("ENDED_OVERRUN".into(), talking::ENDED_OVERRUN.into()),
     ];
     for (name, layer) in [
         ("NONE", Layers::NONE),
@@ -65,7 +71,7 @@ pub(super) fn words() -> Vec<String> {
     let chain = ChainInfo { name: String::new(), description: String::new(), fields };
     tell("chain", &chain_to_record(chain), &mut words);
     for connect in connects() {
-        tell("connect", &connect.into_wire(), &mut words);
+        tell("connect", &connect.into_wire().0, &mut words);
     }
     tell("outcome", &Outcome::new(State::Ok).into_record(), &mut words);
     words.sort();
@@ -81,7 +87,7 @@ fn full_info() -> Info {
         UNKNOWN: unknown("", "");
     }
     let _ = [GOOD, ABSENT, IMPAIRED, UNKNOWN];
-    let info = Info::new("", "", "").blocking().takes_names().changes_system().forges();
+    let info = Info::new("", "", "").blocking().takes_names().changes_system().converses();
     info.depends().conditions(CONDITIONS)
 }
 
@@ -109,7 +115,9 @@ fn connects() -> Vec<Connect> {
         .source_port(0)
         .alpn(&[])
         .header("", "")
-        .query("");
+        .query("")
+        .repeat(Duration::ZERO, 0)
+        .until_done();
     ConnectKind::ALL.map(Connect::new).into_iter().chain([all, Connect::skip("")]).collect()
 }
 

@@ -13,9 +13,9 @@ const TARGET: &str = "8.8.8.8";
 /// An ordinary address that asked not to be measured.
 const BLOCKED: &str = "8.8.4.4";
 
-/// What sends to this address: over a socket, and as the second of two forged packets.
+/// What sends to this address: over a socket, and a forged packet.
 fn plugins(to: &str) -> [Vec<&str>; 2] {
-    [vec!["connector", "--connect", "tcp", "--to", to], vec!["forger", "--also", to]]
+    [vec!["connector", "--connect", "tcp", "--to", to], vec!["forger", "--to", to]]
 }
 
 /// A run in which nothing leaves, for what goes to `to` is refused.

@@ -8,11 +8,20 @@ use pathspider_plugin_api::chains::{basic, syn, tcp};
 use pathspider_plugin_api::forge::Packet;
 use pathspider_plugin_api::prelude::*;
 
-const WAYS: [&str; 6] = ["syn", "own-port", "wrong-checksum", "malformed", "none", "setting"];
+const WAYS: [&str; 8] = [
+    "syn",
+    "own-port",
+    "wrong-checksum",
+    "malformed",
+    "none",
+    "setting",
+    "two-connections",
+    "two-targets",
+];
 
 struct Forger {
     how: String,
-    also: Option<IpAddr>,
+    to: Option<IpAddr>,
     times: usize,
     timeout: Duration,
 }
@@ -25,17 +34,17 @@ impl Measurement for Forger {
     fn options() -> Options {
         Options::none()
             .choice("how", &WAYS, "What is odd about them")
-            .text("also", "", "Another address to send one to, after the target's")
+            .text("to", "", "Another address to send to than the target's")
             .integer("times", 1..=9, 1, "Configurations, all of them alike")
             .timeout()
     }
 
     fn new(options: &OptionValues, _: Host) -> Result<Self> {
         let how = options.text("how")?.unwrap_or_default().to_owned();
-        let also = options.text("also")?.filter(|also| !also.is_empty()).map(str::parse);
-        let also = also.transpose().map_err(|_| Error::new("--also is no address"))?;
+        let to = options.text("to")?.filter(|to| !to.is_empty()).map(str::parse);
+        let to = to.transpose().map_err(|_| Error::new("--to is no address"))?;
         let times = options.integer("times")?;
-        Ok(Forger { how, also, times, timeout: options.timeout()? })
+        Ok(Forger { how, to, times, timeout: options.timeout()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -50,7 +59,8 @@ impl Measurement for Forger {
 
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         let job = attempt.job();
-        let syn = Packet::to(job.target()).tcp_syn(job.port());
+        let packet = Packet::to(self.to.unwrap_or(job.target()));
+        let syn = packet.clone().tcp_syn(job.port());
         let mut bytes = match self.how.as_str() {
             "own-port" => syn.source_port(999).bytes()?,
             _ => syn.bytes()?,
@@ -62,8 +72,13 @@ impl Measurement for Forger {
             _ => {}
         }
         let mut packets = if self.how == "none" { Vec::new() } else { vec![bytes] };
-        if let Some(also) = self.also {
-            packets.push(Packet::to(also).tcp_syn(job.port()).bytes()?);
+        match self.how.as_str() {
+            "two-connections" => packets.push(packet.tcp_syn(job.port()).bytes()?),
+            "two-targets" => {
+                let other = if job.target().is_ipv4() { "192.0.2.9" } else { "2001:db8::9" };
+                packets.push(Packet::to(other.parse()?).tcp_syn(job.port()).bytes()?);
+            }
+            _ => {}
         }
         let connect = Connect::packets(packets, self.timeout);
         Ok(if self.how == "setting" { connect.dscp(1) } else { connect })

@@ -14,7 +14,12 @@ fn view<'a>(dissected: &Dissected<'a>) -> Packet<'a> {
 
 /// Puts source address and port where they are missing, and mends the checksums by the difference
 /// (RFC 1624), so that a wrong one stays wrong and none stays none.
-pub(super) fn fill(bytes: &mut [u8], header: &Header, source: IpAddr, port: u16) {
+pub(in crate::engine::connect) fn fill(
+    bytes: &mut [u8],
+    header: &Header,
+    source: IpAddr,
+    port: u16,
+) {
     if header.source.is_unspecified() {
         match source {
             IpAddr::V4(address) => put(bytes, header, 12, &address.octets()),

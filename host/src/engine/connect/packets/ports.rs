@@ -31,8 +31,8 @@ const REST: Duration = Duration::from_secs(1);
 
 /// A port of ours with a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Pair {
-    pub(super) port: u16,
+pub(in crate::engine::connect) struct Pair {
+    pub(in crate::engine::connect) port: u16,
     protocol: u8,
     remote: SocketAddr,
 }

@@ -1,0 +1,283 @@
+//! A TCP segment on its way out, which a measurement edits. Lengths and checksums are put right
+//! afterwards.
+
+use std::net::IpAddr;
+
+use crate::error::{Error, Result};
+use crate::forge::checksum;
+use crate::packet::{TcpFlags, protocol};
+
+/// Octets of options that a header can have at most.
+const OPTIONS: usize = 40;
+
+/// A segment on its way out. What is not edited is as the client made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// The IP header: 20 octets of IPv4, or 40 of IPv6.
+    ip: Vec<u8>,
+    /// The fixed header of TCP.
+    tcp: [u8; 20],
+    options: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Segment {
+    /// Takes a packet of the client's apart; `None` where it is none.
+    pub(super) fn of(packet: &[u8]) -> Option<Segment> {
+        let length = match packet.first()? >> 4 {
+            4 => 20,
+            _ => 40,
+        };
+        let (ip, rest) = packet.split_at_checked(length)?;
+        let (tcp, rest) = rest.split_first_chunk::<20>()?;
+        let header = usize::from(tcp[12] >> 4) * 4;
+        let (options, payload) = rest.split_at_checked(header.checked_sub(20)?)?;
+        Some(Segment {
+            ip: ip.to_vec(),
+            tcp: *tcp,
+            options: options.to_vec(),
+            payload: payload.to_vec(),
+        })
+    }
+
+    fn is_v6(&self) -> bool {
+        self.ip.len() == 40
+    }
+
+    /// The flags, AE included.
+    pub fn flags(&self) -> TcpFlags {
+        TcpFlags(self.word(12) & 0x01ff)
+    }
+
+    /// Whether all of these flags are set.
+    pub fn has(&self, flags: TcpFlags) -> bool {
+        self.flags().has(flags)
+    }
+
+    /// The sequence number.
+    pub fn sequence(&self) -> u32 {
+        u32::from_be_bytes([self.tcp[4], self.tcp[5], self.tcp[6], self.tcp[7]])
+    }
+
+    /// The acknowledgment number.
+    pub fn acknowledgment(&self) -> u32 {
+        u32::from_be_bytes([self.tcp[8], self.tcp[9], self.tcp[10], self.tcp[11]])
+    }
+
+    /// The data that it carries.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Sets flags, and leaves the others.
+    pub fn set(&mut self, flags: TcpFlags) {
+        self.set_flags(TcpFlags(self.flags().0 | flags.0));
+    }
+
+    /// Sets the flags, all of them.
+    pub fn set_flags(&mut self, flags: TcpFlags) {
+        let word = self.word(12) & 0xfe00 | flags.0 & 0x01ff;
+        self.tcp[12..14].copy_from_slice(&word.to_be_bytes());
+    }
+
+    /// Sets the three bits AE, CWR and ECE as a number, the ACE field of RFC 9768, section 3.2.2.
+    pub fn set_ace(&mut self, ace: u8) {
+        let bits = [TcpFlags::ECE, TcpFlags::CWR, TcpFlags::AE];
+        let mut flags = self.flags().0;
+        for (at, bit) in bits.into_iter().enumerate() {
+            flags = if ace >> at & 1 == 1 { flags | bit.0 } else { flags & !bit.0 };
+        }
+        self.set_flags(TcpFlags(flags));
+    }
+
+    /// Sets the ECN field: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE (RFC 3168, section 5).
+    pub fn set_ecn(&mut self, field: u8) {
+        self.set_traffic_class(self.traffic_class() & !3 | field & 3);
+    }
+
+    /// Sets the differentiated services code point, of which six bits count (RFC 2474).
+    pub fn set_dscp(&mut self, code_point: u8) {
+        self.set_traffic_class(code_point << 2 | self.traffic_class() & 3);
+    }
+
+    fn traffic_class(&self) -> u8 {
+        if self.is_v6() { self.ip[0] << 4 | self.ip[1] >> 4 } else { self.ip[1] }
+    }
+
+    fn set_traffic_class(&mut self, class: u8) {
+        if self.is_v6() {
+            self.ip[0] = self.ip[0] & 0xf0 | class >> 4;
+            self.ip[1] = self.ip[1] & 0x0f | class << 4;
+        } else {
+            self.ip[1] = class;
+        }
+    }
+
+    /// Sets the time to live, or hop limit.
+    pub fn set_ttl(&mut self, hops: u8) {
+        let at = if self.is_v6() { 7 } else { 8 };
+        self.ip[at] = hops;
+    }
+
+    /// Sets IPv4's reserved flag (RFC 3514). IPv6 has none: there it does nothing.
+    pub fn set_reserved_flag(&mut self, set: bool) {
+        if !self.is_v6() {
+            self.ip[6] = self.ip[6] & 0x7f | u8::from(set) << 7;
+        }
+    }
+
+    /// Adds an option behind those that are there. The client has to leave room for it:
+    /// [`TcpClient::option_room`](super::TcpClient::option_room).
+    pub fn add_option(&mut self, kind: u8, value: &[u8]) {
+        // The list's end, if there is one, is padding: what follows it would not be read.
+        self.options.truncate(used(&self.options));
+        self.options.push(kind);
+        if kind > 1 {
+            // What is too long for the header is refused when the segment is put together.
+            self.options.push(value.len().saturating_add(2).min(usize::from(u8::MAX)) as u8);
+            self.options.extend(value);
+        }
+    }
+
+    fn word(&self, at: usize) -> u16 {
+        u16::from_be_bytes([self.tcp[at], self.tcp[at + 1]])
+    }
+
+    /// The packet, with lengths and checksums that are right.
+    ///
+    /// # Errors
+    ///
+    /// Options or data are too many.
+    pub(super) fn into_packet(mut self) -> Result<Vec<u8>> {
+        self.options.resize(self.options.len().next_multiple_of(4), 0);
+        let options = self.options.len();
+        if options > OPTIONS {
+            return Err(Error::new(format!("{options} octets of TCP options; {OPTIONS} fit")));
+        }
+        self.tcp[12] = self.tcp[12] & 0x0f | ((5 + options / 4) as u8) << 4;
+        self.tcp[16..18].fill(0);
+        let length = 20 + options + self.payload.len();
+        let octets = u16::try_from(length)
+            .ok()
+            .and_then(|octets| octets.checked_add(20))
+            .ok_or_else(|| Error::new(format!("{length} octets do not fit into a packet")))?;
+        if self.is_v6() {
+            self.ip[4..6].copy_from_slice(&(octets - 20).to_be_bytes());
+        } else {
+            self.ip[2..4].copy_from_slice(&octets.to_be_bytes());
+            self.ip[10..12].fill(0);
+            let sum = checksum::of(&[&self.ip]);
+            self.ip[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+        let addresses = if self.is_v6() { &self.ip[8..40] } else { &self.ip[12..20] };
+        let mut pseudo = [0; 8];
+        pseudo[3] = protocol::TCP;
+        pseudo[4..].copy_from_slice(&(length as u32).to_be_bytes());
+        let sum = checksum::of(&[addresses, &pseudo, &self.tcp, &self.options, &self.payload]);
+        self.tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+        let mut packet = self.ip;
+        packet.reserve_exact(length);
+        packet.extend(self.tcp);
+        packet.extend(self.options);
+        packet.extend(self.payload);
+        Ok(packet)
+    }
+
+    /// The receiver's address.
+    pub fn destination(&self) -> IpAddr {
+        let part = |from: usize| <[u8; 16]>::try_from(&self.ip[from..from + 16]);
+        match self.is_v6() {
+            true => IpAddr::from(part(24).unwrap_or_default()),
+            false => IpAddr::from([self.ip[16], self.ip[17], self.ip[18], self.ip[19]]),
+        }
+    }
+}
+
+/// The octets of options before the list's end.
+fn used(options: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(&kind) = options.get(at) {
+        at += match (kind, options.get(at + 1)) {
+            (0, _) => return at,
+            (1, _) => 1,
+            (_, Some(&length)) if length >= 2 => usize::from(length),
+            _ => return at,
+        };
+    }
+    at.min(options.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{NetHeaders, PacketHeaders, TransportHeader};
+
+    use super::*;
+    use crate::forge::Packet;
+
+    const PAIRS: [(&str, &str); 2] =
+        [("192.0.2.1", "198.51.100.7"), ("2001:db8::1", "2001:db8::7")];
+
+    fn segment((target, source): (&str, &str)) -> Segment {
+        let packet = Packet::to(target.parse().unwrap()).source(source.parse().unwrap());
+        let made = packet.tcp_syn(80).mss(1460).option(4, &[]).payload(b"odd").bytes().unwrap();
+        Segment::of(&made).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_edited_stays() {
+        for pair in PAIRS {
+            let packet = Packet::to(pair.0.parse().unwrap()).source(pair.1.parse().unwrap());
+            let made = packet.tcp(80).sequence(9).option(3, &[7]).payload(b"abc").bytes().unwrap();
+            let segment = Segment::of(&made).unwrap();
+            assert_eq!(segment.destination(), pair.0.parse::<IpAddr>().unwrap());
+            assert_eq!(segment.into_packet().unwrap(), made);
+        }
+    }
+
+    #[test]
+    fn what_is_edited_is_read_back_with_right_checksums() {
+        for pair in PAIRS {
+            let mut segment = segment(pair);
+            segment.set_ace(7);
+            segment.set_ecn(1);
+            segment.set_dscp(46);
+            segment.set_ttl(9);
+            segment.add_option(172, &[1, 2, 3]);
+            let packet = segment.into_packet().unwrap();
+            let headers = PacketHeaders::from_ip_slice(&packet).unwrap();
+            let Some(TransportHeader::Tcp(tcp)) = &headers.transport else { panic!("no TCP") };
+            let payload = headers.payload.slice();
+            assert_eq!(payload, b"odd");
+            assert!(tcp.syn && tcp.cwr && tcp.ece && tcp.ns && !tcp.ack);
+            assert_eq!(tcp.options.as_slice(), [2, 4, 5, 180, 4, 2, 172, 5, 1, 2, 3, 0]);
+            match &headers.net {
+                Some(NetHeaders::Ipv4(ip, _)) => {
+                    assert_eq!((ip.dscp.value(), ip.ecn.value(), ip.time_to_live), (46, 1, 9));
+                    assert_eq!(ip.header_checksum, ip.calc_header_checksum());
+                    assert_eq!(tcp.calc_checksum_ipv4(ip, payload), Ok(tcp.checksum));
+                }
+                Some(NetHeaders::Ipv6(ip, _)) => {
+                    assert_eq!((ip.traffic_class, ip.hop_limit), (46 << 2 | 1, 9));
+                    assert_eq!(tcp.calc_checksum_ipv6(ip, payload), Ok(tcp.checksum));
+                }
+                _ => panic!("no IP"),
+            }
+        }
+    }
+
+    #[test]
+    fn options_that_do_not_fit_are_refused() {
+        let mut segment = segment(PAIRS[0]);
+        segment.add_option(253, &[0; 33]);
+        let error = segment.into_packet().unwrap_err();
+        assert!(error.message().contains("options"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_segment_is_none() {
+        assert_eq!(Segment::of(&[]), None);
+        assert_eq!(Segment::of(&[0x45; 30]), None);
+        assert_eq!(used(&[2, 4, 1, 1, 1, 0, 9]), 5);
+        assert_eq!(used(&[3]), 0);
+    }
+}
