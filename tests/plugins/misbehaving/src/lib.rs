@@ -48,6 +48,7 @@ pub struct Misbehaving {
     odd: bool,
     combined: AtomicU64,
     from_job: u64,
+    host: Host,
 }
 
 const WAYS: [&str; 35] = [
@@ -146,13 +147,13 @@ impl Measurement for Misbehaving {
             .integer("from-job", 0..=1_000_000, 0, "The first job at which to crash")
     }
 
-    fn new(options: &OptionValues, _host: Host) -> Result<Self> {
+    fn new(options: &OptionValues, host: Host) -> Result<Self> {
         let how = options.text("how")?.unwrap_or("not").to_owned();
         let chain = options.text("chain")?.map(str::to_owned);
         let odd = options.flag("decline-odd-jobs")?;
         let from_job = options.integer("from-job")?;
         let combined = AtomicU64::new(0);
-        let misbehaving = Misbehaving { how, chain, odd, combined, from_job };
+        let misbehaving = Misbehaving { how, chain, odd, combined, from_job, host };
         misbehaving.may_panic("new");
         Ok(misbehaving)
     }
@@ -214,6 +215,11 @@ impl Measurement for Misbehaving {
         assert_eq!(attempt.prepared::<u64>(), Some(&job.number()), "the host mixed jobs up");
         if attempt.is(B) {
             self.may_panic("connect");
+        }
+        // No option, for `check` tries all their values.
+        let talks = std::env::var("MISBEHAVING_TALKS").ok().filter(|_| !attempt.is(B));
+        for number in 1..=talks.and_then(|count| count.parse::<u32>().ok()).unwrap_or(0) {
+            self.host.log(Level::Info, &format!("message {number}."));
         }
         match self.how.as_str() {
             "block-in-connect" if job.number() == 0 => std::thread::sleep(LONG),
