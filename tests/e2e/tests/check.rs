@@ -209,7 +209,7 @@ fn files_that_do_not_load_are_findings_too() {
     let other = compile("descriptor", &["-DWAY=OTHER"], folder.join("other.so"));
     let (_, checked) = check(&other, &[]);
     assert_eq!(broken(&checked), [("loads", "fail")]);
-    assert!(checked.findings[0].details[0].contains("ABI 2.7"), "{checked:?}");
+    assert!(checked.findings[0].details[0].contains("ABI 3.7"), "{checked:?}");
     let (_, checked) = check(&folder.join("nothing.so"), &[]);
     assert_eq!(broken(&checked), [("loads", "fail")]);
 }
