@@ -166,12 +166,14 @@ rustc-web: deps ## install Debian's other compiler for a test, where there is on
 			|| { echo "rustc-web cannot be installed; its test is skipped" >&2; test -z "$$CI"; }; \
 	fi
 
-# The page that `report --html` writes is looked at in it, and its queries are run by jq.
-browser: deps ## install Chromium and jq for tests of what is made of records
-	@command -v chromium >/dev/null && command -v jq >/dev/null || { \
-		echo "installing: chromium jq"; \
+# The page that `report --html` writes is looked at in a browser; its queries are run by jq and by
+# DuckDB, which comes from PyPI into a folder of the test.
+browser: deps ## install Chromium, jq and Python for tests of what is made of records
+	@command -v chromium >/dev/null && command -v jq >/dev/null \
+		&& python3 -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "installing: chromium jq python3-venv"; \
 		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y -qq --no-install-recommends chromium jq >/dev/null \
+			apt-get install -y -qq --no-install-recommends chromium jq python3-venv >/dev/null \
 			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
 	}
 

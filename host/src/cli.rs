@@ -71,16 +71,15 @@ fn carry_out(arguments: &[OsString], single: SingleThread) -> Exit {
             exit
         }
     };
-    let exit = match streams::are_whole() {
-        true => exit,
-        false => {
-            say!(
-                "descriptors that are this program's own were closed, which only a plugin can have \
-                 done: what went wrong after that is no word on the targets"
-            );
-            Exit::Failed
-        }
-    };
+    let is_whole = streams::are_whole();
+    if !is_whole {
+        say!(
+            "descriptors that are this program's own were closed, which only a plugin can have done: \
+             what went wrong after that is no word on the targets"
+        );
+    }
+    let is_refused = exit == Exit::PluginRefused;
+    let exit = if is_whole || is_refused { exit } else { Exit::Failed };
     say::end();
     exit
 }

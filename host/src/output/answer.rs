@@ -11,7 +11,7 @@ use pathspider_runtime::text::{of, visible};
 const SHOWN: usize = 200;
 
 /// What each reason of a failure means (`docs/records.md`).
-const REASONS: [(&str, &str); 20] = [
+const REASONS: [(&str, &str); 21] = [
     ("refused", "the target refused it"),
     ("reset", "the connection was reset"),
     ("closed", "the target closed the connection before it had answered"),
@@ -24,6 +24,7 @@ const REASONS: [(&str, &str); 20] = [
     ("no_protocol", "the target chose another protocol than HTTP"),
     ("prohibited", "a firewall or a permission forbids it"),
     ("not_supported", "this kernel cannot do it"),
+    ("overrun", "the measurement took its packets too slowly, and some were lost"),
     ("no_local_port", "this machine has no free port or no fitting address"),
     ("no_address_family", "this machine does not have the target's version of IP"),
     ("no_descriptor", "this process may open no more sockets"),

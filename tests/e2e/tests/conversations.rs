@@ -6,7 +6,7 @@ use pathspider_e2e::{Ended, FlowResult, Program, Record, built, network, path};
 /// What the tests' plugin is run with, before and after its name.
 fn arguments(timeout: &str) -> String {
     let plugins = built("").display().to_string();
-    format!("--allow-special --plugin-dir {plugins} --output-flows talker --timeout {timeout}")
+    format!("--plugin-dir {plugins} --output-flows talker --timeout {timeout}")
 }
 
 /// The flow results of all records, which have this verdict.
@@ -58,7 +58,7 @@ fn two_thousand_at_once_and_none_is_missed() {
 /// Measures over a path with these rules.
 fn over(rules: &str, targets: u16, timeout: &str) -> Option<Ended> {
     let path = path(rules, targets)?;
-    let script = format!("exec $PATHSPIDER measure -i lab0 {}", arguments(timeout));
+    let script = format!("exec $PATHSPIDER measure -i lab0 --allow-special {}", arguments(timeout));
     Some(path.script(&script, &path.jobs()))
 }
 
@@ -214,7 +214,7 @@ fn a_conversation_that_does_not_take_its_packets_is_overrun() {
         action = { duplicate = 200 }";
     let Some(path) = path(rules, 1) else { return };
     let jobs = path.jobs().replace('}', ",\"talk\":\"drowns\"}");
-    let script = format!("exec $PATHSPIDER measure -i lab0 {}", arguments("20"));
+    let script = format!("exec $PATHSPIDER measure -i lab0 --allow-special {}", arguments("20"));
     for flow in &flows(&path.script(&script, &jobs), "offline") {
         assert_eq!((flow.spdr_state, &flow.rest["spdr_error"]), (1, &"overrun".into()), "{flow:?}");
         assert!(flow.rest["pkt_rev"].as_u64() > Some(200), "the chains saw all: {flow:?}");
@@ -233,7 +233,7 @@ fn the_handshake_of_accurate_ecn_is_answered_by_the_mark_of_the_syn_ack() {
         );
         let Some(path) = path(&rules, 1) else { return };
         let arguments = arguments("10").replace("talker", "accecn");
-        let script = format!("exec $PATHSPIDER measure -i lab0 {arguments}");
+        let script = format!("exec $PATHSPIDER measure -i lab0 --allow-special {arguments}");
         let ended = path.script(&script, &path.jobs());
         ended.expect(0, &["2 targets"]);
         for record in ended.records() {

@@ -38,7 +38,12 @@ pub(super) fn state() -> ProcessState {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     for (key, value) in status.lines().filter_map(|line| line.split_once(':')) {
         if let Some((_, name)) = STATUS.iter().find(|(known, _)| *known == key) {
-            state.insert((*name).to_owned(), value.trim().to_owned());
+            let value = value.trim();
+            let value = match key {
+                "SigIgn" | "SigCgt" => without_own_signals(value),
+                _ => value.to_owned(),
+            };
+            state.insert((*name).to_owned(), value);
         }
     }
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
@@ -50,4 +55,15 @@ pub(super) fn state() -> ProcessState {
         state.insert(name, value.display().to_string());
     }
     state
+}
+
+/// Signals 32 and 33 are the C library's own (signal(7)): it takes them when the first thread begins.
+const OWN_SIGNALS: u64 = 0b11 << 31;
+
+/// A set of signals without those.
+fn without_own_signals(set: &str) -> String {
+    match u64::from_str_radix(set, 16) {
+        Ok(set) => format!("{:016x}", set & !OWN_SIGNALS),
+        Err(_) => set.to_owned(),
+    }
 }

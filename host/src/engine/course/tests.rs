@@ -88,6 +88,12 @@ impl Bench {
         }
     }
 
+    /// What the observer saw of a connection is known.
+    fn known(&mut self, id: ConnectionId) -> String {
+        self.happens(Event::Known(id));
+        self.actions()
+    }
+
     /// A connection's first packet is out.
     fn begun(&mut self, id: ConnectionId) -> Watch {
         self.begun_as(id, false)

@@ -11,14 +11,6 @@ fn dependent(holds: &[Hold], change: impl FnOnce(&mut Rules<'_>)) -> Bench {
     })
 }
 
-impl Bench {
-    /// What the observer saw of a connection is known.
-    fn known(&mut self, id: ConnectionId) -> String {
-        self.happens(Event::Known(id));
-        self.actions()
-    }
-}
-
 #[test]
 fn the_next_connection_begins_when_the_former_one_is_known() {
     let mut run = dependent(&THREE, |_| {});
