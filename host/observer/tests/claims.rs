@@ -466,7 +466,7 @@ fn completion(capture: &Capture) -> Option<Answer> {
 fn a_complete_flow_is_told_and_what_comes_before_is_not() {
     let sent = || Capture::raw().at(0, segment(7, There, SYN, 1));
     let syn_ack = answer(7, SYN | ACK, 2, 1);
-    let reset = answer(7, RST | ACK, 0, 1);
+    let reset = answer(7, RST | ACK, 3, 1);
     assert_eq!(completion(&sent().at(1, syn_ack.clone())), None, "a SYN/ACK completes nothing");
     assert_eq!(completion(&sent().at(1, syn_ack.clone()).at(2, reset)), Some(Answer::Reset));
     let unreachable = icmp(3, 13, &segment(7, There, SYN, 1)[..28]);

@@ -175,12 +175,6 @@ fn start(
     if matches!(options.input, Input::Stdin) && streams::input().as_fd().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");
     }
-    if Clock::now().is_some_and(|clock| !clock.is_synchronised) {
-        say!(
-            "the clock of this machine is not synchronised, says the kernel: the times in the \
-             records are its own"
-        );
-    }
     run(options, single, announce)
         .map_err(|error| failure(&error))
         .and_then(|ended| report(ended, for_people))
@@ -248,6 +242,12 @@ fn report(ended: RunEnd, is_brief: bool) -> Result<Exit, Failure> {
         say!(
             "{unanswering} packets answered nothing that was sent, so no verdict rests on them \
              ({kinds})"
+        );
+    }
+    if Clock::now().is_some_and(|clock| !clock.is_synchronised) {
+        say!(
+            "the clock of this machine is not synchronised, says the kernel: the times in the \
+             records are its own"
         );
     }
     if let Some(cause) = &cause {

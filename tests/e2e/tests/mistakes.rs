@@ -66,7 +66,12 @@ const ROWS: [Row; 19] = [
     row("failing-command", RUN, "configurations", "`ip link del nonsense` failed"),
     row("no-such-command", RUN, "configurations", "cannot run no-such-command"),
     row("failing-undo", RUN, "configurations", "`false` failed"),
-    row("bad-rule", RUN, "configurations", "tcp dport nonsense drop` failed"),
+    row(
+        "bad-rule",
+        RUN,
+        "configurations",
+        "add rule inet pathspider output tcp dport nonsense drop",
+    ),
 ];
 
 #[test]
