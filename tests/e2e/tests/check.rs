@@ -54,7 +54,7 @@ fn our_own_plugins_keep_all_rules() {
         assert_eq!(broken(&findings), [], "{findings:#?}");
         let expected = match file.file_stem().unwrap().to_str().unwrap() {
             "h2" => &ABSENT[2..],
-            "dnsresolv" => &["no-flow", ABSENT[0], ABSENT[1], ABSENT[2], "blocking"],
+            "dnsresolv" => &["blocking", "no-flow", ABSENT[0], ABSENT[1], ABSENT[2]],
             _ => &ABSENT,
         };
         assert_eq!(skipped(&findings), expected, "{}", file.display());
