@@ -6,7 +6,13 @@
 ///
 /// ```
 /// # mod example {
-/// use pathspider_plugin_api::{export_plugin, packet::{Layers, Packet}, Chain, ChainInfo, Record};
+/// use pathspider_plugin_api::{export_plugin, packet::{Layers, Packet}, Chain, ChainInfo, Fields};
+///
+/// mod nothing {
+///     pathspider_plugin_api::fields! {
+///         pub CHAIN = "mychain": "An example that sees nothing";
+///     }
+/// }
 ///
 /// #[derive(Default)]
 /// struct MyChain;
@@ -15,12 +21,12 @@
 ///     type Flow = ();
 ///     const LAYERS: Layers = Layers::NONE;
 ///     fn info() -> ChainInfo {
-///         ChainInfo::new("mychain", "An example that sees nothing")
+///         nothing::CHAIN.into()
 ///     }
 ///     fn new_flow(&self, _packet: &Packet<'_>) -> Option<()> {
 ///         Some(())
 ///     }
-///     fn finish(&self, _flow: (), _record: &mut Record) {}
+///     fn finish(&self, _flow: (), _fields: &mut Fields<'_>) {}
 /// }
 ///
 /// export_plugin! { measurements: [], chains: [MyChain] }
