@@ -7,6 +7,7 @@ use std::net::TcpListener;
 
 use misbehaving::{Misbehaving, NamedLikeOthers};
 use pathspider_plugin_api::abi::MeasurementHandle;
+use pathspider_plugin_api::chains::basic;
 use pathspider_plugin_api::testing::{self, Concluded, End, Form};
 use pathspider_plugin_api::{FlowRecord, Job, Record, Result, State};
 
@@ -21,9 +22,8 @@ fn forms() -> [Form; 2] {
 fn measure(form: &Form, how: &str, job: &Job) -> Result<Concluded> {
     let measurement = form.measurements[0];
     let object = testing::instantiate(measurement, Record::new().with("how", how.to_owned()))?;
-    testing::measure(measurement, &object, job, |_, _| {
-        End::seen(State::Timeout, FlowRecord::of_chains(&[]))
-    })
+    let flow = FlowRecord::of_chains(&[basic::CHAIN.into()]).with(basic::SOURCE_PORT, 40000);
+    testing::measure(measurement, &object, job, |_, _| End::seen(State::Timeout, flow.clone()))
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn what_the_host_refuses_fails_here_by_the_same_rule() {
         // How its own connections ended is its own word.
         let works = measure(&form, "not", &job(port)).unwrap();
         assert_eq!(works.texts(), ["misbehaving.connectivity.works"]);
-        assert!(works.flows[0].u64("sp").is_some(), "{:?}", works.flows);
+        assert_eq!(works.flows[0].u64("sp"), Some(40000), "{:?}", works.flows);
     }
     drop(server);
     let [linked, _] = forms();
