@@ -47,8 +47,8 @@ impl Columns {
         };
         let fields = without_trailing(fields);
         let mut meanings = fields.iter().filter_map(|field| Meaning::of(field));
-        meanings.any(|meaning| meaning.is_address() || meaning.is_domain())
-            && (is_first || fields.len() > 1)
+        (is_first || fields.len() > 1)
+            && meanings.any(|meaning| meaning.is_address() || meaning.is_domain())
             && fields.iter().all(is_name)
     }
 

@@ -83,6 +83,11 @@ impl Meaning {
         matches!(self, Meaning::Dip | Meaning::Ip | Meaning::Saddr | Meaning::Address)
     }
 
+    /// Whether it may say where the target is.
+    pub(super) fn tells_target(self) -> bool {
+        !matches!(self, Meaning::Data | Meaning::Rank)
+    }
+
     /// Whether it is the name.
     pub(super) fn is_domain(self) -> bool {
         matches!(self, Meaning::Domain | Meaning::Host)

@@ -121,7 +121,8 @@ impl<'a> Object<'a> {
         let is_empty = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
         if let Some(meaning) = Meaning::of(&key).filter(|_| !is_empty) {
             let said = &mut self.said[meaning as usize];
-            if let Some(earlier) = said.filter(|earlier| *earlier != json) {
+            if let Some(earlier) = said.filter(|earlier| meaning.tells_target() && *earlier != json)
+            {
                 self.twice.get_or_insert((earlier, json));
             }
             *said = Some(json);
@@ -334,6 +335,7 @@ mod tests {
             r#"{"ip":"192.0.2.1","ports":[{"port":0,"proto":"icmp"}]}"#,
             r#"{"dip":"192.0.2.1","sport":8080,"data":{"x":{"port":1}}}"#,
             r#"{"dip":"192.0.2.1","dip":"192.0.2.1"}"#,
+            r#"{"dip":"192.0.2.1","rank":1,"rank":2,"data":1,"data":2}"#,
         ] {
             assert_eq!(of(line), at(None), "{line}");
         }
