@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use pathspider_lab::runner::plugin_waiver;
 
@@ -42,15 +43,15 @@ pub fn temp_dir(test: &str) -> PathBuf {
     path
 }
 
-/// The folder of this test's journals, so that no test finds another's.
+/// The folder of this test's journals, empty at first, so that no test finds another's: neither one that
+/// runs now nor one that ran as the same process number before.
 ///
 /// # Panics
 ///
 /// It cannot be made.
 pub fn state_dir() -> PathBuf {
-    let path = std::env::temp_dir().join(format!("pathspider-e2e-{}-state", std::process::id()));
-    assert!(std::fs::create_dir_all(&path).is_ok(), "cannot make {}", path.display());
-    path
+    static STATE: OnceLock<PathBuf> = OnceLock::new();
+    STATE.get_or_init(|| temp_dir("state")).clone()
 }
 
 /// A shell script, where `$PATHSPIDER` is the program, whose standard error is a full pipe that nobody
