@@ -47,7 +47,7 @@ pub use self::connection::{ConnectionId, JobNumber, Round};
 pub use self::counters::{Counters, Malformed, Unanswering};
 pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::elsewhere::{Elsewhere, Strays};
-pub use self::link::Link;
+pub use self::link::{Behind, Link};
 pub use self::notice::{
     Answer, Await, Claim, Endpoint, Follow, Following, Heard, Notice, Observation, Seek, Wanted,
 };

@@ -2,6 +2,7 @@
 
 mod ether;
 mod logged;
+mod others;
 mod wireless;
 
 use super::counters::Malformed;
@@ -46,6 +47,36 @@ pub enum Link {
     Nflog,
     /// OpenBSD's and FreeBSD's log of their packet filter.
     Pflog,
+    /// Frame Relay (RFC 2427), with or without an octet before it that says which way it went.
+    FrameRelay,
+    /// See [`FrameRelay`](Link::FrameRelay).
+    FrameRelayWithDirection,
+    /// Cisco's HDLC behind such an octet.
+    CiscoHdlcWithDirection,
+    /// The tag of a switch of so many octets, between an Ethernet frame's addresses and its type.
+    SwitchTag(u8),
+    /// Token Ring (IEEE 802.5).
+    TokenRing,
+    /// FDDI.
+    Fddi,
+    /// Apple's header before a frame of any interface.
+    Apple,
+    /// Juniper's header before a frame of Ethernet, PPP, Frame Relay or Cisco's HDLC.
+    Juniper(Behind),
+    /// IP over ATM without a header of ATM: LLC, or IP alone (RFC 2225).
+    AtmClip,
+    /// ATM with Sun's header.
+    AtmSun,
+    /// ARCNET, as Linux shows it.
+    Arcnet,
+    /// So many octets that say nothing about what follows, which is IP.
+    BeforeIp(u8),
+    /// The same before an EtherType and two octets that are not used.
+    BeforeType(u8),
+    /// The same before an Ethernet frame.
+    BeforeEthernet(u8),
+    /// The same before LLC.
+    BeforeLlc(u8),
     /// What cannot be read. Its frames are counted.
     Unknown,
 }
@@ -74,13 +105,50 @@ impl Link {
             192 => Link::Ppi,
             239 => Link::Nflog,
             117 => Link::Pflog,
+            107 => Link::FrameRelay,
+            206 => Link::FrameRelayWithDirection,
+            205 => Link::CiscoHdlcWithDirection,
+            // Broadcom's and Marvell's tags. One of Broadcom's stands before the frame.
+            281 | 284 => Link::SwitchTag(4),
+            285 => Link::SwitchTag(8),
+            282 => Link::BeforeEthernet(4),
+            6 => Link::TokenRing,
+            10 => Link::Fddi,
+            258 => Link::Apple,
+            178 => Link::Juniper(Behind::Ethernet),
+            179 => Link::Juniper(Behind::Ppp),
+            180 => Link::Juniper(Behind::FrameRelay),
+            181 => Link::Juniper(Behind::CiscoHdlc),
+            106 => Link::AtmClip,
+            123 => Link::AtmSun,
+            129 => Link::Arcnet,
+            // SLIP of BSD and of BSD/OS; OpenBSD's view of IPsec; Solaris' of its interfaces.
+            8 => Link::BeforeIp(16),
+            226 => Link::BeforeIp(24),
+            102 => Link::BeforeIp(24),
+            109 => Link::BeforeIp(12),
+            // IP over InfiniBand, behind a global route header (RFC 4391).
+            242 => Link::BeforeType(40),
+            // What Hilscher's analyser writes.
+            240 => Link::BeforeEthernet(4),
+            // IP over Fibre Channel, behind two names (RFC 2625).
+            122 => Link::BeforeLlc(16),
             _ => return None,
         })
     }
 
     /// The name of a LINKTYPE number, for messages: libpcap's, where it has one.
     pub fn name(number: u32) -> String {
-        let known = i32::try_from(number).ok().map(pcap::Linktype);
+        // Files have other numbers than libpcap's own for these.
+        let own = match number {
+            100 => 11,
+            101 => 12,
+            102 => 15,
+            103 => 16,
+            106 => 19,
+            number => number,
+        };
+        let known = i32::try_from(own).ok().map(pcap::Linktype);
         let named = known.and_then(|known| {
             Some((known.get_name().ok()?, known.get_description().unwrap_or_default()))
         });
@@ -121,8 +189,59 @@ impl Link {
             Link::Ppi => wireless::ppi(frame),
             Link::Nflog => logged::netfilter(frame),
             Link::Pflog => logged::packet_filter(frame),
+            Link::FrameRelay => others::frame_relay(frame),
+            Link::FrameRelayWithDirection => others::frame_relay(from(frame, 1)?),
+            Link::CiscoHdlcWithDirection => carried(be16(frame, 3)?, from(frame, 5)?),
+            Link::SwitchTag(octets) => others::tagged(frame, octets.into()),
+            Link::TokenRing => others::token_ring(frame),
+            Link::Fddi => others::fddi(frame),
+            Link::Apple => others::apple(frame),
+            Link::Juniper(behind) => others::juniper(frame, behind),
+            Link::AtmClip => others::atm(frame),
+            Link::AtmSun => others::atm_of_sun(frame),
+            Link::Arcnet => others::arcnet(frame),
+            Link::BeforeIp(octets) => from(frame, octets.into()).map(Some),
+            Link::BeforeType(octets) => {
+                let at = usize::from(octets);
+                carried(be16(frame, at)?, from(frame, at + 4)?)
+            }
+            Link::BeforeEthernet(octets) => ether::frame(from(frame, octets.into())?),
+            Link::BeforeLlc(octets) => ether::llc(from(frame, octets.into())?),
             Link::Unknown => Ok(None),
         }
+    }
+}
+
+/// What stands behind Juniper's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// Ethernet.
+    Ethernet,
+    /// PPP.
+    Ppp,
+    /// Frame Relay.
+    FrameRelay,
+    /// Cisco's HDLC.
+    CiscoHdlc,
+}
+
+impl Behind {
+    fn link(self) -> Link {
+        match self {
+            Behind::Ethernet => Link::Ethernet,
+            Behind::Ppp => Link::Ppp,
+            Behind::FrameRelay => Link::FrameRelay,
+            Behind::CiscoHdlc => Link::CiscoHdlc,
+        }
+    }
+}
+
+/// What is behind a header of the capture that names the link type. No second such header: they could
+/// go on for ever.
+fn followed(number: u32, frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    match Link::from_number(number) {
+        None | Some(Link::Ppi | Link::Apple) => Ok(None),
+        Some(link) => link.ip_packet(frame),
     }
 }
 
@@ -142,6 +261,10 @@ fn be16(bytes: &[u8], at: usize) -> Result<u16, Malformed> {
 
 fn le16(bytes: &[u8], at: usize) -> Result<u16, Malformed> {
     be16(bytes, at).map(u16::swap_bytes)
+}
+
+fn le32(bytes: &[u8], at: usize) -> Result<u32, Malformed> {
+    Ok(u32::from(le16(bytes, at)?) | u32::from(le16(bytes, at + 2)?) << 16)
 }
 
 #[inline]

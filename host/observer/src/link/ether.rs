@@ -5,12 +5,21 @@ use crate::counters::Malformed;
 
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
-/// 802.1Q, 802.1ad, and the numbers that QinQ used before 802.1ad.
-const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
+/// 802.1Q, 802.1ad, the numbers that QinQ used before 802.1ad, and Linux's between switches.
+const VLAN: [u16; 5] = [0x8100, 0x88a8, 0x9100, 0x9200, 0xdadb];
 /// Provider backbone bridging (IEEE 802.1ah): a service tag, then a customer's frame.
 const BACKBONE: u16 = 0x88e7;
 /// MACsec (IEEE 802.1AE).
 const MACSEC: u16 = 0x88e5;
+/// Cisco FabricPath: a tree and a TTL in two octets, then an Ethernet frame.
+const FABRIC_PATH: u16 = 0x8903;
+/// A tag of Marvell's switches that has a type of its own.
+const SWITCH: u16 = 0xdada;
+/// Tags of ports that stand behind another switch: Cisco's, and that of IEEE 802.1BR.
+const PORT: u16 = 0x8926;
+const EXTENDED_PORT: u16 = 0x893f;
+/// Cisco's group tag: version, length, one option of four octets.
+const GROUP: u16 = 0x8909;
 /// Seamless redundancy (IEC 62439-3): path and size, sequence number.
 const REDUNDANCY: u16 = 0x892f;
 /// PPP over Ethernet, session stage (RFC 2516).
@@ -68,6 +77,10 @@ fn within(mut kind: u16, mut payload: &[u8], labels: Labels) -> Result<Option<&[
             PPP => return point_to_point(payload, labels),
             BRIDGED => (be16(payload, ADDRESSES)?, from(payload, ADDRESSES + 2)?),
             BACKBONE => (be16(payload, 4 + ADDRESSES)?, from(payload, 4 + ADDRESSES + 2)?),
+            FABRIC_PATH => (be16(payload, 2 + ADDRESSES)?, from(payload, 2 + ADDRESSES + 2)?),
+            PORT => (be16(payload, 4)?, from(payload, 6)?),
+            EXTENDED_PORT | GROUP => (be16(payload, 6)?, from(payload, 8)?),
+            SWITCH => (be16(payload, 6)?, from(payload, 8)?),
             REDUNDANCY => (be16(payload, 4)?, from(payload, 6)?),
             MACSEC => match clear(payload)? {
                 Some(secured) => (be16(secured, 0)?, from(secured, 2)?),
@@ -81,6 +94,11 @@ fn within(mut kind: u16, mut payload: &[u8], labels: Labels) -> Result<Option<&[
                         0..=LONGEST => return Ok(None),
                         kind => (kind, rest),
                     }
+                }
+                // Cisco's tag of VLANs before 802.1Q (ISL): a VLAN, an index and two octets stand before
+                // the frame. Higher numbers are Cisco's own protocols.
+                [0xaa, 0xaa, 3, 0, 0, 0x0c, 0..0x20, _, _, _, _, _, ref rest @ ..] => {
+                    (BRIDGED, rest)
                 }
                 [6, 6, 3, ref rest @ ..] => return Ok(Some(rest)),
                 [_, _, _, ..] => return Ok(None),

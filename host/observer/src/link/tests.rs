@@ -163,7 +163,115 @@ fn ppp_with_and_without_its_framing() {
 }
 
 #[test]
+fn frame_relay_of_each_encapsulation() {
+    // Addresses of two and of four octets, with and without padding.
+    for header in [
+        &[0x18, 0x41, 3, 0xcc][..],
+        &[0x18, 0x41, 3, 0, 0x8e],
+        &[0x18, 0x40, 0x40, 0x05, 3, 0xcc],
+        &[0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 0x08, 0],
+        &[0x18, 0x41, 3, 0xcf, 0, 0x21],
+        &[0x18, 0x41, 0x08, 0],
+        &[0x18, 0x41, 0x88, 0x47, 0, 1, 1, 64],
+        &[&[0x18, 0x41, 3, 0, 0x80, 0, 0x80, 0xc2, 0, 7][..], &[0x66; 12], &[8, 0]].concat(),
+    ] {
+        assert!(found(Link::FrameRelay, header), "{header:x?}");
+        assert!(found(Link::FrameRelayWithDirection, &[&[1][..], header].concat()));
+    }
+    // What is said of the link itself, and what belongs to others.
+    for other in [&[0x00, 0x01, 3, 0x08, 0][..], &[0x18, 0x41, 3, 0xb1], &[0x18, 0x41, 1, 2]] {
+        assert_eq!(Link::FrameRelay.ip_packet(&frame(other)), Ok(None), "{other:x?}");
+    }
+    assert_eq!(Link::FrameRelay.ip_packet(&[0x18]), Err(Malformed::Link));
+    assert_eq!(Link::FrameRelay.ip_packet(&frame(&[0x18, 0x40, 0x40, 0x40])), Ok(None));
+}
+
+#[test]
+fn tags_of_switches() {
+    let behind = |tag: &[u8]| ethernet(&[tag, &[0x08, 0]].concat());
+    let number = |number| Link::from_number(number).unwrap();
+    assert!(found(number(281), &behind(&[0x20, 0, 0, 1])));
+    assert!(found(number(284), &behind(&[0xc0, 0x08, 0, 1])));
+    assert!(found(number(285), &behind(&[0xda, 0xda, 0, 0, 0xc0, 0x08, 0, 1])));
+    assert!(found(number(282), &[&[0x20, 0, 0, 1][..], &ethernet(&[0x08, 0])].concat()));
+    // Linux may show such a frame as Ethernet.
+    assert!(found(Link::Ethernet, &behind(&[0xda, 0xda, 0, 0, 0xc0, 0x08, 0, 1])));
+    assert!(found(Link::Ethernet, &behind(&[0xda, 0xdb, 0, 1])));
+    assert_eq!(number(285).ip_packet(&behind(&[0xda, 0xda])), Err(Malformed::Link));
+}
+
+#[test]
+fn fabric_path() {
+    let inner = ethernet(&[0x81, 0, 0, 9, 0x08, 0]);
+    let outer = ethernet(&[&[0x89, 0x03, 0x04, 0x60][..], &inner].concat());
+    assert!(found(Link::Ethernet, &outer));
+}
+
+#[test]
+fn other_tags_of_data_centres() {
+    for tag in [
+        &[0x89, 0x26, 0x80, 0x01, 0, 2][..],
+        &[0x89, 0x3f, 0, 0, 0, 1, 0, 0],
+        &[0x89, 0x09, 1, 1, 0, 1, 0, 42],
+    ] {
+        assert!(found(Link::Ethernet, &ethernet(&[tag, &[0x08, 0]].concat())), "{tag:x?}");
+        let tagged = [tag, &[0x81, 0, 0, 5, 0x86, 0xdd]].concat();
+        assert!(found(Link::Ethernet, &ethernet(&tagged)), "{tag:x?} and a VLAN");
+    }
+    let isl = [0, 90, 0xaa, 0xaa, 3, 0, 0, 0x0c, 0, 14, 0, 1, 0, 0];
+    assert!(found(Link::Ethernet, &ethernet(&[&isl[..], &ethernet(&[0x08, 0])].concat())));
+    let discovery = frame(&ethernet(&[0, 90, 0xaa, 0xaa, 3, 0, 0, 0x0c, 0x20, 0, 2, 180, 0, 0]));
+    assert_eq!(Link::Ethernet.ip_packet(&discovery), Ok(None));
+}
+
+#[test]
+fn rings_and_other_headers() {
+    let number = |number| Link::from_number(number).unwrap();
+    let snap = [0xaa, 0xaa, 3, 0, 0, 0, 0x08, 0];
+    let behind = |octets: usize, rest: &[u8]| [&vec![0; octets][..], rest].concat();
+    assert!(found(number(6), &behind(14, &snap)));
+    let mut routed = behind(14, &[&[0x06, 0x10, 1, 2, 3, 4][..], &snap].concat());
+    routed[8] = 0x80;
+    assert!(found(number(6), &routed));
+    let mut ring = behind(13, &snap);
+    ring[0] = 0x54;
+    assert!(found(number(10), &ring));
+    ring[0] = 0x4f;
+    assert_eq!(number(10).ip_packet(&ring), Ok(None), "a beacon, say");
+    for (link, octets) in [(8, 16), (102, 24), (109, 12), (226, 24)] {
+        assert!(found(number(link), &vec![0; octets]), "{link}");
+        assert_eq!(number(link).ip_packet(&vec![0; octets - 1]), Err(Malformed::Link));
+    }
+    assert!(found(number(122), &behind(16, &snap)));
+    assert!(found(number(106), &snap) && found(number(106), &[]));
+    assert!(found(number(123), &[&[2, 0, 0, 5][..], &snap].concat()));
+    assert!(found(number(123), &[&[1, 0, 0, 5, 0, 9][..], &ethernet(&[0x08, 0])].concat()));
+    assert!(
+        found(number(129), &[1, 2, 0, 0, 240]) && found(number(129), &[1, 2, 0, 0, 212, 0, 0, 7])
+    );
+    assert_eq!(number(129).ip_packet(&frame(&[1, 2, 0, 0, 212, 1, 0, 7])), Ok(None), "a part");
+    let juniper = |flags: u8, rest: &[u8]| [b"MGC", &[flags][..], rest].concat();
+    assert!(found(number(178), &juniper(1, &ethernet(&[0x08, 0]))));
+    assert!(found(number(179), &juniper(0x80, &[0, 2, 9, 9, 0xff, 3, 0, 0x21])));
+    assert!(found(number(180), &juniper(2, &[0, 0, 0, 2])), "the frame was taken off");
+    assert!(found(number(181), &juniper(0, &[0x0f, 0, 0x08, 0])));
+    assert!(found(number(240), &behind(4, &ethernet(&[0x08, 0]))));
+    assert!(found(number(242), &behind(40, &[0x08, 0, 0, 0])));
+    assert!(found(number(205), &behind(1, &[0x0f, 0, 0x08, 0])));
+    let apple = |link: u8| vec![16, 0, 0, 0, 1, 0, 0, 0, link, 0, 0, 0, 0, 0, 0, 0];
+    assert!(found(number(258), &[apple(1), ethernet(&[0x08, 0])].concat()));
+    assert!(found(number(258), &apple(12)));
+    assert_eq!(number(258).ip_packet(&frame(&apple(192))), Ok(None), "a header of a header");
+}
+
+#[test]
 fn link_types_have_names() {
+    for (number, name) in
+        [(8, "SLIP"), (102, "SLIP_BSDOS"), (103, "PPP_BSDOS"), (106, "ATM_CLIP"), (107, "FRELAY")]
+    {
+        let start = format!("{number} ({name}: ");
+        assert!(Link::name(number).starts_with(&start), "{}", Link::name(number));
+    }
     assert!(Link::name(127).starts_with("127 (IEEE802_11_RADIO: "), "{}", Link::name(127));
     assert_eq!(Link::name(70_000), "70000");
 }

@@ -1,7 +1,7 @@
 //! IEEE 802.11, and the headers that captures put before it.
 
 use super::ether::llc;
-use super::{Link, from, le16, octet};
+use super::{followed, from, le16, le32, octet};
 use crate::counters::Malformed;
 
 /// The frame check sequence is no part of what stands before it, so it harms nothing; but padding
@@ -114,11 +114,6 @@ pub(super) fn avs(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
 
 /// Per-Packet Information: version, flags, length, and the link type of what follows.
 pub(super) fn ppi(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
-    const ITSELF: u32 = 192;
     let length = usize::from(le16(frame, 2)?);
-    let number = u32::from(le16(frame, 4)?) | u32::from(le16(frame, 6)?) << 16;
-    match Link::from_number(number) {
-        Some(link) if number != ITSELF => link.ip_packet(from(frame, length)?),
-        _ => Ok(None),
-    }
+    followed(le32(frame, 4)?, from(frame, length)?)
 }
