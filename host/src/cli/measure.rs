@@ -143,6 +143,7 @@ fn start(
     let mut showing: Showing = arguments.watching.into();
     // The answers stand on the same terminal.
     showing.quiet |= for_people;
+    let clock = Clock::now();
     let options = RunOptions {
         measurement: &measurement,
         plugin_options,
@@ -164,6 +165,7 @@ fn start(
         max_runtime: arguments.targets.max_runtime(),
         ends: arguments.targets.ends(),
         output,
+        clock,
         answers: for_people.then(|| found.info.conditions.clone()),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap.map(|path| files::absolute(&path)),
@@ -177,7 +179,7 @@ fn start(
     }
     run(options, single, announce)
         .map_err(|error| failure(&error))
-        .and_then(|ended| report(ended, for_people))
+        .and_then(|ended| report(ended, clock, for_people))
 }
 
 /// The input that targets on the command line are.
@@ -203,7 +205,7 @@ fn announce(urgency: Urgency) {
 }
 
 /// Prints the summary of a run, and finds its exit status.
-fn report(ended: RunEnd, is_brief: bool) -> Result<Exit, Failure> {
+fn report(ended: RunEnd, clock: Option<Clock>, is_brief: bool) -> Result<Exit, Failure> {
     let has_errors = ended.has_errors();
     let RunEnd { counted, duration, stopped, strays, failure, cause, .. } = ended;
     let Counted { summary, input, capture } = counted;
@@ -244,7 +246,7 @@ fn report(ended: RunEnd, is_brief: bool) -> Result<Exit, Failure> {
              ({kinds})"
         );
     }
-    if Clock::now().is_some_and(|clock| !clock.is_synchronised) {
+    if clock.is_some_and(|clock| !clock.is_synchronised) {
         say!(
             "the clock of this machine is not synchronised, says the kernel: the times in the \
              records are its own"

@@ -149,6 +149,7 @@ fn count(conclusion: &Conclusion, summary: &mut Summary) {
     summary.count_conditions(conditions);
     summary.connections += conclusion.flows.len() as u64;
     let connections = conclusion.flows.iter();
+    summary.carried += connections.clone().filter(|flow| flow.is_carried()).count() as u64;
     summary.chance.count(connections.map(|flow| (flow.is_carried(), flow.str("spdr_start"))));
     for failure in conclusion.flows.iter().filter_map(|flow| flow.str("spdr_error")) {
         summary.count_failure(failure);

@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use pathspider_plugin_api::Class;
-
 use super::Counted;
 
 /// Fewer targets than these may be dead by chance.
@@ -86,8 +84,7 @@ impl Cause {
             return said(unreachable, here.no_route(), true);
         }
         // A connection may be carried and time out all the same: a body need not end.
-        let is_carried = summary.classes.contains_key(Class::Good.name());
-        if is_carried || SILENT.iter().map(|reason| number(reason)).sum::<u64>() < all {
+        if summary.carried > 0 || SILENT.iter().map(|reason| number(reason)).sum::<u64>() < all {
             return None;
         }
         let (why, is_local) = here.silence(counted);
@@ -209,7 +206,7 @@ mod tests {
         }
         assert_eq!(cause(&counted(0, &[]), &here("lo")), None);
         let mut endless = counted(100, &[("timeout", 200)]);
-        endless.summary.classes.insert(Class::Good.name(), 100);
+        endless.summary.carried = 100;
         assert_eq!(cause(&endless, &here("lo")), None, "bodies that do not end");
         assert_eq!(cause(&counted(1, &[("timeout", 2)]), &here("eth0")), None, "it may be dead");
     }

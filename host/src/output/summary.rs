@@ -46,6 +46,9 @@ pub struct Summary {
     pub failures: BTreeMap<String, u64>,
     /// Connections of these targets.
     pub connections: u64,
+    /// Those of them that the path carried.
+    #[serde(skip)]
+    pub carried: u64,
     /// Targets of which one configuration alone was answered.
     pub chance: Chance,
 }
@@ -210,6 +213,7 @@ impl fmt::Display for Lines<'_> {
             class_of,
             failures,
             connections,
+            carried: _,
             chance: _,
         } = self.summary;
         let targets = *targets;

@@ -14,6 +14,7 @@ use crate::progress::Showing;
 use pathspider_observer::SourceOptions;
 use pathspider_observer::chains::Catalogue;
 use pathspider_plugins::{Loaded, Plugin};
+use pathspider_runtime::process::Clock;
 
 /// All that a run needs to know, resolved from the command line. A new option is not forgotten in what
 /// decides over `--resume`: see `run/keeping/recipe.rs`.
@@ -55,6 +56,8 @@ pub struct RunOptions<'a> {
     pub output: Output,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// How well the system's clock is kept, when the run begins.
+    pub clock: Option<Clock>,
     /// What explains records to people, in place of writing them; they carry the results then.
     pub answers: Option<Vec<ConditionInfo>>,
     /// What becomes of outputs that are there already, and whose records they are.

@@ -12,7 +12,6 @@ use crate::run::RunOptions;
 use crate::run::plan::Plan;
 use pathspider_observer::interface;
 use pathspider_plugins::PluginFile;
-use pathspider_runtime::process::Clock;
 
 /// What is the same for all runs on an output.
 pub(super) fn describe(options: &RunOptions<'_>, plan: &Plan, path: &Path) -> io::Result<Metadata> {
@@ -92,7 +91,7 @@ pub(super) fn begun(options: &RunOptions<'_>, metadata: &Metadata, start: &str) 
             system.release().to_string_lossy(),
             system.machine().to_string_lossy(),
         ),
-        "clock": Clock::now().map(|clock| json!({
+        "clock": options.clock.map(|clock| json!({
             "synchronised": clock.is_synchronised,
             "max_error_us": clock.is_synchronised.then_some(clock.max_error_us),
         })),

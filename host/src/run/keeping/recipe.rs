@@ -33,6 +33,8 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
         max_runtime: _,
         showing: _,
         answers: _,
+        // How well the times in records are known.
+        clock: _,
         // How much of a packet is captured: more than the headers that chains read.
         capture: _,
         // What is read and written, which is compared by its contents.
