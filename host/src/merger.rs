@@ -4,7 +4,9 @@
 //! the merger needs no clock: a job is complete when each of its connections has ended and each
 //! claimed one is answered.
 
+mod answered;
 mod conclude;
+mod nat64;
 mod path;
 mod pending;
 
@@ -89,7 +91,10 @@ impl Merger {
         while reports.is_some() || observations.is_some() {
             let (of, done) = select! {
                 recv(reports.as_ref().unwrap_or(&never_report)) -> report => match report {
-                    Ok(report) => (report.connection(), pending.report(report)),
+                    Ok(report) => {
+                        conclude.expect(&report);
+                        (report.connection(), pending.report(report))
+                    }
                     Err(_) => {
                         reports = None;
                         (None, None)

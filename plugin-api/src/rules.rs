@@ -67,8 +67,18 @@ pub const BLOCKLISTED: &str = "blocklisted";
 pub const SPECIAL_ADDRESS: &str = "special_address";
 
 /// Keys that the host writes into a job's record.
-pub const JOB_KEYS: [&str; 8] =
-    ["conditions", "flow_results", "jobId", "missed_flows", "path", "sip", "spdr_error", "time"];
+pub const JOB_KEYS: [&str; 10] = [
+    "answered_from",
+    "conditions",
+    "flow_results",
+    "jobId",
+    "missed_flows",
+    "path",
+    "sip",
+    "spdr_error",
+    "time",
+    "translated",
+];
 
 /// Keys that the host alone writes into a flow result, beside those that `merge` is given.
 pub const FLOW_KEYS: [&str; 3] = ["jobId", "spdr_claimed", "spdr_outcome"];

@@ -21,6 +21,7 @@ use self::tcp::{Segment, Tcp};
 use super::counters::Unanswering;
 use super::dissect::{Dissected, Quote};
 use super::place::FlowId;
+use super::ttls::Ttls;
 
 /// What left us on a flow, as far as answers are known by it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -98,22 +99,49 @@ impl Judge {
 
 /// The judges of a table's flows, beside it: observing has none, and its flows stay small.
 #[derive(Debug, Default)]
-pub(crate) struct Judges(Vec<Judge>);
+pub(crate) struct Judges(Vec<Side>);
+
+/// Of one flow: its judge, and from how far came what that took for answers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Side {
+    judge: Judge,
+    ttls: Ttls,
+}
 
 impl Judges {
     /// Gives a flow that begins a judge that knows nothing.
     pub(crate) fn begin(&mut self, id: FlowId) {
         let at = id.index();
         if at >= self.0.len() {
-            self.0.resize(at + 1, Judge::Silent);
+            self.0.resize(at + 1, Side::default());
         }
-        self.0[at] = Judge::Silent;
+        self.0[at] = Side::default();
     }
 
     /// The judge of a flow that has begun.
+    pub(crate) fn of(&self, id: FlowId) -> &Judge {
+        &self.0[id.index()].judge
+    }
+
+    /// Takes a packet of a flow that has begun, and judges it where it came.
+    ///
+    /// # Errors
+    ///
+    /// It is no part of the connection.
     #[inline]
-    pub(crate) fn of(&mut self, id: FlowId) -> &mut Judge {
-        &mut self.0[id.index()]
+    pub(crate) fn judge(&mut self, id: FlowId, packet: &Dissected<'_>, left: bool) -> Judged {
+        let Side { judge, ttls } = &mut self.0[id.index()];
+        if left {
+            return judge.sent(packet);
+        }
+        judge.came(packet)?;
+        ttls.note(packet);
+        Ok(())
+    }
+
+    /// From how far a flow's answers came.
+    pub(crate) fn ttls(&self, id: FlowId) -> Ttls {
+        self.0[id.index()].ttls
     }
 }
 

@@ -37,6 +37,7 @@ mod save;
 mod source;
 mod table;
 mod tracker;
+mod ttls;
 mod tunnel;
 mod watch;
 mod wheel;
@@ -59,6 +60,7 @@ pub use self::source::{
     BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, is_recorded, open,
 };
 pub use self::tracker::{last_ns, packet};
+pub use self::ttls::{Ttls, hops};
 pub use self::watch::{Watch, watch};
 
 /// How long flows live, and how many at once.

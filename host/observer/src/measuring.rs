@@ -21,7 +21,7 @@ use pathspider_plugin_api::packet::Packet;
 use self::awaiting::Awaiting;
 use self::expected::Expected;
 use self::seeking::Seeking;
-use super::answer::{Judged, Judges};
+use super::answer::Judges;
 use super::claims::Claims;
 use super::counters::{Counters, Unanswering};
 use super::dissect::Dissected;
@@ -35,6 +35,7 @@ use super::save::PcapWriter;
 use super::source::{Frame, sent_back};
 use super::table::Flow;
 use super::tracker::{Ended, Sliced, Tracker, direction, packet};
+use super::ttls::Ttls;
 use super::{Settings, nanoseconds};
 
 /// How long late packets of a complete flow are waited for when its connection has ended.
@@ -76,6 +77,7 @@ pub(super) struct Measuring {
 /// The record of a flow whose ports were used again before its connection claimed it.
 struct Parked {
     ended: Ended,
+    ttls: Ttls,
     first_ns: i64,
     last_ns: i64,
 }
@@ -181,9 +183,7 @@ impl Measuring {
 
     /// Shows a packet of a flow to the chains, where it is part of the connection.
     fn judge(&mut self, frame: &Frame<'_>, dissected: &Dissected<'_>, id: FlowId, forward: bool) {
-        let judge = self.judges.of(id);
-        let judged: Judged = if forward { judge.sent(dissected) } else { judge.came(dissected) };
-        match judged {
+        match self.judges.judge(id, dissected, forward) {
             Ok(()) => {
                 let packet = packet(dissected, frame.time_ns, direction(forward));
                 self.show(frame, id, &packet);
@@ -246,6 +246,7 @@ impl Measuring {
     /// Keeps the record of a flow that is not claimed yet, though its ports are used again.
     fn park(&mut self, id: FlowId) {
         let Flow { key, first_ns, last_ns, .. } = *self.tracker.table.get(id);
+        let ttls = self.judges.ttls(id);
         let (Some(ended), _) = self.tracker.end(id) else {
             return;
         };
@@ -254,7 +255,7 @@ impl Measuring {
             return;
         }
         self.parked_count += 1;
-        self.parked.entry(key).or_default().push(Parked { ended, first_ns, last_ns });
+        self.parked.entry(key).or_default().push(Parked { ended, ttls, first_ns, last_ns });
     }
 
     /// A packet of no flow that we know: is it ours?

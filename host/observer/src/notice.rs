@@ -8,6 +8,7 @@ use pathspider_plugin_api::{Error, FlowRecord};
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::ConnectionId;
+use super::ttls::Ttls;
 
 /// The remote end of connections. The port is 0 for protocols without ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -196,4 +197,13 @@ pub struct Observation {
     pub failure: Option<Error>,
     /// Our end of the flow, where nobody knew it.
     pub local: Option<SocketAddr>,
+    /// From how far its answers came.
+    pub ttls: Ttls,
+}
+
+impl Observation {
+    /// No packet of that connection was seen.
+    pub fn nothing(id: ConnectionId) -> Observation {
+        Observation { id, flow: None, failure: None, local: None, ttls: Ttls::default() }
+    }
 }

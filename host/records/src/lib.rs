@@ -12,9 +12,11 @@ pub mod metadata;
 pub mod read;
 pub mod record;
 
+mod answered;
 mod blocks;
 mod scalar;
 
+pub use answered::Answered;
 pub use condition::{Class, Parts, Remark};
 pub use find::{Found, Source, find};
 pub use keys::{KeyPath, Wanted};

@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::answered::Answered;
 use crate::keys::Wanted;
 use crate::scalar::Scalar;
 
@@ -39,6 +41,10 @@ pub struct Record<'a> {
     pub round: Scalar<'a>,
     /// The campaign.
     pub campaign: Scalar<'a>,
+    /// The prefix of an address that a translator stands for.
+    pub translated: Scalar<'a>,
+    /// From how far the answers came.
+    pub answered_from: Option<Answered>,
     /// The connections.
     pub flow_results: Vec<Flow<'a>>,
     /// The values of the keys that were wanted, by their numbers.
@@ -152,6 +158,16 @@ impl<'de> Visitor<'de> for Object<'_> {
                 "vantage" => &mut record.vantage,
                 "round" => &mut record.round,
                 "campaign" => &mut record.campaign,
+                "translated" => &mut record.translated,
+                "answered_from" => {
+                    let value: &RawValue = object.next_value()?;
+                    record.answered_from = Answered::read(value);
+                    if self.0.has(&key) {
+                        let value = serde_json::from_str(value.get()).map_err(A::Error::custom)?;
+                        self.0.take(&key, &value, &mut record.wanted);
+                    }
+                    continue;
+                }
                 "conditions" => {
                     record.conditions = Some(object.next_value::<Texts<'de>>()?.0);
                     continue;
@@ -313,6 +329,23 @@ mod tests {
         assert_eq!((a.is_carried(), a.is_failed()), (Some(true), false));
         assert_eq!((b.is_carried(), b.is_failed()), (Some(false), true));
         assert_eq!(b.spdr_error.as_str(), Some("timeout"));
+    }
+
+    #[test]
+    fn the_hint_at_who_answered_may_be_anything() {
+        let line = r#"{"conditions":[],"translated":"64:ff9b::/96",
+            "answered_from":{"ttl":[64],"hops":[0],"other_ttl":[57,60],"more":1}}"#;
+        let record = Record::parse(line.as_bytes(), &wanted(&["answered_from.hops"])).unwrap();
+        let answered = record.answered_from.unwrap();
+        assert_eq!((&answered.hops[..], answered.is_apart()), (&[0][..], true));
+        assert_eq!(record.translated.as_str(), Some("64:ff9b::/96"));
+        assert_eq!(record.wanted, [vec!["0".to_owned()]]);
+        for value in ["1", "\"x\"", "[1]", "{}", "null", r#"{"ttl":[300]}"#] {
+            let line =
+                format!(r#"{{"conditions":[],"answered_from":{value},"translated":{value}}}"#);
+            let record = Record::parse(line.as_bytes(), &wanted(&[])).unwrap();
+            assert_eq!(record.answered_from, None, "{value}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What `pathspider report` shows, as numbers: made of what was gathered, written by `show` for people
 //! and as JSON for programs.
 
+mod answers;
 mod aspects;
 mod failures;
 mod funnel;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub(crate) use answers::Answers;
 pub(crate) use aspects::{Aspect, ConditionShare};
 pub(crate) use failures::{Failures, RoundTrips};
 pub(crate) use funnel::Stage;
@@ -65,6 +67,8 @@ pub(crate) struct Measured {
     pub(crate) failures: Vec<Failures>,
     /// Round trips, by configuration.
     pub(crate) round_trips: Vec<RoundTrips>,
+    /// Who may have answered, by the hints of the records.
+    pub(crate) answers: Option<Answers>,
     /// Targets that were measured several times from one place.
     pub(crate) stability: Vec<Stability>,
     /// Targets that were measured from several places.
@@ -111,6 +115,7 @@ impl Report {
                 groups: take(&mut groups, number),
                 failures: failures::of(&view, context, number),
                 round_trips: failures::round_trips(&view, context, number),
+                answers: answers::of(gathered.answers.get(&number)),
                 stability: take(&mut stability, number),
                 multipoint: take(&mut multipoint, number),
                 over_time: take(&mut over_time, number),

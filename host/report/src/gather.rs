@@ -1,6 +1,7 @@
 //! Reads records and counts what they have in common. Of a record remains its *outcome*, which it
 //! shares with many others, and 24 octets for its target; all figures are made of these.
 
+mod answers;
 mod context;
 mod flows;
 mod groups;
@@ -12,6 +13,7 @@ use hashbrown::{HashMap, HashSet};
 use pathspider_records::condition::{measurement, name};
 use pathspider_records::{Fold, Record, Remark};
 
+pub(crate) use answers::AnswerTally;
 pub(crate) use context::{Context, Side};
 pub(crate) use flows::FlowTally;
 pub(crate) use groups::Groups;
@@ -62,6 +64,8 @@ pub(crate) struct Gathered {
     of_sources: HashSet<(usize, u32), State>,
     /// The connections, by measurement and configuration.
     pub(crate) flows: HashMap<(u32, u64), FlowTally, State>,
+    /// What each measurement's records hint at of who answered.
+    pub(crate) answers: HashMap<u32, AnswerTally, State>,
     /// When each measurement's records begin and end.
     pub(crate) times: HashMap<u32, (SystemTime, SystemTime), State>,
 }
@@ -79,6 +83,7 @@ impl Gathered {
             entries: Vec::new(),
             of_sources: HashSet::with_hasher(state.clone()),
             flows: HashMap::with_hasher(state.clone()),
+            answers: HashMap::with_hasher(state.clone()),
             times: HashMap::with_hasher(state.clone()),
         }
     }
@@ -132,6 +137,9 @@ impl Gathered {
         for ((measurement, config), tally) in other.flows {
             let key = (at(measurements, measurement), config);
             self.flows.entry(key).or_insert_with(FlowTally::new).merge(tally);
+        }
+        for (measurement, tally) in other.answers {
+            self.answers.entry(at(measurements, measurement)).or_default().merge(tally);
         }
         for (measurement, (from, to)) in other.times {
             self.widen(at(measurements, measurement), from, to);
@@ -224,6 +232,7 @@ impl Fold for Gathering<'_> {
             }
             None => gathered.measurements.number(&unnamed(source)),
         };
+        gathered.answers.entry(measurement_number).or_default().count(record);
         let baseline = record.flow_results.iter().find(|flow| flow.config.as_u64() == Some(0));
         let outcome = gathered.outcomes.count(Outcome {
             measurement: measurement_number,

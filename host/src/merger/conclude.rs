@@ -1,13 +1,15 @@
 //! Turns a complete job into its record: the driver's conclusion, and the host's own keys.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use pathspider_plugin_api::driver::{self, Conclusion, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 
-use super::Merger;
+use super::nat64::Translators;
 use super::pending::{Complete, Connection};
-use crate::engine::Work;
+use super::{Merger, answered};
+use crate::engine::{Report, Work};
 use crate::job::Verbatim;
 use crate::output::{Summary, Told};
 use pathspider_observer::JobNumber;
@@ -16,6 +18,7 @@ use pathspider_plugin_api::rules;
 /// The plugin's functions of the merger, and what is checked of their answers.
 pub(super) struct Conclude<'a> {
     merger: &'a Merger,
+    translators: RefCell<Translators>,
 }
 
 /// What is written of a job.
@@ -28,7 +31,14 @@ pub(super) enum Concluded {
 
 impl<'a> Conclude<'a> {
     pub(super) fn new(merger: &'a Merger) -> Conclude<'a> {
-        Conclude { merger }
+        Conclude { merger, translators: RefCell::default() }
+    }
+
+    /// Notes of what targets there will be records.
+    pub(super) fn expect(&self, report: &Report) {
+        if let Report::Connection { work, .. } = report {
+            self.translators.borrow_mut().expect(work.job.target());
+        }
     }
 
     /// The job's records.
@@ -38,6 +48,7 @@ impl<'a> Conclude<'a> {
             Complete::Broken { work, error } => return failed(into_target(work), error),
             Complete::Job { work, connections } => (work, connections),
         };
+        let hint = answered::hint(connections.iter().map(|connection| connection.ttls));
         let connections = connections.into_iter().map(judged).collect();
         let prepared = work.prepared().map_err(Fault::from);
         let conclusion =
@@ -49,7 +60,7 @@ impl<'a> Conclude<'a> {
                 let id = self.job_id(&target.job);
                 Concluded::Discarded(own_keys(target.job).with("jobId", id))
             }
-            Ok(conclusion) => Concluded::Records(self.job_records(target, conclusion)),
+            Ok(conclusion) => Concluded::Records(self.job_records(target, hint, conclusion)),
             Err(fault) => failed(target, fault.into()),
         }
     }
@@ -62,7 +73,12 @@ impl<'a> Conclude<'a> {
         format!("{:x}-{}", self.merger.run, JobNumber::of(job))
     }
 
-    fn job_records(&self, target: Target, conclusion: Conclusion) -> Vec<Told> {
+    fn job_records(
+        &self,
+        target: Target,
+        answered_from: Option<Record>,
+        conclusion: Conclusion,
+    ) -> Vec<Told> {
         let Target { job, came } = target;
         self.merger.count(|summary| {
             count(&conclusion, summary);
@@ -73,13 +89,19 @@ impl<'a> Conclude<'a> {
         let named = target.is_unspecified();
         let own = own_keys(job);
         let Conclusion { flows, conditions, added, mut rows, missed, .. } = conclusion;
-        let mut found = Record::with_capacity(8);
+        let mut found = Record::with_capacity(10);
         // A name has no path.
         if !named {
             let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
             let path = self.merger.ends.path(source.as_deref(), target, &own);
             found.push("sip", source);
             found.push("path", path);
+            if let Some(prefix) = self.translators.borrow_mut().of(target) {
+                found.push("translated", prefix);
+            }
+        }
+        if let Some(hint) = answered_from {
+            found.push("answered_from", hint);
         }
         let conditions = conditions.into_iter().chain(added);
         found.push("conditions", conditions.map(text).collect::<Value>());
@@ -182,7 +204,7 @@ fn into_target(work: Arc<Work>) -> Target {
 
 /// The same as the driver takes it.
 pub(super) fn judged(connection: Connection) -> driver::Connection {
-    let Connection { outcome, claimed, flow, failure } = connection;
+    let Connection { outcome, claimed, flow, failure, ttls: _ } = connection;
     let seen = match (failure, flow) {
         (Some(error), _) => Sighting::Failed(error),
         (None, Some(flow)) => Sighting::Flow(flow),

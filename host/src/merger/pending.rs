@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use pathspider_observer::{ConnectionId, JobNumber, Observation, Round};
+use pathspider_observer::{ConnectionId, JobNumber, Observation, Round, Ttls};
 use pathspider_plugin_api::{Error, FlowRecord, Outcome};
 
 use crate::engine::{Report, Work};
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     pub(super) flow: Option<FlowRecord>,
     /// A chain's failure on the flow.
     pub(super) failure: Option<Error>,
+    /// From how far its answers came.
+    pub(super) ttls: Ttls,
 }
 
 /// All such jobs.
@@ -155,12 +157,14 @@ impl Slot {
     fn into_connection(self) -> Option<Connection> {
         let (mut outcome, claimed) = self.ended?;
         let Some(answer) = self.answer else {
-            return Some(Connection { outcome, claimed, flow: None, failure: None });
+            let ttls = Ttls::default();
+            return Some(Connection { outcome, claimed, flow: None, failure: None, ttls });
         };
-        if let Some(local) = answer.local {
+        let Observation { id: _, flow, failure, local, ttls } = answer;
+        if let Some(local) = local {
             outcome = outcome.with("sip", local.ip()).with("sp", local.port());
         }
-        Some(Connection { outcome, claimed, flow: answer.flow, failure: answer.failure })
+        Some(Connection { outcome, claimed, flow, failure, ttls })
     }
 }
 

@@ -80,6 +80,9 @@ impl Answers {
         if given.is_empty() && record.str("spdr_error").is_none() {
             text.push_str("\n  nothing can be concluded");
         }
+        for line in [translated(record), way(record)].into_iter().flatten() {
+            let _ = write!(text, "\n  {line}");
+        }
         let flows = record.get("flow_results").and_then(Value::as_list).unwrap_or_default();
         for flow in flows.iter().filter_map(Value::as_record) {
             let number = flow.u64("config").and_then(|n| usize::try_from(n).ok());
@@ -113,6 +116,40 @@ fn target(record: &Record) -> String {
         let _ = write!(text, ", port {port}");
     }
     text
+}
+
+/// Whether a translator stands between.
+fn translated(record: &Record) -> Option<String> {
+    let prefix = visible(record.str("translated")?, SHOWN);
+    Some(format!(
+        "the address stands for one of IPv4, behind {prefix}: a translator answers for it"
+    ))
+}
+
+/// From how far the answers came, and what that hints at.
+fn way(record: &Record) -> Option<String> {
+    let hint = record.get("answered_from").and_then(Value::as_record)?;
+    let numbers = |key| {
+        let list = hint.get(key).and_then(Value::as_list).unwrap_or_default();
+        list.iter().filter_map(Value::as_u64).collect::<Vec<u64>>()
+    };
+    let (ttl, others) = (numbers("ttl"), numbers("other_ttl"));
+    let (nearest, farthest) = (*numbers("hops").first()?, *numbers("hops").last()?);
+    let hops = match nearest == farthest {
+        true => format!("{nearest} {}", of(nearest, "router", "routers")),
+        false => format!("{nearest} to {farthest} routers"),
+    };
+    let mut text = format!("the answers came over {hops} (TTL {})", listed(&ttl));
+    if others.iter().any(|other| !ttl.contains(other)) {
+        let others = listed(&others);
+        let _ = write!(text, ", other packets had TTL {others}: another box may have answered");
+    }
+    Some(text)
+}
+
+fn listed(numbers: &[u64]) -> String {
+    let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    texts.join(", ")
 }
 
 /// How a connection went, why, and what was seen of it.
@@ -213,6 +250,30 @@ mod tests {
              x: it failed after 5.0 s: nothing conclusive came in time (timeout), in the TCP \
              handshake; 1 packet sent, none came back\n"
         );
+    }
+
+    #[test]
+    fn a_hint_says_who_may_have_answered() {
+        let record = |ttl: &[u8], hops: &[u8], others: &[u8]| {
+            let list = |numbers: &[u8]| numbers.iter().copied().collect::<Value>();
+            let hint = Record::new()
+                .with("ttl", list(ttl))
+                .with("hops", list(hops))
+                .with("other_ttl", list(others));
+            Record::new().with("answered_from", hint)
+        };
+        assert_eq!(
+            way(&record(&[57], &[7], &[57])).unwrap(),
+            "the answers came over 7 routers (TTL 57)"
+        );
+        assert_eq!(
+            way(&record(&[63, 64], &[0, 1], &[117, 118])).unwrap(),
+            "the answers came over 0 to 1 routers (TTL 63, 64), other packets had TTL 117, 118: \
+             another box may have answered"
+        );
+        assert_eq!(way(&Record::new()), None);
+        let behind = Record::new().with("translated", "64:ff9b::/96");
+        assert!(translated(&behind).unwrap().contains("behind 64:ff9b::/96: a translator"));
     }
 
     #[test]

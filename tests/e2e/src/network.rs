@@ -9,6 +9,7 @@ use std::thread;
 use pathspider_lab::emulated::EmulatedLab;
 use pathspider_lab::kernel::{INTERFACE, KernelLab, standard_groups};
 use pathspider_lab::net::Namespace;
+use pathspider_lab::targets::FastHttp;
 
 use crate::{Ended, Program};
 
@@ -101,6 +102,16 @@ impl Network {
     /// It cannot be run.
     pub fn script_on_path(&self, script: &str) -> Ended {
         run(self.lab.router(), shell(script), "")
+    }
+
+    /// Starts a web server on the path, at this port of its addresses; it ends when dropped.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be started.
+    pub fn serve_on_path(&self, port: u16) -> FastHttp {
+        let server = FastHttp::start(self.lab.router(), port, 1);
+        server.unwrap_or_else(|error| panic!("cannot serve on the path: {error}"))
     }
 
     /// The vantage point's interface.

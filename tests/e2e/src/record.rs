@@ -15,6 +15,10 @@ pub struct Record {
     /// Source, what lies between, target.
     #[serde(default)]
     pub path: Vec<String>,
+    /// The prefix of a translated address.
+    pub translated: Option<String>,
+    /// A hint at who answered.
+    pub answered_from: Option<AnsweredFrom>,
     /// The conclusions.
     pub conditions: Vec<String>,
     /// From the first connection to the last.
@@ -63,6 +67,18 @@ pub struct Time {
     pub from: String,
     /// The last connection's end.
     pub to: String,
+}
+
+/// From how far the answers came: numbers that stand in it once, the lowest first.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnsweredFrom {
+    /// TTLs of the first answers.
+    pub ttl: Vec<u8>,
+    /// Routers that these imply.
+    pub hops: Vec<u8>,
+    /// The lowest and the highest TTL of the other packets.
+    pub other_ttl: Vec<u8>,
 }
 
 /// One connection's result.

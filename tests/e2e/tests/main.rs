@@ -18,6 +18,7 @@
 //! - `forging`: packets that plugins made
 //! - `conversations`: packets that depend on answers
 //! - `answers`: forged and sprayed answers, and packets that are sent back
+//! - `middle`: boxes on the way that keep state
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
 //! - `discovery`: finding plugins among files of every kind
@@ -55,6 +56,7 @@ mod kinds;
 mod machine;
 mod measure;
 mod measurements;
+mod middle;
 mod mistakes;
 mod observe;
 mod plugins;

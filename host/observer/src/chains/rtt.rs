@@ -10,12 +10,10 @@ use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 use super::dns::message::{Heading, heading};
 use super::side::side;
+use crate::ttls::hops;
 
 /// Packets of ours that the first answer may be to, at the most. Where there are more, it is to none.
 const ASKED: usize = 3;
-
-/// What hosts begin with.
-const INITIAL: [u8; 4] = [32, 64, 128, 255];
 
 /// The chain `rtt`.
 #[derive(Default)]
@@ -188,10 +186,4 @@ fn time_stamps(tcp: &Tcp<'_>) -> Option<(u32, u32)> {
 /// Microseconds from one time to a later one, where 32 bits hold them: for an hour.
 fn microseconds(later_ns: i64, earlier_ns: i64) -> Option<u32> {
     u32::try_from(later_ns.checked_sub(earlier_ns)? / 1_000).ok()
-}
-
-/// How many routers took one off.
-fn hops(ttl: u8) -> u8 {
-    let initial = INITIAL.into_iter().find(|&initial| initial >= ttl).unwrap_or(u8::MAX);
-    initial - ttl
 }

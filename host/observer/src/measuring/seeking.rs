@@ -131,7 +131,7 @@ impl Measuring {
     }
 
     fn found(&mut self, seek: &Seek, found: Found) {
-        let mut observation = Observation { id: seek.id, flow: None, failure: None, local: None };
+        let mut observation = Observation::nothing(seek.id);
         if let Found::One(id) = found {
             let flow = self.tracker.table.get(id);
             let local: SocketAddr = flow.key.side(flow.forward_is_first).socket();
@@ -140,6 +140,7 @@ impl Measuring {
                 observation.flow = Some(ended.record);
                 observation.failure = ended.failure;
                 observation.local = Some(local);
+                observation.ttls = self.judges.ttls(id);
             }
             self.tracker.table.schedule(id, self.lives.linger_from(now_ns));
         }

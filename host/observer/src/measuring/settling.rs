@@ -11,6 +11,7 @@ use super::super::key::{Key, Peer, Tuple};
 use super::super::notice::{Claim, Notice, Observation};
 use super::super::place::ClaimId;
 use super::super::tracker::Ended;
+use super::super::ttls::Ttls;
 use super::{Measuring, Parked};
 
 impl Measuring {
@@ -67,7 +68,7 @@ impl Measuring {
         self.awaiting.forget(&key);
         if let Some(parked) = self.unpark(&key, claim) {
             self.withdraw(&remote);
-            self.answer(claim.id, Some(parked.ended));
+            self.answer(claim.id, Some((parked.ended, parked.ttls)));
             return;
         }
         let usual_ns = claim.ended_ns.saturating_add(self.grace_ns);
@@ -114,19 +115,21 @@ impl Measuring {
             let ended = self.tracker.answer(flow, now_ns);
             let due_ns = self.lives.linger_from(now_ns);
             self.tracker.table.schedule(flow, due_ns);
-            ended
+            Some((ended?, self.judges.ttls(flow)))
         });
         self.withdraw(&claim.remote);
         self.answer(claim.id, ended);
     }
 
-    fn answer(&self, id: ConnectionId, ended: Option<Ended>) {
-        let (flow, failure) = match ended {
-            Some(ended) => (Some(ended.record), ended.failure),
-            None => (None, None),
-        };
+    fn answer(&self, id: ConnectionId, ended: Option<(Ended, Ttls)>) {
+        let mut observation = Observation::nothing(id);
+        if let Some((ended, ttls)) = ended {
+            observation.flow = Some(ended.record);
+            observation.failure = ended.failure;
+            observation.ttls = ttls;
+        }
         // Nobody listens when the run was broken off; then the answer is not missed.
-        let _ = self.observations.send(Observation { id, flow, failure, local: None });
+        let _ = self.observations.send(observation);
     }
 
     /// Does what is due: claims by the packet clock or by the monotonic one, and old flows.

@@ -136,6 +136,12 @@ fn measurement(report: &Report, measured: &Measured, at: usize) -> Markup {
                 (tables::round_trips(&measured.round_trips))
                 (command(&report.command, None))
             }
+            @if let Some(answers) = &measured.answers {
+                h3 { "Who answered" }
+                p { "Hints by the TTLs of answers, and no verdicts." }
+                (tables::answers(answers))
+                (command(&report.command, Some("answered_from.hops")))
+            }
             (tables::stability(&measured.stability))
             (tables::multipoint(&measured.multipoint))
         }

@@ -6,7 +6,8 @@ use pathspider_records::Class;
 
 use super::{Table, counts, interval, name, number, per_cent};
 use crate::figures::{
-    Aspect, ConditionShare, Failures, Grouped, Inputs, Measured, OverTime, Report, RoundTrips, Runs,
+    Answers, Aspect, ConditionShare, Failures, Grouped, Inputs, Measured, OverTime, Report,
+    RoundTrips, Runs,
 };
 use crate::statistics::Share;
 
@@ -131,6 +132,9 @@ fn measurement(measured: &Measured, extent: Extent, text: &mut String) {
     }
     failures(&measured.failures, text);
     round_trips(&measured.round_trips, text);
+    if let Some(of) = &measured.answers {
+        answers(of, text);
+    }
 }
 
 fn funnel(measured: &Measured, text: &mut String) {
@@ -312,6 +316,15 @@ fn round_trips(round_trips: &[RoundTrips], text: &mut String) {
         let times = of.percentiles.values().map(|&time| format!("{:.2}", time as f64 / 1e3));
         let first = [configuration(of.config, of.label.as_deref()), number(of.connections)];
         table.row(first.into_iter().chain(times));
+    }
+    table.write(4, text);
+}
+
+fn answers(answers: &Answers, text: &mut String) {
+    put!(text, "\n  Who answered (hints, no verdicts)");
+    let mut table = Table::new([">", ""]);
+    for (count, what) in answers.rows() {
+        table.row([number(count), what.to_owned()]);
     }
     table.write(4, text);
 }

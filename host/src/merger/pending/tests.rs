@@ -30,7 +30,7 @@ fn ended<W>(id: ConnectionId, work: W, claimed: bool) -> Report<W> {
 
 fn seen(id: ConnectionId) -> Observation {
     let flow = FlowRecord::of_chains(&[basic::CHAIN.into()]).with(basic::PACKETS_FWD, mark(id));
-    Observation { id, flow: Some(flow), failure: None, local: None }
+    Observation { flow: Some(flow), ..Observation::nothing(id) }
 }
 
 fn broken<W>(job: u64, work: W) -> Report<W> {

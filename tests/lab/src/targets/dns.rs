@@ -18,6 +18,11 @@ const IPV4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The same for IPv6 (RFC 3849).
 const IPV6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
+/// Who translates to IPv4 tells its prefix by addresses of IPv6 for a name that has none (RFC 7050).
+/// Here it is that of the first scenario's targets.
+const TRANSLATED: &[u8] = b"\x08ipv4only\x04arpa";
+const PREFIXED: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x64, 0, 0, 0, 0, 0xc000, 0xaa);
+
 const HEADER: usize = 12;
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
@@ -75,10 +80,12 @@ fn respond(query: &[u8]) -> Option<Vec<u8>> {
     }
     let kind = word(end + 1)?;
     let question = query.get(HEADER..end + 5)?;
-    let unknown = query[..end].to_ascii_lowercase().ends_with(b"\x07invalid");
+    let name = query[HEADER..end].to_ascii_lowercase();
+    let unknown = name.ends_with(b"\x07invalid");
     let address = match (kind, spelt(query)) {
         _ if unknown => Vec::new(),
         (TYPE_A, spelt) => spelt.unwrap_or(IPV4).octets().to_vec(),
+        (TYPE_AAAA, None) if name == TRANSLATED => PREFIXED.octets().to_vec(),
         (TYPE_AAAA, None) => IPV6.octets().to_vec(),
         _ => Vec::new(),
     };
@@ -129,6 +136,8 @@ mod tests {
         assert!(reply.ends_with(&[10, 64, 0, 1]));
         let reply = respond(&query(b"\x01a\x07Invalid")).unwrap();
         assert_eq!(reply[2..8], [0x85, 0x83, 0, 1, 0, 0]);
+        let query = [&QUERY[..HEADER], b"\x08ipv4only\x04ARPA\0\0\x1c\0\x01"].concat();
+        assert!(respond(&query).unwrap().ends_with(&PREFIXED.octets()));
     }
 
     #[test]

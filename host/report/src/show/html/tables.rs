@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use pathspider_records::Class;
 
 use crate::figures::{
-    Aspect, ConditionShare, Failures, Grouped, Inputs, Multipoint, OverTime, RoundTrips, Runs,
-    Stability, Stage,
+    Answers, Aspect, ConditionShare, Failures, Grouped, Inputs, Multipoint, OverTime, RoundTrips,
+    Runs, Stability, Stage,
 };
 use crate::show::{counts, interval, name, number, per_cent};
 use crate::statistics::Share;
@@ -164,6 +164,11 @@ pub(super) fn round_trips(round_trips: &[RoundTrips]) -> Markup {
         }
     });
     table(&heads, rows)
+}
+
+pub(super) fn answers(answers: &Answers) -> Markup {
+    let rows = answers.rows().map(|(n, what)| html! { (text(what)) (count(n)) });
+    table(&heads(&["what", ">count"]), rows)
 }
 
 fn conditions(all: u64, of: &BTreeMap<String, u64>) -> impl Iterator<Item = Markup> {
