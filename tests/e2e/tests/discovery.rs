@@ -171,6 +171,30 @@ fn nothing_is_examined_twice() {
     assert!(third.stdout.contains("slow.so") && !third.stderr.contains("rejected"), "{third:?}");
 }
 
+/// With fewer descriptors than there are files, plugins and others.
+#[test]
+fn a_thousand_files_in_a_folder_are_looked_at() {
+    let folder = temp_dir("thousand");
+    let file = |name: &str| folder.join(name);
+    fs::write(file("0.so"), "no library").unwrap();
+    (1..1_000).for_each(|n| fs::hard_link(file("0.so"), file(&format!("{n}.so"))).unwrap());
+    fs::copy(built("plugins/ecn.so"), file("last-0.so")).unwrap();
+    (1..60).for_each(|n| fs::hard_link(file("last-0.so"), file(&format!("last-{n}.so"))).unwrap());
+    let few = |arguments: &[&str]| -> Ended {
+        let program = Program::command(&[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 48 && exec \"$@\"", "sh"]).arg(program.get_program());
+        command.args(program.get_args()).arg("--plugin-dir").arg(&folder).args(arguments);
+        command.env("XDG_CACHE_HOME", file("no-cache")).output().unwrap().into()
+    };
+    let end = few(&["--list-plugins"]);
+    end.expect(0, &["999.so is rejected: it is no shared library"]);
+    let rejected = end.stderr.lines().filter(|line| line.contains("it is no shared library"));
+    assert_eq!(rejected.count(), 1_000);
+    assert!(end.stdout.contains("last-0.so"), "{}", end.stdout);
+    few(&["measure", "ecn", "--help"]).expect(0, &[]);
+}
+
 #[test]
 fn a_fault_of_the_machine_is_not_remembered() {
     let folder = temp_dir("passing");
