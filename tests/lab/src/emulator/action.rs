@@ -39,10 +39,14 @@ impl Scene<'_> {
     pub(super) fn act(&mut self, action: &Action, traveller: &mut Traveller) -> Verdict {
         match action {
             Action::Drop => Verdict::Drop,
-            Action::Reset => {
-                let reset = traveller.packet.reset();
-                self.more.extend(reset.map(|reset| traveller.answered_with(reset)));
-                Verdict::Drop
+            Action::Reset => self.reset(traveller),
+            Action::Table(table) => {
+                let lasts = Duration::from_millis(table.millis.into());
+                let is_new = traveller.packet.is_syn();
+                match !is_new || self.memory.take_place(self.now, table.places, lasts) {
+                    true => Verdict::Pass,
+                    false => self.reset(traveller),
+                }
             }
             Action::Icmp(icmp) => {
                 let quote = icmp.quote.map_or(Quote::Most, Quote::Bytes);
@@ -128,6 +132,13 @@ impl Scene<'_> {
                 Verdict::Pass
             }
         }
+    }
+
+    /// Answers a packet with a reset, and ends it.
+    fn reset(&mut self, traveller: &Traveller) -> Verdict {
+        let reset = traveller.packet.reset();
+        self.more.extend(reset.map(|reset| traveller.answered_with(reset)));
+        Verdict::Drop
     }
 
     /// Has these packets go on in the place of one, in their order.

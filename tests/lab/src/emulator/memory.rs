@@ -1,7 +1,8 @@
 //! Owns what a rule remembers between packets: counts, buckets, SYNs seen, translations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use etherparse::IpNumber;
 
@@ -24,6 +25,8 @@ pub(super) struct Memory {
     /// From the end outside the translator, and the target, to the end inside it.
     translations: HashMap<(End, IpAddr), End>,
     ports: HashMap<(End, IpAddr), u16>,
+    /// When the places that are taken are free again, the first one first.
+    places: VecDeque<Time>,
     /// Packets held until others have gone by.
     pub(super) held: HashMap<(IpAddr, Way), (super::schedule::Ticket, u32)>,
 }
@@ -66,6 +69,18 @@ impl Memory {
             *tokens -= 1.0;
         }
         enough
+    }
+
+    /// Takes one of so many places for this long; false when there is none.
+    pub(super) fn take_place(&mut self, now: Time, places: usize, lasts: Duration) -> bool {
+        while self.places.front().is_some_and(|free| *free <= now) {
+            self.places.pop_front();
+        }
+        let has_room = self.places.len() < places;
+        if has_room {
+            self.places.push_back(now + lasts);
+        }
+        has_room
     }
 
     /// Remembers a SYN that goes to `target`.

@@ -186,6 +186,20 @@ fn a_rate_limit_lets_a_burst_through_and_then_its_rate() {
 }
 
 #[test]
+fn a_table_has_so_many_places_for_so_long() {
+    let rule = "[[rule]]\nhop = 1\naction = { table = { places = 2, millis = 100 } }";
+    let mut engine = engine(rule);
+    let mut at = |millis, flags| {
+        let sent = out(flags);
+        send(&mut engine, Duration::from_millis(millis), Side::Vantage, sent)[0].0
+    };
+    let (refused, passed) = (Side::Vantage, Side::Servers(0));
+    let sides = [0, 10, 20, 99, 100, 105, 110].map(|millis| at(millis, flag::SYN));
+    assert_eq!(sides, [passed, passed, refused, refused, passed, refused, passed]);
+    assert_eq!(at(110, flag::ACK), passed, "no new connection");
+}
+
+#[test]
 fn a_reset_comes_back_and_the_packet_ends() {
     let mut engine = engine("[[rule]]\nhop = 2\naction = 'reset'");
     let answer = send(&mut engine, START, Side::Vantage, out(flag::SYN));
@@ -293,7 +307,7 @@ fn what_is_on_no_path_or_no_packet_ends_here() {
 }
 
 /// Every action there is, on both ways.
-const ALL_ACTIONS: [&str; 33] = [
+const ALL_ACTIONS: [&str; 34] = [
     "'drop'",
     "'reset'",
     "{ icmp = { error = 'too-big', pass = true } }",
@@ -302,6 +316,7 @@ const ALL_ACTIONS: [&str; 33] = [
     "{ reorder = { behind = 1 } }",
     "{ duplicate = 1 }",
     "{ rate = { per-second = 10, burst = 2 } }",
+    "{ table = { places = 1, millis = 10 } }",
     "{ dscp = 9 }",
     "'bleach-precedence'",
     "{ ecn = 'ce' }",

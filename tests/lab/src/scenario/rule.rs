@@ -97,6 +97,9 @@ pub enum Action {
     Segment(u16),
     /// Dropped when there are too many, counted for each target.
     Rate(RateAction),
+    /// A SYN takes a place in a table of connections, counted over all targets. Where there is none, it
+    /// is answered with a reset.
+    Table(TableAction),
     /// DSCP set.
     Dscp(u8),
     /// The three bits of the old ToS precedence cleared, the lower three of DSCP left.
@@ -227,6 +230,16 @@ pub struct RateAction {
     pub per_second: f64,
     /// Packets at once.
     pub burst: f64,
+}
+
+/// A table of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TableAction {
+    /// How many it holds.
+    pub places: usize,
+    /// Milliseconds after which a place is free again.
+    pub millis: u32,
 }
 
 /// Flags to set and to clear.
