@@ -16,5 +16,6 @@ pub mod merger;
 pub mod output;
 pub mod progress;
 mod rejudge;
+pub mod rounds;
 mod route;
 pub mod run;

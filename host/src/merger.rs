@@ -17,6 +17,7 @@ use crossbeam::channel::{Receiver, select};
 
 use crate::engine::{Feedback, Measured, Report, Work};
 use crate::output::{OutputError, RecordWriter, Summary};
+use crate::rounds::Standings;
 pub(crate) use conclude::users_keys;
 use conclude::{Conclude, Concluded, judged};
 pub use path::Ends;
@@ -46,6 +47,8 @@ pub struct Merger {
     pub summary: Arc<Mutex<Summary>>,
     /// What is known of this end of the paths.
     pub ends: Ends,
+    /// Where targets stand that are measured in rounds.
+    pub standings: Option<Arc<Standings>>,
     /// A job's place, freed when its record is written.
     pub places: Receiver<()>,
 }
@@ -119,7 +122,7 @@ impl Merger {
                 let _ = engine.send(Feedback::Known(id));
             }
             if let Some(complete) = done {
-                finished.push(complete.number());
+                finished.push(complete.visit());
                 self.finish(&conclude, complete, writer)?;
             }
             let idle = reports.as_ref().is_none_or(Receiver::is_empty)

@@ -7,6 +7,7 @@
 mod comparison;
 mod past;
 mod provenance;
+mod refold;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,6 +23,7 @@ use crate::output::{OutputError, RecordWriter};
 pub(crate) use comparison::Comparison;
 use past::{Past, Pasts};
 pub(crate) use provenance::Provenance;
+use refold::Refold;
 
 /// Why records cannot be judged again.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,8 @@ pub(crate) struct Judge<'m> {
     pub(crate) info: &'m Info,
     pub(crate) configurations: usize,
     pub(crate) default_port: u16,
+    /// Whether each line of the run's input was a target of its own.
+    pub(crate) duplicates: bool,
     /// Where the fields of its chains stand.
     pub(crate) slots: Arc<Slots>,
 }
@@ -101,11 +105,13 @@ pub(crate) fn rejudge(
     let mut answers =
         Answers { replay: Replay::new(source, chains, claims), waiting: HashMap::new() };
     let mut comparison = Comparison::default();
+    let mut refold = Refold::new(judge.duplicates, judge.info.names);
     while let Some(past) = pasts.next()? {
         let Some(restored) = pasts.connections(&past, judge.configurations)? else {
             comparison.leave();
+            let folded = refold.add(&past, &[]);
             if !only_changed {
-                writer.write_job(&past.unchanged())?;
+                writer.write_job(&past.unchanged(&folded))?;
             }
             continue;
         };
@@ -118,13 +124,17 @@ pub(crate) fn rejudge(
         let concluded = judge.conclude(&past, connections);
         let now = match concluded {
             Ok(concluded) if concluded.is_discarded => {
+                let _ = refold.add(&past, &[]);
                 comparison.discard(&before);
                 continue;
             }
-            Ok(concluded) => past.judged(concluded),
+            Ok(concluded) => {
+                let folded = refold.add(&past, &concluded.conditions);
+                past.judged(concluded, &folded)
+            }
             Err(fault) => {
                 comparison.fail();
-                past.failed(fault.into())
+                past.failed(fault.into(), &refold.add(&past, &[]))
             }
         };
         let is_changed = comparison.compare(&before, &past::conditions(&now[0].record));
@@ -138,6 +148,7 @@ pub(crate) fn rejudge(
 impl Judge<'_> {
     fn conclude(&self, past: &Past, connections: Vec<Connection>) -> Result<Conclusion, Fault> {
         let driver = Driver::new(self.object, self.info, self.configurations, &self.slots);
+        let driver = driver.in_round(past.round.unwrap_or(0));
         let job = past.job(self.info.names, self.default_port);
         let prepared = driver.prepare(&job)?;
         driver.keeping(true).conclude(&job, &prepared, connections)

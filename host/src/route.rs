@@ -7,6 +7,7 @@
 //! with two uplinks, there is a route only for packets that have that address already.
 
 mod kernel;
+mod learned;
 
 use std::cell::{Cell, RefCell};
 use std::hash::BuildHasher;
@@ -20,6 +21,7 @@ use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use kernel::{Question, Routing};
+pub(crate) use learned::Learned;
 
 /// How long an answer counts: a target's connections follow each other, and routes may change.
 const FRESH: Duration = Duration::from_secs(1);

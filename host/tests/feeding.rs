@@ -57,7 +57,7 @@ fn measure(what: &str, rules: Rules, names: bool, line: fn(u64, &mut String)) {
     let reader = JobReader::open(&Input::File(path.clone()), Format::Either).unwrap();
     let (jobs, mut inbox) = tokio::sync::mpsc::channel(4096);
     let (places, freed) = crossbeam::channel::bounded(8192);
-    let feeding = Feeding { rules, names, port: 80, interface: None, done: None };
+    let feeding = Feeding { rules, names, port: 80, interface: None, done: None, standings: None };
     // Forgets the peak of what was before (proc_pid_clear_refs(5)).
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let (before, begun, worked) = (memory("VmRSS"), Instant::now(), processor_time());

@@ -154,6 +154,12 @@ impl Connect {
         self.set(Setting::RepeatAfter, milliseconds(after)).set(Setting::RepeatTimes, times.into())
     }
 
+    /// The same after a second, twice, as a socket repeats its SYN and a DNS client its query: then one lost
+    /// packet decides over nothing.
+    pub fn repeat_as_sockets_do(self) -> Connect {
+        self.repeat(Duration::from_secs(1), 2)
+    }
+
     /// Ends the connection of [`packets`](Connect::packets) not with the first answer, but when a chain
     /// calls the flow complete; before that, a reset or an ICMP error ends it. Where no chain of the
     /// measurement does, it ends with its time-out.

@@ -129,8 +129,6 @@ pub struct Asked<'a> {
     pub prepared: &'a PreparedHandle,
     /// The configuration.
     pub config: ConfigId,
-    /// The round, from 0.
-    pub round: u32,
     /// The job's connections of this round that were answered, where others depend on them.
     pub earlier: &'a [&'a Ended],
 }
@@ -142,6 +140,7 @@ pub struct Driver<'m> {
     info: &'m Info,
     configurations: usize,
     slots: &'m Slots,
+    round: u32,
     is_keeping: bool,
 }
 
@@ -154,7 +153,12 @@ impl<'m> Driver<'m> {
         configurations: usize,
         slots: &'m Slots,
     ) -> Driver<'m> {
-        Driver { object, info, configurations, slots, is_keeping: false }
+        Driver { object, info, configurations, slots, round: 0, is_keeping: false }
+    }
+
+    /// The same for this round of jobs, from 0.
+    pub fn in_round(self, round: u32) -> Driver<'m> {
+        Driver { round, ..self }
     }
 
     /// Has flows keep what [`restore`] needs.
@@ -168,7 +172,7 @@ impl<'m> Driver<'m> {
     ///
     /// The plugin failed.
     pub fn prepare(&self, job: &Job) -> Result<PreparedHandle, Fault> {
-        Ok(self.object.pre_connect(job, FIRST, self.slots)?)
+        Ok(self.object.pre_connect(job, self.round, self.slots)?)
     }
 
     /// Asks which connection to make.
@@ -177,11 +181,11 @@ impl<'m> Driver<'m> {
     ///
     /// The plugin failed, or broke a rule.
     pub fn connect(&self, asked: Asked<'_>) -> Result<Connect, Fault> {
-        let Asked { job, prepared, config, round, earlier } = asked;
+        let Asked { job, prepared, config, earlier } = asked;
         let reading = Reading::new(self.slots);
         let earlier: Vec<LentFlow<'_>> = earlier.iter().map(|ended| ended.lent(&reading)).collect();
         let earlier: Vec<&LentFlow<'_>> = earlier.iter().collect();
-        let attempt = self.object.attempt(job, prepared, (config, round), &reading)?;
+        let attempt = self.object.attempt(job, prepared, (config, self.round), &reading)?;
         let attempt = attempt.after(&earlier);
         let connect = self.object.connect(&attempt)?;
         rules::check_connect(&connect, self.info)?;
@@ -208,7 +212,7 @@ impl<'m> Driver<'m> {
         let mut flows = Vec::with_capacity(connections.len());
         for (index, connection) in connections.into_iter().enumerate() {
             let config = ConfigId::new(index);
-            let asked = Asked { job, prepared, config, round: FIRST, earlier: &[] };
+            let asked = Asked { job, prepared, config, earlier: &[] };
             flows.push(self.ended(asked, connection)?);
         }
         let (conclusion, rows) = self.combine(job, &flows)?;
@@ -235,7 +239,7 @@ impl<'m> Driver<'m> {
         let reading = Reading::new(self.slots);
         let lent: Vec<LentFlow<'_>> = flows.iter().map(|flow| flow.lent(&reading)).collect();
         let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
-        let lent = LentFlows::new(job, FIRST, &lent, &reading);
+        let lent = LentFlows::new(job, self.round, &lent, &reading);
         Ok(self.declared(self.object.located(&lent, location)?)?)
     }
 
@@ -257,8 +261,8 @@ impl<'m> Driver<'m> {
         let reading = Reading::new(self.slots);
         let lent: Vec<LentFlow<'_>> = flows.iter().map(|flow| flow.lent(&reading)).collect();
         let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
-        let conclusion = self.object.combine(&LentFlows::new(job, FIRST, &lent, &reading))?;
-        let rows = self.object.rows(&LentFlows::new(job, FIRST, &lent, &reading))?;
+        let conclusion = self.object.combine(&LentFlows::new(job, self.round, &lent, &reading))?;
+        let rows = self.object.rows(&LentFlows::new(job, self.round, &lent, &reading))?;
         Ok((conclusion, rows))
     }
 
@@ -268,18 +272,18 @@ impl<'m> Driver<'m> {
     /// whether the path carried the connection is settled before `post_connect`.
     fn ended(&self, asked: Asked<'_>, connection: Connection) -> Result<Ended, Fault> {
         let kept = self.is_keeping.then(|| Kept::of(&connection));
-        let Asked { job, prepared, config, round, .. } = asked;
+        let Asked { job, prepared, config, .. } = asked;
         let (outcome, fields) = connection.settled()?;
         let state = outcome.state();
         let reading = Reading::new(self.slots);
-        let attempt = self.object.attempt(job, prepared, (config, round), &reading)?;
+        let attempt = self.object.attempt(job, prepared, (config, self.round), &reading)?;
         let result = self.object.post_connect(&attempt, outcome)?;
         rules::check_result(&result)?;
         let stamp = rules::Stamp::new(config, &result, state, fields.is_some());
         let outcome = stamp.on(result);
         let mut ended = Ended { stamp, outcome, fields, is_merged: false, kept };
         if !self.object.leaves_merge() {
-            let attempt = self.object.attempt(job, prepared, (config, round), &reading)?;
+            let attempt = self.object.attempt(job, prepared, (config, self.round), &reading)?;
             let result = std::mem::take(&mut ended.outcome);
             let merged = self.object.merge(&attempt, &ended.lent(&reading), result)?;
             rules::check_merged(&merged, stamp)?;
@@ -289,9 +293,6 @@ impl<'m> Driver<'m> {
         Ok(ended)
     }
 }
-
-/// The only round so far.
-const FIRST: u32 = 0;
 
 /// A connection that has ended, with what the plugin made of it, if it was asked.
 #[derive(Debug, Clone)]

@@ -67,13 +67,14 @@ pub const BLOCKLISTED: &str = "blocklisted";
 pub const SPECIAL_ADDRESS: &str = "special_address";
 
 /// Keys that the host writes into a job's record.
-pub const JOB_KEYS: [&str; 10] = [
+pub const JOB_KEYS: [&str; 11] = [
     "answered_from",
     "conditions",
     "flow_results",
     "jobId",
     "missed_flows",
     "path",
+    "round",
     "sip",
     "spdr_error",
     "time",

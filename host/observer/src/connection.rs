@@ -36,12 +36,46 @@ impl fmt::Display for JobNumber {
 pub struct Round(u16);
 
 impl Round {
-    /// The first one, and so far the only one.
+    /// The first one; in most runs the only one.
     pub const FIRST: Round = Round(0);
+
+    /// The round of this number, from 0.
+    pub const fn new(number: u16) -> Round {
+        Round(number)
+    }
 
     /// Its number, from 0.
     pub const fn number(self) -> u32 {
         self.0 as u32
+    }
+}
+
+/// A job in a round: what one record is made of. No two of a run are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Visit {
+    job: JobNumber,
+    round: Round,
+}
+
+impl Visit {
+    /// This job in this round.
+    pub const fn new(job: JobNumber, round: Round) -> Visit {
+        Visit { job, round }
+    }
+
+    /// The job.
+    pub const fn job(self) -> JobNumber {
+        self.job
+    }
+
+    /// The round.
+    pub const fn round(self) -> Round {
+        self.round
+    }
+
+    /// Its connection in this configuration.
+    pub const fn connection(self, config: ConfigId) -> ConnectionId {
+        ConnectionId { job: self.job, round: self.round, config }
     }
 }
 
@@ -65,6 +99,11 @@ impl ConnectionId {
     /// Its job.
     pub const fn job(self) -> JobNumber {
         self.job
+    }
+
+    /// Its job and its round.
+    pub const fn visit(self) -> Visit {
+        Visit { job: self.job, round: self.round }
     }
 
     /// Its round.

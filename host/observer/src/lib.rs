@@ -44,7 +44,7 @@ mod wheel;
 
 use std::time::Duration;
 
-pub use self::connection::{ConnectionId, JobNumber, Round};
+pub use self::connection::{ConnectionId, JobNumber, Round, Visit};
 pub use self::counters::{Counters, Malformed, Unanswering};
 pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::elsewhere::{Elsewhere, Strays};

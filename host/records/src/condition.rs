@@ -94,6 +94,13 @@ pub fn name(condition: &str) -> &str {
     condition.split(':').next().unwrap_or(condition)
 }
 
+/// Whether a condition is what several rounds of a target come to, `ecn.stable.connectivity.works` or
+/// `ecn.unstable.connectivity`, and not what one of them found.
+pub fn is_of_rounds(condition: &str) -> bool {
+    let word = condition.split(['.', ':']).nth(1);
+    matches!(word, Some("stable" | "unstable"))
+}
+
 /// The measurement that gives a condition: its first word, but for those that name what they measure.
 pub fn measurement(condition: &str) -> &str {
     let end = condition.find(['.', ':']).unwrap_or(condition.len());

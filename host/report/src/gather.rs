@@ -10,7 +10,7 @@ mod intern;
 use std::time::SystemTime;
 
 use hashbrown::{HashMap, HashSet};
-use pathspider_records::condition::{measurement, name};
+use pathspider_records::condition::{is_of_rounds, measurement, name};
 use pathspider_records::{Fold, Record, Remark};
 
 pub(crate) use answers::AnswerTally;
@@ -200,7 +200,9 @@ impl<'c> Gathering<'c> {
     fn conditions<'r>(&mut self, record: &'r Record<'_>) -> Option<&'r str> {
         self.conditions.clear();
         let mut found = None;
-        for condition in record.conditions.iter().flatten() {
+        // What several rounds come to is found out from the rounds themselves.
+        let conditions = record.conditions.iter().flatten();
+        for condition in conditions.filter(|condition| !is_of_rounds(condition)) {
             let remark = Remark::of(condition);
             // Their values are one for each record.
             let condition = match remark {

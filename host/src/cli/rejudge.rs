@@ -91,6 +91,7 @@ pub(super) fn run(arguments: RejudgeArgs, registry: &Registry) -> Result<Exit, F
         info: &measurement.info,
         configurations: labels.len(),
         default_port,
+        duplicates: provenance.duplicates,
         slots: Arc::clone(chains.slots()),
     };
     drop(asking);

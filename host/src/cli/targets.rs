@@ -12,6 +12,7 @@ use super::exit::{Exit, Failure};
 use crate::engine::Limits;
 use crate::job::{Blocklist, Courtesy, Rules, random_seed};
 use crate::merger::Ends;
+use crate::rounds::Schedule;
 use pathspider_runtime::say;
 
 /// Which targets.
@@ -49,6 +50,19 @@ pub(super) struct Targets {
     #[arg(long, value_name = "N", requires = "shuffle")]
     seed: Option<u64>,
 
+    /// Measure each target N times, in rounds: each round measures all targets, in another order, and
+    /// begins when the former one is over. The record of a target's last round says what was stable
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_ROUNDS))]
+    repeat: Option<u16>,
+
+    /// Leave this time between two rounds: seconds, or such as 10m
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "repeat")]
+    repeat_interval: Option<Duration>,
+
+    /// Measure targets whose verdict is impaired up to N times more, after the rounds of --repeat
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_ROUNDS))]
+    confirm: Option<u16>,
+
     /// Begin no more targets after this time: seconds, or such as 2h 30m
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_runtime: Option<Duration>,
@@ -73,6 +87,9 @@ pub(super) struct Targets {
     #[arg(long, value_name = "N")]
     source_asn: Option<u32>,
 }
+
+/// Rounds at the most, and confirmations.
+const MOST_ROUNDS: i64 = 10_000;
 
 impl Targets {
     /// When connections may start.
@@ -100,14 +117,13 @@ impl Targets {
             Blocklist::read(&self.blocklist).map_err(|error| Failure::new(Exit::NoInput, error))?;
         let seed = match (self.shuffle, self.seed) {
             (true, None) => {
-                let seed = random_seed().map_err(|error| {
-                    Failure::new(Exit::Failed, format!("cannot draw a seed: {error}"))
-                })?;
+                let seed = drawn()?;
                 say!("shuffling with --seed {seed}");
                 Some(seed)
             }
             (_, seed) => seed,
         };
+        let rounds = self.rounds(seed)?;
         Ok(Rules {
             resolve: self.resolve,
             both_families: false,
@@ -115,8 +131,28 @@ impl Targets {
             courtesy: Arc::new(Courtesy::new(blocklist, self.allow_special)),
             max_targets: self.max_targets,
             shuffle: seed,
+            rounds,
         })
     }
+
+    /// How often targets are measured, where that is said. `seed`: that of --shuffle.
+    fn rounds(&self, seed: Option<u64>) -> Result<Option<Schedule>, Failure> {
+        if self.repeat.is_none() && self.confirm.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Schedule {
+            repeat: self.repeat.unwrap_or(1),
+            confirm: self.confirm.unwrap_or(0),
+            interval: self.repeat_interval.unwrap_or_default(),
+            seed: seed.map_or_else(drawn, Ok)?,
+        }))
+    }
+}
+
+/// A seed of the system's.
+fn drawn() -> Result<u64, Failure> {
+    let fail = |error| Failure::new(Exit::Failed, format!("cannot draw a seed: {error}"));
+    random_seed().map_err(fail)
 }
 
 /// A rate: from one in twelve days to one every microsecond, so that its inverse is a time.

@@ -36,10 +36,10 @@ use pathspider_plugins::asked::Settings;
 use recent::Recent;
 use socket2::Socket;
 
-pub(super) use conversation::{Conversing, Pool, Talk, begin as converse};
+pub(super) use conversation::{Conversing, Pool, begin as converse};
 pub(super) use flow::{own_flow, possible_endpoints};
 pub use http::Requests;
-pub(super) use packets::{Forged, Sent};
+pub(super) use packets::Forged;
 pub use packets::{Forger, RESERVED_SOCKETS};
 pub(super) use progress::Progress;
 pub use socket::Dialer;

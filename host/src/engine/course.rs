@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use pathspider_observer::{ConnectionId, JobNumber, Round};
+use pathspider_observer::{ConnectionId, Visit};
 use pathspider_plugin_api::{ConfigId, Hold};
 
 use self::behind::Behind;
@@ -48,13 +48,13 @@ pub(super) trait Cargo {
 /// What happens.
 pub(super) enum Event<C: Cargo> {
     /// A job was read; where it connects to unless the plugin says otherwise.
-    Read(JobNumber, C::Work, SocketAddr),
+    Read(Visit, C::Work, SocketAddr),
     /// No more jobs come.
     Fed,
     /// The run is to stop: what is under way ends, and nothing else begins.
     Stop,
     /// The plugin has prepared a job, or failed to.
-    Prepared(JobNumber, Call, Result<(), C::Error>),
+    Prepared(Visit, Call, Result<(), C::Error>),
     /// A thread has the plugin's answer to [`Action::Ask`].
     Answered(ConnectionId, Call, C::Plan),
     /// A connection cannot begin: the plugin failed, or asked for what there is not.
@@ -73,13 +73,13 @@ pub(super) enum Event<C: Cargo> {
     /// where connections depend on earlier ones ([`Rules::depends`]).
     Known(ConnectionId),
     /// A job's record is written.
-    Written(JobNumber),
+    Written(Visit),
 }
 
 /// What is to be done.
 pub(super) enum Action<C: Cargo> {
     /// Have the plugin prepare this job.
-    Prepare(JobNumber, Call, C::Work),
+    Prepare(Visit, Call, C::Work),
     /// Bring the system into this configuration, before anything else.
     Configure(ConfigId),
     /// Ask the plugin for this connection, and begin it. It may be sent to this address.
@@ -173,7 +173,7 @@ pub(super) struct Course<C: Cargo> {
     /// Jobs whose former connection is not known yet.
     resting: Resting,
     /// Jobs that were read, until their connections have ended.
-    open: HashMap<JobNumber, OpenJob<C>, RandomState>,
+    open: HashMap<Visit, OpenJob<C>, RandomState>,
     /// How many of them are in flight; the others are broken, and have a connection left.
     in_flight: usize,
     /// Jobs that have ended, until their records are written.
@@ -279,10 +279,10 @@ impl<C: Cargo> Course<C> {
     /// Takes what has happened.
     pub(super) fn handle(&mut self, event: Event<C>, now: Instant) {
         match event {
-            Event::Read(number, work, target) => self.read(number, work, target, now),
+            Event::Read(visit, work, target) => self.read(visit, work, target, now),
             Event::Fed => self.is_fed = false,
             Event::Stop => self.stop(now),
-            Event::Prepared(number, call, result) => self.prepared(number, call, result, now),
+            Event::Prepared(visit, call, result) => self.prepared(visit, call, result, now),
             Event::Answered(id, call, plan) => self.answered(id, call, plan),
             Event::Failed(id, error) => self.failed(id, error),
             Event::NoPort(id, remote, attempt) => self.no_port(id, remote, attempt, now),
@@ -291,8 +291,8 @@ impl<C: Cargo> Course<C> {
             Event::Silent(id) => self.silent(id, now),
             Event::Ended(id, attempt) => self.end(id, attempt, now),
             Event::Known(id) => self.known(id),
-            Event::Written(number) => {
-                self.behind.remove(number);
+            Event::Written(visit) => {
+                self.behind.remove(visit);
             }
         }
     }
@@ -303,7 +303,7 @@ impl<C: Cargo> Course<C> {
         if !first.is_deferred {
             self.reached(id, Hold::Initiation);
         }
-        let connection = self.open.get_mut(&id.job()).and_then(|job| job.connection(id));
+        let connection = self.open.get_mut(&id.visit()).and_then(|job| job.connection(id));
         let Some(connection) = connection else {
             return Watch { awaited: None, silence: false };
         };
@@ -316,31 +316,25 @@ impl<C: Cargo> Course<C> {
         }
     }
 
-    fn read(&mut self, number: JobNumber, work: C::Work, target: SocketAddr, now: Instant) {
+    fn read(&mut self, visit: Visit, work: C::Work, target: SocketAddr, now: Instant) {
         self.in_flight += 1;
-        let call = self.calls.begin(Purpose::Prepare(number), now);
-        self.open.insert(number, OpenJob::new(work.clone(), target, call));
-        self.actions.push_back(Action::Prepare(number, call, work));
+        let call = self.calls.begin(Purpose::Prepare(visit), now);
+        self.open.insert(visit, OpenJob::new(work.clone(), target, call));
+        self.actions.push_back(Action::Prepare(visit, call, work));
     }
 
-    fn prepared(
-        &mut self,
-        number: JobNumber,
-        call: Call,
-        result: Result<(), C::Error>,
-        now: Instant,
-    ) {
-        let job = self.open.get_mut(&number).filter(|job| job.preparing == Some(call));
+    fn prepared(&mut self, visit: Visit, call: Call, result: Result<(), C::Error>, now: Instant) {
+        let job = self.open.get_mut(&visit).filter(|job| job.preparing == Some(call));
         let Some(job) = job else { return self.calls.came_back() };
         job.preparing = None;
         match result {
-            Ok(()) => self.go_on(number, now),
-            Err(error) => self.fail(number, |work| Action::Fail(work, error)),
+            Ok(()) => self.go_on(visit, now),
+            Err(error) => self.fail(visit, |work| Action::Fail(work, error)),
         }
     }
 
     fn answered(&mut self, id: ConnectionId, call: Call, plan: C::Plan) {
-        let started = self.open.get_mut(&id.job()).and_then(|job| job.starts(id));
+        let started = self.open.get_mut(&id.visit()).and_then(|job| job.starts(id));
         let started = started.filter(|(connection, _)| connection.call == Some(call));
         let Some((connection, work)) = started else { return self.calls.came_back() };
         connection.call = None;
@@ -350,9 +344,9 @@ impl<C: Cargo> Course<C> {
     /// Releases what has waited for long enough.
     fn release(&mut self, now: Instant) {
         while self.has_room()
-            && let Some(number) = self.resting.next()
+            && let Some(visit) = self.resting.next()
         {
-            self.go_on(number, now);
+            self.go_on(visit, now);
         }
         while self.has_room()
             && let Some(ticket) = self.pace.release(now)
@@ -377,12 +371,12 @@ impl<C: Cargo> Course<C> {
         let Some(Ticket { id, to, plan }) = self.ports.enter(ticket.to, ticket) else {
             return self.scheduler.give_back(lease);
         };
-        let job = self.open.get_mut(&id.job());
+        let job = self.open.get_mut(&id.visit());
         let Some((connection, work)) = job.and_then(|job| job.starts(id)) else {
             // The plugin has failed for the job while this one waited.
             self.scheduler.give_back(lease);
             self.release_connection(id);
-            return self.forget_if_idle(id.job());
+            return self.forget_if_idle(id.visit());
         };
         (connection.lease, connection.started) = (Some(lease), Some(now));
         self.actions.push_back(match plan {
@@ -396,8 +390,8 @@ impl<C: Cargo> Course<C> {
     }
 
     /// Lets a job go to its next configuration, where it may.
-    fn go_on(&mut self, number: JobNumber, now: Instant) {
-        let Some(job) = self.open.get_mut(&number) else { return };
+    fn go_on(&mut self, visit: Visit, now: Instant) {
+        let Some(job) = self.open.get_mut(&visit) else { return };
         if job.work.is_none() || job.begun == self.configurations {
             return;
         }
@@ -409,7 +403,7 @@ impl<C: Cargo> Course<C> {
             },
             _ => return,
         }
-        let id = ConnectionId::new(number, Round::FIRST, ConfigId::new(job.begun));
+        let id = visit.connection(ConfigId::new(job.begun));
         job.begun += 1;
         let to = job.target;
         job.add(Connection::new(id, to));
@@ -419,7 +413,7 @@ impl<C: Cargo> Course<C> {
     fn reached(&mut self, id: ConnectionId, point: Hold) {
         if self.scheduler.hold(id.config()) == point
             && let Some(connection) =
-                self.open.get_mut(&id.job()).and_then(|job| job.connection(id))
+                self.open.get_mut(&id.visit()).and_then(|job| job.connection(id))
             && let Some(lease) = connection.lease.take()
         {
             self.scheduler.give_back(lease);
@@ -427,10 +421,10 @@ impl<C: Cargo> Course<C> {
     }
 
     fn silent(&mut self, id: ConnectionId, now: Instant) {
-        let Some(job) = self.open.get_mut(&id.job()) else { return };
+        let Some(job) = self.open.get_mut(&id.visit()) else { return };
         let is_last = job.begun == id.config().index() + 1;
         if is_last && job.connection(id).is_some_and(|connection| connection.is_under_way) {
-            self.go_on(id.job(), now);
+            self.go_on(id.visit(), now);
         }
     }
 
@@ -438,38 +432,38 @@ impl<C: Cargo> Course<C> {
         if !self.release_connection(id) {
             return;
         }
-        let Some(job) = self.open.get_mut(&id.job()) else { return };
+        let Some(job) = self.open.get_mut(&id.visit()) else { return };
         job.ended += 1;
         let is_last = job.ended == self.configurations;
         // The merger gets the last copy, so that it need not make one of the record.
         let work = if is_last { job.work.take() } else { job.work.clone() };
         let Some(work) = work else {
             self.actions.push_back(Action::Discard(attempt));
-            return self.forget_if_idle(id.job());
+            return self.forget_if_idle(id.visit());
         };
         job.octets += C::octets(&attempt);
         self.actions.push_back(Action::Report(id, work, attempt));
         if is_last {
-            self.leave(id.job());
+            self.leave(id.visit());
         } else if self.resting.applies() {
             job.awaited = Some(id);
             self.resting.begin();
         } else {
-            self.go_on(id.job(), now);
+            self.go_on(id.visit(), now);
         }
     }
 
     /// A job that rests goes on when there is room.
     fn known(&mut self, id: ConnectionId) {
-        let awaited = self.open.get_mut(&id.job()).map(|job| &mut job.awaited);
+        let awaited = self.open.get_mut(&id.visit()).map(|job| &mut job.awaited);
         if awaited.is_some_and(|awaited| awaited.take_if(|other| *other == id).is_some()) {
-            self.resting.known(id.job());
+            self.resting.known(id.visit());
         }
     }
 
     fn failed(&mut self, id: ConnectionId, error: C::Error) {
         if self.release_connection(id) {
-            self.fail(id.job(), |work| Action::Fail(work, error));
+            self.fail(id.visit(), |work| Action::Fail(work, error));
         }
     }
 
@@ -492,7 +486,7 @@ impl<C: Cargo> Course<C> {
         if !self.give_back_lease(id) {
             return;
         }
-        let connection = self.open.get_mut(&id.job()).and_then(|job| job.connection(id));
+        let connection = self.open.get_mut(&id.visit()).and_then(|job| job.connection(id));
         if let Some(connection) = connection {
             let before = std::mem::replace(&mut connection.to, to);
             let started = connection.started.unwrap_or(now);
@@ -503,7 +497,7 @@ impl<C: Cargo> Course<C> {
 
     /// Gives back the hold on the configuration; whether there is such a connection.
     fn give_back_lease(&mut self, id: ConnectionId) -> bool {
-        let job = self.open.get_mut(&id.job());
+        let job = self.open.get_mut(&id.visit());
         let Some(connection) = job.and_then(|job| job.connection(id)) else { return false };
         // A plugin that does not block has answered at once.
         connection.call = None;
@@ -518,7 +512,7 @@ impl<C: Cargo> Course<C> {
         if !self.give_back_lease(id) {
             return false;
         }
-        if let Some(job) = self.open.get_mut(&id.job()) {
+        if let Some(job) = self.open.get_mut(&id.visit()) {
             job.remove(id);
             if let Some(permit) = job.permit.take() {
                 self.permits.give_back(permit);
@@ -528,32 +522,32 @@ impl<C: Cargo> Course<C> {
     }
 
     /// The plugin failed for a job: nothing more is begun or reported of it.
-    fn fail(&mut self, number: JobNumber, action: impl FnOnce(C::Work) -> Action<C>) {
-        if let Some(job) = self.open.get_mut(&number)
+    fn fail(&mut self, visit: Visit, action: impl FnOnce(C::Work) -> Action<C>) {
+        if let Some(job) = self.open.get_mut(&visit)
             && let Some(work) = job.work.take()
         {
             let octets = job.octets;
             self.actions.push_back(action(work));
-            self.fall_behind(number, octets);
+            self.fall_behind(visit, octets);
         }
-        self.forget_if_idle(number);
+        self.forget_if_idle(visit);
     }
 
     /// A job has ended, and is the later stages'.
-    fn leave(&mut self, number: JobNumber) {
-        let octets = self.open.remove(&number).map_or(0, |job| job.octets);
-        self.fall_behind(number, octets);
+    fn leave(&mut self, visit: Visit) {
+        let octets = self.open.remove(&visit).map_or(0, |job| job.octets);
+        self.fall_behind(visit, octets);
     }
 
-    fn fall_behind(&mut self, number: JobNumber, octets: usize) {
+    fn fall_behind(&mut self, visit: Visit, octets: usize) {
         self.in_flight -= 1;
         self.ended += 1;
-        self.behind.insert(number, octets);
+        self.behind.insert(visit, octets);
     }
 
-    fn forget_if_idle(&mut self, number: JobNumber) {
-        if self.open.get(&number).is_some_and(|job| job.active() == 0) {
-            self.open.remove(&number);
+    fn forget_if_idle(&mut self, visit: Visit) {
+        if self.open.get(&visit).is_some_and(|job| job.active() == 0) {
+            self.open.remove(&visit);
         }
     }
 
@@ -562,11 +556,11 @@ impl<C: Cargo> Course<C> {
         loop {
             let open = &mut self.open;
             let stands = |call, purpose| match purpose {
-                Purpose::Prepare(number) => {
-                    open.get(&number).is_some_and(|job| job.preparing == Some(call))
+                Purpose::Prepare(visit) => {
+                    open.get(&visit).is_some_and(|job| job.preparing == Some(call))
                 }
                 Purpose::Connect(id) => {
-                    let connection = open.get_mut(&id.job()).and_then(|job| job.connection(id));
+                    let connection = open.get_mut(&id.visit()).and_then(|job| job.connection(id));
                     connection.is_some_and(|connection| connection.call == Some(call))
                 }
             };
@@ -579,19 +573,19 @@ impl<C: Cargo> Course<C> {
     }
 
     fn give_up(&mut self, purpose: Purpose, needs_thread: bool) {
-        let number = match purpose {
-            Purpose::Prepare(number) => {
-                if let Some(job) = self.open.get_mut(&number) {
+        let visit = match purpose {
+            Purpose::Prepare(visit) => {
+                if let Some(job) = self.open.get_mut(&visit) {
                     job.preparing = None;
                 }
-                number
+                visit
             }
             Purpose::Connect(id) => {
                 self.release_connection(id);
-                id.job()
+                id.visit()
             }
         };
-        self.fail(number, |work| Action::GiveUp(purpose, work, needs_thread));
+        self.fail(visit, |work| Action::GiveUp(purpose, work, needs_thread));
     }
 
     /// Nothing was sent for what has not begun, and it could wait for long: it is left.
@@ -604,7 +598,7 @@ impl<C: Cargo> Course<C> {
         left.extend(self.pace.drop_unbegun(now));
         left.extend(self.ports.drop_unless(Paced::is_begun));
         for ticket in &left {
-            self.open.remove(&ticket.id.job());
+            self.open.remove(&ticket.id.visit());
         }
         self.in_flight -= left.len();
         self.is_fed = false;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use pathspider_observer::{ConnectionId, JobNumber, Notice};
+use pathspider_observer::{ConnectionId, Notice};
 use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use pathspider_plugins::rules::RunRule;
 use pathspider_runtime::say;
@@ -18,8 +18,8 @@ use pathspider_system::{Machine, Undeclared};
 use tokio::sync::mpsc;
 
 use super::cargo::{Plan, Real};
-use super::connect::{self, Attempt, BeginError, Begun, Flow, Forger, Pool, Progress, Sent, Talk};
-use super::course::{Action, Course, Event, First, Purpose, Watch};
+use super::connect::{self, Attempt, BeginError, Begun, Flow, Forger, Pool, Progress};
+use super::course::{Action, Course, Event, First, Purpose};
 use super::ephemeral::Ephemeral;
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Feedback, Report, Work, stamp};
@@ -162,9 +162,9 @@ impl Shell<'_> {
 
     fn read(&mut self, fed: Fed) {
         let depends = self.engine.measurement.depends();
-        let (number, work) = (JobNumber::of(&fed.job), Arc::new(Work::new(fed, depends)));
-        let target = work.target();
-        self.course.handle(Event::Read(number, work, target), self.now);
+        let work = Arc::new(Work::new(fed, depends));
+        let (visit, target) = (work.visit(), work.target());
+        self.course.handle(Event::Read(visit, work, target), self.now);
     }
 
     /// Takes a word of the merger.
@@ -303,37 +303,34 @@ impl Shell<'_> {
         to: SocketAddr,
         connect: Connect,
     ) -> Result<(), EngineError> {
+        let (notices, config) = (&self.engine.notices, id.config());
         let begun = match connect.kind() {
-            ConnectKind::Packets => self.forge(id, job, to, connect),
-            ConnectKind::Conversation => self.converse(id, job, to, connect),
-            _ => {
-                let engine = &self.engine;
-                connect::begin(&engine.dialer, job, connect, to.ip(), &engine.notices)
-            }
+            ConnectKind::Packets => self
+                .forger()
+                .and_then(|forger| forger.begin(job, connect, config, to.ip(), notices)),
+            ConnectKind::Conversation => self.forger().and_then(|forger| {
+                connect::converse((forger, &self.pool), job, connect, config, to.ip(), notices)
+            }),
+            _ => connect::begin(&self.engine.dialer, job, connect, to.ip(), notices),
         };
         let event = match begun {
             Ok(Begun::Under(connection)) => {
                 let first =
                     First { remote: connection.remote(), is_deferred: connection.is_deferred() };
-                let watch = self.course.begun(id, first, self.now);
-                self.see_through(id, watch, async move |progress| {
+                self.see_through(id, first, async move |progress| {
                     Ok(connection.complete(progress).await)
                 });
                 return Ok(());
             }
             Ok(Begun::Forged(forged)) => {
-                let remote = forged.remote();
-                let first = First { remote, is_deferred: false };
-                let watch = self.course.begun(id, first, self.now);
-                self.see_through(id, watch, async move |_| Ok(forged.complete().await));
+                let first = First { remote: forged.remote(), is_deferred: false };
+                self.see_through(id, first, async move |_| Ok(forged.complete().await));
                 return Ok(());
             }
             Ok(Begun::Conversing(conversing)) => {
-                let remote = conversing.remote();
                 // Its first packet leaves when the plugin has said which.
-                let first = First { remote, is_deferred: true };
-                let watch = self.course.begun(id, first, self.now);
-                self.see_through(id, watch, async move |progress| {
+                let first = First { remote: conversing.remote(), is_deferred: true };
+                self.see_through(id, first, async move |progress| {
                     conversing.complete(progress).await
                 });
                 return Ok(());
@@ -350,38 +347,7 @@ impl Shell<'_> {
         Ok(())
     }
 
-    /// Sends the packets that the plugin made.
-    fn forge(
-        &self,
-        id: ConnectionId,
-        job: &Job,
-        to: SocketAddr,
-        connect: Connect,
-    ) -> Result<Begun, BeginError> {
-        let forger = self.forger()?;
-        Ok(match forger.begin(job, &connect, id.config(), to.ip(), &self.engine.notices)? {
-            Sent::Out(forged) => Begun::Forged(forged),
-            Sent::Over(attempt) => Begun::Over(attempt),
-            Sent::Elsewhere(remote) => Begun::Elsewhere(remote, Box::new(connect)),
-        })
-    }
-
-    /// Makes the plugin's conversation ready.
-    fn converse(
-        &self,
-        id: ConnectionId,
-        job: &Job,
-        to: SocketAddr,
-        connect: Connect,
-    ) -> Result<Begun, BeginError> {
-        let (tools, notices) = ((self.forger()?, &self.pool), &self.engine.notices);
-        Ok(match connect::converse(tools, job, connect, id.config(), to.ip(), notices)? {
-            Talk::Under(conversing) => Begun::Conversing(conversing),
-            Talk::Over(attempt) => Begun::Over(attempt),
-            Talk::Elsewhere(remote, connect) => Begun::Elsewhere(remote, connect),
-        })
-    }
-
+    /// What sends packets that the plugin made.
     fn forger(&self) -> Result<&Rc<Forger>, BeginError> {
         let nothing = || Error::contract("connect: there is nothing to send packets with");
         self.engine.forger.as_ref().ok_or_else(|| BeginError::Plugin(nothing()))
@@ -400,7 +366,7 @@ impl Shell<'_> {
     }
 
     fn fail(&mut self, work: Arc<Work>, error: Error) -> Result<(), EngineError> {
-        self.report(Report::Broken { job: JobNumber::of(&work.job), work, error })
+        self.report(Report::Broken { job: work.visit(), work, error })
     }
 
     /// Answers in place of a thread that does not come back from the plugin.
@@ -427,11 +393,12 @@ impl Shell<'_> {
         self.fail(work, RunRule::Blocking.broken(function, what).into())
     }
 
-    /// Lets a connection that is under way go on by itself; its events come back.
-    fn see_through<F>(&self, id: ConnectionId, watch: Watch, complete: F)
+    /// Lets a connection go on by itself whose first packet is out, or will be; its events come back.
+    fn see_through<F>(&mut self, id: ConnectionId, first: First, complete: F)
     where
         F: AsyncFnOnce(&Rc<Progress>) -> Result<Attempt, Error> + 'static,
     {
+        let watch = self.course.begun(id, first, self.now);
         // The engine may have gone, on a second signal.
         let events = self.events.clone();
         tokio::task::spawn_local(async move {

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use pathspider_observer::{ConnectionId, JobNumber};
+use pathspider_observer::{ConnectionId, JobNumber, Round, Visit};
 use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended};
 use pathspider_plugin_api::{ConfigId, Connect, Error, Info, Job, Outcome};
 
 use crate::job::{Fed, Verbatim};
+use crate::rounds::Turn;
 
 /// The measurement that jobs are taken through.
 pub struct Measured {
@@ -40,6 +41,8 @@ pub struct Work {
     pub job: Job,
     /// What its line said to the letter, where the job's record does not say it so.
     pub(crate) came: Option<Arc<Verbatim>>,
+    /// Its turn, where targets are measured in rounds.
+    pub(crate) turn: Option<Turn>,
     prepared: OnceLock<PreparedHandle>,
     /// What came of each connection, by configuration; none where no connection depends on it.
     answered: Box<[OnceLock<Result<Ended, Error>>]>,
@@ -47,9 +50,19 @@ pub struct Work {
 
 impl Work {
     /// A job, of which so many connections are kept once they are known.
-    pub(super) fn new(Fed { job, came }: Fed, depends: usize) -> Work {
+    pub(super) fn new(Fed { job, came, turn }: Fed, depends: usize) -> Work {
         let answered = (0..depends).map(|_| OnceLock::new()).collect();
-        Work { job, came, prepared: OnceLock::new(), answered }
+        Work { job, came, turn, prepared: OnceLock::new(), answered }
+    }
+
+    /// The job, and its round.
+    pub(crate) fn visit(&self) -> Visit {
+        Visit::new(JobNumber::of(&self.job), self.round())
+    }
+
+    /// The job's round.
+    pub(crate) fn round(&self) -> Round {
+        self.turn.map_or(Round::FIRST, |turn| turn.round)
     }
 
     /// Where it connects to unless the plugin says otherwise.
@@ -60,7 +73,7 @@ impl Work {
     /// Lets the plugin prepare the job; may block where the plugin says so.
     pub(super) fn prepare(&self, driver: &Driver<'_>) -> Result<(), Error> {
         // It is asked once.
-        let _ = self.prepared.set(driver.prepare(&self.job)?);
+        let _ = self.prepared.set(driver.in_round(self.round().number()).prepare(&self.job)?);
         Ok(())
     }
 
@@ -91,8 +104,8 @@ impl Work {
         let answered = self.answered.iter().filter_map(OnceLock::get);
         let earlier = answered.map(Result::as_ref).collect::<Result<Vec<_>, _>>();
         let earlier = &earlier.map_err(Error::clone)?;
-        let (config, round) = (id.config(), id.round().number());
-        Ok(driver.connect(Asked { job, prepared, config, round, earlier })?)
+        let (config, driver) = (id.config(), driver.in_round(id.round().number()));
+        Ok(driver.connect(Asked { job, prepared, config, earlier })?)
     }
 }
 
@@ -100,7 +113,7 @@ impl Work {
 #[derive(Debug)]
 pub enum Feedback {
     /// The records of these jobs are written.
-    Written(Vec<JobNumber>),
+    Written(Vec<Visit>),
     /// What came of a connection is kept in its [`Work`]. Only where connections depend on it.
     Known(ConnectionId),
 }
@@ -120,8 +133,8 @@ pub enum Report<W = Arc<Work>> {
     },
     /// The plugin failed for a job, of which connections may have been reported. Nothing more is.
     Broken {
-        /// The job's number.
-        job: JobNumber,
+        /// The job, and its round.
+        job: Visit,
         /// The job.
         work: W,
         /// The plugin's reason.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
-use pathspider_observer::{ConnectionId, JobNumber};
+use pathspider_observer::{ConnectionId, Visit};
 use pathspider_plugin_api::driver::Driver;
 use tokio::sync::mpsc;
 
@@ -18,7 +18,7 @@ use super::work::{Measured, Work};
 const STACK: usize = 512 * 1024;
 
 enum Task {
-    Prepare(JobNumber, Call, Arc<Work>),
+    Prepare(Visit, Call, Arc<Work>),
     Connect(ConnectionId, Call, Arc<Work>),
 }
 
@@ -56,8 +56,8 @@ impl Workers {
         Ok(())
     }
 
-    pub(super) fn prepare(&self, job: JobNumber, call: Call, work: Arc<Work>) {
-        self.queue.push(Task::Prepare(job, call, work));
+    pub(super) fn prepare(&self, visit: Visit, call: Call, work: Arc<Work>) {
+        self.queue.push(Task::Prepare(visit, call, work));
     }
 
     pub(super) fn connect(&self, id: ConnectionId, call: Call, work: Arc<Work>) {
@@ -74,7 +74,7 @@ impl Drop for Workers {
 fn work(queue: &Queue<Task>, driver: &Driver<'_>, events: &mpsc::UnboundedSender<Event<Real>>) {
     while let Some(task) = queue.next() {
         let event = match task {
-            Task::Prepare(job, call, work) => Event::Prepared(job, call, work.prepare(driver)),
+            Task::Prepare(visit, call, work) => Event::Prepared(visit, call, work.prepare(driver)),
             Task::Connect(id, call, work) => {
                 let started = SystemTime::now();
                 Event::Answered(id, call, Plan::Own(started, work.ask(driver, id)))

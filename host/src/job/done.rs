@@ -5,11 +5,15 @@
 //! where every line counts (`--duplicates`), and for names whose address may be another one by
 //! now, it is the same by its line.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
+use pathspider_plugin_api::{Class, ConditionInfo};
+
 use super::seen::{Seen, plain_name};
+use crate::rounds::{Folds, Standing};
 
 /// What tells a target, as its record says. A name that the input gave without a port has none.
 #[derive(Debug, Clone, Default)]
@@ -29,12 +33,45 @@ pub struct Done {
     count: u64,
     names: bool,
     duplicates: bool,
+    rounds: Option<Rounds>,
+}
+
+/// What the rounds of each target came to, where it was measured in rounds.
+struct Rounds {
+    /// Declared by the measurement.
+    conditions: Vec<ConditionInfo>,
+    standings: HashMap<Key, Standing, RandomState>,
+    folds: Folds,
+}
+
+/// What a target is known by.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Line(u64),
+    Name(Box<str>),
+    Address(IpAddr, u16),
 }
 
 impl Done {
     /// None yet. `names`: the measurement takes names; `duplicates`: every line counts.
     pub(crate) fn new(names: bool, duplicates: bool) -> Done {
         Done { names, duplicates, ..Done::default() }
+    }
+
+    /// The same for targets that are measured in rounds, by a measurement with these conditions.
+    pub(crate) fn in_rounds(self, conditions: Vec<ConditionInfo>) -> Done {
+        let (standings, folds) = (HashMap::default(), Folds::default());
+        Done { rounds: Some(Rounds { conditions, standings, folds }), ..self }
+    }
+
+    /// Whether targets are measured in rounds.
+    pub(crate) fn is_in_rounds(&self) -> bool {
+        self.rounds.is_some()
+    }
+
+    /// What the rounds of the targets came to, given up; their standings refer to it.
+    pub(crate) fn take_folds(&mut self) -> Folds {
+        self.rounds.as_mut().map(|rounds| std::mem::take(&mut rounds.folds)).unwrap_or_default()
     }
 
     /// How many there are.
@@ -56,6 +93,45 @@ impl Done {
                 self.seen.is_new(*address, *port);
             }
             _ => {}
+        }
+    }
+
+    /// Adds a target's next round, which came to these conditions.
+    pub(crate) fn add_round(&mut self, target: &Identity, round: u16, conditions: &[String]) {
+        if round == 0 || self.rounds.is_none() {
+            self.add(target);
+        }
+        let name = target.domain.as_deref().filter(|domain| self.names && !domain.is_empty());
+        let key = self.key(target, name);
+        if let (Some(key), Some(rounds)) = (key, &mut self.rounds) {
+            let Rounds { conditions: declared, standings, folds } = rounds;
+            let declared = &*declared;
+            let classed = |condition: &String| -> Option<Class> {
+                let info = declared.iter().find(|info| info.covers(condition));
+                info.map(|info| info.class)
+            };
+            // What several rounds came to is not declared.
+            let conditions = conditions.iter();
+            let found = conditions.filter_map(|text| Some((text.as_str(), classed(text)?)));
+            standings.entry(key).or_default().add(folds, found);
+        }
+    }
+
+    /// Where a target stands. `name`: the one that a measurement takes.
+    pub(super) fn standing(&self, target: &Identity, name: Option<&str>) -> Standing {
+        let key = self.rounds.as_ref().and_then(|rounds| Some((self.key(target, name)?, rounds)));
+        let found = key.and_then(|(key, rounds)| rounds.standings.get(&key));
+        found.copied().unwrap_or_default()
+    }
+
+    fn key(&self, target: &Identity, name: Option<&str>) -> Option<Key> {
+        if self.duplicates {
+            let line = self.line_hash(target.line, target.port, target.domain.as_deref());
+            return Some(Key::Line(line));
+        }
+        match (name, target.address, target.port) {
+            (Some(name), ..) => Some(Key::Name(plain_name(name).into())),
+            (None, address, port) => Some(Key::Address(address?, port?)),
         }
     }
 

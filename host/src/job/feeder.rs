@@ -10,15 +10,18 @@ use crossbeam::channel::Sender;
 use tokio::sync::mpsc;
 
 use super::fed::Fed;
-use super::gate::{Gate, Onward};
+use super::gate::{Gate, Onward, Rest};
 use super::lines::ReadError;
 use super::place::Place;
 use super::reader::JobReader;
 use super::resolve::{Found, Resolver, Which};
 use super::rules::Feeding;
+use super::seen::Seen;
 use super::tally::{Counts, Tally};
 use super::target::Target;
 use super::wrong::{Piece, Wrong};
+use crate::rounds::{self, Turn};
+use pathspider_observer::Round;
 use pathspider_runtime::patience::LAST_WORDS;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::{Stop, Urgency};
@@ -26,6 +29,9 @@ use pathspider_runtime::threads::Threads;
 
 /// How often it is looked whether the feeder has ended.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// How often it is looked between two rounds whether the run goes on.
+const WHILE_WAITING: Duration = Duration::from_millis(20);
 
 /// What the feeder has done so far; shared, because it may still wait for input when a run ends.
 #[derive(Clone)]
@@ -80,7 +86,8 @@ pub fn feed(
     (jobs, places): (mpsc::Sender<Fed>, Sender<()>),
     stop: Arc<Stop>,
 ) -> io::Result<(Feed, Feeder)> {
-    let tally = Arc::new(Tally::new(reader.extent()));
+    let schedule = feeding.standings.as_ref().map(|standings| *standings.schedule());
+    let tally = Arc::new(Tally::new(reader.extent(), schedule));
     let (names, interface) = (feeding.names, feeding.interface.clone());
     let resolves = feeding.rules.resolve && !names;
     let pairs = feeding.rules.both_families;
@@ -167,7 +174,7 @@ impl Sorter {
                         resolver.look_up(name, (line, target), || self.is_done())
                     });
                     if let Err(error) = looked_up {
-                        end = Err(ReadError { input: self.input.clone(), error });
+                        end = Err(self.fail(error));
                         break;
                     }
                 }
@@ -192,14 +199,81 @@ impl Sorter {
             if is_whole {
                 gate.all_was_read();
             }
+            if let Some(error) = gate.take_failure() {
+                end = Err(self.fail(error));
+            }
         }
-        if !is_whole && end.is_ok() && self.stop.is_asked() && self.tally.is_file() {
+        let is_limited = self.tally.is_limited();
+        if end.is_ok() && (is_whole || is_limited) {
+            end = self.repeat();
+        }
+        if !is_whole && !is_limited && end.is_ok() && self.stop.is_asked() && self.tally.is_file() {
             let is_over = || self.stop.urgency() == Urgency::Terminate;
             if let Some(rest) = reader.count_rest(is_over) {
                 self.tally.unread(late + rest);
             }
         }
         end
+    }
+
+    /// Gives the targets of the rounds after the first one, each when the former is over.
+    fn repeat(&self) -> Result<(), ReadError> {
+        let rest = self.gate().as_mut().map_or(Ok(None), Gate::rest);
+        if let Some(mut rest) = rest.map_err(|error| self.fail(error))? {
+            for round in rest.rounds() {
+                if !rest.wait(|| self.is_over()) {
+                    return Ok(());
+                }
+                let begun = self.gate().as_mut().map(|gate| gate.begin_round(&rest, round));
+                let Some(wanted) = begun else { return Ok(()) };
+                let Some(places) = wanted else { break };
+                if !places.is_empty() && !self.go_round(&mut rest, round, places)? {
+                    return Ok(());
+                }
+            }
+        }
+        self.tally.rounds_are_over();
+        Ok(())
+    }
+
+    /// Gives the targets of a round; `false` where the run is over before.
+    fn go_round(
+        &self,
+        rest: &mut Rest,
+        round: Round,
+        places: Vec<rounds::Place>,
+    ) -> Result<bool, ReadError> {
+        let ended = Instant::now();
+        while ended.elapsed() < rest.interval() {
+            if self.is_over() {
+                return Ok(false);
+            }
+            thread::sleep(rest.interval().saturating_sub(ended.elapsed()).min(WHILE_WAITING));
+        }
+        self.tally.round_begins(round);
+        let mut met = Seen::default();
+        for place in places {
+            let target = rest.read(place).map_err(|error| self.fail(error))?;
+            // Once a round, for an address may be the target of several ports.
+            if let Some(address) = target.address.filter(|address| met.is_new(*address, 0)) {
+                rest.forget(address);
+            }
+            let mut gate = self.gate();
+            let gate = gate.as_mut().filter(|_| !self.stop.is_asked());
+            if !gate.is_some_and(|gate| gate.send_again(target, Turn { round, place })) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether nobody takes targets any more.
+    fn is_over(&self) -> bool {
+        self.stop.is_asked() || self.gate().as_ref().is_none_or(Gate::is_closed)
+    }
+
+    fn fail(&self, error: io::Error) -> ReadError {
+        ReadError { input: self.input.clone(), error }
     }
 
     /// Takes nothing more: whoever counts has the gate, and what comes after this finds none.

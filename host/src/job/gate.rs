@@ -1,22 +1,31 @@
-//! Lets targets through to the engine, or counts why not: courtesy, duplicates, limits, order.
+//! Lets targets through to the engine, or counts why not: courtesy, duplicates, limits, order. Where
+//! targets are measured in rounds, it keeps them for those that follow (`again`).
 
+mod again;
+
+use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam::channel::Sender;
+use pathspider_observer::Round;
 use pathspider_plugin_api::Job;
 use tokio::sync::mpsc;
 
 use super::courtesy::{Courtesy, Refusal};
 use super::done::{Done, Identity};
 use super::fed::Fed;
+use super::kept::KeptTarget;
 use super::place::Place;
 use super::rules::Feeding;
 use super::seen::Seen;
 use super::shuffle::Shuffle;
 use super::tally::Tally;
 use super::target::{Keys, Target};
+use crate::rounds::{Standing, Turn};
+use again::Again;
+pub(super) use again::Rest;
 
 /// The target of a job that has a name only.
 const UNSPECIFIED: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -44,12 +53,16 @@ pub(super) struct Gate {
     port: u16,
     /// Whether targets are told apart by their names.
     names: bool,
+    /// What is kept for the next rounds, where there are some.
+    again: Option<Again>,
+    /// Why a target could not be kept.
+    failure: Option<io::Error>,
     tally: Arc<Tally>,
 }
 
 impl Gate {
     pub(super) fn new(feeding: Feeding, onward: Onward, tally: Arc<Tally>) -> Gate {
-        let Feeding { rules, names, port, done, .. } = feeding;
+        let Feeding { rules, names, port, done, standings, .. } = feeding;
         let before = done.as_ref().map_or(0, Done::count);
         let left = rules.max_targets.map(|most| most.saturating_sub(before));
         Gate {
@@ -62,6 +75,8 @@ impl Gate {
             done,
             port,
             names,
+            again: standings.map(|standings| Again::new(standings, before)),
+            failure: None,
             tally,
         }
     }
@@ -83,12 +98,14 @@ impl Gate {
             return true;
         }
         let name = target.record.str("domain").filter(|name| self.names && !name.is_empty());
+        let mut standing = Standing::default();
         let is_done = self.done.as_ref().is_some_and(|done| {
             let domain = target.record.str("domain").map(str::to_owned);
             // As its record says.
             let port = address.map(|_| port).or(target.port);
             let identity = Identity { line, address, port, domain };
             let is_done = done.has(&identity, name);
+            standing = done.standing(&identity, name);
             // By its line too, which of several that are one target was measured: which of them
             // came first may depend on when names were answered.
             if let Some(shuffle) = self.shuffle.as_mut().filter(|_| is_done)
@@ -107,19 +124,19 @@ impl Gate {
             self.tally.duplicates.fetch_add(1, Ordering::Relaxed);
             return true;
         }
+        let keys = Keys { record: target.record, came: target.came };
         if is_done {
             self.tally.done.fetch_add(1, Ordering::Relaxed);
-            return true;
+            return self.again.is_none()
+                || self.keep_done(&KeptTarget::new(line, address, port, keys), standing);
         }
         if self.left == Some(0) {
             // The run before had measured as many as there were to be.
-            self.close();
-            return false;
+            return self.may_close();
         }
         if self.most.is_none_or(|most| self.tally.admitted.load(Ordering::Relaxed) < most) {
             self.tally.admitted.fetch_add(1, Ordering::Relaxed);
         }
-        let keys = Keys { record: target.record, came: target.came };
         match &mut self.shuffle {
             Some(shuffle) => {
                 shuffle.keep_back(line, address, port, keys);
@@ -157,17 +174,25 @@ impl Gate {
     /// The input has come to its end: gives what was kept back.
     pub(super) fn finish(&mut self) {
         self.tally.ended();
-        let Some(shuffle) = &mut self.shuffle else { return };
-        for (line, address, port, keys) in shuffle.take() {
+        let kept_back = self.shuffle.as_mut().map(Shuffle::take);
+        for (line, address, port, keys) in kept_back.into_iter().flatten() {
             if !self.send(line, address, port, keys) {
                 break;
             }
+        }
+        // Targets that were measured before, and that did not come, keep no limit open.
+        if self.again.is_some() && self.left == Some(0) && self.most != Some(0) {
+            self.close();
         }
     }
 
     /// Whether the target of a line, a name that is to be looked up, was measured before; then it is
     /// counted, and has its place in the order.
     pub(super) fn is_done(&mut self, line: u64, port: Option<u16>, domain: &str) -> bool {
+        // The next rounds want its address.
+        if self.again.is_some() {
+            return false;
+        }
         let port = Some(port.unwrap_or(self.port));
         let done = self.done.as_ref().is_some_and(|done| done.has_line(line, port, Some(domain)));
         if done {
@@ -178,27 +203,65 @@ impl Gate {
     }
 
     fn send(&mut self, line: u64, address: Option<IpAddr>, port: u16, keys: Keys) -> bool {
+        if self.onward.is_none() || self.left == Some(0) {
+            return false;
+        }
+        let target = KeptTarget::new(line, address, port, keys);
+        let turn = match self.again {
+            None => None,
+            Some(_) => match self.keep(&target, Standing::default()) {
+                Some(place) => Some(Turn { round: Round::FIRST, place }),
+                None => return false,
+            },
+        };
+        self.left = self.left.map(|left| left - 1);
+        let sent = self.hand_on(target, turn);
+        sent & (self.left != Some(0) || self.may_close())
+    }
+
+    /// Gives a target to the engine; `false` when no more can be taken.
+    fn hand_on(&mut self, target: KeptTarget, turn: Option<Turn>) -> bool {
         let Some(onward) = &self.onward else { return false };
         // The first line's is 0.
-        let number = line.saturating_sub(1);
+        let number = target.line.saturating_sub(1);
+        let (address, port, keys) = (target.address, target.port, target.into_keys());
         let job = Job::new(number, address.unwrap_or(UNSPECIFIED), port, keys.record);
-        let fed = Fed { job, came: keys.came.map(Arc::from) };
-        self.left = self.left.map(|left| left - 1);
+        let fed = Fed { job, came: keys.came.map(Arc::from), turn };
+        if let Some(again) = self.again.as_ref().filter(|_| turn.is_some()) {
+            again.begin();
+        }
         let sent = onward.places.send(()).is_ok() && onward.jobs.blocking_send(fed).is_ok();
         if sent {
             self.tally.handed.fetch_add(1, Ordering::Relaxed);
         }
-        if self.left == Some(0) {
-            self.close();
-        }
-        sent && self.onward.is_some()
+        sent
     }
 
-    /// The limit is reached.
+    /// Keeps a target that was measured before; `false` when no more can be taken.
+    fn keep_done(&mut self, target: &KeptTarget, standing: Standing) -> bool {
+        if self.keep(target, standing).is_none() {
+            return false;
+        }
+        self.again.iter_mut().for_each(Again::found);
+        self.left != Some(0) || self.may_close()
+    }
+
+    /// The limit is reached: no more targets are read, unless some are to come that were measured
+    /// before and have more rounds. Whether it goes on.
+    fn may_close(&mut self) -> bool {
+        let goes_on = self.again.as_ref().is_some_and(Again::lacks);
+        if !goes_on {
+            self.close();
+        }
+        goes_on
+    }
+
     fn close(&mut self) {
         self.tally.limited.store(true, Ordering::Relaxed);
         self.tally.ended();
-        self.onward = None;
+        if self.again.is_none() {
+            self.onward = None;
+        }
     }
 }
 

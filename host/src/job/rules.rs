@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::courtesy::Courtesy;
 use super::done::Done;
+use crate::rounds::{Schedule, Standings};
 
 /// Which targets are measured, and in which order.
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub struct Rules {
     pub max_targets: Option<u64>,
     /// The seed of a random order; `None` for the input's.
     pub shuffle: Option<u64>,
+    /// How often each is measured, where that was said.
+    pub rounds: Option<Schedule>,
 }
 
 /// What the feeder is to do with targets.
@@ -34,4 +37,6 @@ pub struct Feeding {
     pub interface: Option<String>,
     /// What a run before has measured, when this one goes on after it.
     pub done: Option<Done>,
+    /// Where targets stand that are measured in rounds.
+    pub standings: Option<Arc<Standings>>,
 }

@@ -1,7 +1,7 @@
 //! What is counted of the input, as it is read.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -9,6 +9,8 @@ use serde::Serialize;
 use super::complaints::Complaints;
 use super::extent::Extent;
 use super::wrong::Wrong;
+use crate::rounds::Schedule;
+use pathspider_observer::Round;
 use pathspider_runtime::say;
 use pathspider_runtime::text::of;
 
@@ -33,6 +35,14 @@ pub struct Counts {
     /// Targets that the run before, which this one goes on after, has measured.
     #[serde(rename = "measured_before")]
     pub done: u64,
+    /// Rounds that were begun.
+    pub rounds: u64,
+    /// Whether rounds that were asked for were not begun, or not to their end.
+    #[serde(skip)]
+    pub rounds_left: bool,
+    /// How many rounds there are at the least, where targets are measured in rounds.
+    #[serde(skip)]
+    pub of_rounds: Option<u64>,
     /// Whether the limit of targets was reached.
     #[serde(skip)]
     pub limited: bool,
@@ -64,6 +74,9 @@ impl Counts {
             blocklisted,
             special,
             done,
+            rounds: _,
+            rounds_left: _,
+            of_rounds: _,
             limited: _,
             kept_back: _,
             handed: _,
@@ -100,13 +113,19 @@ pub(super) struct Tally {
     /// Names that have no answer yet.
     pub(super) looked_up: AtomicU64,
     ended: AtomicBool,
+    schedule: Option<Schedule>,
+    /// The number of the last round that was begun, from 0.
+    round: AtomicU32,
+    /// Whether `admitted` counts targets in all rounds, as far as they are known.
+    counts_all_rounds: AtomicBool,
+    are_rounds_over: AtomicBool,
     extent: Option<Extent>,
     complaints: Mutex<Complaints>,
 }
 
 impl Tally {
-    pub(super) fn new(extent: Option<Extent>) -> Tally {
-        Tally { extent, ..Tally::default() }
+    pub(super) fn new(extent: Option<Extent>, schedule: Option<Schedule>) -> Tally {
+        Tally { extent, schedule, ..Tally::default() }
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -114,7 +133,18 @@ impl Tally {
         // In this order, for none is handed before it is admitted.
         let handed = read(&self.handed);
         let limited = self.is_limited();
-        let kept_back = read(&self.admitted).saturating_sub(handed) + read(&self.looked_up);
+        // Where the limit was reached, names that are looked up are not wanted.
+        let looked_up = if limited { 0 } else { read(&self.looked_up) };
+        let admitted = read(&self.admitted);
+        let waiting = admitted.saturating_sub(handed);
+        let waiting = if limited && self.schedule.is_none() { 0 } else { waiting };
+        let known = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        let repeat: u64 = match self.schedule {
+            Some(schedule) if !known(&self.counts_all_rounds) => schedule.repeat.into(),
+            _ => 1,
+        };
+        let rounds = self.round.load(Ordering::Relaxed) + 1;
+        let estimate = self.extent.as_ref().and_then(|extent| extent.estimate(admitted));
         Counts {
             lines: read(&self.lines),
             whole: self.whole.load(Ordering::Relaxed),
@@ -124,11 +154,14 @@ impl Tally {
             blocklisted: read(&self.blocklisted),
             special: read(&self.special),
             done: read(&self.done),
+            rounds: rounds.into(),
+            rounds_left: self.schedule.is_some() && !known(&self.are_rounds_over),
+            of_rounds: self.schedule.map(|schedule| rounds.max(schedule.repeat.into()).into()),
             limited,
-            kept_back: if limited { 0 } else { kept_back },
+            kept_back: waiting + looked_up,
             handed,
-            total: self.ended.load(Ordering::Acquire).then(|| read(&self.admitted)),
-            estimate: self.extent.as_ref().and_then(|extent| extent.estimate(read(&self.admitted))),
+            total: known(&self.ended).then_some(admitted * repeat),
+            estimate: estimate.map(|estimate| estimate * repeat),
         }
     }
 
@@ -142,6 +175,21 @@ impl Tally {
     /// No more targets will be admitted.
     pub(super) fn ended(&self) {
         self.ended.store(true, Ordering::Release);
+    }
+
+    /// From now on, targets are counted as admitted once for each round that is known to come.
+    pub(super) fn all_rounds_are_counted(&self) {
+        self.counts_all_rounds.store(true, Ordering::Release);
+    }
+
+    /// A round begins.
+    pub(super) fn round_begins(&self, round: Round) {
+        self.round.store(round.number(), Ordering::Relaxed);
+    }
+
+    /// Every target of every round was handed on.
+    pub(super) fn rounds_are_over(&self) {
+        self.are_rounds_over.store(true, Ordering::Release);
     }
 
     /// Whether the input is a file, so that reading it waits for nobody.

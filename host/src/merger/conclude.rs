@@ -12,6 +12,7 @@ use super::{Merger, answered};
 use crate::engine::{Report, Work};
 use crate::job::Verbatim;
 use crate::output::{Summary, Told};
+use crate::rounds::Turn;
 use pathspider_observer::JobNumber;
 use pathspider_plugin_api::rules;
 
@@ -51,14 +52,18 @@ impl<'a> Conclude<'a> {
         let hint = answered::hint(connections.iter().map(|connection| connection.ttls));
         let connections = connections.into_iter().map(judged).collect();
         let prepared = work.prepared().map_err(Fault::from);
+        let driver = self.driver().in_round(work.round().number());
         let conclusion =
-            prepared.and_then(|prepared| self.driver().conclude(&work.job, prepared, connections));
+            prepared.and_then(|prepared| driver.conclude(&work.job, prepared, connections));
         let target = into_target(work);
         match conclusion {
             Ok(conclusion) if conclusion.is_discarded => {
                 self.merger.count(|summary| summary.discarded += 1);
-                let id = self.job_id(&target.job);
-                Concluded::Discarded(own_keys(target.job).with("jobId", id))
+                self.end_turn(target.turn, &[]);
+                let id = self.job_id(&target);
+                let mut record = own_keys(target.job);
+                push_round(&mut record, target.turn);
+                Concluded::Discarded(record.with("jobId", id))
             }
             Ok(conclusion) => Concluded::Records(self.job_records(target, hint, conclusion)),
             Err(fault) => failed(target, fault.into()),
@@ -69,8 +74,19 @@ impl<'a> Conclude<'a> {
         self.merger.measurement.driver().keeping(self.merger.with_flows)
     }
 
-    fn job_id(&self, job: &Job) -> String {
-        format!("{:x}-{}", self.merger.run, JobNumber::of(job))
+    fn job_id(&self, target: &Target) -> String {
+        let id = format!("{:x}-{}", self.merger.run, JobNumber::of(&target.job));
+        match target.turn {
+            Some(turn) => format!("{id}r{}", turn.round.number()),
+            None => id,
+        }
+    }
+
+    /// What a round came to; what all rounds of the target come to, where it was the last one.
+    fn end_turn(&self, turn: Option<Turn>, conditions: &[Condition]) -> Vec<Condition> {
+        let conditions = conditions.iter().map(|one| (one.as_str(), one.class()));
+        let turn = turn.zip(self.merger.standings.as_ref());
+        turn.map(|(turn, standings)| standings.end(turn, conditions)).unwrap_or_default()
     }
 
     fn job_records(
@@ -79,17 +95,19 @@ impl<'a> Conclude<'a> {
         answered_from: Option<Record>,
         conclusion: Conclusion,
     ) -> Vec<Told> {
-        let Target { job, came } = target;
+        let folded = self.end_turn(target.turn, &conclusion.conditions);
+        let id = self.job_id(&target);
+        let Target { job, came, turn } = target;
         self.merger.count(|summary| {
-            count(&conclusion, summary);
+            count(&conclusion, &folded, summary);
             summary.a_target.get_or_insert(job.target());
         });
-        let id = self.job_id(&job);
         let target = job.target();
         let named = target.is_unspecified();
         let own = own_keys(job);
         let Conclusion { flows, conditions, added, mut rows, missed, .. } = conclusion;
-        let mut found = Record::with_capacity(10);
+        let mut found = Record::with_capacity(11);
+        push_round(&mut found, turn);
         // A name has no path.
         if !named {
             let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
@@ -103,7 +121,7 @@ impl<'a> Conclude<'a> {
         if let Some(hint) = answered_from {
             found.push("answered_from", hint);
         }
-        let conditions = conditions.into_iter().chain(added);
+        let conditions = conditions.into_iter().chain(added).chain(folded);
         found.push("conditions", conditions.map(text).collect::<Value>());
         let time = Record::new()
             .with("from", edge(&flows, "spdr_start", Iterator::min))
@@ -133,15 +151,18 @@ impl<'a> Conclude<'a> {
 
     /// The record of a job for which the plugin failed: no conditions, and the reason.
     fn error_record(&self, target: Target, error: Error) -> Told {
-        let Target { job, came } = target;
+        let folded = self.end_turn(target.turn, &[]);
+        let id = self.job_id(&target);
+        let Target { job, came, turn } = target;
         self.merger.count(|summary| {
             summary.targets += 1;
             summary.count_error(&error);
+            summary.count_conditions(folded.iter());
         });
-        let id = self.job_id(&job);
         let came = came.as_deref().map(|came| beside(came, job.target().is_unspecified(), &[]));
         let mut record = own_keys(job);
-        record.set("conditions", Value::from(Vec::<Value>::new()));
+        push_round(&mut record, turn);
+        record.set("conditions", folded.into_iter().map(text).collect::<Value>());
         record.set("spdr_error", format!("plugin: {error}"));
         record.set("jobId", id);
         Told { record, came }
@@ -152,6 +173,7 @@ impl<'a> Conclude<'a> {
 struct Target {
     job: Job,
     came: Option<Arc<Verbatim>>,
+    turn: Option<Turn>,
 }
 
 /// What came, beside what was `found`, which the record has the say of. `named`: of a target without an
@@ -164,10 +186,17 @@ fn beside(came: &Verbatim, named: bool, found: &[&Record]) -> Verbatim {
     came
 }
 
-fn count(conclusion: &Conclusion, summary: &mut Summary) {
+/// Says which round it is, where there are rounds.
+fn push_round(record: &mut Record, turn: Option<Turn>) {
+    if let Some(turn) = turn {
+        record.push("round", turn.round.number());
+    }
+}
+
+fn count(conclusion: &Conclusion, folded: &[Condition], summary: &mut Summary) {
     summary.targets += 1;
     summary.missed_flows += conclusion.missed;
-    let conditions = conclusion.conditions.iter().chain(&conclusion.added);
+    let conditions = conclusion.conditions.iter().chain(&conclusion.added).chain(folded);
     summary.count_conditions(conditions);
     summary.connections += conclusion.flows.len() as u64;
     let connections = conclusion.flows.iter();
@@ -197,8 +226,10 @@ pub(crate) fn users_keys(mut record: Record) -> Record {
 
 fn into_target(work: Arc<Work>) -> Target {
     match Arc::try_unwrap(work) {
-        Ok(work) => Target { job: work.job, came: work.came },
-        Err(shared) => Target { job: shared.job.clone(), came: shared.came.clone() },
+        Ok(Work { job, came, turn, .. }) => Target { job, came, turn },
+        Err(shared) => {
+            Target { job: shared.job.clone(), came: shared.came.clone(), turn: shared.turn }
+        }
     }
 }
 

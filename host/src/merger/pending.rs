@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use pathspider_observer::{ConnectionId, JobNumber, Observation, Round, Ttls};
+use pathspider_observer::{ConnectionId, Observation, Ttls, Visit};
 use pathspider_plugin_api::{Error, FlowRecord, Outcome};
 
 use crate::engine::{Report, Work};
@@ -38,7 +38,7 @@ pub(super) struct Connection {
 /// All such jobs.
 pub(super) struct PendingJobs<W> {
     configurations: usize,
-    jobs: HashMap<(JobNumber, Round), Pending<W>, RandomState>,
+    jobs: HashMap<Visit, Pending<W>, RandomState>,
 }
 
 struct Pending<W> {
@@ -80,10 +80,9 @@ impl<W> PendingJobs<W> {
         match report {
             Report::Broken { job, work, error } => {
                 // The engine reports nothing more of it; the observer may.
-                let key = (job, Round::FIRST);
-                if let Some(job) = self.jobs.get_mut(&key) {
-                    job.broken = true;
-                    self.take_if_complete(key);
+                if let Some(pending) = self.jobs.get_mut(&job) {
+                    pending.broken = true;
+                    self.take_if_complete(job);
                 }
                 Some(Complete::Broken { work, error })
             }
@@ -91,7 +90,7 @@ impl<W> PendingJobs<W> {
                 let job = self.job(id);
                 job.work = Some(work);
                 job.slot(id)?.ended = Some((outcome, claimed));
-                self.take_if_complete((id.job(), id.round()))
+                self.take_if_complete(id.visit())
             }
         }
     }
@@ -100,27 +99,27 @@ impl<W> PendingJobs<W> {
     pub(super) fn observation(&mut self, observation: Observation) -> Option<Complete<W>> {
         let id = observation.id;
         self.job(id).slot(id)?.answer = Some(observation);
-        self.take_if_complete((id.job(), id.round()))
+        self.take_if_complete(id.visit())
     }
 
     /// What came of a connection, where nothing more is to come of it, but of its job.
     pub(super) fn known(&self, id: ConnectionId) -> Option<(&W, Connection)> {
-        let job = self.jobs.get(&(id.job(), id.round())).filter(|job| !job.broken)?;
+        let job = self.jobs.get(&id.visit()).filter(|job| !job.broken)?;
         let slot = job.slots.get(id.config().index()).filter(|slot| slot.is_complete())?;
         Some((job.work.as_ref()?, slot.clone().into_connection()?))
     }
 
     fn job(&mut self, id: ConnectionId) -> &mut Pending<W> {
         let configurations = self.configurations;
-        self.jobs.entry((id.job(), id.round())).or_insert_with(|| Pending {
+        self.jobs.entry(id.visit()).or_insert_with(|| Pending {
             work: None,
             slots: (0..configurations).map(|_| Slot::default()).collect(),
             broken: false,
         })
     }
 
-    fn take_if_complete(&mut self, key: (JobNumber, Round)) -> Option<Complete<W>> {
-        let Entry::Occupied(entry) = self.jobs.entry(key) else {
+    fn take_if_complete(&mut self, job: Visit) -> Option<Complete<W>> {
+        let Entry::Occupied(entry) = self.jobs.entry(job) else {
             return None;
         };
         let job = entry.get();
@@ -140,10 +139,10 @@ impl<W> PendingJobs<W> {
 }
 
 impl Complete<Arc<Work>> {
-    /// The job's number.
-    pub(super) fn number(&self) -> JobNumber {
+    /// The job, and its round.
+    pub(super) fn visit(&self) -> Visit {
         let (Complete::Job { work, .. } | Complete::Broken { work, .. }) = self;
-        JobNumber::of(&work.job)
+        work.visit()
     }
 }
 

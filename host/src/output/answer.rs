@@ -7,6 +7,8 @@ use humantime::parse_rfc3339;
 use pathspider_plugin_api::{Class, ConditionInfo, Record, State, Value, carriage};
 use pathspider_runtime::text::{of, visible};
 
+use crate::rounds::unfolded;
+
 /// Characters of a text of others that are shown.
 const SHOWN: usize = 200;
 
@@ -67,9 +69,18 @@ impl Answers {
         }
         let given = record.get("conditions").and_then(Value::as_list).unwrap_or_default();
         for condition in given.iter().filter_map(Value::as_str) {
-            let info = self.conditions.iter().find(|info| info.covers(condition));
+            let (folded, differs) = unfolded(condition).unzip();
+            let about = folded.as_deref().unwrap_or(condition);
+            let info = self.conditions.iter().find(|info| info.covers(about));
             let condition = visible(condition, SHOWN);
             let _ = match info {
+                _ if differs == Some(true) => {
+                    write!(text, "\n  ? {condition}: it was not the same in all rounds")
+                }
+                Some(info) if differs == Some(false) => {
+                    let (sign, meaning) = (sign(info.class), visible(&info.meaning, SHOWN));
+                    write!(text, "\n  {sign} {condition}: in all rounds, {meaning}")
+                }
                 Some(info) => {
                     let (sign, meaning) = (sign(info.class), visible(&info.meaning, SHOWN));
                     write!(text, "\n  {sign} {condition}: {meaning}")
@@ -114,6 +125,9 @@ fn target(record: &Record) -> String {
     };
     if let Some(port) = record.u64("dp") {
         let _ = write!(text, ", port {port}");
+    }
+    if let Some(round) = record.u64("round") {
+        let _ = write!(text, ", round {}", round + 1);
     }
     text
 }

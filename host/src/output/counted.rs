@@ -20,10 +20,11 @@ pub struct Counted {
 
 impl Counted {
     /// Whether targets that were to be measured were not: the input was not read to its end, or
-    /// some that were read were left. More than `--max-targets` are none of them.
+    /// some that were read were left, or rounds of them. More than `--max-targets` are none of them.
     pub(crate) fn is_left(&self) -> bool {
         let Summary { unfinished, unstarted, .. } = self.summary;
-        unfinished + unstarted > 0 || !(self.input.whole || self.input.limited)
+        let is_read = self.input.whole || self.input.limited;
+        unfinished + unstarted > 0 || !is_read || self.input.rounds_left
     }
 
     /// Errors of the plugin, and lines that were no jobs.

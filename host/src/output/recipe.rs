@@ -48,6 +48,10 @@ pub struct RecipeOfRecords {
     pub source_asn: Option<u32>,
     /// Octets of a response's body that are kept.
     pub body_limit: usize,
+    /// How often each target is measured; `None` where there are no rounds.
+    pub repeat: Option<u16>,
+    /// How often an impaired verdict is confirmed at the most.
+    pub confirm: u16,
 }
 
 impl Recipe {
@@ -120,6 +124,8 @@ mod tests {
                 source_public: vec!["192.0.2.1".parse().unwrap()],
                 source_asn: None,
                 body_limit: 65_536,
+                repeat: None,
+                confirm: 0,
             },
         }
     }
@@ -164,7 +170,7 @@ mod tests {
             for name in names {
                 let mut missing = keys.clone();
                 missing[group].as_object_mut().unwrap().remove(&name);
-                let optional = name == "source_asn";
+                let optional = ["source_asn", "repeat"].contains(&&*name);
                 assert_eq!(Recipe::read(&missing).is_ok(), optional, "{group}.{name}");
             }
         }

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::codec::Codec;
 use crate::job::{Done, Identity};
@@ -41,6 +42,10 @@ struct Head<'a> {
     dp: Option<Key<'a>>,
     #[serde(borrow)]
     domain: Option<Key<'a>>,
+    round: Option<Key<'a>>,
+    /// Read where the rounds of a target are to be known.
+    #[serde(borrow)]
+    conditions: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -72,10 +77,13 @@ impl<'a> Head<'a> {
     /// With the job's number, and whether it is one of several records of that job.
     fn numbered(self) -> Option<(Head<'a>, u64, bool)> {
         let (_, number) = self.job_id.rsplit_once('-')?;
+        // Where there are rounds, the number is followed by the round's.
         let (number, several) = match number.split_once('.') {
-            Some((number, _)) => (number.parse().ok()?, true),
-            None => (number.parse().ok()?, false),
+            Some((number, _)) => (number, true),
+            None => (number, false),
         };
+        let (number, _) = number.split_once('r').unwrap_or((number, ""));
+        let number = number.parse().ok()?;
         Some((self, number, several))
     }
 }
@@ -139,6 +147,14 @@ struct Last {
     begins: u64,
     ends: u64,
     target: Identity,
+    round: u16,
+    conditions: Vec<String>,
+}
+
+impl Last {
+    fn add_to(&self, done: &mut Done) {
+        done.add_round(&self.target, self.round, &self.conditions);
+    }
 }
 
 impl<'d> Lines<'d> {
@@ -184,8 +200,14 @@ impl<'d> Lines<'d> {
                     domain: head.domain.and_then(|domain| domain.text().map(str::to_owned)),
                 };
                 let (id, ends) = (id.to_owned(), self.read);
-                let last = self.last.replace(Last { id, several, begins, ends, target });
-                last.iter().for_each(|last| self.done.add(&last.target));
+                let round = head.round.and_then(|round| round.number()).unwrap_or_default();
+                let conditions = match head.conditions.filter(|_| self.done.is_in_rounds()) {
+                    Some(list) => serde_json::from_str(list.get()).unwrap_or_default(),
+                    None => Vec::new(),
+                };
+                let last = Last { id, several, begins, ends, target, round, conditions };
+                let last = self.last.replace(last);
+                last.iter().for_each(|last| last.add_to(self.done));
             }
         }
         Ok(())
@@ -198,7 +220,7 @@ impl<'d> Lines<'d> {
             None => 0,
             Some(last) if last.several && !whole => last.begins,
             Some(last) => {
-                self.done.add(&last.target);
+                last.add_to(self.done);
                 last.ends
             }
         }

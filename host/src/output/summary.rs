@@ -36,6 +36,9 @@ pub struct Summary {
     pub conditions: BTreeMap<String, u64>,
     /// How many targets, by the gravest class of their conditions.
     pub classes: BTreeMap<&'static str, u64>,
+    /// How many rounds were begun, where targets are measured in rounds.
+    #[serde(skip)]
+    pub rounds: Option<u64>,
     /// One of the targets.
     #[serde(skip)]
     pub a_target: Option<IpAddr>,
@@ -209,6 +212,7 @@ impl fmt::Display for Lines<'_> {
             unstarted,
             conditions,
             classes,
+            rounds,
             a_target: _,
             class_of,
             failures,
@@ -219,7 +223,13 @@ impl fmt::Display for Lines<'_> {
         let targets = *targets;
         let seconds = self.duration.as_secs_f64();
         let rate = targets as f64 / seconds.max(1e-9);
-        let noun = of(targets, "target", "targets");
+        let noun = match rounds {
+            None => of(targets, "target", "targets").to_owned(),
+            Some(rounds) => {
+                let noun = of(targets, "measurement", "measurements");
+                format!("{noun} of targets, {rounds} {},", of(*rounds, "round", "rounds"))
+            }
+        };
         let digits = if rate < 10.0 { 1 } else { 0 };
         write!(f, "{targets} {noun} in {seconds:.1} s ({rate:.digits$}/s)")?;
         let errors = self.summary.plugin_errors();

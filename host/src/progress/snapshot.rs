@@ -80,6 +80,10 @@ impl Snapshot {
         };
         let digits = if rate < 10.0 { 1 } else { 0 };
         let mut parts = vec![Part::new(0, how_far), Part::new(4, format!(", {rate:.digits$}/s"))];
+        if let Some(rounds) = self.counted.input.of_rounds {
+            let round = self.counted.input.rounds;
+            parts.push(Part::new(1, format!(", round {round} of {rounds}")));
+        }
         if let Some(left) = self.left(elapsed) {
             parts.push(Part::new(1, format!(", {} left", format_duration(left))));
         }

@@ -11,9 +11,10 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{Condition, ConfigId, Error, Job, Outcome, Record, Value, ValueRef};
 
 use super::RejudgeError;
-use crate::job::{Input, Lines, Verbatim, in_ascii, parse_to_the_letter};
+use crate::job::{Input, Lines, Verbatim, in_ascii, parse_to_the_letter, plain_name};
 use crate::merger::users_keys;
 use crate::output::Told;
+use crate::rounds::is_fold;
 
 /// A line longer than this is no record: it bounds the memory that a damaged file can take.
 const LONGEST_LINE: u64 = 64 << 20;
@@ -29,6 +30,8 @@ pub(super) struct Past {
     pub(super) id: String,
     /// The job's number in its run.
     number: u64,
+    /// Its round; `None` where the run had none.
+    pub(super) round: Option<u32>,
     /// Its records: several where the plugin made several.
     pub(super) records: Vec<Record>,
     /// What they said to the letter, where a record does not say it so.
@@ -37,9 +40,9 @@ pub(super) struct Past {
 
 impl Past {
     /// The job's records with a new conclusion in them.
-    pub(super) fn judged(&self, concluded: Conclusion) -> Vec<Told> {
+    pub(super) fn judged(&self, concluded: Conclusion, folded: &[Condition]) -> Vec<Told> {
         let Conclusion { flows, conditions, added, rows, missed, .. } = concluded;
-        let texts = conditions.iter().chain(&added).map(Condition::as_str);
+        let texts = conditions.iter().chain(&added).chain(folded).map(Condition::as_str);
         let conditions: Value = texts.map(Value::from).collect();
         let flows = flows.into_iter().map(Ended::into_record);
         let flows = flows.map(|flow| flow.with("jobId", self.id.as_str()));
@@ -66,10 +69,35 @@ impl Past {
             .collect()
     }
 
-    /// The job's records as they were.
-    pub(super) fn unchanged(&self) -> Vec<Told> {
-        let records = self.records.iter().enumerate();
-        records.map(|(at, record)| Told { record: record.clone(), came: self.came(at) }).collect()
+    /// The job's records as they were, but for what all rounds come to.
+    pub(super) fn unchanged(&self, folded: &[Condition]) -> Vec<Told> {
+        let conditions = self.conditions();
+        let own = conditions.iter().filter(|condition| !is_fold(condition)).map(String::as_str);
+        let now: Value = own.chain(folded.iter().map(Condition::as_str)).map(Value::from).collect();
+        let told = |(at, record): (usize, &Record)| {
+            let mut record = record.clone();
+            if self.round.is_some() {
+                record.set("conditions", now.clone());
+            }
+            Told { record, came: self.came(at) }
+        };
+        self.records.iter().enumerate().map(told).collect()
+    }
+
+    /// What tells its target from others: its line, its name, or its address and port.
+    pub(super) fn target(&self, duplicates: bool, names: bool) -> Box<str> {
+        let record = &self.records[0];
+        let domain = record.str("domain").filter(|domain| !domain.is_empty());
+        let text = match domain {
+            _ if duplicates => self.number.to_string(),
+            Some(domain) if names => plain_name(domain),
+            _ => format!(
+                "{} {}",
+                record.str("dip").unwrap_or_default(),
+                record.u64("dp").unwrap_or(0)
+            ),
+        };
+        text.into()
     }
 
     fn came(&self, at: usize) -> Option<Verbatim> {
@@ -77,10 +105,13 @@ impl Past {
     }
 
     /// The job's record where the plugin fails now: as the run writes it, and with its flows.
-    pub(super) fn failed(&self, error: Error) -> Vec<Told> {
+    pub(super) fn failed(&self, error: Error, folded: &[Condition]) -> Vec<Told> {
         let (mut record, mut came) = (self.records[0].clone(), self.came(0));
         came.iter_mut().for_each(|came| JUDGED.into_iter().for_each(|key| came.unsay(key)));
-        record.set("conditions", Value::from(Vec::<Value>::new()));
+        record.set(
+            "conditions",
+            folded.iter().map(|one| Value::from(one.as_str())).collect::<Value>(),
+        );
         record.set("spdr_error", format!("plugin: {error}"));
         vec![Told { record: record.with("jobId", self.id.as_str()), came }]
     }
@@ -141,7 +172,8 @@ impl Pasts {
         let numbered = record.str("jobId").and_then(numbered);
         let (id, number) = numbered.ok_or_else(|| unfit("it has no jobId of a run".to_owned()))?;
         let id = id.to_owned();
-        Ok(Some(Past { line, id, number, records: vec![record], came: vec![came] }))
+        let round = record.u64("round").and_then(|round| u32::try_from(round).ok());
+        Ok(Some(Past { line, id, number, round, records: vec![record], came: vec![came] }))
     }
 
     /// A job's connections, in the order of the configurations; `None` where the plugin had failed
@@ -232,6 +264,8 @@ fn numbered(id: &str) -> Option<(&str, u64)> {
     let (run, number) = id.rsplit_once('-')?;
     let number = number.split_once('.').map_or(number, |(number, _)| number);
     let base = &id[..run.len() + 1 + number.len()];
+    // Where the run had rounds, that of the round follows.
+    let (number, _) = number.split_once('r').unwrap_or((number, ""));
     Some((base, number.parse().ok()?))
 }
 
@@ -291,6 +325,7 @@ mod tests {
     fn a_job_is_known_by_its_number_and_not_by_its_rows() {
         assert_eq!(numbered("18fc037e40bc04d8-12"), Some(("18fc037e40bc04d8-12", 12)));
         assert_eq!(numbered("18fc037e40bc04d8-12.3"), Some(("18fc037e40bc04d8-12", 12)));
+        assert_eq!(numbered("18fc037e40bc04d8-12r1.3"), Some(("18fc037e40bc04d8-12r1", 12)));
         assert_eq!(numbered("12"), None);
         assert_eq!(numbered("a-b"), None);
     }

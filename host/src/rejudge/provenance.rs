@@ -15,6 +15,8 @@ pub(crate) struct Provenance {
     file: String,
     /// What was measured.
     pub(crate) plugin: RecipeOfPlugin,
+    /// Whether each line of its input was a target of its own.
+    pub(crate) duplicates: bool,
 }
 
 impl Provenance {
@@ -42,7 +44,8 @@ impl Provenance {
                           connections";
             return Err(unfit(reason.to_owned()));
         }
-        Ok(Provenance { file: file.clone(), plugin: recipe.plugin, metadata })
+        let duplicates = recipe.settings.duplicates;
+        Ok(Provenance { file: file.clone(), plugin: recipe.plugin, duplicates, metadata })
     }
 
     /// The options of the run, for a plugin that declares these: it may be a newer one.
@@ -146,6 +149,7 @@ mod tests {
                 options,
                 configurations: vec!["a".into(), "b".into()],
             },
+            duplicates: false,
         }
     }
 

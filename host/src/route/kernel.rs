@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use socket2::{Domain, Socket, Type};
 
 /// Octets of a message's header (`nlmsghdr`), and of a route's (`rtmsg`).
-const MESSAGE: usize = 16;
+pub(super) const MESSAGE: usize = 16;
 const ROUTE: usize = 12;
 
 /// Octets of an attribute's header (`rtattr`).
@@ -112,7 +112,7 @@ fn add_address(message: &mut Vec<u8>, kind: u16, address: IpAddr) {
     }
 }
 
-fn add(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub(super) fn add(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
     message.extend(((ATTRIBUTE + value.len()) as u16).to_ne_bytes());
     message.extend(kind.to_ne_bytes());
     message.extend(value);
@@ -153,7 +153,7 @@ fn read(message: &[u8], serial: u32, question: Question) -> Option<io::Result<An
     Some(Ok(Answer { source, is_guess, interface }))
 }
 
-fn octets<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+pub(super) fn octets<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 

@@ -178,7 +178,11 @@ impl LockedFile {
         let (mut length, mut measured) = (0, None);
         match existing {
             Existing::Continue => {
-                let mut done = Done::new(options.measurement.info.names, options.rules.duplicates);
+                let info = &options.measurement.info;
+                let mut done = Done::new(info.names, options.rules.duplicates);
+                if options.rules.rounds.is_some() {
+                    done = done.in_rounds(info.conditions.clone());
+                }
                 length = scan_locked(path, &output, &mut done, is_asked)?;
                 if let Some((list, good)) = &mut list {
                     // A job whose line is torn is not known, and is measured once more.

@@ -16,6 +16,7 @@ use crate::engine::{Feedback, JOBS_BEHIND, Measured, Report};
 use crate::job::Feed;
 use crate::merger::Merger;
 use crate::output::{OutputError, RecordWriter, Summary};
+use crate::rounds::Standings;
 use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Watch};
 use pathspider_runtime::patience::LAST_WORDS;
 use pathspider_runtime::say;
@@ -42,7 +43,7 @@ pub(super) struct Pipeline {
 impl Pipeline {
     pub(super) fn start(
         threads: Threads,
-        (options, plan): (&RunOptions<'_>, &Plan),
+        (options, plan, standings): (&RunOptions<'_>, &Plan, Option<Arc<Standings>>),
         (chains, source, save): (ChainSet, Option<Source>, Option<PcapWriter>),
         writer: RecordWriter,
         stop: &Arc<Stop>,
@@ -83,6 +84,7 @@ impl Pipeline {
             with_flows: options.with_flows || options.answers.is_some(),
             summary: Arc::clone(&summary),
             ends: options.ends.clone(),
+            standings,
             places: freed,
         };
         let merger = threads

@@ -15,9 +15,10 @@ use super::keeping::{LastWord, Written};
 use super::pipeline::{Closed, Closing, Pipeline};
 use super::plan::Plan;
 use crate::engine::{Dialer, Engine, EngineEnd, Forger, Inbox};
-use crate::job::{Feed, Feeder, Feeding, JobReader, feed};
+use crate::job::{Done, Feed, Feeder, Feeding, JobReader, feed};
 use crate::output::{Cause, Counted};
 use crate::progress::{Prepared, Shown};
+use crate::rounds::Standings;
 use pathspider_observer::{Elsewhere, Source};
 use pathspider_runtime::ending;
 use pathspider_runtime::stop::Stop;
@@ -55,11 +56,15 @@ impl Stages<'_> {
     /// Starts all stages but the engine: observer and merger, then the feeder (step 4).
     fn start(self) -> Result<Running, RunError> {
         let Stages { options, plan, stop, began, threads, reader, written, showing, .. } = self;
-        let Written { writer, save, done } = written;
+        let Written { writer, save, mut done } = written;
+        let folds = done.as_mut().map(Done::take_folds).unwrap_or_default();
+        let schedule = options.rules.rounds;
+        let standings = schedule.map(|schedule| Arc::new(Standings::new(schedule, folds)));
         let (output, plugin_timeout) = (options.output.to_string(), options.plugin_timeout());
         let info = &options.measurement.info;
         let packets = (self.chains, self.source, save);
-        let pipeline = Pipeline::start(threads, (&options, &plan), packets, writer, &stop)?;
+        let given = (&options, &plan, standings.clone());
+        let pipeline = Pipeline::start(threads, given, packets, writer, &stop)?;
 
         let (jobs, read) = tokio::sync::mpsc::channel(options.workers.clamp(64, 4096));
         let feeding = Feeding {
@@ -68,6 +73,7 @@ impl Stages<'_> {
             port: plan.default_port,
             interface: options.interface.clone(),
             done,
+            standings,
         };
         let onward = (jobs, pipeline.places.clone());
         let (fed, feeder) = feed(threads, reader, feeding, onward, Arc::clone(&stop))
@@ -189,13 +195,13 @@ impl Settled {
         let input = fed.close(&feeder);
         fed.say_rest();
         summary.left_of(&input, end.begun as u64);
+        summary.rounds = input.of_rounds.map(|_| input.rounds);
         let engine = end.error.map(|error| RunError::Engine { error, denied: end.denied });
         // Where a later stage failed, an engine's error is but its consequence.
-        let failure = output
-            .map(RunError::from)
-            .or(capture.map(RunError::from))
-            .or(engine)
-            .or_else(|| feeder_end(feeder, stop.is_asked() || input.limited));
+        let failure =
+            output.map(RunError::from).or(capture.map(RunError::from)).or(engine).or_else(|| {
+                feeder_end(feeder, stop.is_asked() || (input.limited && !input.rounds_left))
+            });
         let counted = Counted { summary, input, capture: counters };
         let cause = Cause::of(&counted, &here::look(last.interface, counted.summary.a_target));
         RunEnd {

@@ -119,7 +119,7 @@ fn concluded(how: &str, connections: [Connection; 2]) -> Result<super::Conclusio
     let job = Job::new(0, TARGET.0, TARGET.1, Record::new());
     let prepared = driver.prepare(&job)?;
     for config in [0, 1].map(ConfigId::new) {
-        driver.connect(Asked { job: &job, prepared: &prepared, config, round: 0, earlier: &[] })?;
+        driver.connect(Asked { job: &job, prepared: &prepared, config, earlier: &[] })?;
     }
     driver.conclude(&job, &prepared, connections.into())
 }
@@ -137,7 +137,7 @@ fn after(a: Option<Connection>) -> String {
     let earlier: &Vec<&Ended> = &a.iter().collect();
     let config = ConfigId::new(1);
     let connect =
-        driver.connect(Asked { job: &job, prepared: &prepared, config, round: 0, earlier });
+        driver.connect(Asked { job: &job, prepared: &prepared, config, earlier });
     let connect = connect.unwrap();
     match connect.kind() {
         ConnectKind::Skip => connect.into_outcome().unwrap().failure().unwrap().to_owned(),
@@ -243,7 +243,7 @@ fn what_a_measurement_does_not_write_costs_calls_for_one_job_of_a_run() {
         let job = Job::new(0, TARGET.0, TARGET.1, Record::new());
         let prepared = driver.prepare(&job).unwrap();
         for config in [0, 1].map(ConfigId::new) {
-            let asked = Asked { job: &job, prepared: &prepared, config, round: 0, earlier: &[] };
+            let asked = Asked { job: &job, prepared: &prepared, config, earlier: &[] };
             driver.connect(asked).unwrap();
         }
         let connections = vec![seen(State::Ok), seen(State::Timeout)];

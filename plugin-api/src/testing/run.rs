@@ -161,7 +161,7 @@ pub fn measure(
     let (mut connects, mut connections, mut answered) = (Vec::new(), Vec::new(), Vec::new());
     for config in (0..configurations).map(ConfigId::new) {
         let earlier: &Vec<&Ended> = &answered.iter().collect();
-        let asked = Asked { job, prepared: &prepared, config, round: 0, earlier };
+        let asked = Asked { job, prepared: &prepared, config, earlier };
         let connect = Driver::new(object, &info, configurations, &slots).connect(asked)?;
         let (outcome, seen) = match connect.kind() {
             ConnectKind::Skip => (Outcome::new(State::Skipped), Sighting::NotAsked),

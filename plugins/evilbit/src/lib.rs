@@ -23,10 +23,6 @@ conditions! {
     );
 }
 
-/// After how long without an answer a packet is sent again, as a socket's is, and how often.
-const AGAIN: Duration = Duration::from_secs(1);
-const REPEATS: u32 = 2;
-
 /// What is sent: the words of `--connect`, the default first.
 const MODES: [&str; 2] = ["tcpsyn", "dnsudp"];
 
@@ -77,7 +73,7 @@ impl Measurement for Evilbit {
                 packet.udp(job.port(), &query).bytes()?
             }
         };
-        let connect = Connect::packets(vec![bytes], self.timeout).repeat(AGAIN, REPEATS);
+        let connect = Connect::packets(vec![bytes], self.timeout).repeat_as_sockets_do();
         Ok(if self.asks { connect.until_done() } else { connect })
     }
 

@@ -10,10 +10,6 @@ use pathspider_plugin_api::chains::{basic, dns, icmp, udp};
 use pathspider_plugin_api::forge::{Packet, dns_query, identifier};
 use pathspider_plugin_api::prelude::*;
 
-/// After how long without a response a query is sent again, and how often.
-const AGAIN: Duration = Duration::from_secs(1);
-const REPEATS: u32 = 2;
-
 const PLAIN: Configuration = Configuration::new(0, "checksum").hold(Hold::Initiation);
 const ZERO: Configuration = Configuration::new(1, "no checksum").hold(Hold::Initiation);
 
@@ -56,7 +52,7 @@ impl Measurement for Udpzero {
         let datagram = Packet::to(job.target()).udp(job.port(), &query);
         let datagram = if attempt.is(ZERO) { datagram.checksum_zero() } else { datagram };
         let connect = Connect::packets(vec![datagram.bytes()?], self.timeout);
-        Ok(connect.repeat(AGAIN, REPEATS).until_done())
+        Ok(connect.repeat_as_sockets_do().until_done())
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {

@@ -5,6 +5,7 @@
 //! - `measure`: what it concludes and writes
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `report`: what is made of records, and what changed between two sets of them
+//! - `rounds`: targets that are measured several times
 //! - `rejudging`: what a run wrote gives its conclusions again
 //! - `stopping`: signals, and what is left afterwards
 //! - `keeping`: outputs, metadata, and runs that go on after others
@@ -65,6 +66,7 @@ mod progress;
 mod rejudging;
 mod report;
 mod restoring;
+mod rounds;
 mod soak;
 mod stopping;
 mod template;

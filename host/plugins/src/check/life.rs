@@ -117,7 +117,7 @@ impl<'s> Life<'s> {
         for index in 0..self.configurations {
             let config = ConfigId::new(index);
             let earlier: &Vec<&Ended> = &answered.iter().collect();
-            let asked = Asked { job, prepared: &prepared, config, round: 0, earlier };
+            let asked = Asked { job, prepared: &prepared, config, earlier };
             let asked = call(&mut times.connect, || driver.connect(asked));
             let Some(connect) = self.said(asked)? else { return Ok(None) };
             // In place of connecting.
@@ -156,7 +156,6 @@ impl<'s> Life<'s> {
             job,
             prepared: &prepared,
             config,
-            round: 0,
             earlier: &[],
         }))
     }

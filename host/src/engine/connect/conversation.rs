@@ -29,7 +29,7 @@ use self::track::Track;
 use super::failure::Failure;
 use super::packets::{Forger, Pair, expect, fill, reset_at};
 use super::progress::Progress;
-use super::{Attempt, BeginError, Flow, destination};
+use super::{Attempt, BeginError, Begun, Flow, destination};
 use crate::engine::{DEFAULT_TIMEOUT, stamp};
 use crate::route::Way;
 use pathspider_observer::{
@@ -62,16 +62,6 @@ pub(in crate::engine) struct Conversing {
     one: OneFlow,
     has_sent: bool,
     began: Instant,
-}
-
-/// What came of asking for a conversation.
-pub(in crate::engine) enum Talk {
-    /// It is to begin.
-    Under(Box<Conversing>),
-    /// It is over already; nothing was sent.
-    Over(Attempt),
-    /// Nothing was sent, for it goes to this address, and the pace gave leave for another one.
-    Elsewhere(SocketAddr, Box<Connect>),
 }
 
 /// Why a conversation stops before it has ended.
@@ -116,7 +106,7 @@ pub(in crate::engine) fn begin(
     config: ConfigId,
     leave: IpAddr,
     notices: &Sender<Notice>,
-) -> Result<Talk, BeginError> {
+) -> Result<Begun, BeginError> {
     let Wanted { remote, timeout, number } = read_settings(job, &connect)?;
     let started = SystemTime::now();
     let fail = |failure: Failure, address: IpAddr| {
@@ -125,14 +115,14 @@ pub(in crate::engine) fn begin(
         Attempt { outcome: stamp(outcome, started), flow: None }
     };
     if let Some((address, refusal)) = destination::refused(job, &connect, forger.courtesy()) {
-        return Ok(Talk::Over(fail(refusal.into(), address)));
+        return Ok(Begun::Over(fail(refusal.into(), address)));
     }
     if remote.ip() != leave.to_canonical() {
-        return Ok(Talk::Elsewhere(remote, Box::new(connect)));
+        return Ok(Begun::Elsewhere(remote, Box::new(connect)));
     }
     let way = match forger.way(remote.ip()) {
         Ok(way) => way,
-        Err(error) => return Ok(Talk::Over(fail((&error).into(), remote.ip()))),
+        Err(error) => return Ok(Begun::Over(fail((&error).into(), remote.ip()))),
     };
     let Some(pair) = forger.take_port(number, remote, config) else {
         let attempt = Box::new(fail(Failure::NoLocalPort, remote.ip()));
@@ -148,7 +138,7 @@ pub(in crate::engine) fn begin(
     let (follow, following) = Follow::new(ROOM);
     expect(endpoint, local, observer::Wanted::All(follow), notices)?;
     let seed = u64::from(forge::random()) << 32 | u64::from(forge::random());
-    Ok(Talk::Under(Box::new(Conversing {
+    Ok(Begun::Conversing(Box::new(Conversing {
         forger: Rc::clone(forger),
         pool: Rc::clone(pool),
         notices: notices.clone(),

@@ -30,7 +30,7 @@ pub use self::ports::RESERVED_SOCKETS;
 use self::ports::{Ports, PortsError};
 use self::raw::Raw;
 use super::failure::Failure;
-use super::{Attempt, BeginError, Flow, destination};
+use super::{Attempt, BeginError, Begun, Flow, destination};
 use crate::engine::{DEFAULT_TIMEOUT, stamp};
 use crate::job::Courtesy;
 use crate::route::{Routes, Way};
@@ -59,16 +59,6 @@ pub(in crate::engine) struct Forged {
     /// What frees the target, and the way there.
     reset: Option<Vec<u8>>,
     way: Way,
-}
-
-/// How sending began.
-pub(in crate::engine) enum Sent {
-    /// All packets are out.
-    Out(Box<Forged>),
-    /// It is over already.
-    Over(Attempt),
-    /// None is, for the first one goes to this address, and the pace gave leave for another one.
-    Elsewhere(SocketAddr),
 }
 
 impl Forger {
@@ -121,13 +111,13 @@ impl Forger {
     pub(in crate::engine) fn begin(
         self: &Rc<Self>,
         job: &Job,
-        connect: &Connect,
+        connect: Connect,
         config: ConfigId,
         leave: IpAddr,
         notices: &Sender<Notice>,
-    ) -> Result<Sent, BeginError> {
-        let waiting = asked::waiting(connect)?;
-        let headers = asked::packets(connect)?;
+    ) -> Result<Begun, BeginError> {
+        let waiting = asked::waiting(&connect)?;
+        let headers = asked::packets(&connect)?;
         let mut packets: Vec<Vec<u8>> = connect.packet_bytes().map(<[u8]>::to_vec).collect();
         let first = headers[0];
         let remote = SocketAddr::new(first.destination, first.ports.map_or(0, |ports| ports.1));
@@ -136,13 +126,13 @@ impl Forger {
             let outcome = failure.outcome().with("dip", address).with("dp", remote.port());
             Attempt { outcome: stamp(outcome, started), flow: None }
         };
-        if let Some((address, refusal)) = destination::refused(job, connect, &self.courtesy) {
-            return Ok(Sent::Over(end(refusal.into(), address)));
+        if let Some((address, refusal)) = destination::refused(job, &connect, &self.courtesy) {
+            return Ok(Begun::Over(end(refusal.into(), address)));
         }
         if remote.ip() != leave {
-            return Ok(Sent::Elsewhere(remote));
+            return Ok(Begun::Elsewhere(remote, Box::new(connect)));
         }
-        let fail = |error: &io::Error| Ok(Sent::Over(end(error.into(), remote.ip())));
+        let fail = |error: &io::Error| Ok(Begun::Over(end(error.into(), remote.ip())));
 
         // What only the host knows.
         let way = match self.way(remote.ip()) {
@@ -177,7 +167,7 @@ impl Forger {
             if let Err(error) = self.send(packet, remote.ip(), way) {
                 self.release(pair);
                 if at > 0 {
-                    return Ok(Sent::Over(flow.end(Failure::from(&error).outcome())));
+                    return Ok(Begun::Over(flow.end(Failure::from(&error).outcome())));
                 }
                 notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
                 return fail(&error);
@@ -187,7 +177,7 @@ impl Forger {
         let wait = connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT);
         let forger = Rc::clone(self);
         let forged = Forged { forger, flow, pair, wait, answer, packets, waiting, reset, way };
-        Ok(Sent::Out(Box::new(forged)))
+        Ok(Begun::Forged(Box::new(forged)))
     }
 
     /// Whom nothing is sent to.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use pathspider_observer::JobNumber;
+use pathspider_observer::Visit;
 
 /// Jobs that may wait for the observer and the merger before no more connections are begun. At full
 /// speed a job waits for late packets for a tenth of a second, and over UDP, which has no end, for
@@ -18,20 +18,20 @@ pub(crate) const OCTETS_BEHIND: usize = 256 << 20;
 /// The jobs.
 #[derive(Default)]
 pub(super) struct Behind {
-    jobs: HashMap<JobNumber, usize, RandomState>,
+    jobs: HashMap<Visit, usize, RandomState>,
     octets: usize,
 }
 
 impl Behind {
     /// A job of so many octets has ended.
-    pub(super) fn insert(&mut self, number: JobNumber, octets: usize) {
-        self.jobs.insert(number, octets);
+    pub(super) fn insert(&mut self, visit: Visit, octets: usize) {
+        self.jobs.insert(visit, octets);
         self.octets += octets;
     }
 
     /// Its record is written.
-    pub(super) fn remove(&mut self, number: JobNumber) {
-        self.octets -= self.jobs.remove(&number).unwrap_or_default();
+    pub(super) fn remove(&mut self, visit: Visit) {
+        self.octets -= self.jobs.remove(&visit).unwrap_or_default();
     }
 
     /// Whether so much waits that memory would grow with the jobs in flight.

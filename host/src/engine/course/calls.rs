@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pathspider_observer::ConnectionId;
 
-use super::JobNumber;
+use super::Visit;
 
 /// Threads that may be stuck in the plugin before the run ends: each keeps its stack.
 const MOST_STUCK: usize = 4096;
@@ -21,7 +21,7 @@ pub(in crate::engine) struct Call(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Purpose {
     /// `pre_connect` of this job.
-    Prepare(JobNumber),
+    Prepare(Visit),
     /// `connect` for this connection.
     Connect(ConnectionId),
 }
@@ -103,12 +103,14 @@ impl Calls {
 
 #[cfg(test)]
 mod tests {
+    use pathspider_observer::{JobNumber, Round};
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn job(number: u64) -> Purpose {
-        Purpose::Prepare(JobNumber::new(number))
+        Purpose::Prepare(Visit::new(JobNumber::new(number), Round::FIRST))
     }
 
     #[test]

@@ -5,14 +5,14 @@
 
 use std::collections::VecDeque;
 
-use super::JobNumber;
+use super::Visit;
 
 /// All such jobs; none where connections do not depend on earlier ones.
 pub(super) struct Resting {
     applies: bool,
     count: usize,
     /// Those that may go on, in the order in which they became ready.
-    ready: VecDeque<JobNumber>,
+    ready: VecDeque<Visit>,
 }
 
 impl Resting {
@@ -41,21 +41,27 @@ impl Resting {
     }
 
     /// What a resting job waited for is known.
-    pub(super) fn known(&mut self, job: JobNumber) {
-        self.ready.push_back(job);
+    pub(super) fn known(&mut self, visit: Visit) {
+        self.ready.push_back(visit);
     }
 
     /// The next job that goes on, and rests no more.
-    pub(super) fn next(&mut self) -> Option<JobNumber> {
-        let job = self.ready.pop_front()?;
+    pub(super) fn next(&mut self) -> Option<Visit> {
+        let visit = self.ready.pop_front()?;
         self.count -= 1;
-        Some(job)
+        Some(visit)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use pathspider_observer::{JobNumber, Round};
+
     use super::*;
+
+    fn visit(job: u64) -> Visit {
+        Visit::new(JobNumber::new(job), Round::FIRST)
+    }
 
     #[test]
     fn jobs_go_on_in_the_order_in_which_they_became_ready() {
@@ -63,11 +69,11 @@ mod tests {
         (0..3).for_each(|_| resting.begin());
         assert_eq!((resting.count(), resting.has_ready(), resting.next()), (3, false, None));
         for job in [7, 5] {
-            resting.known(JobNumber::new(job));
+            resting.known(visit(job));
         }
         assert_eq!((resting.count(), resting.has_ready()), (3, true));
-        assert_eq!(resting.next(), Some(JobNumber::new(7)));
-        assert_eq!(resting.next(), Some(JobNumber::new(5)));
+        assert_eq!(resting.next(), Some(visit(7)));
+        assert_eq!(resting.next(), Some(visit(5)));
         assert_eq!((resting.next(), resting.count(), resting.has_ready()), (None, 1, false));
     }
 }

@@ -5,6 +5,8 @@ mod dependent;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use pathspider_observer::{JobNumber, Round};
+
 use super::behind::OCTETS_BEHIND;
 use super::*;
 
@@ -25,8 +27,12 @@ impl Cargo for Toy {
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
+fn visit(job: u64) -> Visit {
+    Visit::new(JobNumber::new(job), Round::FIRST)
+}
+
 fn id(job: u64, config: usize) -> ConnectionId {
-    ConnectionId::new(JobNumber::new(job), Round::FIRST, ConfigId::new(config))
+    visit(job).connection(ConfigId::new(config))
 }
 
 /// Each job has an address of its own.
@@ -44,7 +50,7 @@ struct Bench {
     start: Instant,
     now: Instant,
     calls: HashMap<ConnectionId, Call>,
-    preparing: HashMap<JobNumber, Call>,
+    preparing: HashMap<Visit, Call>,
     /// Whether the bench answers for the plugin's `pre_connect`.
     prepares: bool,
     wakes: Option<Instant>,
@@ -84,7 +90,7 @@ impl Bench {
 
     fn read(&mut self, jobs: impl IntoIterator<Item = u64>) {
         for job in jobs {
-            self.happens(Event::Read(JobNumber::new(job), job, target(job)));
+            self.happens(Event::Read(visit(job), job, target(job)));
         }
     }
 
@@ -105,7 +111,7 @@ impl Bench {
     }
 
     fn written(&mut self, job: u64) {
-        self.happens(Event::Written(JobNumber::new(job)));
+        self.happens(Event::Written(visit(job)));
     }
 
     /// What is to be done, in words, until it is to wait.
@@ -114,13 +120,13 @@ impl Bench {
         loop {
             log.push(match self.course.next(self.now) {
                 Action::Prepare(job, call, work) => {
-                    assert_eq!(job.number(), work);
+                    assert_eq!(job.job().number(), work);
                     if self.prepares {
                         self.happens(Event::Prepared(job, call, Ok(())));
                         continue;
                     }
                     self.preparing.insert(job, call);
-                    format!("prepare {job}")
+                    format!("prepare {}", job.job())
                 }
                 Action::Configure(config) => format!("[{}]", config.index()),
                 Action::Ask(id, call, _, _) => {
@@ -132,7 +138,7 @@ impl Bench {
                 Action::Discard(attempt) => format!("discard {attempt}"),
                 Action::Fail(work, error) => format!("fail {work} {error}"),
                 Action::GiveUp(Purpose::Prepare(job), _, thread) => {
-                    format!("give up prepare {job}{}", if thread { " new thread" } else { "" })
+                    format!("give up prepare {}{}", job.job(), if thread { " new thread" } else { "" })
                 }
                 Action::GiveUp(Purpose::Connect(id), _, thread) => {
                     format!("give up {}{}", name(id), if thread { " new thread" } else { "" })
@@ -431,8 +437,8 @@ fn a_preparation_that_does_not_come_back_is_given_up() {
     assert_eq!(run.actions(), "prepare 1");
     run.wake();
     assert_eq!(run.actions(), "give up prepare 1 new thread");
-    let late = run.preparing[&JobNumber::new(1)];
-    run.happens(Event::Prepared(JobNumber::new(1), late, Ok(())));
+    let late = run.preparing[&visit(1)];
+    run.happens(Event::Prepared(visit(1), late, Ok(())));
     run.happens(Event::Fed);
     assert_eq!(run.actions(), "settle");
     run.written(1);

@@ -90,7 +90,7 @@ fn a_job_that_is_long_in_coming_has_its_whole_time() {
             let mut ended = Vec::new();
             for report in reported {
                 let (job, is_connection) = match report {
-                    Report::Connection { id, .. } => (id.job(), true),
+                    Report::Connection { id, .. } => (id.visit(), true),
                     Report::Broken { job, .. } => (job, false),
                 };
                 ended.push(is_connection);

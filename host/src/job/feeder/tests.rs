@@ -1,5 +1,7 @@
 //! What is counted of an input, wherever the run is stopped.
 
+mod rounds;
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,7 +24,8 @@ struct Run {
 
 fn run(input: &Input, stop: Arc<Stop>, rules: Rules) -> Run {
     let reader = JobReader::open(input, Format::Either).unwrap();
-    let feeding = Feeding { rules, names: false, port: 80, interface: None, done: None };
+    let feeding =
+        Feeding { rules, names: false, port: 80, interface: None, done: None, standings: None };
     let (sender, jobs) = mpsc::channel(1);
     let (places, freed) = crossbeam::channel::bounded(100);
     let threads = SingleThread::at_start().end();

@@ -71,7 +71,8 @@ impl Run {
             ..Rules::default()
         };
         let names = self.kind == Kind::Names;
-        let feeding = Feeding { rules, names, port: 80, interface: None, done: Some(done) };
+        let feeding =
+            Feeding { rules, names, port: 80, interface: None, done: Some(done), standings: None };
         let (jobs, mut given) = mpsc::channel(LINES as usize);
         let (places, _freed) = crossbeam::channel::bounded(LINES as usize);
         let tally = Arc::new(Tally::default());

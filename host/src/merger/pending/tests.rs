@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use pathspider_observer::{JobNumber, Round};
 use pathspider_plugin_api::chains::basic;
 use pathspider_plugin_api::{ConfigId, State};
 use proptest::prelude::*;
@@ -34,7 +35,7 @@ fn seen(id: ConnectionId) -> Observation {
 }
 
 fn broken<W>(job: u64, work: W) -> Report<W> {
-    Report::Broken { job: JobNumber::new(job), work, error: Error::new("broken") }
+    Report::Broken { job: id(job, 0).visit(), work, error: Error::new("broken") }
 }
 
 fn seen_mark(connection: &Connection) -> Option<u64> {

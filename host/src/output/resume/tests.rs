@@ -157,3 +157,31 @@ fn who_is_told_to_stop_does_not_call_it_damage() {
         std::fs::remove_file(path).unwrap();
     }
 }
+
+#[test]
+fn the_rounds_of_a_job_are_told_apart() {
+    let line = |target: u64, round: u64, conditions: &str| {
+        format!(
+            "{{\"dip\":\"192.0.2.{target}\",\"dp\":80,\"round\":{round},\"conditions\":{conditions},\
+             \"jobId\":\"a1-{target}r{round}\"}}\n"
+        )
+    };
+    // Of the first target there are two rounds, one after the other.
+    let text = [
+        line(1, 0, "[\"x.works\"]"),
+        line(1, 1, "[\"x.works\",\"x.stable.works\",7]"),
+        line(2, 0, "null"),
+        "{\"dip\":\"192.0.2.3\",\"dp\":80,\"round\":\"spring\",\"jobId\":\"a1-3\"}\n".to_owned(),
+    ];
+    let path = file("rounds.ndjson", text.concat().as_bytes());
+    for in_rounds in [false, true] {
+        let mut done = Done::new(false, false);
+        if in_rounds {
+            done = done.in_rounds(Vec::new());
+        }
+        let good = scan_path(&path, &mut done).unwrap();
+        let expected = if in_rounds { 3 } else { 4 };
+        assert_eq!((good.torn, done.count()), (0, expected), "a target counts once");
+    }
+    std::fs::remove_file(path).unwrap();
+}

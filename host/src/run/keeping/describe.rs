@@ -84,7 +84,8 @@ pub(super) fn begun(options: &RunOptions<'_>, metadata: &Metadata, start: &str) 
         "addresses": options.interface.as_deref().map(interface::addresses),
         "workers": options.workers,
         "input": options.input.to_string(),
-        "seed": options.rules.shuffle,
+        "seed": options.rules.shuffle.or(options.rules.rounds.map(|schedule| schedule.seed)),
+        "repeat_interval": options.rules.rounds.map(|schedule| schedule.interval.as_secs_f64()),
         "kernel": format!(
             "{} {} {}",
             system.sysname().to_string_lossy(),

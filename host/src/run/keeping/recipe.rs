@@ -17,7 +17,15 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
         requests: Requests { contact: _, body_limit },
         // What is read of a name, which its records say.
         rules:
-            Rules { resolve, both_families: _, duplicates, courtesy: _, max_targets: _, shuffle: _ },
+            Rules {
+                resolve,
+                both_families: _,
+                duplicates,
+                courtesy: _,
+                max_targets: _,
+                shuffle: _,
+                rounds,
+            },
         ends: Ends { public, asn },
         with_flows,
         // The path may be another one, which each run says for itself.
@@ -58,6 +66,8 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
             source_public: public.clone(),
             source_asn: *asn,
             body_limit: *body_limit,
+            repeat: rounds.map(|schedule| schedule.repeat),
+            confirm: rounds.map_or(0, |schedule| schedule.confirm),
         },
     }
 }

@@ -5,6 +5,15 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Two rounds of each job are under way at a time, as if they were two jobs.
+fn visit(job: u64) -> Visit {
+    Visit::new(JobNumber::new(job / 2), Round::new((job % 2) as u16))
+}
+
+fn job_of(id: ConnectionId) -> u64 {
+    id.job().number() * 2 + u64::from(id.round().number())
+}
+
 /// What a job came to.
 #[derive(Debug, Default, Clone)]
 struct Fate {
@@ -30,7 +39,7 @@ struct World {
     unread: Vec<u64>,
     fates: HashMap<u64, Fate>,
     /// What is under way, and will tell.
-    preparing: Vec<(JobNumber, Call)>,
+    preparing: Vec<(Visit, Call)>,
     asked: Vec<(ConnectionId, Call, SocketAddr)>,
     connections: Vec<(ConnectionId, Watch)>,
     /// Reported connections that are not known yet; only where others depend on them.
@@ -129,9 +138,9 @@ impl World {
     /// Where connections depend on earlier ones, all of those are known by now.
     fn depends_on_known(&mut self, id: ConnectionId) -> Result<(), Fault> {
         if self.depends {
-            let reported = self.fate(id.job().number()).reported.len();
+            let reported = self.fate(job_of(id)).reported.len();
             prop_assert_eq!(reported, id.config().index(), "they come one after the other");
-            prop_assert!(self.unknown.iter().all(|other| other.job() != id.job()));
+            prop_assert!(self.unknown.iter().all(|other| other.visit() != id.visit()));
         }
         Ok(())
     }
@@ -143,7 +152,7 @@ impl World {
         }
     }
 
-    fn prepare(&mut self, job: JobNumber, call: Call) {
+    fn prepare(&mut self, job: Visit, call: Call) {
         let result = if self.choose(8) == 0 { Err("declined") } else { Ok(()) };
         self.happens(Event::Prepared(job, call, result));
     }
@@ -208,7 +217,7 @@ impl World {
                 let at = self.choose(self.unwritten.len());
                 let job = self.unwritten.remove(at);
                 self.fate(job).is_written = true;
-                self.happens(Event::Written(JobNumber::new(job)));
+                self.happens(Event::Written(visit(job)));
             }
             8 if !self.unknown.is_empty() => {
                 let at = self.choose(self.unknown.len());
@@ -231,7 +240,7 @@ impl World {
             Some(job) => {
                 self.fate(job);
                 // Some targets are there more than once, and some are of the same prefix.
-                self.happens(Event::Read(JobNumber::new(job), job, target(job % 7)));
+                self.happens(Event::Read(visit(job), job, target(job % 7)));
             }
             None => self.happens(Event::Fed),
         }
@@ -314,7 +323,7 @@ impl World {
             self.happens(Event::Known(id));
         } else if let Some(job) = self.unwritten.pop() {
             self.fate(job).is_written = true;
-            self.happens(Event::Written(JobNumber::new(job)));
+            self.happens(Event::Written(visit(job)));
         } else {
             self.feed();
         }
