@@ -33,6 +33,7 @@ pub use pace::Limits;
 pub use work::{Feedback, Measured, Report, Work};
 
 use crate::job::Fed;
+use crate::route::Learned;
 use connect::Pool;
 use course::{Course, Rules};
 use pathspider_observer::Notice;
@@ -59,6 +60,8 @@ pub struct Engine {
     pub dialer: Dialer,
     /// Sends forged packets, where the plugin declared them.
     pub forger: Option<Rc<Forger>>,
+    /// What the kernel has learned of targets, where it is to forget that between rounds.
+    pub(crate) learned: Option<Learned>,
     /// To the observer.
     pub notices: Sender<Notice>,
     /// To the merger.

@@ -51,4 +51,6 @@ impl Place {
 pub(crate) struct Turn {
     pub(crate) round: Round,
     pub(crate) place: Place,
+    /// Whether the kernel is to forget before it what it learned of the target in the former round.
+    pub(crate) forgets: bool,
 }

@@ -219,7 +219,7 @@ impl Sorter {
     /// Gives the targets of the rounds after the first one, each when the former is over.
     fn repeat(&self) -> Result<(), ReadError> {
         let rest = self.gate().as_mut().map_or(Ok(None), Gate::rest);
-        if let Some(mut rest) = rest.map_err(|error| self.fail(error))? {
+        if let Some(rest) = rest.map_err(|error| self.fail(error))? {
             for round in rest.rounds() {
                 if !rest.wait(|| self.is_over()) {
                     return Ok(());
@@ -227,7 +227,7 @@ impl Sorter {
                 let begun = self.gate().as_mut().map(|gate| gate.begin_round(&rest, round));
                 let Some(wanted) = begun else { return Ok(()) };
                 let Some(places) = wanted else { break };
-                if !places.is_empty() && !self.go_round(&mut rest, round, places)? {
+                if !places.is_empty() && !self.go_round(&rest, round, places)? {
                     return Ok(());
                 }
             }
@@ -239,7 +239,7 @@ impl Sorter {
     /// Gives the targets of a round; `false` where the run is over before.
     fn go_round(
         &self,
-        rest: &mut Rest,
+        rest: &Rest,
         round: Round,
         places: Vec<rounds::Place>,
     ) -> Result<bool, ReadError> {
@@ -255,12 +255,10 @@ impl Sorter {
         for place in places {
             let target = rest.read(place).map_err(|error| self.fail(error))?;
             // Once a round, for an address may be the target of several ports.
-            if let Some(address) = target.address.filter(|address| met.is_new(*address, 0)) {
-                rest.forget(address);
-            }
+            let forgets = target.address.is_some_and(|address| met.is_new(address, 0));
             let mut gate = self.gate();
             let gate = gate.as_mut().filter(|_| !self.stop.is_asked());
-            if !gate.is_some_and(|gate| gate.send_again(target, Turn { round, place })) {
+            if !gate.is_some_and(|gate| gate.send_again(target, Turn { round, place, forgets })) {
                 return Ok(false);
             }
         }

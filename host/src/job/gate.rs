@@ -210,7 +210,7 @@ impl Gate {
         let turn = match self.again {
             None => None,
             Some(_) => match self.keep(&target, Standing::default()) {
-                Some(place) => Some(Turn { round: Round::FIRST, place }),
+                Some(place) => Some(Turn { round: Round::FIRST, place, forgets: false }),
                 None => return false,
             },
         };

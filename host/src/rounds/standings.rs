@@ -203,7 +203,7 @@ mod tests {
                 standings.begin();
                 let verdicts = targets[place.index()];
                 let verdict = verdicts[usize::from(number).min(verdicts.len() - 1)];
-                let end = standings.end(Turn { round, place }, std::iter::once(verdict));
+                let end = standings.end(Turn { round, place, forgets: false }, std::iter::once(verdict));
                 told[place.index()].extend(end.iter().map(|end| end.as_str().to_owned()));
             }
             assert!(standings.wait(|| false));
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(wanted(0), Wanted { places: vec![places[2]], done: 2 });
         assert_eq!(wanted(1), Wanted { places: vec![places[0], places[2]], done: 1 });
         standings.begin();
-        let turn = Turn { round: Round::new(1), place: places[0] };
+        let turn = Turn { round: Round::new(1), place: places[0], forgets: false };
         assert!(standings.end(turn, std::iter::once(BROKEN)).is_empty(), "it is confirmed first");
         assert_eq!(wanted(2).places, [places[0]]);
         standings.begin();
@@ -268,7 +268,7 @@ mod tests {
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| standings.wait(|| false));
             let place = standings.enter(Standing::default()).unwrap();
-            let _ = standings.end(Turn { round: Round::FIRST, place }, std::iter::empty());
+            let _ = standings.end(Turn { round: Round::FIRST, place, forgets: false }, std::iter::empty());
             assert!(waiting.join().unwrap());
         });
     }

@@ -19,6 +19,7 @@ use crate::job::{Done, Feed, Feeder, Feeding, JobReader, feed};
 use crate::output::{Cause, Counted};
 use crate::progress::{Prepared, Shown};
 use crate::rounds::Standings;
+use crate::route::Learned;
 use pathspider_observer::{Elsewhere, Source};
 use pathspider_runtime::ending;
 use pathspider_runtime::stop::Stop;
@@ -103,6 +104,7 @@ impl Stages<'_> {
                 let counters = watch.counters();
                 forger.slowed_by(move || counters().lost())
             }),
+            learned: schedule.and_then(|_| Learned::open().ok()),
             notices,
             reports,
             stop: Arc::clone(&stop),

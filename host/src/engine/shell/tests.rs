@@ -73,6 +73,7 @@ fn a_job_that_is_long_in_coming_has_its_whole_time() {
         limits: Limits::default(),
         dialer: Dialer::new(None, routes, courtesy, &requests).unwrap(),
         forger: None,
+        learned: None,
         notices,
         reports,
         stop: Stop::new(),

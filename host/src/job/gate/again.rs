@@ -1,7 +1,6 @@
 //! The rounds after the first one: whose turn it is, in which order.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,7 +13,6 @@ use rand::seq::SliceRandom;
 use super::Gate;
 use crate::job::kept::{KeptTarget, KeptTargets};
 use crate::rounds::{Place, Standing, Standings, Turn, Wanted};
-use crate::route::Learned;
 
 /// What is kept for the next rounds while the first one's targets are read.
 pub(super) struct Again {
@@ -69,8 +67,6 @@ impl Again {
 pub(in crate::job) struct Rest {
     standings: Arc<Standings>,
     kept: KeptTargets,
-    /// What the kernel has learned of targets; `None` where we may not have it forget that.
-    learned: Option<Learned>,
 }
 
 impl Rest {
@@ -87,14 +83,6 @@ impl Rest {
     /// Waits until the former round is over; `false` where the run `is_over` before.
     pub(in crate::job) fn wait(&self, is_over: impl Fn() -> bool) -> bool {
         self.standings.wait(is_over)
-    }
-
-    /// Has the kernel forget what it learned of an address in the round before.
-    pub(in crate::job) fn forget(&mut self, address: IpAddr) {
-        let forgotten = self.learned.as_ref().map(|learned| learned.forget(address));
-        if let Some(Err(_)) = forgotten {
-            self.learned = None;
-        }
     }
 
     /// Reads a target.
@@ -141,8 +129,7 @@ impl Gate {
         let kept = again.kept.take().map(|mut kept| kept.write().map(|()| kept)).transpose()?;
         self.tally.admitted.fetch_add(standings.to_come(), Ordering::Relaxed);
         self.tally.all_rounds_are_counted();
-        let learned = Learned::open().ok();
-        Ok(kept.map(|kept| Rest { standings, kept, learned }))
+        Ok(kept.map(|kept| Rest { standings, kept }))
     }
 
     /// A round begins: whose turn it is, in another order than before. `None` where no more are
