@@ -203,7 +203,8 @@ mod tests {
                 standings.begin();
                 let verdicts = targets[place.index()];
                 let verdict = verdicts[usize::from(number).min(verdicts.len() - 1)];
-                let end = standings.end(Turn { round, place, forgets: false }, std::iter::once(verdict));
+                let end =
+                    standings.end(Turn { round, place, forgets: false }, std::iter::once(verdict));
                 told[place.index()].extend(end.iter().map(|end| end.as_str().to_owned()));
             }
             assert!(standings.wait(|| false));
@@ -268,7 +269,8 @@ mod tests {
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| standings.wait(|| false));
             let place = standings.enter(Standing::default()).unwrap();
-            let _ = standings.end(Turn { round: Round::FIRST, place, forgets: false }, std::iter::empty());
+            let _ = standings
+                .end(Turn { round: Round::FIRST, place, forgets: false }, std::iter::empty());
             assert!(waiting.join().unwrap());
         });
     }

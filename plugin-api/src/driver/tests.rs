@@ -136,8 +136,7 @@ fn after(a: Option<Connection>) -> String {
     let a = a.map(|a| Ended::answered(ConfigId::BASELINE, a).unwrap());
     let earlier: &Vec<&Ended> = &a.iter().collect();
     let config = ConfigId::new(1);
-    let connect =
-        driver.connect(Asked { job: &job, prepared: &prepared, config, earlier });
+    let connect = driver.connect(Asked { job: &job, prepared: &prepared, config, earlier });
     let connect = connect.unwrap();
     match connect.kind() {
         ConnectKind::Skip => connect.into_outcome().unwrap().failure().unwrap().to_owned(),

@@ -152,12 +152,7 @@ impl<'s> Life<'s> {
         let info = &self.sample.info;
         let driver = Driver::new(&self.object, info, self.configurations, &self.slots);
         let Some(prepared) = self.said(driver.prepare(job))? else { return Ok(None) };
-        self.said(driver.connect(Asked {
-            job,
-            prepared: &prepared,
-            config,
-            earlier: &[],
-        }))
+        self.said(driver.connect(Asked { job, prepared: &prepared, config, earlier: &[] }))
     }
 
     /// Ends the run.

@@ -138,7 +138,11 @@ impl Bench {
                 Action::Discard(attempt) => format!("discard {attempt}"),
                 Action::Fail(work, error) => format!("fail {work} {error}"),
                 Action::GiveUp(Purpose::Prepare(job), _, thread) => {
-                    format!("give up prepare {}{}", job.job(), if thread { " new thread" } else { "" })
+                    format!(
+                        "give up prepare {}{}",
+                        job.job(),
+                        if thread { " new thread" } else { "" }
+                    )
                 }
                 Action::GiveUp(Purpose::Connect(id), _, thread) => {
                     format!("give up {}{}", name(id), if thread { " new thread" } else { "" })
