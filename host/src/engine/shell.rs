@@ -161,14 +161,14 @@ impl Shell<'_> {
     }
 
     fn read(&mut self, fed: Fed) {
-        let depends = self.engine.measurement.depends();
-        if fed.turn.is_some_and(|turn| turn.forgets) {
-            let forgotten = self.engine.learned.as_ref().map(|it| it.forget(fed.job.target()));
-            if let Some(Err(_)) = forgotten {
-                // Without the privilege: those that use what the kernel learns have it.
-                self.engine.learned = None;
-            }
+        if fed.turn.is_some_and(|turn| turn.forgets)
+            && let Some(learned) = &self.engine.learned
+            && learned.forget(fed.job.target()).is_err()
+        {
+            // The privilege is missing. Measurements that use what the kernel learns have it.
+            self.engine.learned = None;
         }
+        let depends = self.engine.measurement.depends();
         let work = Arc::new(Work::new(fed, depends));
         let (visit, target) = (work.visit(), work.target());
         self.course.handle(Event::Read(visit, work, target), self.now);

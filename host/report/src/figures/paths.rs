@@ -62,6 +62,12 @@ fn named(view: &View<'_>, conditions: &[u32]) -> String {
     words.map(|condition| condition.word).collect::<Vec<_>>().join("+")
 }
 
+/// Whether what was found is a value.
+fn has_value(view: &View<'_>, conditions: &[u32]) -> bool {
+    let mut found = conditions.iter().filter_map(|&number| view.condition(number));
+    found.any(|condition| condition.name.contains(':'))
+}
+
 /// Which aspects are stable.
 pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
     let mut found: BTreeMap<(u32, u32), BTreeMap<String, u64>> = BTreeMap::new();
@@ -77,8 +83,13 @@ pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
                 continue;
             }
             let name = view.aspect(aspect);
+            let words = named(view, first_verdict);
             let condition = match others.iter().all(|other| other == first_verdict) {
-                true => join(name, "stable", Some(&named(view, first_verdict))),
+                // As the run says it in the record of the last round.
+                true if has_value(view, first_verdict) => {
+                    format!("{}:{words}", join(name, "stable", None))
+                }
+                true => join(name, "stable", Some(&words)),
                 false => join(name, "unstable", None),
             };
             let counts = found.entry((first.measurement, aspect)).or_default();
