@@ -145,7 +145,7 @@ mod tests {
             .collect();
         let target = |n: usize| {
             let (record, came) = parse_to_the_letter(lines[n].as_bytes()).unwrap();
-            let address = Some(IpAddr::from([192, 0, 2, 1])).filter(|_| n % 2 == 0);
+            let address = Some(IpAddr::from([192, 0, 2, 1])).filter(|_| n.is_multiple_of(2));
             KeptTarget::new(n as u64, address, 80, Keys { record, came })
         };
         let mut kept = KeptTargets::begin().unwrap();
