@@ -74,6 +74,20 @@ impl FlowRecord {
         fitted
     }
 
+    /// The fields of both; where both have a field, those of `self` that are not null. For tests: what
+    /// a chain of the test's own says, beside what the host's chains would.
+    pub fn and(self, other: &FlowRecord) -> FlowRecord {
+        let mut both = self.clone().fitted(Arc::new(self.slots.joined(&other.slots)));
+        for (name, value) in other.iter() {
+            let slot = both.slots.named(name).filter(|&slot| both.values[slot].is_null());
+            if let Some(slot) = slot {
+                both.values[slot] = value.clone();
+            }
+        }
+        both.written = u64::MAX;
+        both
+    }
+
     /// A field's value; `None` is null, or a chain that was not asked for.
     pub fn get<T: FieldValue>(&self, field: Field<T>) -> Option<T::Read<'_>> {
         match self.slots.slot(field.chain(), field.place()) {

@@ -3,10 +3,13 @@
 //!
 //! With the feature `testing`, for `[dev-dependencies]`, also: packets for chains (`hex`,
 //! `capture`, `observe`), and whole runs of a measurement that is linked in or loaded from its
-//! library (`forms`, `load`, `instantiate`, `measure`, `dial`), and conversations (`converse`).
+//! library (`forms`, `load`, `instantiate`, `measure`, `dial`), and conversations (`converse`, with a `Server` or
+//! another `Peer`, and `packet` to look into packets).
 
 #[cfg(feature = "testing")]
 mod run;
+#[cfg(feature = "testing")]
+mod server;
 #[cfg(feature = "testing")]
 mod talk;
 #[cfg(feature = "testing")]
@@ -18,9 +21,11 @@ use std::net::Ipv4Addr;
 #[cfg(feature = "testing")]
 pub use run::{Concluded, End, Form, dial, forms, instantiate, load, measure};
 #[cfg(feature = "testing")]
+pub use server::Server;
+#[cfg(feature = "testing")]
 pub use talk::{Peer, Talked, converse};
 #[cfg(feature = "testing")]
-pub use wire::{capture, hex, observe};
+pub use wire::{capture, hex, observe, packet};
 
 use crate::abi::lent::{LentAttempt, LentFlow, LentFlows, Reading, Slice};
 use crate::abi::object::Object;

@@ -72,6 +72,20 @@ impl Slots {
         slots
     }
 
+    /// Those of the known chains of both.
+    pub(crate) fn joined(&self, other: &Slots) -> Slots {
+        let mut slots = Slots::default();
+        for from in [self, other] {
+            for (place, fields) in from.chains() {
+                let name = from.chains[place].name.as_str();
+                if slots.fields_of(name).is_none() {
+                    slots.add(name, fields.map(|slot| from.name(slot)));
+                }
+            }
+        }
+        slots
+    }
+
     fn add<'n>(&mut self, chain: &str, fields: impl Iterator<Item = &'n str>) {
         let first = self.names.len() as u32;
         self.names.extend(fields.map(interned));

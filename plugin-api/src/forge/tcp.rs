@@ -16,6 +16,7 @@ pub struct Segment {
     acknowledgment: u32,
     flags: TcpFlags,
     window: u16,
+    urgent: u16,
     options: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -29,6 +30,7 @@ impl Segment {
             acknowledgment: 0,
             flags: TcpFlags::NONE,
             window: 64_240,
+            urgent: 0,
             options: Vec::new(),
             payload: Vec::new(),
         }
@@ -61,6 +63,12 @@ impl Segment {
     /// Sets the window; without it, 64,240.
     pub fn window(mut self, octets: u16) -> Segment {
         self.window = octets;
+        self
+    }
+
+    /// Sets the urgent pointer; the flag URG, without which it does not count, is set apart.
+    pub fn urgent(mut self, pointer: u16) -> Segment {
+        self.urgent = pointer;
         self
     }
 
@@ -103,7 +111,7 @@ impl Segment {
         rest.extend(self.sequence.to_be_bytes());
         rest.extend(self.acknowledgment.to_be_bytes());
         let words = 5 + (padded / 4) as u16;
-        for word in [words << 12 | self.flags.0 & 0x0fff, self.window, 0, 0] {
+        for word in [words << 12 | self.flags.0 & 0x0fff, self.window, 0, self.urgent] {
             rest.extend(word.to_be_bytes());
         }
         rest.extend(&self.options);

@@ -85,6 +85,7 @@ impl Form {
 type Described = (Info, Options);
 
 /// How one connection of a job ends, in a test: its outcome, and its flow where it was seen.
+#[derive(Debug, Clone)]
 pub struct End {
     /// The outcome.
     pub outcome: Outcome,
@@ -141,8 +142,9 @@ pub fn instantiate(handle: MeasurementHandle, given: Record) -> Result<Measureme
 
 /// Takes a job through all its configurations by the host's own [`Driver`], which holds the
 /// measurement to the same [`rules`](crate::rules). `end` makes the connection that was asked for,
-/// or says how it ends. Where the plugin made it by itself ([`Connect::done`]) its own outcome
-/// counts, and `end` gives the flow; where there is none ([`Connect::skip`]) it is not asked.
+/// or says how it ends: [`dial`] makes one to a server, [`converse`](super::converse) holds a
+/// conversation. Where the plugin made it by itself ([`Connect::done`]) its own outcome counts, and
+/// `end` gives the flow; where there is none ([`Connect::skip`]) it is not asked.
 ///
 /// # Errors
 ///
@@ -151,7 +153,7 @@ pub fn measure(
     handle: MeasurementHandle,
     object: &MeasurementObject,
     job: &Job,
-    mut end: impl FnMut(ConfigId, &Connect) -> End,
+    mut end: impl FnMut(ConfigId, &mut Connect) -> End,
 ) -> Result<Concluded> {
     let (info, _) = handle.describe()?;
     let configurations = object.configurations()?.len();
@@ -162,10 +164,10 @@ pub fn measure(
     for config in (0..configurations).map(ConfigId::new) {
         let earlier: &Vec<&Ended> = &answered.iter().collect();
         let asked = Asked { job, prepared: &prepared, config, earlier };
-        let connect = Driver::new(object, &info, configurations, &slots).connect(asked)?;
+        let mut connect = Driver::new(object, &info, configurations, &slots).connect(asked)?;
         let (outcome, seen) = match connect.kind() {
             ConnectKind::Skip => (Outcome::new(State::Skipped), Sighting::NotAsked),
-            _ => match end(config, &connect) {
+            _ => match end(config, &mut connect) {
                 End { outcome, flow: None } => (outcome, Sighting::Nothing),
                 End { outcome, flow: Some(flow) } => {
                     // Chains of plugins are known from the flows that they are in.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
@@ -59,6 +60,12 @@ pub fn capture(path: impl AsRef<Path>) -> Result<Vec<Vec<u8>>> {
     Ok(packets)
 }
 
+/// A packet from its octets, as a conversation is shown one that came: for a [`Peer`](super::Peer)
+/// that looks into what was sent, and for what a conversation sent. `None` where it is malformed.
+pub fn packet(octets: &[u8]) -> Option<Packet<'_>> {
+    Sliced::of(octets).map(|sliced| sliced.shown(Duration::ZERO, false))
+}
+
 /// What a chain says of one flow, whose first packet's sender is its originator. Packets are a
 /// millisecond apart. As in the host, a malformed packet is left out: one whose lengths
 /// contradict each other or its size.
@@ -70,15 +77,22 @@ pub fn capture(path: impl AsRef<Path>) -> Result<Vec<Vec<u8>>> {
 ///
 /// The chain fails, or there is no packet that is well-formed.
 pub fn observe(chain: ChainHandle, packets: &[Vec<u8>]) -> Result<FlowRecord> {
+    let apart = (0..).map(Duration::from_millis);
+    observe_at(chain, &apart.zip(packets.iter().map(Vec::as_slice)).collect::<Vec<_>>())
+}
+
+/// The same of packets with times.
+pub(super) fn observe_at(chain: ChainHandle, packets: &[(Duration, &[u8])]) -> Result<FlowRecord> {
     let set = ChainSet::new(&[chain])?;
-    let sliced: Vec<Sliced<'_>> = packets.iter().filter_map(|packet| Sliced::of(packet)).collect();
-    let first = sliced.first().ok_or_else(|| {
-        Error::new(format_args!("none of {} packets is well-formed: no flow", packets.len()))
+    let number = packets.len();
+    let sliced: Vec<(Duration, Sliced<'_>)> =
+        packets.iter().filter_map(|(at, packet)| Some((*at, Sliced::of(packet)?))).collect();
+    let (_, first) = sliced.first().ok_or_else(|| {
+        Error::new(format_args!("none of {number} packets is well-formed: no flow"))
     })?;
     let shown: Vec<Packet<'_>> = sliced
         .iter()
-        .enumerate()
-        .map(|(index, packet)| packet.shown(index, packet.source == first.source))
+        .map(|(at, packet)| packet.shown(*at, packet.source == first.source))
         .collect();
     let mut flow = set.new_flow(&shown[0]);
     for packet in &shown {
@@ -89,7 +103,7 @@ pub fn observe(chain: ChainHandle, packets: &[Vec<u8>]) -> Result<FlowRecord> {
     Ok(record)
 }
 
-pub(super) struct Sliced<'a> {
+struct Sliced<'a> {
     source: Vec<u8>,
     ip: &'a [u8],
     transport: &'a [u8],
@@ -101,7 +115,7 @@ pub(super) struct Sliced<'a> {
 
 impl<'a> Sliced<'a> {
     /// `None` where it is malformed.
-    pub(super) fn of(packet: &'a [u8]) -> Option<Sliced<'a>> {
+    fn of(packet: &'a [u8]) -> Option<Sliced<'a>> {
         let sliced = LaxSlicedPacket::from_ip(packet).ok()?;
         let (source, version, payload, is_whole) = match &sliced.net {
             Some(LaxNetSlice::Ipv4(ip)) => {
@@ -144,9 +158,9 @@ impl<'a> Sliced<'a> {
         })
     }
 
-    pub(super) fn shown(&self, index: usize, forward: bool) -> Packet<'a> {
+    fn shown(&self, at: Duration, forward: bool) -> Packet<'a> {
         Packet::new(Parts {
-            time_ns: 1_700_000_000_000_000_000 + index as i64 * 1_000_000,
+            time_ns: 1_700_000_000_000_000_000 + at.as_nanos() as i64,
             ip: self.ip,
             transport: self.transport,
             payload: self.payload,

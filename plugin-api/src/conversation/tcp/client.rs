@@ -41,10 +41,20 @@ pub trait TcpExchange: Send + 'static {
         Ok(())
     }
 
-    /// A segment leaves: whatever is edited is what leaves. Repeats come here as often as they
-    /// leave; resets do not, and leave as they are.
+    /// A segment leaves: it leaves as it is edited here, with right lengths and checksums. Repeats
+    /// come here as often as they leave; resets do not, and leave as they are.
     fn outgoing(&mut self, segment: &mut Segment) {
         let _ = segment;
+    }
+
+    /// The packet that such a segment has become leaves: [`Turn::send`] sends it, and without that it
+    /// does not leave. This is the place to leave one out, to send others in its stead or beside it,
+    /// and to set what [`Segment`] cannot, such as a wrong checksum.
+    ///
+    /// The client repeats what is not acknowledged, so to lose a segment for good, leave out its
+    /// repeats too.
+    fn leaving(&mut self, packet: Vec<u8>, turn: &mut Turn<'_>) {
+        turn.send(packet);
     }
 
     /// A packet came, before the client has read it: a segment of the target, or an ICMP error.
@@ -163,7 +173,7 @@ impl<E: TcpExchange> TcpClient<E> {
                 continue;
             }
             self.exchange.outgoing(&mut segment);
-            turn.send(segment.into_packet()?);
+            self.exchange.leaving(segment.into_packet()?, turn);
         }
         Ok(self.next(stack, now))
     }

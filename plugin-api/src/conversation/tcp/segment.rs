@@ -64,9 +64,44 @@ impl Segment {
         u32::from_be_bytes([self.tcp[8], self.tcp[9], self.tcp[10], self.tcp[11]])
     }
 
+    /// The window field, not scaled.
+    pub fn window(&self) -> u16 {
+        self.word(14)
+    }
+
+    /// The urgent pointer.
+    pub fn urgent(&self) -> u16 {
+        self.word(18)
+    }
+
     /// The data that it carries.
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// Sets the sequence number. The client goes on as if it had sent its own.
+    pub fn set_sequence(&mut self, number: u32) {
+        self.tcp[4..8].copy_from_slice(&number.to_be_bytes());
+    }
+
+    /// Sets the acknowledgment number; the flag ACK is set apart.
+    pub fn set_acknowledgment(&mut self, number: u32) {
+        self.tcp[8..12].copy_from_slice(&number.to_be_bytes());
+    }
+
+    /// Sets the window field.
+    pub fn set_window(&mut self, octets: u16) {
+        self.tcp[14..16].copy_from_slice(&octets.to_be_bytes());
+    }
+
+    /// Sets the urgent pointer; the flag URG, without which it does not count, is set apart.
+    pub fn set_urgent(&mut self, pointer: u16) {
+        self.tcp[18..20].copy_from_slice(&pointer.to_be_bytes());
+    }
+
+    /// Carries other data. The client waits for the acknowledgment of as many octets as it wrote.
+    pub fn set_payload(&mut self, octets: &[u8]) {
+        self.payload = octets.to_vec();
     }
 
     /// Sets flags, and leaves the others.
@@ -242,12 +277,24 @@ mod tests {
             segment.set_ecn(1);
             segment.set_dscp(46);
             segment.set_ttl(9);
+            segment.set(TcpFlags::URG);
+            segment.set_urgent(3);
+            segment.set_window(512);
+            segment.set_sequence(0x0102_0304);
+            segment.set_acknowledgment(0x0506_0708);
+            segment.set_payload(b"other");
             segment.add_option(172, &[1, 2, 3]);
+            let words = (segment.urgent(), segment.window());
+            assert_eq!((words, segment.payload()), ((3, 512), &b"other"[..]));
             let packet = segment.into_packet().unwrap();
             let headers = PacketHeaders::from_ip_slice(&packet).unwrap();
             let Some(TransportHeader::Tcp(tcp)) = &headers.transport else { panic!("no TCP") };
             let payload = headers.payload.slice();
-            assert_eq!(payload, b"odd");
+            assert_eq!(payload, b"other");
+            assert!(tcp.urg);
+            let numbers = (tcp.sequence_number, tcp.acknowledgment_number);
+            assert_eq!(numbers, (0x0102_0304, 0x0506_0708));
+            assert_eq!((tcp.urgent_pointer, tcp.window_size), (3, 512));
             assert!(tcp.syn && tcp.cwr && tcp.ece && tcp.ns && !tcp.ack);
             assert_eq!(tcp.options.as_slice(), [2, 4, 5, 180, 4, 2, 172, 5, 1, 2, 3, 0]);
             match &headers.net {

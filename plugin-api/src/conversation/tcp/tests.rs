@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
-use crate::conversation::Ending;
+use crate::conversation::{Ending, Turn};
 use crate::packet::{Packet, TcpFlags};
-use crate::testing::{Peer, Talked, converse};
+use crate::testing::{Peer, Server, Talked, converse};
 use crate::{Connect, Outcome, Result, State, forge};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
@@ -64,127 +64,18 @@ impl TcpExchange for Asks {
 fn ask(text: (&str, &str), peer: &mut impl Peer, timeout: Duration) -> (Talked, Seen) {
     let seen = Arc::<Mutex<Seen>>::default();
     let client = TcpClient::new(Asks(Arc::clone(&seen))).option_room(8);
-    let connect = Connect::conversation(client).timeout(timeout);
-    let talked = converse(connect, ends(text), peer).unwrap();
+    let mut connect = Connect::conversation(client).timeout(timeout);
+    let talked = converse(&mut connect, ends(text), peer).unwrap();
+    for (_, packet) in &talked.sent {
+        assert_eq!(&tcp(packet).into_packet().unwrap(), packet, "lengths and checksums");
+    }
     let seen = seen.lock().unwrap().clone();
     (talked, seen)
 }
 
-/// A plain server of the test's own: it answers a request with so many octets and closes. What is not
-/// acknowledged it sends again, all of it.
-struct Server {
-    ends: (SocketAddr, SocketAddr),
-    /// The next number of the client's; `None` before its SYN.
-    next: Option<u32>,
-    request: Vec<u8>,
-    response: Vec<u8>,
-    /// What the client acknowledged: SYN, octets and FIN.
-    acknowledged: u32,
-    sent_at: Duration,
-    /// Until then it takes nothing, and its window is closed.
-    reads_from: Duration,
-}
-
-/// After how long the server sends again.
-const AGAIN: Duration = Duration::from_millis(700);
-/// Octets of its segments, of which it sends four at once.
-const SEGMENT: usize = 1000;
-
-impl Server {
-    fn new(text: (&str, &str), octets: usize) -> Server {
-        Server {
-            ends: ends(text),
-            next: None,
-            request: Vec::new(),
-            response: (0..octets).map(|n| n as u8).collect(),
-            acknowledged: 0,
-            sent_at: Duration::ZERO,
-            reads_from: Duration::ZERO,
-        }
-    }
-
-    /// A segment whose number is so far from its first.
-    fn segment(&self, now: Duration, flags: TcpFlags, offset: u32, data: &[u8]) -> Vec<u8> {
-        let (local, remote) = self.ends;
-        let segment = forge::Packet::to(local.ip()).source(remote.ip()).tcp(local.port());
-        let segment = segment.source_port(remote.port()).flags(flags).payload(data);
-        let segment = segment.sequence(ISN.wrapping_add(offset));
-        let window = if now < self.reads_from { 0 } else { 4096 };
-        segment.acknowledgment(self.next.unwrap()).window(window).bytes().unwrap()
-    }
-
-    fn is_asked(&self) -> bool {
-        self.request.ends_with(b"\r\n\r\n")
-    }
-
-    fn all(&self) -> u32 {
-        self.response.len() as u32 + 2
-    }
-
-    /// Sends what is not acknowledged.
-    fn send(&mut self, now: Duration) -> Vec<(Duration, Vec<u8>)> {
-        self.sent_at = now;
-        if self.next.is_none() {
-            return Vec::new();
-        }
-        let mut packets = Vec::new();
-        if self.acknowledged == 0 {
-            packets.push(self.segment(now, SYN_ACK, 0, &[]));
-        } else if self.is_asked() {
-            let from = self.acknowledged as usize - 1;
-            let octets = self.response.get(from..).unwrap_or_default();
-            for (at, data) in octets.chunks(SEGMENT).take(4).enumerate() {
-                let offset = (from + 1 + at * SEGMENT) as u32;
-                packets.push(self.segment(now, TcpFlags::ACK, offset, data));
-            }
-            if packets.is_empty() && self.acknowledged < self.all() {
-                let flags = TcpFlags::FIN | TcpFlags::ACK;
-                packets.push(self.segment(now, flags, self.all() - 1, &[]));
-            }
-        }
-        packets.into_iter().map(|packet| (Duration::ZERO, packet)).collect()
-    }
-}
-
-/// The server's first number: it comes to 0 in the middle of a response.
-const ISN: u32 = u32::MAX - 3000;
-
-impl Peer for Server {
-    fn take(&mut self, now: Duration, packet: &[u8]) -> Vec<(Duration, Vec<u8>)> {
-        let segment = tcp(packet);
-        assert_eq!(segment.clone().into_packet().unwrap(), packet, "lengths and checksums");
-        let syn = segment.has(TcpFlags::SYN);
-        let next = *self.next.get_or_insert(segment.sequence().wrapping_add(syn.into()));
-        let before = self.acknowledged;
-        if segment.has(TcpFlags::ACK) {
-            let number = segment.acknowledgment().wrapping_sub(ISN);
-            assert!(number <= self.all(), "it acknowledges what was not sent");
-            self.acknowledged = self.acknowledged.max(number);
-        }
-        let length = segment.payload().len() as u32 + u32::from(segment.has(TcpFlags::FIN));
-        let mut answers = Vec::new();
-        if length > 0 {
-            if segment.sequence() == next && now >= self.reads_from {
-                self.request.extend(segment.payload());
-                self.next = Some(next.wrapping_add(length));
-            }
-            let acknowledged = self.acknowledged;
-            answers.push((Duration::ZERO, self.segment(now, TcpFlags::ACK, acknowledged, &[])));
-        }
-        if syn || self.acknowledged > before || length > 0 {
-            answers.extend(self.send(now));
-        }
-        answers
-    }
-
-    fn due(&mut self, _: Duration) -> Option<Duration> {
-        let waits = self.next.is_some() && self.acknowledged < self.all();
-        waits.then_some(self.sent_at + AGAIN)
-    }
-
-    fn wake(&mut self, now: Duration) -> Vec<(Duration, Vec<u8>)> {
-        if now >= self.sent_at + AGAIN { self.send(now) } else { Vec::new() }
-    }
+/// A server that answers with so many octets.
+fn server(octets: usize) -> Server {
+    Server::new((0..octets).map(|n| n as u8).collect::<Vec<u8>>())
 }
 
 /// A path to a server that does to each packet what `fate` says: how long each copy takes.
@@ -251,13 +142,13 @@ fn tcp(packet: &[u8]) -> Segment {
 #[test]
 fn a_request_is_answered_and_the_connection_closed_on_both_sides() {
     for text in ENDS {
-        let mut path = Path::new(Server::new(text, 20_000), |_| vec![10]);
+        let mut path = Path::new(server(20_000), |_| vec![10]);
         let (talked, seen) = ask(text, &mut path, Duration::from_secs(5));
         assert_eq!((talked.ending, talked.outcome.state()), (Ending::Done, State::Ok), "{text:?}");
         assert_eq!(talked.outcome.record().u64("response"), Some(20_000));
         assert_eq!(seen.response, (0..20_000).map(|n| n as u8).collect::<Vec<_>>());
         assert!(seen.finished);
-        assert_eq!(path.server.request, REQUEST);
+        assert_eq!(path.server.request(), REQUEST);
         let data: Vec<Segment> = talked.sent.iter().map(|(_, packet)| tcp(packet)).collect();
         assert!(data[0].has(TcpFlags::SYN) && data.iter().any(|s| s.has(TcpFlags::FIN)));
         let marked: Vec<&Segment> = data.iter().filter(|s| !s.payload().is_empty()).collect();
@@ -276,21 +167,20 @@ fn every_response_comes_over_a_path_that_loses_reorders_and_repeats() {
             3 => vec![400],
             _ => vec![150],
         };
-        let mut path = Path::new(Server::new(text, 6_000), fate);
+        let mut path = Path::new(server(6_000), fate);
         let (talked, seen) = ask(text, &mut path, Duration::from_secs(120));
         assert_eq!(talked.outcome.state(), State::Ok, "seed {seed}");
         assert_eq!(seen.response.len(), 6_000, "seed {seed}");
-        assert_eq!(path.server.request, REQUEST, "seed {seed}");
+        assert_eq!(path.server.request(), REQUEST, "seed {seed}");
     }
 }
 
 #[test]
 fn a_window_that_is_closed_is_asked_until_it_opens() {
-    let mut server = Server::new(ENDS[0], 100);
-    server.reads_from = Duration::from_secs(4);
+    let mut server = server(100).reads_from(Duration::from_secs(4));
     let (talked, seen) = ask(ENDS[0], &mut server, Duration::from_secs(60));
     assert_eq!(talked.outcome.state(), State::Ok);
-    assert_eq!((seen.response.len(), server.request.as_slice()), (100, REQUEST));
+    assert_eq!((seen.response.len(), server.request()), (100, REQUEST));
     assert!(talked.ended > Duration::from_secs(4));
 }
 
@@ -393,7 +283,7 @@ fn an_icmp_error_ends_a_handshake_and_not_a_connection_that_stands() {
     let (talked, seen) = ask(ENDS[0], &mut Answers(prohibited), Duration::from_secs(5));
     assert_eq!(failure(&talked), (State::Failed, Some("unreachable"), Some("connect")));
     assert_eq!(seen.errors, 1);
-    let server = Arc::new(Mutex::new(Server::new(ENDS[0], 100)));
+    let server = Arc::new(Mutex::new(server(100)));
     let both = |now: Duration, s: &Segment| {
         let packet = s.clone().into_packet().unwrap();
         let error = (!s.payload().is_empty()).then(|| error(packet.clone()));
@@ -418,8 +308,8 @@ fn a_target_that_never_closes_is_waited_for_no_longer_than_a_second() {
             _ => Vec::new(),
         }
     };
-    let connect = Connect::conversation(TcpClient::new(Greets));
-    let talked = converse(connect, ends(ENDS[0]), &mut Answers(answers)).unwrap();
+    let mut connect = Connect::conversation(TcpClient::new(Greets));
+    let talked = converse(&mut connect, ends(ENDS[0]), &mut Answers(answers)).unwrap();
     assert_eq!((talked.ending, talked.outcome.state()), (Ending::Done, State::Ok));
     assert!((1_000..1_200).contains(&talked.ended.as_millis()), "{:?}", talked.ended);
 }
@@ -432,8 +322,8 @@ fn an_edit_that_does_not_fit_ends_the_conversation_with_the_reason() {
             segment.add_option(253, &[0; 38]);
         }
     }
-    let connect = Connect::conversation(TcpClient::new(Swells));
-    let error = converse(connect, ends(ENDS[0]), &mut Answers(|_, _: &Segment| Vec::new()));
+    let mut connect = Connect::conversation(TcpClient::new(Swells));
+    let error = converse(&mut connect, ends(ENDS[0]), &mut Answers(|_, _: &Segment| Vec::new()));
     assert!(error.unwrap_err().message().contains("octets of TCP options"));
 }
 
@@ -441,4 +331,62 @@ fn an_edit_that_does_not_fit_ends_the_conversation_with_the_reason() {
 fn a_client_may_be_sent_to_another_thread() {
     fn is_send<T: Send>(_: T) {}
     is_send(TcpClient::new(Asks(Arc::default())));
+}
+
+#[test]
+fn a_packet_can_be_left_out_doubled_and_broken_where_it_leaves() {
+    /// Loses its first SYN, sends the request twice, and breaks the checksum of its end.
+    #[derive(Default)]
+    struct Odd {
+        lost: bool,
+    }
+    impl TcpExchange for Odd {
+        fn opened(&mut self, stream: &mut Stream<'_>) -> Result<()> {
+            stream.write(REQUEST);
+            Ok(())
+        }
+
+        fn leaving(&mut self, mut packet: Vec<u8>, turn: &mut Turn<'_>) {
+            let segment = tcp(&packet);
+            if segment.has(TcpFlags::SYN) && !std::mem::replace(&mut self.lost, true) {
+                return;
+            }
+            if !segment.payload().is_empty() {
+                turn.send(packet.clone());
+            }
+            if segment.has(TcpFlags::FIN) {
+                packet[36] ^= 0xff;
+            }
+            turn.send(packet);
+        }
+    }
+    let mut connect = Connect::conversation(TcpClient::new(Odd::default()));
+    let talked = converse(&mut connect, ends(ENDS[0]), &mut server(100)).unwrap();
+    assert_eq!(talked.outcome.state(), State::Ok);
+    assert_eq!(talked.sent[0].0, Duration::from_secs(1), "the first SYN did not leave");
+    let count = |what: fn(&Segment) -> bool| {
+        talked.sent.iter().filter(|(_, packet)| what(&tcp(packet))).count()
+    };
+    assert_eq!(count(|s| s.has(TcpFlags::SYN)), 1);
+    assert_eq!(count(|s| !s.payload().is_empty()), 2);
+    let is_wrong = |packet: &Vec<u8>| tcp(packet).into_packet().unwrap() != *packet;
+    let ends = talked.sent.iter().filter(|(_, packet)| tcp(packet).has(TcpFlags::FIN));
+    assert!(ends.map(|(_, packet)| is_wrong(packet)).eq([true]));
+}
+
+#[test]
+fn the_wire_has_both_ways_in_their_order() {
+    let (talked, _) = ask(ENDS[1], &mut server(100), Duration::from_secs(5));
+    let flags = |(_, packet): &(Duration, Vec<u8>)| {
+        let packet = crate::testing::packet(packet).unwrap();
+        (packet.ip().source(), packet.tcp().unwrap().flags())
+    };
+    let (local, remote) = ends(ENDS[1]);
+    let wire: Vec<_> = talked.wire.iter().take(3).map(flags).collect();
+    let expected =
+        [(local.ip(), TcpFlags::SYN), (remote.ip(), SYN_ACK), (local.ip(), TcpFlags::ACK)];
+    assert_eq!(wire, expected);
+    let ours = talked.wire.iter().filter(|packet| flags(packet).0 == local.ip());
+    assert!(ours.eq(&talked.sent));
+    assert!(talked.wire.is_sorted_by_key(|(at, _)| *at));
 }

@@ -41,9 +41,9 @@ impl Peer for Target {
 fn sent(asks: bool, bits: u8, mark: u8, ends: [&str; 2]) -> Vec<u8> {
     let [local, remote] = ends.map(|end| end.parse().unwrap());
     let handshake = Handshake { asks, ..Handshake::default() };
-    let connect = Connect::conversation(TcpClient::new(handshake));
+    let mut connect = Connect::conversation(TcpClient::new(handshake));
     let mut target = Target { ends: (local, remote), bits, mark };
-    let talked = converse(connect, (local, remote), &mut target).unwrap();
+    let talked = converse(&mut connect, (local, remote), &mut target).unwrap();
     assert_eq!(talked.outcome.state(), State::Ok);
     let at = if local.is_ipv4() { 20 } else { 40 };
     let bits = |packet: &[u8]| (packet[at + 12] & 1) << 2 | packet[at + 13] >> 6;
