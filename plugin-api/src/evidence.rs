@@ -108,6 +108,7 @@ impl<'f> SentSyns<'f> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chains::tcp;
     use crate::packet::OptionKinds;
     use crate::testing::{self, flow};
     use crate::{Configuration, State, conditions};
@@ -140,6 +141,33 @@ mod tests {
         assert_eq!(weighed([no, yes]), (false, false, not_applied(0)));
         assert_eq!(weighed([yes, None]), (true, false, unseen()));
         assert_eq!(weighed([None, yes]), (false, true, unseen()));
+    }
+
+    #[test]
+    fn a_handshake_that_failed_says_nothing_of_data_unless_it_failed_in_both() {
+        let of = |connected, meant| (connected, meant);
+        let weighed = |flows: [(bool, Option<bool>); 2]| {
+            let [a, b] = flows.map(|(connected, _)| {
+                let state = if connected { State::Ok } else { State::Timeout };
+                flow(state).with(tcp::CONNECTED, connected)
+            });
+            testing::with_flows(&[a, b], |lent| {
+                let evidence = lent.weigh_data(|flow| flows[flow.config().index()].1);
+                let conclusion = evidence.conclude(evidence.connectivity(WORDS, B));
+                let texts: Vec<_> =
+                    conclusion.conditions().iter().map(ToString::to_string).collect();
+                texts.join(" ").replace("x.connectivity.", "")
+            })
+        };
+        let yes = Some(true);
+        assert_eq!(weighed([of(true, yes), of(true, yes)]), "works");
+        assert_eq!(weighed([of(false, None), of(false, None)]), "offline");
+        assert_eq!(weighed([of(true, yes), of(false, None)]), "pathspider.not_observed");
+        // Also where the plugin would say of a flow without data that it was sent as meant.
+        assert_eq!(weighed([of(true, yes), of(false, yes)]), "pathspider.not_observed");
+        assert_eq!(weighed([of(false, None), of(true, yes)]), "transient");
+        assert_eq!(weighed([of(true, yes), of(true, None)]), "pathspider.not_observed");
+        assert_eq!(weighed([of(true, yes), of(true, Some(false))]), "pathspider.not_applied:1");
     }
 
     #[test]

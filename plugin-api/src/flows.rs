@@ -3,6 +3,7 @@
 use crate::Record;
 use crate::abi::lent::{LentFlow, LentFlows};
 use crate::abi::slots::Slot;
+use crate::chains::tcp;
 use crate::condition::{Condition, Connectivity, Online};
 use crate::configuration::ConfigId;
 use crate::evidence::Evidence;
@@ -54,6 +55,22 @@ impl<'a> Flows<'a> {
     /// the capture lacks the packets that would show it.
     pub fn weigh(&self, as_meant: impl Fn(Flow<'a>) -> Option<bool>) -> Evidence<'a> {
         Evidence::weigh(self.iter(), as_meant)
+    }
+
+    /// The same for configurations that data carry ([`Carrier::Data`](crate::Carrier)): before the
+    /// handshake is over, their connections are alike. Where the handshake of an experiment failed,
+    /// that says nothing of what its data would have had: it counts only where that of the baseline
+    /// failed too, and nothing is there. `as_meant` is asked of the others: whether their data were
+    /// sent as the configuration demands; `None` where the capture has none.
+    ///
+    /// Needs the chain `tcp`.
+    pub fn weigh_data(&self, as_meant: impl Fn(Flow<'a>) -> Option<bool>) -> Evidence<'a> {
+        let has_failed = |flow: Flow<'a>| flow.get(tcp::CONNECTED) == Some(false);
+        let is_silent = has_failed(self.of(ConfigId::BASELINE));
+        self.weigh(|flow| match has_failed(flow) {
+            true => is_silent.then_some(true),
+            false => as_meant(flow),
+        })
     }
 
     /// The comparison of the baseline with an experiment, by whether the path carried them. `None`
