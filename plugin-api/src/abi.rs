@@ -51,7 +51,7 @@ pub use flows::{ChainSet, FlowState};
 pub(crate) use layout::{Fields, pinned_fields, type_of};
 pub use loaded::{ChainHandle, LoadedPlugin, MeasurementHandle, MeasurementObject, PreparedHandle};
 pub use running::{Function, Origin, Running, Shown, running, show};
-pub use services::set_log;
+pub use services::{Caller, set_caller, set_log};
 pub use slots::Slots;
 pub use tables::{ChainRef, MeasurementRef};
 pub(crate) use talking::Talking;

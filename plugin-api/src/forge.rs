@@ -13,11 +13,14 @@
 //! # }
 //! ```
 //!
+//! What a connection says is built here too: [`dns_query`], [`HttpRequest`].
+//!
 //! Source address and source port are left for the host to fill in unless they are set. What
 //! cannot be said here can still be sent: a packet is nothing but its octets.
 
 pub mod checksum;
 mod dns;
+mod http;
 mod tcp;
 mod udp;
 
@@ -25,6 +28,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use dns::dns_query;
+pub use http::{HttpRequest, http_host};
 pub use tcp::Segment;
 pub use udp::Datagram;
 

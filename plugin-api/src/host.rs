@@ -31,6 +31,18 @@ impl Host {
         Host { services: Services::own() }
     }
 
+    /// Whom to ask about the run's connections, an address or a URL: what `--contact` says, else the
+    /// program's own page. Where a protocol has a place for it, say it there.
+    pub fn contact(&self) -> &'static str {
+        self.services.contact()
+    }
+
+    /// The `User-Agent` of HTTP requests: the program's name and version, and
+    /// [`contact`](Host::contact). [`HttpRequest`](crate::forge::HttpRequest) has it.
+    pub fn user_agent(&self) -> &'static str {
+        self.services.user_agent()
+    }
+
     /// Writes a message to the host's log, on standard error. Plugins never write to standard
     /// output: it carries records.
     pub fn log(&self, level: Level, message: &str) {

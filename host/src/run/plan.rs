@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
+use pathspider_plugin_api::abi::{self, ChainSet, MeasurementObject};
 use pathspider_plugin_api::{ChainName, Configuration, Error};
 
 use super::{RunError, RunOptions};
@@ -33,6 +33,7 @@ impl Plan {
     fn asked(options: &RunOptions<'_>) -> Result<(Plan, ChainSet), RunError> {
         let found = options.measurement;
         let fail = |error| RunError::Plugin { name: found.info.name.clone(), error };
+        abi::set_caller(options.requests.caller());
         let measurement = found.handle.instantiate(options.plugin_options.clone()).map_err(fail)?;
         let configurations = measurement.configurations().map_err(fail)?;
         if configurations.is_empty() {

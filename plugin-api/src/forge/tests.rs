@@ -4,6 +4,7 @@ use etherparse::{NetHeaders, PacketHeaders, TransportHeader};
 
 use super::*;
 use crate::packet::TcpFlags;
+use crate::{Job, Record};
 
 const V4: &str = "192.0.2.1";
 const V6: &str = "2001:db8::1";
@@ -104,6 +105,48 @@ fn all_of_tcps_flags_can_be_set() {
     let bytes = to(V4).tcp(80).flags(TcpFlags(0x1ff)).bytes().unwrap();
     let Some(TransportHeader::Tcp(tcp)) = read(&bytes).transport else { panic!("{bytes:?}") };
     assert!(tcp.ns && tcp.cwr && tcp.ece && tcp.urg && tcp.ack && tcp.psh && tcp.rst && tcp.fin);
+}
+
+#[test]
+fn the_urgent_pointer_is_under_the_checksum() {
+    for target in [V4, V6] {
+        let segment = to(target).tcp(80).flags(TcpFlags::ACK.and(TcpFlags::URG)).urgent(7);
+        let bytes = segment.payload(b"urgent").bytes().unwrap();
+        let headers = read(&bytes);
+        assert!(is_right(&headers), "{target}");
+        let Some(TransportHeader::Tcp(tcp)) = &headers.transport else { panic!("{headers:?}") };
+        assert_eq!((tcp.urg, tcp.urgent_pointer), (true, 7));
+    }
+}
+
+#[test]
+fn a_request_names_its_host_and_whom_to_ask() {
+    let host = crate::Host::standalone();
+    let said = |target: &str, port, domain: Option<&str>| {
+        let record = domain.map(|domain| Record::new().with("domain", domain));
+        let job = Job::new(0, target.parse().unwrap(), port, record.unwrap_or_default());
+        HttpRequest::get(&job, &host).octets().map(|octets| String::from_utf8(octets).unwrap())
+    };
+    let rest = format!("\r\nUser-Agent: {}\r\nConnection: close\r\n\r\n", host.user_agent());
+    assert!(host.user_agent().contains(host.contact()));
+    for (target, port, domain, name) in [
+        (V4, 80, None, "192.0.2.1"),
+        (V6, 80, Some(""), "[2001:db8::1]"),
+        (V6, 8080, None, "[2001:db8::1]:8080"),
+        (V4, 80, Some("www.example.org"), "www.example.org"),
+        (V4, 81, Some("www.example.org"), "www.example.org:81"),
+    ] {
+        let expected = format!("GET / HTTP/1.1\r\nHost: {name}{rest}");
+        assert_eq!(said(target, port, domain).unwrap(), expected);
+    }
+    for domain in ["a b", "a\r\nX: y", "a/b", "ä.example"] {
+        assert!(said(V4, 80, Some(domain)).unwrap_err().message().contains("HTTP Host"));
+    }
+    let job = Job::new(0, V4.parse().unwrap(), 80, Record::new());
+    for (name, value) in [("", "x"), ("X Y", "x"), ("X", "a\r\nY: z"), ("X", "\u{7f}")] {
+        let request = HttpRequest::get(&job, &host).header(name, value);
+        assert!(request.octets().is_err(), "{name:?}: {value:?}");
+    }
 }
 
 #[test]

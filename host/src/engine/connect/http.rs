@@ -17,8 +17,8 @@ use super::wire::Wire;
 
 pub(super) use http1::get;
 pub(super) use http2::get as get2;
+pub(super) use request::Request;
 pub use request::Requests;
-pub(super) use request::{Request, user_agent};
 
 pub(super) struct Http;
 

@@ -11,7 +11,7 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugins::asked::Settings;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::http::{Requests, user_agent};
+use super::http::Requests;
 use super::recent::Recent;
 use super::tls::Tls;
 use crate::job::Courtesy;
@@ -41,7 +41,7 @@ impl Dialer {
         courtesy: Arc<Courtesy>,
         requests: &Requests,
     ) -> Result<Dialer, rustls::Error> {
-        let (user_agent, body_limit) = (user_agent(requests), requests.body_limit);
+        let (user_agent, body_limit) = (requests.caller().user_agent, requests.body_limit);
         let (tls, recent) = (Tls::new()?, Rc::new(Recent::new(Instant::now())));
         Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls, recent })
     }

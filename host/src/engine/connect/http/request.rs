@@ -1,10 +1,10 @@
 //! What a request says, whichever version of HTTP it is sent by.
 
-use std::net::SocketAddr;
-
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::http::uri::Authority;
 use pathspider_plugin_api::Error;
+use pathspider_plugin_api::abi::Caller;
+use pathspider_plugin_api::forge::http_host;
 use pathspider_plugins::asked;
 
 use super::super::kind::Asked;
@@ -18,11 +18,13 @@ pub struct Requests {
     pub body_limit: usize,
 }
 
-/// The `User-Agent` that names this program and whom to ask about it.
-pub(in super::super) fn user_agent(requests: &Requests) -> String {
-    let name = concat!("pathspider/", env!("CARGO_PKG_VERSION"));
-    let contact = requests.contact.as_deref().unwrap_or(env!("CARGO_PKG_REPOSITORY"));
-    format!("{name} ({contact})")
+impl Requests {
+    /// Whom connections name: this program, and whom to ask about it.
+    pub fn caller(&self) -> Caller {
+        let name = concat!("pathspider/", env!("CARGO_PKG_VERSION"));
+        let contact = self.contact.as_deref().unwrap_or(env!("CARGO_PKG_REPOSITORY")).to_owned();
+        Caller { user_agent: format!("{name} ({contact})"), contact }
+    }
 }
 
 /// A request that is ready to be sent.
@@ -39,18 +41,11 @@ impl Request {
     ///
     /// The domain, or a header of the plugin's, cannot stand in a request.
     pub(in super::super) fn new(asked: &Asked<'_>, default_port: u16) -> Result<Request, Error> {
-        let address = match asked.remote {
-            SocketAddr::V4(a) => a.ip().to_string(),
-            SocketAddr::V6(a) => format!("[{}]", a.ip()),
-        };
-        let domain = asked.job.domain().filter(|domain| !domain.is_empty());
-        let name = domain.unwrap_or(&address);
-        let host = match asked.remote.port() {
-            port if port == default_port => name.to_owned(),
-            port => format!("{name}:{port}"),
-        };
-        let authority = Authority::try_from(host.as_str())
-            .map_err(|_| Error::new(format!("the domain {name:?} cannot be an HTTP Host")))?;
+        let host = http_host(asked.job.domain(), asked.remote, default_port);
+        let authority = Authority::try_from(host.as_str()).map_err(|_| {
+            let domain = asked.job.domain().unwrap_or_default();
+            Error::new(format!("the domain {domain:?} cannot be an HTTP Host"))
+        })?;
         let mut headers = HeaderMap::new();
         headers.insert(HOST, value(&host)?);
         headers.insert(USER_AGENT, value(&asked.dialer.user_agent)?);
