@@ -167,25 +167,25 @@ impl fmt::Display for Condition {
 }
 
 /// The four conditions in which a baseline A is compared with an experiment B:
-/// `connectivity("ecn")` in [`conditions!`](crate::conditions).
+/// `connectivity("ecn")` in [`conditions!`](crate::conditions). What works says, where the plugin does
+/// not say it: they connected, and got a response if they asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Connectivity([&'static str; 4]);
+pub struct Connectivity {
+    names: [&'static str; 4],
+    works: &'static str,
+}
 
 impl Connectivity {
     #[doc(hidden)]
-    pub const fn declare(names: [&'static str; 4]) -> Connectivity {
-        Connectivity(names)
+    pub const fn declare(names: [&'static str; 4], works: &'static str) -> Connectivity {
+        Connectivity { names, works }
     }
 
     /// Its conditions.
     pub const fn conditions(self) -> [Condition; 4] {
-        let [works, broken, offline, transient] = self.0;
+        let [works, broken, offline, transient] = self.names;
         [
-            Condition::declare(
-                works,
-                Class::Good,
-                "baseline and experiment worked: they connected, and got a response if they asked",
-            ),
+            Condition::declare(works, Class::Good, self.works),
             Condition::declare(
                 broken,
                 Class::Impaired,
@@ -244,7 +244,9 @@ impl Online {
 ///
 /// A line is a constant's name, its [class](crate::Class), its name in records and its meaning.
 /// `connectivity("x")` and `online("x")` are the conditions of [`Connectivity`](crate::Connectivity)
-/// and [`Online`](crate::Online).
+/// and [`Online`](crate::Online). Where a measurement compares by a measure of its own
+/// ([`Evidence::compared`](crate::Evidence::compared)), it says which:
+/// `connectivity("x", "their data were acknowledged")`.
 ///
 /// ```
 /// use pathspider_plugin_api::conditions;
@@ -278,12 +280,20 @@ macro_rules! conditions {
     (@type online) => { $crate::Online };
     (@type $class:ident) => { $crate::Condition };
     (@value connectivity $prefix:literal) => {
-        $crate::Connectivity::declare([
-            concat!($prefix, ".connectivity.works"),
-            concat!($prefix, ".connectivity.broken"),
-            concat!($prefix, ".connectivity.offline"),
-            concat!($prefix, ".connectivity.transient"),
-        ])
+        $crate::conditions!(
+            @value connectivity $prefix, "they connected, and got a response if they asked"
+        )
+    };
+    (@value connectivity $prefix:literal, $works:literal) => {
+        $crate::Connectivity::declare(
+            [
+                concat!($prefix, ".connectivity.works"),
+                concat!($prefix, ".connectivity.broken"),
+                concat!($prefix, ".connectivity.offline"),
+                concat!($prefix, ".connectivity.transient"),
+            ],
+            concat!("baseline and experiment worked: ", $works),
+        )
     };
     (@value online $prefix:literal) => {
         $crate::Online::declare([
@@ -303,8 +313,8 @@ macro_rules! conditions {
     (@value unknown $name:literal, $meaning:literal) => {
         $crate::Condition::declare($name, $crate::Class::Unknown, $meaning)
     };
-    (@all connectivity $prefix:literal) => {
-        $crate::conditions!(@value connectivity $prefix).conditions()
+    (@all connectivity $($argument:literal),+) => {
+        $crate::conditions!(@value connectivity $($argument),+).conditions()
     };
     (@all online $prefix:literal) => {
         $crate::conditions!(@value online $prefix).conditions()
@@ -417,6 +427,21 @@ mod tests {
         assert_eq!(names, ["x.ect0.seen", "x.ce.seen"]);
         let all = CONDITIONS.iter().copied().flatten().count();
         assert_eq!(all, 7);
+    }
+
+    #[test]
+    fn what_works_is_said_by_the_plugin_or_for_it() {
+        conditions! {
+            USUAL: connectivity("x");
+            OWN: connectivity("y", "their data were acknowledged");
+        }
+        let meaning = |words: Connectivity| words.compared(true, true).meaning();
+        let usual =
+            "baseline and experiment worked: they connected, and got a response if they asked";
+        assert_eq!(meaning(USUAL), usual);
+        assert_eq!(meaning(OWN), "baseline and experiment worked: their data were acknowledged");
+        assert_eq!(CONDITIONS[1][0].meaning(), meaning(OWN));
+        assert_eq!(OWN.compared(true, false).as_str(), "y.connectivity.broken");
     }
 
     #[test]

@@ -1,27 +1,35 @@
 //! Asks each target for a page in a conversation of its own: in A as it is, in B with CE and a TCP
-//! option on the data. Targets whose input line says so (`talk`) get one that misbehaves.
+//! option on the data.
+//!
+//! This is the example to copy for a measurement by a conversation: the measurement here, its chain,
+//! and tests that play the target (`tests.rs`). Only `odd` is for this project's own tests: targets
+//! whose input line says so (`talk`) get a conversation that misbehaves.
 
 mod chain;
 mod odd;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use pathspider_plugin_api::chains::{basic, icmp, tcp};
 use pathspider_plugin_api::conversation::tcp::{Segment, Stream, TcpClient, TcpExchange};
+use pathspider_plugin_api::forge::HttpRequest;
 use pathspider_plugin_api::packet::Packet;
 use pathspider_plugin_api::prelude::*;
 
 use chain::{Marks, marks};
 use odd::Odd;
 
-const PLAIN: Configuration = Configuration::new(0, "plain").hold(Hold::Initiation);
-const MARKED: Configuration = Configuration::new(1, "marked").hold(Hold::Initiation);
+const PLAIN: Configuration = Configuration::new(0, "plain").carrier(Carrier::Data);
+const MARKED: Configuration = Configuration::new(1, "marked").carrier(Carrier::Data);
 
 conditions! {
     CONNECTIVITY: connectivity("talker");
 }
 
 struct Talker {
+    host: Host,
     timeout: Duration,
 }
 
@@ -34,8 +42,8 @@ impl Measurement for Talker {
         Options::none().timeout()
     }
 
-    fn new(options: &OptionValues, _: Host) -> Result<Self> {
-        Ok(Talker { timeout: options.timeout()? })
+    fn new(options: &OptionValues, host: Host) -> Result<Self> {
+        Ok(Talker { host, timeout: options.timeout()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -51,7 +59,8 @@ impl Measurement for Talker {
         let connect = match odd {
             Some(odd) => Connect::conversation(odd),
             None => {
-                let page = Page { is_marked: attempt.is(MARKED), ..Page::default() };
+                let request = HttpRequest::get(attempt.job(), &self.host).octets()?;
+                let page = Page { request, is_marked: attempt.is(MARKED), ..Page::default() };
                 Connect::conversation(TcpClient::new(page).option_room(4))
             }
         };
@@ -59,7 +68,11 @@ impl Measurement for Talker {
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
-        let evidence = flows.weigh(|flow| flow.seen().then_some(true));
+        let evidence = flows.weigh_data(|flow| {
+            let (plain, marked) = (flow.get(marks::UNMARKED)?, flow.get(marks::MARKED)?);
+            let (meant, others) = if flow.is(MARKED) { (marked, plain) } else { (plain, marked) };
+            (meant + others > 0).then_some(others == 0)
+        });
         let verdict = evidence.compared(CONNECTIVITY, MARKED, Flow::connected);
         Ok(evidence.conclude(verdict))
     }
@@ -68,6 +81,7 @@ impl Measurement for Talker {
 /// A page that is asked for.
 #[derive(Default)]
 struct Page {
+    request: Vec<u8>,
     is_marked: bool,
     response: Vec<u8>,
     errors: u64,
@@ -87,7 +101,7 @@ impl Page {
 
 impl TcpExchange for Page {
     fn opened(&mut self, stream: &mut Stream<'_>) -> Result<()> {
-        stream.write(b"GET / HTTP/1.1\r\nHost: lab.example\r\nConnection: close\r\n\r\n");
+        stream.write(&self.request);
         Ok(())
     }
 
