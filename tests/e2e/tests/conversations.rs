@@ -55,10 +55,16 @@ fn two_thousand_at_once_and_none_is_missed() {
     assert_eq!(network.settings(), before, "nothing of the machine was changed");
 }
 
+/// Whom to ask about the connections over a path.
+const CONTACT: &str = "https://measure.example/about";
+
 /// Measures over a path with these rules.
 fn over(rules: &str, targets: u16, timeout: &str) -> Option<Ended> {
     let path = path(rules, targets)?;
-    let script = format!("exec $PATHSPIDER measure -i lab0 --allow-special {}", arguments(timeout));
+    let script = format!(
+        "exec $PATHSPIDER measure -i lab0 --allow-special --contact {CONTACT} {}",
+        arguments(timeout)
+    );
     Some(path.script(&script, &path.jobs()))
 }
 
@@ -81,6 +87,9 @@ fn repeated_syn_acks_are_one_answer() {
     for flow in &flows(&ended, "works") {
         is_whole(flow);
         assert_eq!(flow.rest["marks_resets"], 0);
+        let asked = flow.rest["talk_request"].as_str().unwrap();
+        let agent = format!("pathspider/{} ({CONTACT})", env!("CARGO_PKG_VERSION"));
+        assert!(asked.contains(&format!("\r\nUser-Agent: {agent}\r\n")), "{asked}");
     }
 }
 

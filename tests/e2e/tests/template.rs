@@ -59,7 +59,17 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
     let copy = folder.join(build.name);
     succeed(Command::new("cp").arg("-r").arg(root().join("sdk-template")).arg(&copy));
     let _ = fs::remove_dir_all(copy.join("target"));
-    succeed(Command::new("sh").arg(copy.join("rename.sh")).arg(build.name));
+    let mut rename = Command::new("sh");
+    succeed(rename.arg(copy.join("rename.sh")).args([build.name, "me|you@example.net"]));
+    for (file, is_new, old) in [
+        ("src/measurement.rs", "\"me|you@example.net\"", "xample\""),
+        ("src/measurement.rs", "Measurement for", "Example"),
+        ("src/chain.rs", &format!("CHAIN = \"{}_hops\"", build.name), "Hops"),
+        ("README.md", &format!("# {}\n", build.name), "Example,"),
+    ] {
+        let text = fs::read_to_string(copy.join(file)).unwrap();
+        assert!(text.contains(is_new) && !text.contains(old), "{file}: {text}");
+    }
     // The one line that a fork elsewhere changes, and the edition, which is its author's choice.
     let manifest = fs::read_to_string(copy.join("Cargo.toml")).unwrap();
     assert_eq!(manifest.matches("\"../plugin-api\"").count(), 1, "{manifest}");

@@ -165,6 +165,7 @@ impl Scene<'_> {
                     packet.set_tcp_flags((flags | edit.0.set) & !edit.0.clear);
                 }
             }
+            Action::UrgentPointer(pointer) => packet.set_urgent_pointer(*pointer),
             Action::BlankOption(kind) => packet.blank_tcp_option(*kind),
             Action::RemoveOption(kind) => edit_options(packet, |options| {
                 let before = options.len();

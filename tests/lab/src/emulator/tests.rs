@@ -72,6 +72,22 @@ fn flags(packets: &[(Side, Packet)]) -> Vec<u8> {
 const SERVERS: Side = Side::Servers(4);
 
 #[test]
+fn urgent_data_are_made_and_unmade() {
+    let mut engine = engine(
+        "[[rule]]\nhop = 1\nmatch = { flags = 'URG' }\naction = { urgent-pointer = 258 }\n\
+         [[rule]]\nhop = 2\nmatch = { flags = '!URG ACK' }\naction = { tcp-flags = 'URG' }",
+    );
+    let pointer = |packets: &[(Side, Packet)]| {
+        let bytes = packets[0].1.bytes();
+        u16::from_be_bytes([bytes[38], bytes[39]])
+    };
+    let urgent = send(&mut engine, START, Side::Vantage, out(flag::ACK | flag::URG));
+    assert_eq!((flags(&urgent), pointer(&urgent)), (vec![flag::ACK | flag::URG], 258));
+    let made = send(&mut engine, START, Side::Vantage, out(flag::ACK));
+    assert_eq!((flags(&made), pointer(&made)), (vec![flag::ACK | flag::URG], 0));
+}
+
+#[test]
 fn a_clean_path_takes_one_from_the_ttl_at_each_router() {
     let mut engine = engine("hops = 5");
     let forward = send(&mut engine, START, Side::Vantage, out(flag::SYN));

@@ -58,6 +58,13 @@ impl Packet {
         }
     }
 
+    /// Sets the urgent pointer of a TCP packet; other packets stay as they are.
+    pub fn set_urgent_pointer(&mut self, pointer: u16) {
+        if self.is_tcp() {
+            self.put(self.transport + 18, pointer, Covered::Transport);
+        }
+    }
+
     /// Adds to the sequence and the acknowledgement number of a TCP packet, modulo 2³².
     pub fn add_to_tcp_numbers(&mut self, sequence: u32, acknowledged: u32) {
         let Some((before, known)) = self.tcp_numbers() else {

@@ -108,6 +108,8 @@ pub enum Action {
     Ecn(Ecn),
     /// TCP flags set and cleared.
     TcpFlags(TcpFlagsEdit),
+    /// TCP's urgent pointer set; the flag is set apart.
+    UrgentPointer(u16),
     /// On a SYN/ACK, these flags set as they were on the SYN.
     ReflectFlags(Flags),
     /// A TCP option replaced with padding.

@@ -21,8 +21,10 @@ use pathspider_plugin_api::prelude::*;
 use chain::{Marks, marks};
 use odd::Odd;
 
-const PLAIN: Configuration = Configuration::new(0, "plain").carrier(Carrier::Data);
-const MARKED: Configuration = Configuration::new(1, "marked").carrier(Carrier::Data);
+const PLAIN: Configuration =
+    Configuration::new(0, "plain").hold(Hold::Initiation).carrier(Carrier::Data);
+const MARKED: Configuration =
+    Configuration::new(1, "marked").hold(Hold::Initiation).carrier(Carrier::Data);
 
 conditions! {
     CONNECTIVITY: connectivity("talker");
@@ -129,6 +131,7 @@ impl TcpExchange for Page {
 
     fn outcome(&mut self, outcome: Outcome) -> Outcome {
         outcome
+            .with("talk_request", String::from_utf8_lossy(&self.request).into_owned())
             .with("talk_octets", self.response.len())
             .with("talk_whole", self.is_whole())
             .with("talk_errors", self.errors)
