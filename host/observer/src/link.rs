@@ -154,6 +154,9 @@ impl Link {
         });
         match named {
             Some((name, description)) => format!("{number} ({name}: {description})"),
+            None if (147..=162).contains(&number) => {
+                format!("{number} (USER{}: for private use)", number - 147)
+            }
             None => format!("{number}"),
         }
     }

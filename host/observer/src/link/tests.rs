@@ -273,5 +273,6 @@ fn link_types_have_names() {
         assert!(Link::name(number).starts_with(&start), "{}", Link::name(number));
     }
     assert!(Link::name(127).starts_with("127 (IEEE802_11_RADIO: "), "{}", Link::name(127));
+    assert_eq!(Link::name(149), "149 (USER2: for private use)");
     assert_eq!(Link::name(70_000), "70000");
 }
