@@ -209,6 +209,25 @@ impl Catalogue {
         plugin: Option<&str>,
         names: &[ChainName],
     ) -> Result<Resolved, CatalogueError> {
+        let chosen = self.choose(plugin, names)?;
+        check_fields(&chosen)?;
+        let handles = chosen.iter().map(|entry| entry.handle()).collect::<Result<Vec<_>, _>>()?;
+        let names: Vec<String> = chosen.iter().map(|entry| entry.full_name()).collect();
+        let chains = ChainSet::new(&handles)
+            .map_err(|reason| CatalogueError::Chain { name: names.join(", "), reason })?;
+        Ok(Resolved { chains, names })
+    }
+
+    /// The chains that [`resolve_for`](Catalogue::resolve_for) makes, as they are declared.
+    ///
+    /// # Errors
+    ///
+    /// A name that is unknown or ambiguous.
+    pub fn choose(
+        &self,
+        plugin: Option<&str>,
+        names: &[ChainName],
+    ) -> Result<Vec<&Entry>, CatalogueError> {
         let mut chosen: Vec<&Entry> = Vec::with_capacity(names.len());
         for name in names {
             let entry = self.find(plugin, &name.0)?;
@@ -216,12 +235,7 @@ impl Catalogue {
                 chosen.push(entry);
             }
         }
-        check_fields(&chosen)?;
-        let handles = chosen.iter().map(|entry| entry.handle()).collect::<Result<Vec<_>, _>>()?;
-        let names: Vec<String> = chosen.iter().map(|entry| entry.full_name()).collect();
-        let chains = ChainSet::new(&handles)
-            .map_err(|reason| CatalogueError::Chain { name: names.join(", "), reason })?;
-        Ok(Resolved { chains, names })
+        Ok(chosen)
     }
 
     fn find(&self, plugin: Option<&str>, name: &str) -> Result<&Entry, CatalogueError> {

@@ -42,12 +42,27 @@ pub(super) fn describe(options: &RunOptions<'_>, plan: &Plan, path: &Path) -> io
             "meaning": condition.meaning,
         })
     });
+    let chosen = options.chains.choose(Some(&found.file.name()), &plan.chains);
+    let declared = chosen.map_err(io::Error::other)?;
+    let declared = declared.iter().map(|chain| &chain.info);
+    let fields = declared.flat_map(|chain| {
+        chain.fields.iter().map(|field| {
+            json!({
+                "name": field.name,
+                "chain": chain.name,
+                "type": field.kind.name(),
+                "unit": field.unit,
+                "meaning": field.meaning,
+            })
+        })
+    });
     metadata.extend(
         "plugin",
         json!({
             "contact": found.info.contact,
             "abi": found.abi.to_string(),
             "chains": chains,
+            "fields": fields.collect::<Value>(),
             "conditions": conditions.collect::<Value>(),
         }),
     );
