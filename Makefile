@@ -166,8 +166,8 @@ rustc-web: deps ## install Debian's other compiler for a test, where there is on
 			|| { echo "rustc-web cannot be installed; its test is skipped" >&2; test -z "$$CI"; }; \
 	fi
 
-# The page that `report --html` writes is looked at in a browser; its queries are run by jq and by
-# DuckDB, which comes from PyPI into a folder of the test.
+# The page that `report --html` writes is looked at in a browser; queries are run by jq and, as tables of
+# `export` are read, by DuckDB and pandas, which come from PyPI into a folder beside what is built.
 browser: deps ## install Chromium, jq and Python for tests of what is made of records
 	@command -v chromium >/dev/null && command -v jq >/dev/null \
 		&& python3 -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -62,7 +62,7 @@ fn carry_out(arguments: &[OsString], single: SingleThread) -> Exit {
         .and_then(|()| run(arguments, single));
     let exit = match result {
         Ok(exit) => exit,
-        Err(Failure::Clap(error)) => {
+        Err(Failure::Parser(error)) => {
             say::end();
             return exit::of_clap(&error);
         }
@@ -131,6 +131,7 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
         Some(Command::Rejudge(arguments)) => rejudge::run(arguments, &registry()),
         Some(Command::Report(arguments)) => beside::run("report", arguments),
         Some(Command::Diff(arguments)) => beside::run("diff", arguments),
+        Some(Command::Export(arguments)) => beside::run("export", arguments),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic, parser, &commands, registry),

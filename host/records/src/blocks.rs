@@ -19,22 +19,37 @@ pub(crate) struct Block {
     pub(crate) text: Vec<u8>,
 }
 
+/// A block; `None` at the end. With an error there is what was read before it.
+pub(crate) type Next = (Option<Block>, io::Result<()>);
+
 /// Cuts a text into blocks.
 pub(crate) struct Blocks<R> {
     reader: R,
     /// What was read beyond the end of the last block.
     rest: Vec<u8>,
+    /// A block that was looked at, and is the next one all the same.
+    looked_at: Option<Next>,
     next: u64,
     is_over: bool,
 }
 
 impl<R: Read> Blocks<R> {
     pub(crate) fn new(reader: R) -> Blocks<R> {
-        Blocks { reader, rest: Vec::new(), next: 1, is_over: false }
+        Blocks { reader, rest: Vec::new(), looked_at: None, next: 1, is_over: false }
     }
 
-    /// The next block; `None` at the end. After an error there is what was read before it.
-    pub(crate) fn next(&mut self) -> (Option<Block>, io::Result<()>) {
+    /// The next block, which stays the next one.
+    pub(crate) fn look(&mut self) -> Option<&Block> {
+        let next = self.looked_at.take().unwrap_or_else(|| self.read());
+        self.looked_at.insert(next).0.as_ref()
+    }
+
+    /// The next block.
+    pub(crate) fn next(&mut self) -> Next {
+        self.looked_at.take().unwrap_or_else(|| self.read())
+    }
+
+    fn read(&mut self) -> Next {
         let mut text = std::mem::take(&mut self.rest);
         let mut said = Ok(());
         while !self.is_over {
@@ -144,6 +159,7 @@ mod tests {
     fn a_line_without_end_takes_bounded_memory() {
         let endless = io::repeat(b'x').take(LONGEST_LINE as u64 * 3).chain(&b"\nb\n"[..]);
         let mut blocks = Blocks::new(endless);
+        assert!(blocks.look().is_some());
         let (block, _) = blocks.next();
         let lengths: Vec<usize> = block.unwrap().lines().map(|(_, line, _)| line.len()).collect();
         assert!(lengths[0] > LONGEST_LINE && lengths[0] <= LONGEST_LINE + BLOCK + 2, "{lengths:?}");

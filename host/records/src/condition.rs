@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a condition says of the path, in one of four ways.
+/// What a condition says of the path, in one of four ways, as files have it.
+///
+/// The plugin contract has such a type too, for authors. This one is apart: the contract's may grow with
+/// a version, and what reads files takes those of all versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {

@@ -41,6 +41,11 @@ impl Source {
         self.path.as_deref()
     }
 
+    /// Whether it can be read once more: a file, and no pipe.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.metadata().is_ok_and(|file| file.is_file()))
+    }
+
     /// Opens it, decompressed.
     ///
     /// # Errors

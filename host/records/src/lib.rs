@@ -5,6 +5,7 @@
 //! program, by PATHspider, or by somebody's script, so it takes what it understands and says of the
 //! rest what it is.
 
+pub mod cells;
 pub mod condition;
 pub mod find;
 pub mod keys;
@@ -20,7 +21,7 @@ pub use answered::Answered;
 pub use condition::{Class, Parts, Remark};
 pub use find::{Found, Source, find};
 pub use keys::{KeyPath, Wanted};
-pub use metadata::{About, Counts, Run};
-pub use read::{Bad, Fault, Fold, read};
+pub use metadata::{About, Counts, DeclaredField, Run};
+pub use read::{Bad, Begun, Fault, Fold, Piece, Wrong, is_record, pieces, read};
 pub use record::{Flow, Record, Time};
 pub use scalar::Scalar;

@@ -21,10 +21,31 @@ pub struct About {
     pub campaign: Option<String>,
     /// The place that was measured from, where somebody named it.
     pub vantage: Option<String>,
+    /// The version of the measurement.
+    pub version: Option<String>,
     /// The classes of conditions, where the measurement declared them.
     pub classes: Vec<(String, Class)>,
+    /// The fields of flows, where the chains declared them.
+    pub fields: Vec<DeclaredField>,
     /// The runs.
     pub runs: Vec<Run>,
+    /// The runs with all that the metadata have of them.
+    pub all_of_runs: Vec<Value>,
+}
+
+/// A field that a chain writes into flow results.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct DeclaredField {
+    /// Its key.
+    pub name: String,
+    /// `bool`, `uint`, `float`, `text` or `list`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its unit; empty where it has none.
+    pub unit: String,
+    /// What it says.
+    pub meaning: String,
 }
 
 /// A run, as the metadata have it.
@@ -127,13 +148,17 @@ impl About {
             let class = Class::from_name(declared.class.as_deref()?)?;
             Some((declared.name.clone()?, class))
         };
+        let runs = keys.runs.iter().map(Run::deserialize).collect::<Result<_, _>>()?;
         Ok(About {
             measurement: plugin.name,
             configurations: plugin.configurations.iter().map(label).collect(),
             campaign: keys.campaign,
             vantage: keys.vantage,
+            version: plugin.version,
             classes: plugin.conditions.iter().filter_map(class).collect(),
-            runs: keys.runs,
+            fields: plugin.fields,
+            runs,
+            all_of_runs: keys.runs,
         })
     }
 
@@ -151,15 +176,17 @@ struct Keys {
     plugin: Option<Plugin>,
     campaign: Option<String>,
     vantage: Option<String>,
-    runs: Vec<Run>,
+    runs: Vec<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Plugin {
     name: Option<String>,
+    version: Option<String>,
     configurations: Vec<Value>,
     conditions: Vec<Declared>,
+    fields: Vec<DeclaredField>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,6 +215,7 @@ mod tests {
 
     const TEXT: &str = r#"{"_owner":"x","campaign":"spring",
         "plugin":{"name":"dscp","version":"1","configurations":["unmarked",{"label":"46"}],
+            "fields":[{"name":"sp","chain":"basic","type":"uint","unit":"","meaning":"m"}],
             "conditions":[{"name":"dscp.<codepoint>.connectivity.works","class":"good","meaning":"m"},
                 {"name":"dscp.<codepoint>.replymark:<mark>","class":"absent"},
                 {"name":"dscp.<codepoint>.odd","class":"of a newer version"}]},
@@ -201,6 +229,7 @@ mod tests {
         assert_eq!(about.measurement.as_deref(), Some("dscp"));
         assert_eq!(about.configurations, ["unmarked", "46"]);
         assert_eq!(about.campaign.as_deref(), Some("spring"));
+        assert_eq!((&*about.fields[0].name, &*about.fields[0].kind), ("sp", "uint"));
         assert_eq!(about.class("dscp.46.connectivity.works"), Some(Class::Good));
         assert_eq!(about.class("dscp.46.replymark:0"), Some(Class::Absent));
         assert_eq!(about.class("dscp.46.replymark.more"), None);

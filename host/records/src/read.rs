@@ -143,55 +143,175 @@ pub fn read<F: Fold>(
     threads: usize,
     make: impl Fn() -> F,
 ) -> (Vec<F>, Bad) {
-    let (queue, blocks) = bounded::<(usize, Block)>(2 * threads);
+    let begun = sources.iter().cloned().map(Begun::new).collect();
+    pieces(begun, threads, make, |fold, piece, bad| {
+        piece.lines(bad, |_, line| {
+            let record = Record::parse(line, wanted)?;
+            is_record(record.conditions.is_some(), record.schema.as_u64())?;
+            fold.record(piece.source, &record);
+            Ok(())
+        });
+        true
+    })
+}
+
+/// A source of which the first lines may have been looked at.
+pub struct Begun {
+    source: Source,
+    /// Where it is read on, if it cannot be opened once more.
+    blocks: Option<Blocks<Box<dyn io::Read + Send>>>,
+}
+
+impl Begun {
+    /// A source that is not open yet.
+    pub fn new(source: Source) -> Begun {
+        Begun { source, blocks: None }
+    }
+
+    /// Looks at its first lines, without those that are no JSON object. Whatever fails is found again
+    /// where it is read.
+    pub fn look(&mut self, mut each: impl FnMut(serde_json::Map<String, serde_json::Value>)) {
+        let Ok(mut blocks) = self.blocks() else { return };
+        let lines = blocks.look().into_iter().flat_map(Block::lines);
+        lines.filter_map(|(_, line, _)| serde_json::from_slice(line).ok()).for_each(&mut each);
+        if !self.source.is_lasting() {
+            self.blocks = Some(blocks);
+        }
+    }
+
+    fn blocks(&mut self) -> io::Result<Blocks<Box<dyn io::Read + Send>>> {
+        self.blocks.take().map_or_else(|| self.source.open().map(Blocks::new), Ok)
+    }
+}
+
+/// Some whole lines of a source.
+#[derive(Debug)]
+pub struct Piece {
+    /// The number of the source.
+    pub source: usize,
+    /// Its place among all pieces of all sources.
+    pub place: u64,
+    block: Block,
+}
+
+/// Why a line is no record that can be read here.
+#[derive(Debug)]
+pub enum Wrong {
+    /// No JSON, or not of the right shape.
+    NoRecord(serde_json::Error),
+    /// An object without conditions.
+    NoConditions,
+    /// Of this version of the format.
+    Newer(u64),
+}
+
+impl From<serde_json::Error> for Wrong {
+    fn from(error: serde_json::Error) -> Wrong {
+        Wrong::NoRecord(error)
+    }
+}
+
+/// Whether an object with or without conditions, of this version of the format, is a record.
+///
+/// # Errors
+///
+/// Why it is none.
+pub fn is_record(has_conditions: bool, schema: Option<u64>) -> Result<(), Wrong> {
+    match schema {
+        _ if !has_conditions => Err(Wrong::NoConditions),
+        Some(version) if version > SCHEMA => Err(Wrong::Newer(version)),
+        _ => Ok(()),
+    }
+}
+
+impl Piece {
+    /// Gives `take` each line with its number, and counts what it does not take.
+    pub fn lines<'p>(
+        &'p self,
+        bad: &mut Bad,
+        mut take: impl FnMut(u64, &'p [u8]) -> Result<(), Wrong>,
+    ) {
+        for (number, line, has_end) in self.block.lines() {
+            if line.len() > LONGEST_LINE {
+                bad.add(self.source, Fault::TooLong, number, "it has more than 64 MiB");
+                continue;
+            }
+            let Err(wrong) = take(number, line) else { continue };
+            let (fault, reason) = match wrong {
+                Wrong::NoRecord(_) if !has_end => (Fault::Torn, "it has no end".to_owned()),
+                Wrong::NoRecord(error) => (Fault::NoRecord, error.to_string()),
+                Wrong::NoConditions => (Fault::NoConditions, "it has no conditions".to_owned()),
+                Wrong::Newer(version) => {
+                    (Fault::Newer, format!("its schema is {version}, and {SCHEMA} is known"))
+                }
+            };
+            bad.add(self.source, fault, number, reason);
+        }
+    }
+}
+
+/// Reads all sources piece by piece with so many threads, each with what `make` gives, in the order of
+/// the pieces' places. `take` says whether its thread goes on; returns what the threads have, and what
+/// was not read.
+pub fn pieces<S: Send>(
+    sources: Vec<Begun>,
+    threads: usize,
+    make: impl Fn() -> S,
+    take: impl Fn(&mut S, &Piece, &mut Bad) -> bool + Sync,
+) -> (Vec<S>, Bad) {
+    let threads = threads.max(1);
+    let (queue, queued) = bounded::<Piece>(2 * threads);
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.max(1))
+        let take = &take;
+        let workers: Vec<_> = (0..threads)
             .map(|_| {
-                let (blocks, mut fold) = (blocks.clone(), make());
+                let (queued, mut state) = (queued.clone(), make());
                 scope.spawn(move || {
                     let mut bad = Bad::default();
-                    for (source, block) in blocks {
-                        read_block(source, &block, wanted, &mut fold, &mut bad);
+                    for piece in queued {
+                        if !take(&mut state, &piece, &mut bad) {
+                            break;
+                        }
                     }
-                    (fold, bad)
+                    (state, bad)
                 })
             })
             .collect();
-        drop(blocks);
-        let mut bad = Bad::default();
-        for (number, source) in sources.iter().enumerate() {
-            let reader = match source.open() {
-                Ok(reader) => reader,
+        drop(queued);
+        let (mut bad, mut place) = (Bad::default(), 0);
+        'sources: for (source, mut begun) in sources.into_iter().enumerate() {
+            let mut text = match begun.blocks() {
+                Ok(text) => text,
                 Err(error) => {
-                    bad.add(number, Fault::Closed, 0, error);
+                    bad.add(source, Fault::Closed, 0, error);
                     continue;
                 }
             };
-            let mut text = Blocks::new(reader);
             loop {
                 let (block, said) = text.next();
                 if let Err(error) = said {
-                    bad.add(number, Fault::CutShort, 0, reason(&error));
+                    bad.add(source, Fault::CutShort, 0, reason(&error));
                 }
                 let Some(block) = block else { break };
-                // All workers end only when this queue does, unless one panicked.
-                if queue.send((number, block)).is_err() {
-                    break;
+                // All workers end only when this queue does, or where they do not go on.
+                if queue.send(Piece { source, place, block }).is_err() {
+                    break 'sources;
                 }
+                place += 1;
             }
         }
         drop(queue);
-        let mut folds = Vec::with_capacity(threads);
+        let mut states = Vec::with_capacity(threads);
         for worker in workers {
             match worker.join() {
-                Ok((fold, its)) => {
-                    folds.push(fold);
+                Ok((state, its)) => {
+                    states.push(state);
                     bad.merge(its);
                 }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        (folds, bad)
+        (states, bad)
     })
 }
 
@@ -200,31 +320,6 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "it is cut short".to_owned(),
         _ => error.to_string(),
-    }
-}
-
-fn read_block<F: Fold>(source: usize, block: &Block, wanted: &Wanted, fold: &mut F, bad: &mut Bad) {
-    for (number, line, has_end) in block.lines() {
-        if line.len() > LONGEST_LINE {
-            bad.add(source, Fault::TooLong, number, "it has more than 64 MiB");
-            continue;
-        }
-        match Record::parse(line, wanted) {
-            Err(_) if !has_end => {
-                bad.add(source, Fault::Torn, number, "it has no end");
-            }
-            Err(error) => bad.add(source, Fault::NoRecord, number, error),
-            Ok(record) if record.conditions.is_none() => {
-                bad.add(source, Fault::NoConditions, number, "it has no conditions");
-            }
-            Ok(record) => match record.schema.as_u64() {
-                Some(version) if version > SCHEMA => {
-                    let reason = format!("its schema is {version}, and {SCHEMA} is known");
-                    bad.add(source, Fault::Newer, number, reason);
-                }
-                _ => fold.record(source, &record),
-            },
-        }
     }
 }
 

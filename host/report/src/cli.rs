@@ -3,6 +3,9 @@
 
 mod diff;
 mod exit;
+mod export;
+mod networks;
+mod ranking;
 mod reading;
 mod report;
 
@@ -19,7 +22,7 @@ use serde::Serialize;
 
 use exit::{Exit, Failure};
 
-/// From records to answers: what `pathspider report` and `pathspider diff` start.
+/// From records to answers: what `pathspider report`, `diff` and `export` start.
 #[derive(Debug, Parser)]
 #[command(name = "pathspider", bin_name = "pathspider", version, disable_help_subcommand = true)]
 struct Arguments {
@@ -34,6 +37,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Compare two sets of records, target by target
     Diff(diff::DiffArgs),
+    /// Write records as tables for other programs: Parquet, CSV, sets of observations
+    Export(export::ExportArgs),
     /// Write the manual pages into a folder
     #[command(hide = true)]
     Man {
@@ -52,8 +57,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .and_then(|()| run(&words));
     let exit = match result {
         Ok(exit) => exit,
-        Err(Failure::Clap(error)) => return exit::of_clap(&error),
-        Err(Failure::Said { exit, message }) => {
+        Err(Failure::Parser(error)) => exit::of_clap(&error),
+        Err(Failure::Told { exit, message }) => {
             say!("{message}");
             exit
         }
@@ -68,6 +73,7 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Report(arguments) => report::run(&arguments, command),
         Command::Diff(arguments) => diff::run(&arguments, command),
+        Command::Export(arguments) => export::run(arguments),
         Command::Man { folder } => manual(&folder),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use pathspider_records::Class;
 use serde::Serialize;
 
-use crate::figures::{Inputs, View};
+use crate::figures::{Inputs, View, large_enough};
 use crate::gather::{Context, Entry, Gathered, Groups, Side};
 use crate::statistics::{Change, Share};
 
@@ -106,12 +106,8 @@ impl Comparison {
     ) -> Comparison {
         let view = View::new(gathered, context);
         let mut all: BTreeMap<u32, Tally<'_>> = BTreeMap::new();
-        for of_target in gathered.entries.chunk_by(|a, b| view.is_same_target(a, b)) {
-            let Some(facts) = of_target.first().and_then(|entry| view.fact(entry.outcome)) else {
-                continue;
-            };
-            let tally = all.entry(facts.measurement).or_insert_with(|| Tally::new(&view));
-            tally.add(of_target);
+        for (measurement, entries) in view.targets() {
+            all.entry(measurement).or_insert_with(|| Tally::new(&view)).add(entries);
         }
         let groups = gathered.groups.first();
         let measurements = view.measurements().filter_map(|(number, name)| {
@@ -239,7 +235,8 @@ impl<'v> AspectTally<'v> {
                 counts[3] += if is_certain && !was.contains(&condition) { targets } else { 0 };
             }
             if before != after {
-                let names = (named(view, before), named(view, after));
+                let named = |is: Is<'_>| is.map_or_else(|| SEVERAL.to_owned(), |is| view.words(is));
+                let names = (named(before), named(after));
                 *transitions.entry(names).or_default() += targets;
             }
         }
@@ -275,33 +272,21 @@ impl<'v> AspectTally<'v> {
     }
 }
 
-/// The words of what a target is.
-fn named(view: &View<'_>, is: Is<'_>) -> String {
-    let Some(conditions) = is else { return SEVERAL.to_owned() };
-    let words = conditions.iter().filter_map(|&number| view.condition(number));
-    words.map(|condition| condition.word).collect::<Vec<_>>().join("+")
-}
-
 fn rank(
-    tallies: BTreeMap<u32, GroupTally>,
+    mut tallies: BTreeMap<u32, GroupTally>,
     groups: Option<&Groups>,
     min: u64,
 ) -> (Vec<Group>, [u64; 2]) {
-    let (mut ranked, mut small) = (Vec::new(), [0, 0]);
-    for (value, tally) in tallies {
-        let Some(groups) = groups.filter(|_| value != Groups::NONE) else { continue };
-        if tally.pairs < min {
-            small[0] += 1;
-            small[1] += tally.pairs;
-            continue;
-        }
-        ranked.push(Group {
-            value: groups.values.name(value).to_owned(),
-            pairs: tally.pairs,
-            changed: tally.changed,
-            impaired: Change::of(tally.lost, tally.gained),
-        });
-    }
+    let Some(groups) = groups else { return (Vec::new(), [0, 0]) };
+    tallies.remove(&Groups::NONE);
+    let (tallies, small) = large_enough(tallies, min, |tally| tally.pairs);
+    let group = |(value, tally): (u32, GroupTally)| Group {
+        value: groups.values.name(value).to_owned(),
+        pairs: tally.pairs,
+        changed: tally.changed,
+        impaired: Change::of(tally.lost, tally.gained),
+    };
+    let mut ranked: Vec<Group> = tallies.into_iter().map(group).collect();
     ranked.sort_by(|a, b| {
         let share = |group: &Group| group.changed as f64 / group.pairs as f64;
         share(b)

@@ -20,9 +20,9 @@ pub(crate) use answers::Answers;
 pub(crate) use aspects::{Aspect, ConditionShare};
 pub(crate) use failures::{Failures, RoundTrips};
 pub(crate) use funnel::Stage;
-pub(crate) use groups::Grouped;
 #[cfg(test)]
 pub(crate) use groups::Row;
+pub(crate) use groups::{Grouped, large_enough};
 pub(crate) use inputs::Inputs;
 pub(crate) use over_time::OverTime;
 pub(crate) use paths::{Multipoint, Stability};

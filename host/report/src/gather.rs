@@ -16,8 +16,8 @@ use pathspider_records::{Fold, Record, Remark};
 pub(crate) use answers::AnswerTally;
 pub(crate) use context::{Context, Side};
 pub(crate) use flows::FlowTally;
-pub(crate) use groups::Groups;
 use groups::{Computed, values_of};
+pub(crate) use groups::{Groups, ip_version};
 pub(crate) use intern::Outcome;
 use intern::{Interner, Outcomes};
 
@@ -244,7 +244,7 @@ impl Fold for Gathering<'_> {
             is_answered: baseline.and_then(|flow| flow.is_carried()),
         });
 
-        let computed = Computed::new(record, about);
+        let computed = Computed::new(record, about, &self.context.databases);
         let mut group = 0;
         for (number, key) in self.context.keys.iter().enumerate() {
             let Some(groups) = gathered.groups.get_mut(number) else { continue };

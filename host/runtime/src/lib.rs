@@ -13,6 +13,7 @@ pub mod closed;
 pub mod crash;
 pub mod decompress;
 pub mod ending;
+pub mod exit;
 pub mod files;
 mod line;
 pub mod patience;

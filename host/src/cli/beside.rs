@@ -12,8 +12,11 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 
 /// The program that each of these commands starts.
-const PROGRAMS: [(&str, &str); 2] =
-    [("report", "pathspider-report"), ("diff", "pathspider-report")];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("report", "pathspider-report"),
+    ("diff", "pathspider-report"),
+    ("export", "pathspider-report"),
+];
 
 /// What follows such a command: the program itself reads it.
 #[derive(Debug, Args)]

@@ -47,7 +47,7 @@ pub(super) fn run(
 /// Shows the help that the parser makes itself.
 fn by_parser(parser: Command, words: &[&str]) -> Result<Exit, Failure> {
     let parser = parser.no_binary_name(true);
-    parser.try_get_matches_from(words).map(|_| Exit::Finished).map_err(Failure::Clap)
+    parser.try_get_matches_from(words).map(|_| Exit::Finished).map_err(Failure::Parser)
 }
 
 /// Shows all about the plugin of a name.

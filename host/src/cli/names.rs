@@ -234,7 +234,7 @@ mod tests {
         let empty = Registry::default();
         let message = |failure| match failure {
             Failure::Told { exit, message } => (exit, message),
-            Failure::Clap(error) => panic!("{error}"),
+            Failure::Parser(error) => panic!("{error}"),
         };
         let (exit, said) = message(find(&empty, "TemplateSpider").map(|_| ()).unwrap_err());
         assert_eq!(exit, Exit::NoPlugin);

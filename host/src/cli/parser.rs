@@ -73,6 +73,9 @@ pub(super) enum Command {
     /// Compare two sets of records, target by target
     #[command(disable_help_flag = true)]
     Diff(BesideArgs),
+    /// Write records as tables for other programs: Parquet, CSV, sets of observations
+    #[command(disable_help_flag = true)]
+    Export(BesideArgs),
     /// Conclude again from the records and the capture of an earlier run
     Rejudge(RejudgeArgs),
     /// Check plugins' files against the contract

@@ -9,6 +9,7 @@ use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir}
 use pathspider_records::{Class, Parts, Remark};
 use serde_json::{Value, json};
 
+mod export;
 mod page;
 mod queries;
 
@@ -235,6 +236,44 @@ fn what_changed_between_two_runs() {
 }
 
 #[test]
+fn networks_are_looked_up_where_records_do_not_have_them() {
+    let folder = temp_dir("report-networks");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let of = |n: u8, more: &Value, word: &str| {
+        record(&format!("192.0.2.{n}"), more, &[&format!("ecn.connectivity.{word}")])
+    };
+    let own = json!({"dip_asn": 64511});
+    let text: String = (0..20)
+        .map(|n| of(n, &json!({}), "works"))
+        .chain((128..148).map(|n| of(n, &json!({}), "broken")))
+        .chain((20..40).map(|n| of(n, &own, "works")))
+        .collect();
+    fs::write(path("a.ndjson"), text).unwrap();
+    fs::write(path("routes"), "192.0.2.0\t25\t64500\n192.0.2.128\t25\t64501_64502\n").unwrap();
+    let report = figures(&["report", &path("a.ndjson"), "--asn-db", &path("routes")]);
+    let groups = report["measurements"][0]["groups"].as_array().unwrap();
+    let by_system = groups.iter().find(|group| group["key"] == "dip_asn").unwrap();
+    let rows: Vec<(&Value, &Value)> = by_system["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (&row["value"], &row["impaired"]["cases"]))
+        .collect();
+    let expected =
+        [(json!("64501"), json!(20)), (json!("64500"), json!(0)), (json!("64511"), json!(0))];
+    assert_eq!(rows, expected.iter().map(|(a, b)| (a, b)).collect::<Vec<_>>());
+    let arguments =
+        ["export", &path("a.ndjson"), "--csv", &path("csv"), "--asn-db", &path("routes")];
+    run(&arguments).expect(0, &[]);
+    let table = fs::read_to_string(folder.join("csv/targets.csv")).unwrap();
+    assert_eq!(table.matches(",64501,192.0.2.128/25,").count(), 20, "{table}");
+    assert_eq!(table.matches(",64500,192.0.2.0/25,").count(), 20, "{table}");
+    assert_eq!(table.matches(",64511,").count(), 20, "{table}");
+    fs::write(path("odd"), "no database").unwrap();
+    run(&["report", &path("a.ndjson"), "--asn-db", &path("odd")]).expect(7, &["odd"]);
+}
+
+#[test]
 fn monitoring_has_a_status_of_its_own() {
     let folder = temp_dir("report-limits");
     let file = folder.join("a.ndjson").display().to_string();
@@ -318,12 +357,13 @@ fn hostile_texts_stay_texts() {
 
 #[test]
 fn programs_of_their_own_are_found_beside_the_program() {
-    for command in ["report", "diff"] {
+    for command in ["report", "diff", "export"] {
         for arguments in [&["help", command][..], &[command, "--help"]] {
             let end = Program::run(arguments);
             end.expect(0, &[]);
             assert!(end.stdout.contains(&format!("Usage: pathspider {command}")), "{}", end.stdout);
-            assert!(end.stdout.contains("--min <N>"), "{}", end.stdout);
+            let option = if command == "export" { "--parquet <DIR>" } else { "--min <N>" };
+            assert!(end.stdout.contains(option), "{}", end.stdout);
         }
         assert!(Program::run(&["--help"]).stdout.contains(command));
     }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::networks::Networks;
+use super::ranking::{Ranking, key};
 use super::reading::{self, Read};
-use super::{report, write, write_json};
+use super::{write, write_json};
 use crate::compare::{Comparison, Settings};
 use crate::gather::Side;
 use crate::show::comparison::text;
@@ -27,35 +29,30 @@ pub(super) struct DiffArgs {
     #[arg(value_name = "B")]
     after: PathBuf,
 
-    /// Show the changes by this key
-    #[arg(long, value_name = "KEY", value_parser = report::key, default_value = "info.ASN")]
-    by: String,
+    /// Show the changes by this key; by default info.ASN, with --asn-db dip_asn
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    by: Option<String>,
 
-    /// Leave values of the key with fewer pairs than this out of the ranking
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    min: u64,
+    #[command(flatten)]
+    ranking: Ranking,
 
-    /// Show so many rows of each ranking
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    top: usize,
-
-    /// Write all figures as one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    networks: Networks,
 }
 
 /// Runs `pathspider diff`.
 pub(super) fn run(arguments: &DiffArgs, command: Vec<String>) -> Result<Exit, Failure> {
     let (before, after) = (std::slice::from_ref(&arguments.before), &arguments.after);
     let sets = [(Side::A, before), (Side::B, std::slice::from_ref(after))];
-    let Read { context, gathered, inputs } =
-        reading::records(&sets, std::slice::from_ref(&arguments.by))?;
+    let networks = &arguments.networks;
+    let key = arguments.by.clone().unwrap_or_else(|| networks.key().to_owned());
+    let Read { context, gathered, inputs } = reading::records(&sets, &[key], networks)?;
     let exit = reading::end(&inputs);
-    let settings = Settings { command, min: arguments.min };
+    let settings = Settings { command, min: arguments.ranking.min };
     let comparison = Comparison::new(&gathered, &context, inputs, settings);
-    match arguments.json {
+    match arguments.ranking.json {
         true => write_json(&comparison)?,
-        false => write(&text(&comparison, arguments.top))?,
+        false => write(&text(&comparison, arguments.ranking.top))?,
     }
     Ok(exit)
 }

@@ -9,6 +9,7 @@ use pathspider_runtime::say;
 use pathspider_runtime::text::visible;
 
 use super::exit::{Exit, Failure};
+use super::networks::Networks;
 use crate::figures::Inputs;
 use crate::gather::{Context, Gathered, Gathering, Side};
 
@@ -25,45 +26,75 @@ pub(super) struct Read {
     pub(super) inputs: Inputs,
 }
 
-/// Finds and reads all records of one set, or of two that are compared.
-pub(super) fn records(sets: &[(Side, &[PathBuf])], keys: &[String]) -> Result<Read, Failure> {
-    let (mut all, mut sources) = (Found::default(), Vec::new());
-    let mut bad = Bad::default();
-    for &(side, paths) in sets {
-        let found = pathspider_records::find(paths);
-        for source in &found.sources {
-            let about = source.path().map_or(Ok(None), About::beside);
-            let about = about.unwrap_or_else(|error| {
-                bad.add(sources.len(), Fault::Metadata, 0, error);
-                None
-            });
-            sources.push((about.unwrap_or_default(), side));
+/// The files that a command line names, and what stands beside them.
+#[derive(Default)]
+pub(super) struct Named {
+    pub(super) found: Found,
+    pub(super) abouts: Vec<(About, Side)>,
+    pub(super) bad: Bad,
+}
+
+impl Named {
+    /// Finds the files of one set, or of two that are compared.
+    pub(super) fn find(sets: &[(Side, &[PathBuf])]) -> Named {
+        let mut named = Named::default();
+        for &(side, paths) in sets {
+            let found = pathspider_records::find(paths);
+            for source in &found.sources {
+                let about = source.path().map_or(Ok(None), About::beside);
+                let about = about.unwrap_or_else(|error| {
+                    named.bad.add(named.abouts.len(), Fault::Metadata, 0, error);
+                    None
+                });
+                named.abouts.push((about.unwrap_or_default(), side));
+            }
+            named.found.sources.extend(found.sources);
+            named.found.passed_over.extend(found.passed_over);
+            named.found.twice.extend(found.twice);
+            named.found.closed.extend(found.closed);
         }
-        all.sources.extend(found.sources);
-        all.passed_over.extend(found.passed_over);
-        all.twice.extend(found.twice);
-        all.closed.extend(found.closed);
+        named
     }
-    let context = Context::new(sources, keys);
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+}
+
+/// How many threads read.
+pub(super) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Finds and reads all records of one set, or of two that are compared.
+pub(super) fn records(
+    sets: &[(Side, &[PathBuf])],
+    keys: &[String],
+    networks: &Networks,
+) -> Result<Read, Failure> {
+    let databases = networks.open()?;
+    let Named { found, abouts, mut bad } = Named::find(sets);
+    let context = Context::new(abouts, keys, databases);
     let (read, not_read) =
-        read(&all.sources, &context.wanted(), threads, || Gathering::new(&context));
+        read(&found.sources, &context.wanted(), threads(), || Gathering::new(&context));
     bad.merge(not_read);
     let mut gathered = Gathered::new(&context);
     read.into_iter().for_each(|part| gathered.merge(part.gathered()));
     let mut gathered = gathered.attributed(&context);
     gathered.sort();
     let records = gathered.entries.len() as u64;
-    let inputs = Inputs::new(&all, &bad, records, gathered.outcomes.crowded);
-    complain(&inputs);
-    if inputs.records == 0 {
-        let message = match inputs.files {
-            0 => "none of the files can be read, or there is none",
-            _ => "no record was read",
-        };
+    let inputs = Inputs::new(&found, &bad, records, gathered.outcomes.crowded);
+    something(&inputs)?;
+    Ok(Read { context, gathered, inputs })
+}
+
+/// Says what was not read, and fails where no file was.
+pub(super) fn something(inputs: &Inputs) -> Result<(), Failure> {
+    complain(inputs);
+    if inputs.files == 0 {
+        let message = "none of the files can be read, or there is none";
         return Err(Failure::new(Exit::NoInput, message));
     }
-    Ok(Read { context, gathered, inputs })
+    if inputs.records == 0 {
+        say!("no record was read");
+    }
+    Ok(())
 }
 
 /// Says what was not read.
@@ -88,5 +119,9 @@ fn complain(inputs: &Inputs) {
 
 /// How a command ends that has shown all that could be read.
 pub(super) fn end(inputs: &Inputs) -> Exit {
-    if inputs.bad.is_empty() { Exit::Finished } else { Exit::FinishedWithErrors }
+    match inputs.bad.is_empty() {
+        _ if inputs.records == 0 => Exit::NoInput,
+        true => Exit::Finished,
+        false => Exit::FinishedWithErrors,
+    }
 }

@@ -6,6 +6,8 @@ use clap::Args;
 use pathspider_runtime::say;
 
 use super::exit::{Exit, Failure};
+use super::networks::Networks;
+use super::ranking::{Ranking, key};
 use super::reading::{self, Read};
 use super::{write, write_file, write_json};
 use crate::figures::{Report, Settings};
@@ -38,17 +40,11 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "KEY", value_parser = key)]
     by: Vec<String>,
 
-    /// Leave values of keys with fewer verdicts than this out of rankings
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    min: u64,
+    #[command(flatten)]
+    ranking: Ranking,
 
-    /// Show so many rows of each ranking
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    top: usize,
-
-    /// Write all figures as one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    networks: Networks,
 
     /// Write a page with tables and pictures, which needs nothing else, to this file
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
@@ -63,17 +59,6 @@ pub(super) struct ReportArgs {
     fail_if: Vec<Threshold>,
 }
 
-/// A key that records can be grouped by.
-pub(super) fn key(text: &str) -> Result<String, String> {
-    match text.split('.').next() {
-        None | Some("") => Err("it names no key".to_owned()),
-        Some(key @ ("conditions" | "flow_results" | "time")) => {
-            Err(format!("records are not grouped by {key}; date is a key"))
-        }
-        Some(_) => Ok(text.to_owned()),
-    }
-}
-
 /// Runs `pathspider report`.
 pub(super) fn run(arguments: &ReportArgs, command: Vec<String>) -> Result<Exit, Failure> {
     let are_asked = !arguments.by.is_empty();
@@ -82,14 +67,14 @@ pub(super) fn run(arguments: &ReportArgs, command: Vec<String>) -> Result<Exit, 
         false => KEYS.map(str::to_owned).to_vec(),
     };
     let Read { context, gathered, inputs } =
-        reading::records(&[(Side::A, &arguments.files)], &keys)?;
+        reading::records(&[(Side::A, &arguments.files)], &keys, &arguments.networks)?;
     let mut exit = reading::end(&inputs);
-    let settings = Settings { command, min: arguments.min, are_asked };
+    let settings = Settings { command, min: arguments.ranking.min, are_asked };
     let report = Report::new(&gathered, &context, inputs, settings);
     match &arguments.html {
         Some(file) => write_file(file, arguments.force, html::page(&report).as_bytes())?,
-        None if arguments.json => write_json(&report)?,
-        None => write(&text(&report, Extent { top: arguments.top, is_all: are_asked }))?,
+        None if arguments.ranking.json => write_json(&report)?,
+        None => write(&text(&report, Extent { top: arguments.ranking.top, is_all: are_asked }))?,
     }
     for limit in &arguments.fail_if {
         let aspects = report.measurements.iter().flat_map(|measured| &measured.aspects);

@@ -87,27 +87,34 @@ fn grouped(
     min: u64,
 ) -> Grouped {
     let without_key = tallies.remove(&Groups::NONE).map_or(0, |tally| tally.verdicts);
-    let (mut small, mut rows) = (Small::default(), Vec::new());
     let columns = columns(view, tallies.values());
-    for (value, tally) in tallies {
-        if tally.verdicts < min {
-            small.groups += 1;
-            small.verdicts += tally.verdicts;
-            continue;
-        }
-        rows.push(Row {
-            value: groups.values.name(value).to_owned(),
-            verdicts: tally.verdicts,
-            conditions: tally.shares(view, &columns),
-            impaired: tally.impaired(),
-        });
-    }
+    let (tallies, small) = large_enough(tallies, min, |tally| tally.verdicts);
+    let row = |(value, tally): (u32, Tally)| Row {
+        value: groups.values.name(value).to_owned(),
+        verdicts: tally.verdicts,
+        conditions: tally.shares(view, &columns),
+        impaired: tally.impaired(),
+    };
+    let mut rows: Vec<Row> = tallies.into_iter().map(row).collect();
+    let small = Small { groups: small[0], verdicts: small[1] };
     rows.sort_by(|a, b| {
         let share = |row: &Row| row.impaired.share.unwrap_or(0.0);
         let by_share = share(b).total_cmp(&share(a));
         by_share.then(b.verdicts.cmp(&a.verdicts)).then_with(|| a.value.cmp(&b.value))
     });
     Grouped { key, aspect: view.aspect(aspect).to_owned(), rows, small, without_key }
+}
+
+/// Values of a key with at least `min` cases; of the others, how many they are and their cases.
+pub(crate) fn large_enough<T>(
+    tallies: BTreeMap<u32, T>,
+    min: u64,
+    cases: impl Fn(&T) -> u64,
+) -> (Vec<(u32, T)>, [u64; 2]) {
+    let (large, small): (Vec<_>, Vec<_>) =
+        tallies.into_iter().partition(|(_, tally)| cases(tally) >= min);
+    let of_them = small.iter().map(|(_, tally)| cases(tally)).sum();
+    (large, [small.len() as u64, of_them])
 }
 
 /// The conditions that have a column: those that impair first, then by how frequent they are.

@@ -35,10 +35,8 @@ pub(crate) struct Multipoint {
 /// How many targets each measurement has.
 pub(super) fn targets(view: &View<'_>) -> BTreeMap<u32, u64> {
     let mut targets = BTreeMap::new();
-    for of_target in view.gathered.entries.chunk_by(|a, b| view.is_same_target(a, b)) {
-        if let Some(facts) = of_target.first().and_then(|entry| view.fact(entry.outcome)) {
-            *targets.entry(facts.measurement).or_default() += 1;
-        }
+    for (measurement, _) in view.targets() {
+        *targets.entry(measurement).or_default() += 1;
     }
     targets
 }
@@ -56,12 +54,6 @@ fn words<'v>(view: &'v View<'_>, entries: &[Entry]) -> Words<'v> {
     words
 }
 
-/// The words of conditions, joined where there are several.
-fn named(view: &View<'_>, conditions: &[u32]) -> String {
-    let words = conditions.iter().filter_map(|&number| view.condition(number));
-    words.map(|condition| condition.word).collect::<Vec<_>>().join("+")
-}
-
 /// Whether what was found is a value.
 fn has_value(view: &View<'_>, conditions: &[u32]) -> bool {
     let mut found = conditions.iter().filter_map(|&number| view.condition(number));
@@ -71,19 +63,17 @@ fn has_value(view: &View<'_>, conditions: &[u32]) -> bool {
 /// Which aspects are stable.
 pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
     let mut found: BTreeMap<(u32, u32), BTreeMap<String, u64>> = BTreeMap::new();
-    let entries = &view.gathered.entries;
-    let same = |a: &Entry, b: &Entry| view.is_same_target(a, b) && a.vantage == b.vantage;
-    for rounds in entries.chunk_by(same).filter(|rounds| rounds.len() > 1) {
-        let Some(first) = rounds.first().and_then(|entry| view.fact(entry.outcome)) else {
-            continue;
-        };
+    let rounds = view.targets().flat_map(|(measurement, entries)| {
+        by_place(entries).map(move |rounds| (measurement, rounds))
+    });
+    for (measurement, rounds) in rounds.filter(|(_, rounds)| rounds.len() > 1) {
         for (aspect, verdicts) in words(view, rounds) {
             let [first_verdict, others @ ..] = &verdicts[..] else { continue };
             if others.is_empty() {
                 continue;
             }
             let name = view.aspect(aspect);
-            let words = named(view, first_verdict);
+            let words = view.words(first_verdict);
             let condition = match others.iter().all(|other| other == first_verdict) {
                 // As the run says it in the record of the last round.
                 true if has_value(view, first_verdict) => {
@@ -92,7 +82,7 @@ pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
                 true => join(name, "stable", Some(&words)),
                 false => join(name, "unstable", None),
             };
-            let counts = found.entry((first.measurement, aspect)).or_default();
+            let counts = found.entry((measurement, aspect)).or_default();
             *counts.entry(condition).or_default() += 1;
         }
     }
@@ -101,13 +91,28 @@ pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
         targets: conditions.values().sum(),
         conditions,
     };
+    let found = found.into_iter();
+    by_measurement(
+        found.map(|((measurement, aspect), of)| (measurement, stability(aspect, of))),
+        |of| &of.aspect,
+    )
+}
+
+/// What of one target is from one place.
+fn by_place(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
+    entries.chunk_by(|a, b| a.vantage == b.vantage)
+}
+
+/// Figures by measurement, in the order of their aspects.
+fn by_measurement<T>(
+    figures: impl Iterator<Item = (u32, T)>,
+    aspect: impl Fn(&T) -> &str,
+) -> ByMeasurement<T> {
     let mut all = ByMeasurement::new();
-    for ((measurement, aspect), conditions) in found {
-        all.entry(measurement).or_insert_with(Vec::new).push(stability(aspect, conditions));
+    for (measurement, of_aspect) in figures {
+        all.entry(measurement).or_insert_with(Vec::new).push(of_aspect);
     }
-    for of in all.values_mut() {
-        of.sort_by(|a: &Stability, b| a.aspect.cmp(&b.aspect));
-    }
+    all.values_mut().for_each(|of| of.sort_by(|a, b| aspect(a).cmp(aspect(b))));
     all
 }
 
@@ -125,26 +130,20 @@ enum From {
 /// Which aspects depend on the path.
 pub(super) fn multipoint(view: &View<'_>) -> ByMeasurement<Multipoint> {
     let mut found: BTreeMap<(u32, u32), Multipoint> = BTreeMap::new();
-    let entries = &view.gathered.entries;
-    for of_target in entries.chunk_by(|a, b| view.is_same_target(a, b)) {
-        let Some(first) = of_target.first().and_then(|entry| view.fact(entry.outcome)) else {
-            continue;
-        };
-        let places = of_target.chunk_by(|a, b| a.vantage == b.vantage);
+    for (measurement, entries) in view.targets() {
         let mut seen: BTreeMap<u32, Vec<From>> = BTreeMap::new();
-        for place in places {
+        for place in by_place(entries) {
             for (aspect, verdicts) in words(view, place) {
                 seen.entry(aspect).or_default().push(from(view, &verdicts));
             }
         }
         for (aspect, from) in seen.into_iter().filter(|(_, from)| from.len() > 1) {
-            let multipoint =
-                found.entry((first.measurement, aspect)).or_insert_with(|| Multipoint {
-                    aspect: view.aspect(aspect).to_owned(),
-                    targets: 0,
-                    not_comparable: 0,
-                    conditions: BTreeMap::new(),
-                });
+            let multipoint = found.entry((measurement, aspect)).or_insert_with(|| Multipoint {
+                aspect: view.aspect(aspect).to_owned(),
+                targets: 0,
+                not_comparable: 0,
+                conditions: BTreeMap::new(),
+            });
             match compare(from) {
                 Some(word) => {
                     let condition = join(view.aspect(aspect), "multipoint", Some(&word));
@@ -155,14 +154,9 @@ pub(super) fn multipoint(view: &View<'_>) -> ByMeasurement<Multipoint> {
             }
         }
     }
-    let mut all = ByMeasurement::new();
-    for ((measurement, _), multipoint) in found {
-        all.entry(measurement).or_insert_with(Vec::new).push(multipoint);
-    }
-    for of in all.values_mut() {
-        of.sort_by(|a: &Multipoint, b| a.aspect.cmp(&b.aspect));
-    }
-    all
+    by_measurement(found.into_iter().map(|((measurement, _), of)| (measurement, of)), |of| {
+        &of.aspect
+    })
 }
 
 fn from(view: &View<'_>, verdicts: &[&[u32]]) -> From {
@@ -170,7 +164,7 @@ fn from(view: &View<'_>, verdicts: &[&[u32]]) -> From {
     if others.iter().any(|other| other != first) {
         return From::Unstable;
     }
-    let words = named(view, first);
+    let words = view.words(first);
     match view.class(first) {
         Class::Unknown => From::Unknown(words),
         _ => From::Conclusive(words),

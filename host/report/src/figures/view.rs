@@ -131,8 +131,21 @@ impl<'g> View<'g> {
         self.of(measurement).map(|facts| facts.records).sum()
     }
 
+    /// The entries of each target, and the measurement that they are of.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = (u32, &'g [Entry])> {
+        let of_targets = self.gathered.entries.chunk_by(|a, b| self.is_same_target(a, b));
+        of_targets
+            .filter_map(|entries| Some((self.fact(entries.first()?.outcome)?.measurement, entries)))
+    }
+
+    /// The words of conditions, joined where there are several.
+    pub(crate) fn words(&self, conditions: &[u32]) -> String {
+        let words = conditions.iter().filter_map(|&number| self.condition(number));
+        words.map(|condition| condition.word).collect::<Vec<_>>().join("+")
+    }
+
     /// Whether two entries are of one target and measurement.
-    pub(crate) fn is_same_target(&self, a: &Entry, b: &Entry) -> bool {
+    fn is_same_target(&self, a: &Entry, b: &Entry) -> bool {
         let measurement = |entry: &Entry| self.fact(entry.outcome).map(|facts| facts.measurement);
         a.target == b.target && measurement(a) == measurement(b)
     }

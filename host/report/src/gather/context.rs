@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
+use pathspider_asn::Databases;
 use pathspider_records::{About, KeyPath, Record, Scalar, Wanted};
 
 use super::State;
@@ -28,15 +29,21 @@ pub(crate) struct Key {
 pub(crate) struct Context {
     sources: Vec<(About, Side)>,
     pub(crate) keys: Vec<Key>,
+    /// Where the networks of targets are looked up.
+    pub(super) databases: Databases,
     pub(crate) state: State,
 }
 
 impl Context {
     /// What stands beside each source and on which side it is, and the keys to group by.
-    pub(crate) fn new(sources: Vec<(About, Side)>, keys: &[String]) -> Context {
+    pub(crate) fn new(
+        sources: Vec<(About, Side)>,
+        keys: &[String],
+        databases: Databases,
+    ) -> Context {
         let key = |(wanted, name): (usize, &String)| Key { name: name.clone(), wanted };
         let keys = keys.iter().enumerate().map(key).collect();
-        Context { sources, keys, state: State::default() }
+        Context { sources, keys, databases, state: State::default() }
     }
 
     /// What is to be read of each record.

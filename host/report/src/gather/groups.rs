@@ -1,12 +1,14 @@
 //! Values of keys by which records are grouped: those that records have, and those that follow from
-//! them (`ip_version`, `prefix`, `date`).
+//! them (`ip_version`, `prefix`, `date`, `dip_asn`).
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::SystemTime;
 
 use hashbrown::HashMap;
 use ipnet::IpNet;
+use pathspider_asn::{Databases, Network};
 use pathspider_records::{About, Record};
 
 use super::State;
@@ -58,10 +60,16 @@ pub(super) struct Computed<'r> {
     campaign: Option<Cow<'r, str>>,
     times: Option<(SystemTime, SystemTime)>,
     from: Option<&'r str>,
+    databases: &'r Databases,
+    network: OnceCell<Network>,
 }
 
 impl<'r> Computed<'r> {
-    pub(super) fn new(record: &'r Record<'_>, about: &'r About) -> Computed<'r> {
+    pub(super) fn new(
+        record: &'r Record<'_>,
+        about: &'r About,
+        databases: &'r Databases,
+    ) -> Computed<'r> {
         let or = |own: Option<Cow<'r, str>>, beside: &'r Option<String>| {
             own.or_else(|| beside.as_deref().map(Cow::Borrowed))
         };
@@ -71,6 +79,8 @@ impl<'r> Computed<'r> {
             campaign: or(record.campaign.shown(), &about.campaign),
             times: record.time.as_ref().and_then(|time| Some((time.begin()?, time.end()?))),
             from: record.time.as_ref().and_then(|time| time.from.as_str()),
+            databases,
+            network: OnceCell::new(),
         }
     }
 
@@ -87,7 +97,17 @@ impl<'r> Computed<'r> {
         match key {
             "vantage" => self.vantage.as_deref().map(Cow::Borrowed),
             "campaign" => self.campaign.as_deref().map(Cow::Borrowed),
-            "ip_version" => self.address.map(|address| version(address).into()),
+            "ip_version" => self.address.map(|address| ip_version(address).into()),
+            "dip_asn" | "dip_prefix" | "dip_country" if !self.databases.is_empty() => {
+                let address = self.address?;
+                let network = self.network.get_or_init(|| self.databases.find(address));
+                let found = match key {
+                    "dip_asn" => network.asn.map(|asn| asn.to_string()),
+                    "dip_prefix" => network.prefix.map(|prefix| prefix.to_string()),
+                    _ => network.country.map(|country| country.as_str().to_owned()),
+                };
+                found.map(Cow::Owned)
+            }
             "prefix" => self.address.map(|address| prefix(address).into()),
             // The first ten characters of a time, as in `2026-11-22T02:00:17Z`.
             "date" => self.from.and_then(|from| from.get(..10)).map(Cow::Borrowed),
@@ -116,7 +136,7 @@ pub(super) fn values_of(
 const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
 
 /// Behind a NAT64, packets are translated on the way, and reach the target as IPv4.
-fn version(address: IpAddr) -> &'static str {
+pub(crate) fn ip_version(address: IpAddr) -> &'static str {
     match address {
         IpAddr::V4(_) => "4",
         IpAddr::V6(address) if address.octets()[..12] == NAT64.octets()[..12] => "6 (NAT64)",
@@ -143,7 +163,7 @@ mod tests {
             ("64:ff9c::1", "6", "64:ff9c::/48"),
         ] {
             let address: IpAddr = address.parse().unwrap();
-            assert_eq!((version(address), &*prefix(address)), (expected, net));
+            assert_eq!((ip_version(address), &*prefix(address)), (expected, net));
         }
     }
 }

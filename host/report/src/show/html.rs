@@ -43,6 +43,7 @@ pub(crate) fn page(report: &Report) -> String {
                     @if names.len() > 1 { (contents(&names)) }
                 }
                 main {
+                    @if report.measurements.is_empty() { p { "There is nothing to show: no record was read." } }
                     @for (at, measured) in report.measurements.iter().enumerate() {
                         (measurement(report, measured, at))
                     }

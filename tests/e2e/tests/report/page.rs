@@ -106,7 +106,8 @@ fn page(test: &str, records: &str) -> PathBuf {
     let page = folder.join("page.html");
     let arguments = ["report", &file, "--min", "1", "--html", &page.display().to_string()];
     let end = Program::command(&arguments).output().unwrap();
-    assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
+    let expected = if records.is_empty() { 7 } else { 0 };
+    assert_eq!(end.status.code(), Some(expected), "{}", String::from_utf8_lossy(&end.stderr));
     page
 }
 
@@ -165,11 +166,13 @@ fn a_page_shows_its_numbers_at_every_width_and_asks_for_nothing() {
 }
 
 #[test]
-fn a_page_of_none_and_of_one_group_and_on_paper() {
-    for networks in [1, 2] {
+fn a_page_of_none_of_one_and_of_many_groups_on_paper() {
+    for networks in [0, 1, 2, 50] {
         let page = page(&format!("page-{networks}"), &of_networks(networks));
         let Some(found) = look(&page, 1280, false) else { return skipped("there is no chromium") };
         assert_eq!((&found["errors"], &found["overlaps"]), (&json!([]), &json!(0)), "{found}");
+        let text = fs::read_to_string(&page).unwrap();
+        assert_eq!(text.contains("no record was read"), networks == 0);
         let paper = page.with_extension("pdf");
         let Some(mut print) = browser() else { return skipped("there is no chromium") };
         let profile = format!("--user-data-dir={}", page.with_extension("profile").display());

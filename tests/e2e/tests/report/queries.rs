@@ -8,7 +8,8 @@ use std::process::Command;
 use pathspider_e2e::{skipped, temp_dir};
 use serde_json::json;
 
-use super::{aspect, cases, figures, record};
+use super::export::python;
+use super::{aspect, cases, figures, record, run};
 
 const PAGE: &str = include_str!("../../../../docs/analysing.md");
 
@@ -43,7 +44,9 @@ fn folder(test: &str) -> std::path::PathBuf {
             n if n % 3 == 0 && n < 100 => "broken",
             _ => "works",
         };
-        let more = json!({"info": {"ASN": if number < 100 { 64500 } else { 64501 }}});
+        let flow = |config: u8| json!({"config": config, "spdr_state": 0, "rtt_us": 1000 + number});
+        let asn = if number < 100 { 64500 } else { 64501 };
+        let more = json!({"info": {"ASN": asn}, "flow_results": [flow(0), flow(1)]});
         record(&format!("192.0.2.{number}"), &more, &[&format!("ecn.connectivity.{word}")])
     };
     fs::write(folder.join("ecn.ndjson"), (0..200).map(of).collect::<String>()).unwrap();
@@ -80,28 +83,59 @@ fn jq_and_python_count_what_report_counts() {
     }
 }
 
-#[test]
-fn duckdb_ranks_networks_as_report_does() {
-    let folder = folder("duckdb");
-    let python = folder.join("venv/bin/python");
-    let install = "python3 -m venv venv && venv/bin/pip install --quiet duckdb";
-    let installed = Command::new("sh").args(["-c", install]).current_dir(&folder).output().unwrap();
-    if !installed.status.success() {
-        return skipped(format!("pip: {}", String::from_utf8_lossy(&installed.stderr)));
-    }
+/// Runs a piece of SQL of the page in this folder, and gives its rows.
+fn sql(python: &mut Command, folder: &Path, text: &str) -> Option<serde_json::Value> {
     let script = "import duckdb, json, sys; print(json.dumps(duckdb.sql(sys.argv[1]).fetchall()))";
-    let mut duckdb = Command::new(python);
-    duckdb.args(["-c", script, &code("sql", "read_json")]);
-    let Some(said) = output(&folder, duckdb) else { return };
-    let rows: Vec<(u64, u64, u64)> = serde_json::from_str(&said).unwrap();
+    let mut duckdb = Command::new(python.get_program());
+    duckdb.args(["-c", script, text]);
+    Some(serde_json::from_str(&output(folder, duckdb)?).unwrap())
+}
 
+#[test]
+fn duckdb_and_pandas_give_the_numbers_of_report() {
+    let folder = folder("duckdb");
     let file = folder.join("ecn.ndjson").display().to_string();
+    let tables = |name: &str| folder.join(name).display().to_string();
+    let arguments = ["export", &file, "--parquet", &tables("parquet"), "--csv", &tables("csv")];
+    run(&arguments).expect(0, &[]);
     let report = figures(&["report", &file, "--by", "info.ASN"]);
     let groups = report["measurements"][0]["groups"][0]["rows"].as_array().unwrap();
     let row = |row: &serde_json::Value| {
         let of = |key: &str| row["impaired"][key].as_u64().unwrap();
-        (row["value"].as_str().unwrap().parse().unwrap(), of("of"), of("cases"))
+        json!([row["value"].as_str().unwrap().parse::<u64>().unwrap(), of("of"), of("cases")])
     };
-    assert_eq!(rows, groups.iter().map(row).collect::<Vec<(u64, u64, u64)>>());
-    assert_eq!(rows[0].0, 64500);
+    let expected: serde_json::Value = groups.iter().map(row).collect();
+    assert_eq!(expected[0][0], 64500);
+
+    ranked_by_r(&folder, &expected);
+    let Some(mut python) = python() else { return };
+    for words in ["read_json", "FROM 'parquet/targets/measurement=ecn"] {
+        let Some(rows) = sql(&mut python, &folder, &code("sql", words)) else { return };
+        assert_eq!(rows, expected, "{words}");
+    }
+    let rows = sql(&mut python, &folder, &code("sql", "USING (source, line)")).unwrap();
+    let rows = rows.as_array().unwrap();
+    let connections: u64 = rows.iter().map(|row| row[2].as_u64().unwrap()).sum();
+    assert_eq!((rows.len(), connections), (4, 400), "{rows:?}");
+    let mut pandas = Command::new(python.get_program());
+    pandas.args(["-c", &code("python", "pandas")]);
+    let Some(said) = output(&folder, pandas) else { return };
+    let said: BTreeMap<String, u64> = serde_json::from_str(&said).unwrap();
+    assert_eq!(said, counted(&folder));
+}
+
+/// Holds the piece of R to these rows: network, answered, broken.
+fn ranked_by_r(folder: &Path, expected: &serde_json::Value) {
+    if Command::new("Rscript").arg("--version").output().is_err() {
+        // Nothing installs it for the tests.
+        return eprintln!("SKIPPED: there is no R");
+    }
+    let mut r = Command::new("Rscript");
+    r.args(["-e", &code("r", "read.csv")]);
+    let Some(said) = output(folder, r) else { return };
+    for row in expected.as_array().unwrap() {
+        let [asn, answered, broken] = [&row[0], &row[1], &row[2]].map(|n| n.to_string());
+        let is_row = |line: &str| line.split_whitespace().skip(1).eq([&*asn, &*answered, &*broken]);
+        assert!(said.lines().any(is_row), "{asn} {answered} {broken} in {said}");
+    }
 }

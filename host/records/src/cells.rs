@@ -1,0 +1,401 @@
+//! A record as cells: each of its values with the number of its key, objects taken apart (`info.ASN`).
+//! It is for who takes all of a record, where [`Record`](crate::Record) has what most readers need.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use data_encoding::BASE64;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::record::Text;
+
+/// The key of a record that has its connections.
+const FLOWS: &str = "flow_results";
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell<'a> {
+    /// No value.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Another number.
+    Float(f64),
+    /// A text.
+    Text(Cow<'a, str>),
+    /// Octets that are no text.
+    Octets(Vec<u8>),
+    /// A list.
+    List(Vec<Cell<'a>>),
+    /// Any other value, as JSON: an object, or a number that is none of the above.
+    Json(String),
+}
+
+impl Cell<'_> {
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Cell::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The same value in JSON's terms.
+    pub fn into_value(self) -> Value {
+        match self {
+            Cell::Null => Value::Null,
+            Cell::Bool(value) => value.into(),
+            Cell::Int(number) => number.into(),
+            Cell::Float(number) => number.into(),
+            Cell::Text(text) => text.into_owned().into(),
+            Cell::Octets(octets) => serde_json::json!({ "base64": BASE64.encode(&octets) }),
+            Cell::List(list) => list.into_iter().map(Cell::into_value).collect(),
+            // It was made from a value, so it is one.
+            Cell::Json(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        }
+    }
+}
+
+/// Keys of records, each with a number.
+#[derive(Debug, Default)]
+pub struct Keys {
+    root: Node,
+    names: Vec<String>,
+}
+
+/// A key, and what is below of it in an object.
+#[derive(Debug, Default)]
+struct Node {
+    number: Option<u32>,
+    below: HashMap<Box<str>, Node, foldhash::fast::RandomState>,
+}
+
+impl Keys {
+    /// Adds the key that this way through objects leads to; returns its number. Two ways whose names
+    /// are the same with dots between are one key.
+    pub fn add(&mut self, way: &[&str]) -> u32 {
+        let name = way.join(".");
+        let there = self.names.iter().position(|other| *other == name);
+        let number = there.unwrap_or(self.names.len()) as u32;
+        if there.is_none() {
+            self.names.push(name);
+        }
+        let leaf = way
+            .iter()
+            .fold(&mut self.root, |node, step| node.below.entry(Box::from(*step)).or_default());
+        leaf.number = Some(number);
+        number
+    }
+
+    /// The names of all keys, by number.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// The values of an object.
+#[derive(Debug, Default, PartialEq)]
+pub struct Cells<'a> {
+    /// Those with a key that has a number; none is null.
+    pub known: Vec<(u32, Cell<'a>)>,
+    /// The others, by name.
+    pub others: Vec<(String, Value)>,
+}
+
+/// A record's values.
+#[derive(Debug, Default, PartialEq)]
+pub struct Line<'a> {
+    /// Of the target.
+    pub target: Cells<'a>,
+    /// Of each of its connections.
+    pub flows: Vec<Cells<'a>>,
+}
+
+impl<'a> Line<'a> {
+    /// Reads a line whose keys have the numbers of `targets`, and those of its connections the numbers
+    /// of `flows`.
+    ///
+    /// # Errors
+    ///
+    /// It is no JSON object.
+    pub fn parse(line: &'a [u8], targets: &Keys, flows: &Keys) -> serde_json::Result<Line<'a>> {
+        let mut read = Line::default();
+        let mut deserializer = serde_json::Deserializer::from_slice(line);
+        deserializer.deserialize_map(Object {
+            node: &targets.root,
+            prefix: "",
+            cells: &mut read.target,
+            flows: Some((&flows.root, &mut read.flows)),
+        })?;
+        deserializer.end()?;
+        Ok(read)
+    }
+
+    /// Takes an object apart that has no connections.
+    ///
+    /// # Errors
+    ///
+    /// It is no object.
+    pub fn of_object(object: &'a Value, keys: &Keys) -> serde_json::Result<Cells<'a>> {
+        let mut cells = Cells::default();
+        let object_of = Object { node: &keys.root, prefix: "", cells: &mut cells, flows: None };
+        object.deserialize_map(object_of)?;
+        Ok(cells)
+    }
+}
+
+/// An object that is taken apart.
+struct Object<'k, 'o, 'de> {
+    node: &'k Node,
+    /// What stands before the names of its keys.
+    prefix: &'k str,
+    cells: &'o mut Cells<'de>,
+    flows: Option<(&'k Node, &'o mut Vec<Cells<'de>>)>,
+}
+
+impl<'de> Visitor<'de> for Object<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let Object { node, prefix, cells, mut flows } = self;
+        while let Some(Text(key)) = object.next_key()? {
+            if key == FLOWS
+                && let Some((node, flows)) = &mut flows
+            {
+                object.next_value_seed(Connections(node, flows))?;
+                continue;
+            }
+            let Some(below) = node.below.get(&*key) else {
+                let value: Value = object.next_value()?;
+                if !value.is_null() {
+                    cells.others.push((format!("{prefix}{key}"), value));
+                }
+                continue;
+            };
+            let apart =
+                (!below.below.is_empty()).then_some(Apart { node: below, prefix, key: &key });
+            match object.next_value_seed(AnyValue { apart, cells: Some(&mut *cells) })? {
+                Cell::Null => {}
+                cell => match below.number {
+                    Some(number) => cells.known.push((number, cell)),
+                    None => cells.others.push((format!("{prefix}{key}"), cell.into_value())),
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The connections of a record.
+struct Connections<'k, 'o, 'de>(&'k Node, &'o mut Vec<Cells<'de>>);
+
+impl<'de> DeserializeSeed<'de> for Connections<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Connections<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("flow_results as a list of objects")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(cells) = list.next_element_seed(Connection(self.0))? {
+            self.1.push(cells);
+        }
+        Ok(())
+    }
+}
+
+/// One of them.
+struct Connection<'k>(&'k Node);
+
+impl<'de> DeserializeSeed<'de> for Connection<'_> {
+    type Value = Cells<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cells<'de>, D::Error> {
+        let mut cells = Cells { known: Vec::with_capacity(32), others: Vec::new() };
+        let object = Object { node: self.0, prefix: "", cells: &mut cells, flows: None };
+        deserializer.deserialize_map(object)?;
+        Ok(cells)
+    }
+}
+
+/// A key that has others below of it.
+struct Apart<'k> {
+    node: &'k Node,
+    prefix: &'k str,
+    key: &'k str,
+}
+
+/// Any value: an object is taken apart where its key has others below of it, and is null then.
+struct AnyValue<'k, 'o, 'de> {
+    apart: Option<Apart<'k>>,
+    cells: Option<&'o mut Cells<'de>>,
+}
+
+impl<'de> DeserializeSeed<'de> for AnyValue<'_, '_, 'de> {
+    type Value = Cell<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cell<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cell<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cell<'de>, D::Error> {
+        deserializer.deserialize_any(AnyValue { apart: None, cells: None })
+    }
+}
+
+impl<'de> Visitor<'de> for AnyValue<'_, '_, 'de> {
+    type Value = Cell<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Cell<'de>, E> {
+        Ok(Cell::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Cell<'de>, E> {
+        Ok(Cell::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Cell<'de>, E> {
+        Ok(i64::try_from(value).map_or_else(|_| Cell::Json(value.to_string()), Cell::Int))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Int(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Cell<'de>, E> {
+        Ok(Cell::Float(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Cell<'de>, E> {
+        Ok(Cell::Text(Cow::Owned(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Cell<'de>, A::Error> {
+        let mut cells = Vec::with_capacity(8);
+        while let Some(cell) = list.next_element()? {
+            cells.push(cell);
+        }
+        Ok(Cell::List(cells))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Cell<'de>, A::Error> {
+        if let (Some(Apart { node, prefix, key }), Some(cells)) = (self.apart, self.cells) {
+            let prefix = format!("{prefix}{key}.");
+            Object { node, prefix: &prefix, cells, flows: None }.visit_map(object)?;
+            return Ok(Cell::Null);
+        }
+        let object = Map::deserialize(MapAccessDeserializer::new(object))?;
+        Ok(octets(&object)
+            .map_or_else(|| Cell::Json(Value::Object(object).to_string()), Cell::Octets))
+    }
+}
+
+/// The octets that an object stands for, if it is one of those that records write.
+pub fn octets(object: &Map<String, Value>) -> Option<Vec<u8>> {
+    match object.get("base64") {
+        Some(Value::String(text)) if object.len() == 1 => BASE64.decode(text.as_bytes()).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn keys(names: &[&str]) -> Keys {
+        let mut keys = Keys::default();
+        names.iter().for_each(|name| {
+            keys.add(&name.split('.').collect::<Vec<_>>());
+        });
+        keys
+    }
+
+    #[test]
+    fn objects_are_taken_apart_and_the_rest_is_kept() {
+        let targets = keys(&["dip", "info.ASN", "info", "body", "conditions", "big"]);
+        let line = br#"{"dip":"192.0.2.1","info":{"ASN":64500,"more":{"x":1}},"body":{"base64":"Z3L832U="},
+            "conditions":["a","\u0062"],"big":18446744073709551615,"odd":[{"x":null}],"none":null,
+            "flow_results":[{"sp":1,"tls":{"alpn":"h2"}},{"sp":null}]}"#;
+        let read = Line::parse(line, &targets, &keys(&["sp", "tls.alpn"])).unwrap();
+        let text = |text: &'static str| Cell::Text(text.into());
+        assert_eq!(
+            read.target.known,
+            [
+                (0, text("192.0.2.1")),
+                (1, Cell::Int(64500)),
+                (3, Cell::Octets(b"gr\xfc\xdfe".to_vec())),
+                (4, Cell::List(vec![text("a"), text("b")])),
+                (5, Cell::Json("18446744073709551615".to_owned())),
+            ]
+        );
+        let others =
+            [("info.more".to_owned(), json!({"x": 1})), ("odd".to_owned(), json!([{"x": null}]))];
+        assert_eq!(read.target.others, others);
+        let flows: Vec<_> = read.flows.iter().map(|flow| &flow.known[..]).collect();
+        assert_eq!(flows, [&[(0, Cell::Int(1)), (1, text("h2"))][..], &[]]);
+        assert!(Line::parse(b"[1]", &targets, &targets).is_err());
+        assert!(Line::parse(br#"{"flow_results":[1]}"#, &targets, &targets).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_also_an_object_is_either() {
+        let targets = keys(&["info", "info.ASN", "a.b"]);
+        let none = Keys::default();
+        let read = Line::parse(br#"{"info":"text","a":5}"#, &targets, &none).unwrap();
+        assert_eq!(read.target.known, [(0, Cell::Text("text".into()))]);
+        assert_eq!(read.target.others, [("a".to_owned(), json!(5))]);
+        // Names that are the same are one key.
+        let mut twice = Keys::default();
+        assert_eq!((twice.add(&["a.b"]), twice.add(&["a", "b"])), (0, 0));
+        let read = Line::parse(br#"{"a.b":1,"a":{"b":2}}"#, &twice, &none).unwrap();
+        assert_eq!(read.target.known, [(0, Cell::Int(1)), (0, Cell::Int(2))]);
+    }
+
+    #[test]
+    fn cells_are_values_again() {
+        let value = json!({"a": [1, -2, 0.5, true, "x", {"base64": "Z3L832U="}, [1], {"y": 1}]});
+        let mut keys = Keys::default();
+        keys.add(&["a"]);
+        let mut cells = Line::of_object(&value, &keys).unwrap();
+        let (_, cell) = cells.known.remove(0);
+        assert_eq!(cell.into_value(), value["a"]);
+    }
+}

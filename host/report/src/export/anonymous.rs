@@ -1,0 +1,186 @@
+//! Addresses made unknown: each bit of an address is encrypted so that two addresses with a common prefix
+//! have one afterwards too (ipcrypt-pfx). Whoever has the key can undo it.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipcrypt_rs::IpcryptPfx;
+use ipnet::IpNet;
+use pathspider_records::cells::Cell;
+use serde_json::Value;
+
+use super::declared::Secrecy;
+
+/// Octets of a key.
+const KEY: usize = IpcryptPfx::KEY_BYTES;
+
+/// Makes addresses unknown.
+pub(crate) struct Anonymiser {
+    cipher: IpcryptPfx,
+}
+
+impl Anonymiser {
+    /// With the key in this file: 64 hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or has no such key.
+    pub(crate) fn read(path: &Path) -> io::Result<Anonymiser> {
+        let mut text = String::new();
+        File::open(path)?.take(1024).read_to_string(&mut text)?;
+        let wrong = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason);
+        let key = data_encoding::HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes());
+        let key: [u8; KEY] = key.ok().and_then(|key| key.try_into().ok()).ok_or_else(|| {
+            wrong("it is no key of 64 hexadecimal digits (openssl rand -hex 32 makes one)")
+        })?;
+        if key[..KEY / 2] == key[KEY / 2..] {
+            return Err(wrong("the halves of the key are the same"));
+        }
+        Ok(Anonymiser { cipher: IpcryptPfx::new(key) })
+    }
+
+    /// An address or a network, encrypted; `None` where it is neither.
+    fn address(&self, text: &str) -> Option<String> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(self.cipher.encrypt_ipaddr(address).to_string());
+        }
+        let net: IpNet = text.parse().ok()?;
+        let address = self.cipher.encrypt_ipaddr(net.network());
+        Some(IpNet::new(address, net.prefix_len()).ok()?.trunc().to_string())
+    }
+
+    /// A value as it may be published.
+    pub(crate) fn cell<'c>(&self, secrecy: Secrecy, cell: Cell<'c>) -> Cell<'c> {
+        match (secrecy, cell) {
+            (Secrecy::Hidden, _) => Cell::Null,
+            (_, Cell::List(cells)) => {
+                let cells = cells.into_iter().map(|cell| self.cell(secrecy, cell));
+                // What is left out of a list leaves no place in it.
+                Cell::List(cells.filter(|cell| *cell != Cell::Null).collect())
+            }
+            (_, Cell::Text(text)) => self.text(secrecy, text).map_or(Cell::Null, Cell::Text),
+            (_, Cell::Octets(_)) => Cell::Null,
+            (_, cell @ Cell::Json(_)) => match self.value(secrecy, cell.into_value()) {
+                Value::Null => Cell::Null,
+                value => Cell::Json(value.to_string()),
+            },
+            (_, cell) => cell,
+        }
+    }
+
+    fn text<'t>(&self, secrecy: Secrecy, text: Cow<'t, str>) -> Option<Cow<'t, str>> {
+        match secrecy {
+            Secrecy::Hidden => None,
+            Secrecy::Addresses => self.address(&text).map(Cow::Owned),
+            Secrecy::Kept => Some(self.address(&text).map_or(text, Cow::Owned)),
+            Secrecy::Reason => {
+                let word = text.split(':').next().filter(|word| is_word(word))?;
+                Some(word.to_owned().into())
+            }
+            Secrecy::Condition => {
+                let Some((name, value)) = text.split_once(':') else { return Some(text) };
+                Some(match self.address(value) {
+                    Some(address) => format!("{name}:{address}").into(),
+                    None if value.split(':').all(is_word) => text,
+                    None => name.to_owned().into(),
+                })
+            }
+        }
+    }
+
+    fn value(&self, secrecy: Secrecy, value: Value) -> Value {
+        match value {
+            Value::String(text) => {
+                self.text(secrecy, text.into()).map_or(Value::Null, |text| text.into_owned().into())
+            }
+            Value::Array(list) => {
+                list.into_iter().map(|value| self.value(secrecy, value)).collect()
+            }
+            Value::Object(object) => {
+                let values = object.into_iter();
+                values.map(|(key, value)| (key, self.value(secrecy, value))).collect()
+            }
+            value => value,
+        }
+    }
+}
+
+/// Whether a text is a word or a number, which names nobody: a name of the DNS has a dot.
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anonymiser() -> Anonymiser {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let key: String = (0..32).map(|octet| format!("{octet:02X}")).collect();
+        std::fs::write(&path, key + "\n").unwrap();
+        Anonymiser::read(&path).unwrap()
+    }
+
+    #[test]
+    fn prefixes_are_kept_and_addresses_are_not() {
+        let anonymiser = anonymiser();
+        let of = |text: &str| anonymiser.address(text).unwrap();
+        let (a, b, far) = (of("192.0.2.1"), of("192.0.2.200"), of("203.0.113.1"));
+        let net = |address: &str| address.rsplit_once('.').unwrap().0.to_owned();
+        assert_eq!(net(&a), net(&b));
+        assert_ne!(net(&a), net(&far));
+        assert!(a != "192.0.2.1" && a != b && net(&a) != "192.0.2");
+        assert_eq!(of("192.0.2.0/24"), format!("{}.0/24", net(&a)));
+        assert_eq!(of("2001:db8::1")[..4], of("2001:db8:1::1")[..4]);
+        assert_eq!(anonymiser.address("www.example.org"), None);
+    }
+
+    #[test]
+    fn values_are_published_as_far_as_they_name_nobody() {
+        let anonymiser = anonymiser();
+        let text = |secrecy, text: &str| match anonymiser.cell(secrecy, Cell::Text(text.into())) {
+            Cell::Text(text) => Some(text.into_owned()),
+            _ => None,
+        };
+        let address = anonymiser.address("192.0.2.1").unwrap();
+        assert_eq!(text(Secrecy::Addresses, "www.example.org"), None);
+        assert_eq!(text(Secrecy::Kept, "CH"), Some("CH".to_owned()));
+        assert_eq!(text(Secrecy::Kept, "192.0.2.1"), Some(address.clone()));
+        assert_eq!(text(Secrecy::Reason, "timeout: www.example.org"), Some("timeout".to_owned()));
+        assert_eq!(text(Secrecy::Reason, "no www.example.org"), None);
+        for (condition, expected) in [
+            ("ecn.connectivity.works", "ecn.connectivity.works"),
+            ("dscp.46.replymark:0", "dscp.46.replymark:0"),
+            ("x.location.changed:ecn:4-6", "x.location.changed:ecn:4-6"),
+            ("x.name:www.example.org", "x.name"),
+        ] {
+            assert_eq!(text(Secrecy::Condition, condition).as_deref(), Some(expected));
+        }
+        let refused = text(Secrecy::Condition, "pathspider.refused:192.0.2.1");
+        assert_eq!(refused, Some(format!("pathspider.refused:{address}")));
+        let errors =
+            Cell::List(vec![Cell::Json(r#"{"from":"192.0.2.1","type":3,"x":"name"}"#.into())]);
+        let Cell::List(errors) = anonymiser.cell(Secrecy::Addresses, errors) else {
+            panic!("no list")
+        };
+        let expected = serde_json::json!({"from": address, "type": 3, "x": null});
+        assert_eq!(errors[0].clone().into_value(), expected);
+        assert_eq!(anonymiser.cell(Secrecy::Hidden, Cell::Int(1)), Cell::Null);
+        assert_eq!(anonymiser.cell(Secrecy::Addresses, Cell::Int(1)), Cell::Int(1));
+    }
+
+    #[test]
+    fn keys_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        for (text, reason) in [("x", "64 hexadecimal"), (&*"00".repeat(32), "halves"), ("", "64")] {
+            std::fs::write(&path, text).unwrap();
+            let error = Anonymiser::read(&path).err().unwrap().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Lines of records made to rows of tables, in the partition of each record.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pathspider_asn::Databases;
+use pathspider_records::cells::{Cell, Cells, Keys, Line};
+use pathspider_records::condition::measurement;
+use pathspider_records::{Remark, Wrong, is_record};
+use serde::de::Error;
+use serde_json::{Map, Value};
+
+use super::anonymous::Anonymiser;
+use super::batch::{Batch, Partition};
+use super::declared::Table;
+use super::schema::Schemas;
+use super::sources::Beside;
+use crate::gather::ip_version;
+
+/// What all threads have in common.
+pub(crate) struct Plan {
+    pub(crate) schemas: Schemas,
+    pub(crate) sources: Vec<Beside>,
+    pub(crate) anonymiser: Option<Anonymiser>,
+    databases: Databases,
+    known: Known,
+}
+
+/// The numbers of keys that say more than their value.
+struct Known {
+    dip: Option<u32>,
+    conditions: Option<u32>,
+    from: Option<u32>,
+    schema: Option<u32>,
+    /// Of the target's system, prefix and country.
+    network: [Option<u32>; 3],
+}
+
+impl Plan {
+    pub(crate) fn new(
+        schemas: Schemas,
+        sources: Vec<Beside>,
+        anonymiser: Option<Anonymiser>,
+        databases: Databases,
+    ) -> Plan {
+        let keys = schemas.keys(Table::Targets).names();
+        let number = |name: &str| keys.iter().position(|key| key == name).map(|at| at as u32);
+        let known = Known {
+            dip: number("dip"),
+            conditions: number("conditions"),
+            from: number("time.from"),
+            schema: number("schema"),
+            network: ["dip_asn", "dip_prefix", "dip_country"].map(number),
+        };
+        Plan { schemas, sources, anonymiser, databases, known }
+    }
+
+    /// Adds the network of a target, as far as its record does not have it.
+    fn add_network(&self, address: IpAddr, cells: &mut Vec<(u32, Cell<'_>)>) {
+        let network = self.databases.find(address);
+        let found = [
+            network.asn.map(|asn| Cell::Int(asn.into())),
+            network.prefix.map(|prefix| Cell::Text(prefix.to_string().into())),
+            network.country.map(|country| Cell::Text(country.as_str().to_owned().into())),
+        ];
+        for (key, cell) in self.known.network.into_iter().zip(found) {
+            if let (Some(key), Some(cell)) = (key, cell)
+                && !cells.iter().any(|(other, _)| *other == key)
+            {
+                cells.push((key, cell));
+            }
+        }
+    }
+
+    /// Sets a value of a row; where it has no column that takes it, it is one of `others`.
+    fn set<'c>(
+        &self,
+        batch: &mut Batch,
+        column: usize,
+        name: &str,
+        cell: Cell<'c>,
+        others: &mut Vec<(String, Value)>,
+    ) {
+        let cell = match (&self.anonymiser, batch.schema.columns.get(column)) {
+            (Some(anonymiser), Some(column)) => anonymiser.cell(column.secrecy, cell),
+            _ => cell,
+        };
+        if cell != Cell::Null
+            && let Err(cell) = batch.set(column, cell)
+        {
+            others.push((name.to_owned(), cell.into_value()));
+        }
+    }
+
+    /// Ends a row with these cells and values of keys.
+    fn row(&self, batch: &mut Batch, keys: &Keys, computed: &[Cell<'_>], cells: Cells<'_>) {
+        let Cells { known, mut others } = cells;
+        for (column, cell) in computed.iter().enumerate() {
+            // They are of the type that was declared.
+            let _ = batch.set(column, cell.clone());
+        }
+        for (key, cell) in known {
+            let name = keys.names().get(key as usize).map_or("", String::as_str);
+            match batch.schema.of_key(key) {
+                Some(column) => self.set(batch, column, name, cell, &mut others),
+                None => others.push((name.to_owned(), cell.into_value())),
+            }
+        }
+        if !others.is_empty() && self.anonymiser.is_none() {
+            let others: Map<String, Value> = others.into_iter().collect();
+            let more = batch.schema.more();
+            // A column of JSON takes any.
+            let _ = batch.set(more, Cell::Json(Value::Object(others).to_string()));
+        }
+        batch.end_row();
+    }
+
+    /// The runs of all sources, as rows.
+    pub(crate) fn runs(&self) -> Vec<Batch> {
+        let mut batches = Batches::default();
+        let keys = self.schemas.keys(Table::Runs);
+        for (number, beside) in self.sources.iter().enumerate() {
+            let nothing = [Value::Object(Map::new())];
+            let runs = match &beside.about.all_of_runs[..] {
+                [] => &nothing[..],
+                runs => runs,
+            };
+            for run in runs {
+                let mut run = run.clone();
+                if let Value::Object(run) = &mut run {
+                    run.insert("file".to_owned(), beside.name.clone().into());
+                    let version = beside.about.version.clone();
+                    run.insert(
+                        "plugin_version".to_owned(),
+                        version.map_or(Value::Null, Value::from),
+                    );
+                }
+                let Ok(cells) = Line::of_object(&run, keys) else { continue };
+                let partition = Partition {
+                    measurement: beside.measurement.clone(),
+                    campaign: beside.about.campaign.clone(),
+                    vantage: beside.about.vantage.clone(),
+                    date: run.get("started").and_then(Value::as_str).and_then(date),
+                };
+                let partition = partition.named();
+                let batch = batches.of(partition).table(Table::Runs, &self.schemas);
+                self.row(batch, keys, &[Cell::Int(number as i64)], cells);
+            }
+        }
+        batches.take()
+    }
+}
+
+/// The rows of one partition.
+struct Rows {
+    partition: Arc<Partition>,
+    tables: [Option<Batch>; 3],
+}
+
+impl Rows {
+    fn table(&mut self, table: Table, schemas: &Schemas) -> &mut Batch {
+        let partition = &self.partition;
+        self.tables[table as usize].get_or_insert_with(|| {
+            let schema = schemas.of(table, partition.measurement.as_deref());
+            Batch::new(table, Arc::clone(partition), schema)
+        })
+    }
+}
+
+/// The rows of all partitions.
+#[derive(Default)]
+struct Batches {
+    rows: Vec<Rows>,
+    places: HashMap<Arc<Partition>, usize>,
+    /// The place of the last row's, which is the next one's most of the time.
+    last: usize,
+}
+
+impl Batches {
+    fn of(&mut self, partition: Partition) -> &mut Rows {
+        let is_last = self.rows.get(self.last).is_some_and(|rows| *rows.partition == partition);
+        if !is_last {
+            let next = self.rows.len();
+            let partition = Arc::new(partition);
+            self.last = *self.places.entry(Arc::clone(&partition)).or_insert(next);
+            if self.last == next {
+                self.rows.push(Rows { partition, tables: [None, None, None] });
+            }
+        }
+        &mut self.rows[self.last]
+    }
+
+    fn take(&mut self) -> Vec<Batch> {
+        self.places.clear();
+        let mut batches: Vec<Batch> =
+            self.rows.drain(..).flat_map(|rows| rows.tables).flatten().collect();
+        batches.iter_mut().for_each(Batch::end);
+        batches
+    }
+}
+
+/// Makes rows of the lines that one thread reads.
+pub(crate) struct Making<'p> {
+    plan: &'p Plan,
+    batches: Batches,
+    /// How many records it read.
+    pub(crate) records: u64,
+}
+
+impl<'p> Making<'p> {
+    pub(crate) fn new(plan: &'p Plan) -> Making<'p> {
+        Making { plan, batches: Batches::default(), records: 0 }
+    }
+
+    /// Takes a line of a source.
+    pub(crate) fn line(&mut self, source: usize, number: u64, line: &[u8]) -> Result<(), Wrong> {
+        let plan = self.plan;
+        let (targets, flows) = (plan.schemas.keys(Table::Targets), plan.schemas.keys(Table::Flows));
+        let Line { mut target, flows: connections } = Line::parse(line, targets, flows)?;
+        let known = |key: Option<u32>| {
+            let of_key = |(number, _): &&(u32, Cell<'_>)| Some(*number) == key;
+            target.known.iter().find(of_key).map(|(_, cell)| cell)
+        };
+        let schema = match known(plan.known.schema) {
+            Some(Cell::Int(version)) => u64::try_from(*version).ok(),
+            _ => None,
+        };
+        let conditions = known(plan.known.conditions);
+        is_record(conditions.is_some(), schema)?;
+        let conditions = match conditions {
+            Some(Cell::List(list)) if list.iter().all(|cell| cell.as_str().is_some()) => list,
+            _ => return Err(Wrong::NoRecord(Error::custom("conditions is not a list of texts"))),
+        };
+        let mut own = conditions.iter().filter_map(Cell::as_str);
+        let own = own.find(|condition| Remark::of(condition).is_none());
+        let named = own.map(|condition| measurement(condition).to_owned());
+        let address = known(plan.known.dip).and_then(Cell::as_str);
+        let address: Option<IpAddr> = address.and_then(|address| address.parse().ok());
+        let date = known(plan.known.from).and_then(Cell::as_str).and_then(date);
+        let mut taken = |key: &str| take(&mut target.others, key);
+        let beside = plan.sources.get(source);
+        let about = beside.map(|beside| &beside.about);
+        let partition = Partition {
+            measurement: taken("plugin")
+                .or_else(|| about?.measurement.clone())
+                .or(named)
+                .or_else(|| beside?.measurement.clone()),
+            campaign: taken("campaign").or_else(|| about?.campaign.clone()),
+            vantage: taken("vantage").or_else(|| about?.vantage.clone()),
+            date,
+        };
+        let partition = partition.named();
+        let rows = self.batches.of(partition);
+        let place = [Cell::Int(source as i64), Cell::Int(number as i64)];
+        if !connections.is_empty() {
+            let batch = rows.table(Table::Flows, &plan.schemas);
+            for connection in connections {
+                plan.row(batch, flows, &place, connection);
+            }
+        }
+        let [of, line] = place;
+        let version = address.map_or(Cell::Null, |address| Cell::Text(ip_version(address).into()));
+        if let Some(address) = address.filter(|_| !plan.databases.is_empty()) {
+            plan.add_network(address, &mut target.known);
+        }
+        let batch = rows.table(Table::Targets, &plan.schemas);
+        plan.row(batch, targets, &[of, line, version], target);
+        self.records += 1;
+        Ok(())
+    }
+
+    /// The rows that were made since they were taken the last time.
+    pub(crate) fn take(&mut self) -> Vec<Batch> {
+        self.batches.take()
+    }
+}
+
+/// Takes a key's value, as it is shown, from those that have no column.
+fn take(others: &mut Vec<(String, Value)>, key: &str) -> Option<String> {
+    let place = others.iter().position(|(name, _)| name == key)?;
+    let shown = match &others[place].1 {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(value) => value.to_string(),
+        // It stays among them.
+        _ => return None,
+    };
+    others.swap_remove(place);
+    Some(shown)
+}
+
+/// The day of a time: `2026-11-22` of `2026-11-22T02:00:17Z`.
+fn date(time: &str) -> Option<String> {
+    let day = time.get(..10)?;
+    let is_day = day.bytes().enumerate().all(|(place, octet)| match place {
+        4 | 7 => octet == b'-',
+        _ => octet.is_ascii_digit(),
+    });
+    is_day.then(|| day.to_owned())
+}
