@@ -33,7 +33,6 @@ pub use tcp::Segment;
 pub use udp::Datagram;
 
 use crate::error::{Error, Result};
-use crate::packet::protocol;
 
 /// The flags of IPv4's third word (RFC 791, section 3.1), the reserved one by RFC 3514.
 const RESERVED: u16 = 0x8000;
@@ -143,8 +142,7 @@ impl Packet {
                 bytes.extend([self.ttl, protocol, 0, 0]);
                 bytes.extend(source.octets());
                 bytes.extend(target.octets());
-                let sum = checksum::of(&[&bytes]);
-                bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+                checksum::fill_ipv4(&mut bytes);
             }
             (IpAddr::V6(source), IpAddr::V6(target)) => {
                 let length = u16::try_from(rest.len()).map_err(|_| too_long())?;
@@ -163,19 +161,13 @@ impl Packet {
         Ok(bytes)
     }
 
-    /// With a transport header whose checksum, at `at`, is filled in (RFC 9293, section 3.1; RFC
-    /// 8200, section 8.1).
+    /// With a transport header whose checksum, at `at`, is filled in.
     fn transport(&self, number: u8, mut rest: Vec<u8>, at: usize) -> Result<Vec<u8>> {
-        let pseudo = [u32::from(number).to_be_bytes(), (rest.len() as u32).to_be_bytes()].concat();
-        let [source, target] = [self.source, self.target].map(|address| match address {
+        let addresses = [self.source, self.target].map(|address| match address {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
         });
-        let sum = match checksum::of(&[&source, &target, &pseudo, &rest]) {
-            // 0 says that there is none (RFC 768).
-            0 if number == protocol::UDP => u16::MAX,
-            sum => sum,
-        };
+        let sum = checksum::of_transport(&addresses.concat(), number, &[&rest]);
         rest[at..at + 2].copy_from_slice(&sum.to_be_bytes());
         self.raw(number, &rest)
     }

@@ -1,8 +1,30 @@
 //! The Internet checksum (RFC 1071), and mending it by the difference (RFC 1624).
 
+use crate::packet::protocol;
+
 /// The checksum of these octets one after the other, of which only the last may be of odd number.
 pub fn of(parts: &[&[u8]]) -> u16 {
     !fold(parts.iter().map(|part| sum(part)).sum())
+}
+
+/// Puts the checksum of an IPv4 header right (RFC 791, section 3.1).
+pub(crate) fn fill_ipv4(header: &mut [u8]) {
+    header[10..12].fill(0);
+    let sum = of(&[header]);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// The checksum of a transport header and its data, whose own checksum is zero: it covers both
+/// addresses, the protocol and the length too (RFC 9293, section 3.1; RFC 8200, section 8.1).
+pub(crate) fn of_transport(addresses: &[u8], number: u8, parts: &[&[u8]]) -> u16 {
+    let length = parts.iter().map(|part| part.len()).sum::<usize>() as u32;
+    let pseudo = [u32::from(number).to_be_bytes(), length.to_be_bytes()].concat();
+    let covered = [addresses, &pseudo].into_iter().chain(parts.iter().copied());
+    match !fold(covered.map(sum).sum()) {
+        // 0 says that there is none (RFC 768).
+        0 if number == protocol::UDP => u16::MAX,
+        sum => sum,
+    }
 }
 
 /// A checksum after `old` became `new` in what it covers; both are of the same, even number of

@@ -200,15 +200,11 @@ impl Segment {
             self.ip[4..6].copy_from_slice(&(octets - 20).to_be_bytes());
         } else {
             self.ip[2..4].copy_from_slice(&octets.to_be_bytes());
-            self.ip[10..12].fill(0);
-            let sum = checksum::of(&[&self.ip]);
-            self.ip[10..12].copy_from_slice(&sum.to_be_bytes());
+            checksum::fill_ipv4(&mut self.ip);
         }
         let addresses = if self.is_v6() { &self.ip[8..40] } else { &self.ip[12..20] };
-        let mut pseudo = [0; 8];
-        pseudo[3] = protocol::TCP;
-        pseudo[4..].copy_from_slice(&(length as u32).to_be_bytes());
-        let sum = checksum::of(&[addresses, &pseudo, &self.tcp, &self.options, &self.payload]);
+        let covered: [&[u8]; 3] = [&self.tcp, &self.options, &self.payload];
+        let sum = checksum::of_transport(addresses, protocol::TCP, &covered);
         self.tcp[16..18].copy_from_slice(&sum.to_be_bytes());
         let mut packet = self.ip;
         packet.reserve_exact(length);
