@@ -37,7 +37,7 @@ use pathspider_plugins::{Registry, SearchPath, tasks};
 use pathspider_runtime::privileges;
 use pathspider_runtime::say;
 use pathspider_runtime::threads::SingleThread;
-use pathspider_runtime::{closed, crash, ending, files, process, streams};
+use pathspider_runtime::{closed, crash, ending, files, process, streams, witness};
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -102,12 +102,16 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
     let (folders, is_insecure) = plugin_args::places(after.unwrap_or_default());
     let folders = [arguments.plugin_dir, folders].concat();
     let path = SearchPath::resolve(&folders, arguments.insecure_plugins || is_insecure);
-    let registry = || Registry::scan(&path);
+    let registry = |single: &SingleThread| {
+        // What is found may be loaded.
+        witness::begin(single);
+        Registry::scan(&path)
+    };
     if arguments.list_plugins {
-        return list::plugins(&registry(), &path, arguments.json);
+        return list::plugins(&registry(&single), &path, arguments.json);
     }
     if let Some(name) = &arguments.plugin_info {
-        return help::about(name, &registry(), arguments.json);
+        return help::about(name, &registry(&single), arguments.json);
     }
     if arguments.json {
         return Err(Failure::new(Exit::Usage, "--json goes with --list-plugins or --plugin-info"));
@@ -123,18 +127,22 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
         Some(Command::Measure(measure)) => {
             let before = matches.subcommand_matches("measure");
             let before = before.map(as_words::<MeasureOptions>).unwrap_or_default();
-            measure::command(before, measure.plugin, single, &registry())
+            let registry = registry(&single);
+            measure::command(before, measure.plugin, single, &registry)
         }
         Some(Command::Check(check)) => check::run(check, &path),
-        Some(Command::Observe(observe)) => observe::run(observe, single, &registry()),
+        Some(Command::Observe(observe)) => {
+            let registry = registry(&single);
+            observe::run(observe, single, &registry)
+        }
         Some(Command::Filter(filter)) => filter::run(filter),
-        Some(Command::Rejudge(arguments)) => rejudge::run(arguments, &registry()),
+        Some(Command::Rejudge(arguments)) => rejudge::run(arguments, &registry(&single)),
         Some(Command::Report(arguments)) => beside::run("report", arguments),
         Some(Command::Diff(arguments)) => beside::run("diff", arguments),
         Some(Command::Export(arguments)) => beside::run("export", arguments),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
-        Some(Command::Help(topic)) => help::run(&topic, parser, &commands, registry),
+        Some(Command::Help(topic)) => help::run(&topic, parser, &commands, || registry(&single)),
         Some(Command::Completions(arguments)) => shell::completions(&arguments, parser),
         Some(Command::Man { folder }) => shell::manual(&folder, parser),
         other => {
@@ -144,7 +152,8 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
                 before: as_words::<MeasureOptions>(&matches),
                 general: arguments.general,
             };
-            forms::run(words, &commands, single, &registry())
+            let registry = registry(&single);
+            forms::run(words, &commands, single, &registry)
         }
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::line::Line;
 use crate::patience::LAST_WORDS;
-use crate::text;
+use crate::{ending, text};
 use pathspider_plugin_api::abi::running;
 
 /// The signals of a crash.
@@ -129,6 +129,7 @@ fn speak(signal: c_int, context: *mut c_void) {
     // What was said before comes first.
     crate::say::end_soon();
     line.write();
+    ending::told();
 }
 
 /// Lets the signal do what it did before.

@@ -3,8 +3,8 @@
 //!
 //! The host ends by `_exit`, so that nothing runs after its last word but what the kernel does: handlers
 //! of plugins' libraries might hang, crash, or end the process with another status. Whoever calls `exit`,
-//! or the C library's `_exit`, is therefore not the host. The kernel's own call cannot be met: where there
-//! is a keeper, it tells.
+//! or the C library's `_exit`, is therefore not the host. The kernel's own call cannot be met: the
+//! [`witness`] reports it.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
@@ -18,7 +18,7 @@ use pathspider_plugin_api::abi::running;
 
 use crate::line::Line;
 use crate::patience::LAST_WORDS;
-use crate::say;
+use crate::{say, witness};
 
 /// The exit status (`docs/exit-status.md`).
 const FAILED: c_int = 1;
@@ -136,8 +136,16 @@ pub fn at_once(status: c_int) -> ! {
     leave(FAILED)
 }
 
-/// Ends the process at once: no handler and no destructor is called.
+/// What there is to say of this process's end is said. This may be called in a signal's handler.
+pub(crate) fn told() {
+    if OURS.load(Ordering::SeqCst) == process::id() {
+        witness::dismiss();
+    }
+}
+
+/// Ends the process at once, after its last word: no handler and no destructor is called.
 pub(crate) fn leave(status: c_int) -> ! {
+    told();
     loop {
         // SAFETY: it does not return, and uses nothing of this process.
         unsafe { libc::syscall(libc::SYS_exit_group, status) };

@@ -23,6 +23,8 @@ pub mod say;
 pub mod stop;
 pub mod streams;
 pub mod surroundings;
+pub mod survivor;
 pub mod text;
 pub mod threads;
 pub mod watchdog;
+pub mod witness;

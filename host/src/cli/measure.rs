@@ -23,7 +23,7 @@ use pathspider_runtime::process::Clock;
 use pathspider_runtime::stop::Urgency;
 use pathspider_runtime::text::of;
 use pathspider_runtime::threads::SingleThread;
-use pathspider_runtime::{files, say, streams};
+use pathspider_runtime::{files, say, streams, witness};
 
 /// `pathspider measure`.
 #[derive(Debug, Args)]
@@ -118,6 +118,7 @@ fn start(
     single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
+    witness::reports(Some(&format!("the {} run", found.info.name)));
     let measurement = names::load(found)?;
     crash::loaded(std::iter::once(found.path.as_path()));
     let chains = registry.chains();

@@ -18,11 +18,10 @@ use crate::output::{Output, OutputError, RecordWriter};
 use pathspider_observer::chains::{Catalogue, Resolved};
 use pathspider_observer::{Settings, Source, SourceOptions, open};
 use pathspider_plugins::Registry;
-use pathspider_runtime::crash;
-use pathspider_runtime::say;
 use pathspider_runtime::stop::{Caught, Stop};
 use pathspider_runtime::text::of;
 use pathspider_runtime::threads::{SingleThread, Threads};
+use pathspider_runtime::{crash, say, witness};
 use writing::{Observing, ObservingEnd};
 
 /// `pathspider observe`.
@@ -96,6 +95,7 @@ pub(super) fn run(
     if arguments.list_chains {
         return chains::list(&catalogue);
     }
+    witness::reports(Some("observing"));
     let chains = resolve(&catalogue, &arguments.chains)?;
     crash::loaded(registry.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     let source = open_source(&arguments)?;

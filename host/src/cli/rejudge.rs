@@ -13,7 +13,7 @@ use pathspider_plugins::{Loaded, Registry};
 use pathspider_runtime::asking::{ASKING, Asking};
 use pathspider_runtime::files::{self, Existing};
 use pathspider_runtime::text::of;
-use pathspider_runtime::{crash, privileges, say, surroundings};
+use pathspider_runtime::{crash, privileges, say, surroundings, witness};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, of_output, of_source};
@@ -74,6 +74,7 @@ pub(super) fn run(arguments: RejudgeArgs, registry: &Registry) -> Result<Exit, F
     let provenance = Provenance::read(&arguments.records).map_err(failed)?;
     let found = names::find(registry, &provenance.plugin.name)?;
     let options = provenance.options(&found.options).map_err(failed)?;
+    witness::reports(Some(&format!("rejudging the {} run", found.info.name)));
     let measurement = names::load(found)?;
     crash::loaded(registry.plugins.iter().map(|plugin| plugin.file.path.as_path()));
     let refused = |error: Error| {

@@ -136,7 +136,9 @@ impl Guard {
             say!(
                 "the keeper is gone ({error}): after SIGKILL, the next start restores the settings"
             );
-            self.keeper = None;
+            if let Some(keeper) = self.keeper.take() {
+                keeper.abandon();
+            }
         }
         Ok(())
     }

@@ -9,20 +9,10 @@ use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir}
 
 use crate::check::{broken, check};
 
-/// The functions that are called before the run.
-const BEFORE: [&str; 3] = ["new", "configurations", "chains"];
-/// Those that are called in it, in their order.
-const IN_RUN: [&str; 9] = [
-    "configure",
-    "pre-connect",
-    "connect",
-    "post-connect",
-    "merge",
-    "combine",
-    "rows",
-    "finish",
-    "drop",
-];
+#[path = "../../plugins/hostile/src/words.rs"]
+pub(crate) mod words;
+
+use words::{BEFORE, DISTURBS, IN_RUN};
 
 /// As authors write them.
 fn written(function: &str) -> String {
@@ -30,10 +20,20 @@ fn written(function: &str) -> String {
 }
 
 fn command(network: &Network, arguments: &[&str], at: &str, what: &str) -> Command {
+    command_of("hostile", network, arguments, at, what)
+}
+
+fn command_of(
+    plugin: &str,
+    network: &Network,
+    arguments: &[&str],
+    at: &str,
+    what: &str,
+) -> Command {
     let folder = built("").display().to_string();
     let always = ["measure", "-i", network.interface(), "--allow-special", "--plugin-dir", &folder];
     let mut command = Program::command(&[&always[..], arguments].concat());
-    command.args(["hostile", "--at", at, "--what", what]);
+    command.args([plugin, "--at", at, "--what", what]);
     command
 }
 
@@ -62,9 +62,30 @@ fn who_calls_exit_in_any_function_is_named_and_the_run_fails() {
         let ended = measure(&network, &[], at, "exit-at-once");
         ended.expect(1, &["libhostile.so", &format!("called _exit in `{}`", written(at))]);
     }
-    // What is no call of the C library's, the keeper tells.
-    let ended = measure(&network, &[], "connect", "exit-by-the-kernel");
-    assert!(ended.stderr.contains("the hostile run ended without a word"), "{ended:?}");
+}
+
+/// No process can meet that call. Whoever watches it from outside reports it: the keeper while settings
+/// are changed, the witness before, after, and in a run that changes none.
+#[test]
+fn who_ends_the_process_by_a_system_call_is_reported_once_in_any_function() {
+    let Some(network) = network(4, 0) else { return };
+    for plugin in ["hostile", "hostile-idle"] {
+        for at in BEFORE.into_iter().chain(IN_RUN) {
+            let command = command_of(plugin, &network, &[], at, "exit-by-the-kernel");
+            let ended = network.run(command, &network.jobs("clean"));
+            let said = format!("the {plugin} run ended without a word");
+            assert_eq!(ended.stderr.matches(&said).count(), 1, "{at}: {ended:?}");
+            let is_restored = ended.stderr.contains("restored: net.ipv4.tcp_sack");
+            let is_changed = plugin == "hostile" && at == "connect";
+            assert!(is_restored || !is_changed, "{at}: {ended:?}");
+            assert!(network.settings().contains("/tcp_sack 1\n"), "{at}");
+        }
+        // One that ends in order has nobody speak in its place.
+        let ended = network
+            .run(command_of(plugin, &network, &[], "nowhere", "nothing"), &network.jobs("clean"));
+        ended.expect(0, &["4 targets"]);
+        assert!(!ended.stderr.contains("without a word"), "{ended:?}");
+    }
 }
 
 #[test]
@@ -107,17 +128,7 @@ fn check_names_the_function_that_ends_the_process() {
 fn what_is_not_the_plugins_stays_as_it_was() {
     let Some(network) = network(4, 0) else { return };
     let folder = temp_dir("hostile-harm");
-    let deeds = [
-        "print",
-        "read-input",
-        "chdir",
-        "umask",
-        "environment",
-        "block-signals",
-        "kill-by-pipe",
-        "close-standard",
-    ];
-    for what in deeds {
+    for what in DISTURBS {
         for at in ["new", "configure", "connect", "combine", "finish"] {
             let here = folder.join(format!("{what}-{at}"));
             fs::create_dir(&here).unwrap();

@@ -3,28 +3,6 @@
 use std::io::Read;
 use std::time::Duration;
 
-/// Their names, as `--what` has them; the first is none.
-pub(crate) const DEEDS: [&str; 18] = [
-    "nothing",
-    "exit",
-    "quick-exit",
-    "exit-at-once",
-    "exit-by-the-kernel",
-    "exit-on-a-thread",
-    "exit-at-the-end",
-    "panic-with-escapes",
-    "print",
-    "read-input",
-    "chdir",
-    "umask",
-    "environment",
-    "block-signals",
-    "kill-by-pipe",
-    "close-standard",
-    "close-all",
-    "stay",
-];
-
 /// Longer than any test waits.
 const LONG: Duration = Duration::from_secs(120);
 

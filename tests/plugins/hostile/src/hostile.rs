@@ -6,7 +6,8 @@ use std::sync::Once;
 use pathspider_plugin_api::chains::{basic, tcp};
 use pathspider_plugin_api::prelude::*;
 
-use crate::deed::{DEEDS, commit};
+use crate::deed::commit;
+use crate::words::{BEFORE, DISTURBS, ENDS, IN_RUN, OTHERS};
 
 const A: Configuration = Configuration::new(0, "a");
 const B: Configuration = Configuration::new(1, "b");
@@ -15,30 +16,14 @@ conditions! {
     CONNECTIVITY: connectivity("hostile");
 }
 
-/// The measurement of one run.
-pub struct Hostile {
+/// The measurement of one run, which changes a setting of the machine, or none.
+pub struct Hostile<const CHANGES: bool> {
     at: String,
     what: String,
     once: Once,
 }
 
-const FUNCTIONS: [&str; 13] = [
-    "nowhere",
-    "new",
-    "configurations",
-    "chains",
-    "configure",
-    "pre-connect",
-    "connect",
-    "post-connect",
-    "merge",
-    "combine",
-    "rows",
-    "finish",
-    "drop",
-];
-
-impl Hostile {
+impl<const CHANGES: bool> Hostile<CHANGES> {
     /// Does it in this function, the first time.
     fn maybe(&self, function: &str) {
         if self.at == function {
@@ -47,28 +32,31 @@ impl Hostile {
     }
 }
 
-impl Drop for Hostile {
+impl<const CHANGES: bool> Drop for Hostile<CHANGES> {
     fn drop(&mut self) {
         self.maybe("drop");
     }
 }
 
-impl Measurement for Hostile {
+impl<const CHANGES: bool> Measurement for Hostile<CHANGES> {
     fn info() -> Info {
         // No option is known yet.
         if let Some(deed) = std::env::var_os("HOSTILE_IN_INFO") {
             commit(&deed.to_string_lossy());
         }
-        Info::new("hostile", "1.0.0", "Does what a bad C library does, on request")
+        let name = if CHANGES { "hostile" } else { "hostile-idle" };
+        let info = Info::new(name, "1.0.0", "Does what a bad C library does, on request")
             .contact("https://github.com/pathspider/pathspider")
-            .changes_system()
-            .conditions(CONDITIONS)
+            .conditions(CONDITIONS);
+        if CHANGES { info.changes_system() } else { info }
     }
 
     fn options() -> Options {
-        Options::none().choice("at", &FUNCTIONS, "The function that does it").choice(
+        let functions = [&["nowhere"][..], &BEFORE, &IN_RUN].concat();
+        let deeds = [&["nothing"][..], &ENDS, &DISTURBS, &OTHERS].concat();
+        Options::none().choice("at", &functions, "The function that does it").choice(
             "what",
-            &DEEDS,
+            &deeds,
             "What it does",
         )
     }
@@ -91,7 +79,9 @@ impl Measurement for Hostile {
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
-        system.sysctl("net.ipv4.tcp_sack", config.index())?;
+        if CHANGES {
+            system.sysctl("net.ipv4.tcp_sack", config.index())?;
+        }
         self.maybe("configure");
         Ok(())
     }

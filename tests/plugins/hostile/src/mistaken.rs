@@ -7,6 +7,8 @@ use pathspider_plugin_api::chains::{basic, tcp};
 use pathspider_plugin_api::forge;
 use pathspider_plugin_api::prelude::*;
 
+use crate::words::WAYS;
+
 const ONLY: Configuration = Configuration::new(0, "only");
 
 conditions! {
@@ -17,32 +19,6 @@ conditions! {
 pub struct Mistaken {
     how: String,
 }
-
-const WAYS: [&str; 23] = [
-    "not",
-    "declines",
-    "dscp-out-of-range",
-    "no-hops",
-    "tiny-segments",
-    "no-time",
-    "setting-of-another-kind",
-    "header-name",
-    "header-value",
-    "query-name",
-    "alpn-empty",
-    "no-packets",
-    "broken-packet",
-    "wrong-checksum",
-    "settings-of-packets",
-    "no-such-parameter",
-    "value-refused",
-    "failing-command",
-    "no-such-command",
-    "bad-rule",
-    "failing-undo",
-    "blocks",
-    "dawdles",
-];
 
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -56,7 +32,7 @@ impl Measurement for Mistaken {
     }
 
     fn options() -> Options {
-        Options::none().choice("how", &WAYS, "What to ask for")
+        Options::none().choice("how", &[&["not"][..], &WAYS].concat(), "What to ask for")
     }
 
     fn new(options: &OptionValues, _host: Host) -> Result<Self> {
