@@ -21,7 +21,7 @@ pub mod udp;
 use crate::ChainFields;
 
 /// All that a measurement can ask for.
-pub const ALL: [ChainFields; 13] = [
+pub const ALL: [ChainFields; 14] = [
     basic::CHAIN,
     tcp::CHAIN,
     ecn::CHAIN,
@@ -34,5 +34,6 @@ pub const ALL: [ChainFields; 13] = [
     dns::CHAIN,
     evil::CHAIN,
     syn::CHAIN,
+    rtt::CHAIN,
     noop::CHAIN,
 ];

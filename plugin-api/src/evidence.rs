@@ -4,7 +4,7 @@
 //! asked for, and the capture may lack the packet that shows it. [`Evidence`] keeps such flows away
 //! from the conclusions, and says which they were.
 
-use crate::chains::syn;
+use crate::chains::{syn, tcp};
 use crate::conclusion::Conclusion;
 use crate::condition::{Condition, Connectivity};
 use crate::configuration::ConfigId;
@@ -102,6 +102,16 @@ impl<'f> SentSyns<'f> {
     /// Whether one had a TCP option of this kind.
     pub fn any_offers(&self, kind: u8) -> bool {
         self.0.get(syn::OPTIONS_ANY_FWD).is_some_and(|kinds| kinds.has(kind))
+    }
+}
+
+impl Flow<'_> {
+    /// Whether the target answered our SYN with a SYN/ACK. Any other answer, such as a RST, may be of
+    /// whoever would not let it pass. For forged SYNs, which nobody goes on with; else see
+    /// [`connected`](Flow::connected). Needs the chain `tcp`.
+    pub fn accepted_syn(self) -> bool {
+        let syn_ack = TcpFlags::SYN.and(TcpFlags::ACK);
+        self.get(tcp::SYNFLAGS_REV).is_some_and(|flags| flags.has(syn_ack))
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use pathspider_plugin_api::chains::{basic, dns, evil, tcp, udp};
 use pathspider_plugin_api::forge::{Packet, dns_query, identifier};
-use pathspider_plugin_api::packet::TcpFlags;
 use pathspider_plugin_api::prelude::*;
 
 const PLAIN: Configuration = Configuration::new(0, "no flag").hold(Hold::Initiation);
@@ -87,12 +86,10 @@ impl Measurement for Evilbit {
 }
 
 impl Evilbit {
-    /// Whether the target answered as one that got the packet and serves there: any other answer,
-    /// such as a RST, may be of whoever would not let it pass.
+    /// Whether the target answered as one that got the packet and serves there.
     fn is_answered(&self, flow: Flow<'_>) -> bool {
-        let syn_ack = TcpFlags::SYN.and(TcpFlags::ACK);
         match self.asks {
-            false => flow.get(tcp::SYNFLAGS_REV).is_some_and(|flags| flags.has(syn_ack)),
+            false => flow.accepted_syn(),
             true => flow.has(dns::RESPONSE_VALID),
         }
     }

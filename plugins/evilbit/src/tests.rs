@@ -1,5 +1,6 @@
 //! What the measurement sends, and what it concludes from flows that are written out here.
 
+use pathspider_plugin_api::packet::TcpFlags;
 use pathspider_plugin_api::testing::{self, TestFlow};
 
 use super::*;

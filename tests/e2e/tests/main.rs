@@ -28,6 +28,7 @@
 //! - `trust`: whose plugins a privileged program takes
 //! - `uninstalling`: of several installations, one
 //! - `check`: the rules of the contract
+//! - `examples`: measurements that are written against the contract as examples
 //! - `template`: forks of the template, built by several compilers
 //! - `plugins`: running them, and surviving what they do
 //! - `mistakes`: what a run refuses, `check` refuses
@@ -45,6 +46,7 @@ mod check;
 mod conversations;
 mod dependent;
 mod discovery;
+mod examples;
 mod faults;
 mod filter;
 mod forging;

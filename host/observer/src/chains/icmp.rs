@@ -1,10 +1,8 @@
 //! `icmp`: what the network says of a flow, and what it shows of our packets.
 
-use std::net::IpAddr;
-
-use pathspider_plugin_api::chains::icmp;
-use pathspider_plugin_api::packet::{Icmp, Layers, Packet, Quoted};
-use pathspider_plugin_api::{Chain, ChainInfo, Fields, Record, Value, Verdict};
+use pathspider_plugin_api::chains::icmp::{self, IcmpError};
+use pathspider_plugin_api::packet::{Icmp, Layers, Packet};
+use pathspider_plugin_api::{Chain, ChainInfo, Fields, Value, Verdict};
 
 use super::side::side;
 
@@ -24,32 +22,7 @@ pub struct IcmpChain;
 pub struct Flow {
     unreachable: bool,
     /// Allocated with the first error only.
-    errors: Vec<Noted>,
-}
-
-/// An error that came back.
-struct Noted {
-    error: Error,
-    count: u32,
-}
-
-/// What tells errors apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Error {
-    kind: u8,
-    code: u8,
-    ttl: u8,
-    from: IpAddr,
-    quote: Option<Quote>,
-}
-
-/// What an error shows of the packet that it is about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Quote {
-    ttl: u8,
-    dscp: u8,
-    ecn: u8,
-    length: u16,
+    errors: Vec<IcmpError>,
 }
 
 impl Chain for IcmpChain {
@@ -74,7 +47,7 @@ impl Chain for IcmpChain {
 
     fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
         fields.set(icmp::UNREACHABLE, flow.unreachable);
-        let errors: Vec<Value> = flow.errors.iter().map(|noted| noted.record().into()).collect();
+        let errors: Vec<Value> = flow.errors.into_iter().map(Value::from).collect();
         fields.set(icmp::ERRORS, (!errors.is_empty()).then_some(errors));
     }
 }
@@ -83,49 +56,22 @@ impl Flow {
     fn note(&mut self, icmp: &Icmp<'_>, is_unreachable: bool, packet: &Packet<'_>) -> Verdict {
         if icmp.is_error() && side(packet) == 1 {
             self.unreachable |= is_unreachable;
-            self.keep(Error::of(icmp, packet));
+            self.keep(IcmpError::of(icmp, packet.ip()));
         }
         Verdict::done_if(self.unreachable)
     }
 
-    fn keep(&mut self, error: Error) {
-        if let Some(same) = self.errors.iter_mut().find(|noted| noted.error == error) {
-            same.count = same.count.saturating_add(1);
-        } else if self.errors.len() < KEPT {
-            self.errors.push(Noted { error, count: 1 });
+    fn keep(&mut self, mut error: IcmpError) {
+        for kept in &mut self.errors {
+            error.count = kept.count;
+            if *kept == error {
+                kept.count = kept.count.saturating_add(1);
+                return;
+            }
         }
-    }
-}
-
-impl Error {
-    fn of(icmp: &Icmp<'_>, packet: &Packet<'_>) -> Error {
-        let (kind, code, ip) = (icmp.kind(), icmp.code(), packet.ip());
-        let quote = icmp.quoted().as_ref().map(Quote::of);
-        Error { kind, code, ttl: ip.ttl(), from: ip.source(), quote }
-    }
-}
-
-impl Quote {
-    fn of(quoted: &Quoted<'_>) -> Quote {
-        let ip = quoted.ip();
-        let length = u16::try_from(quoted.length()).unwrap_or(u16::MAX);
-        Quote { ttl: ip.ttl(), dscp: ip.dscp(), ecn: ip.ecn(), length }
-    }
-}
-
-impl Noted {
-    fn record(&self) -> Record {
-        let Error { kind, code, ttl, from, quote } = self.error;
-        let mut record = Record::with_capacity(9);
-        record.push("type", kind);
-        record.push("code", code);
-        record.push("from", from);
-        record.push("ttl", ttl);
-        record.push("count", self.count);
-        record.push("quote_ttl", quote.map(|quote| quote.ttl));
-        record.push("quote_dscp", quote.map(|quote| quote.dscp));
-        record.push("quote_ecn", quote.map(|quote| quote.ecn));
-        record.push("quote_length", quote.map(|quote| quote.length));
-        record
+        if self.errors.len() < KEPT {
+            error.count = 1;
+            self.errors.push(error);
+        }
     }
 }
