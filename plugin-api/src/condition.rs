@@ -322,6 +322,21 @@ macro_rules! conditions {
     (@all $class:ident $name:literal, $meaning:literal) => {
         [$crate::conditions!(@value $class $name, $meaning)]
     };
+    (@value $class:ident $($arguments:tt)*) => {
+        compile_error!(concat!(
+            "conditions!: no condition is declared by `",
+            stringify!($class($($arguments)*)),
+            "`: good, absent, impaired and unknown take a name and a meaning; connectivity and \
+             online take the words before the last two"
+        ))
+    };
+    (@all $($wrong:tt)*) => { [] };
+    ($($wrong:tt)*) => {
+        compile_error!(
+            "conditions!: a line is `NAME: good(\"x.word\", \"what was seen\");`, or \
+             `NAME: connectivity(\"x\");`"
+        );
+    };
 }
 
 /// A condition that a measurement declares, as hosts keep it.
@@ -367,7 +382,7 @@ impl ConditionInfo {
         let mut rest = condition;
         let mut pattern = self.name.as_str();
         while let Some((literal, after)) = pattern.split_once('<') {
-            let Some((_, after)) = after.split_once('>') else {
+            let Some((place, after)) = after.split_once('>') else {
                 break;
             };
             let Some(value) = rest.strip_prefix(literal) else {
@@ -375,7 +390,8 @@ impl ConditionInfo {
             };
             // A placeholder for a value takes all that follows the colon, else one word.
             let end = if literal.ends_with(':') && after.is_empty() {
-                value.len()
+                let is_open = value.strip_prefix('<').and_then(|value| value.strip_suffix('>'));
+                if is_open == Some(place) { 0 } else { value.len() }
             } else {
                 value.find(['.', ':', '<']).unwrap_or(value.len())
             };
@@ -406,6 +422,7 @@ mod tests {
         assert!(!covers("dscp.<n>.replymark:<m>", "dscp.46.x.replymark:0"));
         assert!(!covers("dscp.<n>.replymark:<m>", "dscp.46.replymark:"));
         assert!(!covers("dscp.<n>.works", "dscp.<n>.works"), "nobody has put a word in");
+        assert!(!covers("x.mark:<m>", "x.mark:<m>"), "nobody has given a value");
         assert!(covers("quic.vn.versions:<list>", "quic.vn.versions:0x1,draft-29.a"));
     }
 

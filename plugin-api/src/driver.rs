@@ -340,10 +340,10 @@ impl Ended {
         self.stamp.state == State::Discard.number()
     }
 
-    /// A text of its record; the capture's word counts.
+    /// A text of its record; the capture's word counts, where it has one.
     pub fn str(&self, key: &str) -> Option<&str> {
         let fields = self.fields.as_ref().filter(|_| !self.is_merged);
-        let seen = fields.and_then(|fields| fields.value(key));
+        let seen = fields.and_then(|fields| fields.value(key)).filter(|seen| !seen.is_null());
         seen.or_else(|| self.outcome.get(key))?.as_str()
     }
 
@@ -351,7 +351,8 @@ impl Ended {
     pub fn into_record(self) -> Record {
         let mut record = self.outcome;
         if !self.is_merged {
-            record.extend(self.fields.map(FlowRecord::into_record).unwrap_or_default());
+            let seen = self.fields.map(FlowRecord::into_record).unwrap_or_default();
+            record.extend_with_seen(seen);
             record = self.stamp.on(record);
         }
         match self.kept {

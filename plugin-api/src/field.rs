@@ -246,4 +246,10 @@ macro_rules! fields {
                 $crate::Field::new(&$chain, Place::$field as u16);
         )+
     };
+    ($($wrong:tt)*) => {
+        compile_error!(
+            "fields!: the first line is `pub CHAIN = \"name\": \"what it looks at\";`, and each other one \
+             `NAME: type = \"key\" in \"unit\": \"meaning\";`, with or without the unit"
+        );
+    };
 }

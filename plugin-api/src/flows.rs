@@ -37,6 +37,7 @@ impl<'a> Flows<'a> {
     /// # Panics
     ///
     /// The measurement has no such configuration.
+    #[track_caller]
     pub fn of(&self, config: impl Into<ConfigId>) -> Flow<'a> {
         let index = config.into().index();
         let flows = self.0.flows.get();

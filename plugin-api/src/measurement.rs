@@ -86,7 +86,7 @@ pub trait Measurement: Send + Sync + Sized + 'static {
 
     /// Joins a connection's record with its flow. What comes of it stands in the flow results, and is
     /// what [`Flow::outcome`] has in the functions below. By default the host makes the union of the
-    /// two where it writes flow results; in it the capture's word counts.
+    /// two where it writes flow results; in it the capture's word counts, where it is not null.
     fn merge(&self, attempt: &Attempt<'_>, flow: Flow<'_>, result: Record) -> Result<Record> {
         let _ = flow;
         attempt.leave_to_host();

@@ -259,8 +259,17 @@ impl OptionValues {
         kind: &str,
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<T> {
-        self.0.get(name).and_then(read).ok_or_else(|| {
-            Error::contract(format!("new: no option --{name} was declared that gives {kind}"))
+        let Some(value) = self.0.get(name) else {
+            let there: Vec<String> = self.0.iter().map(|(name, _)| format!("--{name}")).collect();
+            let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+            return Err(Error::contract(format_args!(
+                "it reads the option --{name}, which `options` does not declare; declared: {there}"
+            )));
+        };
+        read(value).ok_or_else(|| {
+            Error::contract(format_args!(
+                "it reads the option --{name} as {kind}, and its value is {value:?}"
+            ))
         })
     }
 }

@@ -67,6 +67,17 @@ impl Record {
 
     /// Takes over all keys of another record; where both have one, the other's value wins.
     pub fn extend(&mut self, other: Record) {
+        self.join(other, |_| true);
+    }
+
+    /// The same, but a null of the other's, for what was not seen, takes no value away.
+    #[cfg(feature = "driver")]
+    pub(crate) fn extend_with_seen(&mut self, other: Record) {
+        self.join(other, |value| !value.is_null());
+    }
+
+    /// Takes over all keys of another record. Where both have one, the other's value wins if it may.
+    fn join(&mut self, other: Record, may_win: impl Fn(&Value) -> bool) {
         self.entries.reserve(other.len());
         let mut own_keys = KeyFilter::default();
         for entry in &self.entries {
@@ -78,7 +89,8 @@ impl Record {
                 false => None,
             };
             match own {
-                Some(own) => own.value = entry.value,
+                Some(own) if may_win(&entry.value) => own.value = entry.value,
+                Some(_) => {}
                 None => self.entries.push(entry),
             }
         }

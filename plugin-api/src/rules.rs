@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::carriage;
 use crate::{
-    Class, Condition, ConditionInfo, ConfigId, Connect, ConnectKind, Error, Info, Job, Record,
-    State, Value,
+    Class, Condition, ConditionInfo, ConfigId, Configuration, Connect, ConnectKind, Error, Info,
+    Job, Record, State, Value,
 };
 
 /// A rule that a running measurement is held to.
@@ -83,6 +83,27 @@ pub const JOB_KEYS: [&str; 11] = [
 
 /// Keys that the host alone writes into a flow result, beside those that `merge` is given.
 pub const FLOW_KEYS: [&str; 3] = ["jobId", "spdr_claimed", "spdr_outcome"];
+
+/// Checks the configurations of a measurement.
+///
+/// # Errors
+///
+/// There is none, or a person could not tell two of them apart.
+pub fn check_configurations(list: &[Configuration]) -> Result<(), Error> {
+    let wrong = |what: String| Err(Error::contract(format_args!("configurations: {what}")));
+    if list.is_empty() {
+        return wrong("there is none; the first one is the baseline".to_owned());
+    }
+    for (place, one) in list.iter().enumerate() {
+        if one.label().is_empty() {
+            return wrong(format!("number {place} has no label"));
+        }
+        if list[..place].iter().any(|other| other.label() == one.label()) {
+            return wrong(format!("two have the label {:?}", one.label()));
+        }
+    }
+    Ok(())
+}
 
 /// Checks what `connect` gave.
 pub fn check_connect(connect: &Connect, info: &Info) -> Result<(), Broken> {
@@ -253,8 +274,23 @@ pub fn check_condition(
     if let Some(declared) = declared.iter().find(|declared| declared.covers(name)) {
         return Ok(declared.class);
     }
-    let what = format_args!("it gave the condition {name}, which it does not declare");
+    let what = match open_place(name) {
+        Some(place) => format!(
+            "it gave the condition {name} with nothing in the place of {place}: Condition::of puts a \
+             word in, and Condition::with the value after the colon"
+        ),
+        None => format!(
+            "it gave the condition {name}, which it does not declare (conditions!, Info::conditions)"
+        ),
+    };
     Err(RunRule::DeclaredConditions.broken("combine", what))
+}
+
+/// The first placeholder of a condition's name that nothing was put in for.
+fn open_place(name: &str) -> Option<&str> {
+    let from = name.find('<')?;
+    let length = name[from..].find('>')?;
+    Some(&name[from..=from + length])
 }
 
 /// Whether a text can be the name of a measurement or a chain.
@@ -337,5 +373,7 @@ mod tests {
         let beyond = check(Condition::not_applied(ConfigId::new(2)));
         assert_eq!(beyond, Err(RunRule::ConfigurationIndex));
         assert_eq!(check(given("x.z")), Err(RunRule::DeclaredConditions));
+        let open = check_condition(&given("x.<n>.works"), &declared, 2).unwrap_err().what;
+        assert!(open.contains("nothing in the place of <n>"), "{open}");
     }
 }

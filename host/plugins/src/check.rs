@@ -16,6 +16,7 @@ mod describes;
 mod fuzz;
 mod life;
 mod lives;
+mod meant;
 mod network;
 mod process;
 mod subject;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{self, ChildEnd, How, Reporter, Task};
 use super::error::LoadError;
+use super::file::stem;
 use super::load::load;
 use super::trust::Trust;
 use super::{elf, examine};
@@ -316,6 +318,7 @@ fn load_and_apply(
     }
     let mut subject = Subject {
         plugin,
+        name: stem(Path::new(name)),
         seed,
         options,
         isolated,

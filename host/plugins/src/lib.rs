@@ -13,6 +13,7 @@ pub mod asked;
 mod cache;
 pub mod check;
 mod child;
+pub mod conditions;
 mod elf;
 mod error;
 mod examine;

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::exit::{Exit, Failure};
-use pathspider_plugins::options::unusable;
 use pathspider_plugins::{Found, LoadError, Loaded, Registry};
+use pathspider_plugins::{conditions, options};
 use pathspider_runtime::say;
 
 /// 0.9 named its plugins by their classes: `ECNSpider`.
@@ -68,11 +68,12 @@ pub(super) fn find<'a>(registry: &'a Registry, name: &str) -> Result<&'a Found, 
                 rejected.error
             );
         }
-        if let Some(trouble) = unusable(&found.options) {
-            let remedy =
-                "rebuild it with an option that can be given; `pathspider check FILE` says more";
+        let option = options::unusable(&found.options).map(|trouble| {
+            format!("its option {trouble}: rebuild it with an option that can be given")
+        });
+        if let Some(trouble) = option.or_else(|| conditions::unusable(&found.info)) {
             let message = format!(
-                "the plugin {} cannot be used: its option {trouble}: {remedy}",
+                "the plugin {} cannot be used: {trouble}; `pathspider check FILE` says more",
                 found.path.display()
             );
             return Err(Failure::new(Exit::PluginRefused, message));

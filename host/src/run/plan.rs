@@ -36,9 +36,6 @@ impl Plan {
         abi::set_caller(options.requests.caller());
         let measurement = found.handle.instantiate(options.plugin_options.clone()).map_err(fail)?;
         let configurations = measurement.configurations().map_err(fail)?;
-        if configurations.is_empty() {
-            return Err(fail(Error::contract("configurations: there is none")));
-        }
         let default_port = options.plugin_options.default_port(&found.info);
         let chains = measurement.chains().map_err(fail)?;
         let found = options.chains.resolve_for(Some(&found.file.name()), &chains);

@@ -148,7 +148,8 @@ pub(super) fn configurations_to_value(configurations: Vec<Configuration>) -> Res
     let one = |(place, one): (usize, Configuration)| {
         if one.id() != ConfigId::new(place) {
             return Err(Error::contract(format_args!(
-                "configurations: {:?} is number {}, and stands at place {place}",
+                "configurations: {:?} is made by Configuration::new({}, …), and stands at place {place} \
+                 of the list",
                 one.label(),
                 one.id().index()
             )));
@@ -290,6 +291,7 @@ mod tests {
     fn a_configuration_stands_in_its_place() {
         let swapped = vec![Configuration::new(1, "b"), Configuration::new(0, "a")];
         let error = configurations_to_value(swapped).unwrap_err();
-        assert!(error.message().contains("\"b\" is number 1, and stands at place 0"), "{error}");
+        let words = "\"b\" is made by Configuration::new(1, …), and stands at place 0 of";
+        assert!(error.message().contains(words), "{error}");
     }
 }

@@ -34,6 +34,7 @@ use crate::location::Location;
 use crate::measurement::Measurement;
 use crate::options::{OptionValues, Options};
 use crate::outcome::Outcome;
+use crate::rules;
 use crate::system::SystemChanges;
 
 /// A library whose descriptor and layout were checked. It stays loaded.
@@ -179,7 +180,9 @@ impl MeasurementObject {
     pub fn configurations(&self) -> Result<Vec<Configuration>> {
         let configurations = self.table.configurator().configurations();
         let value = self.call(Function::Configurations, |object| configurations(object))?;
-        describe::configurations_from_value(&value)
+        let configurations = describe::configurations_from_value(&value)?;
+        rules::check_configurations(&configurations)?;
+        Ok(configurations)
     }
 
     /// See [`Measurement::configure`].

@@ -49,24 +49,21 @@ impl Slots {
         let own = crate::chains::flow::CHAIN;
         slots.add(own.name, own.fields.iter().map(|field| field.name));
         for chain in chains {
-            slots.add(&chain.name, chain.fields.iter().map(|field| field.name.as_str()));
+            slots.add_chain(chain);
         }
         slots
     }
 
-    /// Those of the chains that a measurement names, as far as they are known. Fields of another one
-    /// are null.
+    /// Those of the chains that a measurement names, as far as `known` has one of the same bare name.
+    /// Fields of another one are null.
     pub fn asked(names: &[ChainName], known: &[&Slots]) -> Slots {
         let mut slots = Slots::new(&[]);
         for name in names {
-            let bare = name.0.rsplit('.').next().unwrap_or_default();
+            let bare = bare(name);
             let found = known.iter().find_map(|known| Some((known, known.fields_of(bare)?)));
             match found {
                 Some((known, fields)) => slots.add(bare, fields.map(|slot| known.name(slot))),
-                None => {
-                    let name = interned(bare);
-                    slots.chains.push(ChainSlots { name, first: 0, count: OPEN });
-                }
+                None => slots.add_open(bare),
             }
         }
         slots
@@ -84,6 +81,29 @@ impl Slots {
             }
         }
         slots
+    }
+
+    /// Those of the chains that a measurement names, each as it was found. Fields of one that was not
+    /// found are null.
+    pub fn found<'c>(
+        names: impl IntoIterator<Item = (&'c ChainName, Option<&'c ChainInfo>)>,
+    ) -> Slots {
+        let mut slots = Slots::new(&[]);
+        for (name, found) in names {
+            match found {
+                Some(chain) => slots.add_chain(chain),
+                None => slots.add_open(bare(name)),
+            }
+        }
+        slots
+    }
+
+    fn add_chain(&mut self, chain: &ChainInfo) {
+        self.add(&chain.name, chain.fields.iter().map(|field| field.name.as_str()));
+    }
+
+    fn add_open(&mut self, chain: &str) {
+        self.chains.push(ChainSlots { name: interned(chain), first: 0, count: OPEN });
     }
 
     fn add<'n>(&mut self, chain: &str, fields: impl Iterator<Item = &'n str>) {
@@ -174,6 +194,11 @@ pub(super) fn pinned() -> [super::Fields; 2] {
         super::pinned_fields!(Slots { chains, names }),
         super::pinned_fields!(ChainSlots { name, first, count }),
     ]
+}
+
+/// A chain's name without the plugin's.
+fn bare(name: &ChainName) -> &str {
+    name.0.rsplit('.').next().unwrap_or_default()
 }
 
 /// The same name, kept for the rest of the process, once.

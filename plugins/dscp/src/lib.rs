@@ -53,8 +53,10 @@ impl Measurement for Dscp {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        let configuration = |(place, code_point)| {
-            let label = format!("dscp {code_point}");
+        let configuration = |(place, code_point): (usize, &u8)| {
+            // Where 0 is asked for, it is compared with itself.
+            let again = if place > 0 && *code_point == 0 { " again" } else { "" };
+            let label = format!("dscp {code_point}{again}");
             Configuration::new(place, "dscp").labelled(label).hold(Hold::Initiation)
         };
         self.code_points.iter().enumerate().map(configuration).collect()

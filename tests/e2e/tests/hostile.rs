@@ -9,6 +9,8 @@ use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir}
 
 use crate::check::{broken, check};
 
+// Not each of its lists is gone through here.
+#[allow(dead_code)]
 #[path = "../../plugins/hostile/src/words.rs"]
 pub(crate) mod words;
 

@@ -58,6 +58,14 @@ pub enum CatalogueError {
         /// The names to choose from.
         candidates: Vec<String>,
     },
+    /// A chain has a field twice.
+    #[error("the chain {chain} has the field {field:?} twice")]
+    FieldTwice {
+        /// The field.
+        field: String,
+        /// The chain.
+        chain: String,
+    },
     /// Two chains write the same field, so they cannot be used together.
     #[error("the chains {first} and {second} both write the field {field:?}")]
     FieldClash {
@@ -230,7 +238,7 @@ impl Catalogue {
     ) -> Result<Vec<&Entry>, CatalogueError> {
         let mut chosen: Vec<&Entry> = Vec::with_capacity(names.len());
         for name in names {
-            let entry = self.find(plugin, &name.0)?;
+            let entry = self.find_for(plugin, name)?;
             if !chosen.iter().any(|other| std::ptr::eq(*other, entry)) {
                 chosen.push(entry);
             }
@@ -238,7 +246,17 @@ impl Catalogue {
         Ok(chosen)
     }
 
-    fn find(&self, plugin: Option<&str>, name: &str) -> Result<&Entry, CatalogueError> {
+    /// The chain of this name, for a measurement of this plugin.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it is ambiguous.
+    pub fn find_for(
+        &self,
+        plugin: Option<&str>,
+        name: &ChainName,
+    ) -> Result<&Entry, CatalogueError> {
+        let name = &*name.0;
         let is_own = |entry: &&Entry| plugin.is_some() && entry.plugin.as_deref() == plugin;
         let exact = self.entries.iter().find(|entry| entry.full_name() == name);
         let own = || self.entries.iter().filter(is_own).find(|entry| entry.info.name == name);
@@ -270,6 +288,10 @@ fn check_fields(chosen: &[&Entry]) -> Result<(), CatalogueError> {
     for entry in chosen {
         for field in &entry.info.fields {
             if let Some((name, first)) = seen.iter().find(|(name, _)| *name == field.name) {
+                if *first == entry.full_name() {
+                    let (field, chain) = (field.name.clone(), first.clone());
+                    return Err(CatalogueError::FieldTwice { field, chain });
+                }
                 return Err(CatalogueError::FieldClash {
                     field: (*name).into(),
                     first: first.clone(),

@@ -179,14 +179,14 @@ pub static RULES: [Rule; 21] = [
         demands: "Its chains write the fields that they declare, in their types; none writes null \
                   alone.",
         why: "The declaration is the documentation, and measurements rely on it.",
-        needs: &[Holds("panics")],
+        needs: &[Holds("panics"), Holds("chain-names")],
         apply: chains::fields,
     },
     Rule {
         name: "chain-packets",
         demands: "Its chains take any packet: short, malformed, of any protocol, in any order.",
         why: "Whatever is on the wire comes to the chains.",
-        needs: &[Holds("chain-fields")],
+        needs: &[Holds("chain-names"), Holds("chain-fields")],
         apply: chains::packets,
     },
     Rule {

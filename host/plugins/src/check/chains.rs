@@ -16,10 +16,9 @@ pub(super) fn names(subject: &mut Subject<'_>) -> Answer {
     if samples.is_empty() {
         return Answer::Skipped("it exports no measurement".to_owned());
     }
-    let catalogue = match subject.catalogue() {
-        Ok(catalogue) => catalogue,
-        Err(error) => return Answer::Fail(vec![error]),
-    };
+    if let Err(error) = subject.known() {
+        return Answer::Fail(vec![error.to_string()]);
+    }
     let mut troubles = Troubles::default();
     for sample in samples {
         subject.reporter.step(&format!("the chains of {} were asked for", sample.info.name));
@@ -31,7 +30,7 @@ pub(super) fn names(subject: &mut Subject<'_>) -> Answer {
             };
             let found = chains.map_err(|error| error.to_string());
             let found = found.and_then(|names| {
-                catalogue.resolve(&names).map(|_| ()).map_err(|error| error.to_string())
+                sample.known.resolve(&names).map(|_| ()).map_err(|error| error.to_string())
             });
             if let Err(error) = found {
                 troubles.note(format!("{}{}: {error}", sample.info.name, variant.label));

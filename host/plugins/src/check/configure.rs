@@ -100,29 +100,13 @@ pub(super) fn configurations(subject: &mut Subject<'_>) -> Answer {
     answer.unwrap_or_else(|| tell(troubles))
 }
 
-/// What is wrong with the list.
-fn wrong(life: &Life<'_>) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if life.configurations == 0 {
-        wrong.push("there is no configuration".to_owned());
-    }
+/// What is wrong with the list when it is asked for again.
+fn wrong(life: &Life<'_>) -> Option<String> {
     match life.object.configurations() {
-        Ok(list) => {
-            for (index, one) in list.iter().enumerate() {
-                if one.label().is_empty() {
-                    wrong.push(format!("configuration {index} has no label"));
-                }
-                if list[..index].iter().any(|other| other.label() == one.label()) {
-                    wrong.push(format!("two configurations are labelled {:?}", one.label()));
-                }
-            }
-            if list.len() != life.configurations {
-                wrong.push("it gives another number of configurations each time".to_owned());
-            }
-        }
-        Err(error) => wrong.push(error.to_string()),
+        Ok(list) if list.len() == life.configurations => None,
+        Ok(_) => Some("it gives another number of configurations each time".to_owned()),
+        Err(error) => Some(error.to_string()),
     }
-    wrong
 }
 
 /// The configurations that are not reached: once round for real, then each from each other.

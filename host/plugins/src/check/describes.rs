@@ -5,6 +5,7 @@ use pathspider_plugin_api::{Info, OptionSpec};
 use super::lives::declines;
 use super::subject::{Sample, Subject, declined};
 use super::{Answer, Troubles};
+use crate::conditions;
 use crate::options::wrong;
 
 /// Panics are caught in the library as it was built.
@@ -60,27 +61,12 @@ fn judge_info(info: &Info, troubles: &mut Troubles) {
             troubles.note(format!("{name}: its {what} is more than one line"));
         }
     }
-    if !info.version.starts_with(|c: char| c.is_ascii_digit()) {
+    if !info.version.is_empty() && !info.version.starts_with(|c: char| c.is_ascii_digit()) {
         troubles.note(format!("{name}: the version {:?} begins with no digit", info.version));
     }
-    for (index, condition) in info.conditions.iter().enumerate() {
-        if condition.name.split('.').any(str::is_empty) || !condition.name.contains('.') {
-            troubles.note(format!("the condition {:?} is not words and dots", condition.name));
-        }
-        if condition.name.starts_with("pathspider.") {
-            troubles.note(format!("the condition {} is the host's own", condition.name));
-        }
-        if condition.meaning.is_empty() {
-            troubles.note(format!("the condition {} has no meaning", condition.name));
-        }
-        if condition.name.contains(char::is_whitespace)
-            || condition.name.matches('<').count() != condition.name.matches('>').count()
-        {
-            troubles.note(format!("the condition {:?} is not well-formed", condition.name));
-        }
-        if info.conditions[..index].iter().any(|other| other.name == condition.name) {
-            troubles.note(format!("the condition {} is declared twice", condition.name));
-        }
+    conditions::wrong(info).for_each(|trouble| troubles.note(trouble));
+    for condition in info.conditions.iter().filter(|condition| condition.meaning.is_empty()) {
+        troubles.note(format!("the condition {} has no meaning", condition.name));
     }
 }
 

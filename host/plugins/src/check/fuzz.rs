@@ -22,9 +22,9 @@ const FUZZED: usize = 1500;
 pub(super) fn fuzz(subject: &mut Subject<'_>) -> Answer {
     let mut troubles = Vec::new();
     let seed = subject.seed;
-    let answer = each_life(subject, "had random jobs", &mut troubles, |subject, life, troubles| {
+    let answer = each_life(subject, "had random jobs", &mut troubles, |_, life, troubles| {
         let mut random = fastrand::Rng::with_seed(seed);
-        let flows = flows(subject, life);
+        let flows = flows(life);
         let jobs = jobs(life.sample);
         let slots = Arc::clone(&life.slots);
         troubles.extend(ask(life).err());

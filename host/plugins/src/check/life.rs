@@ -1,7 +1,7 @@
 //! A measurement's jobs from `pre_connect` to `rows`, without a network: connections end as they
 //! are told to, and flows are what they are told to be.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::abi::{MeasurementObject, Slots};
@@ -36,12 +36,21 @@ pub(super) struct Life<'s> {
     pub(super) sample: &'s Sample,
     pub(super) object: MeasurementObject,
     pub(super) configurations: usize,
-    /// Where the fields of its chains stand: those of the library and of the file itself. Fields of
-    /// others are null.
+    /// Where the fields of its chains stand. Those of other files' chains are null.
     pub(super) slots: Arc<Slots>,
     /// The options it was made with, for messages.
     pub(super) label: String,
     times: Times,
+    said: Mutex<Said>,
+}
+
+/// What became of the jobs.
+#[derive(Default)]
+struct Said {
+    /// Whether one came to its end.
+    took: bool,
+    /// Why the first one was declined.
+    declined: Option<String>,
 }
 
 /// The shortest call of each function that is called on the thread which opens all connections.
@@ -76,14 +85,13 @@ impl<'s> Life<'s> {
             false => Stillborn::Trouble(Trouble::Run(format!("{label}: {error}"))),
         })?;
         let counted = object.configurations().map(|list| list.len());
-        let configurations = counted.map_err(|error| {
-            Stillborn::Trouble(Trouble::Run(format!("{label}: configurations: {error}")))
-        })?;
-        let [library, own] = &sample.known;
+        let configurations = counted
+            .map_err(|error| Stillborn::Trouble(Trouble::Run(format!("{label}: {error}"))))?;
         let names = object.chains().unwrap_or_default();
-        let slots = Arc::new(Slots::asked(&names, &[&**library, &**own]));
-        let times = Times::default();
-        Ok(Life { sample, object, configurations, slots, label, times })
+        let found = names.iter().map(|name| (name, sample.known.find(name)));
+        let slots = Arc::new(Slots::found(found));
+        let (times, said) = (Times::default(), Mutex::default());
+        Ok(Life { sample, object, configurations, slots, label, times, said })
     }
 
     /// How long the calls took.
@@ -144,6 +152,7 @@ impl<'s> Life<'s> {
         // What a host that locates would ask.
         let location = Location::new(ConfigId::BASELINE);
         self.said(driver.located(job, &concluded.flows, &location))?;
+        self.note(|said| said.took = true);
         Ok(Some(concluded.conditions))
     }
 
@@ -163,11 +172,25 @@ impl<'s> Life<'s> {
         }
     }
 
+    /// Why it declines jobs, where it took none.
+    pub(super) fn declines_all(&self) -> Option<String> {
+        self.note(|said| said.declined.take().filter(|_| !said.took))
+    }
+
+    fn note<T>(&self, note: impl FnOnce(&mut Said) -> T) -> T {
+        note(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// A plugin may decline; everything else is trouble.
     fn said<T>(&self, answer: Result<T, impl Into<Fault>>) -> Result<Option<T>, Trouble> {
         match answer.map_err(Into::into) {
             Ok(value) => Ok(Some(value)),
-            Err(Fault::Failed(error)) if declined(&error) => Ok(None),
+            Err(Fault::Failed(error)) if declined(&error) => {
+                self.note(|said| {
+                    said.declined.get_or_insert_with(|| error.to_string());
+                });
+                Ok(None)
+            }
             Err(Fault::Failed(error)) => Err(Trouble::Run(format!("{}: {error}", self.label))),
             Err(Fault::Broken(broken)) => Err(broken.into()),
         }

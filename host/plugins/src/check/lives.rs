@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::thread;
 
-use pathspider_plugin_api::abi::ChainSet;
-use pathspider_plugin_api::{ChainName, Error, FlowRecord, Job, Record, State};
+use pathspider_plugin_api::{ChainName, ConfigId, Error, FlowRecord, Job, Record, State};
 
 use super::life::{Life, Script, Stillborn, Times, Trouble, outcome};
+use super::meant;
 use super::subject::{Sample, Subject};
-use super::traffic;
+use super::traffic::{self, Exchange};
 use super::{Answer, NO_NETWORK, Troubles};
 use crate::rules::RunRule;
 
@@ -37,18 +37,29 @@ pub(super) fn jobs(sample: &Sample) -> Vec<Job> {
     jobs
 }
 
-/// What the chains that a measurement names make of connections of all kinds; chains of other
-/// plugins are not here, and left out.
-pub(super) fn flows(subject: &Subject<'_>, life: &Life<'_>) -> Vec<FlowRecord> {
-    let (Ok(catalogue), Ok(names)) = (subject.catalogue(), life.object.chains()) else {
-        return Vec::new();
+/// What the chains that a measurement names make of connections of all kinds.
+pub(super) fn flows(life: &Life<'_>) -> Vec<FlowRecord> {
+    seen(life, traffic::exchanges())
+}
+
+/// The same of a configuration's connections that were sent as the measurement means them.
+fn meant(life: &Life<'_>, job: &Job, config: usize) -> Vec<FlowRecord> {
+    // What goes wrong here goes wrong again with the jobs. Who blocks would connect.
+    let connect = match life.sample.info.blocking {
+        true => None,
+        false => life.connect(job, ConfigId::new(config)).ok().flatten(),
     };
-    let known: Vec<ChainName> = names
-        .into_iter()
-        .filter(|name| catalogue.resolve(std::slice::from_ref(name)).is_ok())
-        .collect();
-    let chains = || -> Option<ChainSet> { Some(catalogue.resolve(&known).ok()?.chains) };
-    let seen = traffic::exchanges()
+    connect.map(|connect| seen(life, meant::exchanges(&connect))).unwrap_or_default()
+}
+
+/// What the chains that a measurement names make of these packets; chains of other plugins are not here,
+/// and left out.
+fn seen(life: &Life<'_>, exchanges: Vec<Exchange>) -> Vec<FlowRecord> {
+    let known = &life.sample.known;
+    let mut names: Vec<ChainName> = life.object.chains().unwrap_or_default();
+    names.retain(|name| known.find(name).is_some());
+    let chains = || known.resolve(&names).ok();
+    let seen = exchanges
         .into_iter()
         .filter_map(|exchange| traffic::flows(chains()?, &exchange).ok())
         .flatten();
@@ -105,11 +116,22 @@ pub(super) fn declines(name: &str, reason: &Error) -> String {
 /// Takes many jobs through, and keeps what goes wrong.
 fn live(subject: &Subject<'_>, life: &mut Life<'_>, troubles: &mut Vec<Trouble>) {
     let mut random = fastrand::Rng::with_seed(subject.seed);
-    let flows = flows(subject, life);
+    let flows = flows(life);
     let jobs = jobs(life.sample);
     for job in &jobs {
         for state in STATES {
             let mut ends = |_| (outcome(job, state), None);
+            troubles.extend(life.timed(Script { job, ends: &mut ends }).err());
+        }
+    }
+    for job in &jobs {
+        let as_meant: Vec<_> =
+            (0..life.configurations).map(|config| meant(life, job, config)).collect();
+        for at in 0..as_meant.iter().map(Vec::len).max().unwrap_or(0) {
+            let mut ends = |config: usize| {
+                let flows = &as_meant[config];
+                (outcome(job, State::Ok), flows.get(at).or(flows.last()).cloned())
+            };
             troubles.extend(life.timed(Script { job, ends: &mut ends }).err());
         }
     }
@@ -124,6 +146,10 @@ fn live(subject: &Subject<'_>, life: &mut Life<'_>, troubles: &mut Vec<Trouble>)
         }
     }
     troubles.extend(life.finish().err());
+    if let Some(reason) = life.declines_all() {
+        let what = format!("{}: it declines each job: {reason}", life.label);
+        troubles.push(Trouble::Run(what));
+    }
 }
 
 /// The answer of a rule that looks at some of the troubles of many jobs.
@@ -226,8 +252,8 @@ pub(super) fn threads(subject: &mut Subject<'_>) -> Answer {
     let mut troubles = Vec::new();
     let seed = subject.seed;
     let doing = "was called by several threads";
-    let answer = each_life(subject, doing, &mut troubles, |subject, life, troubles| {
-        let flows = flows(subject, life);
+    let answer = each_life(subject, doing, &mut troubles, |_, life, troubles| {
+        let flows = flows(life);
         let jobs = jobs(life.sample);
         let (life, flows, jobs) = (&*life, &flows, &jobs);
         let work = |number: usize| {

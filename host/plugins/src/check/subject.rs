@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pathspider_plugin_api::abi::{LoadedPlugin, MeasurementHandle, Slots};
+use pathspider_plugin_api::abi::{ChainSet, LoadedPlugin, MeasurementHandle};
 use pathspider_plugin_api::{
-    ChainInfo, Error, ErrorKind, Info, OptionKind, OptionSpec, OptionValues, Options, Value,
+    ChainInfo, ChainName, Error, ErrorKind, Info, OptionKind, OptionSpec, OptionValues, Options,
+    Value,
 };
 
 use super::network::NetworkState;
 use super::process::ProcessState;
 use crate::child::Reporter;
-use pathspider_observer::chains::Catalogue;
+use pathspider_observer::chains::{Catalogue, CatalogueError};
 
 /// The plugin under examination.
 pub(super) struct Subject<'a> {
     pub(super) plugin: LoadedPlugin,
+    /// Its name, by which its chains are told from others of the same name.
+    pub(super) name: String,
     /// For what is chosen at random.
     pub(super) seed: u64,
     /// Values of options, in place of the defaults.
@@ -38,8 +41,29 @@ pub(super) struct Sample {
     pub(super) handle: MeasurementHandle,
     pub(super) info: Info,
     pub(super) options: Options,
-    /// The fields that are known here: the library's, and those of the file's own chains.
-    pub(super) known: [Arc<Slots>; 2],
+    pub(super) known: Arc<Known>,
+}
+
+/// The chains that are known here: the library's, and the file's own.
+pub(super) struct Known {
+    catalogue: Catalogue,
+    plugin: String,
+}
+
+impl Known {
+    /// The chain that a measurement of the file means by this name.
+    pub(super) fn find(&self, name: &ChainName) -> Option<&ChainInfo> {
+        self.catalogue.find_for(Some(&self.plugin), name).ok().map(|entry| &entry.info)
+    }
+
+    /// The chains that it means by these names, as a run makes them.
+    ///
+    /// # Errors
+    ///
+    /// As in a run.
+    pub(super) fn resolve(&self, names: &[ChainName]) -> Result<ChainSet, CatalogueError> {
+        Ok(self.catalogue.resolve_for(Some(&self.plugin), names)?.chains)
+    }
 }
 
 /// Values that a measurement is tried with.
@@ -52,14 +76,12 @@ pub(super) struct Variant {
 impl Subject<'_> {
     /// The plugin's measurements. That they describe themselves was seen before.
     pub(super) fn samples(&self) -> Vec<Sample> {
-        let own = self.plugin.chains().into_iter().filter_map(|chain| chain.describe().ok());
-        let own: Vec<ChainInfo> = own.collect();
-        let library = Catalogue::library();
-        let library = Slots::new(library.list().iter().map(|entry| &entry.info));
-        let known = [Arc::new(library), Arc::new(Slots::new(&own))];
+        // What is wrong with the file's chains is another rule's.
+        let known = self.known().unwrap_or_else(|_| self.knowing(Catalogue::library()));
+        let known = Arc::new(known);
         let describe = |handle: MeasurementHandle| {
             let (info, options) = handle.describe().ok()?;
-            Some(Sample { handle, info, options, known: known.clone() })
+            Some(Sample { handle, info, options, known: Arc::clone(&known) })
         };
         self.plugin.measurements().into_iter().filter_map(describe).collect()
     }
@@ -86,10 +108,14 @@ impl Subject<'_> {
     /// # Errors
     ///
     /// Two of the plugin's have the same name.
-    pub(super) fn catalogue(&self) -> Result<Catalogue, String> {
+    pub(super) fn known(&self) -> Result<Known, CatalogueError> {
         let mut catalogue = Catalogue::library();
-        catalogue.add("this", self.plugin.chains()).map_err(|error| error.to_string())?;
-        Ok(catalogue)
+        catalogue.add(&self.name, self.plugin.chains())?;
+        Ok(self.knowing(catalogue))
+    }
+
+    fn knowing(&self, catalogue: Catalogue) -> Known {
+        Known { catalogue, plugin: self.name.clone() }
     }
 
     /// The values that were asked for, else the defaults and each word of each choice.

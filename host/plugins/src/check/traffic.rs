@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{PacketBuilder, PacketBuilderStep, TcpHeader};
 use pathspider_plugin_api::abi::ChainSet;
@@ -15,6 +16,9 @@ use pathspider_observer::{
 
 /// LINKTYPE_RAW: packets begin with the IP header.
 const RAW: u32 = 101;
+/// Our addresses.
+const US4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const US6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 /// Some time, in nanoseconds.
 const START: i64 = 1_700_000_000_000_000_000;
 
@@ -72,11 +76,9 @@ pub(super) fn exchanges() -> Vec<Exchange> {
 }
 
 fn step(v6: bool, way: Way) -> PacketBuilderStep<etherparse::IpHeaders> {
-    let mut us6 = [0; 16];
-    us6[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
-    let mut them6 = us6;
-    (us6[15], them6[15]) = (1, 7);
-    let (us, them) = ([192, 0, 2, 1], [198, 51, 100, 7]);
+    let (us, us6) = (US4.octets(), US6.octets());
+    let (them, mut them6) = ([198, 51, 100, 7], us6);
+    them6[15] = 7;
     match (v6, way) {
         (false, Way::There) => PacketBuilder::ipv4(us, them, 64),
         (false, Way::Back) => PacketBuilder::ipv4(them, us, 57),
@@ -151,13 +153,32 @@ fn unreachable(v6: bool, packet: Vec<u8>) -> Exchange {
 
 /// The packet with this traffic class.
 fn marked(mut packet: Vec<u8>, class: u8) -> Vec<u8> {
+    mark(&mut packet, class);
+    packet
+}
+
+/// Gives a packet this traffic class.
+pub(super) fn mark(packet: &mut [u8], class: u8) {
     if packet[0] >> 4 == 6 {
         packet[0] = 0x60 | class >> 4;
         packet[1] = packet[1] & 0x0f | class << 4;
     } else {
         packet[1] = class;
     }
-    packet
+}
+
+/// Our address in a flow with this one.
+pub(super) fn us(target: IpAddr) -> IpAddr {
+    if target.is_ipv6() { US6.into() } else { US4.into() }
+}
+
+/// The traffic class of a whole packet of ours; `None` for what came.
+pub(super) fn class_of_ours(packet: &[u8]) -> Option<u8> {
+    match packet[0] >> 4 {
+        6 if packet[8..24] == US6.octets() => Some(packet[0] << 4 | packet[1] >> 4),
+        4 if packet[12..16] == US4.octets() => Some(packet[1]),
+        _ => None,
+    }
 }
 
 /// The exchanges with packets damaged, cut, repeated, reordered, and some that were never whole.

@@ -35,10 +35,6 @@ conditions! {
     );
 }
 
-/// After how long without an answer a SYN is sent again, as a socket's is, and how often.
-const AGAIN: Duration = Duration::from_secs(1);
-const REPEATS: u32 = 2;
-
 /// The measurement of one run.
 pub struct Ladder {
     mark: u8,
@@ -92,7 +88,7 @@ impl Measurement for Ladder {
             packet = packet.ttl(u8::try_from(hops).unwrap_or(u8::MAX));
         }
         let syn = packet.tcp_syn(job.port()).mss(1460).bytes()?;
-        Ok(Connect::packets(vec![syn], self.timeout).repeat(AGAIN, REPEATS))
+        Ok(Connect::packets(vec![syn], self.timeout).repeat_as_sockets_do())
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
@@ -128,7 +124,7 @@ impl Measurement for Ladder {
 impl Ladder {
     /// What the SYNs of a configuration are marked with.
     fn mark(&self, config: ConfigId) -> u8 {
-        if config.index() % 2 == 0 { 0 } else { self.mark }
+        if config.index() % 2 == 1 { self.mark } else { 0 }
     }
 }
 

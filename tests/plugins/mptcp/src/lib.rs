@@ -40,10 +40,6 @@ const MP_CAPABLE: (u8, [u8; 2]) = (mptcp::KIND, [0x01, 0x01]);
 /// An experiment of nobody's (RFC 6994), of the same length.
 const UNKNOWN: (u8, [u8; 2]) = (mptcp::UNKNOWN_KIND, [0x70, 0x73]);
 
-/// After how long without an answer a SYN is sent again, as a socket's is, and how often.
-const AGAIN: Duration = Duration::from_secs(1);
-const REPEATS: u32 = 2;
-
 /// The measurement of one run.
 pub struct Mptcp {
     timeout: Duration,
@@ -78,7 +74,7 @@ impl Measurement for Mptcp {
         if let Some((kind, value)) = option(attempt.config()) {
             syn = syn.option(kind, &value);
         }
-        Ok(Connect::packets(vec![syn.bytes()?], self.timeout).repeat(AGAIN, REPEATS))
+        Ok(Connect::packets(vec![syn.bytes()?], self.timeout).repeat_as_sockets_do())
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
