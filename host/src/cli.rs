@@ -8,6 +8,7 @@ mod filter;
 mod forms;
 mod help;
 mod keeping;
+mod labels;
 mod list;
 mod measure;
 mod metadata;
@@ -19,6 +20,7 @@ mod plugin_args;
 mod plugin_info;
 mod rejudge;
 mod restore;
+mod schema;
 mod shell;
 mod source;
 mod targets;
@@ -140,6 +142,7 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
         Some(Command::Report(arguments)) => beside::run("report", arguments),
         Some(Command::Diff(arguments)) => beside::run("diff", arguments),
         Some(Command::Export(arguments)) => beside::run("export", arguments),
+        Some(Command::Schema) => schema::run(),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic, parser, &commands, || registry(&single)),

@@ -6,9 +6,12 @@
 
 mod answered;
 mod conclude;
+mod evidence;
+mod icmp;
 mod nat64;
 mod path;
 mod pending;
+mod theirs;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,13 +19,14 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, select};
 
 use crate::engine::{Feedback, Measured, Report, Work};
-use crate::output::{OutputError, RecordWriter, Summary};
+use crate::output::{OutputError, RecordWriter, RunNumber, Summary};
 use crate::rounds::Standings;
-pub(crate) use conclude::users_keys;
 use conclude::{Conclude, Concluded, judged};
+pub(crate) use evidence::failures;
 pub use path::Ends;
 use pathspider_observer::Observation;
 use pending::{Complete, PendingJobs};
+pub(crate) use theirs::Theirs;
 use tokio::sync::mpsc;
 
 /// How often it looks whether lines have waited for long enough, when nothing else happens.
@@ -40,9 +44,11 @@ pub struct Merger {
     /// The measurement.
     pub measurement: Arc<Measured>,
     /// Distinguishes the jobs of this run from those of others.
-    pub run: u64,
+    pub run: RunNumber,
     /// Whether records carry their connections' results.
     pub with_flows: bool,
+    /// Whether the chain `rtt` looks at the connections.
+    pub with_round_trips: bool,
     /// What the run has come to so far, for whoever shows it.
     pub summary: Arc<Mutex<Summary>>,
     /// What is known of this end of the paths.

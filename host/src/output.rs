@@ -8,6 +8,7 @@ mod codec;
 mod counted;
 mod json;
 mod metadata;
+mod origin;
 mod recipe;
 mod records;
 mod resume;
@@ -22,6 +23,7 @@ pub use counted::Counted;
 pub(crate) use metadata::{
     FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, TIME_END, TIME_START, beside, time, time_at_last,
 };
+pub use origin::{Labels, Origin, RunNumber};
 pub use recipe::{Recipe, RecipeOfPlugin, RecipeOfRecords};
 pub use records::{Output, OutputError, RecordWriter};
 pub(crate) use resume::{Good, scan};

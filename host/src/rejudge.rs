@@ -54,6 +54,8 @@ pub(crate) struct Judge<'m> {
     pub(crate) default_port: u16,
     /// Whether each line of the run's input was a target of its own.
     pub(crate) duplicates: bool,
+    /// Whether the records say in which networks source and target are.
+    pub(crate) has_networks: bool,
     /// Where the fields of its chains stand.
     pub(crate) slots: Arc<Slots>,
 }
@@ -130,7 +132,7 @@ pub(crate) fn rejudge(
             }
             Ok(concluded) => {
                 let folded = refold.add(&past, &concluded.conditions);
-                past.judged(concluded, &folded)
+                past.judged(concluded, &folded, &judge.info.version)
             }
             Err(fault) => {
                 comparison.fail();
@@ -149,7 +151,7 @@ impl Judge<'_> {
     fn conclude(&self, past: &Past, connections: Vec<Connection>) -> Result<Conclusion, Fault> {
         let driver = Driver::new(self.object, self.info, self.configurations, &self.slots);
         let driver = driver.in_round(past.round.unwrap_or(0));
-        let job = past.job(self.info.names, self.default_port);
+        let job = past.job(self.info.names, self.default_port, self.has_networks);
         let prepared = driver.prepare(&job)?;
         driver.keeping(true).conclude(&job, &prepared, connections)
     }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The crates of the host. `plugin-api` is none of them: what crosses its boundary (`abi`) and what
 /// authors see are two sides of the same types.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
+    "asn/src",
     "src",
     "observer/src",
     "plugins/src",

@@ -88,6 +88,7 @@ pub fn settle(mut outcome: Outcome, flow: Option<&FlowRecord>) -> Outcome {
         outcome.state = State::Ok;
         outcome.record.remove("spdr_error");
         outcome.record.remove("spdr_phase");
+        outcome.record.remove("spdr_icmp");
     }
     outcome
 }

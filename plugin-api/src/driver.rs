@@ -19,7 +19,7 @@ use crate::abi::{MeasurementObject, PreparedHandle, Slots};
 use crate::rules::{self, Broken};
 use crate::{
     Class, Condition, ConfigId, Connect, Error, FlowRecord, Info, Job, Location, Outcome, Record,
-    State, Wishes, carriage,
+    State, Value, Wishes, carriage,
 };
 
 /// What the observer answered about a connection.
@@ -340,11 +340,16 @@ impl Ended {
         self.stamp.state == State::Discard.number()
     }
 
-    /// A text of its record; the capture's word counts, where it has one.
-    pub fn str(&self, key: &str) -> Option<&str> {
+    /// A value of its record; the capture's word counts, where it has one.
+    pub fn get(&self, key: &str) -> Option<&Value> {
         let fields = self.fields.as_ref().filter(|_| !self.is_merged);
         let seen = fields.and_then(|fields| fields.value(key)).filter(|seen| !seen.is_null());
-        seen.or_else(|| self.outcome.get(key))?.as_str()
+        seen.or_else(|| self.outcome.get(key))
+    }
+
+    /// A text of its record.
+    pub fn str(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str()
     }
 
     /// Its record, as flow results have it.

@@ -28,6 +28,19 @@ impl From<String> for ChainName {
 }
 
 impl ChainName {
+    /// Chains, and those of `more` that are not among them.
+    pub fn union(
+        mut chains: Vec<ChainName>,
+        more: impl IntoIterator<Item = ChainName>,
+    ) -> Vec<ChainName> {
+        for chain in more {
+            if !chains.contains(&chain) {
+                chains.push(chain);
+            }
+        }
+        chains
+    }
+
     /// Several chains, by what declares them or by their names.
     pub fn list<N: Into<ChainName>>(chains: impl IntoIterator<Item = N>) -> Vec<ChainName> {
         chains.into_iter().map(Into::into).collect()

@@ -41,7 +41,7 @@ impl State {
 }
 
 /// The keys that the host writes into an outcome, beside the state (`docs/records.md`).
-pub const OUTCOME_KEYS: [&str; 17] = [
+pub const OUTCOME_KEYS: [&str; 18] = [
     "sip",
     "sp",
     "dip",
@@ -51,6 +51,7 @@ pub const OUTCOME_KEYS: [&str; 17] = [
     "spdr_stop",
     "spdr_error",
     "spdr_phase",
+    "spdr_icmp",
     carriage::KIND,
     carriage::CARRIED,
     "http_response_code",

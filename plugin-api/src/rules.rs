@@ -67,18 +67,27 @@ pub const BLOCKLISTED: &str = "blocklisted";
 pub const SPECIAL_ADDRESS: &str = "special_address";
 
 /// Keys that the host writes into a job's record.
-pub const JOB_KEYS: [&str; 11] = [
+pub const JOB_KEYS: [&str; 20] = [
     "answered_from",
     "conditions",
+    "failures",
     "flow_results",
+    "input",
     "jobId",
     "missed_flows",
     "path",
+    "plugin",
     "round",
+    "rtt",
+    "run",
+    "schema",
     "sip",
     "spdr_error",
+    "tags",
     "time",
     "translated",
+    "vantage",
+    "version",
 ];
 
 /// Keys that the host alone writes into a flow result, beside those that `merge` is given.

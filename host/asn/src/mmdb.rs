@@ -10,7 +10,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::{Country, Network};
+use crate::network::{Country, Network};
 
 /// What begins the metadata, in the last 128 KiB of a file.
 const MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";

@@ -7,7 +7,8 @@ use std::path::Path;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
-use crate::{AsnError, Network};
+use crate::error::AsnError;
+use crate::network::Network;
 
 /// Of a line that is none, so much is shown.
 const SHOWN: usize = 60;

@@ -50,7 +50,8 @@ pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::elsewhere::{Elsewhere, Strays};
 pub use self::link::{Behind, Link};
 pub use self::notice::{
-    Answer, Await, Claim, Endpoint, Follow, Following, Heard, Notice, Observation, Seek, Wanted,
+    Answer, Await, Claim, Endpoint, Follow, Following, Heard, IcmpError, Notice, Observation, Seek,
+    Wanted,
 };
 pub use self::observing::{Observed, Sink, observe};
 pub use self::replay::Replay;

@@ -199,11 +199,29 @@ pub struct Observation {
     pub local: Option<SocketAddr>,
     /// From how far its answers came.
     pub ttls: Ttls,
+    /// An ICMP error about what left us, whether or not a chain looks at such: the first that a
+    /// socket is told of, else the first.
+    pub error: Option<IcmpError>,
 }
 
 impl Observation {
     /// No packet of that connection was seen.
     pub fn nothing(id: ConnectionId) -> Observation {
-        Observation { id, flow: None, failure: None, local: None, ttls: Ttls::default() }
+        let ttls = Ttls::default();
+        Observation { id, flow: None, failure: None, local: None, ttls, error: None }
     }
+}
+
+/// An ICMP error about a packet that left us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpError {
+    /// Its type.
+    pub kind: u8,
+    /// Its code.
+    pub code: u8,
+    /// Who sent it.
+    pub from: IpAddr,
+    /// What it comes to, in the word that a failure has in records; `None` where a socket is not told
+    /// of it.
+    pub word: Option<&'static str>,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::chains::flow;
 use pathspider_plugin_api::packet::{Direction, Packet, Parts};
@@ -13,6 +15,7 @@ use super::fragments::Fragments;
 use super::index::Hash;
 use super::key::Key;
 use super::link::Link;
+use super::notice::IcmpError;
 use super::place::{ClaimId, FlowId};
 use super::source::Frame;
 use super::table::{Flow, FlowTable, Removed};
@@ -24,6 +27,8 @@ pub(crate) struct Tracker {
     pub fragments: Fragments,
     pub counters: Counters,
     chains: ChainSet,
+    /// Of flows about whose packets ICMP errors came: few.
+    errors: HashMap<FlowId, IcmpError, RandomState>,
     /// Whether to look into tunnels.
     pub inside: bool,
     /// Whether a packet that claims more octets than the frame had was cut by whoever wrote the file.
@@ -47,6 +52,7 @@ pub(crate) enum Sliced {
 pub(crate) struct Ended {
     pub record: FlowRecord,
     pub failure: Option<Error>,
+    pub error: Option<IcmpError>,
 }
 
 impl Tracker {
@@ -57,6 +63,7 @@ impl Tracker {
             fragments: Fragments::default(),
             counters: Counters::default(),
             chains,
+            errors: HashMap::default(),
             inside: false,
             trusts_headers: false,
         }
@@ -180,7 +187,7 @@ impl Tracker {
     pub(crate) fn end(&mut self, id: FlowId) -> (Option<Ended>, Option<ClaimId>) {
         let removed = self.table.remove(id);
         let claim = removed.claim;
-        (self.write(removed), claim)
+        (self.write(id, removed), claim)
     }
 
     /// Has the chains write the record of a flow that stays in the table without them, so that
@@ -196,7 +203,19 @@ impl Tracker {
             last_ns: flow.last_ns,
             claim: flow.claim.take(),
         };
-        self.write(removed)
+        self.write(id, removed)
+    }
+
+    /// Notes an ICMP error about what left us on a flow.
+    #[cold]
+    pub(crate) fn note_error(&mut self, id: FlowId, packet: &Packet<'_>) {
+        let Some(icmp) = packet.icmp() else { return };
+        let (kind, code, word) = (icmp.kind(), icmp.code(), icmp.failure());
+        let error = IcmpError { kind, code, from: packet.ip().source(), word };
+        let noted = self.errors.entry(id).or_insert(error);
+        if noted.word.is_none() && word.is_some() {
+            *noted = error;
+        }
     }
 
     /// As [`end`](Tracker::end), into an empty record; `None` where there is nothing to say.
@@ -214,10 +233,11 @@ impl Tracker {
         FlowRecord::new(Arc::clone(self.chains.slots()))
     }
 
-    fn write(&mut self, flow: Removed) -> Option<Ended> {
+    fn write(&mut self, id: FlowId, flow: Removed) -> Option<Ended> {
+        let error = if self.errors.is_empty() { None } else { self.errors.remove(&id) };
         let mut record = self.record();
         let failure = self.write_into(flow, &mut record)?.err();
-        Some(Ended { record, failure })
+        Some(Ended { record, failure, error })
     }
 
     fn write_into(

@@ -11,10 +11,8 @@ use serde::Serialize;
 use crate::blocks::{Block, Blocks, LONGEST_LINE};
 use crate::find::Source;
 use crate::keys::Wanted;
+use crate::names::SCHEMA_VERSION;
 use crate::record::Record;
-
-/// The version of the format that this reader knows, where records say theirs.
-const SCHEMA: u64 = 1;
 
 /// What takes records, one of it in each thread.
 pub trait Fold: Send {
@@ -219,7 +217,7 @@ impl From<serde_json::Error> for Wrong {
 pub fn is_record(has_conditions: bool, schema: Option<u64>) -> Result<(), Wrong> {
     match schema {
         _ if !has_conditions => Err(Wrong::NoConditions),
-        Some(version) if version > SCHEMA => Err(Wrong::Newer(version)),
+        Some(version) if version > SCHEMA_VERSION => Err(Wrong::Newer(version)),
         _ => Ok(()),
     }
 }
@@ -241,9 +239,10 @@ impl Piece {
                 Wrong::NoRecord(_) if !has_end => (Fault::Torn, "it has no end".to_owned()),
                 Wrong::NoRecord(error) => (Fault::NoRecord, error.to_string()),
                 Wrong::NoConditions => (Fault::NoConditions, "it has no conditions".to_owned()),
-                Wrong::Newer(version) => {
-                    (Fault::Newer, format!("its schema is {version}, and {SCHEMA} is known"))
-                }
+                Wrong::Newer(version) => (
+                    Fault::Newer,
+                    format!("its schema is {version}, and {SCHEMA_VERSION} is known"),
+                ),
             };
             bad.add(self.source, fault, number, reason);
         }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::answered::Answered;
 use crate::keys::Wanted;
+use crate::names;
 use crate::scalar::Scalar;
 
 /// A target's record.
@@ -151,15 +152,15 @@ impl<'de> Visitor<'de> for Object<'_> {
                 "dip" => &mut record.dip,
                 "dp" => &mut record.dp,
                 "domain" => &mut record.domain,
-                "sip" => &mut record.sip,
-                "spdr_error" => &mut record.spdr_error,
-                "schema" => &mut record.schema,
-                "plugin" => &mut record.plugin,
-                "vantage" => &mut record.vantage,
-                "round" => &mut record.round,
+                names::SIP => &mut record.sip,
+                names::ERROR => &mut record.spdr_error,
+                names::SCHEMA => &mut record.schema,
+                names::PLUGIN => &mut record.plugin,
+                names::VANTAGE => &mut record.vantage,
+                names::ROUND => &mut record.round,
                 "campaign" => &mut record.campaign,
-                "translated" => &mut record.translated,
-                "answered_from" => {
+                names::TRANSLATED => &mut record.translated,
+                names::ANSWERED_FROM => {
                     let value: &RawValue = object.next_value()?;
                     record.answered_from = Answered::read(value);
                     if self.0.has(&key) {
@@ -168,15 +169,15 @@ impl<'de> Visitor<'de> for Object<'_> {
                     }
                     continue;
                 }
-                "conditions" => {
+                names::CONDITIONS => {
                     record.conditions = Some(object.next_value::<Texts<'de>>()?.0);
                     continue;
                 }
-                "time" => {
+                names::TIME => {
                     record.time = object.next_value()?;
                     continue;
                 }
-                "flow_results" => {
+                names::FLOW_RESULTS => {
                     record.flow_results = object.next_value::<Flows<'de>>()?.0;
                     continue;
                 }
@@ -285,7 +286,7 @@ impl<'de> Deserialize<'de> for Flow<'de> {
                         "config" => &mut flow.config,
                         "spdr_state" => &mut flow.spdr_state,
                         "spdr_carried" => &mut flow.spdr_carried,
-                        "spdr_error" => &mut flow.spdr_error,
+                        names::ERROR => &mut flow.spdr_error,
                         "observed" => &mut flow.observed,
                         RTT => &mut flow.rtt,
                         _ => {

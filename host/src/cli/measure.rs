@@ -4,15 +4,17 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use clap::error::ErrorKind;
-use pathspider_plugin_api::OptionValues;
+use pathspider_plugin_api::{ChainName, OptionValues};
 
 use super::exit::{self, Exit, Failure};
 use super::options::{MeasureOptions, measure_option_names, measure_options};
 use super::{help, names, plugin_args, source};
 use crate::job::{Format, Input};
+use crate::merger::Ends;
 use crate::output::{Counted, Output};
 use crate::progress::Showing;
 use crate::run::{RunEnd, RunError, RunOptions, run};
@@ -129,6 +131,8 @@ fn start(
             format!("{source} is a recorded capture; to measure, name an interface with -i"),
         ));
     }
+    let labels = arguments.labelling.labels()?;
+    let databases = arguments.labelling.databases()?;
     let mut rules = arguments.targets.rules()?;
     let named = !targets.is_empty();
     rules.resolve |= named;
@@ -164,7 +168,9 @@ fn start(
         rules,
         limits: arguments.targets.limits(),
         max_runtime: arguments.targets.max_runtime(),
-        ends: arguments.targets.ends(),
+        ends: Ends { databases: Arc::new(databases), ..arguments.targets.ends() },
+        labels,
+        more_chains: ChainName::list(arguments.labelling.chains),
         output,
         clock,
         answers: for_people.then(|| found.info.conditions.clone()),

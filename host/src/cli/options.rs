@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, FromArgMatches};
 
 use super::keeping::Keeping;
+use super::labels::Labelling;
 use super::targets::{Targets, time};
 use crate::engine::Requests;
 use crate::progress::Showing;
@@ -69,6 +70,9 @@ pub(super) struct MeasureOptions {
 
     #[command(flatten)]
     pub(super) targets: Targets,
+
+    #[command(flatten)]
+    pub(super) labelling: Labelling,
 
     #[command(flatten)]
     pub(super) keeping: Keeping,

@@ -82,6 +82,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Make or amend the metadata beside files of records
     Metadata(MetadataArgs),
+    /// Write the JSON Schema of records
+    Schema,
     /// Restore what killed runs had changed in the system
     Restore(RestoreArgs),
     /// Show help for a command or a plugin

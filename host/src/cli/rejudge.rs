@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use clap::Args;
 use pathspider_observer::{Source, SourceOptions, open};
-use pathspider_plugin_api::Error;
 use pathspider_plugin_api::abi::{ChainSet, MeasurementObject};
+use pathspider_plugin_api::{ChainName, Error};
 use pathspider_plugins::{Loaded, Registry};
 use pathspider_runtime::asking::{ASKING, Asking};
 use pathspider_runtime::files::{self, Existing};
@@ -86,13 +86,15 @@ pub(super) fn run(arguments: RejudgeArgs, registry: &Registry) -> Result<Exit, F
     let labels = object.configurations().map_err(refused)?;
     let labels: Vec<String> = labels.into_iter().map(|one| one.label().to_owned()).collect();
     provenance.check_configurations(&labels).map_err(failed)?;
-    let chains = chains(&measurement, &object, registry).map_err(refused)?;
+    let more = ChainName::list(provenance.settings.chains.iter().cloned());
+    let chains = chains(&measurement, &object, more, registry).map_err(refused)?;
     let judge = Judge {
         object: &object,
         info: &measurement.info,
         configurations: labels.len(),
         default_port,
-        duplicates: provenance.duplicates,
+        duplicates: provenance.settings.duplicates,
+        has_networks: provenance.settings.asn_db,
         slots: Arc::clone(chains.slots()),
     };
     drop(asking);
@@ -113,10 +115,12 @@ pub(super) fn run(arguments: RejudgeArgs, registry: &Registry) -> Result<Exit, F
 fn chains(
     measurement: &Loaded,
     object: &MeasurementObject,
+    more: Vec<ChainName>,
     registry: &Registry,
 ) -> Result<ChainSet, Error> {
     let catalogue = registry.chains();
-    let resolved = catalogue.resolve_for(Some(&measurement.file.name()), &object.chains()?);
+    let asked = ChainName::union(object.chains()?, more);
+    let resolved = catalogue.resolve_for(Some(&measurement.file.name()), &asked);
     Ok(resolved.map_err(Error::new)?.chains)
 }
 

@@ -108,7 +108,7 @@ impl Targets {
 
     /// What is known of the source.
     pub(super) fn ends(&self) -> Ends {
-        Ends { public: self.source_public.clone(), asn: self.source_asn }
+        Ends { public: self.source_public.clone(), asn: self.source_asn, ..Ends::default() }
     }
 
     /// Which targets are measured: reads the blocklists, and draws a seed where none is given.

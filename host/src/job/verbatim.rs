@@ -63,8 +63,6 @@ impl Verbatim {
 
     /// Has a key come back with this text as its value.
     pub(super) fn say(&mut self, key: &str, value: &str) {
-        // Texts can be written.
-        let said = |text: &str| serde_json::to_string(text).unwrap_or_default();
         let text = Some(format!("{}:{}", said(key), said(value)).into_boxed_str());
         match self.0.iter_mut().find(|member| *member.key == *key) {
             Some(member) => member.text = text,
@@ -81,6 +79,20 @@ impl Verbatim {
     /// Keeps keys that are wanted.
     pub(crate) fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
         self.0.retain(|member| is_wanted(&member.key));
+    }
+
+    /// Puts the members of these keys together into an object under another key.
+    pub(crate) fn put_aside(&mut self, under: &str, is_meant: impl Fn(&str) -> bool) {
+        let members = std::mem::take(&mut self.0).into_iter();
+        let (aside, rest) = members.partition(|member| is_meant(&member.key));
+        self.0 = rest;
+        let aside: Vec<Member> = aside;
+        let texts: Vec<&str> = aside.iter().filter_map(|member| member.text.as_deref()).collect();
+        // Where the record's values count, it has them under that key.
+        if !texts.is_empty() {
+            let text = format!("{}:{{{}}}", said(under), texts.join(","));
+            self.0.push(Member { key: under.into(), text: Some(text.into_boxed_str()) });
+        }
     }
 
     /// Writes a record, with what it says of this line as that came.
@@ -120,6 +132,12 @@ fn write_member(key: &str, value: &Value, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(&mut *out, key);
     out.push(b':');
     let _ = serde_json::to_writer(out, value);
+}
+
+/// A text as JSON says it.
+fn said(text: &str) -> String {
+    // Texts can be written.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// The text that a JSON text says.

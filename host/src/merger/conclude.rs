@@ -6,15 +6,17 @@ use std::sync::Arc;
 use pathspider_plugin_api::driver::{self, Conclusion, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 
+use super::evidence::{failures, round_trips};
 use super::nat64::Translators;
 use super::pending::{Complete, Connection};
+use super::theirs::Theirs;
 use super::{Merger, answered};
 use crate::engine::{Report, Work};
 use crate::job::Verbatim;
 use crate::output::{Summary, Told};
 use crate::rounds::Turn;
 use pathspider_observer::JobNumber;
-use pathspider_plugin_api::rules;
+use pathspider_records::names;
 
 /// The plugin's functions of the merger, and what is checked of their answers.
 pub(super) struct Conclude<'a> {
@@ -61,9 +63,9 @@ impl<'a> Conclude<'a> {
                 self.merger.count(|summary| summary.discarded += 1);
                 self.end_turn(target.turn, &[]);
                 let id = self.job_id(&target);
-                let mut record = own_keys(target.job);
+                let (mut record, _) = self.own_keys(target.job);
                 push_round(&mut record, target.turn);
-                Concluded::Discarded(record.with("jobId", id))
+                Concluded::Discarded(record.with(names::JOB_ID, id))
             }
             Ok(conclusion) => Concluded::Records(self.job_records(target, hint, conclusion)),
             Err(fault) => failed(target, fault.into()),
@@ -75,7 +77,7 @@ impl<'a> Conclude<'a> {
     }
 
     fn job_id(&self, target: &Target) -> String {
-        let id = format!("{:x}-{}", self.merger.run, JobNumber::of(&target.job));
+        let id = format!("{}-{}", self.merger.run, JobNumber::of(&target.job));
         match target.turn {
             Some(turn) => format!("{id}r{}", turn.round.number()),
             None => id,
@@ -98,47 +100,58 @@ impl<'a> Conclude<'a> {
         let folded = self.end_turn(target.turn, &conclusion.conditions);
         let id = self.job_id(&target);
         let Target { job, came, turn } = target;
+        let failures = failures(&conclusion.flows);
         self.merger.count(|summary| {
-            count(&conclusion, &folded, summary);
+            count(&conclusion, &folded, &failures, summary);
             summary.a_target.get_or_insert(job.target());
         });
         let target = job.target();
         let named = target.is_unspecified();
-        let own = own_keys(job);
+        let (own, theirs) = self.own_keys(job);
         let Conclusion { flows, conditions, added, mut rows, missed, .. } = conclusion;
-        let mut found = Record::with_capacity(11);
+        let mut found = Record::with_capacity(17);
         push_round(&mut found, turn);
         // A name has no path.
         if !named {
-            let source = flows.iter().find_map(|flow| flow.str("sip")).map(str::to_owned);
-            let path = self.merger.ends.path(source.as_deref(), target, &own);
-            found.push("sip", source);
-            found.push("path", path);
+            let source = flows.iter().find_map(|flow| flow.str(names::SIP)).map(str::to_owned);
+            let ends = &self.merger.ends;
+            let networks = ends.networks(source.as_deref(), target);
+            let path = ends.path(source.as_deref(), target, &own, &networks);
+            found.push(names::SIP, source);
+            found.push(names::PATH, path);
+            networks.add_to(&mut found);
             if let Some(prefix) = self.translators.borrow_mut().of(target) {
-                found.push("translated", prefix);
+                found.push(names::TRANSLATED, prefix);
             }
         }
         if let Some(hint) = answered_from {
-            found.push("answered_from", hint);
+            found.push(names::ANSWERED_FROM, hint);
         }
         let conditions = conditions.into_iter().chain(added).chain(folded);
-        found.push("conditions", conditions.map(text).collect::<Value>());
+        found.push(names::CONDITIONS, conditions.map(text).collect::<Value>());
         let time = Record::new()
             .with("from", edge(&flows, "spdr_start", Iterator::min))
             .with("to", edge(&flows, "spdr_stop", Iterator::max));
-        found.push("time", time);
+        found.push(names::TIME, time);
+        let round_trips =
+            if self.merger.with_round_trips { round_trips(&flows) } else { Vec::new() };
+        for (key, list) in [(names::FAILURES, failures), (names::RTT, round_trips)] {
+            if !list.is_empty() {
+                found.push(key, list.into_iter().collect::<Value>());
+            }
+        }
         if self.merger.with_flows {
-            found.push("missed_flows", missed);
+            found.push(names::MISSED_FLOWS, missed);
             let flows = flows.into_iter().map(Ended::into_record);
-            let flows = flows.map(|flow| flow.with("jobId", id.as_str()));
-            found.push("flow_results", flows.collect::<Value>());
+            let flows = flows.map(|flow| flow.with(names::JOB_ID, id.as_str()));
+            found.push(names::FLOW_RESULTS, flows.collect::<Value>());
         }
         // The host's keys come last, so that no row can say otherwise.
         let join = |mut own: Record, row: Record, found: Record, id: String| {
-            let came = came.as_deref().map(|came| beside(came, named, &[&row, &found]));
+            let came = came.as_deref().map(|came| beside(came, theirs, named, &[&row, &found]));
             own.extend(row);
             own.extend(found);
-            Told { record: own.with("jobId", id), came }
+            Told { record: own.with(names::JOB_ID, id), came }
         };
         if rows.len() <= 1 {
             return vec![join(own, rows.pop().unwrap_or_default(), found, id)];
@@ -159,13 +172,22 @@ impl<'a> Conclude<'a> {
             summary.count_error(&error);
             summary.count_conditions(folded.iter());
         });
-        let came = came.as_deref().map(|came| beside(came, job.target().is_unspecified(), &[]));
-        let mut record = own_keys(job);
+        let named = job.target().is_unspecified();
+        let (mut record, theirs) = self.own_keys(job);
+        let came = came.as_deref().map(|came| beside(came, theirs, named, &[]));
         push_round(&mut record, turn);
-        record.set("conditions", folded.into_iter().map(text).collect::<Value>());
-        record.set("spdr_error", format!("plugin: {error}"));
-        record.set("jobId", id);
+        record.set(names::CONDITIONS, folded.into_iter().map(text).collect::<Value>());
+        record.set(names::ERROR, format!("plugin: {error}"));
+        record.set(names::JOB_ID, id);
         Told { record, came }
+    }
+
+    /// The job's own keys, with the port that was used; a name that was given without one has none.
+    fn own_keys(&self, job: Job) -> (Record, Theirs) {
+        let named = job.target().is_unspecified();
+        let line = if named { job.record().clone() } else { job.into_record() };
+        let theirs = Theirs::of(&line, self.merger.ends.knows_networks());
+        (theirs.keys(line), theirs)
     }
 }
 
@@ -178,9 +200,9 @@ struct Target {
 
 /// What came, beside what was `found`, which the record has the say of. `named`: of a target without an
 /// address, whose port was not used.
-fn beside(came: &Verbatim, named: bool, found: &[&Record]) -> Verbatim {
+fn beside(came: &Verbatim, theirs: Theirs, named: bool, found: &[&Record]) -> Verbatim {
     let mut came = came.clone();
-    came.retain(|key| !rules::JOB_KEYS.contains(&key));
+    theirs.to_the_letter(&mut came);
     let found = found.iter().flat_map(|record| record.iter()).map(|(key, _)| key);
     found.chain((!named).then_some("dp")).for_each(|key| came.unsay(key));
     came
@@ -189,11 +211,16 @@ fn beside(came: &Verbatim, named: bool, found: &[&Record]) -> Verbatim {
 /// Says which round it is, where there are rounds.
 fn push_round(record: &mut Record, turn: Option<Turn>) {
     if let Some(turn) = turn {
-        record.push("round", turn.round.number());
+        record.push(names::ROUND, turn.round.number());
     }
 }
 
-fn count(conclusion: &Conclusion, folded: &[Condition], summary: &mut Summary) {
+fn count(
+    conclusion: &Conclusion,
+    folded: &[Condition],
+    failures: &[Record],
+    summary: &mut Summary,
+) {
     summary.targets += 1;
     summary.missed_flows += conclusion.missed;
     let conditions = conclusion.conditions.iter().chain(&conclusion.added).chain(folded);
@@ -202,26 +229,9 @@ fn count(conclusion: &Conclusion, folded: &[Condition], summary: &mut Summary) {
     let connections = conclusion.flows.iter();
     summary.carried += connections.clone().filter(|flow| flow.is_carried()).count() as u64;
     summary.chance.count(connections.map(|flow| (flow.is_carried(), flow.str("spdr_start"))));
-    for failure in conclusion.flows.iter().filter_map(|flow| flow.str("spdr_error")) {
+    for failure in failures.iter().filter_map(|failure| failure.str(names::ERROR)) {
         summary.count_failure(failure);
     }
-}
-
-/// The job's own keys, with the port that was used; a name that was given without one has none.
-fn own_keys(job: Job) -> Record {
-    let named = job.target().is_unspecified();
-    users_keys(if named { job.record().clone() } else { job.into_record() })
-}
-
-/// A record's keys without the host's.
-///
-/// The input may be a record of an earlier run, whose word on that run must not pass for this
-/// one's. The plugin was shown all of it.
-pub(crate) fn users_keys(mut record: Record) -> Record {
-    for key in rules::JOB_KEYS {
-        record.remove(key);
-    }
-    record
 }
 
 fn into_target(work: Arc<Work>) -> Target {
@@ -260,24 +270,4 @@ fn edge<'f>(
     choose: impl FnOnce(Box<dyn Iterator<Item = &'f str> + 'f>) -> Option<&'f str>,
 ) -> Option<String> {
     choose(Box::new(flows.iter().filter_map(move |flow| flow.str(key)))).map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_an_earlier_run_wrote_does_not_stay() {
-        let line = r#"{"rank":1,"dip":"192.0.2.1","sip":"192.0.2.9","path":["*"],"conditions":["a"],
-            "time":{"from":"x"},"missed_flows":2,"flow_results":[{}],"jobId":"1-0",
-            "spdr_error":"plugin: x","lab_path":"clean","sp":7}"#;
-        let record: Record = serde_json::from_str(line).unwrap();
-        let own = |target: &str| {
-            let job = Job::new(0, target.parse().unwrap(), 80, record.clone());
-            serde_json::to_string(&own_keys(job)).unwrap()
-        };
-        let users = r#"{"rank":1,"dip":"192.0.2.1","lab_path":"clean","sp":7"#;
-        assert_eq!(own("192.0.2.1"), format!(r#"{users},"dp":80}}"#));
-        assert_eq!(own("::"), format!("{users}}}"), "of a name");
-    }
 }

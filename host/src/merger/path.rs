@@ -2,29 +2,90 @@
 //! autonomous systems at both ends where they are known, and `*` for what lies between.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use pathspider_asn::{Databases, Network};
 use pathspider_plugin_api::{Record, Value, ValueRef};
+use pathspider_records::names;
 
-/// What is known of this end of the paths. It is only ever told: no service is asked for it.
+/// What is known of this end of the paths, and of networks. It is only ever told: no service is asked
+/// for it.
 #[derive(Debug, Clone, Default)]
 pub struct Ends {
     /// The addresses that targets see, where a translator stands between: one for each family.
     pub public: Vec<IpAddr>,
     /// The source's autonomous system.
     pub asn: Option<u32>,
+    /// Which networks there are.
+    pub databases: Arc<Databases>,
+}
+
+/// In which networks the ends of a path are, as far as is known.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    source: Network,
+    target: Network,
 }
 
 impl Ends {
+    /// Whether there is anything to know networks by.
+    pub(super) fn knows_networks(&self) -> bool {
+        !self.databases.is_empty()
+    }
+
+    /// The networks of source and target: nothing where there are no databases. The source is the
+    /// address that targets see.
+    pub(super) fn networks(&self, source: Option<&str>, target: IpAddr) -> Networks {
+        if !self.knows_networks() {
+            return Networks::default();
+        }
+        let source = self.public(target).or_else(|| source?.parse().ok());
+        let source = source.map(|source| self.databases.find(source)).unwrap_or_default();
+        let source = Network { asn: self.asn.or(source.asn), ..source };
+        Networks { source, target: self.databases.find(target) }
+    }
+
+    fn public(&self, target: IpAddr) -> Option<IpAddr> {
+        self.public.iter().copied().find(|public| public.is_ipv4() == target.is_ipv4())
+    }
+
     /// The path to `target`, which `job` may say more of.
-    pub(super) fn path(&self, source: Option<&str>, target: IpAddr, job: &Record) -> Value {
-        let public = self.public.iter().find(|public| public.is_ipv4() == target.is_ipv4());
-        let public = public.map(IpAddr::to_string).filter(|public| Some(public.as_str()) != source);
+    pub(super) fn path(
+        &self,
+        source: Option<&str>,
+        target: IpAddr,
+        job: &Record,
+        networks: &Networks,
+    ) -> Value {
+        let public = self.public(target).map(|public| public.to_string());
+        let public = public.filter(|public| Some(public.as_str()) != source);
         let system = |number| format!("AS{number}");
-        [source.map(str::to_owned), public, self.asn.map(system), Some("*".to_owned())]
+        let theirs = networks.target.asn.or_else(|| system_of(job));
+        let ours = self.asn.or(networks.source.asn);
+        [source.map(str::to_owned), public, ours.map(system), Some("*".to_owned())]
             .into_iter()
-            .chain([system_of(job).map(system), Some(target.to_string())])
+            .chain([theirs.map(system), Some(target.to_string())])
             .flatten()
             .collect()
+    }
+}
+
+impl Networks {
+    /// Adds to a record what the databases know.
+    pub(super) fn add_to(&self, record: &mut Record) {
+        for ([asn, prefix, country], network) in
+            names::NETWORKS.into_iter().zip([self.target, self.source])
+        {
+            if let Some(number) = network.asn {
+                record.push(asn, number);
+            }
+            if let Some(net) = network.prefix {
+                record.push(prefix, net.to_string());
+            }
+            if let Some(two) = network.country {
+                record.push(country, two.as_str().to_owned());
+            }
+        }
     }
 }
 
@@ -47,7 +108,8 @@ mod tests {
     use super::*;
 
     fn path(ends: &Ends, job: Record) -> String {
-        let path = ends.path(Some("10.0.0.2"), "192.0.2.1".parse().unwrap(), &job);
+        let target = "192.0.2.1".parse().unwrap();
+        let path = ends.path(Some("10.0.0.2"), target, &job, &ends.networks(None, target));
         serde_json::to_string(&path).unwrap()
     }
 
@@ -55,7 +117,7 @@ mod tests {
     fn what_is_known_stands_in_its_place() {
         assert_eq!(path(&Ends::default(), Record::new()), r#"["10.0.0.2","*","192.0.2.1"]"#);
         let public = ["2001:db8::9", "198.51.100.7"].map(|text| text.parse().unwrap());
-        let ends = Ends { public: public.into(), asn: Some(64496) };
+        let ends = Ends { public: public.into(), asn: Some(64496), ..Ends::default() };
         let full = r#"["10.0.0.2","198.51.100.7","AS64496","*","AS64500","192.0.2.1"]"#;
         for job in [
             Record::new().with("info", Record::new().with("ASN", 64500u32)),
@@ -67,7 +129,7 @@ mod tests {
         ] {
             assert_eq!(path(&ends, job), full);
         }
-        let same = Ends { public: vec!["10.0.0.2".parse().unwrap()], asn: None };
+        let same = Ends { public: vec!["10.0.0.2".parse().unwrap()], ..Ends::default() };
         assert_eq!(path(&same, Record::new()), r#"["10.0.0.2","*","192.0.2.1"]"#);
     }
 }

@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use pathspider_observer::{ConnectionId, Observation, Ttls, Visit};
 use pathspider_plugin_api::{Error, FlowRecord, Outcome};
 
+use super::icmp;
 use crate::engine::{Report, Work};
 
 /// A job of which nothing more is to come.
@@ -159,9 +160,12 @@ impl Slot {
             let ttls = Ttls::default();
             return Some(Connection { outcome, claimed, flow: None, failure: None, ttls });
         };
-        let Observation { id: _, flow, failure, local, ttls } = answer;
+        let Observation { id: _, flow, failure, local, ttls, error } = answer;
         if let Some(local) = local {
             outcome = outcome.with("sip", local.ip()).with("sp", local.port());
+        }
+        if let Some(error) = &error {
+            outcome = icmp::with_error(outcome, error);
         }
         Some(Connection { outcome, claimed, flow, failure, ttls })
     }

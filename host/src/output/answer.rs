@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use humantime::parse_rfc3339;
 use pathspider_plugin_api::{Class, ConditionInfo, Record, State, Value, carriage};
+use pathspider_records::names;
 use pathspider_runtime::text::{of, visible};
 
 use crate::rounds::unfolded;
@@ -13,12 +14,17 @@ use crate::rounds::unfolded;
 const SHOWN: usize = 200;
 
 /// What each reason of a failure means (`docs/records.md`).
-const REASONS: [(&str, &str); 21] = [
+const REASONS: [(&str, &str); 26] = [
     ("refused", "the target refused it"),
     ("reset", "the connection was reset"),
     ("closed", "the target closed the connection before it had answered"),
     ("timeout", "nothing conclusive came in time"),
+    ("port_unreachable", "nothing listens on the port"),
     ("unreachable", "there is no way to the target"),
+    ("net_unreachable", "no way leads to the target's network"),
+    ("host_unreachable", "the target cannot be reached in its network"),
+    ("admin_prohibited", "a firewall on the path forbids it"),
+    ("ttl_exceeded", "the packet went through too many routers"),
     ("protocol_error", "the target does not speak the protocol, or found the packet wrong"),
     ("tls_alert", "the target ended TLS with an alert"),
     ("tls_error", "what came is no TLS, or breaks its rules"),
@@ -189,6 +195,12 @@ fn connection(flow: &Record) -> String {
             Some((_, meaning)) => write!(text, ": {meaning} ({word})"),
             None => write!(text, ": {}", visible(reason, SHOWN)),
         };
+        if let Some(icmp) = flow.get(names::ICMP).and_then(Value::as_record)
+            && let (Some(from), Some(kind), Some(code)) =
+                (icmp.str("from"), icmp.u64("type"), icmp.u64("code"))
+        {
+            let _ = write!(text, ", says {from} (ICMP type {kind}, code {code})");
+        }
         let phase = flow.str("spdr_phase");
         if let Some((_, phase)) = PHASES.iter().find(|(known, _)| Some(*known) == phase) {
             let _ = write!(text, ", {phase}");
@@ -238,8 +250,12 @@ mod tests {
         let worked = flow(0, State::Ok).with("pkt_fwd", 6u8).with("pkt_rev", 5u8);
         let failed = flow(1, State::Timeout)
             .with("spdr_stop", "2026-11-29T10:00:05.000000Z")
-            .with("spdr_error", "timeout")
+            .with("spdr_error", "admin_prohibited")
             .with("spdr_phase", "connect")
+            .with(
+                "spdr_icmp",
+                Record::new().with("type", 3u8).with("code", 13u8).with("from", "192.0.2.9"),
+            )
             .with("pkt_fwd", 1u8)
             .with("pkt_rev", 0u8);
         let conditions = ["x.connectivity.broken", "x.other:\u{1b}[1m"].into_iter();
@@ -261,8 +277,9 @@ mod tests {
              ✗ x.connectivity.broken: only A came about\n  \
              ? x.other:\\u{1b}[1m\n  \
              no x: it worked after 23 ms; 6 packets sent, 5 came back\n  \
-             x: it failed after 5.0 s: nothing conclusive came in time (timeout), in the TCP \
-             handshake; 1 packet sent, none came back\n"
+             x: it failed after 5.0 s: a firewall on the path forbids it (admin_prohibited), says \
+             192.0.2.9 (ICMP type 3, code 13), in the TCP handshake; 1 packet sent, none came \
+             back\n"
         );
     }
 

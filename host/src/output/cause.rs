@@ -43,17 +43,22 @@ const LOCAL: [(&str, &str); 5] = [
 ];
 
 /// Reasons of this machine or of the path.
-const NEAR: [(&str, &str); 2] = [
+const NEAR: [(&str, &str); 3] = [
     (
         "prohibited",
         "a firewall forbids it, this machine's or on the path, or this machine's table of tracked \
          connections is full",
     ),
+    (
+        "admin_prohibited",
+        "a firewall on the path forbids it: ICMP errors say so, and `failures` who sent them",
+    ),
     ("too_large", "the packets are larger than the interface or the path lets through"),
 ];
 
-/// Reasons that mean that nobody answered.
-const SILENT: [&str; 2] = ["timeout", "unreachable"];
+/// Reasons that mean that no target answered.
+const SILENT: [&str; 5] =
+    ["timeout", "unreachable", "net_unreachable", "host_unreachable", "ttl_exceeded"];
 
 impl Cause {
     /// The cause, where a run found nothing that its targets could have said otherwise.

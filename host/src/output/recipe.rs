@@ -3,7 +3,7 @@
 //! `--resume` compares it, and a run that is judged again is set up from it. It stands in the
 //! metadata, under the keys `plugin` and `settings` (`docs/output.md`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use pathspider_plugin_api::Record;
@@ -33,7 +33,7 @@ pub struct RecipeOfPlugin {
 }
 
 /// What of the command's options decides what is in a record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecipeOfRecords {
     /// Whether records carry their connections' results.
@@ -52,6 +52,14 @@ pub struct RecipeOfRecords {
     pub repeat: Option<u16>,
     /// How often an impaired verdict is confirmed at the most.
     pub confirm: u16,
+    /// The place that is measured from.
+    pub vantage: Option<String>,
+    /// What else is said of the run.
+    pub tags: BTreeMap<String, String>,
+    /// Whether records say in which networks source and target are.
+    pub asn_db: bool,
+    /// The chains that look at the connections beside the measurement's.
+    pub chains: Vec<String>,
 }
 
 impl Recipe {
@@ -126,6 +134,10 @@ mod tests {
                 body_limit: 65_536,
                 repeat: None,
                 confirm: 0,
+                vantage: None,
+                tags: BTreeMap::from([("day".to_owned(), "1".to_owned())]),
+                asn_db: false,
+                chains: vec!["tcp".to_owned()],
             },
         }
     }
@@ -151,12 +163,16 @@ mod tests {
         other.plugin.version = "2".to_owned();
         other.plugin.options = Record::new().with("timeout", 2.5).with("codepoint", 7_u64);
         other.settings.source_asn = Some(64_496);
+        other.settings.vantage = Some("zurich".to_owned());
+        other.settings.tags.insert("day".to_owned(), "2".to_owned());
         assert_eq!(
             recipe().differences(&other).unwrap(),
             [
                 "plugin.options.timeout was 5.0 and is 2.5 now",
                 "plugin.version was \"1\" and is \"2\" now",
                 "settings.source_asn was null and is 64496 now",
+                "settings.tags.day was \"1\" and is \"2\" now",
+                "settings.vantage was null and is \"zurich\" now",
             ]
         );
     }
@@ -170,7 +186,7 @@ mod tests {
             for name in names {
                 let mut missing = keys.clone();
                 missing[group].as_object_mut().unwrap().remove(&name);
-                let optional = ["source_asn", "repeat"].contains(&&*name);
+                let optional = ["source_asn", "repeat", "vantage"].contains(&&*name);
                 assert_eq!(Recipe::read(&missing).is_ok(), optional, "{group}.{name}");
             }
         }

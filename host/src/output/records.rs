@@ -3,8 +3,8 @@
 //! The format is PATHspider 2.x's. A measurement's record has the job's own keys, then `sip`,
 //! `path` (source, `*` for what lies between, target), `conditions`, `time` (`from`, `to`; RFC
 //! 3339, UTC) and `jobId`; with flows also `missed_flows` and `flow_results`, one object per
-//! configuration. Where the plugin failed there is `spdr_error`, and `conditions` is empty. All keys
-//! stand in `docs/records.md`.
+//! configuration. Where the plugin failed there is `spdr_error`, and `conditions` is empty. What is the
+//! same in all records of a run ends each line ([`Origin`]). All keys stand in `docs/records.md`.
 
 use std::fmt;
 use std::io;
@@ -17,6 +17,7 @@ use pathspider_plugin_api::Record;
 use super::answer::Answers;
 use super::codec::Codec;
 use super::json;
+use super::origin::Origin;
 use super::sink::Sink;
 use super::told::Line;
 use pathspider_runtime::files::{self, Existing, Opened};
@@ -102,6 +103,8 @@ pub struct RecordWriter {
     lost: u64,
     /// What says records in sentences, in place of JSON.
     answers: Option<Answers>,
+    /// What ends each record.
+    origin: Option<Origin>,
     /// Where jobs are noted that have no record, so that a run that goes on knows of them.
     without: Option<Without>,
 }
@@ -152,7 +155,13 @@ impl RecordWriter {
     fn new(output: Output, sink: Sink) -> RecordWriter {
         let lines = Vec::with_capacity(2 * BUFFER);
         let (ends, waiting) = (Vec::new(), Arc::default());
-        RecordWriter { output, sink, lines, ends, waiting, lost: 0, answers: None, without: None }
+        let (answers, origin, without) = (None, None, None);
+        RecordWriter { output, sink, lines, ends, waiting, lost: 0, answers, origin, without }
+    }
+
+    /// Ends each record with what is the same in all of the run from now on.
+    pub(crate) fn signing(self, origin: Origin) -> RecordWriter {
+        RecordWriter { origin: Some(origin), ..self }
     }
 
     /// Says records in sentences for people from now on.
@@ -195,6 +204,9 @@ impl RecordWriter {
                     let begin = self.lines.len();
                     record.write(&mut self.lines).map_err(|error| self.fail(error.into()))?;
                     json::escape_from(&mut self.lines, begin);
+                    if let Some(origin) = &self.origin {
+                        origin.sign(&mut self.lines);
+                    }
                     self.lines.push(b'\n');
                 }
             }

@@ -12,15 +12,24 @@ use pathspider_plugin_api::{Condition, ConfigId, Error, Job, Outcome, Record, Va
 
 use super::RejudgeError;
 use crate::job::{Input, Lines, Verbatim, in_ascii, parse_to_the_letter, plain_name};
-use crate::merger::users_keys;
+use crate::merger::{Theirs, failures};
 use crate::output::Told;
 use crate::rounds::is_fold;
+use pathspider_records::names;
 
 /// A line longer than this is no record: it bounds the memory that a damaged file can take.
 const LONGEST_LINE: u64 = 64 << 20;
 
 /// The keys that a new conclusion has the say of, beside those of the plugin's rows.
-const JUDGED: [&str; 5] = ["spdr_error", "conditions", "missed_flows", "flow_results", "jobId"];
+const JUDGED: [&str; 7] = [
+    names::ERROR,
+    names::CONDITIONS,
+    names::FAILURES,
+    names::MISSED_FLOWS,
+    names::FLOW_RESULTS,
+    names::JOB_ID,
+    names::VERSION,
+];
 
 /// A job of an earlier run.
 pub(super) struct Past {
@@ -39,11 +48,18 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// The job's records with a new conclusion in them.
-    pub(super) fn judged(&self, concluded: Conclusion, folded: &[Condition]) -> Vec<Told> {
+    /// The job's records with a new conclusion in them, of this version of the measurement.
+    pub(super) fn judged(
+        &self,
+        concluded: Conclusion,
+        folded: &[Condition],
+        version: &str,
+    ) -> Vec<Told> {
         let Conclusion { flows, conditions, added, rows, missed, .. } = concluded;
         let texts = conditions.iter().chain(&added).chain(folded).map(Condition::as_str);
         let conditions: Value = texts.map(Value::from).collect();
+        let failures = failures(&flows);
+        let failures = (!failures.is_empty()).then(|| failures.into_iter().collect::<Value>());
         let flows = flows.into_iter().map(Ended::into_record);
         let flows = flows.map(|flow| flow.with("jobId", self.id.as_str()));
         let flows: Value = flows.collect();
@@ -58,13 +74,20 @@ impl Past {
                     let found = row.iter().map(|(key, _)| key).chain(JUDGED);
                     found.for_each(|key| came.unsay(key));
                 }
-                record.remove("spdr_error");
+                record.remove(names::ERROR);
                 record.extend(row);
-                record.set("conditions", conditions.clone());
-                record.set("missed_flows", missed);
-                record.set("flow_results", flows.clone());
+                record.set(names::CONDITIONS, conditions.clone());
+                match &failures {
+                    Some(failures) => record.set(names::FAILURES, failures.clone()),
+                    None => drop(record.remove(names::FAILURES)),
+                }
+                record.set(names::MISSED_FLOWS, missed);
+                record.set(names::FLOW_RESULTS, flows.clone());
+                if record.get(names::SCHEMA).is_some() {
+                    record.set(names::VERSION, version.to_owned());
+                }
                 let id = if several { format!("{}.{k}", self.id) } else { self.id.clone() };
-                Told { record: record.with("jobId", id), came }
+                Told { record: record.with(names::JOB_ID, id), came }
             })
             .collect()
     }
@@ -230,16 +253,17 @@ impl Past {
         ConnectionId::new(JobNumber::new(self.line), Round::FIRST, ConfigId::new(config))
     }
 
-    /// The job as the run had it. `names`: whether the measurement takes names.
-    pub(super) fn job(&self, names: bool, default_port: u16) -> Job {
+    /// The job as the run had it. `takes_names`: whether the measurement does; `has_networks`: whether
+    /// the run said in which networks source and target are.
+    pub(super) fn job(&self, takes_names: bool, default_port: u16, has_networks: bool) -> Job {
         let record = &self.records[0];
         let address = record.str("dip").and_then(|text| text.trim().parse::<IpAddr>().ok());
         let address = address.map(|address| address.to_canonical());
         // A name has no path.
-        let address = address.filter(|_| !names || record.get("path").is_some());
+        let address = address.filter(|_| !takes_names || record.get(names::PATH).is_some());
         let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         let port = record.u64("dp").and_then(|port| u16::try_from(port).ok());
-        let mut own = users_keys(record.clone());
+        let mut own = Theirs::of(record, has_networks).as_it_came(record.clone());
         // Measurements see names as the DNS has them.
         if let Some(ascii) = record.str("domain").filter(|name| !name.is_ascii()).and_then(in_ascii)
         {

@@ -7,7 +7,7 @@ use pathspider_plugin_api::{OptionKind, OptionSpec, OptionValues, Options, Value
 use serde_json::json;
 
 use super::RejudgeError;
-use crate::output::{Metadata, RecipeOfPlugin};
+use crate::output::{Metadata, RecipeOfPlugin, RecipeOfRecords};
 
 /// How records came about.
 pub(crate) struct Provenance {
@@ -15,8 +15,8 @@ pub(crate) struct Provenance {
     file: String,
     /// What was measured.
     pub(crate) plugin: RecipeOfPlugin,
-    /// Whether each line of its input was a target of its own.
-    pub(crate) duplicates: bool,
+    /// How it was written down.
+    pub(crate) settings: RecipeOfRecords,
 }
 
 impl Provenance {
@@ -44,8 +44,8 @@ impl Provenance {
                           connections";
             return Err(unfit(reason.to_owned()));
         }
-        let duplicates = recipe.settings.duplicates;
-        Ok(Provenance { file: file.clone(), plugin: recipe.plugin, duplicates, metadata })
+        let (plugin, settings) = (recipe.plugin, recipe.settings);
+        Ok(Provenance { file: file.clone(), plugin, settings, metadata })
     }
 
     /// The options of the run, for a plugin that declares these: it may be a newer one.
@@ -149,7 +149,7 @@ mod tests {
                 options,
                 configurations: vec!["a".into(), "b".into()],
             },
-            duplicates: false,
+            settings: RecipeOfRecords::default(),
         }
     }
 

@@ -23,7 +23,9 @@ pub(super) fn check_files(options: &RunOptions<'_>) -> Result<(), RunError> {
         Input::Words(_) => None,
     };
     let blocklists = options.rules.courtesy.files().iter();
-    let read = input.into_iter().chain(blocklists.map(|path| ("--blocklist", path.as_path())));
+    let databases = options.ends.databases.files().map(|path| ("--asn-db", path));
+    let blocklists = blocklists.map(|path| ("--blocklist", path.as_path()));
+    let read = input.into_iter().chain(blocklists).chain(databases);
     let (output, beside) = match &options.output {
         Output::Stdout => (("standard output", Path::new("/dev/stdout")), None),
         Output::File(path) => {

@@ -15,8 +15,8 @@ use super::plan::Plan;
 use super::{RunEnd, RunError, RunOptions};
 use crate::job::Done;
 use crate::output::{
-    Answers, Codec, Good, Metadata, Output, OutputError, RecordWriter, TIME_END, TIME_START,
-    beside, scan, time,
+    Answers, Codec, Good, Metadata, Origin, Output, OutputError, RecordWriter, TIME_END,
+    TIME_START, beside, scan, time,
 };
 use describe::{begun, describe};
 pub(super) use ending::LastWord;
@@ -128,9 +128,10 @@ impl LockedOutputs {
             let labels = plan.configurations.iter().map(|one| one.label().to_owned());
             Answers::new(labels.collect(), conditions)
         });
-        match self.begin(options, link, &mut kept) {
+        match self.begin(options, plan, link, &mut kept) {
             Ok(written) => {
-                let writer = written.writer.answering(answers);
+                let origin = Origin::new(plan.run, &options.measurement.info, &options.labels);
+                let writer = written.writer.answering(answers).signing(origin);
                 Ok((Written { writer, ..written }, kept))
             }
             Err(error) => Err(kept.close_failed(error)),
@@ -140,12 +141,13 @@ impl LockedOutputs {
     fn begin(
         self,
         options: &RunOptions<'_>,
+        plan: &Plan,
         link: Option<u32>,
         kept: &mut Kept,
     ) -> Result<Written, RunError> {
         let LockedOutputs { records, capture, done } = self;
         let writer = match records {
-            Records::File(file) => file.begin(options, kept)?,
+            Records::File(file) => file.begin(options, plan, kept)?,
             Records::Stream(opened) => RecordWriter::on(options.output.clone(), &opened, 0)?,
             Records::StandardOutput => RecordWriter::standard_output(),
         };
@@ -207,13 +209,18 @@ impl LockedFile {
     }
 
     /// Begins to write. What may fail, and leaves all as it was then, goes before what empties.
-    fn begin(self, options: &RunOptions<'_>, kept: &mut Kept) -> Result<RecordWriter, RunError> {
+    fn begin(
+        self,
+        options: &RunOptions<'_>,
+        plan: &Plan,
+        kept: &mut Kept,
+    ) -> Result<RecordWriter, RunError> {
         let LockedFile { mut output, length, without, mut list, mut metadata } = self;
         let start = time(SystemTime::now());
         if metadata.get(TIME_START).is_none() {
             metadata.set(TIME_START, start.clone());
         }
-        metadata.begin_run(begun(options, &metadata, &start));
+        metadata.begin_run(begun(options, plan, &metadata, &start));
         metadata.begin().map_err(|error| OutputError::new(&metadata.path().display(), error))?;
         kept.metadata = Some(metadata);
         kept.made.push(std::mem::take(&mut output.new));

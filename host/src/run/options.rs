@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pathspider_plugin_api::{ConditionInfo, OptionValues};
+use pathspider_plugin_api::{ChainName, ConditionInfo, OptionValues};
 
 use super::keeping::Keep;
 use crate::engine::{Limits, Requests};
 use crate::job::{Format, Input, Rules};
 use crate::merger::Ends;
-use crate::output::Output;
+use crate::output::{Labels, Output};
 use crate::progress::Showing;
 use pathspider_observer::SourceOptions;
 use pathspider_observer::chains::Catalogue;
@@ -52,6 +52,10 @@ pub struct RunOptions<'a> {
     pub max_runtime: Option<Duration>,
     /// What is known of this end of the paths.
     pub ends: Ends,
+    /// What is said of the run.
+    pub labels: Labels,
+    /// Chains that look at the connections beside the measurement's.
+    pub more_chains: Vec<ChainName>,
     /// Where records go.
     pub output: Output,
     /// Whether records carry their connections' results.

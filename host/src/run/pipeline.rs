@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{bounded, unbounded};
 use pathspider_plugin_api::abi::ChainSet;
+use pathspider_plugin_api::chains::rtt;
 use tokio::sync::mpsc;
 
 use super::known::Known;
@@ -79,9 +80,10 @@ impl Pipeline {
         });
         let merger = Merger {
             measurement: Arc::clone(&measured),
-            run: run_number(),
+            run: plan.run,
             // People want the evidence.
             with_flows: options.with_flows || options.answers.is_some(),
+            with_round_trips: plan.chains.iter().any(|chain| chain.0 == rtt::CHAIN.name),
             summary: Arc::clone(&summary),
             ends: options.ends.clone(),
             standings,
@@ -177,11 +179,4 @@ impl Closing {
         let (counters, capture) = self.watch.join().ok_or(RunError::Panicked("observer"))?;
         Ok(Closed { summary, counters, output, capture: capture.err() })
     }
-}
-
-/// A number that no other run has.
-fn run_number() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    // Nanoseconds of 2026 take 61 bits; the process distinguishes runs that start together.
-    u64::try_from(since.as_nanos()).unwrap_or(0) ^ u64::from(std::process::id()) << 40
 }

@@ -1,4 +1,4 @@
-//! What the plugin says before the run.
+//! What is known before the run: what the plugin says, and the run's number.
 
 use std::sync::Arc;
 
@@ -6,15 +6,17 @@ use pathspider_plugin_api::abi::{self, ChainSet, MeasurementObject};
 use pathspider_plugin_api::{ChainName, Configuration, Error};
 
 use super::{RunError, RunOptions};
+use crate::output::RunNumber;
 use pathspider_runtime::asking::Asking;
 use pathspider_runtime::surroundings;
 
-/// What the plugin says before the run.
+/// What is known before the run.
 pub(super) struct Plan {
+    pub(super) run: RunNumber,
     pub(super) measurement: Arc<MeasurementObject>,
     pub(super) configurations: Vec<Configuration>,
     pub(super) default_port: u16,
-    /// The chains that it needs, as it names them.
+    /// The chains that it needs, as it names them, and those that were asked for beside.
     pub(super) chains: Vec<ChainName>,
 }
 
@@ -37,10 +39,15 @@ impl Plan {
         let measurement = found.handle.instantiate(options.plugin_options.clone()).map_err(fail)?;
         let configurations = measurement.configurations().map_err(fail)?;
         let default_port = options.plugin_options.default_port(&found.info);
+        if let Err(error) = options.chains.resolve_for(None, &options.more_chains) {
+            return Err(RunError::Settings(format!("--chain: {error}")));
+        }
         let chains = measurement.chains().map_err(fail)?;
+        let chains = ChainName::union(chains, options.more_chains.iter().cloned());
         let found = options.chains.resolve_for(Some(&found.file.name()), &chains);
         let found = found.map_err(|error| fail(Error::new(error)))?;
         let measurement = Arc::new(measurement);
-        Ok((Plan { measurement, configurations, default_port, chains }, found.chains))
+        let run = RunNumber::new();
+        Ok((Plan { run, measurement, configurations, default_port, chains }, found.chains))
     }
 }

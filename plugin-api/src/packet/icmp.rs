@@ -73,19 +73,23 @@ impl<'a> Icmp<'a> {
         if self.is_error() { Extensions::read(split(self).1) } else { Extensions::read(&[]) }
     }
 
-    /// What an error comes to, in the word that a socket's failure has in records. `None` where a
-    /// socket is not told of it: source quench (RFC 6633), redirects, a fragment that its receiver
-    /// still missed, codes that nobody has defined, and what is no error. As Linux maps them (RFC 792; RFC 1122, section 3.2.2.1; RFC
-    /// 4443, section 3).
+    /// What an error comes to, in the word that a failure has in records. `None` where a socket is not
+    /// told of it: source quench (RFC 6633), redirects, a fragment that its receiver still missed,
+    /// codes that nobody has defined, and what is no error. Linux tells a socket of the same errors,
+    /// but not so exactly (RFC 792; RFC 1122, section 3.2.2.1; RFC 1812, section 5.2.7.1; RFC 4443,
+    /// section 3).
     pub fn failure(&self) -> Option<&'static str> {
         match (self.is_v6, self.kind(), self.code()) {
             (false, 3, 2) | (false, 12, _) => Some("protocol_error"),
-            (false, 3, 3) | (true, 1, 4) => Some("refused"),
+            (false, 3, 3) | (true, 1, 4) => Some("port_unreachable"),
             (false, 3, 4) | (true, 2, _) => Some("too_large"),
             (false, 3, 5) => Some("not_supported"),
             (false, 3, 16..) | (false, 11, 1) => None,
-            (true, 1, 1 | 5 | 6) => Some("prohibited"),
-            (false, 3 | 11, _) | (true, 1, 0..7) | (true, 3, _) => Some("unreachable"),
+            (false, 3, 9 | 10 | 13..) | (true, 1, 1 | 5 | 6) => Some("admin_prohibited"),
+            (false, 3, 0 | 6 | 11) | (true, 1, 0) => Some("net_unreachable"),
+            (false, 3, _) | (true, 1, 3) => Some("host_unreachable"),
+            (false, 11, 0) | (true, 3, 0) => Some("ttl_exceeded"),
+            (false, 11, _) | (true, 1, 2) | (true, 3, _) => Some("unreachable"),
             // Parameter problems, and what nobody has defined.
             (true, 1..128, _) => Some("protocol_error"),
             _ => None,
@@ -100,24 +104,30 @@ mod tests {
     #[test]
     fn words_are_those_of_sockets() {
         for (is_v6, kind, code, expected) in [
-            (false, 3, 3, Some("refused")),
+            (false, 3, 0, Some("net_unreachable")),
+            (false, 3, 1, Some("host_unreachable")),
+            (false, 3, 3, Some("port_unreachable")),
             (false, 3, 4, Some("too_large")),
-            (false, 3, 13, Some("unreachable")),
+            (false, 3, 9, Some("admin_prohibited")),
+            (false, 3, 13, Some("admin_prohibited")),
             (false, 4, 0, None),
             (false, 5, 0, None),
             (false, 8, 0, None),
-            (false, 11, 0, Some("unreachable")),
+            (false, 11, 0, Some("ttl_exceeded")),
             (false, 11, 1, None),
             (false, 12, 0, Some("protocol_error")),
             (false, 3, 5, Some("not_supported")),
-            (false, 3, 8, Some("unreachable")),
+            (false, 3, 8, Some("host_unreachable")),
             (false, 3, 16, None),
             (true, 1, 7, Some("protocol_error")),
             (true, 3, 1, Some("unreachable")),
             (true, 5, 0, Some("protocol_error")),
-            (true, 1, 4, Some("refused")),
-            (true, 1, 1, Some("prohibited")),
-            (true, 1, 0, Some("unreachable")),
+            (true, 1, 4, Some("port_unreachable")),
+            (true, 1, 1, Some("admin_prohibited")),
+            (true, 1, 0, Some("net_unreachable")),
+            (true, 1, 2, Some("unreachable")),
+            (true, 1, 3, Some("host_unreachable")),
+            (true, 3, 0, Some("ttl_exceeded")),
             (true, 2, 0, Some("too_large")),
             (true, 129, 0, None),
         ] {

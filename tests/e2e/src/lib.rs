@@ -10,5 +10,5 @@ mod wait;
 pub use compile::compile;
 pub use network::{Names, Network, Path, names, network, path, run};
 pub use program::{Ended, Program, built, skipped, state_dir, temp_dir, unread_messages};
-pub use record::{AnsweredFrom, FlowResult, Record, ranks, records};
+pub use record::{AnsweredFrom, FlowResult, Record, ranks, records, unlike_schema};
 pub use wait::{wait_for_handlers, wait_until};

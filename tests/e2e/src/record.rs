@@ -1,5 +1,9 @@
-//! Strict readers of the output: types of their own, so that the writer cannot vouch for itself.
+//! Strict readers of the output: types of their own, so that the writer cannot vouch for itself. Each
+//! record is held to the schema that the program gives, too.
 
+use std::sync::OnceLock;
+
+use boon::{Compiler, SchemaIndex, Schemas};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -102,16 +106,48 @@ pub struct FlowResult {
     pub rest: Map<String, Value>,
 }
 
+/// Why a record is none by the schema that the program gives.
+///
+/// # Panics
+///
+/// There is no schema.
+pub fn unlike_schema(record: &Value) -> Option<String> {
+    static COMPILED: OnceLock<(Schemas, SchemaIndex)> = OnceLock::new();
+    let (schemas, index) = COMPILED.get_or_init(|| {
+        let written = crate::Program::run(&["schema"]);
+        written.expect(0, &[]);
+        match compiled(&written.stdout) {
+            Ok(compiled) => compiled,
+            Err(error) => panic!("{error} in the schema {}", written.stdout),
+        }
+    });
+    schemas.validate(record, *index).err().map(|error| format!("{error:#}"))
+}
+
+fn compiled(schema: &str) -> Result<(Schemas, SchemaIndex), Box<dyn std::error::Error>> {
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.enable_format_assertions();
+    compiler.add_resource("records.json", serde_json::from_str(schema)?)?;
+    let index = compiler.compile("records.json", &mut schemas)?;
+    Ok((schemas, index))
+}
+
 /// Reads ndjson.
 ///
 /// # Panics
 ///
-/// A line is not a record, or the last line is torn.
+/// A line is not a record, or not as the schema has it, or the last line is torn.
 pub fn records(text: &str) -> Vec<Record> {
     assert!(text.is_empty() || text.ends_with('\n'), "the last line is torn");
-    let parse = |line: &str| match serde_json::from_str(line) {
-        Ok(record) => record,
-        Err(error) => panic!("{error} in {line}"),
+    let parse = |line: &str| {
+        let parsed = serde_json::from_str(line).and_then(|value: Value| {
+            assert_eq!(unlike_schema(&value), None, "{line}");
+            serde_json::from_value(value)
+        });
+        match parsed {
+            Ok(record) => record,
+            Err(error) => panic!("{error} in {line}"),
+        }
     };
     text.lines().map(parse).collect()
 }

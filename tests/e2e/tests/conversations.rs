@@ -107,7 +107,7 @@ fn icmp_errors_are_shown_with_their_quotes() {
         action = { icmp = { error = 'host-unreachable' } }";
     let Some(ended) = over(rules, 2, "20") else { return };
     for flow in &flows(&ended, "offline") {
-        assert_eq!(flow.rest["spdr_error"], "unreachable");
+        assert_eq!(flow.rest["spdr_error"], "host_unreachable");
         assert_eq!(
             (&flow.rest["spdr_phase"], &flow.rest["talk_errors"]),
             (&"connect".into(), &1.into())

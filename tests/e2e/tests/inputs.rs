@@ -85,7 +85,9 @@ fn records_are_an_input_without_what_their_run_said() {
     let failed = first.stdout.replacen('{', "{\"spdr_error\":\"plugin: x\",", 1);
     let end = measure(&network, &[], &failed);
     end.expect(0, &["1 target"]);
-    let (was, is) = (&first.records()[0], &end.records()[0]);
+    let (was, mut is) = (&first.records()[0], end.records().remove(0));
+    let run = is.rest.insert("run".to_owned(), was.rest["run"].clone());
+    assert_ne!(run.as_ref(), was.rest.get("run"));
     assert_eq!((&is.spdr_error, is.missed_flows, &is.rest), (&None, None, &was.rest));
     assert!(was.flow_results.is_some() && is.flow_results.is_none());
     assert_ne!(is.job_id, was.job_id);

@@ -3,6 +3,7 @@
 //! - `kinds`: every kind of connection, against servers that behave and that do not
 //! - `dependent`: connections that depend on earlier ones
 //! - `measure`: what it concludes and writes
+//! - `evidence`: what records say of where they are from, and of why connections failed
 //! - `measurements`: what each leaves of the machine, and what proves nothing
 //! - `report`: what is made of records, and what changed between two sets of them
 //! - `rounds`: targets that are measured several times
@@ -46,6 +47,7 @@ mod check;
 mod conversations;
 mod dependent;
 mod discovery;
+mod evidence;
 mod examples;
 mod faults;
 mod filter;

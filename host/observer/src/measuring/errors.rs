@@ -39,6 +39,9 @@ impl Measuring {
             self.unanswering(frame, Unanswering::Quote);
         } else {
             let packet = error_packet(dissected, frame.time_ns, direction);
+            if comes_back {
+                self.tracker.note_error(id, &packet);
+            }
             self.show(frame, id, &packet);
         }
         true

@@ -139,6 +139,7 @@ impl Measuring {
             if let Some(ended) = self.tracker.answer(id, now_ns) {
                 observation.flow = Some(ended.record);
                 observation.failure = ended.failure;
+                observation.error = ended.error;
                 observation.local = Some(local);
                 observation.ttls = self.judges.ttls(id);
             }

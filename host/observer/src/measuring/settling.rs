@@ -126,6 +126,7 @@ impl Measuring {
         if let Some((ended, ttls)) = ended {
             observation.flow = Some(ended.record);
             observation.failure = ended.failure;
+            observation.error = ended.error;
             observation.ttls = ttls;
         }
         // Nobody listens when the run was broken off; then the answer is not missed.

@@ -12,6 +12,7 @@ use crate::run::RunOptions;
 use crate::run::plan::Plan;
 use pathspider_observer::interface;
 use pathspider_plugins::PluginFile;
+use pathspider_records::names;
 
 /// What is the same for all runs on an output.
 pub(super) fn describe(options: &RunOptions<'_>, plan: &Plan, path: &Path) -> io::Result<Metadata> {
@@ -28,6 +29,9 @@ pub(super) fn describe(options: &RunOptions<'_>, plan: &Plan, path: &Path) -> io
             "abi": ABI_VERSION.to_string(),
         }),
     );
+    if let Some(vantage) = &options.labels.vantage {
+        metadata.set(names::VANTAGE, vantage.clone());
+    }
     for (key, value) in recipe::of(options, plan).keys()? {
         metadata.set(&key, value);
     }
@@ -80,7 +84,12 @@ fn library(file: &PluginFile) -> io::Result<Value> {
 
 /// What is known of a run when it begins. Where it ends without a word, `end` stays null. What
 /// `metadata` say of the program and the plugins' files may be otherwise in the next run.
-pub(super) fn begun(options: &RunOptions<'_>, metadata: &Metadata, start: &str) -> Value {
+pub(super) fn begun(
+    options: &RunOptions<'_>,
+    plan: &Plan,
+    metadata: &Metadata,
+    start: &str,
+) -> Value {
     let plugin = metadata.get("plugin");
     let system = rustix::system::uname();
     let parameters: Map<String, Value> = pathspider_system::parameters()
@@ -88,6 +97,7 @@ pub(super) fn begun(options: &RunOptions<'_>, metadata: &Metadata, start: &str) 
         .map(|(key, value)| (key, value.into()))
         .collect();
     json!({
+        names::RUN: plan.run.to_string(),
         "started": start,
         "ended": null,
         "end": null,
@@ -97,6 +107,7 @@ pub(super) fn begun(options: &RunOptions<'_>, metadata: &Metadata, start: &str) 
         "libraries": metadata.get("libraries"),
         "interface": options.interface,
         "addresses": options.interface.as_deref().map(interface::addresses),
+        "databases": options.ends.databases.described(),
         "workers": options.workers,
         "input": options.input.to_string(),
         "seed": options.rules.shuffle.or(options.rules.rounds.map(|schedule| schedule.seed)),

@@ -3,7 +3,7 @@
 use crate::engine::Requests;
 use crate::job::Rules;
 use crate::merger::Ends;
-use crate::output::{Recipe, RecipeOfPlugin, RecipeOfRecords};
+use crate::output::{Labels, Recipe, RecipeOfPlugin, RecipeOfRecords};
 use crate::run::RunOptions;
 use crate::run::plan::Plan;
 
@@ -26,7 +26,9 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
                 shuffle: _,
                 rounds,
             },
-        ends: Ends { public, asn },
+        ends: Ends { public, asn, databases },
+        labels: Labels { vantage, tags },
+        more_chains,
         with_flows,
         // The path may be another one, which each run says for itself.
         source: _,
@@ -68,6 +70,11 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
             body_limit: *body_limit,
             repeat: rounds.map(|schedule| schedule.repeat),
             confirm: rounds.map_or(0, |schedule| schedule.confirm),
+            vantage: vantage.clone(),
+            tags: tags.clone(),
+            // What they know may be newer in the next run, which says for itself which they were.
+            asn_db: !databases.is_empty(),
+            chains: more_chains.iter().map(ToString::to_string).collect(),
         },
     }
 }

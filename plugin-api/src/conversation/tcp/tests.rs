@@ -281,7 +281,7 @@ fn an_icmp_error_ends_a_handshake_and_not_a_connection_that_stands() {
     };
     let prohibited = |_: Duration, s: &Segment| vec![error(s.clone().into_packet().unwrap())];
     let (talked, seen) = ask(ENDS[0], &mut Answers(prohibited), Duration::from_secs(5));
-    assert_eq!(failure(&talked), (State::Failed, Some("unreachable"), Some("connect")));
+    assert_eq!(failure(&talked), (State::Failed, Some("admin_prohibited"), Some("connect")));
     assert_eq!(seen.errors, 1);
     let server = Arc::new(Mutex::new(server(100)));
     let both = |now: Duration, s: &Segment| {

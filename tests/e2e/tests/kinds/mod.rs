@@ -151,7 +151,7 @@ fn nobody_there_has_its_words() {
         assert_eq!(failure(&result), (1, "refused", phase), "{kind}");
         assert!(result.observed, "{kind}");
     }
-    assert_eq!(failure(&place.result("dnsudp", 9, &[])), (1, "refused", "request"));
+    assert_eq!(failure(&place.result("dnsudp", 9, &[])), (1, "port_unreachable", "request"));
     // Words come quickly; only the dead are waited for.
     place.script(
         "nft add table inet t; nft add chain inet t i '{ type filter hook input priority 0; }'; \
@@ -165,7 +165,7 @@ fn nobody_there_has_its_words() {
         let dead = place.result(kind, 10, &["--timeout", "0.3"]);
         assert_eq!(failure(&dead), (2, "timeout", phase), "{kind}");
         let unreachable = place.result(kind, 11, &[]);
-        assert_eq!(failure(&unreachable), (1, "unreachable", phase), "{kind}");
+        assert_eq!(failure(&unreachable), (1, "host_unreachable", phase), "{kind}");
     }
     assert_eq!(failure(&place.result("dnsudp", 12, &[])), (1, "prohibited", "connect"));
 }

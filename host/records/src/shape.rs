@@ -1,0 +1,485 @@
+//! What keys a record has, of which shape and meaning. The tables of `docs/records.md` and the JSON
+//! Schema are made from these lists, so a key that is written stands in one of them.
+
+use serde_json::{Map, Value, json};
+
+use crate::names;
+
+/// A key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What its values are.
+    pub shape: Shape,
+    /// Whether each object has it.
+    pub is_always: bool,
+    /// What it is, for people.
+    pub meaning: &'static str,
+}
+
+/// What a key's values are.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// One of a few words.
+    Word,
+    /// A whole number of at least zero.
+    Whole,
+    /// A number.
+    Number,
+    /// True or false.
+    Flag,
+    /// A time, RFC 3339 in UTC.
+    Time,
+    /// An IP address.
+    Address,
+    /// A text, or octets that are none.
+    Octets,
+    /// A list.
+    List,
+    /// A list of whole numbers.
+    Numbers,
+    /// A list of texts.
+    Texts,
+    /// Texts under names of whoever measures.
+    TextsByName,
+    /// What the input had.
+    Anything,
+    /// An object with these keys; it may have others.
+    Object(&'static [Key]),
+    /// A list of such objects.
+    Objects(&'static [Key]),
+    /// That, or null.
+    OrNull(&'static Shape),
+}
+
+use Shape::{
+    Address, Anything, Flag, List, Number, Numbers, Object, Objects, Octets, OrNull, Text, Texts,
+    TextsByName, Time, Whole, Word,
+};
+
+const fn always(name: &'static str, shape: Shape, meaning: &'static str) -> Key {
+    Key { name, shape, is_always: true, meaning }
+}
+
+const fn perhaps(name: &'static str, shape: Shape, meaning: &'static str) -> Key {
+    Key { name, shape, is_always: false, meaning }
+}
+
+/// A target's record, beside the job's own keys.
+pub const RECORD: &[Key] = &[
+    perhaps(
+        "dip",
+        OrNull(&Text),
+        "the target's address; of a target that is a name, absent or a result of the measurement",
+    ),
+    perhaps("dp", OrNull(&Whole), "its port: the measurement's default where the line has none"),
+    perhaps("domain", OrNull(&Text), "its name, where the line has one or one was looked up"),
+    perhaps(
+        "domain_ascii",
+        Text,
+        "only where `domain` is a name in another script: how it was looked up and sent",
+    ),
+    perhaps(
+        names::INPUT,
+        Anything,
+        "only where the line has keys that are named like those below: what it has under them, to the letter",
+    ),
+    perhaps(names::SIP, OrNull(&Address), "where the connections came from; null where none left"),
+    perhaps(
+        names::PATH,
+        Texts,
+        "`sip`, `*` for what lies between, `dip`; with public addresses and autonomous systems where they are known",
+    ),
+    perhaps(
+        "sip_asn",
+        Whole,
+        "with `--asn-db`: the source's autonomous system, of `--source-public` where that is given",
+    ),
+    perhaps("sip_prefix", Text, "with `--asn-db`: the prefix that the database has it for"),
+    perhaps("sip_country", Text, "with `--asn-db`: the source's country, two letters (ISO 3166-1)"),
+    perhaps("dip_asn", Whole, "with `--asn-db`: the target's autonomous system"),
+    perhaps("dip_prefix", Text, "with `--asn-db`: the prefix that the database has it for"),
+    perhaps("dip_country", Text, "with `--asn-db`: the target's country, two letters (ISO 3166-1)"),
+    perhaps(
+        names::ROUND,
+        Whole,
+        "only with `--repeat` or `--confirm`: the [round](#rounds), from 0",
+    ),
+    perhaps(
+        names::TRANSLATED,
+        Text,
+        "only where the target's address stands for one of IPv4: the [prefix](#who-answered) that says so",
+    ),
+    perhaps(
+        names::ANSWERED_FROM,
+        Object(ANSWERED),
+        "from how far the answers came, a [hint](#who-answered); only where the capture has one",
+    ),
+    always(names::CONDITIONS, Texts, "what was concluded; empty where nothing could be"),
+    perhaps(names::TIME, Object(TIMES), "from the first connection's start to the last one's end"),
+    perhaps(
+        names::FAILURES,
+        Objects(FAILURE),
+        "the connections that failed, in the order of the configurations; absent where none did",
+    ),
+    perhaps(
+        names::RTT,
+        Objects(ROUND_TRIP),
+        "with `--chain rtt`, or where the measurement asks for that chain: the round trips and TTLs of the connections that were answered",
+    ),
+    perhaps(
+        names::MISSED_FLOWS,
+        Whole,
+        "with `--output-flows`: connections that the capture has no flow of",
+    ),
+    perhaps(
+        names::FLOW_RESULTS,
+        Objects(FLOW),
+        "with `--output-flows`: one for each configuration, the baseline first",
+    ),
+    perhaps(
+        names::ERROR,
+        Text,
+        "only where the plugin failed for this target: its reason. `conditions` has then at most what all rounds come to",
+    ),
+    always(
+        names::JOB_ID,
+        Text,
+        "unique in all runs: `RUN-JOB`, with rounds `RUN-JOBrROUND`; of several records of a job `.K` follows",
+    ),
+    always(names::SCHEMA, Whole, "the version of this format: 1"),
+    always(
+        names::RUN,
+        Text,
+        "the same in all records of a run, and in no other's; the metadata have it too",
+    ),
+    always(names::PLUGIN, Text, "the measurement"),
+    always(names::VERSION, Text, "the measurement's version"),
+    perhaps(names::VANTAGE, Text, "with `--vantage`: the place that was measured from"),
+    perhaps(names::TAGS, TextsByName, "with `--tag`: what was said of the run"),
+];
+
+const ANSWERED: &[Key] = &[
+    always(
+        "ttl",
+        Numbers,
+        "the TTLs (hop limits) of the SYN/ACKs or first answers to the target's connections",
+    ),
+    always(
+        "hops",
+        Numbers,
+        "how many routers these imply, where the sender began with the next of 32, 64, 128 and 255",
+    ),
+    always("other_ttl", Numbers, "the lowest and the highest TTL of the target's other packets"),
+];
+
+const TIMES: &[Key] = &[
+    always("from", OrNull(&Time), "the first connection's start"),
+    always("to", OrNull(&Time), "the last connection's end"),
+];
+
+const FAILURE: &[Key] = &[
+    always("config", Whole, "the configuration; 0 is the baseline"),
+    always(names::ERROR, Text, "why, in a word"),
+    perhaps(names::PHASE, Word, "what it was doing then"),
+    perhaps(names::ICMP, Object(ICMP), "the ICMP error that came back"),
+];
+
+const ICMP: &[Key] = &[
+    always("type", Whole, "its type (IANA's registries of ICMP and ICMPv6)"),
+    always("code", Whole, "its code"),
+    always("from", Address, "who sent it: a router, or the target"),
+];
+
+const ROUND_TRIP: &[Key] = &[
+    always("config", Whole, "the configuration; 0 is the baseline"),
+    always("rtt_us", OrNull(&Whole), "microseconds to the first answer"),
+    always("rtt_ttl", OrNull(&Whole), "the answer's TTL or hop limit"),
+    always("rtt_hops", OrNull(&Whole), "the hops that this implies"),
+];
+
+/// A flow result: the keys of the connection, beside those of its flow.
+pub const FLOW: &[Key] = &[
+    always("config", Whole, "the configuration; 0 is the baseline"),
+    perhaps(
+        "spdr_kind",
+        Word,
+        "the kind of connection, see below; `conversation` for one of the plugin's own; absent where the plugin's packets were sent, or its own connection was reported",
+    ),
+    always("spdr_state", Whole, "how it ended: 0 OK, 1 failed, 2 time-out, 3 skipped, 4 discarded"),
+    perhaps(
+        "spdr_carried",
+        Flag,
+        "whether the path carried it, see below; absent where `spdr_state` says so",
+    ),
+    perhaps("spdr_start", Time, "when the connection was begun"),
+    perhaps("spdr_stop", Time, "when it ended"),
+    perhaps(names::ERROR, Text, "why it failed, see below; absent where it did not"),
+    perhaps(
+        names::PHASE,
+        Word,
+        "what it was doing when it failed, unless the plugin forged its packets without a conversation: `connect` (the TCP handshake), `tls` (the TLS handshake), `request` (it had asked, or was about to, and had no complete answer)",
+    ),
+    perhaps(names::ICMP, Object(ICMP), "the ICMP error that came back, where it failed"),
+    perhaps(
+        names::SIP,
+        OrNull(&Address),
+        "our end of the connection: absent where nothing could be sent",
+    ),
+    perhaps("sp", OrNull(&Whole), "our port"),
+    perhaps("dip", OrNull(&Address), "the other end"),
+    perhaps("dp", OrNull(&Whole), "its port"),
+    perhaps(
+        "proto",
+        OrNull(&Whole),
+        "the transport protocol (IANA); absent where nothing could be sent",
+    ),
+    always("observed", Flag, "whether the capture has its flow"),
+    perhaps(
+        "spdr_claimed",
+        Flag,
+        "whether the capture was asked for its flow; not where nothing left this machine",
+    ),
+    perhaps(
+        "spdr_outcome",
+        Object(OUTCOME),
+        "only where the plugin or a chain changed how the connection ended. [`pathspider rejudge`](commands.md#rejudge) begins with them",
+    ),
+    always(names::JOB_ID, Text, "that of the target's record, without the number of a row"),
+];
+
+const OUTCOME: &[Key] = &[
+    perhaps(
+        "otherwise",
+        Anything,
+        "the keys that the host had found with other values, or that are gone",
+    ),
+    perhaps("without", Texts, "keys that it had not found"),
+];
+
+/// What an HTTP response adds to a flow result.
+pub const HTTP: &[Key] = &[
+    perhaps("http_response_code", Whole, "the status"),
+    perhaps(
+        "http_response_header",
+        Octets,
+        "the header as HTTP/1.1 has it, without the status line; names in lower case",
+    ),
+    perhaps(
+        "http_response_body",
+        Octets,
+        "the body, up to `--body-limit`; what goes beyond is not read. Only where the response came to its end or the limit",
+    ),
+    perhaps("http_info", Object(HTTP_INFO), ""),
+];
+
+const HTTP_INFO: &[Key] = &[
+    perhaps(
+        "version",
+        Text,
+        "`HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`: of the response, as it stands there",
+    ),
+    perhaps("body_truncated", Flag, "whether the body is longer than what was kept"),
+    perhaps(
+        "odd",
+        Texts,
+        "what RFC 9112 forbids of the response; absent where nothing. `status_line`, `header`: read as browsers read them. `body`: its chunks cannot be told apart. `no_http`: another protocol, or HTTP/0.9",
+    ),
+];
+
+/// The object `tls_info` of a flow result.
+pub const TLS_INFO: &[Key] = &[
+    perhaps(
+        "sni",
+        OrNull(&Text),
+        "the server name that was sent: the job's `domain` where it is a DNS name",
+    ),
+    perhaps("version", OrNull(&Text), "`TLSv1.2` or `TLSv1.3`"),
+    perhaps("cipher_suite", OrNull(&Text), "its name in IANA's registry"),
+    perhaps("alpn", OrNull(&Octets), "the protocol that the target chose"),
+    perhaps("alert", Whole, "the alert that ended TLS (IANA's registry of TLS alerts)"),
+    perhaps("certificate", OrNull(&Object(CERTIFICATE)), ""),
+];
+
+const CERTIFICATE: &[Key] = &[
+    perhaps("sha256", Text, "the fingerprint of the target's own certificate, in hexadecimal"),
+    perhaps("subject", Octets, "its distinguished name, the first 512 characters"),
+    perhaps("issuer", Octets, "who issued it, as far"),
+    perhaps("not_before", OrNull(&Time), "null for times before 1970 and after 9999"),
+    perhaps("not_after", OrNull(&Time), "the same"),
+    perhaps(
+        "names",
+        Texts,
+        "the first 64 alternative names: DNS names and addresses as they are, others with their type",
+    ),
+    perhaps("names_total", Whole, "how many there are"),
+];
+
+/// The object `dns_info` of a flow result.
+pub const DNS_INFO: &[Key] = &[
+    perhaps("query", Text, "the name that was asked"),
+    perhaps(
+        "rcode",
+        Whole,
+        "the response's code (IANA's registry of DNS RCODEs; 0 no error, 3 no such name, 5 refused)",
+    ),
+    perhaps("answers", Whole, "resource records in its answer section, as its header counts them"),
+    perhaps("truncated", Flag, "whether it says that it is cut"),
+    perhaps("malformed", Flag, "only where its records cannot be read, and true then"),
+    perhaps(
+        "ignored",
+        Whole,
+        "only where there were some: messages before it that were no response to the query. They are passed over, also where no response came in time",
+    ),
+];
+
+/// A field of a chain, whose values may be null.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What its values are.
+    pub shape: Shape,
+    /// What it is, for people.
+    pub meaning: &'a str,
+}
+
+impl Shape {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Text => "text",
+            Word => "word",
+            Whole | Number => "number",
+            Flag => "true or false",
+            Time => "RFC 3339, UTC",
+            Address => "address",
+            Octets => "text or base64",
+            List => "list",
+            Numbers => "list of numbers",
+            Texts => "list of texts",
+            TextsByName => "object of texts",
+            Anything => "as it came",
+            Object(_) => "object",
+            Objects(_) => "list of objects",
+            OrNull(shape) => match shape {
+                Text => "text or null",
+                Whole | Number => "number or null",
+                Time => "RFC 3339, UTC, or null",
+                Address => "address or null",
+                Octets => "text, base64 or null",
+                other => other.words(),
+            },
+        }
+    }
+
+    /// As JSON Schema says it.
+    fn schema(self) -> Value {
+        match self {
+            Text | Word => json!({"type": "string"}),
+            Whole => json!({"type": "integer", "minimum": 0}),
+            Number => json!({"type": "number"}),
+            Flag => json!({"type": "boolean"}),
+            Time => json!({"type": "string", "format": "date-time"}),
+            Address => {
+                json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})
+            }
+            Octets => json!({"$ref": "#/$defs/octets"}),
+            List => json!({"type": "array"}),
+            Numbers => json!({"type": "array", "items": Whole.schema()}),
+            Texts => json!({"type": "array", "items": Text.schema()}),
+            TextsByName => json!({"type": "object", "additionalProperties": Text.schema()}),
+            Anything => json!({}),
+            Object(keys) => object(keys),
+            Objects(keys) => json!({"type": "array", "items": object(keys)}),
+            OrNull(shape) => json!({"anyOf": [shape.schema(), {"type": "null"}]}),
+        }
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of a target's record, whose flows have the fields of these chains.
+/// Further keys are allowed everywhere: the job's own, and those of plugins.
+pub fn schema<'a>(fields: impl IntoIterator<Item = Field<'a>>) -> Value {
+    let mut schema = object(RECORD);
+    let mut flow = object(FLOW);
+    let more = [
+        object(HTTP),
+        json!({"properties": {"tls_info": described(object(TLS_INFO), "what TLS came to")}}),
+        json!({"properties": {"dns_info": described(object(DNS_INFO), "what DNS came to")}}),
+    ];
+    for more in more {
+        extend(&mut flow["properties"], &more["properties"]);
+    }
+    for Field { name, shape, meaning } in fields {
+        // The connection has the say of what both have.
+        if flow["properties"].get(name).is_none() {
+            let or_null = json!({"anyOf": [shape.schema(), {"type": "null"}]});
+            flow["properties"][name] = described(or_null, meaning);
+        }
+    }
+    schema["properties"][names::FLOW_RESULTS]["items"] = flow;
+    schema["properties"][names::SCHEMA]["const"] = names::SCHEMA_VERSION.into();
+    let head = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A record of pathspider measure",
+        "$defs": {"octets": {"anyOf": [
+            Text.schema(),
+            {"type": "object", "required": ["base64"], "additionalProperties": false,
+             "properties": {"base64": {"type": "string", "contentEncoding": "base64"}}},
+        ]}},
+    });
+    extend(&mut schema, &head);
+    schema
+}
+
+/// An object with these keys.
+fn object(keys: &[Key]) -> Value {
+    let property = |key: &Key| (key.name.to_owned(), described(key.shape.schema(), key.meaning));
+    let required = keys.iter().filter(|key| key.is_always).map(|key| key.name);
+    json!({
+        "type": "object",
+        "required": required.collect::<Vec<_>>(),
+        "properties": keys.iter().map(property).collect::<Map<_, _>>(),
+    })
+}
+
+fn described(mut schema: Value, meaning: &str) -> Value {
+    if !meaning.is_empty() {
+        schema["description"] = meaning.into();
+    }
+    schema
+}
+
+fn extend(object: &mut Value, more: &Value) {
+    if let (Some(object), Some(more)) = (object.as_object_mut(), more.as_object()) {
+        object.extend(more.clone());
+    }
+}
+
+/// The rows of a table of Markdown for people. Keys within an object stand after it, with its name
+/// before them.
+pub fn table(keys: &[Key]) -> String {
+    let mut rows = String::from("| key | shape | what it is |\n|---|---|---|\n");
+    add_rows("", keys, &mut rows);
+    rows
+}
+
+fn add_rows(before: &str, keys: &[Key], rows: &mut String) {
+    for Key { name, shape, meaning, .. } in keys {
+        let has_section = *name == names::FLOW_RESULTS;
+        let name = format!("{before}{name}");
+        if !meaning.is_empty() {
+            let meaning = meaning.replace('|', "\\|");
+            *rows += &format!("| `{name}` | {} | {meaning} |\n", shape.words());
+        }
+        match shape {
+            Object(keys) | Objects(keys) | OrNull(Object(keys)) if !has_section => {
+                add_rows(&format!("{name}."), keys, rows);
+            }
+            _ => {}
+        }
+    }
+}
