@@ -41,18 +41,18 @@ fn read(output: &Path) -> Vec<Record> {
 
 #[test]
 fn each_round_of_each_target_is_a_record_and_the_last_one_says_what_is_stable() {
-    let Some(network) = network(12, 4) else { return };
+    let Some(network) = network(3, 1) else { return };
     let jobs = network.jobs("clean") + &network.jobs("ecn-syn-dropped") + &network.jobs("dead");
     let targets = jobs.lines().count();
     let output = temp_dir("rounds").join("out.ndjson");
     let to = output.display().to_string();
-    let arguments = ["--repeat", "3", "--output", &to, "-w", "1", "ecn", "--timeout", "0.5"];
+    let arguments = ["--repeat", "3", "--output", &to, "-w", "4", "ecn", "--timeout", "0.5"];
     let ended = network.measure(&arguments, &jobs);
     ended.expect(0, &[&format!("{} measurements of targets, 3 rounds,", 3 * targets)]);
     let records = read(&output);
     assert_eq!(times(&records).len(), 3 * targets);
     assert!(times(&records).values().all(|&times| times == 1));
-    // The rounds do not overlap, and each has another order; standard input gives the first one.
+    // The rounds do not overlap, and each has another order.
     assert!(records.is_sorted_by_key(round));
     let orders: BTreeSet<Vec<&str>> = (0..3).map(|of| order(&records, of)).collect();
     assert_eq!(orders.len(), 3);
