@@ -133,6 +133,9 @@ endif
 # they take up to a tenth of its speed.
 test unit lint doctests: export CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS = true
 
+# From a clean clone, the tests take longer to compile than to run: so they are optimised less.
+test unit lint doctests: export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+
 lint: deps ## format, lints and documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(ALL) --all-targets --quiet -- -D warnings
