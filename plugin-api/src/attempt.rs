@@ -44,15 +44,16 @@ impl<'a> Attempt<'a> {
         self.0.prepared()?.get()
     }
 
-    /// In [`connect`](crate::Measurement::connect): what came of the connection of another
+    /// In [`connect`](crate::Measurement::connect): what came of the connection of an earlier
     /// configuration, of the same job and round, as the observer answered it. [`Flow::outcome`] has
-    /// the keys of its outcome, before `post_connect`.
+    /// the keys of its outcome, before `post_connect`. A connection that failed or was skipped is there
+    /// too: see [`Flow::connected`] and [`Flow::seen`].
     ///
-    /// `None` where there was no such connection yet, in the other functions, and where
-    /// [`Info::depends`](crate::Info::depends) was not declared.
+    /// `None` where there was no such connection yet: connections are made in the order of their
+    /// configurations. To ask in another function, or without [`Info::depends`](crate::Info::depends),
+    /// is a broken contract, which the host reports whatever the function gives then.
     pub fn earlier(&self, config: impl Into<ConfigId>) -> Option<Flow<'a>> {
-        let number = config.into().number();
-        self.0.earlier.get().iter().find(|flow| flow.config == number).map(|flow| Flow::new(flow))
+        self.0.earlier(config.into().number()).map(Flow::new)
     }
 
     /// Says that the host can do by itself what the function does, and so need not call it again in

@@ -83,11 +83,13 @@ impl Condition {
         Condition { class, ..self }
     }
 
-    /// Puts a word in the place of the name's first placeholder.
+    /// Puts a word in the place of the name's first placeholder; [`with`](Condition::with) puts in the
+    /// value after the colon.
     pub fn of(mut self, word: impl fmt::Display) -> Condition {
-        let placed = self.name.split_once('<').and_then(|(before, rest)| {
+        let (name, value) = self.name.split_at(self.name.find(':').unwrap_or(self.name.len()));
+        let placed = name.split_once('<').and_then(|(before, rest)| {
             let (_, after) = rest.split_once('>')?;
-            Some(format!("{before}{word}{after}"))
+            Some(format!("{before}{word}{after}{value}"))
         });
         if let Some(placed) = placed {
             self.name = placed.into();
@@ -95,7 +97,8 @@ impl Condition {
         self
     }
 
-    /// Gives it its value: `name:value`.
+    /// Gives it its value: `name:value`. It has no blanks, no control characters and no `<`, or the host
+    /// refuses the job's conclusions: what comes from the network is to be cleaned first.
     pub fn with(mut self, value: impl fmt::Display) -> Condition {
         let name = self.name.split_once(':').map_or(&*self.name, |(name, _)| name);
         self.name = format!("{name}:{value}").into();
@@ -382,19 +385,18 @@ impl ConditionInfo {
         let mut rest = condition;
         let mut pattern = self.name.as_str();
         while let Some((literal, after)) = pattern.split_once('<') {
-            let Some((place, after)) = after.split_once('>') else {
+            let Some((_, after)) = after.split_once('>') else {
                 break;
             };
             let Some(value) = rest.strip_prefix(literal) else {
                 return false;
             };
             // A placeholder for a value takes all that follows the colon, else one word.
-            let end = if literal.ends_with(':') && after.is_empty() {
-                let is_open = value.strip_prefix('<').and_then(|value| value.strip_suffix('>'));
-                if is_open == Some(place) { 0 } else { value.len() }
-            } else {
-                value.find(['.', ':', '<']).unwrap_or(value.len())
+            let takes_value = literal.ends_with(':') && after.is_empty();
+            let ends = |c: char| {
+                c == '<' || c.is_whitespace() || c.is_control() || !takes_value && ".:".contains(c)
             };
+            let end = value.find(ends).unwrap_or(value.len());
             if end == 0 {
                 return false;
             }
@@ -422,7 +424,11 @@ mod tests {
         assert!(!covers("dscp.<n>.replymark:<m>", "dscp.46.x.replymark:0"));
         assert!(!covers("dscp.<n>.replymark:<m>", "dscp.46.replymark:"));
         assert!(!covers("dscp.<n>.works", "dscp.<n>.works"), "nobody has put a word in");
-        assert!(!covers("x.mark:<m>", "x.mark:<m>"), "nobody has given a value");
+        for value in ["<m>", "a b", "a\n", "<"] {
+            assert!(!covers("x.mark:<m>", &format!("x.mark:{value}")), "{value}");
+        }
+        assert!(!covers("x.<n>.works", "x.a b.works"));
+        assert!(covers("x.router:<address>", "x.router:2001:db8::1"));
         assert!(covers("quic.vn.versions:<list>", "quic.vn.versions:0x1,draft-29.a"));
     }
 
@@ -437,6 +443,7 @@ mod tests {
         assert_eq!(MARK.of(7).with("a.b").as_str(), "x.7.mark:a.b");
         assert_eq!(MARK.of(7).with("a.b").aspect(), "x.7");
         assert_eq!(ABSENT.of("y"), ABSENT);
+        assert_eq!(MARK.of(7).of(8).as_str(), "x.7.mark:<m>", "a value is no word");
         assert_eq!((ABSENT.class(), ABSENT.meaning()), (Class::Absent, "none"));
         assert_eq!(BOTH.compared(false, true).of(1).as_str(), "x.1.connectivity.transient");
         let names: Vec<String> =

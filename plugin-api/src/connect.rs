@@ -1,6 +1,7 @@
 //! What a measurement asks the host to do for one connection.
 
 mod setting;
+mod settings;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::outcome::{Outcome, State};
 use crate::{Record, Value, ValueRef};
 
 pub use setting::Setting;
+pub use settings::Settings;
 
 /// Declares the kinds with what the contract says of each on one line, so that none can lack it.
 macro_rules! kinds {

@@ -186,7 +186,7 @@ impl<'m> Driver<'m> {
         let earlier: Vec<LentFlow<'_>> = earlier.iter().map(|ended| ended.lent(&reading)).collect();
         let earlier: Vec<&LentFlow<'_>> = earlier.iter().collect();
         let attempt = self.object.attempt(job, prepared, (config, self.round), &reading)?;
-        let attempt = attempt.after(&earlier);
+        let attempt = if self.info.depends { attempt.after(&earlier) } else { attempt };
         let connect = self.object.connect(&attempt)?;
         rules::check_connect(&connect, self.info)?;
         Ok(connect)
@@ -334,6 +334,11 @@ impl Ended {
     /// Whether the path carried it.
     pub fn is_carried(&self) -> bool {
         self.stamp.is_carried()
+    }
+
+    /// Whether the plugin left it out.
+    pub fn is_skipped(&self) -> bool {
+        self.stamp.state == State::Skipped.number()
     }
 
     fn is_discarded(&self) -> bool {

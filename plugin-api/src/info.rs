@@ -154,8 +154,9 @@ impl Info {
 
     /// Declares that `connect` goes by what came of the job's earlier connections
     /// ([`Attempt::earlier`](crate::Attempt::earlier)). Each connection then begins only when the
-    /// observer has answered for the former one: some 100 ms after it has ended, and 500 ms over UDP,
-    /// where nothing says that no more packets come. Connections of one job never overlap then, so a
+    /// observer has answered for the former one: some 100 ms after its end where a chain calls the flow
+    /// complete (`tcp`: both sides closed it, or a reset did), and else 500 ms after: where nobody
+    /// answered, and over UDP, where nothing says that no more packets come. Connections of one job never overlap then, so a
     /// target that is silent takes the time-out of each.
     pub fn depends(mut self) -> Info {
         self.depends = true;

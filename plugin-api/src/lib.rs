@@ -48,6 +48,8 @@ pub use chain::{Chain, ChainInfo, FieldInfo, Fields, Verdict};
 pub use conclusion::{Conclusion, Wishes};
 pub use condition::{Class, Condition, ConditionInfo, Connectivity, Online};
 pub use configuration::{Carrier, ConfigId, Configuration, Hold};
+#[cfg(feature = "driver")]
+pub use connect::Settings;
 pub use connect::{Connect, ConnectKind, Setting};
 pub use conversation::{Conversation, Ending, Next, Turn};
 pub use error::{Error, ErrorKind, Result};

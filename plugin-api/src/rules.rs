@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::carriage;
+use crate::connect::Settings;
 use crate::{
     Class, Condition, ConditionInfo, ConfigId, Configuration, Connect, ConnectKind, Error, Info,
     Job, Record, State, Value,
@@ -127,6 +128,19 @@ pub fn check_connect(connect: &Connect, info: &Info) -> Result<(), Broken> {
         return Err(RunRule::Run.broken("connect", format_args!("it gives {what}")));
     }
     valid("connect", connect.settings())
+}
+
+/// Checks the settings of what `connect` gave: its kind has them, with such values. What a host reads
+/// beside them (packets, names of headers, the name of a query) is its own to check.
+///
+/// # Errors
+///
+/// No connection can have them.
+pub fn check_settings(connect: &Connect) -> Result<(), Error> {
+    match connect.kind() {
+        ConnectKind::Packets | ConnectKind::Done | ConnectKind::Skip => Ok(()),
+        _ => Settings::read(connect).map(drop),
+    }
 }
 
 /// Checks what `finish` gave.

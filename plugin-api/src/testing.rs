@@ -112,11 +112,12 @@ impl TestFlow {
     }
 }
 
-/// Which connection the measurement asks for, after it has prepared the job.
+/// Which connection the measurement asks for, after it has prepared the job, and before any other
+/// connection was made.
 ///
 /// # Errors
 ///
-/// The measurement's.
+/// The measurement's, or what the host would refuse.
 pub fn connect<M: Measurement>(
     measurement: &M,
     job: &Job,
@@ -127,7 +128,11 @@ pub fn connect<M: Measurement>(
     let lent = LentAttempt::new(job, &nothing, (0, 0), &reading);
     let prepared = Object::new(measurement.pre_connect(&Attempt::new(&lent))?);
     let lent = LentAttempt::new(job, &prepared, (config.into().number(), 0), &reading);
-    measurement.connect(&Attempt::new(&lent))
+    let lent = if M::info().depends { lent.after(&[]) } else { lent };
+    let connect = measurement.connect(&Attempt::new(&lent))?;
+    lent.check("connect")?;
+    rules::check_settings(&connect)?;
+    Ok(connect)
 }
 
 /// The slots of the chains with these names: the host's own, and those of which a flow has a field.

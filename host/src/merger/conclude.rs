@@ -229,8 +229,10 @@ fn count(
     let connections = conclusion.flows.iter();
     summary.carried += connections.clone().filter(|flow| flow.is_carried()).count() as u64;
     summary.chance.count(connections.map(|flow| (flow.is_carried(), flow.str("spdr_start"))));
-    for failure in failures.iter().filter_map(|failure| failure.str(names::ERROR)) {
-        summary.count_failure(failure);
+    for failure in failures {
+        let Some(reason) = failure.str(names::ERROR) else { continue };
+        let flow = failure.u64("config").and_then(|config| conclusion.flows.get(config as usize));
+        summary.count_failure(reason, flow.is_some_and(|flow| flow.is_skipped()));
     }
 }
 

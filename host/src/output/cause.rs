@@ -64,7 +64,7 @@ impl Cause {
     /// The cause, where a run found nothing that its targets could have said otherwise.
     pub fn of(counted: &Counted, here: &Here) -> Option<Cause> {
         let summary = &counted.summary;
-        let (all, targets) = (summary.connections, summary.targets);
+        let (all, targets) = (summary.meant(), summary.targets);
         let failed: u64 = summary.failures.values().sum();
         if all == 0 || failed == 0 {
             return None;
@@ -146,7 +146,7 @@ impl Here {
             return (why, true);
         }
         let observed = counted.capture.packets > 0;
-        if counted.summary.missed_flows >= counted.summary.connections {
+        if counted.summary.missed_flows >= counted.summary.meant() {
             let why = format!(
                 "not one packet of these connections was seen on {interface}; do they leave by \
                  another one (-i)?"

@@ -47,6 +47,8 @@ pub struct Summary {
     pub class_of: BTreeMap<String, Class>,
     /// How often connections failed, by the reason.
     pub failures: BTreeMap<String, u64>,
+    /// How many connections the plugin left out, by the reason.
+    pub skipped: BTreeMap<String, u64>,
     /// Connections of these targets.
     pub connections: u64,
     /// Those of them that the path carried.
@@ -82,10 +84,16 @@ impl Summary {
         }
     }
 
-    /// Counts a connection that failed.
-    pub fn count_failure(&mut self, reason: &str) {
+    /// Counts a connection that failed, or that the plugin left out.
+    pub fn count_failure(&mut self, reason: &str, is_skipped: bool) {
+        let counts = if is_skipped { &mut self.skipped } else { &mut self.failures };
         // A plugin's own reasons may hold anything; the first word tells the kind.
-        count(&mut self.failures, reason.split(':').next().unwrap_or(reason));
+        count(counts, reason.split(':').next().unwrap_or(reason));
+    }
+
+    /// Connections that were to be made.
+    pub fn meant(&self) -> u64 {
+        self.connections.saturating_sub(self.skipped.values().sum())
     }
 
     /// Connections that were refused, for they would have gone elsewhere than to their target.
@@ -216,7 +224,8 @@ impl fmt::Display for Lines<'_> {
             a_target: _,
             class_of,
             failures,
-            connections,
+            skipped,
+            connections: _,
             carried: _,
             chance: _,
         } = self.summary;
@@ -249,12 +258,14 @@ impl fmt::Display for Lines<'_> {
         if self.is_brief {
             return Ok(());
         }
+        // Conditions of lost targets are counted too.
+        let concluded = targets + lost;
         for class in BY_GRAVITY {
             let number = classes.get(class.name()).copied().unwrap_or(0);
             let own =
                 |condition: &String| class_of.get(condition).copied().unwrap_or(UNKNOWN) == class;
             let mut of_class = conditions.iter().filter(|(condition, _)| own(condition)).peekable();
-            let (percent, heading) = (Percent::of(number, targets), heading(class));
+            let (percent, heading) = (Percent::of(number, concluded), heading(class));
             match number {
                 0 if of_class.peek().is_none() => {}
                 // Of none is it the gravest class.
@@ -262,22 +273,36 @@ impl fmt::Display for Lines<'_> {
                 number => write!(f, "\n  {number:>9}  {percent:>5}  {heading}:")?,
             }
             for (condition, count) in of_class {
-                write!(f, "\n  {count:>9}  {:>5}    {condition}", Percent::of(*count, targets))?;
+                write!(f, "\n  {count:>9}  {:>5}    {condition}", Percent::of(*count, concluded))?;
             }
         }
         if !failures.is_empty() {
             let failed: u64 = failures.values().sum();
-            let noun = of(*connections, "connection", "connections");
-            let percent = Percent::of(failed, *connections);
-            write!(f, "\n  {failed} of {connections} {noun} failed ({percent}):")?;
-            let mut reasons: Vec<_> = failures.iter().collect();
-            reasons.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
-            for (at, (reason, count)) in reasons.into_iter().enumerate() {
-                write!(f, "{} {count} {reason}", if at == 0 { "" } else { "," })?;
-            }
+            let all = self.summary.meant();
+            let (noun, percent) = (of(all, "connection", "connections"), Percent::of(failed, all));
+            write!(f, "\n  {failed} of {all} {noun} failed ({percent}): {}", Reasons(failures))?;
+        }
+        if !skipped.is_empty() {
+            let left: u64 = skipped.values().sum();
+            let noun = of(left, "connection", "connections");
+            write!(f, "\n  {left} {noun} left out by the plugin: {}", Reasons(skipped))?;
         }
         if let Some(error) = first_plugin_error {
             write!(f, "\n  the first error of the plugin: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reasons with how often each was given, the most frequent first.
+struct Reasons<'a>(&'a BTreeMap<String, u64>);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reasons: Vec<_> = self.0.iter().collect();
+        reasons.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+        for (at, (reason, count)) in reasons.into_iter().enumerate() {
+            write!(f, "{}{count} {reason}", if at == 0 { "" } else { ", " })?;
         }
         Ok(())
     }
@@ -325,8 +350,22 @@ mod tests {
              \x20       200   100%    x.value\n\
              \x20 50 of 400 connections failed (12%): 49 timeout, 1 refused"
         );
+        // What was left out on purpose is no failure.
+        (0..200).for_each(|_| summary.count_failure("the first step did not work", true));
+        let said = summary.over(Duration::from_secs(2), &[]).to_string();
+        let ends = "50 of 200 connections failed (25%): 49 timeout, 1 refused\n\
+             \x20 200 connections left out by the plugin: 200 the first step did not work";
+        assert!(said.ends_with(ends), "{said}");
         let brief = summary.in_brief(Duration::from_secs(2), &[]).to_string();
         assert_eq!(brief, "200 targets in 2.0 s (100/s)");
+    }
+
+    #[test]
+    fn shares_are_of_all_targets_that_were_concluded() {
+        let mut summary = Summary { targets: 1, lost: 3, ..Summary::default() };
+        (0..4).for_each(|_| summary.count_conditions([WORKS].iter()));
+        let said = summary.over(Duration::from_secs(1), &[]).to_string();
+        assert!(said.contains("\n          4   100%    x.works"), "{said}");
     }
 
     #[test]

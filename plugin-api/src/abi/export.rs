@@ -126,7 +126,9 @@ extern "C" fn pre_connect<M: Measurement>(
     attempt: AttemptRef<'_>,
 ) -> Answer<Object> {
     guard(|| {
-        let prepared = author::<M>(object)?.pre_connect(&Attempt::new(attempt.get()))?;
+        let lent = attempt.get();
+        let prepared = author::<M>(object)?.pre_connect(&Attempt::new(lent))?;
+        lent.check("pre_connect")?;
         Ok(if prepared.0.is_none() { Object::NONE } else { Object::new(prepared) })
     })
 }
@@ -135,7 +137,7 @@ extern "C" fn connect<M: Measurement>(object: &Object, attempt: AttemptRef<'_>) 
     guard(|| {
         let lent = attempt.get();
         let connect = author::<M>(object)?.connect(&Attempt::new(lent))?;
-        lent.reading().check("connect")?;
+        lent.check("connect")?;
         let (connect, conversation) = connect.into_wire();
         Ok(Wanted { connect, conversation: conversation.into() })
     })
@@ -153,7 +155,7 @@ extern "C" fn post_connect<M: Measurement>(
             .ok_or_else(|| Error::contract("post_connect: the host passed no spdr_state"))?;
         let (lent, outcome) = (attempt.get(), Outcome::with_record(ended, outcome));
         let result = author::<M>(object)?.post_connect(&Attempt::new(lent), outcome)?;
-        lent.reading().check("post_connect")?;
+        lent.check("post_connect")?;
         Ok(result)
     })
 }
@@ -175,7 +177,7 @@ extern "C" fn merge<M: Measurement>(
         let lent = attempt.get();
         let flow = Flow::new(flow.get());
         let merged = author::<M>(object)?.merge(&Attempt::new(lent), flow, result)?;
-        lent.reading().check("merge")?;
+        lent.check("merge")?;
         Ok(merged)
     })
 }

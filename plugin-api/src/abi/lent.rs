@@ -28,6 +28,10 @@ pub struct LentAttempt<'a> {
     /// The callee did what the host can do by itself.
     is_left: AtomicBool,
     reading: &'a Reading<'a>,
+    /// Whether it depends on earlier connections.
+    depends: bool,
+    /// Of the callee: it asked for an earlier connection, and does not depend on any.
+    is_presumed: AtomicBool,
 }
 
 /// All of a job's connections of one round, in the order of the configurations.
@@ -121,18 +125,46 @@ impl<'a> LentAttempt<'a> {
         (config, round): (u32, u32),
         reading: &'a Reading<'a>,
     ) -> LentAttempt<'a> {
-        let (earlier, is_left) = (Slice::new(&[]), AtomicBool::new(false));
-        LentAttempt { job, prepared, config, round, earlier, is_left, reading }
+        let (earlier, depends) = (Slice::new(&[]), false);
+        let (is_left, is_presumed) = (AtomicBool::new(false), AtomicBool::new(false));
+        LentAttempt {
+            job,
+            prepared,
+            config,
+            round,
+            earlier,
+            is_left,
+            reading,
+            depends,
+            is_presumed,
+        }
     }
 
-    pub(crate) fn reading(&self) -> &'a Reading<'a> {
-        self.reading
-    }
-
-    /// The same after these connections of the job were answered.
-    #[cfg(feature = "driver")]
+    /// The same of a measurement that depends on earlier connections, after these of the job were
+    /// answered.
     pub(crate) fn after(self, earlier: &'a [&'a LentFlow<'a>]) -> Self {
-        LentAttempt { earlier: Slice::new(earlier), ..self }
+        LentAttempt { earlier: Slice::new(earlier), depends: true, ..self }
+    }
+
+    /// The connection of this configuration, where it was answered.
+    pub(crate) fn earlier(&self, config: u32) -> Option<&'a LentFlow<'a>> {
+        if !self.depends {
+            self.is_presumed.store(true, Ordering::Relaxed);
+        }
+        self.earlier.get().iter().copied().find(|flow| flow.config == config)
+    }
+
+    /// What was asked for in this call and cannot be had, as an error of the function. Only the callee
+    /// may ask.
+    pub(crate) fn check(&self, function: &str) -> Result<()> {
+        self.reading.check(function)?;
+        if self.is_presumed.load(Ordering::Relaxed) {
+            return Err(Error::contract(format_args!(
+                "{function}: it asks for an earlier connection (Attempt::earlier), which `connect` \
+                 alone may, and of a measurement that declares Info::depends"
+            )));
+        }
+        Ok(())
     }
 
     /// What the plugin prepared for the job.
@@ -186,7 +218,9 @@ pub(super) fn pinned() -> [super::Fields; 5] {
             round,
             earlier,
             is_left,
-            reading
+            reading,
+            depends,
+            is_presumed
         }),
         super::pinned_fields!(LentFlows { job, round, flows, is_left, reading }),
         super::pinned_fields!(LentFlow {

@@ -43,6 +43,7 @@ impl Measurement for Pair {
 
     fn connect(&self, attempt: &Attempt<'_>) -> crate::Result<Connect> {
         Ok(match &*self.how {
+            "marks" => Connect::tcp().dscp(106),
             "forges" => Connect::packets(vec![vec![0]], std::time::Duration::ZERO),
             "depends" => match attempt.earlier(ConfigId::BASELINE) {
                 None => Connect::skip("nothing is known"),
@@ -56,6 +57,9 @@ impl Measurement for Pair {
 
     fn post_connect(&self, attempt: &Attempt<'_>, outcome: Outcome) -> crate::Result<Record> {
         let config = attempt.config();
+        if self.how == "presumes" {
+            let _ = attempt.earlier(ConfigId::BASELINE);
+        }
         let record = outcome.into_record();
         Ok(match (&*self.how, config) {
             ("discards", ConfigId::BASELINE) => record.with("spdr_state", State::Discard.number()),
@@ -128,7 +132,7 @@ fn concluded(how: &str, connections: [Connection; 2]) -> Result<super::Conclusio
 fn after(a: Option<Connection>) -> String {
     let options = OptionValues::new(Record::new().with("how", "depends"));
     let object = MeasurementHandle::of::<Pair>().instantiate(options).unwrap();
-    let info = Pair::info();
+    let info = Pair::info().depends();
     let slots = Slots::new(&[basic::CHAIN.into(), tcp::CHAIN.into()]);
     let driver = Driver::new(&object, &info, 2, &slots);
     let job = Job::new(0, TARGET.0, TARGET.1, Record::new());
@@ -189,6 +193,22 @@ fn a_connection_goes_by_what_was_answered_of_an_earlier_one() {
     assert_eq!(after(Some(settled)), "4001");
     let failed = ended(State::Ok, Sighting::Failed(Error::new("a chain")));
     assert!(Ended::answered(ConfigId::BASELINE, failed).is_err());
+}
+
+#[test]
+#[cfg(feature = "testing")]
+fn a_test_of_a_plugin_hears_what_no_connection_can_have() {
+    use crate::testing::{self, End};
+    let words = "broke the contract: connect: dscp is 106, and may be 0 to 63";
+    let job = Job::new(0, TARGET.0, TARGET.1, Record::new());
+    let given = Record::new().with("how", "marks");
+    let asked =
+        testing::connect(&testing::with_options::<Pair>(given.clone()), &job, ConfigId::new(1));
+    assert_eq!(asked.unwrap_err().to_string(), words);
+    let handle = MeasurementHandle::of::<Pair>();
+    let object = testing::instantiate(handle, given).unwrap();
+    let measured = testing::measure(handle, &object, &job, |_, _| End::unseen(State::Ok));
+    assert_eq!(measured.err().map(|error| error.to_string()).as_deref(), Some(words));
 }
 
 fn records(how: &str, connections: [Connection; 2]) -> Vec<Record> {
@@ -290,6 +310,13 @@ fn what_goes_wrong_is_a_failure_or_a_rule() {
         let read = Error::from(concluded("reads", connections).unwrap_err());
         assert_eq!(read.kind(), ErrorKind::Contract);
         assert!(read.message().starts_with("combine: it reads syn_count_fwd of the chain syn"));
+    }
+    // Whatever it gives for want of an answer: it has not declared that it depends on one.
+    for (how, function) in [("depends", "connect: "), ("presumes", "post_connect: ")] {
+        let presumed = Error::from(concluded(how, both()).unwrap_err());
+        assert_eq!(presumed.kind(), ErrorKind::Contract);
+        assert!(presumed.message().starts_with(function), "{presumed}");
+        assert!(presumed.message().contains("Info::depends"), "{presumed}");
     }
     let declined = concluded("declines", both()).unwrap_err();
     assert!(matches!(declined, Fault::Failed(ref error) if error.kind() == ErrorKind::Declined));

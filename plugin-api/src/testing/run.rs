@@ -15,7 +15,7 @@ use crate::abi::{
 use crate::driver::{Asked, Connection, Driver, Ended, Sighting};
 use crate::{
     ChainInfo, Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Info, Job, Options,
-    Outcome, Record, Result, State,
+    Outcome, Record, Result, State, rules,
 };
 
 /// Loads a plugin's library into this process, as the host does.
@@ -165,6 +165,7 @@ pub fn measure(
         let earlier: &Vec<&Ended> = &answered.iter().collect();
         let asked = Asked { job, prepared: &prepared, config, earlier };
         let mut connect = Driver::new(object, &info, configurations, &slots).connect(asked)?;
+        rules::check_settings(&connect)?;
         let (outcome, seen) = match connect.kind() {
             ConnectKind::Skip => (Outcome::new(State::Skipped), Sighting::NotAsked),
             _ => match end(config, &mut connect) {

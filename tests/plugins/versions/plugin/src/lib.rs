@@ -26,7 +26,7 @@ pub struct Versioned {
 impl Measurement for Versioned {
     fn info() -> Info {
         let info = Info::new("NAME", "1.0.0", "Uses the whole contract").conditions(CONDITIONS);
-        info.contact("https://github.com/pathspider/pathspider").port(80)
+        info.contact("https://github.com/pathspider/pathspider").port(80).depends()
     }
 
     fn options() -> Options {

@@ -1,12 +1,12 @@
-//! The settings of a connection: which kind has which, what values they can have, and how they are
-//! read.
+//! The settings of a connection: which kind has which, what values they can have, and how hosts and the
+//! testing kit read them.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use pathspider_plugin_api::packet::protocol::{TCP, UDP, UDP_LITE};
-use pathspider_plugin_api::{Connect, ConnectKind, Error, Record, Setting, Value};
+use crate::packet::protocol::{TCP, UDP, UDP_LITE};
+use crate::{Connect, ConnectKind, Error, Record, Setting, Value};
 
 /// The settings of every kind; the first three are no socket's.
 const EVERY_KINDS: [Setting; 6] = [
@@ -154,9 +154,10 @@ impl<'a> Settings<'a> {
                 let known = |number: &u8| [TCP, UDP, UDP_LITE].contains(number);
                 self.protocol = Some(number(value, 0..=255).filter(known).ok_or(takes)?);
             }
-            // Connections over sockets send what the kernel makes, and a setting that was added to
-            // the contract since has no meaning here yet.
-            _ => return Err("nothing here"),
+            // No kind that is read here has them.
+            Setting::Packets | Setting::RepeatAfter | Setting::RepeatTimes | Setting::UntilDone => {
+                return Err("nothing here");
+            }
         }
         Ok(())
     }
@@ -201,7 +202,11 @@ mod tests {
             Setting::Alpn => connect.alpn(&["h2"]),
             Setting::Headers => connect.header("X", "y"),
             Setting::Query => connect.query("www.example"),
-            other => panic!("no test has the setting {other:?}"),
+            Setting::Packets
+            | Setting::Protocol
+            | Setting::RepeatAfter
+            | Setting::RepeatTimes
+            | Setting::UntilDone => panic!("it is read elsewhere"),
         }
     }
 
