@@ -57,6 +57,8 @@ const DETAILS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Answer {
     Pass,
+    /// It holds, and what could not be tried.
+    Remarked(Vec<String>),
     /// The plugin has nothing that it is about.
     Skipped(String),
     /// It cannot be applied here.
@@ -241,6 +243,7 @@ fn conclude(rule: &Rule, ended: &ChildEnd) -> Result<(Verdict, Vec<String>), Str
             (Verdict::Fail, vec![format!("it printed {said:?}; {what}")])
         }
         (Some(Answer::Pass), _) => (Verdict::Pass, Vec::new()),
+        (Some(Answer::Remarked(what)), _) => (Verdict::Pass, what),
         (Some(Answer::Skipped(why)), _) => (Verdict::Skipped, vec![why]),
         (Some(Answer::Unable(why)), _) => unable(&why),
         (Some(Answer::Fail(details)), _) => (Verdict::Fail, details),
@@ -358,10 +361,20 @@ impl Troubles {
         self.told.is_empty()
     }
 
-    fn answer(mut self) -> Answer {
+    /// What was told is wrong.
+    fn answer(self) -> Answer {
+        self.told().map_or(Answer::Pass, Answer::Fail)
+    }
+
+    /// What was told is not wrong, and to be known.
+    fn remark(self) -> Answer {
+        self.told().map_or(Answer::Pass, Answer::Remarked)
+    }
+
+    fn told(mut self) -> Option<Vec<String>> {
         if self.more > 0 {
             self.told.push(format!("and {} more", self.more));
         }
-        if self.told.is_empty() { Answer::Pass } else { Answer::Fail(self.told) }
+        (!self.told.is_empty()).then_some(self.told)
     }
 }

@@ -245,7 +245,7 @@ const NEWCOMERS: [Row; 28] = [
         "configurations",
         "it wants to set net.ipv4.ip_default_ttl, and does not declare Info::changes_system",
     ),
-    row("earlier-undeclared", JOB, "run", "there is no earlier connection"),
+    row("earlier-undeclared", JOB, "run", "it asks for an earlier connection (Attempt::earlier)"),
     row(
         "field-of-no-chain",
         JOB,

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pathspider_plugin_api::State;
 use pathspider_plugin_api::abi::{Function, Running, Shown, show};
+use pathspider_plugin_api::{Connect, State};
 
 use super::life::{Life, Script, Times, outcome};
 use super::lives::jobs;
@@ -104,7 +104,7 @@ fn timed(sample: &'static Sample, variant: Variant) -> Result<Times, Stays> {
 fn times(sample: &Sample, variant: Variant) -> Times {
     let Ok(mut life) = Life::start(sample, variant) else { return Times::default() };
     for job in jobs(sample) {
-        let mut ends = |_| (outcome(&job, State::Ok), None);
+        let mut ends = |_: &Connect| (outcome(&job, State::Ok), None);
         // What else goes wrong is another rule's.
         let _ = life.timed(Script { job: &job, ends: &mut ends });
     }

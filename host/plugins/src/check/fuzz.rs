@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pathspider_plugin_api::{
-    Error, FlowRecord, Job, OUTCOME_KEYS, OptionKind, OptionSpec, OptionValues, Outcome, Record,
-    Value,
+    Connect, Error, FlowRecord, Job, OUTCOME_KEYS, OptionKind, OptionSpec, OptionValues, Outcome,
+    Record, Value,
 };
 
 use super::Answer;
@@ -30,7 +30,7 @@ pub(super) fn fuzz(subject: &mut Subject<'_>) -> Answer {
         troubles.extend(ask(life).err());
         for _ in 0..FUZZED {
             let job = any_job(&jobs, &mut random);
-            let mut ends = |_| {
+            let mut ends = |_: &Connect| {
                 let flow = random.choice(&flows).cloned();
                 let mut flow = flow.unwrap_or_else(|| FlowRecord::new(Arc::clone(&slots)));
                 flow.values_mut().iter_mut().for_each(|value| shake(value, &mut random));

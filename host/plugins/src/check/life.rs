@@ -1,6 +1,7 @@
 //! A measurement's jobs from `pre_connect` to `rows`, without a network: connections end as they
 //! are told to, and flows are what they are told to be.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub(super) enum Trouble {
     Run(String),
     /// A rule that a running measurement is held to.
     Rule(RunRule, String),
+    /// What no job came to, which nobody may take for sound.
+    Unreached(String),
 }
 
 impl From<Broken> for Trouble {
@@ -51,6 +54,10 @@ struct Said {
     took: bool,
     /// Why the first one was declined.
     declined: Option<String>,
+    /// The configurations of which a connection was asked for.
+    made: BTreeSet<usize>,
+    /// Whether one had a conclusion of the measurement's own.
+    concluded: bool,
 }
 
 /// The shortest call of each function that is called on the thread which opens all connections.
@@ -72,7 +79,7 @@ pub(super) enum Stillborn {
 pub(super) struct Script<'a> {
     pub(super) job: &'a Job,
     /// The end and the flow of each connection.
-    pub(super) ends: &'a mut dyn FnMut(usize) -> (Outcome, Option<FlowRecord>),
+    pub(super) ends: &'a mut dyn FnMut(&Connect) -> (Outcome, Option<FlowRecord>),
 }
 
 impl<'s> Life<'s> {
@@ -130,7 +137,10 @@ impl<'s> Life<'s> {
             let Some(connect) = self.said(asked)? else { return Ok(None) };
             // In place of connecting.
             let Some(()) = self.said(asked::check(job, &connect))? else { return Ok(None) };
-            let (outcome, flow) = ends(index);
+            let (outcome, flow) = ends(&connect);
+            if connect.kind() != ConnectKind::Skip {
+                self.note(|said| said.made.insert(index));
+            }
             let seen = match connect.kind() {
                 ConnectKind::Skip => Sighting::NotAsked,
                 _ => flow.map_or(Sighting::Nothing, |flow| {
@@ -152,7 +162,12 @@ impl<'s> Life<'s> {
         // What a host that locates would ask.
         let location = Location::new(ConfigId::BASELINE);
         self.said(driver.located(job, &concluded.flows, &location))?;
-        self.note(|said| said.took = true);
+        let is_own = |condition: &Condition| !condition.as_str().starts_with("pathspider.");
+        let has_verdict = concluded.conditions.iter().any(is_own);
+        self.note(|said| {
+            said.took = true;
+            said.concluded |= has_verdict;
+        });
         Ok(Some(concluded.conditions))
     }
 
@@ -175,6 +190,25 @@ impl<'s> Life<'s> {
     /// Why it declines jobs, where it took none.
     pub(super) fn declines_all(&self) -> Option<String> {
         self.note(|said| said.declined.take().filter(|_| !said.took))
+    }
+
+    /// What no job came to, where jobs were taken.
+    pub(super) fn unreached(&self) -> Vec<String> {
+        let (took, made, concluded) =
+            self.note(|said| (said.took, said.made.clone(), said.concluded));
+        let mut unreached = Vec::new();
+        if took && !concluded && !self.sample.info.conditions.is_empty() {
+            unreached.push(format!(
+                "{}: no verdict was reached in any job, so what it concludes was not tried; try it with \
+                 testing::conclude, and in the lab",
+                self.label
+            ));
+        }
+        let left = (0..self.configurations).filter(|config| took && !made.contains(config));
+        unreached.extend(left.map(|config| {
+            format!("{}: configuration {config} was left out in every job", self.label)
+        }));
+        unreached
     }
 
     fn note<T>(&self, note: impl FnOnce(&mut Said) -> T) -> T {

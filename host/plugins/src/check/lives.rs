@@ -1,12 +1,19 @@
 //! Rules about what a measurement does with jobs.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::thread;
 
-use pathspider_plugin_api::{ChainName, ConfigId, Error, FlowRecord, Job, Record, State};
+use pathspider_plugin_api::carriage::{self, Proof};
+use pathspider_plugin_api::{
+    ChainName, Connect, ConnectKind, Error, FlowRecord, Job, Outcome, Record, State,
+};
 
 use super::life::{Life, Script, Stillborn, Times, Trouble, outcome};
-use super::meant;
+use super::meant::Fate;
 use super::subject::{Sample, Subject};
 use super::traffic::{self, Exchange};
 use super::{Answer, NO_NETWORK, Troubles};
@@ -15,6 +22,8 @@ use crate::rules::RunRule;
 pub(super) const STATES: [State; 4] = [State::Ok, State::Failed, State::Timeout, State::Skipped];
 /// Jobs with flows, for each set of options.
 const JOBS: usize = 200;
+/// The same whose connections are as the measurement asks for them.
+const MEANT: usize = 120;
 /// Threads, and the jobs of each.
 const THREADS: usize = 8;
 const JOBS_OF_A_THREAD: usize = 100;
@@ -40,16 +49,6 @@ pub(super) fn jobs(sample: &Sample) -> Vec<Job> {
 /// What the chains that a measurement names make of connections of all kinds.
 pub(super) fn flows(life: &Life<'_>) -> Vec<FlowRecord> {
     seen(life, traffic::exchanges())
-}
-
-/// The same of a configuration's connections that were sent as the measurement means them.
-fn meant(life: &Life<'_>, job: &Job, config: usize) -> Vec<FlowRecord> {
-    // What goes wrong here goes wrong again with the jobs. Who blocks would connect.
-    let connect = match life.sample.info.blocking {
-        true => None,
-        false => life.connect(job, ConfigId::new(config)).ok().flatten(),
-    };
-    connect.map(|connect| seen(life, meant::exchanges(&connect))).unwrap_or_default()
 }
 
 /// What the chains that a measurement names make of these packets; chains of other plugins are not here,
@@ -114,30 +113,31 @@ pub(super) fn declines(name: &str, reason: &Error) -> String {
 }
 
 /// Takes many jobs through, and keeps what goes wrong.
-fn live(subject: &Subject<'_>, life: &mut Life<'_>, troubles: &mut Vec<Trouble>) {
-    let mut random = fastrand::Rng::with_seed(subject.seed);
+fn live(seed: u64, life: &mut Life<'_>, troubles: &mut Vec<Trouble>) {
+    let mut random = fastrand::Rng::with_seed(seed);
     let flows = flows(life);
     let jobs = jobs(life.sample);
     for job in &jobs {
         for state in STATES {
-            let mut ends = |_| (outcome(job, state), None);
+            let mut ends = |_: &Connect| (outcome(job, state), None);
             troubles.extend(life.timed(Script { job, ends: &mut ends }).err());
         }
     }
-    for job in &jobs {
-        let as_meant: Vec<_> =
-            (0..life.configurations).map(|config| meant(life, job, config)).collect();
-        for at in 0..as_meant.iter().map(Vec::len).max().unwrap_or(0) {
-            let mut ends = |config: usize| {
-                let flows = &as_meant[config];
-                (outcome(job, State::Ok), flows.get(at).or(flows.last()).cloned())
-            };
-            troubles.extend(life.timed(Script { job, ends: &mut ends }).err());
+    let mut meant = Meant { life, seen: HashMap::new() };
+    // Over IPv4 and IPv6.
+    let both = &jobs[..2];
+    for job in both {
+        for fate in Fate::ordinary() {
+            troubles.extend(meant.go(job, || fate).err());
         }
+    }
+    for round in 0..MEANT {
+        let job = &both[round % both.len()];
+        troubles.extend(meant.go(job, || Fate::any(&mut random)).err());
     }
     for round in 0..JOBS {
         let job = &jobs[round % jobs.len()];
-        let mut ends = |_| {
+        let mut ends = |_: &Connect| {
             let flow = random.choice(&flows).filter(|_| random.u8(0..4) > 0);
             (outcome(job, STATES[random.usize(..STATES.len())]), flow.cloned())
         };
@@ -150,12 +150,50 @@ fn live(subject: &Subject<'_>, life: &mut Life<'_>, troubles: &mut Vec<Trouble>)
         let what = format!("{}: it declines each job: {reason}", life.label);
         troubles.push(Trouble::Run(what));
     }
+    troubles.extend(life.unreached().into_iter().map(Trouble::Unreached));
+}
+
+/// Jobs whose connections are as the measurement asks for them.
+struct Meant<'a, 's> {
+    life: &'a Life<'s>,
+    /// What its chains make of such a connection.
+    seen: HashMap<(String, Fate), Option<FlowRecord>>,
+}
+
+impl Meant<'_, '_> {
+    /// Takes a job through whose connections have such fates.
+    fn go(&mut self, job: &Job, mut fate: impl FnMut() -> Fate) -> Result<(), Trouble> {
+        let Meant { life, seen } = self;
+        let mut ends = |connect: &Connect| {
+            let fate = fate();
+            let asked = format!("{} {} {connect:?}", job.target(), job.port());
+            let flow = seen.entry((asked, fate)).or_insert_with(|| {
+                let exchange = fate.packets(job, connect);
+                self::seen(life, vec![exchange]).into_iter().next()
+            });
+            (proven(outcome(job, fate.state()), connect.kind()), flow.clone())
+        };
+        life.go(Script { job, ends: &mut ends }, &mut Times::default()).map(drop)
+    }
+}
+
+/// The outcome as the host has it of this kind.
+fn proven(outcome: Outcome, kind: ConnectKind) -> Outcome {
+    let is_ok = outcome.state() == State::Ok;
+    match kind.proof() {
+        Proof::State => outcome,
+        _ => outcome.with(carriage::KIND, kind.name()).with(carriage::CARRIED, is_ok),
+    }
 }
 
 /// The answer of a rule that looks at some of the troubles of many jobs.
-fn lived(subject: &mut Subject<'_>, wanted: impl Fn(Trouble) -> Option<String>) -> Answer {
+fn lived(subject: &mut Subject<'_>, wanted: impl FnMut(Trouble) -> Option<String>) -> Answer {
     let mut troubles = Vec::new();
-    if let Some(answer) = each_life(subject, "measured", &mut troubles, live) {
+    let seed = subject.seed;
+    let answer = each_life(subject, "measured", &mut troubles, |_, life, troubles| {
+        live(seed, life, troubles);
+    });
+    if let Some(answer) = answer {
         return answer;
     }
     let mut told = Troubles::default();
@@ -174,14 +212,24 @@ fn all(trouble: Trouble) -> Option<String> {
     Some(match trouble {
         Trouble::Run(what) => what,
         Trouble::Rule(rule, what) => format!("{what} (rule {})", rule.name()),
+        Trouble::Unreached(_) => return None,
     })
 }
 
 pub(super) fn run(subject: &mut Subject<'_>) -> Answer {
-    lived(subject, |trouble| match trouble {
+    let mut unreached = Troubles::default();
+    let answer = lived(subject, |trouble| match trouble {
         Trouble::Run(what) => Some(what),
         Trouble::Rule(..) => None,
-    })
+        Trouble::Unreached(what) => {
+            unreached.note(what);
+            None
+        }
+    });
+    match answer {
+        Answer::Pass => unreached.remark(),
+        answer => answer,
+    }
 }
 
 pub(super) fn declared_conditions(subject: &mut Subject<'_>) -> Answer {
@@ -213,7 +261,7 @@ pub(super) fn no_flow(subject: &mut Subject<'_>) -> Answer {
         observes |= life.slots.observes();
         for job in jobs(life.sample) {
             for state in STATES {
-                let mut ends = |_| (outcome(&job, state), None);
+                let mut ends = |_: &Connect| (outcome(&job, state), None);
                 match life.timed(Script { job: &job, ends: &mut ends }) {
                     // Without chains it never has a flow, and has its evidence elsewhere.
                     Ok(Some(conditions)) if life.slots.observes() => {
@@ -261,7 +309,7 @@ pub(super) fn threads(subject: &mut Subject<'_>) -> Answer {
             let mut found = Vec::new();
             for round in 0..JOBS_OF_A_THREAD {
                 let job = &jobs[round % jobs.len()];
-                let mut ends = |_| {
+                let mut ends = |_: &Connect| {
                     let flow = random.choice(flows).cloned();
                     (outcome(job, STATES[random.usize(..STATES.len())]), flow)
                 };

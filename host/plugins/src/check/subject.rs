@@ -44,6 +44,16 @@ pub(super) struct Sample {
     pub(super) known: Arc<Known>,
 }
 
+#[cfg(test)]
+impl Sample {
+    /// A measurement that is linked in, which knows the library's chains.
+    pub(super) fn linked(handle: MeasurementHandle) -> Sample {
+        let (info, options) = handle.describe().unwrap();
+        let known = Known { catalogue: Catalogue::library(), plugin: "linked".to_owned() };
+        Sample { handle, info, options, known: Arc::new(known) }
+    }
+}
+
 /// The chains that are known here: the library's, and the file's own.
 pub(super) struct Known {
     catalogue: Catalogue,

@@ -137,7 +137,7 @@ fn dns(flags: u16) -> Vec<u8> {
 }
 
 /// The packet, and a router's word that its target cannot be reached.
-fn unreachable(v6: bool, packet: Vec<u8>) -> Exchange {
+pub(super) fn unreachable(v6: bool, packet: Vec<u8>) -> Exchange {
     let mut message = vec![if v6 { 1 } else { 3 }, 1, 0, 0, 0, 0, 0, 0];
     message.extend(&packet);
     let error = write(|out| {
@@ -153,32 +153,18 @@ fn unreachable(v6: bool, packet: Vec<u8>) -> Exchange {
 
 /// The packet with this traffic class.
 fn marked(mut packet: Vec<u8>, class: u8) -> Vec<u8> {
-    mark(&mut packet, class);
-    packet
-}
-
-/// Gives a packet this traffic class.
-pub(super) fn mark(packet: &mut [u8], class: u8) {
     if packet[0] >> 4 == 6 {
         packet[0] = 0x60 | class >> 4;
         packet[1] = packet[1] & 0x0f | class << 4;
     } else {
         packet[1] = class;
     }
+    packet
 }
 
 /// Our address in a flow with this one.
 pub(super) fn us(target: IpAddr) -> IpAddr {
     if target.is_ipv6() { US6.into() } else { US4.into() }
-}
-
-/// The traffic class of a whole packet of ours; `None` for what came.
-pub(super) fn class_of_ours(packet: &[u8]) -> Option<u8> {
-    match packet[0] >> 4 {
-        6 if packet[8..24] == US6.octets() => Some(packet[0] << 4 | packet[1] >> 4),
-        4 if packet[12..16] == US4.octets() => Some(packet[1]),
-        _ => None,
-    }
 }
 
 /// The exchanges with packets damaged, cut, repeated, reordered, and some that were never whole.

@@ -33,7 +33,7 @@ mod tests {
             assert_eq!(find(kind).is_none(), elsewhere, "{kind:?} has no line in KINDS");
             let has_settings = Settings::read(&Connect::new(kind)).is_ok();
             let is_set = !elsewhere || kind == ConnectKind::Conversation;
-            assert_eq!(has_settings, is_set, "{kind:?} has no line in asked/settings.rs");
+            assert_eq!(has_settings, is_set, "{kind:?} has no line in connect/settings.rs");
         }
     }
 
