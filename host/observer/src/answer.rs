@@ -135,7 +135,9 @@ impl Judges {
             return judge.sent(packet);
         }
         judge.came(packet)?;
-        ttls.note(packet);
+        if let Some(ttl) = packet.ttl() {
+            ttls.add(ttl);
+        }
         Ok(())
     }
 

@@ -102,6 +102,12 @@ impl<'a> Dissected<'a> {
         layers: Layers::NONE,
     };
 
+    /// The TTL (hop limit) that it arrived with; `None` where the header is cut before it.
+    #[inline]
+    pub fn ttl(&self) -> Option<u8> {
+        self.ip.get(if self.tuple.is_v6 { 7 } else { 8 }).copied()
+    }
+
     /// The packet that an ICMP error quotes; `None` for everything else.
     #[inline]
     pub fn quote(&self) -> Option<Quote<'a>> {

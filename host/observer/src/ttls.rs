@@ -1,8 +1,6 @@
 //! From how far a flow's answers came: the TTLs (hop limits) that they arrived with. A hint at who
 //! answered, kept of every connection, beside what the chains see.
 
-use super::dissect::Dissected;
-
 /// The TTLs of the packets that were taken for the other side's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ttls {
@@ -38,15 +36,7 @@ impl Ttls {
 
     /// Notes that of a packet.
     #[inline]
-    pub(crate) fn note(&mut self, packet: &Dissected<'_>) {
-        let at = if packet.tuple.is_v6 { 7 } else { 8 };
-        if let Some(&ttl) = packet.ip.get(at) {
-            self.add(ttl);
-        }
-    }
-
-    #[inline]
-    fn add(&mut self, ttl: u8) {
+    pub(crate) fn add(&mut self, ttl: u8) {
         match self.first {
             None => self.first = Some(ttl),
             Some(_) => {

@@ -11,6 +11,9 @@ use std::sync::atomic::Ordering;
 use crossbeam::channel::Sender;
 use pathspider_observer::Round;
 use pathspider_plugin_api::Job;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use tokio::sync::mpsc;
 
 use super::courtesy::{Courtesy, Refusal};
@@ -23,7 +26,7 @@ use super::seen::Seen;
 use super::shuffle::Shuffle;
 use super::tally::Tally;
 use super::target::{Keys, Target};
-use crate::rounds::{Standing, Turn};
+use crate::rounds::{Place as Seat, Standing, Turn, Wanted};
 use again::Again;
 pub(super) use again::Rest;
 
@@ -262,6 +265,64 @@ impl Gate {
         if self.again.is_none() {
             self.onward = None;
         }
+    }
+
+    /// Keeps a target for the next rounds; `None` where that fails.
+    fn keep(&mut self, target: &KeptTarget, standing: Standing) -> Option<Seat> {
+        let again = self.again.as_mut().filter(|_| self.failure.is_none())?;
+        match again.keep(target, standing) {
+            Ok(place) => Some(place),
+            Err(error) => {
+                self.failure = Some(error);
+                None
+            }
+        }
+    }
+
+    /// Why a target could not be kept, if so.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    /// What is to be done after the first round; `None` where that is nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Again::keep`].
+    pub(super) fn rest(&mut self) -> io::Result<Option<Rest>> {
+        let Some(again) = &mut self.again else { return Ok(None) };
+        let standings = Arc::clone(&again.standings);
+        let kept = again.kept.take().map(|mut kept| kept.write().map(|()| kept)).transpose()?;
+        self.tally.admitted.fetch_add(standings.to_come(), Ordering::Relaxed);
+        self.tally.all_rounds_are_counted();
+        Ok(kept.map(|kept| Rest { standings, kept }))
+    }
+
+    /// A round begins: whose turn it is, in another order than before. `None` where no more are
+    /// needed.
+    pub(super) fn begin_round(&mut self, rest: &Rest, round: Round) -> Option<Vec<Seat>> {
+        let Wanted { mut places, done } = rest.standings.wanted(round);
+        let is_repeat = rest.is_repeat(round);
+        if places.is_empty() && done == 0 && !is_repeat {
+            return None;
+        }
+        self.tally.done.fetch_add(done, Ordering::Relaxed);
+        if !is_repeat {
+            self.tally.admitted.fetch_add(places.len() as u64, Ordering::Relaxed);
+        }
+        let seed = rest.standings.schedule().seed.wrapping_add(round.number().into());
+        places.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        Some(places)
+    }
+
+    /// Whether nobody takes targets any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.onward.as_ref().is_none_or(|onward| onward.jobs.is_closed())
+    }
+
+    /// Hands a target on once more; `false` when no more can be taken.
+    pub(super) fn send_again(&mut self, target: KeptTarget, turn: Turn) -> bool {
+        self.hand_on(target, Some(turn))
     }
 }
 

@@ -5,10 +5,10 @@ mod memory;
 use std::io::Write;
 use std::process::{Child, Command};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pathspider_e2e::{
-    Ended, Network, Program, compile, names, network, records, temp_dir, wait_until,
+    Ended, Network, Program, Record, compile, names, network, records, temp_dir, wait_until,
 };
 
 /// How many targets a steady run has; it takes six seconds.
@@ -65,32 +65,55 @@ fn meanwhile(
     fault: impl FnOnce() + Send,
     mend: impl FnOnce() + Send,
 ) -> Ended {
-    lasting(network, run, WHILE, fault, mend)
+    lasting(network, run, WHILE, fault, mend).0
 }
 
-/// The same, for as long as `time`.
+/// The time that something took.
+struct Span {
+    from: SystemTime,
+    to: SystemTime,
+}
+
+impl Span {
+    fn of(does: impl FnOnce()) -> Span {
+        let from = SystemTime::now();
+        does();
+        Span { from, to: SystemTime::now() }
+    }
+
+    /// Whether some of it fell into the time of a record's connections.
+    fn is_within(&self, record: &Record) -> bool {
+        let time = record.time.as_ref().unwrap();
+        let at = |text: &str| humantime::parse_rfc3339(text).unwrap();
+        at(&time.from) <= self.to && at(&time.to) >= self.from
+    }
+}
+
+/// The same, for as long as `time`; and when the fault came and went.
 fn lasting(
     network: &Network,
     (child, feeder): (Child, JoinHandle<()>),
     time: Duration,
     fault: impl FnOnce() + Send,
     mend: impl FnOnce() + Send,
-) -> Ended {
-    let ended = std::thread::scope(|scope| {
-        scope.spawn(|| {
+) -> (Ended, Span, Span) {
+    let (ended, came, went) = std::thread::scope(|scope| {
+        let spans = scope.spawn(|| {
             well_under_way(network);
-            fault();
+            let came = Span::of(fault);
             std::thread::sleep(time);
-            mend();
+            (came, Span::of(mend))
         });
-        Ended::from(child.wait_with_output().unwrap())
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        let (came, went) = spans.join().unwrap();
+        (ended, came, went)
     });
     feeder.join().unwrap();
     let settings = network.settings();
     for ours in ["/tcp_ecn 2\n", "/tcp_ecn_fallback 1\n"] {
         assert!(settings.contains(ours), "{settings}");
     }
-    ended
+    (ended, came, went)
 }
 
 /// How many records say it.
@@ -221,7 +244,7 @@ fn every_packet_is_lost_on_the_path_for_a_minute() {
     let Some(network) = network(20, 0) else { return };
     let command = Program::command(&["measure", "--allow-special", "--duplicates"]);
     let targets = 6600;
-    let ended = lasting(
+    let (ended, came, went) = lasting(
         &network,
         steadily(&network, command, &["-w", "300"], "clean", targets),
         Duration::from_secs(60),
@@ -231,8 +254,13 @@ fn every_packet_is_lost_on_the_path_for_a_minute() {
     ended.expect(0, &["6600 targets"]);
     let said = said(&ended);
     assert!(said.works > 200 && said.offline > 3000, "{said:?}");
-    // Those between whose two connections it began or ended; each record says one of the four.
-    assert!(said.broken < 30 && said.transient < 100, "{said:?}");
+    // Only those in whose time it began are broken, only those in whose time it ended transient.
+    for record in records(&ended.stdout) {
+        let begun = !record.has("ecn.connectivity.broken") || came.is_within(&record);
+        let over = !record.has("ecn.connectivity.transient") || went.is_within(&record);
+        assert!(begun && over, "{record:?}");
+    }
+    // Each record says one of the four.
     let sum = said.works + said.offline + said.broken + said.transient;
     assert_eq!(sum, targets, "{said:?}");
 }
