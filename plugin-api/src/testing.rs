@@ -129,8 +129,9 @@ pub fn connect<M: Measurement>(
     let prepared = Object::new(measurement.pre_connect(&Attempt::new(&lent))?);
     let lent = LentAttempt::new(job, &prepared, (config.into().number(), 0), &reading);
     let lent = if M::info().depends { lent.after(&[]) } else { lent };
-    let connect = measurement.connect(&Attempt::new(&lent))?;
+    let connect = measurement.connect(&Attempt::new(&lent));
     lent.check("connect")?;
+    let connect = connect?;
     rules::check_settings(&connect)?;
     Ok(connect)
 }

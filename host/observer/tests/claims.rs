@@ -471,7 +471,7 @@ fn a_complete_flow_is_told_and_what_comes_before_is_not() {
     assert_eq!(completion(&sent().at(1, syn_ack.clone()).at(2, reset)), Some(Answer::Reset));
     let unreachable = icmp(3, 13, &segment(7, There, SYN, 1)[..28]);
     let told = completion(&sent().at(1, syn_ack).at(2, unreachable));
-    assert_eq!(told, Some(Answer::Icmp("unreachable")));
+    assert_eq!(told, Some(Answer::Icmp("admin_prohibited")));
 }
 
 #[test]
@@ -506,10 +506,10 @@ fn the_first_answer_is_told() {
     let sent = || Capture::raw().at(0, syn.clone());
     let unreachable = icmp(3, 13, &syn[..28]);
     let redirect = icmp(5, 1, &syn[..28]);
-    let prohibited = Answer::Icmp("unreachable");
+    let prohibited = Answer::Icmp("admin_prohibited");
     let reassembly = icmp(11, 1, &syn[..28]);
     let expired = icmp(11, 0, &syn[..28]);
-    let time_exceeded = Answer::Icmp("unreachable");
+    let time_exceeded = Answer::Icmp("ttl_exceeded");
     let other = icmp(3, 13, &segment(7, There, SYN, 2)[..28]);
     let syn_ack = answer(7, SYN | ACK, 2, 1);
     let reset = answer(7, RST | ACK, 0, 1);

@@ -100,6 +100,8 @@ extern "C" fn new<M: Measurement>(options: Record, host: Services) -> Answer<Obj
     guard(|| M::new(&OptionValues::new(options), Host::from_services(host)).map(Object::new::<M>))
 }
 
+// What a function asked for and cannot have goes before its own error, which may come from that.
+
 /// The author's object behind a pointer of the host's.
 fn author<M: Measurement>(object: &Object) -> Result<&M> {
     // SAFETY: the host passes to a measurement's functions only what that table's `new` made.
@@ -127,8 +129,9 @@ extern "C" fn pre_connect<M: Measurement>(
 ) -> Answer<Object> {
     guard(|| {
         let lent = attempt.get();
-        let prepared = author::<M>(object)?.pre_connect(&Attempt::new(lent))?;
+        let prepared = author::<M>(object)?.pre_connect(&Attempt::new(lent));
         lent.check("pre_connect")?;
+        let prepared = prepared?;
         Ok(if prepared.0.is_none() { Object::NONE } else { Object::new(prepared) })
     })
 }
@@ -136,8 +139,9 @@ extern "C" fn pre_connect<M: Measurement>(
 extern "C" fn connect<M: Measurement>(object: &Object, attempt: AttemptRef<'_>) -> Answer<Wanted> {
     guard(|| {
         let lent = attempt.get();
-        let connect = author::<M>(object)?.connect(&Attempt::new(lent))?;
+        let connect = author::<M>(object)?.connect(&Attempt::new(lent));
         lent.check("connect")?;
+        let connect = connect?;
         let (connect, conversation) = connect.into_wire();
         Ok(Wanted { connect, conversation: conversation.into() })
     })
@@ -154,9 +158,9 @@ extern "C" fn post_connect<M: Measurement>(
             .and_then(State::from_number)
             .ok_or_else(|| Error::contract("post_connect: the host passed no spdr_state"))?;
         let (lent, outcome) = (attempt.get(), Outcome::with_record(ended, outcome));
-        let result = author::<M>(object)?.post_connect(&Attempt::new(lent), outcome)?;
+        let result = author::<M>(object)?.post_connect(&Attempt::new(lent), outcome);
         lent.check("post_connect")?;
-        Ok(result)
+        result
     })
 }
 
@@ -176,17 +180,18 @@ extern "C" fn merge<M: Measurement>(
     guard(|| {
         let lent = attempt.get();
         let flow = Flow::new(flow.get());
-        let merged = author::<M>(object)?.merge(&Attempt::new(lent), flow, result)?;
+        let merged = author::<M>(object)?.merge(&Attempt::new(lent), flow, result);
         lent.check("merge")?;
-        Ok(merged)
+        merged
     })
 }
 
 extern "C" fn combine<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> Answer<Concluded> {
     guard(|| {
         let lent = flows.get();
-        let conclusion = author::<M>(object)?.combine(&Flows::new(lent))?;
+        let conclusion = author::<M>(object)?.combine(&Flows::new(lent));
         lent.reading().check("combine")?;
+        let conclusion = conclusion?;
         Ok(Concluded {
             conditions: texts(conclusion.conditions),
             wishes: conclusion.wishes.0,
@@ -198,8 +203,9 @@ extern "C" fn combine<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> A
 extern "C" fn rows<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> Answer<RVec<Record>> {
     guard(|| {
         let lent = flows.get();
-        let rows = author::<M>(object)?.rows(&Flows::new(lent))?;
+        let rows = author::<M>(object)?.rows(&Flows::new(lent));
         lent.reading().check("rows")?;
+        let rows = rows?;
         Ok(rows.into())
     })
 }
@@ -211,8 +217,9 @@ extern "C" fn located<M: Measurement>(
 ) -> Answer<RVec<RCowStr<'static>>> {
     guard(|| {
         let lent = flows.get();
-        let conditions = author::<M>(object)?.located(&Flows::new(lent), location.get())?;
+        let conditions = author::<M>(object)?.located(&Flows::new(lent), location.get());
         lent.reading().check("located")?;
+        let conditions = conditions?;
         Ok(texts(conditions))
     })
 }

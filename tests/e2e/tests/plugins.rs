@@ -80,7 +80,7 @@ fn a_plugins_failures_are_the_jobs_and_the_run_goes_on() {
         (
             "undeclared-condition",
             "combine: it gave the condition misbehaving.declared.never, which it does not declare \
-             (rule declared-conditions)",
+             (conditions!, Info::conditions) (rule declared-conditions)",
         ),
         (
             "wrong-index",

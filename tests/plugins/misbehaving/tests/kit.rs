@@ -33,7 +33,10 @@ fn what_the_host_refuses_fails_here_by_the_same_rule() {
     let job = |port| Job::new(0, [127, 0, 0, 1].into(), port, Record::new());
     for form in forms() {
         for (how, expected) in [
-            ("undeclared-condition", "which it does not declare (rule declared-conditions)"),
+            (
+                "undeclared-condition",
+                "which it does not declare (conditions!, Info::conditions) (rule declared-conditions)",
+            ),
             ("wrong-index", "and there are 2 configurations (rule configuration-index)"),
             ("not-a-number", "ratio: NaN is no number in JSON (rule valid-records)"),
             ("key-twice", "the key \"key\" stands in it twice (rule valid-records)"),
