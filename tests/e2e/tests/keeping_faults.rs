@@ -441,7 +441,7 @@ fn a_full_disk_ends_the_run_and_tears_nothing() {
         let output = if save { "--save-pcap" } else { "--output" };
         // A namespace of mounts that goes with the script. It reads the same targets for ever.
         let script = format!(
-            "mkdir {0}/small && mount -t tmpfs -o size=64k small {0}/small && \
+            "mkdir {0}/small && mount -t tmpfs -o size=128k small {0}/small && \
              (while cat {0}/jobs; do :; done) | $PATHSPIDER measure --allow-special --duplicates \
              -i {1} {output} {path} --output-flows ecn --connect tcp >{0}/stdout; \
              status=$?; cp {path}* {0}/; exit $status",
