@@ -254,11 +254,11 @@ fn every_packet_is_lost_on_the_path_for_a_minute() {
     ended.expect(0, &["6600 targets"]);
     let said = said(&ended);
     assert!(said.works > 200 && said.offline > 3000, "{said:?}");
-    // Only those in whose time it began are broken, only those in whose time it ended transient.
+    // Broken or transient are only those in whose time it began or ended: a SYN is repeated.
     for record in records(&ended.stdout) {
-        let begun = !record.has("ecn.connectivity.broken") || came.is_within(&record);
-        let over = !record.has("ecn.connectivity.transient") || went.is_within(&record);
-        assert!(begun && over, "{record:?}");
+        let differs =
+            record.has("ecn.connectivity.broken") || record.has("ecn.connectivity.transient");
+        assert!(!differs || came.is_within(&record) || went.is_within(&record), "{record:?}");
     }
     // Each record says one of the four.
     let sum = said.works + said.offline + said.broken + said.transient;
