@@ -32,7 +32,7 @@ mod wrong;
 
 pub use courtesy::{Blocklist, BlocklistError, Courtesy, Refusal};
 pub use done::Done;
-pub(crate) use done::Identity;
+pub(crate) use done::{Identity, TargetKey};
 pub use fed::Fed;
 pub use feeder::{Feed, Feeder, feed};
 pub use lines::{Input, Lines, ReadError};
@@ -41,7 +41,6 @@ pub(crate) use ndjson::parse_to_the_letter;
 pub(crate) use place::in_ascii;
 pub use reader::{Format, JobReader};
 pub use rules::{Feeding, Rules};
-pub(crate) use seen::plain_name;
 pub use shuffle::random_seed;
 pub use tally::Counts;
 pub(crate) use target::Keys;

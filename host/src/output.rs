@@ -6,6 +6,7 @@ mod cause;
 mod chance;
 mod codec;
 mod counted;
+mod job_id;
 mod json;
 mod metadata;
 mod origin;
@@ -20,6 +21,7 @@ pub(crate) use answer::Answers;
 pub use cause::{Cause, Here};
 pub(crate) use codec::Codec;
 pub use counted::Counted;
+pub(crate) use job_id::{JobId, ReadJobId};
 pub(crate) use metadata::{
     FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, TIME_END, TIME_START, beside, time, time_at_last,
 };

@@ -40,16 +40,42 @@ pub struct Done {
 struct Rounds {
     /// Declared by the measurement.
     conditions: Vec<ConditionInfo>,
-    standings: HashMap<Key, Standing, RandomState>,
+    standings: HashMap<TargetKey, Standing, RandomState>,
     folds: Folds,
 }
 
 /// What a target is known by.
-#[derive(PartialEq, Eq, Hash)]
-enum Key {
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TargetKey {
     Line(u64),
     Name(Box<str>),
     Address(IpAddr, u16),
+}
+
+impl Identity {
+    /// What it is known by: `names` and `duplicates` as in [`Done::new`]. `None` of one that lacks it.
+    pub(crate) fn key(&self, names: bool, duplicates: bool) -> Option<TargetKey> {
+        if duplicates {
+            return Some(TargetKey::Line(self.line_hash(names)));
+        }
+        let name = self.domain.as_deref().filter(|domain| names && !domain.is_empty());
+        match name {
+            Some(name) => Some(TargetKey::Name(plain_name(name).into())),
+            None => Some(TargetKey::Address(self.address?, self.port?)),
+        }
+    }
+
+    fn line_hash(&self, names: bool) -> u64 {
+        line_hash(names, self.line, self.port, self.domain.as_deref())
+    }
+}
+
+/// Of names, the port may be a result of the measurement.
+fn line_hash(names: bool, line: u64, port: Option<u16>, domain: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let port = port.filter(|_| !names);
+    (line, port, plain_name(domain.unwrap_or_default())).hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Done {
@@ -82,8 +108,7 @@ impl Done {
     /// Adds one.
     pub(crate) fn add(&mut self, target: &Identity) {
         self.count += 1;
-        let hash = self.line_hash(target.line, target.port, target.domain.as_deref());
-        self.lines.insert(hash);
+        self.lines.insert(target.line_hash(self.names));
         match target {
             // As in the gate: an empty name is none.
             Identity { domain: Some(domain), .. } if self.names && !domain.is_empty() => {
@@ -101,8 +126,7 @@ impl Done {
         if round == 0 || self.rounds.is_none() {
             self.add(target);
         }
-        let name = target.domain.as_deref().filter(|domain| self.names && !domain.is_empty());
-        let key = self.key(target, name);
+        let key = target.key(self.names, self.duplicates);
         if let (Some(key), Some(rounds)) = (key, &mut self.rounds) {
             let Rounds { conditions: declared, standings, folds } = rounds;
             let declared = &*declared;
@@ -117,22 +141,12 @@ impl Done {
         }
     }
 
-    /// Where a target stands. `name`: the one that a measurement takes.
-    pub(super) fn standing(&self, target: &Identity, name: Option<&str>) -> Standing {
-        let key = self.rounds.as_ref().and_then(|rounds| Some((self.key(target, name)?, rounds)));
-        let found = key.and_then(|(key, rounds)| rounds.standings.get(&key));
-        found.copied().unwrap_or_default()
-    }
-
-    fn key(&self, target: &Identity, name: Option<&str>) -> Option<Key> {
-        if self.duplicates {
-            let line = self.line_hash(target.line, target.port, target.domain.as_deref());
-            return Some(Key::Line(line));
-        }
-        match (name, target.address, target.port) {
-            (Some(name), ..) => Some(Key::Name(plain_name(name).into())),
-            (None, address, port) => Some(Key::Address(address?, port?)),
-        }
+    /// Where a target stands.
+    pub(super) fn standing(&self, target: &Identity) -> Standing {
+        let found = self.rounds.as_ref().and_then(|rounds| {
+            rounds.standings.get(&target.key(self.names, self.duplicates)?).copied()
+        });
+        found.unwrap_or_default()
     }
 
     /// Whether a target is one of them. `name`: the one that a measurement takes.
@@ -149,15 +163,7 @@ impl Done {
 
     /// Whether the target of a line is one of them, that has this port and domain.
     pub(crate) fn has_line(&self, line: u64, port: Option<u16>, domain: Option<&str>) -> bool {
-        self.lines.contains(&self.line_hash(line, port, domain))
-    }
-
-    /// Of names, the port may be a result of the measurement.
-    fn line_hash(&self, line: u64, port: Option<u16>, domain: Option<&str>) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        let port = port.filter(|_| !self.names);
-        (line, port, plain_name(domain.unwrap_or_default())).hash(&mut hasher);
-        hasher.finish()
+        self.lines.contains(&line_hash(self.names, line, port, domain))
     }
 }
 

@@ -108,7 +108,7 @@ impl Gate {
             let port = address.map(|_| port).or(target.port);
             let identity = Identity { line, address, port, domain };
             let is_done = done.has(&identity, name);
-            standing = done.standing(&identity, name);
+            standing = done.standing(&identity);
             // By its line too, which of several that are one target was measured: which of them
             // came first may depend on when names were answered.
             if let Some(shuffle) = self.shuffle.as_mut().filter(|_| is_done)

@@ -50,7 +50,7 @@ impl Seen {
 }
 
 /// A name as others are compared with it: in ASCII, for a record has it in its own script.
-pub(crate) fn plain_name(name: &str) -> String {
+pub(super) fn plain_name(name: &str) -> String {
     let name = in_ascii(name).unwrap_or(name.into());
     name.trim_end_matches('.').to_ascii_lowercase()
 }

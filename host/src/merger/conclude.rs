@@ -13,7 +13,7 @@ use super::theirs::Theirs;
 use super::{Merger, answered};
 use crate::engine::{Report, Work};
 use crate::job::Verbatim;
-use crate::output::{Summary, Told};
+use crate::output::{JobId, Summary, Told};
 use crate::rounds::Turn;
 use pathspider_observer::JobNumber;
 use pathspider_records::names;
@@ -77,11 +77,8 @@ impl<'a> Conclude<'a> {
     }
 
     fn job_id(&self, target: &Target) -> String {
-        let id = format!("{}-{}", self.merger.run, JobNumber::of(&target.job));
-        match target.turn {
-            Some(turn) => format!("{id}r{}", turn.round.number()),
-            None => id,
-        }
+        let (run, job) = (self.merger.run, JobNumber::of(&target.job));
+        JobId { run, job, round: target.turn.map(|turn| turn.round) }.to_string()
     }
 
     /// What a round came to; what all rounds of the target come to, where it was the last one.

@@ -132,7 +132,7 @@ fn target(record: &Record) -> String {
     if let Some(port) = record.u64("dp") {
         let _ = write!(text, ", port {port}");
     }
-    if let Some(round) = record.u64("round") {
+    if let Some(round) = record.u64(names::ROUND) {
         let _ = write!(text, ", round {}", round + 1);
     }
     text
@@ -140,7 +140,7 @@ fn target(record: &Record) -> String {
 
 /// Whether a translator stands between.
 fn translated(record: &Record) -> Option<String> {
-    let prefix = visible(record.str("translated")?, SHOWN);
+    let prefix = visible(record.str(names::TRANSLATED)?, SHOWN);
     Some(format!(
         "the address stands for one of IPv4, behind {prefix}: a translator answers for it"
     ))
@@ -148,7 +148,7 @@ fn translated(record: &Record) -> Option<String> {
 
 /// From how far the answers came, and what that hints at.
 fn way(record: &Record) -> Option<String> {
-    let hint = record.get("answered_from").and_then(Value::as_record)?;
+    let hint = record.get(names::ANSWERED_FROM).and_then(Value::as_record)?;
     let numbers = |key| {
         let list = hint.get(key).and_then(Value::as_list).unwrap_or_default();
         list.iter().filter_map(Value::as_u64).collect::<Vec<u64>>()

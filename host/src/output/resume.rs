@@ -18,6 +18,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::codec::Codec;
+use super::job_id::ReadJobId;
 use crate::job::{Done, Identity};
 use frames::frames;
 use pathspider_runtime::files::{TORN, read_through};
@@ -76,15 +77,8 @@ impl Key<'_> {
 impl<'a> Head<'a> {
     /// With the job's number, and whether it is one of several records of that job.
     fn numbered(self) -> Option<(Head<'a>, u64, bool)> {
-        let (_, number) = self.job_id.rsplit_once('-')?;
-        // Where there are rounds, the number is followed by the round's.
-        let (number, several) = match number.split_once('.') {
-            Some((number, _)) => (number, true),
-            None => (number, false),
-        };
-        let (number, _) = number.split_once('r').unwrap_or((number, ""));
-        let number = number.parse().ok()?;
-        Some((self, number, several))
+        let ReadJobId { number, is_row, .. } = ReadJobId::parse(&self.job_id)?;
+        Some((self, number, is_row))
     }
 }
 

@@ -11,9 +11,9 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{Condition, ConfigId, Error, Job, Outcome, Record, Value, ValueRef};
 
 use super::RejudgeError;
-use crate::job::{Input, Lines, Verbatim, in_ascii, parse_to_the_letter, plain_name};
+use crate::job::{Identity, Input, Lines, Verbatim, in_ascii, parse_to_the_letter};
 use crate::merger::{Theirs, failures};
-use crate::output::Told;
+use crate::output::{ReadJobId, Told};
 use crate::rounds::is_fold;
 use pathspider_records::names;
 
@@ -61,7 +61,7 @@ impl Past {
         let failures = failures(&flows);
         let failures = (!failures.is_empty()).then(|| failures.into_iter().collect::<Value>());
         let flows = flows.into_iter().map(Ended::into_record);
-        let flows = flows.map(|flow| flow.with("jobId", self.id.as_str()));
+        let flows = flows.map(|flow| flow.with(names::JOB_ID, self.id.as_str()));
         let flows: Value = flows.collect();
         let several = rows.len() > 1;
         let rows = if rows.is_empty() { vec![Record::new()] } else { rows };
@@ -100,27 +100,22 @@ impl Past {
         let told = |(at, record): (usize, &Record)| {
             let mut record = record.clone();
             if self.round.is_some() {
-                record.set("conditions", now.clone());
+                record.set(names::CONDITIONS, now.clone());
             }
             Told { record, came: self.came(at) }
         };
         self.records.iter().enumerate().map(told).collect()
     }
 
-    /// What tells its target from others: its line, its name, or its address and port.
-    pub(super) fn target(&self, duplicates: bool, names: bool) -> Box<str> {
+    /// What tells its target from others.
+    pub(super) fn target(&self) -> Identity {
         let record = &self.records[0];
-        let domain = record.str("domain").filter(|domain| !domain.is_empty());
-        let text = match domain {
-            _ if duplicates => self.number.to_string(),
-            Some(domain) if names => plain_name(domain),
-            _ => format!(
-                "{} {}",
-                record.str("dip").unwrap_or_default(),
-                record.u64("dp").unwrap_or(0)
-            ),
-        };
-        text.into()
+        Identity {
+            line: self.number,
+            address: record.str("dip").and_then(|text| text.parse().ok()),
+            port: record.u64("dp").and_then(|port| u16::try_from(port).ok()),
+            domain: record.str("domain").map(str::to_owned),
+        }
     }
 
     fn came(&self, at: usize) -> Option<Verbatim> {
@@ -131,12 +126,10 @@ impl Past {
     pub(super) fn failed(&self, error: Error, folded: &[Condition]) -> Vec<Told> {
         let (mut record, mut came) = (self.records[0].clone(), self.came(0));
         came.iter_mut().for_each(|came| JUDGED.into_iter().for_each(|key| came.unsay(key)));
-        record.set(
-            "conditions",
-            folded.iter().map(|one| Value::from(one.as_str())).collect::<Value>(),
-        );
-        record.set("spdr_error", format!("plugin: {error}"));
-        vec![Told { record: record.with("jobId", self.id.as_str()), came }]
+        let folded: Value = folded.iter().map(|one| Value::from(one.as_str())).collect();
+        record.set(names::CONDITIONS, folded);
+        record.set(names::ERROR, format!("plugin: {error}"));
+        vec![Told { record: record.with(names::JOB_ID, self.id.as_str()), came }]
     }
 }
 
@@ -192,10 +185,11 @@ impl Pasts {
         }
         let (record, came) = parse_to_the_letter(self.buffer.trim_ascii())
             .map_err(|reason| unfit(format!("it is not a record: {reason}")))?;
-        let numbered = record.str("jobId").and_then(numbered);
-        let (id, number) = numbered.ok_or_else(|| unfit("it has no jobId of a run".to_owned()))?;
-        let id = id.to_owned();
-        let round = record.u64("round").and_then(|round| u32::try_from(round).ok());
+        let id = record.str(names::JOB_ID).and_then(ReadJobId::parse);
+        let ReadJobId { base, number, .. } =
+            id.ok_or_else(|| unfit("it has no jobId of a run".to_owned()))?;
+        let id = base.to_owned();
+        let round = record.u64(names::ROUND).and_then(|round| u32::try_from(round).ok());
         Ok(Some(Past { line, id, number, round, records: vec![record], came: vec![came] }))
     }
 
@@ -283,16 +277,6 @@ pub(super) fn conditions(record: &Record) -> Vec<String> {
     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The parts of a `jobId`: that of the job's connections, and the job's number.
-fn numbered(id: &str) -> Option<(&str, u64)> {
-    let (run, number) = id.rsplit_once('-')?;
-    let number = number.split_once('.').map_or(number, |(number, _)| number);
-    let base = &id[..run.len() + 1 + number.len()];
-    // Where the run had rounds, that of the round follows.
-    let (number, _) = number.split_once('r').unwrap_or((number, ""));
-    Some((base, number.parse().ok()?))
-}
-
 /// Whether a connection is claimed again. Of one whose end nobody knew, and of which the run found no
 /// flow, there is nothing to be found.
 pub(super) fn is_claimed(restored: &Restored) -> bool {
@@ -344,15 +328,6 @@ fn octets(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_job_is_known_by_its_number_and_not_by_its_rows() {
-        assert_eq!(numbered("18fc037e40bc04d8-12"), Some(("18fc037e40bc04d8-12", 12)));
-        assert_eq!(numbered("18fc037e40bc04d8-12.3"), Some(("18fc037e40bc04d8-12", 12)));
-        assert_eq!(numbered("18fc037e40bc04d8-12r1.3"), Some(("18fc037e40bc04d8-12r1", 12)));
-        assert_eq!(numbered("12"), None);
-        assert_eq!(numbered("a-b"), None);
-    }
 
     #[test]
     fn octets_come_back_as_they_were() {

@@ -6,6 +6,7 @@ use foldhash::fast::RandomState;
 use pathspider_plugin_api::Condition;
 
 use super::past::Past;
+use crate::job::TargetKey;
 use crate::rounds::{Folds, Standing, is_fold};
 
 /// The rounds of all targets so far, in memory only where the run had rounds.
@@ -15,7 +16,7 @@ pub(super) struct Refold {
     /// Whether it is known by its name.
     names: bool,
     folds: Folds,
-    standings: HashMap<Box<str>, Standing, RandomState>,
+    standings: HashMap<TargetKey, Standing, RandomState>,
 }
 
 impl Refold {
@@ -29,7 +30,10 @@ impl Refold {
         if past.round.is_none() {
             return Vec::new();
         }
-        let standing = self.standings.entry(past.target(self.duplicates, self.names)).or_default();
+        let Some(target) = past.target().key(self.names, self.duplicates) else {
+            return Vec::new();
+        };
+        let standing = self.standings.entry(target).or_default();
         standing.add(&mut self.folds, conditions.iter().map(|one| (one.as_str(), one.class())));
         match past.conditions().iter().any(|condition| is_fold(condition)) {
             true => standing.close(&mut self.folds),

@@ -183,7 +183,7 @@ mod tests {
         Schedule { repeat, confirm, interval: Duration::ZERO, seed: 0 }
     }
 
-    /// Takes targets through their rounds, of which each has these verdicts, the last one for ever;
+    /// Takes targets through their rounds. Each target has these verdicts, the last one for ever;
     /// what each round had, and what each target came to.
     fn run(
         schedule: Schedule,

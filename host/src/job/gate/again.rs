@@ -19,7 +19,7 @@ pub(super) struct Again {
 }
 
 impl Again {
-    /// For targets of which a run before has measured so many.
+    /// A run before has measured so many of the targets.
     pub(super) fn new(standings: Arc<Standings>, before: u64) -> Again {
         Again { standings, kept: None, unfound: before }
     }
