@@ -6,15 +6,13 @@
 //! a target is eight octets.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use pathspider_plugin_api::Record;
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::target::Keys;
@@ -64,7 +62,7 @@ impl KeptTargets {
     /// No file can be made there.
     pub(super) fn begin() -> io::Result<KeptTargets> {
         let folder = env::var_os("TMPDIR").map_or_else(|| "/var/tmp".into(), PathBuf::from);
-        let file = nameless(&folder).map_err(|error| cannot(&folder, &error))?;
+        let file = tempfile::tempfile_in(&folder).map_err(|error| cannot(&folder, &error))?;
         Ok(KeptTargets { folder, file, waiting: Vec::new(), written: 0, ends: Vec::new() })
     }
 
@@ -116,23 +114,6 @@ fn cannot(folder: &Path, error: &io::Error) -> io::Error {
     ))
 }
 
-/// A file without a name, for its owner alone.
-fn nameless(folder: &Path) -> io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::TMPFILE;
-    match rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR) {
-        Ok(file) => Ok(file.into()),
-        // This file system has none: one that is removed at once.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-            let path = folder.join(format!("pathspider-{}-targets", std::process::id()));
-            let mut options = File::options();
-            let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-            fs::remove_file(&path)?;
-            Ok(file)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_takes_no_file_is_named() {
-        let error = nameless(Path::new("/nonexistent")).unwrap_err();
+        let error = tempfile::tempfile_in("/nonexistent").unwrap_err();
         let text = cannot(Path::new("/nonexistent"), &error).to_string();
         assert!(
             text.contains("in /nonexistent: No such file") && text.contains("TMPDIR"),
