@@ -54,7 +54,7 @@ struct Said {
     took: bool,
     /// Why the first one was declined.
     declined: Option<String>,
-    /// The configurations of which a connection was asked for.
+    /// The configurations that asked for a connection.
     made: BTreeSet<usize>,
     /// Whether one had a conclusion of the measurement's own.
     concluded: bool,

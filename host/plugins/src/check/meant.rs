@@ -1,12 +1,11 @@
 //! Connections as a measurement asks for them, and answered in many ways: without them, what it concludes
 //! where all is as it should be, and what it asks for then, would never be looked at.
 
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv6Addr};
 
-use pathspider_plugin_api::forge;
+use pathspider_plugin_api::forge::{self, HttpRequest};
 use pathspider_plugin_api::packet::{TcpFlags, protocol};
-use pathspider_plugin_api::{Connect, ConnectKind, Job, Record, Setting, State, Value};
+use pathspider_plugin_api::{Connect, ConnectKind, Host, Job, Record, State};
 
 use super::traffic::{self, Exchange};
 use crate::asked::{self, Header, Settings};
@@ -106,12 +105,13 @@ impl Fate {
 
     /// Its packets.
     pub(super) fn packets(self, job: &Job, connect: &Connect) -> Exchange {
-        let ends = Ends::of(job, connect);
+        // What a plugin made or sends by itself has none.
+        let settings = Settings::read(connect).unwrap_or_default();
         let exchange = match connect.kind() {
             ConnectKind::Skip => None,
             ConnectKind::Packets => self.of_forged(connect),
-            ConnectKind::DnsUdp => self.of_query(job, connect, ends),
-            _ => self.of_stream(job, connect, ends),
+            ConnectKind::DnsUdp => self.of_query(job, &settings),
+            kind => self.of_stream(job, kind, &settings),
         };
         exchange.unwrap_or_default()
     }
@@ -122,19 +122,18 @@ impl Fate {
     }
 
     /// The packets of a TCP connection; `None` where they cannot be made.
-    fn of_stream(self, job: &Job, connect: &Connect, ends: Ends) -> Option<Exchange> {
+    fn of_stream(self, job: &Job, kind: ConnectKind, settings: &Settings<'_>) -> Option<Exchange> {
+        let ends = Ends::of(job, settings);
         let Ends { us, them, port, source } = ends;
         let syn = &SYNS[self.syn];
-        let is_set = |setting: Setting| connect.settings().bool(setting.name()) == Some(true);
-        let ours = |flags| ends.ours(connect).tcp(port).source_port(source).flags(flags);
+        let ours = |flags| ends.ours(settings).tcp(port).source_port(source).flags(flags);
         let theirs = |flags| {
             let back = forge::Packet::to(us).source(them).dscp(self.mark()).ttl(57);
             back.tcp(source).source_port(port).flags(flags)
         };
-        let (asked, answered) = said(job, connect);
-        let (is_fast, is_multipath) = (is_set(Setting::FastOpen), is_set(Setting::Mptcp));
-        let early: &[u8] = if is_fast && syn.has_cookie { &asked } else { &[] };
-        let size = connect.settings().u64(Setting::Mss.name()).unwrap_or(1460);
+        let (asked, answered) = said(job, kind, settings);
+        let early: &[u8] = if settings.fast_open && syn.has_cookie { &asked } else { &[] };
+        let size = settings.mss.unwrap_or(1460);
         let mut opening = ours(TcpFlags::SYN.and(syn.flags)).sequence(OURS).mss(size as u16);
         let accepting = TcpFlags::SYN.and(TcpFlags::ACK);
         let asks = syn.flags.has(TcpFlags::ECE) && self.answer != Answer::Marked;
@@ -145,14 +144,14 @@ impl Fate {
         for (kind, value) in syn.options {
             (opening, accepting) = (opening.option(*kind, value), accepting.option(*kind, value));
         }
-        if is_fast {
+        if settings.fast_open {
             let cookie: &[u8] = if syn.has_cookie { &COOKIE } else { &[] };
             opening = opening.option(34, cookie).payload(early);
             if !syn.has_cookie {
                 accepting = accepting.option(34, &COOKIE);
             }
         }
-        if is_multipath {
+        if settings.mptcp {
             opening = opening.option(30, &[1, 1]);
             accepting = accepting.option(30, &[1, 1, 1, 2, 3, 4, 5, 6, 7, 8]);
         }
@@ -197,9 +196,9 @@ impl Fate {
     }
 
     /// The packets of a DNS query; `None` where they cannot be made.
-    fn of_query(self, job: &Job, connect: &Connect, ends: Ends) -> Option<Exchange> {
-        let message = query(job, connect)?;
-        let packet = ends.ours(connect).udp(ends.port, &message).source_port(ends.source);
+    fn of_query(self, job: &Job, settings: &Settings<'_>) -> Option<Exchange> {
+        let (ends, message) = (Ends::of(job, settings), query(job, settings)?);
+        let packet = ends.ours(settings).udp(ends.port, &message).source_port(ends.source);
         self.answered(vec![packet.bytes().ok()?])
     }
 
@@ -269,29 +268,24 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(job: &Job, connect: &Connect) -> Ends {
-        let settings = connect.settings();
-        let target = settings.str(Setting::Target.name()).and_then(|text| text.parse().ok());
-        let them = match target.unwrap_or(job.target()).to_canonical() {
+    fn of(job: &Job, settings: &Settings<'_>) -> Ends {
+        let them = match settings.target.unwrap_or(job.target()).to_canonical() {
             // A name's address is looked up in a run.
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
             address => address,
         };
-        let number = |setting: Setting| settings.u64(setting.name()).map(|port| port as u16);
-        let port = number(Setting::Port).unwrap_or(job.port());
-        let source = number(Setting::SourcePort).filter(|port| *port != 0).unwrap_or(PORT);
+        let port = settings.port.unwrap_or(job.port());
+        let source = settings.source_port.filter(|port| *port != 0).unwrap_or(PORT);
         Ends { us: traffic::us(them), them, port, source }
     }
 
     /// A packet of ours with what the settings ask for.
-    fn ours(self, connect: &Connect) -> forge::Packet {
-        let number =
-            |setting: Setting| connect.settings().u64(setting.name()).map(|value| value as u8);
+    fn ours(self, settings: &Settings<'_>) -> forge::Packet {
         let packet = forge::Packet::to(self.them).source(self.us);
         packet
-            .dscp(number(Setting::Dscp).unwrap_or(0))
-            .ecn(number(Setting::Ecn).unwrap_or(0))
-            .ttl(number(Setting::Ttl).unwrap_or(64))
+            .dscp(settings.dscp.unwrap_or(0))
+            .ecn(settings.ecn.unwrap_or(0))
+            .ttl(settings.ttl.unwrap_or(64))
     }
 }
 
@@ -311,24 +305,23 @@ fn fill(packet: &mut [u8]) -> Option<()> {
 }
 
 /// What is asked over a TCP connection, and what is answered.
-fn said(job: &Job, connect: &Connect) -> (Vec<u8>, Vec<u8>) {
-    match connect.kind() {
+fn said(job: &Job, kind: ConnectKind, settings: &Settings<'_>) -> (Vec<u8>, Vec<u8>) {
+    match kind {
         ConnectKind::Http => {
-            let mut request = "GET / HTTP/1.1\r\nHost: www.example.com\r\n".to_owned();
-            let headers = connect.settings().get(Setting::Headers.name());
-            for (name, value) in
-                headers.and_then(Value::as_record).into_iter().flat_map(Record::iter)
-            {
-                // Writing to a `String` does not fail.
-                let _ = write!(request, "{name}: {}\r\n", value.as_str().unwrap_or_default());
-            }
-            request += "\r\n";
-            (request.into_bytes(), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec())
+            let headers = settings.headers.into_iter().flat_map(Record::iter);
+            let request = HttpRequest::get(job, &Host::standalone());
+            let request = headers.fold(request, |request, (name, value)| {
+                request.header(name, value.as_str().unwrap_or_default())
+            });
+            (
+                request.octets().unwrap_or_default(),
+                b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            )
         }
         ConnectKind::DnsTcp => {
             let framed =
                 |message: Vec<u8>| [&(message.len() as u16).to_be_bytes()[..], &message].concat();
-            let Some(asked) = query(job, connect) else { return Default::default() };
+            let Some(asked) = query(job, settings) else { return Default::default() };
             let mut answered = asked.clone();
             answered[2] |= 0x80;
             (framed(asked), framed(answered))
@@ -340,6 +333,6 @@ fn said(job: &Job, connect: &Connect) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// The query that the settings ask for; `None` where none can be made.
-fn query(job: &Job, connect: &Connect) -> Option<Vec<u8>> {
-    asked::query(&Settings::read(connect).ok()?, job, 0x1234).ok()
+fn query(job: &Job, settings: &Settings<'_>) -> Option<Vec<u8>> {
+    asked::query(settings, job, 0x1234).ok()
 }

@@ -17,7 +17,7 @@ use pathspider_observer::chains::{Catalogue, CatalogueError};
 /// The plugin under examination.
 pub(super) struct Subject<'a> {
     pub(super) plugin: LoadedPlugin,
-    /// Its name, by which its chains are told from others of the same name.
+    /// Its name: it tells its chains from others of the same name.
     pub(super) name: String,
     /// For what is chosen at random.
     pub(super) seed: u64,
