@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 // Plugins have no use for the host's half of the boundary, which is built with them all the same.
-#![cfg_attr(not(feature = "driver"), allow(dead_code))]
+#![cfg_attr(not(feature = "driver"), allow(dead_code, unreachable_pub))]
 
 pub mod abi;
 mod address;

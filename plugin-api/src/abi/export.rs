@@ -100,7 +100,11 @@ extern "C" fn new<M: Measurement>(options: Record, host: Services) -> Answer<Obj
     guard(|| M::new(&OptionValues::new(options), Host::from_services(host)).map(Object::new::<M>))
 }
 
-// What a function asked for and cannot have goes before its own error, which may come from that.
+/// What a function gave. What it asked for and cannot have goes before its own error, which may come from
+/// that.
+fn checked<T>(given: Result<T>, asked: Result<()>) -> Result<T> {
+    asked.and(given)
+}
 
 /// The author's object behind a pointer of the host's.
 fn author<M: Measurement>(object: &Object) -> Result<&M> {
@@ -130,8 +134,7 @@ extern "C" fn pre_connect<M: Measurement>(
     guard(|| {
         let lent = attempt.get();
         let prepared = author::<M>(object)?.pre_connect(&Attempt::new(lent));
-        lent.check("pre_connect")?;
-        let prepared = prepared?;
+        let prepared = checked(prepared, lent.check("pre_connect"))?;
         Ok(if prepared.0.is_none() { Object::NONE } else { Object::new(prepared) })
     })
 }
@@ -140,8 +143,7 @@ extern "C" fn connect<M: Measurement>(object: &Object, attempt: AttemptRef<'_>) 
     guard(|| {
         let lent = attempt.get();
         let connect = author::<M>(object)?.connect(&Attempt::new(lent));
-        lent.check("connect")?;
-        let connect = connect?;
+        let connect = checked(connect, lent.check("connect"))?;
         let (connect, conversation) = connect.into_wire();
         Ok(Wanted { connect, conversation: conversation.into() })
     })
@@ -159,8 +161,7 @@ extern "C" fn post_connect<M: Measurement>(
             .ok_or_else(|| Error::contract("post_connect: the host passed no spdr_state"))?;
         let (lent, outcome) = (attempt.get(), Outcome::with_record(ended, outcome));
         let result = author::<M>(object)?.post_connect(&Attempt::new(lent), outcome);
-        lent.check("post_connect")?;
-        result
+        checked(result, lent.check("post_connect"))
     })
 }
 
@@ -181,8 +182,7 @@ extern "C" fn merge<M: Measurement>(
         let lent = attempt.get();
         let flow = Flow::new(flow.get());
         let merged = author::<M>(object)?.merge(&Attempt::new(lent), flow, result);
-        lent.check("merge")?;
-        merged
+        checked(merged, lent.check("merge"))
     })
 }
 
@@ -190,8 +190,7 @@ extern "C" fn combine<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> A
     guard(|| {
         let lent = flows.get();
         let conclusion = author::<M>(object)?.combine(&Flows::new(lent));
-        lent.reading().check("combine")?;
-        let conclusion = conclusion?;
+        let conclusion = checked(conclusion, lent.reading().check("combine"))?;
         Ok(Concluded {
             conditions: texts(conclusion.conditions),
             wishes: conclusion.wishes.0,
@@ -204,8 +203,7 @@ extern "C" fn rows<M: Measurement>(object: &Object, flows: FlowsRef<'_>) -> Answ
     guard(|| {
         let lent = flows.get();
         let rows = author::<M>(object)?.rows(&Flows::new(lent));
-        lent.reading().check("rows")?;
-        let rows = rows?;
+        let rows = checked(rows, lent.reading().check("rows"))?;
         Ok(rows.into())
     })
 }
@@ -218,8 +216,7 @@ extern "C" fn located<M: Measurement>(
     guard(|| {
         let lent = flows.get();
         let conditions = author::<M>(object)?.located(&Flows::new(lent), location.get());
-        lent.reading().check("located")?;
-        let conditions = conditions?;
+        let conditions = checked(conditions, lent.reading().check("located"))?;
         Ok(texts(conditions))
     })
 }

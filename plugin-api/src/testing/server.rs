@@ -9,7 +9,7 @@ use crate::packet::{Packet, Tcp, TcpFlags};
 
 /// After how long what is not acknowledged is sent again.
 const AGAIN: Duration = Duration::from_millis(700);
-/// Octets of a segment, of which it sends four at once.
+/// Octets of a segment; it sends four segments at once.
 const SEGMENT: usize = 1000;
 /// Its first sequence number, which comes to 0 in the middle of a response.
 const FIRST: u32 = u32::MAX - 3000;
