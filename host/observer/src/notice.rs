@@ -200,7 +200,7 @@ pub struct Observation {
     /// From how far its answers came.
     pub ttls: Ttls,
     /// An ICMP error about what left us, whether or not a chain looks at such: the first that a
-    /// socket is told of, else the first.
+    /// socket learns of, else the first.
     pub error: Option<IcmpError>,
 }
 

@@ -1,5 +1,5 @@
 //! A record as cells: each of its values with the number of its key, objects taken apart (`info.ASN`).
-//! It is for who takes all of a record, where [`Record`](crate::Record) has what most readers need.
+//! Readers that take all of a record use it; [`Record`](crate::Record) has what most readers need.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -153,7 +153,7 @@ pub fn read<F: Fold>(
     })
 }
 
-/// A source of which the first lines may have been looked at.
+/// A source whose first lines may have been looked at.
 pub struct Begun {
     source: Source,
     /// Where it is read on, if it cannot be opened once more.

@@ -1,4 +1,4 @@
-//! What keys a record has, of which shape and meaning. The tables of `docs/records.md` and the JSON
+//! The keys of a record, with shape and meaning. The tables of `docs/records.md` and the JSON
 //! Schema are made from these lists, so a key that is written stands in one of them.
 
 use serde_json::{Map, Value, json};

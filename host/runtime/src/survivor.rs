@@ -1,7 +1,7 @@
 //! A child process that watches this one, and does or says what this one cannot when it is gone.
 //!
-//! It is forked before there are threads, sees the end of this process by a pidfd, and has a pipe by
-//! which it is told what it has to know. This process ends it when it is not needed any more.
+//! It is forked before there are threads, and sees the end of this process by a pidfd. What it has to
+//! know comes through a pipe. This process ends it when it is not needed any more.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -139,7 +139,7 @@ impl Watching {
         for fd in kept.into_iter().chain([i32::MAX]) {
             if first < fd {
                 // SAFETY: the descriptors between those that are kept belong to objects of the
-                // program, none of which this process uses or drops any more.
+                // program; this process neither uses nor drops them any more.
                 unsafe { libc::close_range(first as u32, fd as u32 - 1, 0) };
             }
             first = fd.saturating_add(1);
@@ -153,7 +153,7 @@ impl Watching {
 
     /// All that the program says, until it is gone.
     ///
-    /// Its end is told by its process, too: a plugin's own children may hold its end of the pipe.
+    /// Its process tells its end, too: a plugin's own children may hold its end of the pipe.
     pub fn listen(&mut self) -> Vec<u8> {
         let mut lines = Vec::new();
         let mut gone = false;

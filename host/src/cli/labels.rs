@@ -67,7 +67,7 @@ impl Labelling {
     }
 }
 
-/// A tag, of which the first equals sign ends the name.
+/// A tag: its first equals sign ends the name.
 fn tag(text: &str) -> Result<(String, String), String> {
     let (name, value) =
         text.split_once('=').ok_or("there is no =: write KEY=VALUE, such as season=spring")?;

@@ -1,4 +1,4 @@
-//! What records say beside their conclusions: of which run they are and from where, why connections
+//! What records say beside their conclusions: their run and place, why connections
 //! failed, how long answers took, and in which networks the ends are.
 
 use std::collections::BTreeSet;

@@ -191,7 +191,7 @@ impl Vector {
         (self.defined, self.repeated, self.values)
     }
 
-    /// Its rows: `None` for null, else whether it is a list and its values, of which one may be null.
+    /// Its rows: `None` for null, else whether it is a list, and its values. One of these may be null.
     pub(crate) fn rows(&self) -> Rows<'_> {
         Rows { vector: self, level: 0, value: 0 }
     }

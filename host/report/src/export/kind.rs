@@ -17,7 +17,7 @@ pub(crate) enum Simple {
     Int,
     Float,
     Text,
-    /// Octets, of which records write those that are no text in base64.
+    /// Octets. Records write them in base64 where they are no text.
     Octets,
     /// A text in RFC 3339.
     Time,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::batch::{Batch, NONE, Shown};
 use super::declared::Table;
 
-/// The most measurements, each of which is an open file.
+/// The most measurements; each is an open file.
 const MOST_SETS: usize = 128;
 
 /// Sets of observations.

@@ -36,8 +36,8 @@ impl<T> Turns<T> {
         Turns { state: Mutex::new(state), moved: Condvar::new() }
     }
 
-    /// Waits for the turn of a place, of which there has to be each from 0 on, and does the work, which
-    /// says whether the others go on. `false` where they do not, or did not before.
+    /// Waits for the turn of a place, and does the work, which says whether the others go on. Each place
+    /// from 0 on has to come. `false` where they do not, or did not before.
     pub(crate) fn at(&self, place: u64, work: impl FnOnce(&mut T) -> bool) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.next != place && !state.is_over {
