@@ -1,0 +1,353 @@
+//! One packet that is sent again and again: as it left this machine, with other hops to live, another
+//! source port and a token that is found in quotes and answers.
+//!
+//! A capture on the sending machine does not have what the wire has: checksums are partial, and several
+//! segments are one. So a packet is made whole first. A checksum that is wrong on purpose stays wrong,
+//! and none stays none.
+
+use std::net::{IpAddr, SocketAddr};
+
+use pathspider_observer::{Dissected, dissect, packet};
+use pathspider_plugin_api::forge::{self, checksum};
+use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags, protocol};
+
+/// Octets of data that a copy has at the most: with all headers it fits the smallest path of IPv6.
+const MOST_DATA: usize = 1_100;
+
+/// TCP's option of timestamps (RFC 7323).
+const TIMESTAMPS: u8 = 8;
+
+const DNS: u16 = 53;
+
+/// A packet to be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    octets: Vec<u8>,
+    ip_length: usize,
+    protocol: u8,
+    ports: (u16, u16),
+    /// Octets of the transport header.
+    header: usize,
+}
+
+/// What differs from copy to copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) ttl: u8,
+    pub(crate) port: u16,
+    /// The number that finds the copy again.
+    pub(crate) token: Token,
+}
+
+/// How a copy is told from others, in quotes and in answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token {
+    /// TCP's sequence number; 0 for UDP.
+    pub(crate) sequence: u32,
+    /// IPv4's identification, UDP's identifier of a DNS query, and the window of a segment with data.
+    pub(crate) number: u16,
+}
+
+impl Template {
+    /// Takes a packet as it was captured or made; `None` where it is neither TCP nor UDP, or a fragment,
+    /// or not whole.
+    pub fn new(captured: &[u8]) -> Option<Template> {
+        let mut dissected = Dissected::NONE;
+        dissect(captured, u32::try_from(captured.len()).ok()?, &mut dissected).ok()?;
+        let view = packet(&dissected, 0, Direction::Forward);
+        let ports = view.ports()?;
+        let protocol = dissected.tuple.protocol;
+        if !matches!(protocol, protocol::TCP | protocol::UDP)
+            || dissected.fragment != pathspider_observer::Fragment::None
+            || (dissected.payload.len() as u32) < dissected.payload_length.min(MOST_DATA as u32)
+        {
+            return None;
+        }
+        let (ip_length, header) = (dissected.ip.len(), dissected.transport.len());
+        let mut octets = [dissected.ip, dissected.transport, dissected.payload].concat();
+        // A datagram is whole or another one.
+        let is_long = protocol == protocol::TCP && dissected.payload.len() > MOST_DATA;
+        octets.truncate(if is_long { ip_length + header + MOST_DATA } else { octets.len() });
+        let mut template = Template { octets, ip_length, protocol, ports, header };
+        let is_partial = template.checksum() == template.partial_checksum(captured.len());
+        if is_long || (is_partial && template.checksum() != 0) {
+            template.fill_checksum();
+        }
+        template.fit_length();
+        Some(template)
+    }
+
+    /// Whether it is TCP.
+    pub fn is_tcp(&self) -> bool {
+        self.protocol == protocol::TCP
+    }
+
+    /// Where it goes.
+    pub fn remote(&self) -> SocketAddr {
+        SocketAddr::new(self.view(|packet| packet.ip().destination()), self.ports.1)
+    }
+
+    /// Whether it opens a connection of TCP.
+    pub fn is_syn(&self) -> bool {
+        let opens = TcpFlags::SYN;
+        self.view(|packet| {
+            packet.tcp().is_some_and(|tcp| tcp.has(opens) && !tcp.has(TcpFlags::ACK))
+        })
+    }
+
+    /// Type of service, or traffic class.
+    pub fn traffic_class(&self) -> u8 {
+        self.view(|packet| packet.ip().traffic_class())
+    }
+
+    /// The same with another type of service, or traffic class.
+    pub fn with_traffic_class(mut self, class: u8) -> Template {
+        if self.is_v6() {
+            self.octets[0] = 0x60 | class >> 4;
+            self.octets[1] = class << 4 | self.octets[1] & 0x0f;
+        } else {
+            self.octets[1] = class;
+            self.fit_length();
+        }
+        self
+    }
+
+    /// The packet's octets.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    fn is_v6(&self) -> bool {
+        self.octets[0] >> 4 == 6
+    }
+
+    pub(crate) fn view<T>(&self, look: impl FnOnce(&Packet<'_>) -> T) -> T {
+        let mut dissected = Dissected::NONE;
+        // It was dissected when it was made, and no length changes.
+        let _ = dissect(&self.octets, self.octets.len() as u32, &mut dissected);
+        look(&packet(&dissected, 0, Direction::Forward))
+    }
+
+    /// Octets of the payload.
+    pub(crate) fn data_length(&self) -> usize {
+        self.octets.len() - self.ip_length - self.header
+    }
+
+    fn checksum_at(&self) -> usize {
+        self.ip_length + if self.is_tcp() { 16 } else { 6 }
+    }
+
+    fn checksum(&self) -> u16 {
+        let at = self.checksum_at();
+        u16::from_be_bytes([self.octets[at], self.octets[at + 1]])
+    }
+
+    fn addresses(&self) -> &[u8] {
+        if self.is_v6() { &self.octets[8..40] } else { &self.octets[12..20] }
+    }
+
+    /// What the kernel leaves in the checksum where the card is to fill it in: the sum of the pseudo
+    /// header, of which `captured` is how long the packet was.
+    fn partial_checksum(&self, captured: usize) -> u16 {
+        let length = (captured - self.ip_length) as u32;
+        let numbers = [u32::from(self.protocol).to_be_bytes(), length.to_be_bytes()].concat();
+        !checksum::of(&[self.addresses(), &numbers])
+    }
+
+    fn fill_checksum(&mut self) {
+        let at = self.checksum_at();
+        self.octets[at..at + 2].fill(0);
+        let rest = &self.octets[self.ip_length..];
+        let numbers =
+            [u32::from(self.protocol).to_be_bytes(), (rest.len() as u32).to_be_bytes()].concat();
+        let sum = match checksum::of(&[self.addresses(), &numbers, rest]) {
+            0 if !self.is_tcp() => u16::MAX,
+            sum => sum,
+        };
+        self.octets[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// Puts the IP header's length and checksum right.
+    fn fit_length(&mut self) {
+        let length = self.octets.len();
+        if self.is_v6() {
+            self.octets[4..6].copy_from_slice(&((length - 40) as u16).to_be_bytes());
+            return;
+        }
+        self.octets[2..4].copy_from_slice(&(length as u16).to_be_bytes());
+        self.octets[10..12].fill(0);
+        let sum = checksum::of(&[&self.octets[..self.ip_length]]);
+        self.octets[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// Replaces octets that the transport's checksum covers.
+    fn put(&mut self, at: usize, new: &[u8]) {
+        let Some(place) = self.octets.get_mut(at..at + new.len()) else { return };
+        let old = place.to_vec();
+        place.copy_from_slice(new);
+        let sum = if self.is_tcp() {
+            checksum::mended(self.checksum(), &old, new)
+        } else {
+            checksum::mended_udp(self.checksum(), &old, new)
+        };
+        let at = self.checksum_at();
+        self.octets[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// A copy. What comes back of it is found by the stamp.
+    pub(crate) fn stamped(&self, stamp: Stamp) -> Template {
+        let mut copy = self.clone();
+        let at = copy.ip_length;
+        copy.put(at, &stamp.port.to_be_bytes());
+        copy.ports.0 = stamp.port;
+        if copy.is_tcp() {
+            copy.put(at + 4, &stamp.token.sequence.to_be_bytes());
+            if !copy.is_syn() {
+                copy.put(at + 14, &stamp.token.number.to_be_bytes());
+            }
+        } else if copy.asks_dns() {
+            copy.put(at + 8, &stamp.token.number.to_be_bytes());
+        }
+        match copy.is_v6() {
+            true => copy.octets[7] = stamp.ttl,
+            false => {
+                copy.octets[8] = stamp.ttl;
+                copy.octets[4..6].copy_from_slice(&stamp.token.number.to_be_bytes());
+                copy.fit_length();
+            }
+        }
+        copy
+    }
+
+    /// A copy within a connection that was made: it acknowledges what the target sent, and its
+    /// timestamps echo the target's.
+    pub(crate) fn acknowledging(&self, number: u32, timestamp: Option<u32>) -> Template {
+        let mut copy = self.clone();
+        copy.put(copy.ip_length + 8, &number.to_be_bytes());
+        if let (Some(at), Some(timestamp)) = (copy.option_at(TIMESTAMPS), timestamp) {
+            // Options may stand at odd places, and a sum is of words: the whole header is summed anew.
+            copy.octets[at + 6..at + 10].copy_from_slice(&timestamp.to_be_bytes());
+            copy.fill_checksum();
+        }
+        copy
+    }
+
+    /// The same without its data: an acknowledgment.
+    pub(crate) fn without_data(&self) -> Template {
+        let mut copy = self.clone();
+        copy.octets.truncate(copy.ip_length + copy.header);
+        copy.octets[copy.ip_length + 13] = TcpFlags::ACK.byte();
+        copy.fill_checksum();
+        copy.fit_length();
+        copy
+    }
+
+    /// Where an option begins.
+    fn option_at(&self, kind: u8) -> Option<usize> {
+        let (mut at, end) = (self.ip_length + 20, self.ip_length + self.header);
+        while at < end {
+            match self.octets[at] {
+                0 => return None,
+                1 => at += 1,
+                found if found == kind && at + 10 <= end => return Some(at),
+                _ => at += usize::from(*self.octets.get(at + 1)?).max(2),
+            }
+        }
+        None
+    }
+
+    /// Whether it is a datagram that asks a name server, whose identifier may be any.
+    pub(crate) fn asks_dns(&self) -> bool {
+        self.protocol == protocol::UDP && self.ports.1 == DNS && self.data_length() >= 12
+    }
+
+    /// The reset that frees the target of what a copy began: with this sequence number.
+    pub(crate) fn reset(&self, port: u16, sequence: u32) -> Option<Vec<u8>> {
+        let remote = self.remote();
+        let source: IpAddr = self.view(|packet| packet.ip().source());
+        let segment = forge::Packet::to(remote.ip()).source(source).tcp(remote.port());
+        let segment = segment.source_port(port).flags(TcpFlags::RST).sequence(sequence).window(0);
+        segment.bytes().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn syn() -> Vec<u8> {
+        let packet = forge::Packet::to([192, 0, 2, 1].into()).source([10, 0, 0, 2].into());
+        packet.tcp_syn(80).source_port(4000).mss(1460).bytes().unwrap()
+    }
+
+    fn sum_is_right(octets: &[u8]) -> bool {
+        let again = Template::new(octets).unwrap();
+        let mut filled = again.clone();
+        filled.fill_checksum();
+        filled == again
+    }
+
+    const STAMP: Stamp =
+        Stamp { ttl: 3, port: 5000, token: Token { sequence: 0xfedc_ba98, number: 0x1234 } };
+
+    #[test]
+    fn a_copy_differs_in_its_stamp_and_is_right() {
+        let template = Template::new(&syn()).unwrap();
+        let copy = template.stamped(STAMP);
+        copy.view(|packet| {
+            let tcp = packet.tcp().unwrap();
+            assert_eq!((tcp.sequence(), tcp.source_port()), (0xfedc_ba98, 5000));
+            assert_eq!((packet.ip().ttl(), packet.ip().identification()), (3, Some(0x1234)));
+            assert_eq!(tcp.window(), template.view(|sent| sent.tcp().unwrap().window()));
+        });
+        assert!(sum_is_right(copy.octets()));
+        assert_eq!(checksum::of(&[&copy.octets()[..20]]), 0);
+    }
+
+    #[test]
+    fn what_the_card_was_to_do_is_done() {
+        let whole = syn();
+        let right = Template::new(&whole).unwrap();
+        let mut partial = whole.clone();
+        let sum = right.partial_checksum(partial.len());
+        partial[36..38].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(Template::new(&partial).unwrap(), right);
+        let mut wrong = whole;
+        wrong[36] ^= 0x55;
+        assert_ne!(Template::new(&wrong).unwrap().checksum(), right.checksum(), "on purpose");
+        let packet = forge::Packet::to([192, 0, 2, 1].into()).source([10, 0, 0, 2].into());
+        let flags = TcpFlags::ACK.and(TcpFlags::PSH);
+        let long = packet.tcp(80).source_port(4000).flags(flags).payload(&[7; 7_292]);
+        let cut = Template::new(&long.bytes().unwrap()).unwrap();
+        assert_eq!(cut.data_length(), MOST_DATA);
+        assert!(sum_is_right(cut.octets()));
+    }
+
+    #[test]
+    fn a_datagram_without_a_checksum_stays_without() {
+        let packet = forge::Packet::to([192, 0, 2, 1].into()).source([10, 0, 0, 2].into());
+        let mut query = packet.udp(53, &[9; 20]).source_port(4000).bytes().unwrap();
+        let with = Template::new(&query).unwrap().stamped(STAMP);
+        assert!(sum_is_right(with.octets()));
+        assert_eq!(with.octets()[28..30], [0x12, 0x34], "its identifier");
+        query[26..28].fill(0);
+        assert_eq!(Template::new(&query).unwrap().stamped(STAMP).checksum(), 0);
+    }
+
+    #[test]
+    fn an_acknowledgment_is_of_what_was_received() {
+        let packet = forge::Packet::to([192, 0, 2, 1].into()).source([10, 0, 0, 2].into());
+        let segment = packet.tcp(80).source_port(4000).flags(TcpFlags::ACK);
+        let data = segment.option(8, &[0, 0, 0, 1, 0, 0, 0, 2]).payload(b"GET").bytes().unwrap();
+        let copy = Template::new(&data).unwrap().acknowledging(77, Some(99));
+        copy.view(|packet| {
+            let tcp = packet.tcp().unwrap();
+            assert_eq!(tcp.acknowledgment(), 77);
+            assert_eq!(tcp.option(8).unwrap().data, [0, 0, 0, 1, 0, 0, 0, 99]);
+        });
+        assert!(sum_is_right(copy.octets()));
+        let bare = copy.without_data();
+        assert_eq!(bare.data_length(), 0);
+        assert!(sum_is_right(bare.octets()));
+    }
+}
