@@ -11,8 +11,25 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # All that is compiled has one profile, so nothing is compiled twice: see Cargo.toml.
 ALL     := --release --locked --workspace
 NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
+# What --version says. The compiler notes it, so that another commit makes the program anew.
+export PATHSPIDER_COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
+SHARE    = $(DESTDIR)$(PREFIX)/share
+# Where shells look for completions.
+COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_completions.d
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
+
+# Debian's own cargo is older than what the sources need, and says so only in riddles.
+NEEDED     := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+define NEW_ENOUGH
+has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
+	test -n "$$has" && printf '%s\n' $(NEEDED) "$$has" | sort -CV && exit 0; \
+	case "$$has" in "") echo "$(CARGO) is missing";; *) echo "$(CARGO) $$has is too old";; esac >&2; \
+	echo "pathspider needs Rust $(NEEDED) or newer; Debian's own package may be older. To get it:" >&2; \
+	echo "    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh" >&2; \
+	echo "(or with Debian's rustup: apt-get install rustup && rustup default stable)" >&2; \
+	exit 1
+endef
 
 .PHONY: help deps rustc-web browser build program install uninstall setcap demo bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
@@ -30,7 +47,7 @@ deps: ## install the Debian packages that are missing
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
 	fi
-	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust first" >&2; exit 1; }
+	@$(NEW_ENOUGH)
 
 # `program` is what measures, and the lab: whoever builds it to measure needs no more.
 build: REPORT := -p pathspider-report
@@ -53,16 +70,25 @@ install: ## install what was built under DESTDIR and PREFIX
 		install -D -m 644 -v $(TARGET)/plugins/$$plugin.so \
 			$(DESTDIR)$(PREFIX)/lib/pathspider/$$plugin.so || exit 1; \
 	done
-	$(TARGET)/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1
-	@# After it, for it knows no more of these commands than their names.
-	$(TARGET)/pathspider-report man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 755 $(TARGET)/pathspider-lab $(DESTDIR)$(PREFIX)/bin/pathspider-lab
+	@# Made by the programs, so that they say what --help says.
+	$(DESTDIR)$(PREFIX)/bin/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1 $(PLUGINS)
+	$(DESTDIR)$(PREFIX)/bin/pathspider-report man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(DESTDIR)$(PREFIX)/bin/pathspider-lab man $(DESTDIR)$(PREFIX)/share/man/man1
+	@install -d $(COMPLETIONS:%=$(SHARE)/%)
+	$(DESTDIR)$(PREFIX)/bin/pathspider completions bash >$(SHARE)/bash-completion/completions/pathspider
+	$(DESTDIR)$(PREFIX)/bin/pathspider completions zsh >$(SHARE)/zsh/vendor-completions/_pathspider
+	$(DESTDIR)$(PREFIX)/bin/pathspider completions fish >$(SHARE)/fish/vendor_completions.d/pathspider.fish
 	@# PATHspider 2.x's name, unless PATHspider itself is installed.
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
 		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr
 	@$(if $(or $(GROUP),$(HAD)),$(MAKE) --no-print-directory setcap GROUP=$(or $(GROUP),$(OWNERS)))
 
 uninstall: ## remove what `install` put there; plugins of others, and journals, stay
-	rm -f $(DESTDIR)$(PREFIX)/bin/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider-report
+	rm -f $(DESTDIR)$(PREFIX)/bin/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider-report \
+		$(DESTDIR)$(PREFIX)/bin/pathspider-lab
+	rm -f $(SHARE)/bash-completion/completions/pathspider $(SHARE)/zsh/vendor-completions/_pathspider \
+		$(SHARE)/fish/vendor_completions.d/pathspider.fish
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; [ "$$(readlink $$pspdr)" != pathspider ] || rm $$pspdr
 	rm -f $(PLUGINS:%=$(DESTDIR)$(PREFIX)/lib/pathspider/%.so)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/pathspider.1 \

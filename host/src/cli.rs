@@ -3,6 +3,8 @@
 
 mod beside;
 mod check;
+mod complete;
+mod doctor;
 mod exit;
 mod filter;
 mod forms;
@@ -15,6 +17,7 @@ mod metadata;
 mod names;
 mod observe;
 mod options;
+mod pages;
 mod parser;
 mod plugin_args;
 mod plugin_info;
@@ -24,6 +27,7 @@ mod schema;
 mod shell;
 mod source;
 mod targets;
+mod version;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -40,9 +44,14 @@ use pathspider_runtime::privileges;
 use pathspider_runtime::say;
 use pathspider_runtime::threads::SingleThread;
 use pathspider_runtime::{closed, crash, ending, files, process, streams, witness};
+use pathspider_shell::error;
 
-/// Runs the program with these arguments, the first being its name.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the program with these arguments, the first being its name. `commit`: what it was built from,
+/// where the build knew.
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    commit: Option<&'static str>,
+) -> ExitCode {
     let single = SingleThread::at_start();
     process::keep_children();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -54,19 +63,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     crash::watch();
     ending::watch();
     privileges::no_more();
-    ending::end(carry_out(&arguments, single) as u8)
+    ending::end(carry_out(&arguments, commit, single) as u8)
 }
 
 /// Does what the arguments ask for, and tells why it could not.
-fn carry_out(arguments: &[OsString], single: SingleThread) -> Exit {
+fn carry_out(arguments: &[OsString], commit: Option<&str>, single: SingleThread) -> Exit {
     let result = files::fail_at_limit()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
-        .and_then(|()| run(arguments, single));
+        .and_then(|()| run(arguments, commit, single));
     let exit = match result {
         Ok(exit) => exit,
         Err(Failure::Parser(error)) => {
+            let told = error::told(&error, &help_for(arguments));
+            if let Some(line) = &told {
+                say!("{line}");
+            }
             say::end();
-            return exit::of_clap(&error);
+            return if told.is_some() { Exit::Usage } else { Exit::Finished };
         }
         Err(Failure::Told { exit, message }) => {
             say!("{message}");
@@ -86,14 +99,25 @@ fn carry_out(arguments: &[OsString], single: SingleThread) -> Exit {
     exit
 }
 
-fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
-    let parser = parser::parser(&called_by(words));
+/// The command that shows what is possible where these arguments are wrong.
+fn help_for(arguments: &[OsString]) -> String {
+    let names = commands(&parser::plain("pathspider"));
+    let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    match words.find(|word| names.iter().any(|name| name == word)) {
+        Some(command) => format!("pathspider help {command}"),
+        None => "pathspider --help".to_owned(),
+    }
+}
+
+fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result<Exit, Failure> {
+    let parser = parser::parser(&called_by(words)).version(version::text(commit));
     let commands = commands(&parser);
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let matches = parser.clone().try_get_matches_from(words)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     abi::set_log(if arguments.verbose { log_all } else { log });
-    if !matches!(arguments.command, Some(Command::Restore(_))) {
+    let looks_only = matches!(arguments.command, Some(Command::Doctor(_) | Command::Complete(_)));
+    if !looks_only && !matches!(arguments.command, Some(Command::Restore(_))) {
         restore::first();
     }
     let after = match &arguments.command {
@@ -133,6 +157,11 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
             measure::command(before, measure.plugin, single, &registry)
         }
         Some(Command::Check(check)) => check::run(check, &path),
+        Some(Command::Doctor(doctor)) => doctor::run(doctor, &path),
+        Some(Command::Complete(asked)) => {
+            let parser = parser::plain(&called_by(words));
+            complete::run(asked, parser, &registry(&single))
+        }
         Some(Command::Observe(observe)) => {
             let registry = registry(&single);
             observe::run(observe, single, &registry)
@@ -146,8 +175,11 @@ fn run(words: &[OsString], single: SingleThread) -> Result<Exit, Failure> {
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Help(topic)) => help::run(&topic, parser, &commands, || registry(&single)),
-        Some(Command::Completions(arguments)) => shell::completions(&arguments, parser),
-        Some(Command::Man { folder }) => shell::manual(&folder, parser),
+        Some(Command::Completions(arguments)) => shell::completions(&arguments, &parser),
+        Some(Command::Man(arguments)) => {
+            let parser = parser::plain("pathspider").version(version::text(commit));
+            shell::manual(&arguments, parser, &registry(&single))
+        }
         other => {
             let words = forms::Words {
                 all: words,

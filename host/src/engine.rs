@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS, Requests};
 pub(crate) use course::JOBS_BEHIND;
+pub(crate) use ephemeral::Ephemeral;
 pub use pace::Limits;
 pub use work::{Feedback, Measured, Report, Work};
 

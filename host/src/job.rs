@@ -40,6 +40,7 @@ pub use ndjson::parse_record;
 pub(crate) use ndjson::parse_to_the_letter;
 pub(crate) use place::in_ascii;
 pub use reader::{Format, JobReader};
+pub(crate) use resolve::addresses;
 pub use rules::{Feeding, Rules};
 pub use shuffle::random_seed;
 pub use tally::Counts;

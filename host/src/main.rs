@@ -37,5 +37,5 @@ extern "C" fn _Exit(status: c_int) -> ! {
 }
 
 fn main() -> ExitCode {
-    pathspider::cli::main(std::env::args_os())
+    pathspider::cli::main(std::env::args_os(), option_env!("PATHSPIDER_COMMIT"))
 }

@@ -31,7 +31,9 @@ mod plan;
 mod stages;
 
 use asked::Asked;
+pub(crate) use checks::{descriptors, raise_descriptors};
 pub use end::{RunEnd, RunError};
+pub(crate) use here::look;
 pub use keeping::Keep;
 pub use options::RunOptions;
 use pathspider_runtime::stop::Urgency;

@@ -3,6 +3,12 @@
 
 use std::fs;
 
+/// The interfaces that are up.
+pub fn names() -> Vec<String> {
+    let devices = pcap::Device::list().unwrap_or_default();
+    devices.into_iter().filter(|device| device.flags.is_up()).map(|device| device.name).collect()
+}
+
 /// The addresses of an interface.
 pub fn addresses(name: &str) -> Vec<String> {
     let devices = pcap::Device::list().unwrap_or_default();

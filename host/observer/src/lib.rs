@@ -25,6 +25,7 @@ mod fragments;
 mod index;
 pub mod interface;
 mod key;
+mod libpcap;
 mod link;
 mod lives;
 mod measuring;
@@ -48,6 +49,7 @@ pub use self::connection::{ConnectionId, JobNumber, Round, Visit};
 pub use self::counters::{Counters, Malformed, Unanswering};
 pub use self::dissect::{Dissected, Fragment, dissect};
 pub use self::elsewhere::{Elsewhere, Strays};
+pub use self::libpcap::libpcap;
 pub use self::link::{Behind, Link};
 pub use self::notice::{
     Answer, Await, Claim, Endpoint, Follow, Following, Heard, IcmpError, Notice, Observation, Seek,

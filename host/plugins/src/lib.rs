@@ -31,3 +31,4 @@ pub use file::PluginFile;
 pub use pathspider_plugin_api::rules;
 pub use registry::{Found, Loaded, Plugin, Registry, Rejected, Shadowed};
 pub use search::{SearchPath, candidates};
+pub use trust::Trust;

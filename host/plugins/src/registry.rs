@@ -114,8 +114,18 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Examines every plugin on the search path that is not known from an earlier time.
+    /// Examines every plugin on the search path that is not known from an earlier time, and notes
+    /// what it found for the next one.
     pub fn scan(path: &SearchPath) -> Registry {
+        Registry::found_on(path, Cache::save)
+    }
+
+    /// The same, but notes nothing: no file is written.
+    pub fn look(path: &SearchPath) -> Registry {
+        Registry::found_on(path, drop)
+    }
+
+    fn found_on(path: &SearchPath, afterwards: impl FnOnce(Cache)) -> Registry {
         let trust = path.trust();
         let mut rejected = Vec::new();
         let mut judged = Vec::new();
@@ -125,7 +135,7 @@ impl Registry {
                 Err(error) => rejected.push(Rejected { path, error }),
             }
         }
-        let descriptions = describe(&judged);
+        let descriptions = describe(&judged, afterwards);
         let mut registry = Registry { rejected, ..Registry::default() };
         for (file, description) in judged.into_iter().zip(descriptions) {
             let path = file.path.clone();
@@ -187,7 +197,10 @@ impl Registry {
 }
 
 /// Describes files, from the cache or by examining them, a few at a time.
-fn describe(files: &[Judged]) -> Vec<Result<Description, LoadError>> {
+fn describe(
+    files: &[Judged],
+    afterwards: impl FnOnce(Cache),
+) -> Vec<Result<Description, LoadError>> {
     let mut cache = Cache::open();
     let mut found: Vec<_> = files.iter().map(|file| cache.get(file)).collect();
     let missing: Vec<usize> = (0..files.len()).filter(|&index| found[index].is_none()).collect();
@@ -195,7 +208,7 @@ fn describe(files: &[Judged]) -> Vec<Result<Description, LoadError>> {
         cache.put(&files[index], &description);
         found[index] = Some(description);
     }
-    cache.save();
+    afterwards(cache);
     let lost = || Err(LoadError::description("its examination failed"));
     found.into_iter().map(|found| found.unwrap_or_else(lost)).collect()
 }

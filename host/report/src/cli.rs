@@ -10,7 +10,6 @@ mod reading;
 mod report;
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +17,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use pathspider_runtime::files::Existing;
 use pathspider_runtime::{closed, files, say, text};
+use pathspider_shell::complete::Shell;
+use pathspider_shell::{About, Named, Status, complete, error, manual, with_examples};
 use serde::Serialize;
 
 use exit::{Exit, Failure};
@@ -29,6 +30,74 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What help and the manual pages say of each command beside its options.
+const ABOUTS: &[About] = &[
+    About {
+        command: "report",
+        examples: &[
+            ("Show what records say", "pathspider report ecn.ndjson"),
+            ("Compare vantage points", "pathspider report --by vantage campaign/"),
+            ("Make a page for a browser", "pathspider report --html ecn.html ecn.ndjson"),
+            (
+                "End with status 11 where too much is broken",
+                "pathspider report --fail-if 'ecn.connectivity.broken > 5%' ecn.ndjson",
+            ),
+        ],
+        exits: &[
+            Exit::Finished.status(),
+            Exit::Failed.status(),
+            Exit::Usage.status(),
+            Exit::NoInput.status(),
+            Exit::NoOutput.status(),
+            Exit::FinishedWithErrors.status(),
+            Exit::Passed.status(),
+        ],
+        files: FILES,
+        environment: ENVIRONMENT,
+        see_also: &["pathspider", "pathspider-diff", "pathspider-export", "pathspider-filter"],
+    },
+    About {
+        command: "diff",
+        examples: &[
+            ("See what changed", "pathspider diff spring.ndjson autumn.ndjson"),
+            ("The same by country", "pathspider diff --by info.country spring/ autumn/"),
+        ],
+        exits: READ,
+        files: FILES,
+        environment: ENVIRONMENT,
+        see_also: &["pathspider", "pathspider-report"],
+    },
+    About {
+        command: "export",
+        examples: &[
+            ("Make tables for DuckDB or pandas", "pathspider export --parquet tables ecn.ndjson"),
+            (
+                "Make tables without addresses",
+                "pathspider export --csv tables --anonymise key.txt ecn.ndjson",
+            ),
+        ],
+        exits: READ,
+        files: FILES,
+        environment: ENVIRONMENT,
+        see_also: &["pathspider", "pathspider-report"],
+    },
+];
+
+/// How a command ends that only reads.
+const READ: &[Status] = &[
+    Exit::Finished.status(),
+    Exit::Failed.status(),
+    Exit::Usage.status(),
+    Exit::NoInput.status(),
+    Exit::NoOutput.status(),
+    Exit::FinishedWithErrors.status(),
+];
+
+const FILES: &[Named] =
+    &[("FILE.meta.json", "the metadata beside a FILE of records, which are read with it")];
+
+const ENVIRONMENT: &[Named] = &[("NO_COLOR", "where it is set, help has no colours")];
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -45,6 +114,17 @@ enum Command {
         /// The folder
         folder: PathBuf,
     },
+    /// Say what could stand in place of a word, for completions
+    #[command(hide = true)]
+    Complete {
+        /// The shell
+        shell: Shell,
+        /// The place of the word among the words
+        index: usize,
+        /// The words, the program's name first
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
 }
 
 /// Runs the program with these arguments, the first being its name.
@@ -57,7 +137,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .and_then(|()| run(&words));
     let exit = match result {
         Ok(exit) => exit,
-        Err(Failure::Parser(error)) => exit::of_clap(&error),
+        Err(Failure::Parser(error)) => match error::told(&error, &help_for(&words)) {
+            Some(line) => {
+                say!("{line}");
+                Exit::Usage
+            }
+            None => Exit::Finished,
+        },
         Err(Failure::Told { exit, message }) => {
             say!("{message}");
             exit
@@ -66,15 +152,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.into()
 }
 
+/// The command that shows what is possible where these words are wrong.
+fn help_for(words: &[OsString]) -> String {
+    match words.get(1).and_then(|word| word.to_str()) {
+        Some(word) if About::of(word, ABOUTS).is_some() => format!("pathspider help {word}"),
+        _ => "pathspider --help".to_owned(),
+    }
+}
+
 fn run(words: &[OsString]) -> Result<Exit, Failure> {
-    let matches = Arguments::command().try_get_matches_from(words)?;
+    let matches = with_examples(Arguments::command(), ABOUTS).try_get_matches_from(words)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     let command = as_typed(words);
     match arguments.command {
         Command::Report(arguments) => report::run(&arguments, command),
         Command::Diff(arguments) => diff::run(&arguments, command),
         Command::Export(arguments) => export::run(arguments),
-        Command::Man { folder } => manual(&folder),
+        Command::Man { folder } => write_manual(&folder),
+        Command::Complete { shell, index, words } => {
+            let lines = complete::lines(Arguments::command(), shell, words, index);
+            write_octets(&lines).map(|()| Exit::Finished)
+        }
     }
 }
 
@@ -84,28 +182,21 @@ fn as_typed(words: &[OsString]) -> Vec<String> {
     std::iter::once("pathspider".to_owned()).chain(words).collect()
 }
 
-/// Writes a manual page for each command into a folder, beside the measuring program's.
-fn manual(folder: &Path) -> Result<Exit, Failure> {
-    let write = |command: &clap::Command| {
-        let name = format!("pathspider-{}", command.get_name());
-        let mut page = Vec::new();
-        // The name that `man` shows is the page's.
-        let named = command.clone().name(name.clone());
-        clap_mangen::Man::new(named).render(&mut page)?;
-        fs::write(folder.join(format!("{name}.1")), page)
-    };
-    let mut parser = Arguments::command();
-    parser.build();
-    let mut shown = parser.get_subcommands().filter(|command| !command.is_hide_set());
-    fs::create_dir_all(folder).and_then(|()| shown.try_for_each(write)).map_err(|error| {
+/// Writes a manual page for each command, and one for the program, into a folder.
+fn write_manual(folder: &Path) -> Result<Exit, Failure> {
+    let parser = Arguments::command().name("pathspider");
+    manual::write_commands(&parser, ABOUTS, folder).map(|()| Exit::Finished).map_err(|error| {
         Failure::new(Exit::NoOutput, format!("cannot write to {}: {error}", folder.display()))
-    })?;
-    Ok(Exit::Finished)
+    })
 }
 
 /// Writes to standard output.
 fn write(text: &str) -> Result<(), Failure> {
-    io::stdout().write_all(text.as_bytes()).map_err(|error| {
+    write_octets(text.as_bytes())
+}
+
+fn write_octets(octets: &[u8]) -> Result<(), Failure> {
+    io::stdout().write_all(octets).map_err(|error| {
         Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}"))
     })
 }

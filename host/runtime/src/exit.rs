@@ -31,6 +31,37 @@ pub enum Exit {
     Passed = 11,
     /// A plugin that was checked broke a rule of the contract.
     RuleBroken = 12,
+    /// `doctor` found something on this machine that is not as measurements need it.
+    Unfit = 13,
+}
+
+impl Exit {
+    /// What it means, for manual pages; `docs/exit-status.md` says more.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Exit::Finished => "everything that was asked for was done",
+            Exit::Failed => "something failed while it ran; the message says what",
+            Exit::Usage => "the arguments make no sense",
+            Exit::NoPlugin => "there is no plugin of that name",
+            Exit::PluginRefused => "the plugin cannot be used",
+            Exit::NoPrivilege => "a privilege is missing; the message says how to grant it",
+            Exit::NoInterface => "the interface does not exist or is down",
+            Exit::NoInput => "the input cannot be read, or nothing of it is a record",
+            Exit::NoOutput => "the output cannot be written",
+            Exit::FinishedWithErrors => {
+                "finished, but some lines could not be used, or the plugin failed for some targets"
+            }
+            Exit::Stopped => "stopped by a signal or a limit before the end of the input",
+            Exit::Passed => "a limit of --fail-if is passed, or there is nothing to judge it by",
+            Exit::RuleBroken => "a plugin broke a rule of the contract",
+            Exit::Unfit => "something on this machine is not as measurements need it",
+        }
+    }
+
+    /// Its number and what that means.
+    pub const fn status(self) -> (u8, &'static str) {
+        (self as u8, self.meaning())
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -35,11 +35,15 @@ pub fn no_more() {
 
 /// What somebody can do who lacks a privilege, for messages.
 pub fn advice() -> String {
+    format!("run it as root, or let the members of a group do it, once, as root: {}", grant())
+}
+
+/// The command that lets the members of a group do what takes privileges.
+pub fn grant() -> String {
     let program =
         std::env::current_exe().map_or("pathspider".into(), |path| path.display().to_string());
     format!(
-        "run it as root, or let the members of a group do it, once, as root: chgrp GROUP {program} && \
-         chmod 750 {program} && setcap cap_net_raw,cap_net_admin+ep {program}"
+        "chgrp GROUP {program} && chmod 750 {program} && setcap cap_net_raw,cap_net_admin+ep {program}"
     )
 }
 

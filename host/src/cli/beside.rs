@@ -8,6 +8,7 @@ use std::process::Command;
 use std::{env, io};
 
 use clap::Args;
+use pathspider_shell::complete::{self, Shell};
 
 use super::exit::{Exit, Failure};
 
@@ -40,10 +41,35 @@ pub(super) fn help(command: &str) -> Result<Exit, Failure> {
     start(command, ["--help"])
 }
 
+/// Has the program say what could stand in place of a word of such a command.
+pub(super) fn complete(
+    command: &str,
+    shell: Shell,
+    index: usize,
+    words: Vec<OsString>,
+) -> Result<Exit, Failure> {
+    let shell = clap::ValueEnum::to_possible_value(&shell);
+    let shell = shell.map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let asked = [complete::COMMAND.to_owned(), shell, index.to_string(), "--".to_owned()];
+    exec(command, asked.map(OsString::from).into_iter().chain(words))
+}
+
+/// The file of the first of these programs that is not there.
+pub(super) fn missing() -> Option<PathBuf> {
+    let mut files = PROGRAMS.iter().filter_map(|(_, program)| beside(program).ok());
+    files.find(|file| !file.is_file())
+}
+
 fn start(
     command: &str,
     words: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<Exit, Failure> {
+    let words = words.into_iter().map(|word| word.as_ref().to_owned());
+    exec(command, std::iter::once(OsString::from(command)).chain(words))
+}
+
+/// Starts the program of a command with these words.
+fn exec(command: &str, words: impl IntoIterator<Item = OsString>) -> Result<Exit, Failure> {
     let program = PROGRAMS.iter().find(|(name, _)| *name == command);
     let Some((_, program)) = program else {
         return Err(Failure::new(Exit::Usage, format!("{command} is no program of its own")));
@@ -52,7 +78,7 @@ fn start(
         Failure::new(Exit::Failed, format!("cannot find the place of this program: {error}"))
     })?;
     // It returns only where it fails.
-    let error = Command::new(&path).arg(command).args(words).exec();
+    let error = Command::new(&path).args(words).exec();
     let path = pathspider_runtime::text::path(&path);
     let message = match error.kind() {
         io::ErrorKind::NotFound => {

@@ -15,8 +15,10 @@ use pathspider_runtime::text;
 
 /// `pathspider check`.
 #[derive(Debug, Args)]
-#[command(after_help = "Each rule is applied in a process of its own, in a network of its own \
-                  where the kernel allows it, so nothing is sent.")]
+#[command(
+    after_help = "Each rule is applied in a process of its own and, if the kernel allows it, in a \
+                  network of its own, so nothing is sent."
+)]
 pub(super) struct CheckArgs {
     /// The plugins' files
     #[arg(value_name = "FILE", required_unless_present = "list_rules")]
@@ -30,7 +32,7 @@ pub(super) struct CheckArgs {
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = option)]
     option: Vec<(String, String)>,
 
-    /// Choose at random what was chosen with this number before
+    /// Make the same random choices as an earlier call with this number
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 

@@ -9,13 +9,6 @@ use pathspider_system::BeginError;
 /// Why a command did not do what it was asked for.
 pub(crate) type Failure = pathspider_runtime::exit::Failure<clap::Error>;
 
-/// Prints the parser's message where it belongs; help and version are no failures.
-pub(crate) fn of_clap(error: &clap::Error) -> Exit {
-    // A closed pipe cannot be told to anyone.
-    let _ = error.print();
-    if error.use_stderr() { Exit::Usage } else { Exit::Finished }
-}
-
 /// The exit status of a run that could not start, or ended early.
 pub(crate) fn of_run(error: &RunError) -> Exit {
     match error {

@@ -4,6 +4,7 @@
 //! Lines that are picked come out as they went in, octet for octet, unless `--keys` or `--dp`
 //! changes them.
 
+mod bad;
 mod count;
 mod criteria;
 mod projection;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use pathspider_plugin_api::Record;
 
+use self::bad::Bad;
 use self::count::Count;
 use self::criteria::{Criteria, KeyTest, Pattern, conditions};
 use self::projection::Projection;
@@ -32,13 +34,13 @@ use pathspider_runtime::{closed, say};
 /// `pathspider filter`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-PATTERN is a condition in which * stands for any characters and ? for one. Without a colon it is \
-compared with conditions' names alone: mss.option.remote.value means any value of it.
+PATTERN is a condition, in which * stands for any characters and ? for one. A PATTERN without a colon is \
+compared with the name alone: mss.option.remote.value finds any value.
 
-TEST is KEY=PATTERN, KEY!=PATTERN, or KEY alone for records that have it. A dot goes into objects \
-(info.ASN=64500), and any element of a list will do (path=AS64500).
+TEST is KEY=PATTERN, KEY!=PATTERN, or KEY alone for records that have the key. A dot goes into objects \
+(info.ASN=64500). Of a list, any element may match (path=AS64500).
 
-Records have to pass all of these, or one with --any.")]
+A record is picked if it passes all tests, or with --any one of them.")]
 pub(super) struct FilterArgs {
     /// Read records or targets from these files (ndjson, perhaps compressed); - or none is standard input
     #[arg(value_name = "FILE")]
@@ -63,7 +65,7 @@ pub(super) struct FilterArgs {
     #[arg(long)]
     any: bool,
 
-    /// Keep the other records instead
+    /// Pick the records that would be left out
     #[arg(long)]
     invert: bool,
 
@@ -71,15 +73,15 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
     keys: Vec<String>,
 
-    /// Instead of records, write how many of them have each condition
+    /// Write how many records have each condition, instead of the records
     #[arg(long, conflicts_with_all = ["keys", "dp"])]
     count: bool,
 
-    /// With --count: as one JSON object
+    /// Write the counts of --count as one JSON object
     #[arg(long, requires = "count")]
     json: bool,
 
-    /// The input is comma-separated targets (as of `measure`), which come out as ndjson
+    /// Read comma-separated targets (as `measure` does), and write them as ndjson
     #[arg(long)]
     csv_input: bool,
 
@@ -108,7 +110,7 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
         port: arguments.dp,
         count: arguments.count.then(Count::default),
         picked: 0,
-        bad_lines: 0,
+        bad: Bad::default(),
     };
     let inputs: Vec<Input> = match arguments.files[..] {
         [] => vec![Input::Stdin],
@@ -138,9 +140,10 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
         Err(Ended::Failed(failure)) => return Err(failure),
     }
     filter.tell();
-    if filter.bad_lines > 0 {
-        let noun = of(filter.bad_lines, "line was no record", "lines were no records");
-        say!("{} {noun}", filter.bad_lines);
+    let bad = filter.bad.total();
+    if bad > 0 {
+        let noun = of(bad, "line was no record", "lines were no records");
+        say!("{bad} {noun}");
         return Ok(Exit::FinishedWithErrors);
     }
     Ok(Exit::Finished)
@@ -160,7 +163,7 @@ struct Filter {
     port: Option<u16>,
     count: Option<Count>,
     picked: u64,
-    bad_lines: u64,
+    bad: Bad,
 }
 
 impl Filter {
@@ -174,8 +177,9 @@ impl Filter {
                     self.record(record, came, writer).map_err(no_output)?;
                 }
                 Some(Line::Bad(number, reason)) => {
-                    self.bad_lines += 1;
-                    say!("{}:{number}: not a record: {reason}", source.name());
+                    if let Some(line) = self.bad.take(source.name(), number, &reason) {
+                        say!("{line}");
+                    }
                 }
             }
             // Whoever reads along in a pipe sees what there is when there is nothing to do.
@@ -224,7 +228,7 @@ impl Filter {
     /// Writes the count, if there is one.
     fn count(&mut self, as_json: bool, writer: &mut RecordWriter) -> Result<(), Ended> {
         let Some(count) = self.count.take() else { return Ok(()) };
-        let listing = count.listing(self.bad_lines);
+        let listing = count.listing(self.bad.total());
         let text = match as_json {
             true => shell::to_json(&listing).map_err(Ended::Failed)?,
             false => listing.to_string().into_bytes(),
@@ -234,6 +238,7 @@ impl Filter {
 
     /// Says what was asked for that no record has.
     fn tell(&self) {
+        self.bad.rest().for_each(|line| say!("{line}"));
         self.unmet.tell(&self.criteria);
         if self.picked > 0 {
             self.keys

@@ -64,7 +64,7 @@ pub(super) fn run(
     let Some(first) = words.rest.first().map(|word| word.to_string_lossy().into_owned()) else {
         return Err(Failure::new(
             Exit::Usage,
-            "do what? Give a command, a plugin, or INPUTFILE and OUTPUTFILE; see pathspider --help",
+            "no command is named. Give a command, a plugin, or INPUTFILE and OUTPUTFILE; see pathspider --help",
         ));
     };
     if words.general.plugin.is_none() && names::is_plugin(registry, &first) {

@@ -11,12 +11,12 @@ pub(super) struct Keeping {
     #[command(flatten)]
     pub(super) forcing: Forcing,
 
-    /// Go on with the output of a run that was stopped or killed: targets that it has are not
+    /// Continue the output of a run that was stopped or killed: targets that are in it are not
     /// measured again
     #[arg(long, conflicts_with = "force")]
     resume: bool,
 
-    /// The owner of the records, for the metadata beside the output
+    /// Name the owner of the records, in the metadata beside the output
     #[arg(long, value_name = "TEXT")]
     owner: Option<String>,
 }
@@ -24,7 +24,7 @@ pub(super) struct Keeping {
 /// Whether files are written over.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct Forcing {
-    /// Write over files that are there already
+    /// Replace files that exist already
     #[arg(long)]
     force: bool,
 }

@@ -19,22 +19,21 @@ const LONGEST_TEXT: usize = 256;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "In each record")]
 pub(super) struct Labelling {
-    /// Name the place that is measured from: `vantage` in each record
+    /// Name the place that this machine measures from: `vantage` in each record
     #[arg(long, value_name = "NAME", value_parser = said)]
     vantage: Option<String>,
 
-    /// Say this of the run: `tags` in each record; may be given several times
+    /// Add this to `tags` in each record; may be given several times
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     tags: Vec<(String, String)>,
 
-    /// Say in which autonomous system, prefix and country source and target are, by this file: a
-    /// MaxMind DB (.mmdb) or CAIDA's prefix2as. May be given several times; the first that knows
-    /// counts
+    /// Add autonomous system, prefix and country of source and target, from this file: a MaxMind DB
+    /// (.mmdb) or CAIDA's prefix2as. May be given several times; the first one that knows counts
     #[arg(long, value_name = "FILE")]
     asn_db: Vec<PathBuf>,
 
-    /// Have this chain look at the connections too (observe --list-chains): its fields come with
-    /// --output-flows, round trips of the chain rtt in each record. May be given several times
+    /// Let this chain look at the connections too (see observe --list-chains). Its fields need
+    /// --output-flows; round trips of the chain rtt are in each record. May be given several times
     #[arg(long = "chain", value_name = "NAME")]
     pub(super) chains: Vec<String>,
 }

@@ -26,16 +26,17 @@ use pathspider_runtime::stop::Urgency;
 use pathspider_runtime::text::of;
 use pathspider_runtime::threads::SingleThread;
 use pathspider_runtime::{files, say, streams, witness};
+use pathspider_shell::error;
 
 /// `pathspider measure`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "`pathspider help PLUGIN` shows a plugin's own options, configurations and \
                   conditions; `pathspider --list-plugins` shows the plugins. The options above \
-                  may also stand after PLUGIN.\n\nHow to undo each change of the system's settings \
-                  is written down before it is made, in the folder that PATHSPIDER_STATE_DIR names \
-                  (else /var/lib/pathspider or /run/pathspider for root, \
-                  ~/.local/state/pathspider or /tmp/pathspider-UID for others)."
+                  may also stand after PLUGIN.\n\nBefore a run changes a setting of the system, it \
+                  notes in a journal how to undo that. The journal is in the folder that \
+                  PATHSPIDER_STATE_DIR names; by default in /var/lib/pathspider or /run/pathspider \
+                  for root, in ~/.local/state/pathspider or /tmp/pathspider-UID for others."
 )]
 pub(super) struct Measure {
     /// The plugin, and its own options
@@ -85,6 +86,10 @@ pub(super) fn carry_out(
     let given = match plugin_args::parse(&found.info, &found.options, wanted.after) {
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             return help::plugin(found, registry);
+        }
+        Err(error) if error.use_stderr() => {
+            let line = error::line(&error, &format!("pathspider help {}", found.info.name));
+            return Err(Failure::new(Exit::Usage, line));
         }
         given => given?,
     };

@@ -16,10 +16,10 @@ use pathspider_runtime::say;
 /// `pathspider metadata`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Beside each FILE, FILE.meta.json gets _time_start and _time_end, which are \
-                  the times of its records, and _file_type; what it has else stays. A KEY such as \
-                  _owner is set to its VALUE; one without VALUE (KEY=) is removed. A FILE with = \
-                  in its name is written with its folder: ./a=b.ndjson."
+    after_help = "FILE.meta.json beside each FILE gets _time_start and _time_end, the times of its \
+                  records, and _file_type. Other keys stay as they are. KEY=VALUE sets a KEY such as \
+                  _owner; KEY= removes it. If a FILE has = in its name, write it with its folder: \
+                  ./a=b.ndjson."
 )]
 pub(super) struct MetadataArgs {
     /// The type of the files, as the PTO calls it
@@ -64,6 +64,9 @@ pub(super) fn run(arguments: &MetadataArgs) -> Result<Exit, Failure> {
         if odd > 0 {
             say!("{}: {odd} lines are no records with a time", file.display());
             exit = Exit::FinishedWithErrors;
+        }
+        if times.is_none() {
+            say!("{}: no record has a time, so the metadata have none", file.display());
         }
         amend(&file, times, &arguments.filetype, &pairs)?;
     }

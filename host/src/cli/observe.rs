@@ -30,7 +30,7 @@ use writing::{Observing, ObservingEnd};
                   capture file (x.pcap, pcapfile:x.pcap; pcap or pcapng, also compressed by gzip, \
                   zstd or xz), or - for a capture on standard input.")]
 pub(super) struct ObserveArgs {
-    /// What to observe [default: the default route's interface]
+    /// Observe this source [default: the default route's interface]
     #[arg(short, long, value_name = "SOURCE")]
     interface: Option<String>,
 
@@ -49,12 +49,12 @@ pub(super) struct ObserveArgs {
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
 
-    /// Keep this many octets of each captured packet
+    /// Keep so many octets of each captured packet
     #[arg(long, value_name = "OCTETS", default_value_t = 65_535,
           value_parser = clap::value_parser!(u32).range(64..=262_144))]
     snaplen: u32,
 
-    /// Give the capture a buffer of this many mebibytes
+    /// Size of the capture's buffer, in mebibytes
     #[arg(long, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=2047))]
     capture_buffer: u32,
@@ -63,7 +63,7 @@ pub(super) struct ObserveArgs {
     #[arg(long)]
     promiscuous: bool,
 
-    /// Look at the packets in tunnels (GRE, IP in IP) instead of the tunnels' own
+    /// Look at the packets inside tunnels (GRE, IP in IP), not at the tunnels' own packets
     #[arg(long)]
     inside: bool,
 
@@ -71,11 +71,11 @@ pub(super) struct ObserveArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     idle: Duration,
 
-    /// Wait this long for late packets of complete flows
+    /// Wait so long for late packets of complete flows
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     linger: Duration,
 
-    /// Keep this many flows at once; beyond it, those that were silent for longest end early
+    /// Keep at most N flows at once; if there are more, the flows that were silent longest end early
     #[arg(long, value_name = "N", default_value_t = 1 << 20,
           value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     max_flows: u32,

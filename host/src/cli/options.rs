@@ -19,12 +19,12 @@ pub(super) struct MeasureOptions {
     #[command(flatten)]
     pub(super) running: Running,
 
-    /// Read targets from this file (ndjson or CSV, perhaps compressed); - is standard input
+    /// Read targets from this file: ndjson or CSV, perhaps compressed; - is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub(super) input: PathBuf,
 
-    /// Every line of the input is comma-separated (ip,port,host or ip,port,host,rank or
-    /// rank,domain, or as its first row names the columns), also if it begins with a brace
+    /// Take every line of the input for a comma-separated row, also if it begins with a brace. The
+    /// columns are ip,port,host or ip,port,host,rank or rank,domain, or as the first row names them
     #[arg(long)]
     pub(super) csv_input: bool,
 
@@ -40,27 +40,26 @@ pub(super) struct MeasureOptions {
     #[arg(long, value_name = "FILE")]
     pub(super) save_pcap: Option<PathBuf>,
 
-    /// Give a plugin that connects by itself so long for each call [default: 60s, or twice its
-    /// --timeout]
+    /// Time limit for each call into a plugin [default: 60s, or twice its --timeout]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) plugin_timeout: Option<Duration>,
 
-    /// Whom to ask about these connections, an address or a URL; sent in the User-Agent of HTTP
-    /// requests [default: pathspider's own page]
+    /// Say in the User-Agent of HTTP requests whom to ask about them: an address or a URL [default:
+    /// pathspider's own page]
     #[arg(long, value_name = "TEXT", value_parser = contact)]
     pub(super) contact: Option<String>,
 
-    /// Keep this many octets of the body of an HTTP response; the rest is not read
+    /// Keep so many octets of the body of an HTTP response; the rest is not read
     #[arg(long, value_name = "OCTETS", default_value_t = BODY_LIMIT,
           value_parser = clap::value_parser!(u32).range(..=67_108_864))]
     pub(super) body_limit: u32,
 
-    /// Keep this many octets of each captured packet
+    /// Keep so many octets of each captured packet
     #[arg(long, value_name = "OCTETS", default_value_t = 512,
           value_parser = clap::value_parser!(u32).range(128..=262_144))]
     pub(super) snaplen: u32,
 
-    /// Give the capture a buffer of this many mebibytes
+    /// Size of the capture's buffer, in mebibytes
     #[arg(long, value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
@@ -100,11 +99,11 @@ fn contact(text: &str) -> Result<String, String> {
 /// How targets are reached and watched, in every form.
 #[derive(Debug, Args)]
 pub(super) struct Running {
-    /// The interface to connect from and to capture on [default: the default route's]
+    /// Connect from this interface, and capture on it [default: the default route's]
     #[arg(short, long, value_name = "IF")]
     pub(super) interface: Option<String>,
 
-    /// How many targets are measured at the same time [default: 100]
+    /// Measure so many targets at the same time [default: 100]
     #[arg(short, long, alias = "worker-count", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) workers: Option<u32>,
@@ -113,12 +112,12 @@ pub(super) struct Running {
 /// How a run is shown while it goes.
 #[derive(Debug, Args)]
 pub(super) struct Watching {
-    /// Say nothing while it runs but warnings and errors
+    /// Show only warnings and errors while it runs
     #[arg(short, long)]
     pub(super) quiet: bool,
 
-    /// Write a row of CSV each second to this file, in place of an earlier run's: done, rate, in
-    /// flight, losses, conditions
+    /// Write a row of CSV to this file each second: done, rate, in flight, losses, conditions. An
+    /// earlier run's file is replaced
     #[arg(long, value_name = "FILE")]
     pub(super) status_file: Option<PathBuf>,
 }

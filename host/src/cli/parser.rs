@@ -5,39 +5,43 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use pathspider_shell::with_examples;
 
 use super::beside::BesideArgs;
 use super::check::CheckArgs;
+use super::complete::CompleteArgs;
+use super::doctor::DoctorArgs;
 use super::filter::FilterArgs;
 use super::help::HelpArgs;
 use super::measure::Measure;
 use super::metadata::MetadataArgs;
 use super::observe::ObserveArgs;
 use super::options::{General, option_ids};
+use super::pages::ABOUTS;
 use super::rejudge::RejudgeArgs;
 use super::restore::RestoreArgs;
-use super::shell::CompletionsArgs;
+use super::shell::{CompletionsArgs, ManArgs};
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
 ///
-/// To each target it makes a connection with a baseline configuration and one with each
-/// experimental one, watches the packets on the wire, and concludes from both what the path did.
+/// It connects to each target with a baseline configuration and with each experimental one, watches
+/// the packets on the wire, and concludes from them what the path did.
 #[derive(Debug, Parser)]
-#[command(name = "pathspider", version, disable_help_subcommand = true)]
+#[command(name = "pathspider", disable_help_subcommand = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
 
-    /// List the plugins that can be used, and what was rejected
+    /// List the plugins that can be used, and the files that were rejected
     #[arg(short, long)]
     pub(super) list_plugins: bool,
 
-    /// Tell all about a plugin: options, configurations, chains, conditions, privileges
+    /// Show all about a plugin: options, configurations, chains, conditions, privileges
     #[arg(long, value_name = "PLUGIN", conflicts_with = "list_plugins")]
     pub(super) plugin_info: Option<String>,
 
-    /// With --list-plugins or --plugin-info: as one JSON object
+    /// Write --list-plugins or --plugin-info as one JSON object
     #[arg(long)]
     pub(super) json: bool,
 
@@ -45,12 +49,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) plugin_dir: Vec<PathBuf>,
 
-    /// As root, take plugins also from files and folders that others own or can write: they get
-    /// root's privileges
+    /// As root, take plugins also from files and folders that others own or can write to. These
+    /// others get root's privileges by that
     #[arg(long, global = true)]
     pub(super) insecure_plugins: bool,
 
-    /// Tell what plugins say for debugging, too
+    /// Show also what plugins say for debugging
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
 
@@ -63,9 +67,9 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Measure the paths to all targets of the input
     Measure(Box<Measure>),
-    /// Watch whatever passes, and write a record of every flow
+    /// Watch the packets on an interface or in a capture, and write a record of every flow
     Observe(ObserveArgs),
-    /// Pick from records or targets, by their conditions and keys
+    /// Pick records or targets by their conditions and keys
     Filter(FilterArgs),
     /// Show what records say: shares, by network and over time, failures, round trips
     #[command(disable_help_flag = true)]
@@ -80,11 +84,13 @@ pub(super) enum Command {
     Rejudge(RejudgeArgs),
     /// Check plugins' files against the contract
     Check(CheckArgs),
+    /// Check whether this machine can measure, and say what mends it
+    Doctor(DoctorArgs),
     /// Make or amend the metadata beside files of records
     Metadata(MetadataArgs),
     /// Write the JSON Schema of records
     Schema,
-    /// Restore what killed runs had changed in the system
+    /// Undo what killed runs had changed in the system
     Restore(RestoreArgs),
     /// Show help for a command or a plugin
     Help(HelpArgs),
@@ -92,17 +98,23 @@ pub(super) enum Command {
     Completions(CompletionsArgs),
     /// Write the manual pages into a folder
     #[command(hide = true)]
-    Man {
-        /// The folder
-        folder: PathBuf,
-    },
+    Man(ManArgs),
+    /// Say what could stand in place of a word, for completions
+    #[command(hide = true)]
+    Complete(CompleteArgs),
     /// A plugin (1.0) or an input file (0.9), and what follows it.
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
 
-/// The parser of the whole command line. `name` is the program's, by which it was called.
+/// The parser of the whole command line, with the examples that help shows. `name` is the program's,
+/// by which it was called.
 pub(super) fn parser(name: &str) -> clap::Command {
+    with_examples(plain(name), ABOUTS)
+}
+
+/// The same without examples: manual pages have a section for them.
+pub(super) fn plain(name: &str) -> clap::Command {
     let shown = ["interface", "workers"];
     let general = option_ids();
     Arguments::command()

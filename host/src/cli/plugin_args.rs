@@ -108,6 +108,17 @@ fn targets_last(options: &Options, words: Vec<OsString>) -> Vec<OsString> {
 /// an option of one name it is the plugin's, and the measurement's has to stand before the plugin.
 pub(super) fn command(info: &Info, options: &Options) -> Command {
     let is_own = |long: &str| options.iter().any(|spec| spec.name == long);
+    known(info, options).args(
+        GLOBAL
+            .into_iter()
+            .filter(|(long, _)| !is_own(long))
+            .map(|(long, action)| Arg::new(long).long(long).action(action).hide(true)),
+    )
+}
+
+/// The same without the options that a program's command has for all its subcommands.
+pub(super) fn known(info: &Info, options: &Options) -> Command {
+    let is_own = |long: &str| options.iter().any(|spec| spec.name == long);
     let general = option_arguments().map(|argument| {
         let taken =
             argument.get_long().filter(|long| is_own(long)).map(|long| format!("host-{long}"));
@@ -123,12 +134,6 @@ pub(super) fn command(info: &Info, options: &Options) -> Command {
         .about(format!("{} {}: {}", info.name, info.version, info.description))
         .args(options.iter().map(argument))
         .args(general)
-        .args(
-            GLOBAL
-                .into_iter()
-                .filter(|(long, _)| !is_own(long))
-                .map(|(long, action)| Arg::new(long).long(long).action(action).hide(true)),
-        )
         .arg(
             Arg::new(TARGETS).value_name("TARGET").num_args(0..).help(
                 "What to measure in place of an input: addresses or names, perhaps with a port",

@@ -16,6 +16,7 @@ use pathspider_plugins::{Found, Registry};
 use pathspider_runtime::asking::{ASKING, Asking};
 use pathspider_runtime::surroundings;
 use pathspider_runtime::text::visible;
+use pathspider_shell::manual::Section;
 
 /// A plugin's measurement.
 #[derive(Serialize)]
@@ -156,9 +157,48 @@ impl PluginInfo {
     /// What help shows after the options.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
+        self.set_up().iter().for_each(|section| show(section, &mut text));
+        for (index, chain) in self.chains.iter().enumerate() {
+            if index == 0 {
+                text += "\nObserver chains and their fields:\n";
+            }
+            chain.text(&mut text, "  ");
+        }
+        self.said().iter().for_each(|section| show(section, &mut text));
+        text
+    }
+
+    /// The same for a manual page, which may be made where the plugin is not installed yet.
+    pub(super) fn sections(&self) -> Vec<Section> {
+        let name = &self.name;
+        let examples = [
+            ("Measure two targets", format!("pathspider {name} www.example.org 192.0.2.1")),
+            (
+                "Measure the targets of a file",
+                format!("pathspider measure --input targets.csv --output {name}.ndjson {name}"),
+            ),
+        ];
+        let fields = self.chains.iter().flat_map(|chain| {
+            chain.fields.iter().map(|field| (field.name.clone(), field.meaning.clone()))
+        });
+        let mut sections = self.set_up();
+        section(&mut sections, "Fields of its observer chains", fields);
+        sections.extend(self.said());
+        sections.iter_mut().for_each(|section| section.entries.retain(|(name, _)| name != "File"));
+        section(
+            &mut sections,
+            "Examples",
+            examples.into_iter().map(|(what, line)| (what.to_owned(), line)),
+        );
+        sections
+    }
+
+    /// How it was set up.
+    fn set_up(&self) -> Vec<Section> {
+        let mut sections = Vec::new();
         if let Some(reason) = &self.unavailable {
             let reason = visible(reason, 2000);
-            section(&mut text, "With its defaults it cannot be set up", [(reason, "")]);
+            section(&mut sections, "With its defaults it cannot be set up", [(reason, "")]);
         }
         let configurations = self.configurations.iter().map(|c| {
             (
@@ -166,20 +206,20 @@ impl PluginInfo {
                 format!("holds until the {}", held_until(c.hold)),
             )
         });
-        section(&mut text, "Configurations", configurations);
-        for (index, chain) in self.chains.iter().enumerate() {
-            if index == 0 {
-                text += "\nObserver chains and their fields:\n";
-            }
-            chain.text(&mut text, "  ");
-        }
+        section(&mut sections, "Configurations", configurations);
+        sections
+    }
+
+    /// What it says of targets, and of itself.
+    fn said(&self) -> Vec<Section> {
+        let mut sections = Vec::new();
         let conditions = self
             .conditions
             .iter()
             .map(|c| (c.name.clone(), format!("{:8}  {}", c.class, c.meaning)));
-        section(&mut text, "Conditions", conditions);
+        section(&mut sections, "Conditions", conditions);
         let privileges = self.privileges.iter().map(|p| (p.capability.to_owned(), p.reason));
-        section(&mut text, "Privileges", privileges);
+        section(&mut sections, "Privileges", privileges);
         let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
         let port = self.default_port.map(|port| port.to_string()).unwrap_or_default();
         let plugin = [
@@ -191,8 +231,8 @@ impl PluginInfo {
             ("Takes names", yes(self.takes_names)),
         ];
         let plugin = plugin.into_iter().filter(|(_, value)| !value.is_empty());
-        section(&mut text, "Plugin", plugin.map(|(key, value)| (key.to_owned(), value)));
-        text
+        section(&mut sections, "Plugin", plugin.map(|(key, value)| (key.to_owned(), value)));
+        sections
     }
 }
 
@@ -320,17 +360,26 @@ impl ChainInfo {
     }
 }
 
-/// A heading and a line for each of these, in two columns; nothing for none.
+/// Adds a heading and what stands under it; nothing for none.
 fn section<T: std::fmt::Display>(
-    text: &mut String,
+    sections: &mut Vec<Section>,
     heading: &str,
-    lines: impl IntoIterator<Item = (String, T)>,
+    entries: impl IntoIterator<Item = (String, T)>,
 ) {
-    let lines: Vec<(String, T)> = lines.into_iter().collect();
-    let width = lines.iter().map(|(first, _)| first.chars().count()).max();
-    let Some(width) = width else { return };
+    let entries: Vec<(String, String)> =
+        entries.into_iter().map(|(first, second)| (first, second.to_string())).collect();
+    if !entries.is_empty() {
+        sections.push(Section { heading: heading.to_owned(), entries });
+    }
+}
+
+/// A section for a terminal: a heading, and a line for each entry, in two columns.
+fn show(section: &Section, text: &mut String) {
+    let Section { heading, entries } = section;
+    let width = entries.iter().map(|(first, _)| first.chars().count()).max().unwrap_or(0);
+    // Writing to a `String` does not fail.
     let _ = writeln!(text, "\n{heading}:");
-    for (first, second) in lines {
+    for (first, second) in entries {
         let line = format!("  {first:width$}  {second}");
         let _ = writeln!(text, "{}", line.trim_end());
     }

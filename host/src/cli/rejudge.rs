@@ -25,13 +25,12 @@ use crate::rejudge::{Judge, Provenance, RejudgeError, Rejudged, claims, rejudge}
 /// `pathspider rejudge`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The run has to have been made with --output-flows and --save-pcap. No packet is \
-                  sent and no privilege is needed. The plugin is the one that is found now, which \
-                  may be newer than the run's; its options are those that FILE.meta.json beside \
-                  the records has.\n\nRecords are written as the run wrote them, with the \
-                  conditions and flow results that the plugin gives now. Standard error tells how \
-                  many have other conditions than before, and which came and went. That some differ \
-                  is no failure."
+    after_help = "The run must have had --output-flows and --save-pcap. No packet is sent, and no \
+                  privilege is needed. The plugin that is found now concludes; it may be newer than \
+                  the run's. Its options come from FILE.meta.json beside the records.\n\nRecords \
+                  are written as the run wrote them, with the conditions and flow results that the \
+                  plugin gives now. Standard error shows how many have other conditions than before, \
+                  and which came and went. Differences are no failure."
 )]
 pub(super) struct RejudgeArgs {
     /// The records of the run (perhaps compressed), beside which FILE.meta.json stands
@@ -46,7 +45,7 @@ pub(super) struct RejudgeArgs {
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
 
-    /// Write only the records whose conditions are others now
+    /// Write only records whose conditions differ from before
     #[arg(long)]
     changed: bool,
 

@@ -7,11 +7,12 @@ use pathspider_runtime::say;
 
 /// `pathspider restore`.
 #[derive(Debug, Args)]
-#[command(after_help = "Every command does this when it starts, but for --help, --version and \
-                  words that are not understood. Run it in the network namespace \
-                  whose settings are meant (ip netns exec NAME pathspider restore).")]
+#[command(
+    after_help = "Every command but doctor does this when it starts. The settings are those of \
+                  the network namespace that it runs in (ip netns exec NAME pathspider restore)."
+)]
 pub(super) struct RestoreArgs {
-    /// Forget what was left in other network namespaces, and what cannot be undone
+    /// Give up what was left in other network namespaces, and what cannot be undone
     #[arg(long)]
     forget: bool,
 }

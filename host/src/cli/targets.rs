@@ -19,16 +19,16 @@ use pathspider_runtime::say;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Targets")]
 pub(super) struct Targets {
-    /// Look up targets that are names, through the system's resolver (nsswitch.conf, hosts,
+    /// Look up targets that are names, by the system's resolver (nsswitch.conf, hosts,
     /// resolv.conf)
     #[arg(long)]
     resolve: bool,
 
-    /// Measure a target as often as it comes; otherwise once for each address and port
+    /// Measure a target as often as the input has it [default: once for each address and port]
     #[arg(long)]
     duplicates: bool,
 
-    /// Never measure the addresses and prefixes in this file, one a line, # for comments; may be
+    /// Never measure the addresses and prefixes in this file: one a line, # begins a comment. May be
     /// given several times
     #[arg(long, value_name = "FILE")]
     blocklist: Vec<PathBuf>,
@@ -41,49 +41,50 @@ pub(super) struct Targets {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_targets: Option<u64>,
 
-    /// Measure in random order: the input is read to its end first, and held in memory (some 100
+    /// Measure in random order. The input is first read to its end and kept in memory (some 100
     /// octets beside each line)
     #[arg(long)]
     shuffle: bool,
 
-    /// The order of --shuffle: the same number gives the same order [default: random, and told]
+    /// Choose the order of --shuffle: the same number gives the same order [default: random, and
+    /// shown]
     #[arg(long, value_name = "N", requires = "shuffle")]
     seed: Option<u64>,
 
-    /// Measure each target N times, in rounds: each round measures all targets, in another order, and
-    /// begins when the former one is over. The record of a target's last round says what was stable
+    /// Measure each target N times, in rounds. A round measures all targets, in an order of its own,
+    /// and begins when the former one is over. The record of the last round says what was stable
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_ROUNDS))]
     repeat: Option<u16>,
 
-    /// Leave this time between two rounds: seconds, or such as 10m
+    /// Wait so long between two rounds: seconds, or a time such as 10m
     #[arg(long, value_name = "TIME", value_parser = time, requires = "repeat")]
     repeat_interval: Option<Duration>,
 
-    /// Measure targets whose verdict is impaired up to N times more, after the rounds of --repeat
+    /// Measure targets with an impaired verdict up to N times more, after the rounds of --repeat
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_ROUNDS))]
     confirm: Option<u16>,
 
-    /// Begin no more targets after this time: seconds, or such as 2h 30m
+    /// Begin no more targets after this time: seconds, or a time such as 2h 30m
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_runtime: Option<Duration>,
 
-    /// Start so many connections a second at the most, evenly
+    /// Start at most N connections a second, evenly
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
 
-    /// Start so many connections a second to one address at the most (0.1: every 10 seconds)
+    /// Start at most N connections a second to one address (0.1: one every 10 seconds)
     #[arg(long, value_name = "N", value_parser = rate)]
     per_target_rate: Option<f64>,
 
-    /// Leave this time between connections to one /24 or, for IPv6, /48: seconds, or such as 500ms
+    /// Wait so long between connections to one /24 or, for IPv6, /48: seconds, or a time such as 500ms
     #[arg(long, value_name = "TIME", value_parser = time)]
     prefix_spacing: Option<Duration>,
 
-    /// The source address that targets see, for `path`; once for each family
+    /// Name the source address that targets see, for `path`; once for each family
     #[arg(long, value_name = "ADDR")]
     source_public: Vec<IpAddr>,
 
-    /// The source's autonomous system, for `path`
+    /// Name the source's autonomous system, for `path`
     #[arg(long, value_name = "N")]
     source_asn: Option<u32>,
 }

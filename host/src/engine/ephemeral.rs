@@ -18,7 +18,7 @@ pub(crate) struct Ephemeral {
 
 impl Ephemeral {
     /// Reads the settings; the kernel's own where they cannot be read.
-    pub(super) fn read() -> Ephemeral {
+    pub(crate) fn read() -> Ephemeral {
         let text = |name: &str| {
             let path = format!("/proc/sys/{}", name.replace('.', "/"));
             fs::read_to_string(path).unwrap_or_default()
@@ -45,7 +45,7 @@ impl Ephemeral {
     }
 
     /// How many there are.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.range.len().saturating_sub(self.reserved)
     }
 }
@@ -55,7 +55,7 @@ impl fmt::Display for Ephemeral {
         write!(f, "{RANGE} is {} {}", self.range.start(), self.range.end())?;
         match self.reserved {
             0 => Ok(()),
-            reserved => write!(f, ", of which {RESERVED} keeps {reserved} back"),
+            reserved => write!(f, "; {RESERVED} keeps {reserved} of them back"),
         }
     }
 }
@@ -83,8 +83,8 @@ mod tests {
         let text = Ephemeral::of("50000\t50099", "50000-50009").to_string();
         assert_eq!(
             text,
-            "net.ipv4.ip_local_port_range is 50000 50099, of which \
-             net.ipv4.ip_local_reserved_ports keeps 10 back"
+            "net.ipv4.ip_local_port_range is 50000 50099; net.ipv4.ip_local_reserved_ports keeps 10 \
+             of them back"
         );
     }
 

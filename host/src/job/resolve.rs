@@ -116,6 +116,16 @@ impl<T: Send + 'static> Resolver<T> {
     }
 }
 
+/// The addresses of a name that a run with `--resolve` would measure.
+///
+/// # Errors
+///
+/// Why there is none, in words.
+pub(crate) fn addresses(name: &str) -> Result<Vec<IpAddr>, String> {
+    let found = look_up(name, &Routes::new(None), Which::OfEachFamily);
+    found.map(|found| found.addresses).map_err(|wrong| wrong.to_string())
+}
+
 /// The first addresses of a name, in the system's order (RFC 6724), that there is a route to.
 fn look_up(name: &str, routes: &Routes, which: Which) -> Result<Found, Wrong> {
     let unresolved = |reason: String| Wrong::Unresolved { name: Piece::of(name), reason };

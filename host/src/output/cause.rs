@@ -107,6 +107,11 @@ impl fmt::Display for Cause {
 }
 
 impl Here {
+    /// How full the table of tracked connections is, where it has hardly any room.
+    pub(crate) fn full_table(&self) -> Option<(u64, u64)> {
+        self.tracked.filter(|(tracked, most)| tracked * 20 >= most * 19)
+    }
+
     fn interface(&self) -> &str {
         self.interface.as_deref().unwrap_or("the interface")
     }
@@ -136,9 +141,7 @@ impl Here {
             );
             return (why, true);
         }
-        if let Some((tracked, most)) =
-            self.tracked.filter(|(tracked, most)| tracked * 20 >= most * 19)
-        {
+        if let Some((tracked, most)) = self.full_table() {
             let why = format!(
                 "this machine's table of tracked connections is full ({tracked} of {most}); raise \
                  net.netfilter.nf_conntrack_max or lower -w"

@@ -61,9 +61,14 @@ fn identity(path: &Path) -> Option<(u64, u64, Option<&OsStr>)> {
     Some((folder.dev(), folder.ino(), Some(path.file_name()?)))
 }
 
+/// How many open files so many jobs at a time need.
+pub(crate) fn descriptors(workers: usize) -> u64 {
+    workers as u64 + SPARE_DESCRIPTORS
+}
+
 /// Raises the limit of open descriptors to what the connections want; gives how many of a job's
 /// second connections at a time there is room for. Forged packets need no descriptors.
-pub(super) fn raise_descriptors(
+pub(crate) fn raise_descriptors(
     workers: usize,
     configurations: usize,
     forges: bool,
@@ -71,7 +76,7 @@ pub(super) fn raise_descriptors(
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let reserved = if forges { RESERVED_SOCKETS as u64 } else { 0 };
     let beside = if configurations > 1 { workers as u64 } else { 0 };
-    let needed = workers as u64 + SPARE_DESCRIPTORS + reserved;
+    let needed = descriptors(workers) + reserved;
     let wanted = needed + beside;
     let Rlimit { current, maximum: hard } = getrlimit(Resource::Nofile);
     let raise = |count: u64| {

@@ -61,7 +61,7 @@ pub enum RunError {
         error: Error,
     },
     /// No interface was named, and there is no default route to tell one.
-    #[error("there is no default route to tell the interface; name it with -i")]
+    #[error("there is no default route, so the interface is not known; name it: -i IF")]
     NoInterface,
     /// Packets cannot be captured, or not any more.
     #[error(transparent)]

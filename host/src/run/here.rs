@@ -10,7 +10,7 @@ use pathspider_observer::interface;
 use crate::output::Here;
 
 /// Looks, for connections to a target that left by this interface.
-pub(super) fn look(interface: Option<String>, target: Option<IpAddr>) -> Here {
+pub(crate) fn look(interface: Option<String>, target: Option<IpAddr>) -> Here {
     let leads_here = target.is_some_and(is_own);
     let is_loopback = !leads_here && interface.as_deref().is_some_and(is_loopback);
     let tracked = number("nf_conntrack_count").zip(number("nf_conntrack_max"));

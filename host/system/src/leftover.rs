@@ -71,6 +71,38 @@ pub fn restore(forget: bool) -> Restored {
     }
 }
 
+/// What earlier runs left behind, as it is: nothing is undone.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Changes of killed runs in this network namespace, a sentence each.
+    pub pending: Vec<String>,
+    /// Journals that cannot be read, a sentence each.
+    pub unreadable: Vec<String>,
+    /// Runs that are under way.
+    pub at_work: usize,
+}
+
+/// Looks what earlier runs left behind in this network namespace.
+pub fn left() -> Left {
+    let (places, closed) = Place::all();
+    left_of(find(&places, &closed))
+}
+
+fn left_of(found: Found) -> Left {
+    let Found { leftovers, unreadable } = found;
+    let (boot, here) = (identity::boot().ok(), Namespace::here().ok());
+    let mut left = Left { unreadable, ..Left::default() };
+    for Leftover { head, changes, at_work, .. } in leftovers {
+        let is_here = boot.as_ref() == Some(&head.boot) && here == Some(head.namespace);
+        left.at_work += usize::from(at_work);
+        if is_here && !at_work && !changes.is_empty() {
+            let what = changes.describe().join("; ");
+            left.pending.push(format!("the {} run of {} left: {what}", head.plugin, head.time));
+        }
+    }
+    left
+}
+
 /// The same, for one who has the lock: what was read before may have been undone since.
 pub(super) fn restore_locked(_lock: &Lock, forget: bool) -> Restored {
     let (places, closed) = Place::all();
@@ -257,6 +289,13 @@ mod tests {
         // Not 2 GB, but as bad.
         places[0].create("long.journal").unwrap().set_len(place::LONGEST_READ + 1).unwrap();
         let closed = [(path.join("closed"), io::Error::from(io::ErrorKind::PermissionDenied))];
+        let left = left_of(find(&places, &closed));
+        assert_eq!(
+            (left.pending.len(), left.unreadable.len(), left.at_work),
+            (2, 3, 0),
+            "{left:?}"
+        );
+        assert!(left.pending[0].contains("`true` undoes a change"), "{left:?}");
         for done in [2, 0] {
             let restored = restore_all(&places, find(&places, &closed), false);
             assert_eq!(restored.done.len(), done, "{restored:?}");

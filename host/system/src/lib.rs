@@ -25,6 +25,8 @@ mod sysctl;
 mod undeclared;
 
 use std::fs::File;
+use std::io;
+use std::path::PathBuf;
 
 use pathspider_plugin_api::{Error, Result, SystemChanges};
 
@@ -37,7 +39,7 @@ use command::Failure;
 use firewall::Firewall;
 pub use guard::BeginError;
 use guard::Guard;
-pub use leftover::{Restored, restore};
+pub use leftover::{Left, Restored, left, restore};
 use lock::{Holder, Lock};
 use sysctl::{Intent, SysctlError, Sysctls};
 pub use undeclared::Undeclared;
@@ -86,6 +88,34 @@ pub fn present(key: &str) -> Result<Option<String>> {
 /// The file of a kernel parameter of this name, which need not be there.
 pub fn parameter_file(key: &str) -> String {
     sysctl::path(key)
+}
+
+/// Whether the kernel lets this process set a parameter. Its file is opened, and nothing is written.
+///
+/// # Errors
+///
+/// It does not, or there is no such parameter.
+pub fn may_set(key: &str) -> io::Result<()> {
+    File::options().write(true).open(sysctl::path(key)).map(drop)
+}
+
+/// Whether there is a firewall table of the name that runs use.
+///
+/// # Errors
+///
+/// That cannot be known: `nft` is missing, or refuses.
+pub fn has_firewall_table() -> Result<bool> {
+    firewall::exists(firewall::TABLE).map_err(Error::from)
+}
+
+/// The folder that a run would keep its journal in; `None` where it would keep none, because the
+/// program has more privileges than its user.
+///
+/// # Errors
+///
+/// There is no folder that it may write to.
+pub fn journal_folder() -> Result<Option<PathBuf>> {
+    place::usable()
 }
 
 /// The machine that a run configures.

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use pathspider_plugin_api::{Error, Result};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 
 use pathspider_runtime::privileges::has_privileges_of_its_own;
 
@@ -59,6 +60,35 @@ pub(super) fn candidates() -> Vec<PathBuf> {
     folders.extend(home("HOME", ".local/state/pathspider"));
     folders.push(format!("/tmp/pathspider-{}", user.as_raw()).into());
     folders
+}
+
+/// The first of the candidates that a journal could be made in; none is made. `None` where there may
+/// be no journals.
+///
+/// # Errors
+///
+/// There is no such folder.
+pub(super) fn usable() -> Result<Option<PathBuf>> {
+    let candidates = candidates();
+    let is_usable = |path: &&PathBuf| match Place::open((*path).clone()) {
+        Ok(place) => may_write(&place.path),
+        Err(_) if !is_missing(path) => false,
+        // It would be made in the nearest folder that is there.
+        Err(_) => path.ancestors().skip(1).find(|path| path.exists()).is_some_and(may_write),
+    };
+    match candidates.iter().find(is_usable) {
+        Some(path) => Ok(Some(path.clone())),
+        None if candidates.is_empty() => Ok(None),
+        None => {
+            let all: Vec<String> =
+                candidates.iter().map(|path| path.display().to_string()).collect();
+            Err(Error::new(format!("a journal can be written to none of {}", all.join(", "))))
+        }
+    }
+}
+
+fn may_write(path: &Path) -> bool {
+    rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
 impl Place {

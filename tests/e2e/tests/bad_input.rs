@@ -140,7 +140,21 @@ fn install_puts_everything_in_its_place() {
     let program = folder.join("usr/bin/pathspider");
     let listed = Command::new(program).arg("--list-plugins").output().unwrap();
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    assert!(folder.join("usr/share/man/man1/pathspider-measure.1").is_file());
+    for page in ["", "-measure", "-report", "-lab", "-ecn"] {
+        let page = folder.join(format!("usr/share/man/man1/pathspider{page}.1"));
+        let text = fs::read_to_string(&page).unwrap();
+        for heading in ["SYNOPSIS", "EXAMPLES", "\"EXIT STATUS\"", "ENVIRONMENT", "\"SEE ALSO\""] {
+            assert!(text.contains(&format!(".SH {heading}\n")), "{heading} in {}", page.display());
+        }
+    }
+    for file in [
+        "bash-completion/completions/pathspider",
+        "zsh/vendor-completions/_pathspider",
+        "fish/vendor_completions.d/pathspider.fish",
+    ] {
+        let text = fs::read_to_string(folder.join("usr/share").join(file)).unwrap();
+        assert!(text.contains("pathspider"), "{file}: {text}");
+    }
     assert_eq!(fs::read_link(folder.join("usr/bin/pspdr")).unwrap().to_str(), Some("pathspider"));
     let plugin = folder.join("usr/lib/pathspider/ecn.so").canonicalize().unwrap();
     assert!(text.contains(plugin.to_str().unwrap()), "{text}");

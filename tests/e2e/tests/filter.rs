@@ -34,6 +34,23 @@ fn picked(arguments: &[&str]) -> Vec<usize> {
 }
 
 #[test]
+fn many_bad_lines_and_no_records_are_reported() {
+    let bad: String = (0..25).map(|n| format!("line {n}\n")).collect();
+    let end = filter(&["--count"], bad.as_bytes());
+    end.expect(
+        9,
+        &["standard input:10: not a record", "25 lines were no records", "has no record"],
+    );
+    assert!(
+        end.stderr.contains("standard input: 15 more like these, up to line 25"),
+        "{}",
+        end.stderr
+    );
+    assert_eq!(end.stderr.lines().count(), 13, "{}", end.stderr);
+    filter(&["-c", "*"], b"").expect(0, &["the input has no record"]);
+}
+
+#[test]
 fn by_conditions_and_keys() {
     assert_eq!(picked(&[]), [0, 1, 2]);
     assert_eq!(picked(&["-c", "ecn.connectivity.works"]), [0, 2]);

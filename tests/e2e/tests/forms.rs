@@ -323,9 +323,34 @@ fn help_for_every_command() {
         assert!(end.stdout.contains(&format!("Usage: pathspider {command}")), "{}", end.stdout);
         assert_eq!(Program::run(&[command, "--help"]).stdout, end.stdout);
     }
-    for shell in ["bash", "zsh", "fish"] {
-        let end = Program::run(&["completions", shell]);
-        end.expect(0, &[]);
-        assert!(end.stdout.contains("output-flows"), "{}", end.stdout);
+}
+
+#[test]
+fn an_error_of_the_arguments_is_one_line_that_says_what_to_do() {
+    for (arguments, words) in [
+        (&["measure", "--owtput", "x", "ecn"][..], &["measure has no option --owtput"][..]),
+        (&["filter", "--conditon", "x"], &["'--condition'", "see pathspider help filter\n"]),
+        (&["measure", "-w", "0", "ecn"], &["invalid value '0'", "1..=1000000"]),
+        (
+            &["ecn", "--connect", "pigeon"],
+            &["[possible values: http, ", "see pathspider help ecn\n"],
+        ),
+        (&["observe"], &["<CHAIN>", "see pathspider help observe\n"]),
+        (&["report", "--min", "x"], &["invalid value 'x'", "see pathspider help report\n"]),
+        (&["rejudge", "--records", "x"], &["--pcap <FILE>", "see pathspider help rejudge\n"]),
+    ] {
+        let end = Program::run(arguments);
+        end.expect(2, words);
+        assert_eq!(end.stderr.lines().count(), 1, "{arguments:?}: {}", end.stderr);
+        assert!(end.stderr.starts_with("pathspider: "), "{}", end.stderr);
     }
+}
+
+#[test]
+fn the_version_names_what_it_was_built_from_and_works_with() {
+    let end = Program::run(&["--version"]);
+    end.expect(0, &[]);
+    let abi = format!("plugin ABI {ABI_VERSION}, libpcap 1.");
+    assert!(end.stdout.starts_with("pathspider 0."), "{}", end.stdout);
+    assert!(end.stdout.contains("(commit ") && end.stdout.contains(&abi), "{}", end.stdout);
 }

@@ -35,6 +35,8 @@
 //! - `mistakes`: what a run refuses, `check` refuses
 //! - `hostile`: plugins that do what bad C libraries do
 //! - `forms`: command lines of every generation, help
+//! - `completions`: what a shell suggests
+//! - `doctor`: whether the machine can measure
 //! - `filter`: picking and counting records
 
 // Helpers of tests are tests too: a failure is a panic.
@@ -44,9 +46,11 @@ mod answers;
 mod bad_input;
 mod bench;
 mod check;
+mod completions;
 mod conversations;
 mod dependent;
 mod discovery;
+mod doctor;
 mod evidence;
 mod examples;
 mod faults;

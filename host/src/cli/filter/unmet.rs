@@ -36,6 +36,7 @@ impl Unmet {
     /// Says what none has.
     pub(super) fn tell(&self, criteria: &Criteria) {
         if self.read == 0 {
+            say!("the input has no record, so there is nothing to pick from");
             return;
         }
         let with = self.conditions.iter().map(|&at| &criteria.with[at]);

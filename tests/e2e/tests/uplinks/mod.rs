@@ -374,7 +374,7 @@ fn too_few_local_ports_are_said_with_the_setting() {
     let twice: &[&str] = &["forger", "--times", "2"];
     uplinks.measure("first", twice, &TARGETS).expect(1, &["it takes 2 local ports", range]);
     local_ports(&uplinks, "50000 50099", "49000-51000");
-    let reserved = "of which net.ipv4.ip_local_reserved_ports keeps 100 back";
+    let reserved = "net.ipv4.ip_local_reserved_ports keeps 100 of them back";
     uplinks.measure("first", twice, &TARGETS).expect(1, &["it takes 2 local ports", reserved]);
     for plugin in &KINDS[..3] {
         let ended = uplinks.measure("first", plugin, &TARGETS);

@@ -6,17 +6,19 @@ mod demo;
 mod run;
 mod speed;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use pathspider_lab::{Error, Result};
+use pathspider_shell::{About, Named, error, manual, with_examples};
 
 /// Network paths with known faults, on this machine, for trying and testing pathspider.
 ///
 /// Needs root, or a kernel that allows user namespaces. The machine's own network is not touched
 /// and nothing is left behind.
 #[derive(Parser)]
-#[command(version, after_help = STATUSES)]
+#[command(name = "pathspider-lab", version, after_help = STATUSES)]
 struct Arguments {
     #[command(subcommand)]
     command: Asked,
@@ -41,7 +43,44 @@ enum Asked {
     Bench(bench::Bench),
     /// Measure how fast the path emulator itself is
     Speed(speed::Speed),
+    /// Write the manual page into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
 }
+
+/// What help and the manual page say beside the options.
+const ABOUTS: &[About] = &[About {
+    command: "",
+    examples: &[
+        ("See measurements of paths with known faults", "pathspider-lab demo"),
+        ("List the paths", "pathspider-lab list"),
+        (
+            "Measure over one of them",
+            "pathspider-lab run ecn-blackhole -- sh -c 'pathspider ecn -i $LAB_INTERFACE \
+             --allow-special --input $LAB_JOBS'",
+        ),
+        ("Compare a plugin's conclusions with what is true", "pathspider-lab check --plugin ecn"),
+    ],
+    exits: &[
+        (0, "all is as expected"),
+        (1, "something that was measured differs from what is true"),
+        (2, "the arguments make no sense"),
+        (3, "the lab or pathspider failed; run and shell give the status of their command"),
+    ],
+    files: &[("*.toml", "paths of your own: docs/lab.md says how to write them")],
+    environment: ENVIRONMENT,
+    see_also: &["pathspider", "pathspider-measure", "pathspider-check"],
+}];
+
+const ENVIRONMENT: &[Named] = &[
+    ("LAB_INTERFACE", "for the command of run and shell: the interface to measure from"),
+    ("LAB_TARGET, LAB_TARGET6", "the same: the first targets"),
+    ("LAB_JOBS", "the same: a file of targets for pathspider"),
+    ("PATHSPIDER_PLUGIN_PATH", "folders of plugins, for pathspider"),
+];
 
 /// How a command that did its work ended.
 enum Verdict {
@@ -61,10 +100,15 @@ impl Verdict {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let parsed = with_examples(Arguments::command(), ABOUTS).try_get_matches();
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
     let outcome = match arguments.command {
         // What there is can be told without any privilege.
         Asked::List(list) => list.run(),
+        Asked::Man { folder } => write_manual(&folder),
         command => pathspider_lab::net::prepare().and_then(|()| match command {
             Asked::Demo(demo) => demo.run(),
             Asked::Check(check) => check.run(),
@@ -73,6 +117,7 @@ pub(crate) fn main() -> ExitCode {
             Asked::Shell(shell) => shell.run(),
             Asked::Bench(bench) => bench.run(),
             Asked::Speed(speed) => speed.run(),
+            Asked::Man { folder } => write_manual(&folder),
         }),
     };
     match outcome {
@@ -84,6 +129,19 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(3)
         }
     }
+}
+
+/// Prints help, or says in one line what is wrong with the arguments.
+fn usage(error: &clap::Error) -> ExitCode {
+    let Some(line) = error::told(error, "pathspider-lab --help") else { return ExitCode::SUCCESS };
+    eprintln!("pathspider-lab: {line}");
+    ExitCode::from(2)
+}
+
+fn write_manual(folder: &Path) -> Result<Verdict> {
+    manual::write_all(Arguments::command(), ABOUTS, folder)
+        .map(|()| Verdict::Right)
+        .map_err(|source| Error::Io { action: format!("write to {}", folder.display()), source })
 }
 
 /// Everything a command prints goes through here, so that a closed pipe is an error like others.

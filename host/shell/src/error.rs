@@ -1,0 +1,82 @@
+//! The parser's errors in the style of all others: one line that says what is wrong, where, and what to
+//! do.
+
+use clap::error::ErrorKind;
+
+/// Prints help and versions where they belong; gives an error as one line. `help` is the command that
+/// shows what is possible.
+pub fn told(error: &clap::Error, help: &str) -> Option<String> {
+    if error.use_stderr() {
+        return Some(line(error, help));
+    }
+    // Nobody is there to hear of a pipe that is closed.
+    let _ = error.print();
+    None
+}
+
+/// An error of the parser as one line.
+pub fn line(error: &clap::Error, help: &str) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return format!("a command is missing; see {help}");
+    }
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n").map(joined);
+    let what = paragraphs.next().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    // Of several, the first is the likeliest.
+    let tip = paragraphs.find_map(|paragraph| {
+        let tip = paragraph.strip_prefix("tip: ")?;
+        Some(tip.split(" tip: ").next().unwrap_or(tip).to_owned())
+    });
+    let tip = tip.map(|tip| format!(" ({tip})")).unwrap_or_default();
+    let line = format!("{what}{tip}; see {help}");
+    line.chars().flat_map(shown).collect()
+}
+
+/// A character as a terminal may be given it: what is typed can be anything.
+fn shown(c: char) -> impl Iterator<Item = char> {
+    let escaped = c.is_control().then(|| c.escape_default());
+    let plain = (!c.is_control()).then_some(c);
+    escaped.into_iter().flatten().chain(plain)
+}
+
+/// The lines of a paragraph as one.
+fn joined(paragraph: &str) -> String {
+    let lines: Vec<&str> = paragraph.lines().map(str::trim).collect();
+    lines.join(" ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command};
+
+    use super::*;
+
+    fn said(words: &[&str]) -> String {
+        let kind = Arg::new("connect").long("connect").value_parser(["tcp", "http"]);
+        let needed = Arg::new("chain").value_name("CHAIN").required(true);
+        let command = Command::new("x").no_binary_name(true).args([kind, needed]);
+        line(&command.try_get_matches_from(words).unwrap_err(), "x --help")
+    }
+
+    #[test]
+    fn each_error_is_one_line_that_says_what_to_do() {
+        for (words, expected) in [
+            (
+                &["--conect", "tcp"][..],
+                "unexpected argument '--conect' found (a similar argument exists: '--connect'); see x \
+                 --help",
+            ),
+            (
+                &["--connect", "pigeon"],
+                "invalid value 'pigeon' for '--connect <connect>' [possible values: tcp, http]; see x \
+                 --help",
+            ),
+            (&[], "the following required arguments were not provided: <CHAIN>; see x --help"),
+        ] {
+            assert_eq!(said(words), expected);
+        }
+        assert_eq!(said(&["--connect", "a\u{1b}[2Jb"]).lines().count(), 1);
+        assert!(!said(&["--connect", "a\u{1b}[2Jb"]).contains('\u{1b}'));
+    }
+}
