@@ -2,6 +2,7 @@
 //!
 //! `docs/chains.md` shows them all.
 
+pub mod accecn;
 pub mod basic;
 pub mod dns;
 pub mod dscp;
@@ -21,7 +22,7 @@ pub mod udp;
 use crate::ChainFields;
 
 /// All that a measurement can ask for.
-pub const ALL: [ChainFields; 14] = [
+pub const ALL: [ChainFields; 15] = [
     basic::CHAIN,
     tcp::CHAIN,
     ecn::CHAIN,
@@ -35,5 +36,6 @@ pub const ALL: [ChainFields; 14] = [
     evil::CHAIN,
     syn::CHAIN,
     rtt::CHAIN,
+    accecn::CHAIN,
     noop::CHAIN,
 ];

@@ -1,5 +1,6 @@
 //! The library chains, and the catalogue of all chains that a run can use.
 
+mod accecn;
 mod basic;
 mod catalogue;
 pub mod dns;
@@ -17,6 +18,7 @@ mod tcpopt;
 mod tfo;
 mod udp;
 
+pub use self::accecn::AccEcn;
 pub use self::basic::Basic;
 pub use self::catalogue::{Catalogue, CatalogueError, Entry, LoadChain, Resolved};
 pub use self::dns::Dns;

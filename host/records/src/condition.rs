@@ -27,15 +27,17 @@ impl Class {
             return if word == "seen" { Class::Impaired } else { Class::Good };
         }
         match word {
-            "works" | "online" | "succeeded" | "success" | "seen" | "received" | "acked" => {
-                Class::Good
-            }
+            "works" | "online" | "succeeded" | "success" | "seen" | "received" | "acked"
+            | "accurate" | "intact" | "counted" | "counters" | "ace" => Class::Good,
             // A SYN with data that nobody answers is what the path does, not what the target lacks.
             "failed" if aspect.ends_with(".syndata") => Class::Impaired,
             // That a resolver gives no address has several reasons.
             "failed" if aspect.ends_with(".resolution") => Class::Unknown,
-            "failed" | "not_received" | "absent" => Class::Absent,
-            "broken" | "reflected" | "changed" | "dropped" | "rejected" => Class::Impaired,
+            "failed" | "not_received" | "absent" | "classic" => Class::Absent,
+            "broken" | "reflected" | "changed" | "dropped" | "rejected" | "mirrored"
+            | "keyless" | "stripped" | "zeroed" | "bleached" | "became" | "remarked" => {
+                Class::Impaired
+            }
             _ => Class::Unknown,
         }
     }
@@ -200,14 +202,27 @@ mod tests {
     /// Each condition in the tables of the measurements' pages has a class that is meant.
     #[test]
     fn words_of_our_measurements_have_a_class() {
-        let unknown =
-            ["offline", "transient", "inflated", "deflated", "unchanged", "not_seen", "not_acked"];
+        let unknown = [
+            "offline",
+            "transient",
+            "inflated",
+            "deflated",
+            "unchanged",
+            "not_seen",
+            "not_acked",
+            "none",
+            "not_counted",
+            "congested",
+        ];
         let pages = concat!(
+            include_str!("../../../docs/measurements/accecn.md"),
             include_str!("../../../docs/measurements/dnsresolv.md"),
             include_str!("../../../docs/measurements/dscp.md"),
             include_str!("../../../docs/measurements/ecn.md"),
             include_str!("../../../docs/measurements/evilbit.md"),
             include_str!("../../../docs/measurements/h2.md"),
+            include_str!("../../../docs/measurements/l4s.md"),
+            include_str!("../../../docs/measurements/mptcp.md"),
             include_str!("../../../docs/measurements/mss.md"),
             include_str!("../../../docs/measurements/tcpopt.md"),
             include_str!("../../../docs/measurements/tfo.md"),

@@ -35,9 +35,12 @@
 //! # assert_eq!(connect.kind().name(), "conversation");
 //! ```
 //!
-//! Limits: it takes no data on a SYN/ACK, reads no SACK, knows nothing of ECN, and has no congestion
-//! control, so it is for requests and responses of some kilobytes.
+//! [`AccurateEcn`] edits the segments of an exchange as a client of Accurate ECN does.
+//!
+//! Limits: it takes no data on a SYN/ACK, reads no SACK, and has no congestion control, so it is for
+//! requests and responses of some kilobytes.
 
+mod accurate;
 mod client;
 mod segment;
 mod stack;
@@ -45,5 +48,6 @@ mod stack;
 #[cfg(feature = "testing")]
 mod tests;
 
+pub use accurate::{AccurateEcn, EcnMode};
 pub use client::{Stream, TcpClient, TcpExchange};
 pub use segment::Segment;

@@ -119,6 +119,12 @@ impl TcpFlags {
         self.0 & flags.0 == flags.0
     }
 
+    /// AE, CWR and ECE as a number: the ACE field, once a connection has Accurate ECN (RFC 9768,
+    /// section 3.2.2).
+    pub const fn ace(self) -> u8 {
+        (self.0 >> 6) as u8 & 7
+    }
+
     /// The eight flags of the flag byte.
     pub const fn byte(self) -> u8 {
         self.0 as u8

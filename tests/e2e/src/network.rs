@@ -110,7 +110,7 @@ impl Network {
     ///
     /// It cannot be started.
     pub fn serve_on_path(&self, port: u16) -> FastHttp {
-        let server = FastHttp::start(self.lab.router(), port, 1);
+        let server = FastHttp::start(self.lab.router(), port, 1, false);
         server.unwrap_or_else(|error| panic!("cannot serve on the path: {error}"))
     }
 

@@ -33,11 +33,6 @@ fn finds(name: &str) {
 }
 
 #[test]
-fn multipath_tcp_is_judged_by_what_the_wire_shows() {
-    finds("mptcp");
-}
-
-#[test]
 fn a_ladder_finds_where_a_mark_is_harmed() {
     finds("ladder");
 }

@@ -169,7 +169,7 @@ fn a_round_sends_what_the_one_before_it_sent() {
     let Some(path) = path("server = { h2c = true }", 2) else { return };
     let folder = temp_dir("rounds-wire");
     let capture = folder.join("packets.pcap");
-    for plugin in ["tfo", "ecn", "dscp", "mss", "tcpopt", "h2", "evilbit", "udpzero"] {
+    for plugin in ["tfo", "ecn", "dscp", "mss", "tcpopt", "h2", "evilbit", "udpzero", "mptcp"] {
         let script = format!(
             "exec $PATHSPIDER measure --allow-special --repeat 3 --output-flows --force \
              --save-pcap {} {plugin}",

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use pathspider_plugin_api::abi::{ChainHandle, ChainSet};
 use pathspider_plugin_api::{Chain, ChainInfo, ChainName, Error};
 
-use super::{Basic, Dns, Dscp, Ecn, Evil, Icmp, Mss, Noop, Rtt, Syn, Tcp, Tcpopt, Tfo, Udp};
+use super::{
+    AccEcn, Basic, Dns, Dscp, Ecn, Evil, Icmp, Mss, Noop, Rtt, Syn, Tcp, Tcpopt, Tfo, Udp,
+};
 
 /// All chains that a run can use.
 pub struct Catalogue {
@@ -135,6 +137,7 @@ impl Catalogue {
                 Entry::library::<Evil>(),
                 Entry::library::<Syn>(),
                 Entry::library::<Rtt>(),
+                Entry::library::<AccEcn>(),
                 Entry::library::<Noop>(),
             ],
         }

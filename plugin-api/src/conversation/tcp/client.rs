@@ -41,6 +41,17 @@ pub trait TcpExchange: Send + 'static {
         Ok(())
     }
 
+    /// The target has acknowledged all that was written, and the connection is not closing: the time to
+    /// write what is to leave apart from it.
+    ///
+    /// # Errors
+    ///
+    /// As for `opened`.
+    fn acknowledged(&mut self, stream: &mut Stream<'_>) -> Result<()> {
+        let _ = stream;
+        Ok(())
+    }
+
     /// A segment leaves: it leaves as it is edited here, with right lengths and checksums. Repeats
     /// come here as often as they leave; resets do not, and leave as they are.
     fn outgoing(&mut self, segment: &mut Segment) {
@@ -115,6 +126,8 @@ pub struct TcpClient<E> {
     outbox: Vec<u8>,
     /// How far it has come.
     stage: Stage,
+    /// Whether octets were written that were not acknowledged when last looked at.
+    is_unacknowledged: bool,
     is_closing: bool,
     /// Since when our end of it is acknowledged, and the target's has not come.
     half_closed: Option<Duration>,
@@ -138,6 +151,7 @@ impl<E: TcpExchange> TcpClient<E> {
             stack: None,
             outbox: Vec::new(),
             stage: Stage::Connecting,
+            is_unacknowledged: false,
             is_closing: false,
             half_closed: None,
             failure: None,
@@ -204,6 +218,16 @@ impl<E: TcpExchange> TcpClient<E> {
                 break;
             }
         }
+        let is_acknowledged = self.outbox.is_empty() && socket.send_queue() == 0;
+        if self.is_unacknowledged && is_acknowledged && !self.is_closing {
+            self.is_unacknowledged = false;
+            self.exchange.acknowledged(&mut Stream {
+                socket,
+                outbox: &mut self.outbox,
+                is_closing: &mut self.is_closing,
+            })?;
+        }
+        self.is_unacknowledged |= !self.outbox.is_empty();
         if socket.can_send() && !self.outbox.is_empty() {
             let sent = socket.send_slice(&self.outbox).unwrap_or(0);
             self.outbox.drain(..sent);

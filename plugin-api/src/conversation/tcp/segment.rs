@@ -117,12 +117,8 @@ impl Segment {
 
     /// Sets the three bits AE, CWR and ECE as a number, the ACE field of RFC 9768, section 3.2.2.
     pub fn set_ace(&mut self, ace: u8) {
-        let bits = [TcpFlags::ECE, TcpFlags::CWR, TcpFlags::AE];
-        let mut flags = self.flags().0;
-        for (at, bit) in bits.into_iter().enumerate() {
-            flags = if ace >> at & 1 == 1 { flags | bit.0 } else { flags & !bit.0 };
-        }
-        self.set_flags(TcpFlags(flags));
+        let others = self.flags().0 & !TcpFlags::ASK_FOR_ECN.0;
+        self.set_flags(TcpFlags(others | u16::from(ace & 7) << 6));
     }
 
     /// Sets the ECN field: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE (RFC 3168, section 5).
@@ -291,6 +287,7 @@ mod tests {
             let numbers = (tcp.sequence_number, tcp.acknowledgment_number);
             assert_eq!(numbers, (0x0102_0304, 0x0506_0708));
             assert_eq!((tcp.urgent_pointer, tcp.window_size), (3, 512));
+            assert_eq!(Segment::of(&packet).unwrap().flags().ace(), 7);
             assert!(tcp.syn && tcp.cwr && tcp.ece && tcp.ns && !tcp.ack);
             assert_eq!(tcp.options.as_slice(), [2, 4, 5, 180, 4, 2, 172, 5, 1, 2, 3, 0]);
             match &headers.net {

@@ -38,9 +38,9 @@ struct Arguments {
 }
 
 const CORE: [&str; 3] = ["basic", "tcp", "ecn"];
-const ALL: [&str; 14] = [
+const ALL: [&str; 15] = [
     "basic", "tcp", "ecn", "dscp", "mss", "tfo", "tcpopt", "udp", "icmp", "dns", "evil", "syn",
-    "rtt", "noop",
+    "rtt", "accecn", "noop",
 ];
 
 struct Tool {

@@ -9,7 +9,7 @@ use pathspider_lab::emulated::EmulatedLab;
 use pathspider_lab::runner::{Measured, Suite, default_pathspider, render};
 use pathspider_lab::{Error, Result, scenario};
 
-use super::{Verdict, say};
+use super::{Verdict, leave_out_impossible, say};
 
 /// Which pathspider is run, and how.
 #[derive(Args)]
@@ -57,6 +57,7 @@ impl Check {
         };
         let wanted = |plugin: &String| self.plugin.is_empty() || self.plugin.contains(plugin);
         scenarios.retain(|scenario| scenario.expect.keys().any(wanted));
+        leave_out_impossible(&mut scenarios)?;
         let plugins: BTreeSet<String> = scenarios
             .iter()
             .flat_map(|scenario| scenario.expect.keys())

@@ -9,7 +9,7 @@ use pathspider_lab::scenario::Scenario;
 use pathspider_lab::{Error, Result, scenario};
 
 use super::check::{Pathspider, show};
-use super::{Verdict, say};
+use super::{Verdict, leave_out_impossible, say};
 
 #[derive(Args)]
 pub(super) struct Demo {
@@ -29,7 +29,9 @@ struct Show {
 impl Demo {
     pub(super) fn run(self) -> Result<Verdict> {
         let suite = self.pathspider.suite();
-        let shows = by_plugin(scenario::builtin()?)
+        let mut scenarios = scenario::builtin()?;
+        leave_out_impossible(&mut scenarios)?;
+        let shows = by_plugin(scenarios)
             .into_iter()
             .map(|(plugin, scenarios)| {
                 Ok(Show { plugin, lab: EmulatedLab::new(scenarios, self.targets)? })

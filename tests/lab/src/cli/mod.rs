@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use pathspider_lab::scenario::Scenario;
 use pathspider_lab::{Error, Result};
 use pathspider_shell::{About, Named, error, manual, with_examples};
 
@@ -142,6 +143,18 @@ fn write_manual(folder: &Path) -> Result<Verdict> {
     manual::write_all(Arguments::command(), ABOUTS, folder)
         .map(|()| Verdict::Right)
         .map_err(|source| Error::Io { action: format!("write to {}", folder.display()), source })
+}
+
+/// Leaves out scenarios whose servers this kernel cannot be, and says so.
+fn leave_out_impossible(scenarios: &mut Vec<Scenario>) -> Result<()> {
+    let lacks = |scenario: &Scenario| pathspider_lab::targets::lacks(&scenario.server);
+    for scenario in scenarios.iter() {
+        if let Some(reason) = lacks(scenario) {
+            say(&format!("{} is left out: {reason}\n", scenario.name))?;
+        }
+    }
+    scenarios.retain(|scenario| lacks(scenario).is_none());
+    Ok(())
 }
 
 /// Everything a command prints goes through here, so that a closed pipe is an error like others.

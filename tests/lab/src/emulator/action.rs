@@ -187,7 +187,9 @@ impl Scene<'_> {
             Action::StripSynData if packet.is_syn() => drop(packet.take_data()),
             Action::FillUdpChecksum => packet.set_udp_checksum(false),
             Action::ZeroUdpChecksum => packet.set_udp_checksum(true),
-            Action::ReflectFlags(_) | Action::MirrorOptions if way == Way::Forward => {
+            Action::ReflectFlags(_) | Action::MirrorOptions | Action::MirrorOption(_)
+                if way == Way::Forward =>
+            {
                 self.memory.remember_syn(target, packet);
             }
             Action::ReflectFlags(which) => {
@@ -202,6 +204,16 @@ impl Scene<'_> {
                 if let Some(syn) = self.memory.recall_syn(target, packet).filter(|_| answers) {
                     packet.splice_tcp_options(&syn.options);
                 }
+            }
+            Action::MirrorOption(kind) => {
+                let answers = packet.tcp_flags().is_some_and(|flags| flags & flag::SYN != 0);
+                let syn = self.memory.recall_syn(target, packet).filter(|_| answers);
+                let sent = syn.and_then(|syn| TcpOption::of(*kind, &syn.options));
+                edit_options(packet, |options| {
+                    options.retain(|option| sent.is_none() || option.kind != *kind);
+                    options.extend(sent.clone());
+                    sent.is_some()
+                });
             }
             Action::Nat(_) if way == Way::Reverse => self.memory.translate_in(packet, target),
             Action::Nat(nat) => {

@@ -84,6 +84,10 @@ impl Engine {
             return;
         };
         let path = network.path;
+        let mut packet = packet;
+        if let (Way::Reverse, Some(accurate)) = (way, &mut self.paths[path].accurate) {
+            accurate.answers(&mut packet);
+        }
         let hop = match way {
             Way::Forward => 0,
             Way::Reverse => self.paths[path].routers.len().cast_signed() - 1,
@@ -159,7 +163,7 @@ impl Engine {
     }
 
     /// Hands a packet over at the end of its path, or answers it by script.
-    fn arrive(&mut self, traveller: Traveller, out: &mut Vec<Output>) {
+    fn arrive(&mut self, mut traveller: Traveller, out: &mut Vec<Output>) {
         if traveller.way == Way::Reverse {
             out.push(Output { side: Side::Vantage, packet: traveller.packet.into_bytes() });
             return;
@@ -178,6 +182,9 @@ impl Engine {
             return;
         }
         if let Some(network) = self.network(traveller.packet.destination()) {
+            if let Some(accurate) = &mut self.paths[traveller.path].accurate {
+                accurate.is_asked(&mut traveller.packet);
+            }
             let side = Side::Servers(network.servers);
             out.push(Output { side, packet: traveller.packet.into_bytes() });
         }

@@ -34,11 +34,12 @@ pub(super) struct Memory {
 /// What is remembered of a SYN.
 #[derive(Clone, Debug)]
 pub(super) struct Syn {
-    pub(super) flags: u8,
+    pub(super) flags: u16,
     pub(super) options: Vec<u8>,
 }
 
-fn bounded<K, V>(table: &mut HashMap<K, V>) -> &mut HashMap<K, V> {
+/// The table, emptied where it has become too large.
+pub(super) fn bounded<K, V>(table: &mut HashMap<K, V>) -> &mut HashMap<K, V> {
     if table.len() >= MOST {
         table.clear();
     }

@@ -3,6 +3,7 @@
 //! [`Engine`] is the whole of it and touches no system: packets and the time go in, packets come
 //! out, and the same ones for the same input. [`Driver`] joins it to TUN devices and the clock.
 
+mod accurate;
 mod action;
 mod draw;
 mod driver;

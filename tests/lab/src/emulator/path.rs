@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::accurate::Accurate;
 use super::memory::Memory;
 use crate::packet::{Packet, Quote};
-use crate::scenario::{Action, Direction, RespondRule, RuleText, Scenario};
+use crate::scenario::{Direction, RespondRule, RuleText, Scenario};
 
 /// The way a packet goes: a direction that is not both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +98,8 @@ pub struct Path {
     pub(super) routers: Vec<Router>,
     pub(super) rules: Vec<Rule>,
     pub(super) responses: Vec<RespondRule>,
+    /// What the servers do beyond their kernel.
+    pub(super) accurate: Option<Accurate>,
     /// By router and way, the rules that act there, in the scenario's order.
     places: Vec<[Vec<usize>; 2]>,
 }
@@ -132,6 +135,7 @@ impl Path {
             seed: scenario.seed,
             rules: rules.map(|text| Rule { text, memory: Memory::default() }).collect(),
             responses: scenario.responses.clone(),
+            accurate: Accurate::of(scenario.server.accurate_ecn),
             routers,
             places,
         }
@@ -156,9 +160,7 @@ impl Path {
 /// Whether a rule sees packets that go this way. Some see both, whatever they say, because what
 /// they do on one way follows from what they saw on the other.
 fn visits(rule: &RuleText, way: Way) -> bool {
-    let remembers =
-        matches!(rule.action, Action::Nat(_) | Action::ReflectFlags(_) | Action::MirrorOptions);
-    remembers
+    rule.action.remembers()
         || match rule.direction {
             Direction::Both => true,
             Direction::Forward => way == Way::Forward,

@@ -26,7 +26,7 @@ fn engine(rules: &str) -> Engine {
     Engine::new(vec![Path::new(&scenario, router)], networks)
 }
 
-fn tcp(from: [u8; 4], to: [u8; 4], ports: (u16, u16), flags: u8, ttl: u8) -> Vec<u8> {
+fn tcp(from: [u8; 4], to: [u8; 4], ports: (u16, u16), flags: u16, ttl: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let step = PacketBuilder::ipv4(from, to, ttl).tcp(ports.0, ports.1, 1, 1000);
     step.write(&mut bytes, &[]).unwrap();
@@ -35,11 +35,11 @@ fn tcp(from: [u8; 4], to: [u8; 4], ports: (u16, u16), flags: u8, ttl: u8) -> Vec
     packet.into_bytes()
 }
 
-fn out(flags: u8) -> Vec<u8> {
+fn out(flags: u16) -> Vec<u8> {
     tcp(VANTAGE, TARGET, (4000, 80), flags, 64)
 }
 
-fn back(flags: u8) -> Vec<u8> {
+fn back(flags: u16) -> Vec<u8> {
     tcp(TARGET, VANTAGE, (80, 4000), flags, 64)
 }
 
@@ -65,7 +65,7 @@ fn parsed(output: Vec<Output>) -> Vec<(Side, Packet)> {
     output.into_iter().map(parse).collect()
 }
 
-fn flags(packets: &[(Side, Packet)]) -> Vec<u8> {
+fn flags(packets: &[(Side, Packet)]) -> Vec<u16> {
     packets.iter().map(|(_, packet)| packet.tcp_flags().unwrap()).collect()
 }
 
@@ -322,7 +322,7 @@ fn what_is_on_no_path_or_no_packet_ends_here() {
 }
 
 /// Every action there is, on both ways.
-const ALL_ACTIONS: [&str; 34] = [
+const ALL_ACTIONS: [&str; 35] = [
     "'drop'",
     "'reset'",
     "{ icmp = { error = 'too-big', pass = true } }",
@@ -342,6 +342,7 @@ const ALL_ACTIONS: [&str; 34] = [
     "{ replace-option = { kind = 2, value = [1, 2, 3, 4] } }",
     "{ add-option = { kind = 254, value = [0, 0] } }",
     "'mirror-options'",
+    "{ mirror-option = 2 }",
     "{ clamp-mss = 100 }",
     "'clear-evil'",
     "'set-evil'",
@@ -412,5 +413,29 @@ fn no_packet_stops_the_engine() {
             engine.receive(now, Side::Servers(4), bytes, &mut output);
             engine.advance(now, &mut output);
         }
+    }
+}
+
+#[test]
+fn one_option_of_the_syn_comes_back_alone() {
+    use etherparse::TcpOptionElement::{MaximumSegmentSize, WindowScale};
+    let mut engine =
+        engine("[[rule]]\nhop = 2\ndirection = 'reverse'\naction = { mirror-option = 3 }");
+    let with = |from, to, ports: (u16, u16), flags, options: &[_]| {
+        let mut bytes = Vec::new();
+        let step = PacketBuilder::ipv4(from, to, 64).tcp(ports.0, ports.1, 1, 1000);
+        step.options(options).unwrap().write(&mut bytes, &[]).unwrap();
+        let mut packet = Packet::parse(bytes).unwrap();
+        packet.set_tcp_flags(flags);
+        packet.into_bytes()
+    };
+    let syn =
+        with(VANTAGE, TARGET, (4000, 80), flag::SYN, &[MaximumSegmentSize(9), WindowScale(7)]);
+    send(&mut engine, START, Side::Vantage, syn);
+    for own in [&[MaximumSegmentSize(8)][..], &[MaximumSegmentSize(8), WindowScale(2)]] {
+        let answer = with(TARGET, VANTAGE, (80, 4000), flag::SYN | flag::ACK, own);
+        let options = send(&mut engine, START, SERVERS, answer)[0].1.parsed_tcp_options();
+        let read: Vec<_> = options.iter().map(|o| (o.kind, &o.value[..])).collect();
+        assert_eq!(read, [(2, &[0, 8][..]), (3, &[7][..])]);
     }
 }

@@ -103,7 +103,7 @@ impl KernelLab {
             }
             ip(&namespace, &local)?;
             ip(&router, &towards)?;
-            let http = FastHttp::start(&namespace, groups::PORT, SERVER_THREADS)?;
+            let http = FastHttp::start(&namespace, groups::PORT, SERVER_THREADS, false)?;
             ready.extend(link.near_addresses());
             servers.push((namespace, http));
         }

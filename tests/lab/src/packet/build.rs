@@ -82,8 +82,8 @@ pub enum Quote {
 /// What a scripted target answers to a TCP segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The flag byte.
-    pub flags: u8,
+    /// The flags.
+    pub flags: u16,
     /// The options.
     pub options: Vec<TcpOption>,
     /// The data.
@@ -159,7 +159,7 @@ impl Packet {
         segment.extend(own.to_be_bytes());
         segment.extend(acknowledge.to_be_bytes());
         let window: u16 = if reply.flags & flag::RST != 0 { 0 } else { 0xffff };
-        segment.extend([5 << 4, reply.flags]);
+        segment.extend((5 << 12 | (reply.flags & flag::ALL)).to_be_bytes());
         segment.extend(window.to_be_bytes());
         segment.extend([0; 4]);
         segment.extend(&reply.data);

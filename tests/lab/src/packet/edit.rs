@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use etherparse::IpNumber;
 
-use super::{Packet, checksum};
+use super::{Packet, checksum, flag};
 
 /// Which checksums cover a field.
 #[derive(Clone, Copy)]
@@ -50,11 +50,12 @@ impl Packet {
         }
     }
 
-    /// Sets the TCP flag byte; other packets stay as they are.
-    pub fn set_tcp_flags(&mut self, flags: u8) {
+    /// Sets the TCP flags; other packets stay as they are.
+    pub fn set_tcp_flags(&mut self, flags: u16) {
         if self.is_tcp() {
             let at = self.transport + 12;
-            self.put(at, u16::from_be_bytes([self.bytes[at], flags]), Covered::Transport);
+            let others = self.word(at) & !flag::ALL;
+            self.put(at, others | (flags & flag::ALL), Covered::Transport);
         }
     }
 

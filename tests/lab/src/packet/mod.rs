@@ -14,24 +14,30 @@ use etherparse::{IpNumber, LaxIpSlice};
 pub use build::{IcmpError, Quote, Reply};
 pub use options::TcpOption;
 
-/// The bits of a TCP header's flag byte.
+/// The flags of a TCP header: its flag byte, and AE above it.
 pub mod flag {
     /// The sender has finished.
-    pub const FIN: u8 = 0x01;
+    pub const FIN: u16 = 0x01;
     /// A connection begins.
-    pub const SYN: u8 = 0x02;
+    pub const SYN: u16 = 0x02;
     /// The connection is reset.
-    pub const RST: u8 = 0x04;
+    pub const RST: u16 = 0x04;
     /// Data is to be handed on at once.
-    pub const PSH: u8 = 0x08;
+    pub const PSH: u16 = 0x08;
     /// The acknowledgement number counts.
-    pub const ACK: u8 = 0x10;
+    pub const ACK: u16 = 0x10;
     /// The urgent pointer counts.
-    pub const URG: u8 = 0x20;
+    pub const URG: u16 = 0x20;
     /// Congestion was experienced (RFC 3168).
-    pub const ECE: u8 = 0x40;
+    pub const ECE: u16 = 0x40;
     /// The congestion window was reduced (RFC 3168).
-    pub const CWR: u8 = 0x80;
+    pub const CWR: u16 = 0x80;
+    /// Accurate ECN (RFC 9768).
+    pub const AE: u16 = 0x100;
+    /// The three that ask for Accurate ECN, and are its field ACE afterwards.
+    pub const ACE: u16 = AE | CWR | ECE;
+    /// All that there are.
+    pub const ALL: u16 = 0x1ff;
 }
 
 /// One IPv4 or IPv6 packet.
@@ -145,9 +151,9 @@ impl Packet {
         self.whole && self.protocol == IpNumber::UDP
     }
 
-    /// The TCP flag byte.
-    pub fn tcp_flags(&self) -> Option<u8> {
-        self.is_tcp().then(|| self.bytes[self.transport + 13])
+    /// The TCP flags.
+    pub fn tcp_flags(&self) -> Option<u16> {
+        self.is_tcp().then(|| self.word(self.transport + 12) & flag::ALL)
     }
 
     /// Whether it is a SYN without ACK.

@@ -39,13 +39,26 @@ fn ranges(bytes: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
     })
 }
 
+impl TcpOption {
+    /// The first of this kind among the octets of a header's options.
+    pub fn of(kind: u8, bytes: &[u8]) -> Option<TcpOption> {
+        parsed(bytes).find(|option| option.kind == kind)
+    }
+}
+
+/// The options in the octets of a header, padding left out.
+fn parsed(bytes: &[u8]) -> impl Iterator<Item = TcpOption> + '_ {
+    let read = |r: std::ops::Range<usize>| TcpOption {
+        kind: bytes[r.start],
+        value: bytes[r.start + 2..r.end].to_vec(),
+    };
+    ranges(bytes).map(read)
+}
+
 impl Packet {
     /// The TCP options, padding left out.
     pub fn parsed_tcp_options(&self) -> Vec<TcpOption> {
-        let bytes = self.tcp_options().unwrap_or(&[]);
-        ranges(bytes)
-            .map(|r| TcpOption { kind: bytes[r.start], value: bytes[r.start + 2..r.end].to_vec() })
-            .collect()
+        parsed(self.tcp_options().unwrap_or(&[])).collect()
     }
 
     /// Whether there is a TCP option of `kind`.
@@ -146,7 +159,7 @@ impl Packet {
         self.take_data();
         let at = segment.transport + 4;
         segment.bytes[at..at + 4].copy_from_slice(&sequence.wrapping_add(1).to_be_bytes());
-        segment.bytes[segment.transport + 13] = flag::PSH;
+        segment.set_tcp_flags(flag::PSH);
         segment.splice_tcp_options(&[]);
         Some(segment)
     }

@@ -89,7 +89,7 @@ fn check(scenario: &Scenario) -> std::result::Result<(), String> {
             return Err(format!("{dscp} is not a DSCP; they go from 0 to 63"));
         }
     }
-    Ok(())
+    super::idle::reason(scenario).map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! they mean to a packet is the emulator's business.
 
 mod builtin;
+mod idle;
 mod load;
 mod rule;
 mod server;
@@ -20,7 +21,7 @@ pub use rule::{
     Action, DelayAction, Direction, ForgeResponse, ForgeSegment, IcmpAction, Match, NatAction,
     OptionText, RateAction, ReorderAction, RespondRule, RuleText, TcpFlagsEdit,
 };
-pub use server::Server;
+pub use server::{AccurateEcn, Server};
 pub use words::{Ecn, Flags, Protocol, Span};
 
 /// One path, its targets, what happens on it, and what is to be measured there.

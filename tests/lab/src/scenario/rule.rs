@@ -122,6 +122,8 @@ pub enum Action {
     AddOption(OptionText),
     /// On a SYN/ACK, the SYN's own options sent back.
     MirrorOptions,
+    /// On a SYN/ACK, the SYN's own option of this kind sent back, and no other.
+    MirrorOption(u8),
     /// The MSS option lowered to this.
     ClampMss(u16),
     /// The reserved flag of IPv4 cleared.
@@ -144,6 +146,59 @@ pub enum Action {
     ForgeResponse(ForgeResponse),
     /// The packet itself comes back with this done to it; as it is, it goes on too.
     Reflect(Box<Action>),
+}
+
+impl Action {
+    /// Whether it acts on one way by what it saw on the other.
+    pub fn remembers(&self) -> bool {
+        self.answers_syns() || matches!(self, Action::Nat(_))
+    }
+
+    /// The only protocol whose packets it changes, where there is one.
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Action::Segment(_)
+            | Action::Table(_)
+            | Action::TcpFlags(_)
+            | Action::UrgentPointer(_)
+            | Action::ReflectFlags(_)
+            | Action::BlankOption(_)
+            | Action::RemoveOption(_)
+            | Action::ReplaceOption(_)
+            | Action::AddOption(_)
+            | Action::MirrorOptions
+            | Action::MirrorOption(_)
+            | Action::ClampMss(_)
+            | Action::StripSynData
+            | Action::SplitSynData
+            | Action::ForgeSegment(_) => Some(Protocol::Tcp),
+            Action::FillUdpChecksum | Action::ZeroUdpChecksum | Action::ForgeResponse(_) => {
+                Some(Protocol::Udp)
+            }
+            // What is no TCP ends without a reset.
+            Action::Drop
+            | Action::Reset
+            | Action::Icmp(_)
+            | Action::Delay(_)
+            | Action::Reorder(_)
+            | Action::Duplicate(_)
+            | Action::Fragment(_)
+            | Action::FragmentReversed(_)
+            | Action::Rate(_)
+            | Action::Dscp(_)
+            | Action::BleachPrecedence
+            | Action::Ecn(_)
+            | Action::ClearEvil
+            | Action::SetEvil
+            | Action::Nat(_)
+            | Action::Reflect(_) => None,
+        }
+    }
+
+    /// Whether it acts on a SYN/ACK by what the SYN had, so that it has to meet both.
+    pub fn answers_syns(&self) -> bool {
+        matches!(self, Action::ReflectFlags(_) | Action::MirrorOptions | Action::MirrorOption(_))
+    }
 }
 
 /// An ICMP error.

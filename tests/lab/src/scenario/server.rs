@@ -16,6 +16,10 @@ pub struct Server {
     pub window_scaling: bool,
     /// Whether it accepts TCP Fast Open.
     pub fast_open: bool,
+    /// Whether it accepts Multipath TCP.
+    pub mptcp: bool,
+    /// Whether, and how, it agrees to Accurate ECN; the emulator does it for the kernel.
+    pub accurate_ecn: AccurateEcn,
     /// Whether it answers with the DSCP that it was asked with.
     pub reflect_dscp: bool,
     /// Whether anyone listens; without, the kernel resets connections and refuses datagrams.
@@ -28,6 +32,21 @@ pub struct Server {
     pub slow_millis: u32,
 }
 
+/// How a server does Accurate ECN (RFC 9768).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccurateEcn {
+    /// Not at all.
+    #[default]
+    Off,
+    /// With counters of packets and, in an option, of octets.
+    On,
+    /// Without the option.
+    NoOption,
+    /// It agrees, and counts nothing.
+    NoCounts,
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
@@ -36,6 +55,8 @@ impl Default for Server {
             sack: true,
             window_scaling: true,
             fast_open: true,
+            mptcp: false,
+            accurate_ecn: AccurateEcn::default(),
             reflect_dscp: false,
             listening: true,
             alpn: ["h2", "http/1.1"].map(Into::into).into(),

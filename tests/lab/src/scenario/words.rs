@@ -11,12 +11,12 @@ use crate::packet::flag;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// Those that must be set.
-    pub set: u8,
+    pub set: u16,
     /// Those that must be clear.
-    pub clear: u8,
+    pub clear: u16,
 }
 
-const FLAGS: [(&str, u8); 8] = [
+const FLAGS: [(&str, u16); 9] = [
     ("FIN", flag::FIN),
     ("SYN", flag::SYN),
     ("RST", flag::RST),
@@ -25,6 +25,7 @@ const FLAGS: [(&str, u8); 8] = [
     ("URG", flag::URG),
     ("ECE", flag::ECE),
     ("CWR", flag::CWR),
+    ("AE", flag::AE),
 ];
 
 impl Flags {
@@ -36,7 +37,7 @@ impl Flags {
             let known = FLAGS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
             let Some((_, bit)) = known else {
                 return Err(format!(
-                    "{name:?} is not a TCP flag (FIN SYN RST PSH ACK URG ECE CWR)"
+                    "{name:?} is not a TCP flag (FIN SYN RST PSH ACK URG ECE CWR AE)"
                 ));
             };
             if clear { flags.clear |= bit } else { flags.set |= bit }
@@ -44,8 +45,8 @@ impl Flags {
         Ok(flags)
     }
 
-    /// Whether a flag byte is so.
-    pub fn matches(self, flags: u8) -> bool {
+    /// Whether a segment's flags are so.
+    pub fn matches(self, flags: u16) -> bool {
         flags & self.set == self.set && flags & self.clear == 0
     }
 }

@@ -33,17 +33,17 @@ pub struct FastHttp {
 
 impl FastHttp {
     /// Listens on `port` of every local IPv4 and IPv6 address of `namespace` with `threads`
-    /// threads.
+    /// threads, with or without Multipath TCP.
     ///
     /// # Errors
     /// When the port is taken or a thread cannot be made.
-    pub fn start(namespace: &Namespace, port: u16, threads: usize) -> Result<Self> {
+    pub fn start(namespace: &Namespace, port: u16, threads: usize, mptcp: bool) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut server = Self { stop: Arc::clone(&stop), threads: Vec::new() };
         // Every thread has a listener of its own, so the kernel spreads connections over them.
         for _ in 0..threads {
             let listener = namespace
-                .enter(|| listen(port))?
+                .enter(|| listen(port, mptcp))?
                 .context(|| format!("listen on port {port} in {}", namespace.label()))?;
             let stop = Arc::clone(&stop);
             let work = move || Worker::new(listener).and_then(|mut worker| worker.run(&stop));

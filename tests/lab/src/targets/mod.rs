@@ -45,10 +45,10 @@ impl Services {
         let mut services = Self::beside_http(namespace, server)?;
         let slow = slowness(server);
         if slow.is_zero() && !server.h2c {
-            services._http = Some(FastHttp::start(namespace, 80, 1)?);
+            services._http = Some(FastHttp::start(namespace, 80, 1, server.mptcp)?);
         } else if let Some(runtime) = &services.runtime {
             let _inside = runtime.enter();
-            let listener = sockets::asynchronous(listener(namespace, 80)?)?;
+            let listener = sockets::asynchronous(listener(namespace, 80, server)?)?;
             runtime.spawn(web::http(listener, server.h2c, slow));
         }
         Ok(services)
@@ -69,7 +69,7 @@ impl Services {
         // A socket stays in the namespace it was made in, so the threads that serve it need not
         // be there.
         let _inside = runtime.enter();
-        let tcp = |port| sockets::asynchronous(listener(namespace, port)?);
+        let tcp = |port| sockets::asynchronous(listener(namespace, port, server)?);
         let acceptor = web::tls(&server.alpn)?;
         runtime.spawn(web::https(tcp(443)?, acceptor, slow));
         runtime.spawn(web::echo(tcp(7)?, slow));
@@ -86,13 +86,18 @@ impl Services {
     }
 }
 
+/// What the servers of these settings need and this kernel has not got, if anything.
+pub fn lacks(server: &Server) -> Option<&'static str> {
+    (server.mptcp && !sockets::has_mptcp()).then_some("this kernel has no Multipath TCP")
+}
+
 fn slowness(server: &Server) -> Duration {
     Duration::from_millis(server.slow_millis.into())
 }
 
-fn listener(namespace: &Namespace, port: u16) -> Result<Socket> {
+fn listener(namespace: &Namespace, port: u16, server: &Server) -> Result<Socket> {
     namespace
-        .enter(|| sockets::listen(port))?
+        .enter(|| sockets::listen(port, server.mptcp))?
         .context(|| format!("listen on port {port} in {}", namespace.label()))
 }
 

@@ -18,9 +18,16 @@ const BACKLOG: i32 = 65_535;
 /// Octets of datagrams that wait to be answered, as the kernel counts them: some 1,000 for each.
 const QUEUE: usize = 8 << 20;
 
-/// A listener of its own on `port`; several on the same port share its connections.
-pub(super) fn listen(port: u16) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+/// Whether this kernel has Multipath TCP.
+pub(super) fn has_mptcp() -> bool {
+    Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::MPTCP)).is_ok()
+}
+
+/// A listener of its own on `port`, with or without Multipath TCP; several on the same port share its
+/// connections.
+pub(super) fn listen(port: u16, mptcp: bool) -> io::Result<Socket> {
+    let protocol = if mptcp { Protocol::MPTCP } else { Protocol::TCP };
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(protocol))?;
     socket.set_only_v6(false)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;

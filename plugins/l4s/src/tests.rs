@@ -1,0 +1,99 @@
+//! What leaves in each configuration, and what is concluded from flows that are written out here.
+
+use std::net::SocketAddr;
+
+use pathspider_plugin_api::testing::{self, Server, TestFlow};
+
+use super::*;
+
+#[test]
+fn the_configurations_differ_by_the_mark_on_data() {
+    for (local, remote) in
+        [("192.0.2.7:4000", "198.51.100.1:80"), ("[2001:db8::7]:4000", "[2001:db8::1]:80")]
+    {
+        let remote: SocketAddr = remote.parse().unwrap();
+        let job = Job::new(0, remote.ip(), remote.port(), Record::new());
+        let l4s: L4s = testing::with_options(Record::new());
+        for (config, mark) in [(ECT0, 2), (ECT1, 1)] {
+            let mut connect = testing::connect(&l4s, &job, &config).unwrap();
+            let mut target = Server::new("HTTP/1.1 204 \r\n\r\n");
+            let ends = (local.parse().unwrap(), remote);
+            let talked = testing::converse(&mut connect, ends, &mut target).unwrap();
+            assert_eq!(talked.outcome.state(), State::Ok);
+            let mut data = 0;
+            for (_, octets) in &talked.sent {
+                let packet = testing::packet(octets).unwrap();
+                let has_data = !packet.payload().is_empty();
+                assert_eq!(packet.ip().ecn(), if has_data { mark } else { 0 });
+                data += usize::from(has_data);
+            }
+            assert_eq!(data, 1);
+        }
+    }
+}
+
+/// A connection that was answered, with data of this mark; the target agreed to these bits.
+fn flow(mark: u8, bits: u8) -> TestFlow {
+    let sent = [accecn::SENT_NOT_ECT, accecn::SENT_ECT1, accecn::SENT_ECT0, accecn::SENT_CE];
+    let asks = TcpFlags::SYN.and(TcpFlags::ASK_FOR_ECN);
+    let flow = testing::flow(State::Ok)
+        .with(syn::COUNT_FWD, 1)
+        .with(syn::FLAGS_ALL_FWD, asks)
+        .with(syn::FLAGS_ANY_FWD, asks)
+        .with(tcp::CONNECTED, true)
+        .with(accecn::ANSWER, bits)
+        .with(accecn::ACE_BEFORE, if bits > 1 { 5 } else { 0 });
+    (0..).zip(sent).fold(flow, |flow, (k, field)| flow.with(field, u32::from(k == mark)))
+}
+
+/// The same with counters for ECT(0), CE and ECT(1).
+fn counted(mark: u8, [ect0, ce, ect1]: [u32; 3]) -> TestFlow {
+    let flow = flow(mark, 2).with(accecn::ZEROED, false).with(accecn::E0B_BEFORE, ect0);
+    flow.with(accecn::CEB_BEFORE, ce).with(accecn::E1B_BEFORE, ect1)
+}
+
+fn conclude(a: TestFlow, b: TestFlow) -> String {
+    let l4s: L4s = testing::with_options(Record::new());
+    let found = testing::conclude(&l4s, &[a, b]);
+    let short: Vec<&str> = found.iter().map(|one| one.trim_start_matches("l4s.")).collect();
+    short.join(" ")
+}
+
+#[test]
+fn counters_say_which_mark_arrived() {
+    let a = || counted(2, [81, 0, 1]);
+    for (counters, word) in [
+        ([1, 0, 81], "ect1.intact"),
+        ([1, 20, 61], "ect1.congested"),
+        ([1, 0, 1], "ect1.bleached"),
+        ([81, 0, 1], "ect1.remarked:ect0"),
+        ([1, 80, 1], "ect1.remarked:ce"),
+    ] {
+        let expected = format!("connectivity.works ect0.intact {word} feedback.counters");
+        assert_eq!(conclude(a(), counted(1, counters)), expected);
+    }
+    let zeroed = counted(1, [0, 0, 0]).with(accecn::ZEROED, true);
+    assert_eq!(conclude(a(), zeroed), "connectivity.works ect0.intact feedback.ace");
+}
+
+#[test]
+fn a_target_without_counters_says_less() {
+    let said = |bits, ace: u8| conclude(flow(2, bits), flow(1, bits).with(accecn::ACE_BEFORE, ace));
+    assert_eq!(said(2, 5), "connectivity.works feedback.ace");
+    assert_eq!(said(2, 6), "connectivity.works ect1.remarked:ce feedback.ace");
+    assert_eq!(said(2, 0), "connectivity.works feedback.absent");
+    assert_eq!(said(1, 0), "connectivity.works feedback.classic");
+    assert_eq!(said(1, 1), "connectivity.works ect1.remarked:ce feedback.classic");
+    assert_eq!(said(0, 0), "connectivity.works feedback.absent");
+}
+
+#[test]
+fn data_without_the_mark_prove_nothing() {
+    let a = || counted(2, [81, 0, 1]);
+    let plain = counted(1, [1, 0, 81]).with(accecn::SENT_NOT_ECT, 1);
+    assert_eq!(conclude(a(), plain), "ect0.intact pathspider.not_applied:1");
+    let unseen = counted(1, [1, 0, 81]).with(accecn::SENT_ECT1, 0);
+    assert_eq!(conclude(a(), unseen), "ect0.intact pathspider.not_observed");
+    let lost = flow(1, 2).state(State::Timeout).with(accecn::ACE_BEFORE, None);
+    assert_eq!(conclude(a(), lost), "connectivity.broken ect0.intact");
+}
