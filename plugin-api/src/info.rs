@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::OptionValues;
 use crate::condition::{Condition, ConditionInfo};
 
 /// The name of an observer chain, such as `tcp` or `acme.mychain`.
@@ -78,6 +79,8 @@ pub struct Info {
     pub depends: bool,
     /// Whether `connect` gives conversations.
     pub converses: bool,
+    /// The flag among its options without which it gives none.
+    pub converses_with: Option<String>,
     /// Every condition it can give.
     pub conditions: Vec<ConditionInfo>,
 }
@@ -107,6 +110,7 @@ impl Info {
             forges: false,
             depends: false,
             converses: false,
+            converses_with: None,
             conditions: Vec::new(),
         }
     }
@@ -168,6 +172,24 @@ impl Info {
     pub fn converses(mut self) -> Info {
         self.converses = true;
         self.forges()
+    }
+
+    /// Declares the same for runs in which this flag among its [options](crate::Options::flag) is given. In
+    /// others, nothing is made ready, and `connect` gives neither conversations nor packets.
+    pub fn converses_with(mut self, flag: &str) -> Info {
+        self.converses_with = Some(flag.into());
+        self.converses()
+    }
+
+    /// What it is in a run with these values of its options.
+    pub fn of_run(mut self, values: &OptionValues) -> Info {
+        if let Some(flag) = self.converses_with.take()
+            && values.record().bool(&flag) != Some(true)
+        {
+            self.converses = false;
+            self.forges = false;
+        }
+        self
     }
 
     /// Declares the conditions: the `CONDITIONS` of [`conditions!`](crate::conditions).

@@ -28,7 +28,7 @@ impl Class {
         }
         match word {
             "works" | "online" | "succeeded" | "success" | "seen" | "received" | "acked"
-            | "accurate" | "intact" | "counted" | "counters" | "ace" => Class::Good,
+            | "accurate" | "echoed" | "intact" | "counted" | "counters" | "ace" => Class::Good,
             // A SYN with data that nobody answers is what the path does, not what the target lacks.
             "failed" if aspect.ends_with(".syndata") => Class::Impaired,
             // That a resolver gives no address has several reasons.
@@ -212,6 +212,8 @@ mod tests {
             "not_acked",
             "none",
             "not_counted",
+            "ignored",
+            "unacknowledged",
             "congested",
         ];
         let pages = concat!(

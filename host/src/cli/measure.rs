@@ -126,7 +126,8 @@ fn start(
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     witness::reports(Some(&format!("the {} run", found.info.name)));
-    let measurement = names::load(found)?;
+    let mut measurement = names::load(found)?;
+    measurement.info = measurement.info.of_run(&plugin_options);
     crash::loaded(std::iter::once(found.path.as_path()));
     let chains = registry.chains();
     let source = source::or_default(arguments.running.interface.clone());

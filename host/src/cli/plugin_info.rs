@@ -118,7 +118,7 @@ struct SetUp {
 impl PluginInfo {
     /// Sets the measurement up with its defaults, and asks it.
     pub(super) fn gather(found: &Found, registry: &Registry) -> PluginInfo {
-        let info = &found.info;
+        let info = &found.info.clone().of_run(&found.options.defaults());
         let set_up = SetUp::ask(found, &registry.chains()).unwrap_or_else(|error| SetUp {
             unavailable: Some(error.to_string()),
             ..SetUp::default()

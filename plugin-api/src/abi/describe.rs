@@ -38,6 +38,7 @@ pub fn measurement_to_record(info: Info, options: &Options) -> Record {
         .with("forges", info.forges)
         .with("depends", info.depends)
         .with("converses", info.converses)
+        .with("converses_with", info.converses_with)
         .with("conditions", conditions)
         .with("options", options.iter().map(option_to_record).collect::<Value>())
 }
@@ -71,6 +72,7 @@ pub fn measurement_from_record(record: &Record) -> Result<(Info, Options)> {
         forges: record.bool("forges").unwrap_or(false),
         depends: record.bool("depends").unwrap_or(false),
         converses: record.bool("converses").unwrap_or(false),
+        converses_with: record.str("converses_with").map(str::to_owned),
         conditions,
     };
     let options = records(record, "options").map(option_from_record).collect::<Result<_>>()?;
@@ -262,7 +264,7 @@ mod tests {
         }
         assert_eq!((WORDS.conditions().len(), SEEN.aspect()), (4, "x.mark"));
         let info = Info::new("x", "1.2.3", "d").contact("c").blocking().takes_names();
-        let info = info.changes_system().converses().port(53).conditions(CONDITIONS);
+        let info = info.changes_system().converses_with("f").port(53).conditions(CONDITIONS);
         assert_eq!(info.conditions.len(), 5);
         let options = Options::none()
             .connect(&[ConnectKind::Tcp])

@@ -7,13 +7,26 @@
 //! Nothing is concluded from a configuration whose SYNs were not all sent as it demands. In B the
 //! kernel's fallback (repeating an unanswered ECN-setup SYN without ECN, section 6.1.1.1) is off:
 //! with it, a path that drops ECN looks as if it worked.
+//!
+//! With `--ce`, C: a conversation that negotiates ECN and sends data with CE, which no socket can do. A
+//! target that uses ECN says ECE then.
 
-use pathspider_plugin_api::chains::{basic, ecn, syn, tcp};
+mod congested;
+
+use std::time::Duration;
+
+use pathspider_plugin_api::chains::{accecn, basic, ecn, syn, tcp};
+use pathspider_plugin_api::conversation::tcp::TcpClient;
+use pathspider_plugin_api::forge::{HttpRequest, dns_query, identifier};
 use pathspider_plugin_api::packet::TcpFlags;
 use pathspider_plugin_api::prelude::*;
 
+use congested::Congested;
+
 const PLAIN: Configuration = Configuration::new(0, "no ecn").hold(Hold::Initiation);
 const ECN: Configuration = Configuration::new(1, "ecn").hold(Hold::Initiation);
+const CE: Configuration =
+    Configuration::new(2, "ce on data").hold(Hold::Initiation).carrier(Carrier::Data);
 
 conditions! {
     CONNECTIVITY: connectivity("ecn");
@@ -25,38 +38,59 @@ conditions! {
         "ecn.ipmark.<ect0|ect1|ce>.not_seen",
         "packets of the target were seen in B, none with this mark"
     );
+    ECHOED: good("ecn.ce.echoed", "a segment that acknowledged data with CE had ECE");
+    IGNORED: unknown(
+        "ecn.ce.ignored",
+        "none had it: the target does not echo CE, or the path cleared one of the two"
+    );
+    UNACKNOWLEDGED: unknown("ecn.ce.unacknowledged", "nothing acknowledged data with CE");
 }
+
+/// The flag that asks for C.
+const CE_FLAG: &str = "ce";
 
 /// The flags that ask for ECN on a SYN, and answer on a SYN/ACK.
 const ECN_FLAGS: TcpFlags = TcpFlags::ECE.and(TcpFlags::CWR);
 
 /// The ECN measurement of one run.
 pub struct Ecn {
+    host: Host,
     connection: Connect,
+    timeout: Duration,
+    /// Whether there is a C.
+    marks: bool,
 }
 
 impl Measurement for Ecn {
     fn info() -> Info {
         info!("ecn", "Explicit Congestion Notification: connectivity, negotiation, marks")
             .changes_system()
+            .converses_with(CE_FLAG)
             .conditions(CONDITIONS)
     }
 
     fn options() -> Options {
         use ConnectKind::{DnsTcp, Http, Https, Tcp};
-        Options::none().connect(&[Http, Https, Tcp, DnsTcp]).timeout()
+        Options::none().connect(&[Http, Https, Tcp, DnsTcp]).timeout().flag(
+            CE_FLAG,
+            "Also send data with CE in a connection that negotiates ECN, and see whether that is echoed",
+        )
     }
 
-    fn new(options: &OptionValues, _: Host) -> Result<Self> {
-        Ok(Ecn { connection: options.connection()? })
+    fn new(options: &OptionValues, host: Host) -> Result<Self> {
+        let (connection, timeout) = (options.connection()?, options.timeout()?);
+        Ok(Ecn { host, connection, timeout, marks: options.flag(CE_FLAG)? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![PLAIN, ECN]
+        let marks = self.marks.then_some(CE);
+        [PLAIN, ECN].into_iter().chain(marks).collect()
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list([basic::CHAIN, tcp::CHAIN, ecn::CHAIN, syn::CHAIN])
+        let marks = self.marks.then_some(accecn::CHAIN);
+        let all = [basic::CHAIN, tcp::CHAIN, ecn::CHAIN, syn::CHAIN];
+        ChainName::list(all.into_iter().chain(marks))
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
@@ -65,16 +99,30 @@ impl Measurement for Ecn {
         system.sysctl("net.ipv4.tcp_ecn", if config == ECN { 1 } else { 2 })
     }
 
-    fn connect(&self, _: &Attempt<'_>) -> Result<Connect> {
-        Ok(self.connection.clone())
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        if !attempt.is(CE) {
+            return Ok(self.connection.clone());
+        }
+        let job = attempt.job();
+        let request = match self.connection.kind() {
+            ConnectKind::DnsTcp => {
+                let query = dns_query(job.domain().unwrap_or("."), identifier())?;
+                // RFC 1035, section 4.2.2.
+                [&(query.len() as u16).to_be_bytes(), &query[..]].concat()
+            }
+            // Over TLS it is no request, and is acknowledged all the same.
+            _ => HttpRequest::get(job, &self.host).octets()?,
+        };
+        let client = TcpClient::new(Congested::new(request));
+        Ok(Connect::conversation(client).timeout(self.timeout))
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
             let syns = SentSyns::of(flow)?;
-            Some(match flow.is(ECN) {
-                true => syns.all_have(ECN_FLAGS) && !syns.any_has(TcpFlags::AE),
-                false => !syns.any_has(TcpFlags::ASK_FOR_ECN),
+            Some(match flow.is(PLAIN) {
+                false => syns.all_have(ECN_FLAGS) && !syns.any_has(TcpFlags::AE),
+                true => !syns.any_has(TcpFlags::ASK_FOR_ECN),
             })
         });
         let mut conditions = Vec::from_iter(evidence.connectivity(CONNECTIVITY, ECN));
@@ -82,8 +130,25 @@ impl Measurement for Ecn {
             conditions.extend(negotiation(b));
             conditions.extend(marks(b));
         }
+        if self.marks {
+            conditions.extend(evidence.of(CE).and_then(echo));
+        }
         Ok(evidence.conclude(conditions))
     }
+}
+
+/// Whether CE on data was echoed, where data left with it and with nothing else.
+fn echo(c: Flow<'_>) -> Option<Condition> {
+    let others = [accecn::SENT_NOT_ECT, accecn::SENT_ECT1, accecn::SENT_ECT0];
+    let sent = |field| c.get(field).unwrap_or(0);
+    if sent(accecn::SENT_CE) == 0 || others.into_iter().any(|field| sent(field) > 0) {
+        return None;
+    }
+    Some(match c.get(accecn::ECE_AFTER) {
+        Some(true) => ECHOED,
+        Some(false) => IGNORED,
+        None => UNACKNOWLEDGED,
+    })
 }
 
 /// The answer to the ECN-setup SYN (RFC 3168, section 6.1.1), where there was a handshake: also

@@ -115,3 +115,50 @@ fn an_icmp_error_is_no_packet_of_the_target() {
     let b = flow(State::Failed, ECN_SYN, None).with(basic::PACKETS_REV, 1);
     assert_eq!(testing::conclude(&ecn, &[a, b]), ["ecn.connectivity.broken"]);
 }
+
+/// The conclusion from A, B and such a C.
+fn with_ce(c: TestFlow) -> Vec<String> {
+    let ecn: Ecn = testing::with_options(Record::new().with("ce", true));
+    let flows = [flow(State::Ok, SYN, Some(0x12)), flow(State::Ok, ECN_SYN, Some(0x52)), c];
+    let mut conditions = testing::conclude(&ecn, &flows);
+    conditions.retain(|condition| condition.contains(".ce.") || condition.contains("pathspider"));
+    conditions.retain(|condition| !condition.contains("ipmark"));
+    conditions
+}
+
+#[test]
+fn ce_on_data_is_echoed_or_not() {
+    let c = |echoed: Option<bool>| {
+        let c = flow(State::Ok, ECN_SYN, Some(0x52));
+        c.with(accecn::SENT_CE, 1).with(accecn::ECE_AFTER, echoed)
+    };
+    assert_eq!(with_ce(c(Some(true))), ["ecn.ce.echoed"]);
+    assert_eq!(with_ce(c(Some(false))), ["ecn.ce.ignored"]);
+    assert_eq!(with_ce(c(None)), ["ecn.ce.unacknowledged"]);
+    // Without data with CE, or with others beside them, nothing is known.
+    assert!(with_ce(c(None).with(accecn::SENT_CE, 0)).is_empty());
+    assert!(with_ce(c(Some(true)).with(accecn::SENT_NOT_ECT, 1)).is_empty());
+    let asked_otherwise = c(Some(true)).with(syn::FLAGS_ALL_FWD, TcpFlags(SYN));
+    assert_eq!(with_ce(asked_otherwise), ["pathspider.not_applied:2"]);
+}
+
+#[test]
+fn a_target_that_does_not_agree_is_sent_no_data() {
+    let ends = ("192.0.2.7:4000".parse().unwrap(), "198.51.100.1:80".parse().unwrap());
+    for kind in ["tcp", "http", "dnstcp"] {
+        let given = Record::new().with("ce", true).with("connect", kind.to_owned());
+        let ecn: Ecn = testing::with_options(given);
+        assert_eq!(ecn.configurations().len(), 3);
+        let job = Job::new(0, "198.51.100.1".parse().unwrap(), 80, Record::new());
+        let mut connect = testing::connect(&ecn, &job, &CE).unwrap();
+        // A server without ECN: a handshake, and no data.
+        let mut server = testing::Server::new("HTTP/1.1 204 \r\n\r\n");
+        let talked = testing::converse(&mut connect, ends, &mut server).unwrap();
+        let packets: Vec<_> =
+            talked.sent.iter().map(|(_, octets)| testing::packet(octets).unwrap()).collect();
+        let asks = packets[0].tcp().unwrap();
+        assert!(asks.has(ECN_FLAGS) && !asks.has(TcpFlags::AE));
+        assert!(packets.iter().all(|packet| packet.payload().is_empty() && packet.ip().ecn() == 0));
+    }
+    assert_eq!(testing::with_options::<Ecn>(Record::new()).configurations().len(), 2);
+}

@@ -87,7 +87,7 @@ fn full_info() -> Info {
         UNKNOWN: unknown("", "");
     }
     let _ = [GOOD, ABSENT, IMPAIRED, UNKNOWN];
-    let info = Info::new("", "", "").blocking().takes_names().changes_system().converses();
+    let info = Info::new("", "", "").blocking().takes_names().changes_system().converses_with("");
     info.depends().conditions(CONDITIONS)
 }
 
