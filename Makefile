@@ -31,7 +31,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	exit 1
 endef
 
-.PHONY: help deps rustc-web browser build program install uninstall setcap demo bench bench-observer soak machine test try lint \
+.PHONY: help deb deps rustc-web browser build program install uninstall setcap demo bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -81,7 +81,8 @@ install: ## install what was built under DESTDIR and PREFIX
 	$(DESTDIR)$(PREFIX)/bin/pathspider completions fish >$(SHARE)/fish/vendor_completions.d/pathspider.fish
 	@# PATHspider 2.x's name, unless PATHspider itself is installed.
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
-		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr
+		[ -e $$pspdr ] || [ -L $$pspdr ] || ln -s pathspider $$pspdr; \
+		[ "$$(readlink $$pspdr)" != pathspider ] || ln -sf pathspider.1 $(SHARE)/man/man1/pspdr.1
 	@$(if $(or $(GROUP),$(HAD)),$(MAKE) --no-print-directory setcap GROUP=$(or $(GROUP),$(OWNERS)))
 
 uninstall: ## remove what `install` put there; plugins of others, and journals, stay
@@ -89,7 +90,8 @@ uninstall: ## remove what `install` put there; plugins of others, and journals, 
 		$(DESTDIR)$(PREFIX)/bin/pathspider-lab
 	rm -f $(SHARE)/bash-completion/completions/pathspider $(SHARE)/zsh/vendor-completions/_pathspider \
 		$(SHARE)/fish/vendor_completions.d/pathspider.fish
-	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; [ "$$(readlink $$pspdr)" != pathspider ] || rm $$pspdr
+	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
+		[ "$$(readlink $$pspdr)" != pathspider ] || rm -f $$pspdr $(SHARE)/man/man1/pspdr.1
 	rm -f $(PLUGINS:%=$(DESTDIR)$(PREFIX)/lib/pathspider/%.so)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/pathspider.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man1/pathspider-*.1
@@ -106,6 +108,14 @@ setcap: ## let members of GROUP (adm) run what was installed without root
 	chgrp $(or $(GROUP),adm) $(DESTDIR)$(PREFIX)/bin/pathspider
 	chmod 750 $(DESTDIR)$(PREFIX)/bin/pathspider
 	setcap cap_net_raw,cap_net_admin+ep $(DESTDIR)$(PREFIX)/bin/pathspider
+
+# What it packs is what `install` puts there.
+deb: build ## build a Debian package in the folder above
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) debhelper po-debconf"
+	@# debhelper gives its commands a home of their own, where there is no compiler.
+	CARGO_HOME=$${CARGO_HOME:-$$HOME/.cargo} RUSTUP_HOME=$${RUSTUP_HOME:-$$HOME/.rustup} \
+		DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary \
+		--no-pre-clean
 
 demo: program ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo
