@@ -67,7 +67,7 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Measure the paths to all targets of the input
     Measure(Box<Measure>),
-    /// Watch the packets on an interface or in a capture, and write a record of every flow
+    /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
     /// Pick records or targets by their conditions and keys
     Filter(FilterArgs),
