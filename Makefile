@@ -50,11 +50,11 @@ deps: ## install the Debian packages that are missing
 	@$(NEW_ENOUGH)
 
 # `program` is what measures, and the lab: whoever builds it to measure needs no more.
-build: REPORT := -p pathspider-report
-build: ## build pathspider, what reads its records, and every plugin into target/release/plugins
+build: BESIDE := -p pathspider-report -p pathspider-fleet
+build: ## build pathspider, the programs beside it, and every plugin into target/release/plugins
 build program: deps
 	$(CARGO) build --release --locked -p pathspider -p pathspider-lab $(PLUGINS:%=-p pathspider-%) \
-		$(REPORT) --quiet
+		$(BESIDE) --quiet
 	@mkdir -p $(TARGET)/plugins
 	@for plugin in $(PLUGINS); do \
 		install -m 644 $(TARGET)/libpathspider_$$plugin.so $(TARGET)/plugins/$$plugin.so || exit 1; \
@@ -66,6 +66,7 @@ install: OWNERS := $(shell stat -c %G $(DESTDIR)$(PREFIX)/bin/pathspider 2>/dev/
 install: ## install what was built under DESTDIR and PREFIX
 	install -D -m 755 $(TARGET)/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider
 	install -D -m 755 $(TARGET)/pathspider-report $(DESTDIR)$(PREFIX)/bin/pathspider-report
+	install -D -m 755 $(TARGET)/pathspider-fleet $(DESTDIR)$(PREFIX)/bin/pathspider-fleet
 	@for plugin in $(PLUGINS); do \
 		install -D -m 644 -v $(TARGET)/plugins/$$plugin.so \
 			$(DESTDIR)$(PREFIX)/lib/pathspider/$$plugin.so || exit 1; \
@@ -74,6 +75,7 @@ install: ## install what was built under DESTDIR and PREFIX
 	@# Made by the programs, so that they say what --help says.
 	$(DESTDIR)$(PREFIX)/bin/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1 $(PLUGINS)
 	$(DESTDIR)$(PREFIX)/bin/pathspider-report man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(DESTDIR)$(PREFIX)/bin/pathspider-fleet man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(DESTDIR)$(PREFIX)/bin/pathspider-lab man $(DESTDIR)$(PREFIX)/share/man/man1
 	@install -d $(COMPLETIONS:%=$(SHARE)/%)
 	$(DESTDIR)$(PREFIX)/bin/pathspider completions bash >$(SHARE)/bash-completion/completions/pathspider
@@ -87,7 +89,7 @@ install: ## install what was built under DESTDIR and PREFIX
 
 uninstall: ## remove what `install` put there; plugins of others, and journals, stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider-report \
-		$(DESTDIR)$(PREFIX)/bin/pathspider-lab
+		$(DESTDIR)$(PREFIX)/bin/pathspider-fleet $(DESTDIR)$(PREFIX)/bin/pathspider-lab
 	rm -f $(SHARE)/bash-completion/completions/pathspider $(SHARE)/zsh/vendor-completions/_pathspider \
 		$(SHARE)/fish/vendor_completions.d/pathspider.fish
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \

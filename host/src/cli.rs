@@ -62,7 +62,6 @@ pub fn main(
     let _ = closed::fails();
     crash::watch();
     ending::watch();
-    privileges::no_more();
     ending::end(carry_out(&arguments, commit, single) as u8)
 }
 
@@ -115,6 +114,9 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let matches = parser.clone().try_get_matches_from(words)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
+    if !arguments.command.as_ref().is_some_and(beside::measures) {
+        privileges::no_more();
+    }
     abi::set_log(if arguments.verbose { log_all } else { log });
     let looks_only = matches!(arguments.command, Some(Command::Doctor(_) | Command::Complete(_)));
     if !looks_only && !matches!(arguments.command, Some(Command::Restore(_))) {
@@ -127,7 +129,8 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
     };
     let (folders, is_insecure) = plugin_args::places(after.unwrap_or_default());
     let folders = [arguments.plugin_dir, folders].concat();
-    let path = SearchPath::resolve(&folders, arguments.insecure_plugins || is_insecure);
+    let is_insecure = arguments.insecure_plugins || is_insecure;
+    let path = SearchPath::resolve(&folders, is_insecure);
     let registry = |single: &SingleThread| {
         // What is found may be loaded.
         witness::begin(single);
@@ -171,6 +174,9 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
         Some(Command::Report(arguments)) => beside::run("report", arguments),
         Some(Command::Diff(arguments)) => beside::run("diff", arguments),
         Some(Command::Export(arguments)) => beside::run("export", arguments),
+        Some(Command::Campaign(arguments)) => {
+            beside::run_with_plugins("campaign", arguments, &folders, is_insecure)
+        }
         Some(Command::Schema) => schema::run(),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),

@@ -26,6 +26,7 @@ mod limit;
 mod locked;
 mod opened;
 mod options;
+mod parent;
 mod pipeline;
 mod plan;
 mod stages;
@@ -38,6 +39,17 @@ pub use keeping::Keep;
 pub use options::RunOptions;
 use pathspider_runtime::stop::Urgency;
 use pathspider_runtime::threads::SingleThread;
+
+/// What a run would be, as its metadata would say, and how many targets at a time. The plugin is asked, and
+/// nothing else is touched.
+///
+/// # Errors
+///
+/// The run could not start.
+pub fn foresee(options: &RunOptions<'_>) -> Result<serde_json::Value, RunError> {
+    let (plan, _) = plan::Plan::ask(options)?;
+    keeping::foresee(options, &plan)
+}
 
 /// Runs a measurement to its end. `announce` is called with each request to stop that a signal made.
 ///

@@ -15,6 +15,16 @@ const ENDINGS: [&str; 3] = ["ndjson", "jsonl", "json"];
 /// What may follow that.
 const COMPRESSIONS: [&str; 3] = ["gz", "zst", "xz"];
 
+/// What a campaign's folder has beside records: what it is of, the campaign's file, the targets, and in
+/// each run's folder its manifest.
+pub const CAMPAIGN: &str = "campaign.json";
+/// The campaign's file.
+pub const CAMPAIGN_FILE: &str = "campaign.toml";
+/// The targets.
+pub const TARGETS: &str = "targets.ndjson.zst";
+/// A run's manifest.
+pub const MANIFEST: &str = "manifest.json";
+
 /// How deep folders are looked into.
 const DEEPEST: usize = 16;
 
@@ -147,10 +157,13 @@ fn is_of_records(path: &Path) -> bool {
     }
 }
 
-/// Whether a file stands beside one of records, as a run writes them.
+/// Whether a file stands beside one of records, as a run or a campaign writes them.
 fn is_beside(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".meta.json") || name.ends_with(".without") || name.starts_with('.')
+    name.ends_with(".meta.json")
+        || name.ends_with(".without")
+        || name.starts_with('.')
+        || [CAMPAIGN, CAMPAIGN_FILE, TARGETS, MANIFEST].contains(&&*name)
 }
 
 #[cfg(test)]
@@ -170,6 +183,10 @@ mod tests {
             "x.pcap",
             "z.json",
             "n.zst",
+            CAMPAIGN,
+            CAMPAIGN_FILE,
+            TARGETS,
+            MANIFEST,
         ] {
             fs::write(path(name), "").unwrap();
         }

@@ -100,6 +100,8 @@ pub struct InputCounts {
     pub blocklisted: u64,
     /// Targets with a special-purpose address.
     pub special: u64,
+    /// Targets that other hosts measure.
+    pub elsewhere: u64,
 }
 
 /// Packets of the capture.

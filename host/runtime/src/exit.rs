@@ -64,6 +64,29 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The meaning of a program's status; `None` where it is none of ours.
+    pub fn from_code(code: i32) -> Option<Exit> {
+        let all = [
+            Exit::Finished,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::NoPlugin,
+            Exit::PluginRefused,
+            Exit::NoPrivilege,
+            Exit::NoInterface,
+            Exit::NoInput,
+            Exit::NoOutput,
+            Exit::FinishedWithErrors,
+            Exit::Stopped,
+            Exit::Passed,
+            Exit::RuleBroken,
+            Exit::Unfit,
+        ];
+        all.into_iter().find(|exit| *exit as i32 == code)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

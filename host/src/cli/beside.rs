@@ -4,20 +4,24 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process;
 use std::{env, io};
 
 use clap::Args;
 use pathspider_shell::complete::{self, Shell};
 
 use super::exit::{Exit, Failure};
+use super::parser::Command;
 
 /// The program that each of these commands starts.
-const PROGRAMS: [(&str, &str); 3] = [
-    ("report", "pathspider-report"),
-    ("diff", "pathspider-report"),
-    ("export", "pathspider-report"),
-];
+const PROGRAMS: [(&str, &str); 4] =
+    [("report", REPORT), ("diff", REPORT), ("export", REPORT), ("campaign", FLEET)];
+
+/// The program that reads records.
+const REPORT: &str = "pathspider-report";
+
+/// The program that starts this one again, to measure.
+const FLEET: &str = "pathspider-fleet";
 
 /// What follows such a command: the program itself reads it.
 #[derive(Debug, Args)]
@@ -31,9 +35,28 @@ pub(super) fn is_beside(command: &str) -> bool {
     PROGRAMS.iter().any(|(name, _)| *name == command)
 }
 
+/// Whether the program of a command measures in the end, for which it starts this one: with its
+/// privileges, and with the plugins of the same folders.
+pub(super) fn measures(command: &Command) -> bool {
+    matches!(command, Command::Campaign(_))
+}
+
 /// Has the program of a command take this one's place.
 pub(super) fn run(command: &str, arguments: BesideArgs) -> Result<Exit, Failure> {
     start(command, arguments.words)
+}
+
+/// The same, where it has to know where plugins are.
+pub(super) fn run_with_plugins(
+    command: &str,
+    arguments: BesideArgs,
+    folders: &[PathBuf],
+    is_insecure: bool,
+) -> Result<Exit, Failure> {
+    let folders = folders.iter().flat_map(|folder| ["--plugin-dir".as_ref(), folder.as_os_str()]);
+    let insecure = is_insecure.then(|| OsStr::new("--insecure-plugins"));
+    let words = arguments.words.iter().map(OsString::as_os_str);
+    start(command, folders.chain(insecure).chain(words))
 }
 
 /// The same, for the program's own help.
@@ -78,7 +101,7 @@ fn exec(command: &str, words: impl IntoIterator<Item = OsString>) -> Result<Exit
         Failure::new(Exit::Failed, format!("cannot find the place of this program: {error}"))
     })?;
     // It returns only where it fails.
-    let error = Command::new(&path).args(words).exec();
+    let error = process::Command::new(&path).args(words).exec();
     let path = pathspider_runtime::text::path(&path);
     let message = match error.kind() {
         io::ErrorKind::NotFound => {

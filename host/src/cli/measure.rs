@@ -12,12 +12,12 @@ use pathspider_plugin_api::{ChainName, OptionValues};
 
 use super::exit::{self, Exit, Failure};
 use super::options::{MeasureOptions, measure_option_names, measure_options};
-use super::{help, names, plugin_args, source};
+use super::{help, names, plugin_args, shell, source};
 use crate::job::{Format, Input};
 use crate::merger::Ends;
 use crate::output::{Counted, Output};
 use crate::progress::Showing;
-use crate::run::{RunEnd, RunError, RunOptions, run};
+use crate::run::{RunEnd, RunError, RunOptions, foresee, run};
 use pathspider_observer::{SourceOptions, Strays, is_recorded};
 use pathspider_plugins::{Found, Loaded, Registry};
 use pathspider_runtime::crash;
@@ -155,6 +155,7 @@ fn start(
     // The answers stand on the same terminal.
     showing.quiet |= for_people;
     let clock = Clock::now();
+    let is_dry = arguments.dry_run;
     let options = RunOptions {
         measurement: &measurement,
         plugin_options,
@@ -174,6 +175,7 @@ fn start(
         rules,
         limits: arguments.targets.limits(),
         max_runtime: arguments.targets.max_runtime(),
+        parent: arguments.parent,
         ends: Ends { databases: Arc::new(databases), ..arguments.targets.ends() },
         labels,
         more_chains: ChainName::list(arguments.labelling.chains),
@@ -187,6 +189,10 @@ fn start(
         keep: arguments.keeping.keep(),
         requests,
     };
+    if is_dry {
+        let plan = foresee(&options).map_err(|error| failure(&error))?;
+        return shell::write_json(&plan);
+    }
     if matches!(options.input, Input::Stdin) && streams::input().as_fd().is_terminal() {
         say!("targets are read from this terminal, one a line; Ctrl-D ends them");
     }

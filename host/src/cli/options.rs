@@ -64,6 +64,15 @@ pub(super) struct MeasureOptions {
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) capture_buffer: u32,
 
+    /// Write what would be measured as one JSON object, and end: no target is read, nothing is sent
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Stop, as after a first signal, when the process with this number is gone. It is to be the one that
+    /// started this program
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=0x3fff_ffff))]
+    pub(super) parent: Option<u32>,
+
     #[command(flatten)]
     pub(super) watching: Watching,
 

@@ -80,6 +80,9 @@ pub(super) enum Command {
     /// Write records as tables for other programs: Parquet, CSV, sets of observations
     #[command(disable_help_flag = true)]
     Export(BesideArgs),
+    /// Carry out a campaign: several measurements of the same targets, perhaps repeated
+    #[command(disable_help_flag = true)]
+    Campaign(BesideArgs),
     /// Conclude again from the records and the capture of an earlier run
     Rejudge(RejudgeArgs),
     /// Check plugins' files against the contract

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use crate::engine::Limits;
-use crate::job::{Blocklist, Courtesy, Rules, random_seed};
+use crate::job::{Blocklist, Courtesy, Rules, Shard, random_seed};
 use crate::merger::Ends;
 use crate::rounds::Schedule;
 use pathspider_runtime::say;
@@ -47,9 +47,14 @@ pub(super) struct Targets {
     shuffle: bool,
 
     /// Choose the order of --shuffle: the same number gives the same order [default: random, and
-    /// shown]
-    #[arg(long, value_name = "N", requires = "shuffle")]
+    /// shown]; and the division of --shard [default: 0]
+    #[arg(long, value_name = "N")]
     seed: Option<u64>,
+
+    /// Measure only part I of N parts of the targets; the first is 1. Hosts with the same --seed and
+    /// one part each measure each target once
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
 
     /// Measure each target N times, in rounds. A round measures all targets, in an order of its own,
     /// and begins when the former one is over. The record of the last round says what was stable
@@ -116,13 +121,20 @@ impl Targets {
     pub(super) fn rules(&self) -> Result<Rules, Failure> {
         let blocklist =
             Blocklist::read(&self.blocklist).map_err(|error| Failure::new(Exit::NoInput, error))?;
+        let shard = self.shard.map(|shard| Shard { seed: self.seed.unwrap_or_default(), ..shard });
+        if self.seed.is_some() && !self.shuffle && shard.is_none() {
+            let message =
+                "--seed decides an order or a division: it goes with --shuffle or --shard";
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let seed = match (self.shuffle, self.seed) {
             (true, None) => {
                 let seed = drawn()?;
                 say!("shuffling with --seed {seed}");
                 Some(seed)
             }
-            (_, seed) => seed,
+            (true, seed) => seed,
+            (false, _) => None,
         };
         let rounds = self.rounds(seed)?;
         Ok(Rules {
@@ -133,6 +145,7 @@ impl Targets {
             max_targets: self.max_targets,
             shuffle: seed,
             rounds,
+            shard,
         })
     }
 

@@ -311,6 +311,9 @@ impl Sorter {
                 return Sorted::Bad(wrong);
             }
         };
+        if gate.is_elsewhere(&target) {
+            return Sorted::Done;
+        }
         match &target.place {
             Place::Name(name) if resolves => {
                 let name = name.clone();

@@ -23,6 +23,7 @@ use super::kept::KeptTarget;
 use super::place::Place;
 use super::rules::Feeding;
 use super::seen::Seen;
+use super::shard::Shard;
 use super::shuffle::Shuffle;
 use super::tally::Tally;
 use super::target::{Keys, Target};
@@ -56,6 +57,8 @@ pub(super) struct Gate {
     port: u16,
     /// Whether targets are told apart by their names.
     names: bool,
+    /// Which part of the targets is measured here.
+    shard: Option<Shard>,
     /// What is kept for the next rounds, where there are some.
     again: Option<Again>,
     /// Why a target could not be kept.
@@ -78,6 +81,7 @@ impl Gate {
             done,
             port,
             names,
+            shard: rules.shard,
             again: standings.map(|standings| Again::new(standings, before)),
             failure: None,
             tally,
@@ -147,6 +151,16 @@ impl Gate {
             }
             None => self.send(line, address, port, keys),
         }
+    }
+
+    /// Whether another host measures a target, which is counted then. It is asked before names are looked
+    /// up, for hosts may get other answers.
+    pub(super) fn is_elsewhere(&mut self, target: &Target) -> bool {
+        let is_elsewhere = self.shard.is_some_and(|shard| !shard.has(target, self.names));
+        if is_elsewhere {
+            self.tally.elsewhere.fetch_add(1, Ordering::Relaxed);
+        }
+        is_elsewhere
     }
 
     /// A line was read.

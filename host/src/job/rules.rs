@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::courtesy::Courtesy;
 use super::done::Done;
+use super::shard::Shard;
 use crate::rounds::{Schedule, Standings};
 
 /// Which targets are measured, and in which order.
@@ -23,6 +24,8 @@ pub struct Rules {
     pub shuffle: Option<u64>,
     /// How often each is measured, where that was said.
     pub rounds: Option<Schedule>,
+    /// Which part of them is measured here, where others measure the rest.
+    pub shard: Option<Shard>,
 }
 
 /// What the feeder is to do with targets.

@@ -32,6 +32,8 @@ pub struct Counts {
     pub blocklisted: u64,
     /// Special-purpose addresses.
     pub special: u64,
+    /// Targets that other hosts measure.
+    pub elsewhere: u64,
     /// Targets that the run before, which this one goes on after, has measured.
     #[serde(rename = "measured_before")]
     pub done: u64,
@@ -63,7 +65,7 @@ pub struct Counts {
 
 impl Counts {
     /// The counts, each with what it says after a number.
-    pub fn told(&self) -> [(u64, &'static str); 6] {
+    pub fn told(&self) -> [(u64, &'static str); 7] {
         // Each by its name, so that a new one is not forgotten here.
         let Counts {
             lines: _,
@@ -73,6 +75,7 @@ impl Counts {
             duplicates,
             blocklisted,
             special,
+            elsewhere,
             done,
             rounds: _,
             rounds_left: _,
@@ -90,6 +93,7 @@ impl Counts {
             (duplicates, of(duplicates, "duplicate skipped", "duplicates skipped")),
             (blocklisted, "skipped for the blocklist"),
             (special, "skipped for their special-purpose address (--allow-special measures them)"),
+            (elsewhere, "in other shards"),
             (done, "measured before"),
         ]
     }
@@ -105,6 +109,7 @@ pub(super) struct Tally {
     pub(super) duplicates: AtomicU64,
     pub(super) blocklisted: AtomicU64,
     pub(super) special: AtomicU64,
+    pub(super) elsewhere: AtomicU64,
     pub(super) done: AtomicU64,
     pub(super) limited: AtomicBool,
     pub(super) admitted: AtomicU64,
@@ -153,6 +158,7 @@ impl Tally {
             duplicates: read(&self.duplicates),
             blocklisted: read(&self.blocklisted),
             special: read(&self.special),
+            elsewhere: read(&self.elsewhere),
             done: read(&self.done),
             rounds: rounds.into(),
             rounds_left: self.schedule.is_some() && !known(&self.are_rounds_over),
@@ -167,8 +173,14 @@ impl Tally {
 
     /// Whether no line was a target so far, for whichever reason it would not be measured.
     pub(super) fn is_without_targets(&self) -> bool {
-        let targets =
-            [&self.admitted, &self.duplicates, &self.blocklisted, &self.special, &self.done];
+        let targets = [
+            &self.admitted,
+            &self.duplicates,
+            &self.blocklisted,
+            &self.special,
+            &self.elsewhere,
+            &self.done,
+        ];
         targets.into_iter().all(|count| count.load(Ordering::Relaxed) == 0)
     }
 

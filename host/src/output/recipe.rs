@@ -10,6 +10,8 @@ use pathspider_plugin_api::Record;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::job::Shard;
+
 /// What decides what a run's records mean.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -52,6 +54,8 @@ pub struct RecipeOfRecords {
     pub repeat: Option<u16>,
     /// How often an impaired verdict is confirmed at the most.
     pub confirm: u16,
+    /// Which part of the targets is measured here; `None` for all.
+    pub shard: Option<Shard>,
     /// The place that is measured from.
     pub vantage: Option<String>,
     /// What else is said of the run.
@@ -134,6 +138,7 @@ mod tests {
                 body_limit: 65_536,
                 repeat: None,
                 confirm: 0,
+                shard: None,
                 vantage: None,
                 tags: BTreeMap::from([("day".to_owned(), "1".to_owned())]),
                 asn_db: false,
@@ -186,7 +191,7 @@ mod tests {
             for name in names {
                 let mut missing = keys.clone();
                 missing[group].as_object_mut().unwrap().remove(&name);
-                let optional = ["source_asn", "repeat", "vantage"].contains(&&*name);
+                let optional = ["source_asn", "repeat", "shard", "vantage"].contains(&&*name);
                 assert_eq!(Recipe::read(&missing).is_ok(), optional, "{group}.{name}");
             }
         }

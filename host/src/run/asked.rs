@@ -46,6 +46,10 @@ impl<'a> Asked<'a> {
         let attention =
             Attention::begin(&stop, Limit::new(began, options.max_runtime), announce)
                 .map_err(|error| RunError::System(format!("cannot handle signals: {error}")))?;
+        if let Some(parent) = options.parent {
+            let watched = super::parent::stop_with(parent, &stop);
+            watched.map_err(|error| RunError::System(format!("cannot watch --parent: {error}")))?;
+        }
         let reader = JobReader::open(&options.input, options.format)?;
         check_files(&options)?;
         crash::loaded(options.plugins.iter().map(|plugin| plugin.file.path.as_path()));

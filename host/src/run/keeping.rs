@@ -85,6 +85,25 @@ pub(super) struct Kept {
     made: Vec<New>,
 }
 
+/// What the metadata of a run would say of what makes its records.
+pub(super) fn foresee(
+    options: &RunOptions<'_>,
+    plan: &Plan,
+) -> Result<serde_json::Value, RunError> {
+    // No file has this name, and nothing is written.
+    let path = Path::new("/dev/null");
+    let metadata = describe(options, plan, path);
+    let metadata = metadata.map_err(|error| OutputError::new(&path.display(), error))?;
+    let of = |key: &str| metadata.get(key).cloned().unwrap_or_default();
+    Ok(serde_json::json!({
+        "program": of("program"),
+        "plugin": of("plugin"),
+        "settings": of("settings"),
+        "default_port": plan.default_port,
+        "workers": options.workers,
+    }))
+}
+
 impl LockedOutputs {
     /// Locks the outputs, finds out what they have, and refuses what does not fit. Named pipes are
     /// opened when somebody reads them.

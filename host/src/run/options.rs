@@ -50,6 +50,8 @@ pub struct RunOptions<'a> {
     pub limits: Limits,
     /// When no more are begun.
     pub max_runtime: Option<Duration>,
+    /// The process that started this one, where the run is to stop when it is gone.
+    pub parent: Option<u32>,
     /// What is known of this end of the paths.
     pub ends: Ends,
     /// What is said of the run.

@@ -145,6 +145,19 @@ fn a_seed_decides_the_order() {
     let end = measure(&network, &["--shuffle"], &jobs);
     end.expect(0, &["shuffling with --seed ", "40 targets"]);
     Program::run(&["measure", "-i", "lo", "--seed", "7", "ecn"]).expect(2, &["--shuffle"]);
+    // Hosts with one seed share the targets, in whatever order they come, and each twice.
+    let backwards: String = jobs.lines().rev().map(|line| format!("{line}\n{line}\n")).collect();
+    let mut shared = Vec::new();
+    for (part, input) in [("1/3", &jobs), ("2/3", &backwards), ("3/3", &jobs)] {
+        let end = measure(&network, &["--shard", part, "--seed", "7"], input);
+        end.expect(0, &["in other shards"]);
+        shared.push(targets(&end));
+    }
+    assert!(shared.iter().all(|part| !part.is_empty()), "{shared:?}");
+    let mut shared = shared.concat();
+    shared.sort();
+    assert_eq!(shared, sorted[0]);
+    Program::run(&["measure", "-i", "lo", "--shard", "0/3", "ecn"]).expect(2, &["from 1 to 3"]);
 }
 
 #[test]

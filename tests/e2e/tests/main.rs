@@ -28,6 +28,7 @@
 //! - `uplinks`: machines with several, and with few local ports
 //! - `trust`: whose plugins a privileged program takes
 //! - `uninstalling`: of several installations, one
+//! - `campaigns`: several measurements of the same targets, which go on after any end
 //! - `check`: the rules of the contract
 //! - `examples`: measurements that are written against the contract as examples
 //! - `template`: forks of the template, built by several compilers
@@ -45,6 +46,7 @@
 mod answers;
 mod bad_input;
 mod bench;
+mod campaigns;
 mod check;
 mod completions;
 mod conversations;

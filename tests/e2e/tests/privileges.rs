@@ -13,6 +13,7 @@ fn installed(name: &str) -> PathBuf {
     let folder = temp_dir(name);
     for (from, to) in [
         ("pathspider", "pathspider"),
+        ("pathspider-fleet", "pathspider-fleet"),
         ("plugins/ecn.so", "plugins/ecn.so"),
         ("libmisbehaving.so", "plugins/misbehaving.so"),
     ] {
@@ -71,6 +72,23 @@ fn a_program_with_file_capabilities() {
     assert_eq!(network.settings(), before);
     // No journal of it is anywhere: a user could write one for it to follow.
     assert!(!folder.join("home/.local").exists());
+    // So does a campaign, whose program has no capabilities, but starts the one that has. Killed, it leaves
+    // nobody who measures: the next one waits for that.
+    let text = "name = 'a'\ntargets = 't'\nallow_special = true\nrate = 2\nworkers = 1\n\
+                [[measure]]\nplugin = 'ecn'\nconnect = 'tcp'\n";
+    fs::write(folder.join("home/c.toml"), text).unwrap();
+    fs::write(folder.join("home/t"), &clean).unwrap();
+    let campaign = format!(
+        "cd {path}/home && exec env HOME={path}/home {NOBODY} \
+         {path}/pathspider campaign run c.toml --output out -i {interface}"
+    );
+    let killed = format!(
+        "{campaign} & pid=$!; cd {path}/home; while ! [ -s out/here/0001/1-ecn/records.ndjson.zst ]; do sleep 0.1; done; \
+         kill -9 $pid"
+    );
+    network.script(&killed, "");
+    network.script(&campaign, "").expect(0, &["a: all runs are over"]);
+    assert_eq!(network.settings(), before);
     let killed = format!("{run} ecn --connect tcp & sleep 2; kill -9 $!; sleep 1");
     network.script(&killed.replace("exec ", ""), &network.jobs("dead"));
     assert_eq!(network.settings(), before, "the keeper has it");

@@ -170,6 +170,7 @@ const RUNS: &[Column] = &[
     (&["counts", "input", "duplicates"], one(Int), Kept),
     (&["counts", "input", "blocklisted"], one(Int), Kept),
     (&["counts", "input", "special"], one(Int), Kept),
+    (&["counts", "input", "elsewhere"], one(Int), Kept),
     (&["counts", "capture", "packets"], one(Int), Kept),
     (&["counts", "capture", "dropped_by_kernel"], one(Int), Kept),
     (&["counts", "capture", "dropped_by_interface"], one(Int), Kept),

@@ -94,6 +94,7 @@ fn left_before(counts: &[Counts]) -> BTreeMap<&'static str, u64> {
             ("duplicates", input.duplicates),
             ("blocklisted", input.blocklisted),
             ("special-purpose addresses", input.special),
+            ("targets of other shards", input.elsewhere),
             ("discarded by the plugin", counts.discarded),
             ("left unfinished", counts.unfinished),
             ("not begun", counts.unstarted),

@@ -25,6 +25,7 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
                 max_targets: _,
                 shuffle: _,
                 rounds,
+                shard,
             },
         ends: Ends { public, asn, databases },
         labels: Labels { vantage, tags },
@@ -41,6 +42,7 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
         workers: _,
         limits: _,
         max_runtime: _,
+        parent: _,
         showing: _,
         answers: _,
         // How well the times in records are known.
@@ -70,6 +72,7 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
             body_limit: *body_limit,
             repeat: rounds.map(|schedule| schedule.repeat),
             confirm: rounds.map_or(0, |schedule| schedule.confirm),
+            shard: *shard,
             vantage: vantage.clone(),
             tags: tags.clone(),
             // What they know may be newer in the next run, which says for itself which they were.

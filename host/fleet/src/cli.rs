@@ -1,0 +1,261 @@
+//! The command line: `campaign`, which `pathspider` starts under its own name.
+
+mod campaign;
+mod check;
+pub(crate) mod exit;
+mod status;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use pathspider_runtime::{closed, files, say, text};
+use pathspider_shell::complete::Shell;
+use pathspider_shell::{About, Named, Status, complete, error, manual, with_examples};
+use serde::Serialize;
+
+use exit::{Exit, Failure};
+
+use crate::program::Program;
+
+/// Campaigns: what `pathspider campaign` starts.
+#[derive(Debug, Parser)]
+#[command(name = "pathspider", bin_name = "pathspider", version, disable_help_subcommand = true)]
+struct Arguments {
+    /// Look for plugins in this folder first; may be given several times
+    #[arg(long, value_name = "DIR", global = true)]
+    plugin_dir: Vec<PathBuf>,
+
+    /// As root, take plugins also from files and folders that others own or can write: they get
+    /// root's privileges
+    #[arg(long, global = true)]
+    insecure_plugins: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Carry out a campaign: several measurements of the same targets, perhaps repeated
+    Campaign(campaign::CampaignArgs),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Say what could stand in place of a word, for completions
+    #[command(hide = true)]
+    Complete {
+        /// The shell
+        shell: Shell,
+        /// The place of the word among the words
+        index: usize,
+        /// The words, the program's name first
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
+}
+
+/// What help and the manual pages say of each command beside its options.
+const ABOUTS: &[About] = &[
+    About {
+        command: "campaign",
+        examples: &[
+            ("See what a campaign would do", "pathspider campaign check spring.toml"),
+            (
+                "Carry it out, or go on with it",
+                "pathspider campaign run spring.toml --output spring",
+            ),
+            ("See how far it is", "pathspider campaign status spring"),
+        ],
+        exits: RUN,
+        files: FILES,
+        environment: ENVIRONMENT,
+        see_also: &["pathspider", "pathspider-measure", "pathspider-report"],
+    },
+    About {
+        command: "check",
+        examples: &[("See what a campaign would do", "pathspider campaign check spring.toml")],
+        exits: RUN,
+        files: &[],
+        environment: ENVIRONMENT,
+        see_also: &["pathspider-campaign", "pathspider-campaign-run"],
+    },
+    About {
+        command: "run",
+        examples: &[
+            (
+                "Carry a campaign out, or go on with it",
+                "pathspider campaign run spring.toml --output spring -i eth0",
+            ),
+            (
+                "Answer Prometheus on this machine",
+                "pathspider campaign run spring.toml --output spring --metrics 9464",
+            ),
+        ],
+        exits: RUN,
+        files: FILES,
+        environment: ENVIRONMENT,
+        see_also: &["pathspider-campaign", "pathspider-measure", "pathspider-report"],
+    },
+    About {
+        command: "status",
+        examples: &[("See how far a campaign is", "pathspider campaign status spring")],
+        exits: &[
+            Exit::Finished.status(),
+            Exit::Usage.status(),
+            Exit::NoInput.status(),
+            Exit::NoOutput.status(),
+        ],
+        files: &[],
+        environment: ENVIRONMENT,
+        see_also: &["pathspider-campaign", "pathspider-report"],
+    },
+];
+
+/// How a command ends that measures, or asks what would be measured.
+const RUN: &[Status] = &[
+    Exit::Finished.status(),
+    Exit::Failed.status(),
+    Exit::Usage.status(),
+    Exit::NoPlugin.status(),
+    Exit::PluginRefused.status(),
+    Exit::NoPrivilege.status(),
+    Exit::NoInterface.status(),
+    Exit::NoInput.status(),
+    Exit::NoOutput.status(),
+    Exit::FinishedWithErrors.status(),
+    Exit::Stopped.status(),
+];
+
+const FILES: &[Named] = &[
+    ("DIR/campaign.json, campaign.toml, targets.ndjson.zst", "what a campaign's folder is of"),
+    ("DIR/PLACE/TIME/N-PLUGIN/", "a run: records, metadata, and manifest.json when it is over"),
+];
+
+const ENVIRONMENT: &[Named] = &[
+    ("PATHSPIDER_PLUGIN_PATH", "folders of plugins, separated by colons"),
+    ("PATHSPIDER_STATE_DIR", "where changes of the system's settings are written down"),
+    ("NO_COLOR", "where it is set, help has no colours"),
+];
+
+/// Runs the program with these arguments, the first being its name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Where no descriptor is left for it, none is for what follows.
+    let _ = closed::fails();
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let result = files::fail_at_limit()
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
+        .and_then(|()| run(&words));
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(Failure::Parser(error)) => match error::told(&error, "pathspider help campaign") {
+            Some(line) => {
+                say!("{line}");
+                Exit::Usage
+            }
+            None => Exit::Finished,
+        },
+        Err(Failure::Told { exit, message }) => {
+            say!("{message}");
+            exit
+        }
+    };
+    exit.into()
+}
+
+fn run(words: &[OsString]) -> Result<Exit, Failure> {
+    let matches = with_examples(Arguments::command(), ABOUTS).try_get_matches_from(words)?;
+    let Arguments { plugin_dir, insecure_plugins, command } =
+        Arguments::from_arg_matches(&matches)?;
+    let mut general = Vec::new();
+    for folder in plugin_dir {
+        general.extend(["--plugin-dir".into(), folder.into_os_string()]);
+    }
+    general.extend(insecure_plugins.then(|| "--insecure-plugins".into()));
+    match command {
+        Command::Campaign(arguments) => {
+            let program = Program::beside(general).map_err(|error| {
+                let message = format!("cannot find the place of this program: {error}");
+                Failure::new(Exit::Failed, message)
+            })?;
+            campaign::run(arguments, &program)
+        }
+        Command::Man { folder } => write_manual(&folder),
+        Command::Complete { shell, index, words } => {
+            let lines = complete::lines(Arguments::command(), shell, words, index);
+            write_octets(&lines).map(|()| Exit::Finished)
+        }
+    }
+}
+
+/// Writes a manual page for each command into a folder.
+fn write_manual(folder: &Path) -> Result<Exit, Failure> {
+    let parser = Arguments::command().name("pathspider");
+    let written = manual::write_commands(&parser, ABOUTS, folder).and_then(|()| {
+        // Those of `campaign` have pages of their own.
+        let campaign = parser.find_subcommand("campaign").cloned();
+        campaign.map_or(Ok(()), |campaign| {
+            manual::write_commands(&campaign.name("pathspider-campaign"), ABOUTS, folder)
+        })
+    });
+    written.map(|()| Exit::Finished).map_err(|error| {
+        let folder = text::path(folder);
+        Failure::new(Exit::NoOutput, format!("cannot write to {folder}: {error}"))
+    })
+}
+
+/// Writes to standard output.
+fn write(text: &str) -> Result<(), Failure> {
+    write_octets(text.as_bytes())
+}
+
+fn write_octets(octets: &[u8]) -> Result<(), Failure> {
+    io::stdout().write_all(octets).map_err(|error| {
+        Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}"))
+    })
+}
+
+/// Writes one JSON object to standard output, on lines of its own.
+fn write_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error))?;
+    write(&(text::json(&text) + "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where people look for what an option does.
+    const PAGES: [&str; 2] =
+        [include_str!("../../../docs/campaigns.md"), include_str!("../../../docs/commands.md")];
+
+    fn look(command: &clap::Command, missing: &mut Vec<String>) {
+        for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            let option = format!("--{option}");
+            if option != "--help" && !PAGES.iter().any(|page| page.contains(&option)) {
+                missing.push(format!("{} {option}", command.get_name()));
+            }
+        }
+        for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+            look(command, missing);
+        }
+    }
+
+    #[test]
+    fn each_option_is_documented() {
+        let mut parser = Arguments::command();
+        parser.build();
+        let mut missing = Vec::new();
+        for command in parser.get_subcommands().filter(|command| !command.is_hide_set()) {
+            look(command, &mut missing);
+        }
+        assert!(missing.is_empty(), "in none of the pages: {missing:#?}");
+    }
+}
