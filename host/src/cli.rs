@@ -21,12 +21,14 @@ mod pages;
 mod parser;
 mod plugin_args;
 mod plugin_info;
+mod probe;
 mod rejudge;
 mod restore;
 mod schema;
 mod shell;
 mod source;
 mod targets;
+mod trace;
 mod version;
 
 use std::ffi::OsString;
@@ -70,6 +72,11 @@ fn carry_out(arguments: &[OsString], commit: Option<&str>, single: SingleThread)
     let result = files::fail_at_limit()
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
         .and_then(|()| run(arguments, commit, single));
+    conclude(arguments, result)
+}
+
+/// Says why something was not done, and what it ends with; the last thing that a process does.
+fn conclude(arguments: &[OsString], result: Result<Exit, Failure>) -> Exit {
     let exit = match result {
         Ok(exit) => exit,
         Err(Failure::Parser(error)) => {
@@ -159,6 +166,8 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
             let registry = registry(&single);
             measure::command(before, measure.plugin, single, &registry)
         }
+        Some(Command::Probe(probe)) => probe::run(&probe, single, &Registry::scan(&path)),
+        Some(Command::Trace(arguments)) => trace::run(&arguments),
         Some(Command::Check(check)) => check::run(check, &path),
         Some(Command::Doctor(doctor)) => doctor::run(doctor, &path),
         Some(Command::Complete(asked)) => {

@@ -17,7 +17,7 @@ mod sink;
 mod summary;
 mod told;
 
-pub(crate) use answer::Answers;
+pub(crate) use answer::{Answers, connection, sign};
 pub use cause::{Cause, Here};
 pub(crate) use codec::Codec;
 pub use counted::Counted;

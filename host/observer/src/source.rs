@@ -74,6 +74,13 @@ pub struct Frame<'a> {
     pub wire_length: u32,
 }
 
+impl Frame<'_> {
+    /// The IP packet in it, as far as it was captured; `None` where there is none that can be read.
+    pub fn ip_packet(&self) -> Option<&[u8]> {
+        self.link.ip_packet(self.bytes).ok().flatten()
+    }
+}
+
 /// What a call of [`Source::read`] came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {

@@ -33,6 +33,8 @@ pub enum Exit {
     RuleBroken = 12,
     /// `doctor` found something on this machine that is not as measurements need it.
     Unfit = 13,
+    /// A path impairs what was measured.
+    Impaired = 14,
 }
 
 impl Exit {
@@ -55,12 +57,35 @@ impl Exit {
             Exit::Passed => "a limit of --fail-if is passed, or there is nothing to judge it by",
             Exit::RuleBroken => "a plugin broke a rule of the contract",
             Exit::Unfit => "something on this machine is not as measurements need it",
+            Exit::Impaired => "the path impairs what was measured",
         }
     }
 
     /// Its number and what that means.
     pub const fn status(self) -> (u8, &'static str) {
         (self as u8, self.meaning())
+    }
+
+    /// The meaning of another process's exit status; what is none of these is a failure.
+    pub fn from_status(status: i32) -> Exit {
+        const ALL: [Exit; 15] = [
+            Exit::Finished,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::NoPlugin,
+            Exit::PluginRefused,
+            Exit::NoPrivilege,
+            Exit::NoInterface,
+            Exit::NoInput,
+            Exit::NoOutput,
+            Exit::FinishedWithErrors,
+            Exit::Stopped,
+            Exit::Passed,
+            Exit::RuleBroken,
+            Exit::Unfit,
+            Exit::Impaired,
+        ];
+        ALL.into_iter().find(|exit| *exit as i32 == status).unwrap_or(Exit::Failed)
     }
 }
 

@@ -8,6 +8,7 @@
 // Standard error may be gone, and `eprintln!` panics then: see `say`.
 #![warn(clippy::print_stderr)]
 
+pub mod apart;
 pub mod asking;
 pub mod closed;
 pub mod crash;

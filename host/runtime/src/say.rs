@@ -169,6 +169,38 @@ fn new_bar() -> ProgressBar {
     bar
 }
 
+/// The line that shows how far a program is that has no thread for its messages: on standard error,
+/// where that is a terminal. It is gone when dropped.
+#[derive(Debug)]
+pub struct Status(ProgressBar);
+
+impl Default for Status {
+    fn default() -> Status {
+        Status(new_bar())
+    }
+}
+
+impl Status {
+    /// Shows this.
+    pub fn show(&self, text: String) {
+        self.0.set_message(text);
+    }
+
+    /// Writes a line above it, which is a message of another process of this program.
+    pub fn above(&self, message: &str) {
+        let mut line = Line(String::new());
+        let _ = line.write_str(message);
+        line.0.push('\n');
+        self.0.suspend(|| write(&line.0));
+    }
+}
+
+impl Drop for Status {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// A message in which nothing can pass for another one: parts of it are the words of plugins and
 /// of input. Further lines are indented, hidden characters escaped.
 struct Line(String);

@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 use crate::say;
 use crate::threads::Threads;
 
+/// The signals that ask a run to stop.
+pub(crate) const REQUESTS: [c_int; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+
 /// How urgently a run should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
@@ -106,8 +109,7 @@ impl Caught {
     ///
     /// The handlers cannot be installed.
     pub fn new(stop: Arc<Stop>, then: impl Fn(Urgency) + Send + 'static) -> io::Result<Caught> {
-        let ours = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
-        let signals = Signals::new(ours.iter().filter(|&&signal| !is_ignored(signal)))?;
+        let signals = Signals::new(REQUESTS.iter().filter(|&&signal| !is_ignored(signal)))?;
         Ok(Caught { signals, stop, then: Box::new(then) })
     }
 

@@ -7,11 +7,11 @@
 use std::ffi::CStr;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 
+use crate::process::fork;
 use crate::threads::SingleThread;
 
 /// Signals that end other processes of ours, and are not to end this one.
@@ -53,7 +53,7 @@ impl Survivor {
     ///
     /// There can be no more processes, or the kernel is older than 5.3.
     pub fn start(
-        _single: &SingleThread,
+        single: &SingleThread,
         name: &CStr,
         kept: &[BorrowedFd<'_>],
         reduce: fn(),
@@ -61,28 +61,17 @@ impl Survivor {
     ) -> io::Result<Survivor> {
         let (reader, writer) = io::pipe()?;
         let program = pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
-        // SAFETY: the child never returns from here, and calls `live`, which needs what other
-        // threads may have held: nothing of this program but its allocator. That has locks, and
-        // nothing that frees them in a child (mimalloc registers no pthread_atfork(3)); but no
-        // other thread of this program is there yet. A plugin's own have the allocator of its
-        // library, and get to ours through the contract's `log` alone.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => {
-                drop(writer);
-                let watching = Watching { reader, program };
-                reduce();
-                watching.leave_program(name, kept);
-                // A panic must not unwind into the program's code.
-                let _ = catch_unwind(AssertUnwindSafe(|| live(watching)));
-                // SAFETY: it ends the process at once: nothing of the program's is flushed twice.
-                unsafe { libc::_exit(0) }
-            }
-            pid => {
-                let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
-                Ok(Survivor { pid, pipe: writer })
-            }
-        }
+        let mut ends = Some((reader, writer));
+        let pid = fork(single, || {
+            // The writer is the program's alone.
+            let Some((reader, _)) = ends.take() else { return };
+            let watching = Watching { reader, program };
+            reduce();
+            watching.leave_program(name, kept);
+            live(watching);
+        })?;
+        let (_, pipe) = ends.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Survivor { pid, pipe })
     }
 
     /// Tells it something. It has it when this returns, whatever becomes of us.

@@ -19,6 +19,11 @@ impl SingleThread {
         SingleThread(())
     }
 
+    /// For a child that the only thread has forked.
+    pub(crate) fn in_child() -> SingleThread {
+        SingleThread(())
+    }
+
     /// From here on, threads may be started, and nothing forks any more.
     pub fn end(self) -> Threads {
         Threads(())

@@ -96,7 +96,11 @@ pub(super) fn carry_out(
     let mut words = wanted.before;
     words.extend(given.general);
     let options = measure_options(words)?;
-    start(options, found, (given.values, given.targets), single, registry)
+    let from = match given.targets.is_empty() {
+        true => From::Input,
+        false => From::Words(given.targets),
+    };
+    start(options, found, (given.values, from), single, registry)
 }
 
 /// Runs a measurement with its plugin's defaults.
@@ -107,7 +111,39 @@ pub(super) fn with_defaults(
     registry: &Registry,
 ) -> Result<Exit, Failure> {
     let found = names::find(registry, plugin)?;
-    start(options, found, (found.options.defaults(), Vec::new()), single, registry)
+    start(options, found, (found.options.defaults(), From::Input), single, registry)
+}
+
+/// Measures the targets of these lines for another process, which reads the records from standard
+/// output. `words` are options of the measurement.
+pub(super) fn for_another(
+    words: Vec<OsString>,
+    (values, lines): (OptionValues, Vec<String>),
+    found: &Found,
+    single: SingleThread,
+    registry: &Registry,
+) -> Result<Exit, Failure> {
+    start(measure_options(words)?, found, (values, From::Lines(lines)), single, registry)
+}
+
+/// Where targets come from.
+enum From {
+    /// The input that the options name.
+    Input,
+    /// The command line.
+    Words(Vec<String>),
+    /// Another process of this program.
+    Lines(Vec<String>),
+}
+
+/// What is said of a run at its end, beside what went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Summing {
+    Whole,
+    /// The answer was sentences.
+    Brief,
+    /// Another process says it.
+    Nothing,
 }
 
 /// Octets captured of each packet: all, where a conversation is to read them.
@@ -121,7 +157,7 @@ fn snaplen(asked: u32, measurement: &Loaded) -> u32 {
 fn start(
     arguments: MeasureOptions,
     found: &Found,
-    (plugin_options, targets): (OptionValues, Vec<String>),
+    (plugin_options, from): (OptionValues, From),
     single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
@@ -140,20 +176,25 @@ fn start(
     let labels = arguments.labelling.labels()?;
     let databases = arguments.labelling.databases()?;
     let mut rules = arguments.targets.rules()?;
-    let named = !targets.is_empty();
+    let named = !matches!(from, From::Input);
     rules.resolve |= named;
     rules.both_families = named;
-    let (input, format) = match named {
-        true => (words(targets, &arguments.input)?, Format::Words),
-        false if arguments.csv_input => (Input::from_argument(&arguments.input), Format::Csv),
-        false => (Input::from_argument(&arguments.input), Format::Either),
-    };
     let output = Output::from_argument(&arguments.output);
-    let for_people = named && output == Output::Stdout && streams::output().as_fd().is_terminal();
+    let is_shown = || output == Output::Stdout && streams::output().as_fd().is_terminal();
+    let summing = match from {
+        From::Lines(_) => Summing::Nothing,
+        From::Words(_) if is_shown() => Summing::Brief,
+        _ => Summing::Whole,
+    };
+    let (input, format) = match from {
+        From::Words(targets) => (words(targets, &arguments.input)?, Format::Words),
+        From::Lines(lines) => (Input::Words(lines), Format::Either),
+        From::Input if arguments.csv_input => (Input::from_argument(&arguments.input), Format::Csv),
+        From::Input => (Input::from_argument(&arguments.input), Format::Either),
+    };
     let requests = arguments.requests();
     let mut showing: Showing = arguments.watching.into();
-    // The answers stand on the same terminal.
-    showing.quiet |= for_people;
+    showing.quiet |= summing != Summing::Whole;
     let clock = Clock::now();
     let is_dry = arguments.dry_run;
     let options = RunOptions {
@@ -181,7 +222,7 @@ fn start(
         more_chains: ChainName::list(arguments.labelling.chains),
         output,
         clock,
-        answers: for_people.then(|| found.info.conditions.clone()),
+        answers: (summing == Summing::Brief).then(|| found.info.conditions.clone()),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap.map(|path| files::absolute(&path)),
         plugin_timeout: arguments.plugin_timeout,
@@ -198,7 +239,7 @@ fn start(
     }
     run(options, single, announce)
         .map_err(|error| failure(&error))
-        .and_then(|ended| report(ended, clock, for_people))
+        .and_then(|ended| report(ended, clock, summing))
 }
 
 /// The input that targets on the command line are.
@@ -224,13 +265,14 @@ fn announce(urgency: Urgency) {
 }
 
 /// Prints the summary of a run, and finds its exit status.
-fn report(ended: RunEnd, clock: Option<Clock>, is_brief: bool) -> Result<Exit, Failure> {
+fn report(ended: RunEnd, clock: Option<Clock>, summing: Summing) -> Result<Exit, Failure> {
     let has_errors = ended.has_errors();
     let RunEnd { counted, duration, stopped, strays, failure, cause, .. } = ended;
     let Counted { summary, input, capture } = counted;
-    match is_brief {
-        true => say!("{}", summary.in_brief(duration, &input.told())),
-        false => say!("{}", summary.over(duration, &input.told())),
+    match summing {
+        Summing::Whole => say!("{}", summary.over(duration, &input.told())),
+        Summing::Brief => say!("{}", summary.in_brief(duration, &input.told())),
+        Summing::Nothing => {}
     }
     if stopped.is_some() && !input.whole && input.unread.is_none() && !input.limited {
         say!("the input was read up to line {}, and not to its end", input.lines);

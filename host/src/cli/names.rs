@@ -18,7 +18,7 @@ const PLUGINS_LEFT_OUT: [(&str, &str); 2] = [
 ];
 
 /// Commands of PATHspider that have no counterpart here, and what to do instead.
-const COMMANDS_LEFT_OUT: [(&str, &str); 6] = [
+const COMMANDS_LEFT_OUT: [(&str, &str); 5] = [
     ("test", "`make test` runs all tests, and `make demo` measures a network of known paths"),
     (
         "upload",
@@ -26,8 +26,7 @@ const COMMANDS_LEFT_OUT: [(&str, &str); 6] = [
     ),
     ("wizard", "--help and `pathspider help PLUGIN` say what there is to choose"),
     ("analyze", "`pathspider filter --count` counts conditions"),
-    ("trace", "measurements that locate what breaks a path are plugins"),
-    ("traceroute", "measurements that locate what breaks a path are plugins"),
+    ("traceroute", "`pathspider trace` shows where on a path packets are harmed"),
 ];
 
 /// The measurement of a name, in either case, also by its class name of 0.9.

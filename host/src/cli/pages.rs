@@ -100,6 +100,58 @@ pub(super) const ABOUTS: &[About] = &[
         see_also: &["pathspider", "pathspider-filter", "pathspider-report", "pathspider-rejudge"],
     },
     About {
+        command: "probe",
+        examples: &[
+            ("Make every measurement of a target", "pathspider probe www.example.org"),
+            (
+                "The same of two, for programs",
+                "pathspider probe --json 192.0.2.1 '[2001:db8::1]:443'",
+            ),
+        ],
+        exits: &[
+            Finished.status(),
+            Failed.status(),
+            Usage.status(),
+            NoPlugin.status(),
+            PluginRefused.status(),
+            NoPrivilege.status(),
+            NoInterface.status(),
+            NoInput.status(),
+            NoOutput.status(),
+            FinishedWithErrors.status(),
+            Stopped.status(),
+            Impaired.status(),
+        ],
+        files: &[PLUGINS, CACHE, JOURNALS],
+        environment: RUN_ENVIRONMENT,
+        see_also: &["pathspider", "pathspider-measure", "pathspider-trace"],
+    },
+    About {
+        command: "trace",
+        examples: &[
+            ("See where packets are harmed", "pathspider trace www.example.org"),
+            (
+                "Look for one code point, again and again",
+                "pathspider trace --dscp 46 --watch 192.0.2.1",
+            ),
+        ],
+        exits: &[
+            Finished.status(),
+            Failed.status(),
+            Usage.status(),
+            NoPrivilege.status(),
+            NoInterface.status(),
+            NoInput.status(),
+            NoOutput.status(),
+            FinishedWithErrors.status(),
+            Stopped.status(),
+            Impaired.status(),
+        ],
+        files: &[],
+        environment: &[NO_COLOR],
+        see_also: &["pathspider", "pathspider-probe"],
+    },
+    About {
         command: "observe",
         examples: &[
             ("List the chains and their fields", "pathspider observe --list-chains"),

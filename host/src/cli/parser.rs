@@ -18,9 +18,11 @@ use super::metadata::MetadataArgs;
 use super::observe::ObserveArgs;
 use super::options::{General, option_ids};
 use super::pages::ABOUTS;
+use super::probe::ProbeArgs;
 use super::rejudge::RejudgeArgs;
 use super::restore::RestoreArgs;
 use super::shell::{CompletionsArgs, ManArgs};
+use super::trace::TraceArgs;
 
 /// pathspider measures whether the Internet's paths carry transport protocols and their extensions
 /// unharmed.
@@ -67,6 +69,10 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Measure the paths to all targets of the input
     Measure(Box<Measure>),
+    /// Make every measurement that applies to these targets, and say on one page what was found
+    Probe(ProbeArgs),
+    /// Show where on the path to these targets packets are changed, dropped or refused
+    Trace(TraceArgs),
     /// Watch whatever passes, and write a record of every flow
     Observe(ObserveArgs),
     /// Pick records or targets by their conditions and keys

@@ -10,7 +10,7 @@ use super::wrong::{Piece, Wrong};
 
 /// Where a target is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Address(IpAddr),
     /// A name that has to be looked up, as the DNS has it: in ASCII.
     Name(String),

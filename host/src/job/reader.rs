@@ -4,6 +4,7 @@ use super::csv::{Row, Rows};
 use super::extent::Extent;
 use super::lines::{BYTE_ORDER_MARK, Input, LONGEST_LINE, Lines, ReadError};
 use super::ndjson;
+use super::place::Place;
 use super::shape;
 use super::target::{Keys, Target};
 use super::wrong::Wrong;
@@ -151,6 +152,15 @@ fn word(line: &[u8]) -> Result<Target, Wrong> {
     shape::target(&[text.trim()])
 }
 
+/// What a word of the command line says of a target: where it is, and the port.
+///
+/// # Errors
+///
+/// It names none.
+pub(crate) fn place_of_word(word: &str) -> Result<(Place, Option<u16>), Wrong> {
+    self::word(word.as_bytes()).map(|target| (target.place, target.port))
+}
+
 /// Whether a text after its first quote is a key and a colon, as in an object of several lines.
 fn is_member(rest: &[u8]) -> bool {
     let after = rest.iter().position(|&b| b == b'"').map(|at| &rest[at + 1..]);
@@ -161,7 +171,6 @@ fn is_member(rest: &[u8]) -> bool {
 mod tests {
     use std::io::Cursor;
 
-    use super::super::place::Place;
     use super::*;
 
     fn read(text: &[u8]) -> Vec<Result<Target, String>> {

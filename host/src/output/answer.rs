@@ -113,7 +113,7 @@ impl Answers {
 }
 
 /// What a class looks like.
-fn sign(class: Class) -> char {
+pub(crate) fn sign(class: Class) -> char {
     match class {
         Class::Good => '✓',
         Class::Impaired => '✗',
@@ -173,7 +173,7 @@ fn listed(numbers: &[u64]) -> String {
 }
 
 /// How a connection went, why, and what was seen of it.
-fn connection(flow: &Record) -> String {
+pub(crate) fn connection(flow: &Record) -> String {
     let is_ok = flow.u64("spdr_state") == Some(State::Ok.number().into());
     let carried = flow.bool(carriage::CARRIED).unwrap_or(is_ok);
     let mut text = match (is_ok, carried) {

@@ -12,6 +12,7 @@
 //! - `keeping`: outputs, metadata, and runs that go on after others
 //! - `keeping_faults`: the same when disks fail, runs meet, and others put links in the way
 //! - `privileges`: without root
+//! - `probe`: all measurements of a few targets, on one page
 //! - `faults`: what happens on the way
 //! - `restoring`: the system's settings after crashes and kills
 //! - `soak`: a long run with faults at random; not among the ordinary tests
@@ -26,6 +27,7 @@
 //! - `discovery`: finding plugins among files of every kind
 //! - `versions`: plugins built against other versions of the contract, and foreign libraries
 //! - `uplinks`: machines with several, and with few local ports
+//! - `trace`: where on a path packets are harmed
 //! - `trust`: whose plugins a privileged program takes
 //! - `uninstalling`: of several installations, one
 //! - `campaigns`: several measurements of the same targets, which go on after any end
@@ -72,6 +74,7 @@ mod mistakes;
 mod observe;
 mod plugins;
 mod privileges;
+mod probe;
 mod progress;
 mod rejudging;
 mod report;
@@ -80,6 +83,7 @@ mod rounds;
 mod soak;
 mod stopping;
 mod template;
+mod trace;
 mod trust;
 mod uninstalling;
 mod uplinks;

@@ -149,6 +149,8 @@ impl Measurement for Misbehaving {
 
     fn new(options: &OptionValues, host: Host) -> Result<Self> {
         let how = options.text("how")?.unwrap_or("not").to_owned();
+        // Where nobody can give options.
+        let how = std::env::var("MISBEHAVING_HOW").unwrap_or(how);
         let chain = options.text("chain")?.map(str::to_owned);
         let odd = options.flag("decline-odd-jobs")?;
         let from_job = options.integer("from-job")?;

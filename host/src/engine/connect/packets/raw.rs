@@ -18,14 +18,14 @@ const RAW: i32 = libc::IPPROTO_RAW;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The sockets of a run, one for each version; `None` where the machine does not have it.
-pub(super) struct Raw {
+pub(crate) struct Raw {
     v4: Option<Socket>,
     v6: Option<Socket>,
 }
 
 impl Raw {
     /// Opens them on this interface.
-    pub(super) fn open(interface: Option<&str>) -> io::Result<Raw> {
+    pub(crate) fn open(interface: Option<&str>) -> io::Result<Raw> {
         let open = |domain| match open(domain, interface) {
             Ok(socket) => Ok(Some(socket)),
             Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(None),
@@ -35,7 +35,7 @@ impl Raw {
     }
 
     /// Sends a packet this way; where the kernel's queue is full, when there is room.
-    pub(super) fn send(&self, packet: &[u8], target: IpAddr, way: Way) -> io::Result<()> {
+    pub(crate) fn send(&self, packet: &[u8], target: IpAddr, way: Way) -> io::Result<()> {
         let socket = if target.is_ipv4() { &self.v4 } else { &self.v6 };
         let socket =
             socket.as_ref().ok_or_else(|| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))?;
