@@ -198,6 +198,16 @@ impl Connect {
         Connect { settings, ..Connect::new(ConnectKind::Skip) }
     }
 
+    /// No connection, for this machine cannot make it: there is no IPv6, say, or the interface takes no
+    /// packets of that size. The record has `pathspider.not_supported:<config>` and the reason, and the
+    /// host reports it once in a run. What only this target cannot have is
+    /// [`skipped`](Connect::skip). A conversation that finds it out at its begin ends with
+    /// [`Outcome::not_supported`].
+    pub fn not_supported(reason: &str) -> Connect {
+        let settings = Outcome::not_supported(reason).record;
+        Connect { settings, ..Connect::new(ConnectKind::Skip) }
+    }
+
     /// Sets the whole connection's time-out; without it, 5 s.
     pub fn timeout(self, timeout: Duration) -> Connect {
         self.set(Setting::Timeout, milliseconds(timeout))

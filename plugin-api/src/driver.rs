@@ -57,7 +57,14 @@ pub struct Connection {
 impl Connection {
     /// Whether it was to be made, and nothing left this machine: there is no route, say.
     fn is_unsent(&self) -> bool {
-        !self.seen.is_asked() && self.outcome.state() != State::Skipped
+        !self.seen.is_asked()
+            && self.outcome.state() != State::Skipped
+            && !self.outcome.is_not_supported()
+    }
+
+    /// Whether nothing left this machine because it cannot make the connection.
+    fn is_not_supported(&self) -> bool {
+        !self.seen.is_asked() && self.outcome.is_not_supported()
     }
 
     /// Both halves, by which it is settled whether the path carried the connection.
@@ -112,6 +119,8 @@ pub struct Conclusion {
     pub wishes: Wishes,
     /// What the host adds: which connections were not sent or not seen.
     pub added: Vec<Condition>,
+    /// The connections that this machine cannot make.
+    pub not_supported: Vec<ConfigId>,
     /// Further keys of the job's record, one element for each record.
     pub rows: Vec<Record>,
     /// How many connections the capture should have, and does not.
@@ -203,8 +212,12 @@ impl<'m> Driver<'m> {
         prepared: &PreparedHandle,
         connections: Vec<Connection>,
     ) -> Result<Conclusion, Fault> {
-        let unsent = connections.iter().enumerate().filter(|(_, one)| one.is_unsent());
-        let unsent: Vec<ConfigId> = unsent.map(|(config, _)| ConfigId::new(config)).collect();
+        let those = |is: fn(&Connection) -> bool| -> Vec<ConfigId> {
+            let all = connections.iter().enumerate().filter(|(_, one)| is(one));
+            all.map(|(config, _)| ConfigId::new(config)).collect()
+        };
+        let not_supported = those(Connection::is_not_supported);
+        let unsent = those(Connection::is_unsent);
         let missed = connections.iter().filter(|one| one.seen.is_missed()).count() as u64;
         let (unsent, missed) =
             if self.slots.observes() { (unsent, missed) } else { (Vec::new(), 0) };
@@ -222,7 +235,17 @@ impl<'m> Driver<'m> {
         let is_discarded = flows.iter().any(Ended::is_discarded);
         let mut added = added(&conditions, &unsent, missed);
         added.extend(refused);
-        Ok(Conclusion { flows, conditions, wishes, added, rows, missed, is_discarded })
+        added.extend(not_supported.iter().map(|config| NOT_SUPPORTED.with(config.index())));
+        Ok(Conclusion {
+            flows,
+            conditions,
+            wishes,
+            added,
+            not_supported,
+            rows,
+            missed,
+            is_discarded,
+        })
     }
 
     /// Concludes from where on the path a configuration's packets were harmed.
@@ -376,6 +399,11 @@ const NOT_SENT: Condition = Condition::declare(
     "pathspider.not_sent:<config>",
     Class::Unknown,
     "nothing of this configuration's connection left this machine",
+);
+const NOT_SUPPORTED: Condition = Condition::declare(
+    "pathspider.not_supported:<config>",
+    Class::Unknown,
+    "this machine cannot make this configuration's connection",
 );
 const MISSED_FLOWS: Condition = Condition::declare(
     "pathspider.missed_flows:<number>",

@@ -27,10 +27,10 @@ mod udp;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub use dns::dns_query;
+pub use dns::{dns_query, padded_dns_query};
 pub use http::{HttpRequest, http_host};
 pub use tcp::Segment;
-pub use udp::Datagram;
+pub use udp::{Datagram, is_udp_options, udp_options};
 
 use crate::error::{Error, Result};
 
@@ -47,6 +47,13 @@ pub struct Packet {
     ttl: u8,
     flags: u16,
     identification: u16,
+    flow_label: u32,
+    /// The first extension header's number, where there is one.
+    extension: Option<u8>,
+    /// All extension headers. The last one's first octet is filled in when it is known what follows.
+    extensions: Vec<u8>,
+    /// Where in them the last one begins.
+    last: usize,
 }
 
 impl Packet {
@@ -60,7 +67,18 @@ impl Packet {
         };
         // Where the identification is 0, the kernel chooses one.
         let identification = identifier().max(1);
-        Packet { source, target, traffic_class: 0, ttl: 64, flags: DONT_FRAGMENT, identification }
+        Packet {
+            source,
+            target,
+            traffic_class: 0,
+            ttl: 64,
+            flags: DONT_FRAGMENT,
+            identification,
+            flow_label: 0,
+            extension: None,
+            extensions: Vec::new(),
+            last: 0,
+        }
     }
 
     /// Sets the source address. Without it the host takes the route's.
@@ -109,6 +127,29 @@ impl Packet {
         self
     }
 
+    /// Sets IPv6's flow label, of which twenty bits count (RFC 6437). IPv4 has none: there it does
+    /// nothing.
+    pub fn flow_label(mut self, label: u32) -> Packet {
+        self.flow_label = label & 0x000f_ffff;
+        self
+    }
+
+    /// Adds an extension header of IPv6 (RFC 8200, section 4) behind those that are there: its number,
+    /// and its octets from the second one on. The first, which says what follows, is filled in. Lengths
+    /// are the caller's. IPv4 has none: there it does nothing.
+    pub fn extension(mut self, number: u8, rest: &[u8]) -> Packet {
+        if self.target.is_ipv6() {
+            match self.extension {
+                None => self.extension = Some(number),
+                Some(_) => self.extensions[self.last] = number,
+            }
+            self.last = self.extensions.len();
+            self.extensions.push(0);
+            self.extensions.extend(rest);
+        }
+        self
+    }
+
     /// With a TCP segment to this port, without flags.
     pub fn tcp(self, port: u16) -> Segment {
         Segment::new(self, port)
@@ -145,13 +186,18 @@ impl Packet {
                 checksum::fill_ipv4(&mut bytes);
             }
             (IpAddr::V6(source), IpAddr::V6(target)) => {
-                let length = u16::try_from(rest.len()).map_err(|_| too_long())?;
-                let first = 6 << 28 | u32::from(self.traffic_class) << 20;
+                let octets = self.extensions.len() + rest.len();
+                let length = u16::try_from(octets).map_err(|_| too_long())?;
+                let first = 6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label;
                 bytes.extend(first.to_be_bytes());
                 bytes.extend(length.to_be_bytes());
-                bytes.extend([protocol, self.ttl]);
+                bytes.extend([self.extension.unwrap_or(protocol), self.ttl]);
                 bytes.extend(source.octets());
                 bytes.extend(target.octets());
+                bytes.extend(&self.extensions);
+                if self.extension.is_some() {
+                    bytes[40 + self.last] = protocol;
+                }
             }
             (source, target) => {
                 return Err(Error::new(format!("no packet goes from {source} to {target}")));
@@ -163,13 +209,18 @@ impl Packet {
 
     /// With a transport header whose checksum, at `at`, is filled in.
     fn transport(&self, number: u8, mut rest: Vec<u8>, at: usize) -> Result<Vec<u8>> {
+        self.fill_checksum(number, &mut rest, at);
+        self.raw(number, &rest)
+    }
+
+    /// Fills in the checksum of a transport header and its data, at `at`, where it is 0 so far.
+    fn fill_checksum(&self, number: u8, rest: &mut [u8], at: usize) {
         let addresses = [self.source, self.target].map(|address| match address {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
         });
-        let sum = checksum::of_transport(&addresses.concat(), number, &[&rest]);
+        let sum = checksum::of_transport(&addresses.concat(), number, &[rest]);
         rest[at..at + 2].copy_from_slice(&sum.to_be_bytes());
-        self.raw(number, &rest)
     }
 }
 

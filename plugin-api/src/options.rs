@@ -53,6 +53,19 @@ pub struct OptionSpec {
     pub placeholder: String,
     /// One line for help.
     pub help: String,
+    /// Words that stand for whole numbers of its range; none of another kind has any.
+    pub words: Vec<(String, i64)>,
+}
+
+impl OptionSpec {
+    /// The whole number that a text is, in digits or as one of the words, in either case; `None` where it
+    /// is none of the option's.
+    pub fn whole_number(&self, text: &str) -> Option<i64> {
+        let OptionKind::Integer { min, max } = &self.kind else { return None };
+        let word = self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+        let number = word.map(|(_, number)| *number).or_else(|| text.parse().ok())?;
+        (min..=max).contains(&&number).then_some(number)
+    }
 }
 
 impl Options {
@@ -92,6 +105,15 @@ impl Options {
             spec.several = true;
         }
         options
+    }
+
+    /// Lets words stand for numbers of the last option, which takes whole ones: `EF` for 46, say.
+    pub fn words<'w>(mut self, words: impl IntoIterator<Item = (&'w str, i64)>) -> Options {
+        if let Some(spec) = self.specs.last_mut() {
+            let words = words.into_iter().map(|(word, number)| (word.to_owned(), number));
+            spec.words.extend(words);
+        }
+        self
     }
 
     /// Adds an option that takes a number within `range`.
@@ -154,6 +176,7 @@ impl Options {
             default,
             placeholder: placeholder.into(),
             help: help.into(),
+            words: Vec::new(),
         });
         self
     }
@@ -281,6 +304,15 @@ fn whole<T: TryFrom<i64>>(value: &Value) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_may_be_a_word_of_the_options() {
+        let options = Options::none().integers("code", 0..=63, &[48], "").words([("EF", 46)]);
+        let spec = options.iter().next().unwrap();
+        let read = |text: &str| spec.whole_number(text);
+        assert_eq!(["EF", "ef", "46", "0"].map(read), [Some(46), Some(46), Some(46), Some(0)]);
+        assert_eq!(["64", "-1", "E", ""].map(read), [None; 4]);
+    }
 
     #[test]
     fn defaults_are_the_declared_ones() {

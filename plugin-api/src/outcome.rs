@@ -40,6 +40,12 @@ impl State {
     }
 }
 
+/// The key of an outcome by which a plugin says that this machine cannot make the connection.
+const NOT_SUPPORTED: &str = "spdr_not_supported";
+
+/// The host's word for the reason where the kernel refused what was asked for.
+const NOT_SUPPORTED_WORD: &str = "not_supported";
+
 /// The keys that the host writes into an outcome, beside the state (`docs/records.md`).
 pub const OUTCOME_KEYS: [&str; 18] = [
     "sip",
@@ -83,6 +89,18 @@ impl Outcome {
     /// An outcome with the keys that the host found.
     pub fn with_record(state: State, record: Record) -> Outcome {
         Outcome { state, record }
+    }
+
+    /// This machine cannot make the connection, for this reason: see
+    /// [`Connect::not_supported`](crate::Connect::not_supported).
+    pub fn not_supported(reason: &str) -> Outcome {
+        let outcome = Outcome::new(State::Skipped).with("spdr_error", reason);
+        outcome.with(NOT_SUPPORTED, true)
+    }
+
+    /// Whether this machine could not make it: the plugin says so, or the kernel does.
+    pub(crate) fn is_not_supported(&self) -> bool {
+        self.record.bool(NOT_SUPPORTED) == Some(true) || self.failure() == Some(NOT_SUPPORTED_WORD)
     }
 
     /// Adds a key.

@@ -284,16 +284,37 @@ impl<'a> Packet<'a> {
         [self.ip.get(), self.transport.get(), self.payload.get()].concat()
     }
 
-    /// The transport payload, as far as it was captured.
+    /// The transport payload, as far as it was captured: of a datagram, what its length says. What
+    /// follows in the IP packet is its [`surplus`](Packet::surplus).
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        self.payload.get()
+        self.halves().0
+    }
+
+    /// What follows a datagram in its IP packet, beyond its length, as far as it was captured: the place
+    /// of UDP options (RFC 9868). Empty in other protocols.
+    #[inline]
+    pub fn surplus(&self) -> &[u8] {
+        self.halves().1
     }
 
     /// Octets of the transport payload on the wire, captured or not.
     #[inline]
     pub fn payload_length(&self) -> u32 {
-        self.payload_length
+        self.payload_length.min(self.datagram_length().unwrap_or(u32::MAX))
+    }
+
+    #[inline]
+    fn halves(&self) -> (&[u8], &[u8]) {
+        let all = self.payload.get();
+        let own = self.datagram_length().map_or(all.len(), |octets| octets as usize);
+        all.split_at(own.min(all.len()))
+    }
+
+    /// Octets of a datagram's data by its own length. A jumbogram's is 0 (RFC 2675, section 4).
+    #[inline]
+    fn datagram_length(&self) -> Option<u32> {
+        u32::from(self.udp()?.length()).checked_sub(8)
     }
 }
 

@@ -154,22 +154,27 @@ fn library() -> Slots {
 pub fn with_flows<T>(flows: &[TestFlow], look: impl FnOnce(&Flows<'_>) -> T) -> T {
     let names = flows.iter().flat_map(|flow| &flow.fields).map(|(chain, ..)| **chain);
     let names = ChainName::list(names);
-    lend(&asked(&names, flows), flows, look).0
+    lend(&asked(&names, flows), &some_job(), flows, look).0
+}
+
+/// A job where its target does not matter.
+fn some_job() -> Job {
+    Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new())
 }
 
 /// Lends the connections of one job, and gives what was read of chains that were not asked for.
 fn lend<T>(
     slots: &Slots,
+    job: &Job,
     flows: &[TestFlow],
     look: impl FnOnce(&Flows<'_>) -> T,
 ) -> (T, Result<()>) {
-    let job = Job::new(0, Ipv4Addr::new(192, 0, 2, 1).into(), 80, Record::new());
     let reading = Reading::new(slots);
     let values: Vec<Vec<Value>> = flows.iter().map(|flow| flow.values(slots)).collect();
     let lent = (0..).zip(flows.iter().zip(&values));
     let lent: Vec<_> = lent.map(|(n, (flow, values))| flow.lent(n, values, &reading)).collect();
     let lent: Vec<&LentFlow<'_>> = lent.iter().collect();
-    let lent = LentFlows::new(&job, 0, &lent, &reading);
+    let lent = LentFlows::new(job, 0, &lent, &reading);
     (look(&Flows::new(&lent)), reading.check("combine"))
 }
 
@@ -194,8 +199,17 @@ pub fn with_options<M: Measurement>(given: Record) -> M {
 /// It fails, reads a chain that it does not ask for, or gives a condition that it does not declare or
 /// that is of a configuration that it has not.
 pub fn conclude<M: Measurement>(measurement: &M, flows: &[TestFlow]) -> Vec<String> {
+    conclude_of(measurement, &some_job(), flows)
+}
+
+/// The same of a job of the test's.
+///
+/// # Panics
+///
+/// As [`conclude`].
+pub fn conclude_of<M: Measurement>(measurement: &M, job: &Job, flows: &[TestFlow]) -> Vec<String> {
     let slots = asked(&measurement.chains(), flows);
-    let (conclusion, read) = lend(&slots, flows, |flows| measurement.combine(flows));
+    let (conclusion, read) = lend(&slots, job, flows, |flows| measurement.combine(flows));
     let conclusion = match read.and(conclusion) {
         Ok(conclusion) => conclusion,
         Err(error) => panic!("combine: {error}"),

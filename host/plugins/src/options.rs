@@ -44,8 +44,21 @@ fn unusable_one(spec: &OptionSpec) -> Option<String> {
         {
             Some("a word of the choice is there twice".to_owned())
         }
-        _ => wrong_default(spec),
+        _ => wrong_word(spec).or_else(|| wrong_default(spec)),
     }
+}
+
+/// What is wrong with a word that stands for a number.
+fn wrong_word(spec: &OptionSpec) -> Option<String> {
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    let wrong = spec
+        .words
+        .iter()
+        .find(|(word, number)| !is_word(word) || spec.whole_number(word) != Some(*number));
+    wrong.map(|(word, number)| format!("{word:?} cannot stand for {number}"))
 }
 
 fn wrong_default(spec: &OptionSpec) -> Option<String> {
@@ -98,6 +111,10 @@ mod tests {
             (none().choice("how", &[], "x"), "--how: there is no choice"),
             (none().choice("how", &["a", "b", "a"], "x"), "--how: a word of the choice"),
             (none().flag("a", "x").flag("a", "x"), "--a: it is declared twice"),
+            (none().integer("n", 0..=5, 1, "x").words([("six", 6)]), "--n: \"six\" cannot stand"),
+            (none().integer("n", 0..=5, 1, "x").words([("a", 1), ("A", 2)]), "--n: \"A\" cannot"),
+            (none().integer("n", 0..=5, 1, "x").words([("-x", 1)]), "--n: \"-x\" cannot stand"),
+            (none().flag("fast", "x").words([("yes", 1)]), "--fast: \"yes\" cannot stand for 1"),
             (none().flag("help", "x"), "--help: the host has an option of that name"),
             (none().flag("Fast", "x"), "--Fast: its name is not of lower-case"),
         ] {

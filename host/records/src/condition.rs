@@ -26,16 +26,22 @@ impl Class {
         if aspect.ends_with(".unsolicited") {
             return if word == "seen" { Class::Impaired } else { Class::Good };
         }
+        // How something failed that works without it.
+        if aspect.ends_with(".failure") {
+            return Class::Impaired;
+        }
         match word {
             "works" | "online" | "succeeded" | "success" | "seen" | "received" | "acked"
-            | "accurate" | "echoed" | "intact" | "counted" | "counters" | "ace" => Class::Good,
+            | "accurate" | "echoed" | "intact" | "counted" | "counters" | "ace" | "read"
+            | "options" => Class::Good,
             // A SYN with data that nobody answers is what the path does, not what the target lacks.
             "failed" if aspect.ends_with(".syndata") => Class::Impaired,
             // That a resolver gives no address has several reasons.
             "failed" if aspect.ends_with(".resolution") => Class::Unknown,
-            "failed" | "not_received" | "absent" | "classic" => Class::Absent,
+            "failed" | "not_received" | "absent" | "classic" | "target" => Class::Absent,
             "broken" | "reflected" | "changed" | "dropped" | "rejected" | "mirrored"
-            | "keyless" | "stripped" | "zeroed" | "bleached" | "became" | "remarked" => {
+            | "keyless" | "stripped" | "zeroed" | "bleached" | "became" | "remarked" | "blackhole"
+            | "of_packet" | "router" => {
                 Class::Impaired
             }
             _ => Class::Unknown,
@@ -130,6 +136,8 @@ pub enum Remark {
     NotApplied,
     /// Nothing of a configuration left this machine.
     NotSent,
+    /// This machine cannot make the connection.
+    NotSupported,
     /// The connection would have gone to an address that is not to be measured.
     Refused,
 }
@@ -140,6 +148,7 @@ impl Remark {
         let word = name(condition).strip_prefix("pathspider.")?;
         Some(match word {
             "not_sent" => Remark::NotSent,
+            "not_supported" => Remark::NotSupported,
             "not_observed" => Remark::NotObserved,
             "not_applied" => Remark::NotApplied,
             "refused" => Remark::Refused,
@@ -161,6 +170,7 @@ impl Remark {
             Remark::NotObserved => "not observed",
             Remark::NotApplied => "not applied",
             Remark::NotSent => "not sent",
+            Remark::NotSupported => "not supported",
             Remark::Refused => "refused",
         }
     }
@@ -215,6 +225,8 @@ mod tests {
             "ignored",
             "unacknowledged",
             "congested",
+            "unread",
+            "octets",
         ];
         let pages = concat!(
             include_str!("../../../docs/measurements/accecn.md"),
@@ -227,7 +239,11 @@ mod tests {
             include_str!("../../../docs/measurements/mptcp.md"),
             include_str!("../../../docs/measurements/mss.md"),
             include_str!("../../../docs/measurements/tcpopt.md"),
+            include_str!("../../../docs/measurements/ip6eh.md"),
+            include_str!("../../../docs/measurements/pmtud.md"),
+            include_str!("../../../docs/measurements/tcpext.md"),
             include_str!("../../../docs/measurements/tfo.md"),
+            include_str!("../../../docs/measurements/udpopt.md"),
             include_str!("../../../docs/measurements/udpzero.md"),
         );
         let mut seen = 0;

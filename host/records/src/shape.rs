@@ -215,6 +215,11 @@ pub const FLOW: &[Key] = &[
         Flag,
         "whether the path carried it, see below; absent where `spdr_state` says so",
     ),
+    perhaps(
+        "spdr_not_supported",
+        Flag,
+        "`true` where the plugin says that this machine cannot make the connection; `spdr_error` says why",
+    ),
     perhaps("spdr_start", Time, "when the connection was begun"),
     perhaps("spdr_stop", Time, "when it ended"),
     perhaps(names::ERROR, Text, "why it failed, see below; absent where it did not"),

@@ -69,26 +69,28 @@ pub(super) fn places(words: &[OsString]) -> (Vec<PathBuf>, bool) {
 /// Puts targets that follow the values of an option that takes several numbers behind all else: the
 /// option would take them for values.
 fn targets_last(options: &Options, words: Vec<OsString>) -> Vec<OsString> {
-    let numbers: Vec<String> = options
+    let numbers: Vec<(String, &OptionSpec)> = options
         .iter()
         .filter(|spec| spec.several && matches!(spec.kind, OptionKind::Integer { .. }))
-        .map(|spec| format!("--{}", spec.name))
+        .map(|spec| (format!("--{}", spec.name), spec))
         .collect();
     let (mut kept, mut targets) = (Vec::new(), Vec::new());
     let mut words = words.into_iter();
-    // How many values the option has, where one is open.
-    let mut values = None;
+    // The option whose values follow, and how many there were, where one is open.
+    let mut values: Option<(&OptionSpec, usize)> = None;
     for word in words.by_ref() {
         if word == "--" {
             break;
         }
         let text = word.to_string_lossy();
-        let is_number = text.parse::<i64>().is_ok();
+        let is_word = values.is_some_and(|(spec, _)| spec.whole_number(&text).is_some());
+        let is_number = is_word || text.parse::<i64>().is_ok();
         let is_option = text.starts_with('-') && !is_number;
+        let opened = numbers.iter().find(|(option, _)| *option == text);
         values = match values {
-            _ if numbers.iter().any(|option| *option == text) => Some(0),
-            Some(count) if is_number => Some(count + 1),
-            Some(1..) if !is_option => {
+            _ if opened.is_some() => opened.map(|(_, spec)| (*spec, 0)),
+            Some((spec, count)) if is_number => Some((spec, count + 1)),
+            Some((_, 1..)) if !is_option => {
                 targets.push(word);
                 continue;
             }
@@ -175,9 +177,7 @@ fn argument(spec: &OptionSpec) -> Arg {
     let argument = Arg::new(id(spec)).long(spec.name.clone());
     let argument = match &spec.kind {
         OptionKind::Flag => return argument.action(ArgAction::SetTrue).help(spec.help.clone()),
-        OptionKind::Integer { min, max } => {
-            argument.value_parser(clap::value_parser!(i64).range(*min..=*max))
-        }
+        OptionKind::Integer { min, max } => argument.value_parser(whole_number(spec, *min, *max)),
         OptionKind::Number { min, max } => argument.value_parser(number_between(*min, *max)),
         OptionKind::Choice(words) => argument
             .value_parser(PossibleValuesParser::new(words.clone()))
@@ -187,6 +187,20 @@ fn argument(spec: &OptionSpec) -> Arg {
     let argument =
         argument.value_name(spec.placeholder.clone()).allow_negative_numbers(true).help(help(spec));
     if spec.several { argument.num_args(1..).action(ArgAction::Append) } else { argument }
+}
+
+/// A whole number, perhaps by one of the option's words.
+fn whole_number(spec: &OptionSpec, min: i64, max: i64) -> ValueParser {
+    if spec.words.is_empty() {
+        return clap::value_parser!(i64).range(min..=max).into();
+    }
+    let spec = spec.clone();
+    ValueParser::new(move |text: &str| {
+        spec.whole_number(text).ok_or_else(|| {
+            let words: Vec<&str> = spec.words.iter().map(|(word, _)| word.as_str()).collect();
+            format!("not a number from {min} to {max}, nor one of {}", words.join(", "))
+        })
+    })
 }
 
 fn number_between(min: f64, max: f64) -> ValueParser {
@@ -199,7 +213,10 @@ fn number_between(min: f64, max: f64) -> ValueParser {
 
 fn help(spec: &OptionSpec) -> String {
     let range = match &spec.kind {
-        OptionKind::Integer { min, max } => Some(format!("{min} to {max}")),
+        OptionKind::Integer { min, max } => Some(match spec.words.first() {
+            Some((word, _)) => format!("{min} to {max}, or a name such as {word}"),
+            None => format!("{min} to {max}"),
+        }),
         OptionKind::Number { min, max } => Some(format!("{min} to {max}")),
         _ => None,
     };
@@ -250,6 +267,7 @@ mod tests {
             .connect(&[ConnectKind::Http, ConnectKind::Tcp])
             .timeout()
             .integers("codepoint", 0..=63, &[48], "Code points")
+            .words([("EF", 46), ("CS6", 48)])
             .text("input", "", "Named like one of the measurement's")
             .flag("fast", "Fast");
         let info = Info::new("x", "1", "about");
@@ -278,6 +296,8 @@ mod tests {
         assert_eq!(values.timeout().unwrap().as_millis(), 2500);
         assert!(!values.flag("fast").unwrap());
         assert_eq!(parse_words(&[]).unwrap().integers::<i64>("codepoint").unwrap(), [48]);
+        let named = parse_words(&["--codepoint", "ef", "8", "CS6"]).unwrap();
+        assert_eq!(named.integers::<i64>("codepoint").unwrap(), [46, 8, 48]);
         let twice = parse_words(&["--codepoint", "8", "--codepoint", "9"]).unwrap();
         assert_eq!(twice.integers::<i64>("codepoint").unwrap(), [8, 9]);
     }
@@ -334,7 +354,8 @@ mod tests {
         }
         let help = parse_words(&["--help"]).unwrap_err().to_string();
         assert!(
-            help.contains("--codepoint <N>") && help.contains("[0 to 63] [default: 48]"),
+            help.contains("--codepoint <N>")
+                && help.contains("[0 to 63, or a name such as EF] [default: 48]"),
             "{help}"
         );
         assert!(!help.contains("--workers"), "{help}");

@@ -4,6 +4,7 @@
 //! As JSON it is one object with the keys of [`PluginInfo`], in their order. What depends on the
 //! plugin's options is that of the defaults.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use pathspider_plugin_api::{
@@ -57,6 +58,9 @@ struct OptionInfo {
     max: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     choices: Option<Vec<String>>,
+    /// Words that stand for numbers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    words: BTreeMap<String, i64>,
     /// Whether it takes several values.
     several: bool,
     default: Value,
@@ -323,6 +327,7 @@ impl OptionInfo {
             min,
             max,
             choices,
+            words: spec.words.iter().cloned().collect(),
             several: spec.several,
             default: spec.default.clone(),
             placeholder: spec.placeholder.clone(),

@@ -1,6 +1,7 @@
 //! Turns a complete job into its record: the driver's conclusion, and the host's own keys.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pathspider_plugin_api::driver::{self, Conclusion, Driver, Ended, Fault, Sighting};
@@ -17,11 +18,18 @@ use crate::output::{JobId, Summary, Told};
 use crate::rounds::Turn;
 use pathspider_observer::JobNumber;
 use pathspider_records::names;
+use pathspider_runtime::say;
+use pathspider_runtime::text::visible;
+
+/// Characters of a reason that a message shows.
+const SHOWN: usize = 200;
 
 /// The plugin's functions of the merger, and what is checked of their answers.
 pub(super) struct Conclude<'a> {
     merger: &'a Merger,
     translators: RefCell<Translators>,
+    /// The configurations that this machine was reported not to support.
+    reported: RefCell<BTreeSet<usize>>,
 }
 
 /// What is written of a job.
@@ -34,7 +42,7 @@ pub(super) enum Concluded {
 
 impl<'a> Conclude<'a> {
     pub(super) fn new(merger: &'a Merger) -> Conclude<'a> {
-        Conclude { merger, translators: RefCell::default() }
+        Conclude { merger, translators: RefCell::default(), reported: RefCell::default() }
     }
 
     /// Notes of what targets there will be records.
@@ -67,8 +75,26 @@ impl<'a> Conclude<'a> {
                 push_round(&mut record, target.turn);
                 Concluded::Discarded(record.with(names::JOB_ID, id))
             }
-            Ok(conclusion) => Concluded::Records(self.job_records(target, hint, conclusion)),
+            Ok(conclusion) => {
+                self.report_not_supported(&conclusion);
+                Concluded::Records(self.job_records(target, hint, conclusion))
+            }
             Err(fault) => failed(target, fault.into()),
+        }
+    }
+
+    /// Says of each configuration that this machine does not support, once in a run, why.
+    fn report_not_supported(&self, conclusion: &Conclusion) {
+        for config in &conclusion.not_supported {
+            if self.reported.borrow_mut().insert(config.index()) {
+                let flow = conclusion.flows.get(config.index());
+                let reason = flow.and_then(|flow| flow.str(names::ERROR)).unwrap_or_default();
+                say!(
+                    "configuration {} is not supported here, so nothing is concluded of it: {}",
+                    config.index(),
+                    visible(reason, SHOWN)
+                );
+            }
         }
     }
 

@@ -86,6 +86,11 @@ fn option_to_record(spec: &OptionSpec) -> Record {
         .with("default", spec.default.clone())
         .with("placeholder", spec.placeholder.as_str())
         .with("help", spec.help.as_str());
+    let words = || spec.words.iter().map(|(word, number)| (word.clone(), *number));
+    let record = match spec.words.is_empty() {
+        true => record,
+        false => record.with("words", words().collect::<Record>()),
+    };
     match &spec.kind {
         OptionKind::Flag => record.with("kind", "flag"),
         OptionKind::Integer { min, max } => {
@@ -141,6 +146,10 @@ fn option_from_record(record: &Record) -> Result<OptionSpec> {
         default: record.get("default").cloned().unwrap_or(Value::NULL),
         placeholder: text(record, "placeholder").unwrap_or_default(),
         help: text(record, "help").unwrap_or_default(),
+        words: record.get("words").and_then(Value::as_record).map_or_else(Vec::new, |words| {
+            let number = |(word, value): (&str, &Value)| Some((word.to_owned(), value.as_i64()?));
+            words.iter().filter_map(number).collect()
+        }),
         name,
     })
 }
@@ -270,6 +279,7 @@ mod tests {
             .connect(&[ConnectKind::Tcp])
             .timeout()
             .integers("n", 0..=63, &[1, 2], "h")
+            .words([("two", 2)])
             .flag("f", "h")
             .text("t", "", "h");
         let record = measurement_to_record(info.clone(), &options);

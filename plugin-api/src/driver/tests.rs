@@ -290,6 +290,16 @@ fn what_was_not_seen_is_told_apart_from_what_was_not_sent() {
         "pathspider.not_observed pathspider.missed_flows:2"
     );
     assert_eq!(texts([seen(Ok), ended(Skipped, Sighting::NotAsked)]), "");
+    for outcome in [
+        Outcome::not_supported("there is no IPv6"),
+        Outcome::new(Failed).with("spdr_error", "not_supported"),
+    ] {
+        let unable = Connection { outcome, seen: Sighting::NotAsked };
+        let said = concluded("", [seen(Ok), unable]).unwrap();
+        let added: Vec<&str> = said.added.iter().map(Condition::as_str).collect();
+        assert_eq!(added, ["pathspider.not_supported:1"]);
+        assert_eq!(said.not_supported, [ConfigId::new(1)]);
+    }
     let blind = concluded("blind", [seen(Ok), ended(Ok, Sighting::Nothing)]).unwrap();
     let added: Vec<&str> = blind.added.iter().map(Condition::as_str).collect();
     assert_eq!(added, ["pathspider.missed_flows:1"], "the plugin has said the rest");

@@ -34,3 +34,34 @@ pub fn dns_query(name: &str, id: u16) -> Result<Vec<u8>> {
     query.extend(CLASS_IN.to_be_bytes());
     Ok(query)
 }
+
+/// A [`dns_query`] that is filled up to so many octets with the padding of EDNS(0) (RFC 6891, RFC 7830),
+/// which servers ignore.
+///
+/// # Errors
+///
+/// As for [`dns_query`]; and where the query with an empty padding is longer already.
+pub fn padded_dns_query(name: &str, id: u16, octets: usize) -> Result<Vec<u8>> {
+    const OPT: u16 = 41;
+    const PADDING: u16 = 12;
+    /// What a server may send back at once: what everybody carries.
+    const LARGEST: u16 = 1232;
+    /// The record's octets before its data, and those of the option before its padding.
+    const HEAD: usize = 11;
+    const OPTION: usize = 4;
+    let mut query = dns_query(name, id)?;
+    let before = query.len() + HEAD + OPTION;
+    let padding = octets
+        .checked_sub(before)
+        .and_then(|padding| u16::try_from(padding).ok())
+        .filter(|padding| *padding <= u16::MAX - OPTION as u16)
+        .ok_or_else(|| Error::new(format!("a query for {name:?} cannot have {octets} octets")))?;
+    // One additional record, of the root.
+    query[11] = 1;
+    query.push(0);
+    for word in [OPT, LARGEST, 0, 0, padding + OPTION as u16, PADDING, padding] {
+        query.extend(word.to_be_bytes());
+    }
+    query.resize(octets, 0);
+    Ok(query)
+}

@@ -101,6 +101,43 @@ fn a_checksum_that_comes_to_zero_is_written_as_all_ones() {
 }
 
 #[test]
+fn udp_options_stand_behind_the_datagram_and_have_both_checksums_right() {
+    for target in [V4, V6] {
+        for data in [&b"even"[..], b"odd"] {
+            let surplus = udp_options(data.len(), &[1, 127, 6, 7, 8, 9, 10, 0]);
+            assert!(is_udp_options(data.len(), &surplus));
+            let bytes = to(target).udp(53, data).surplus(&surplus).bytes().unwrap();
+            let at = if target == V4 { 20 } else { 40 };
+            let length = usize::from(u16::from_be_bytes([bytes[at + 4], bytes[at + 5]]));
+            assert_eq!((length, bytes.len()), (8 + data.len(), at + length + surplus.len()));
+            // The datagram's own checksum, and that over all of the IP payload.
+            let addresses = if target == V4 { &bytes[12..20] } else { &bytes[8..40] };
+            for all in [&bytes[at..at + length], &bytes[at..]] {
+                let sum = checksum::of_transport(addresses, 17, &[all]);
+                assert!([0, u16::MAX].contains(&sum), "{target} {data:?}: {sum}");
+            }
+            let mut wrong = surplus.clone();
+            wrong[data.len() % 2] ^= 1;
+            assert!(!is_udp_options(data.len(), &wrong) && !is_udp_options(data.len(), &[]));
+        }
+    }
+}
+
+#[test]
+fn extension_headers_stand_before_the_transport() {
+    let hop = [0, 0x1e, 4, 0, 0, 0, 0];
+    let packet = to(V6).flow_label(0x12345).extension(0, &hop).extension(60, &hop);
+    let bytes = packet.tcp_syn(80).bytes().unwrap();
+    assert_eq!((bytes[6], bytes[40], bytes[48]), (0, 60, 6));
+    assert_eq!(bytes[1..4], [0x01, 0x23, 0x45]);
+    assert_eq!(u16::from_be_bytes([bytes[4], bytes[5]]), 16 + 20);
+    let sum = checksum::of_transport(&bytes[8..40], 6, &[&bytes[56..]]);
+    assert_eq!(sum, 0, "the checksum covers the segment alone");
+    let plain = to(V4).identification(1).extension(0, &hop).flow_label(9).raw(6, b"x");
+    assert_eq!(plain.unwrap(), to(V4).identification(1).raw(6, b"x").unwrap());
+}
+
+#[test]
 fn all_of_tcps_flags_can_be_set() {
     let bytes = to(V4).tcp(80).flags(TcpFlags(0x1ff)).bytes().unwrap();
     let Some(TransportHeader::Tcp(tcp)) = read(&bytes).transport else { panic!("{bytes:?}") };
@@ -186,6 +223,23 @@ fn a_query_is_a_question() {
     assert!(dns_query(&"x".repeat(64), 1).is_err());
     assert!(dns_query(&["x"; 127].join("."), 1).is_ok());
     assert!(dns_query(&["x"; 128].join("."), 1).is_err());
+}
+
+#[test]
+fn a_query_is_padded_to_its_size() {
+    for octets in [43, 512, 1452] {
+        let query = padded_dns_query("lab.example", 7, octets).unwrap();
+        assert_eq!((query.len(), &query[10..12]), (octets, &[0, 1][..]));
+        // The record's data are all that is left, and the option all but its own head.
+        let word = |at: usize| usize::from(u16::from_be_bytes([query[at], query[at + 1]]));
+        let at = dns_query("lab.example", 7).unwrap().len();
+        assert_eq!((query[at], word(at + 1)), (0, 41));
+        assert_eq!(
+            (word(at + 9), word(at + 11), word(at + 13)),
+            (octets - at - 11, 12, octets - at - 15)
+        );
+    }
+    assert!(padded_dns_query("lab.example", 7, 42).is_err());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! UDP datagrams (RFC 768; in IPv6, RFC 8200, section 8.1).
 
-use super::Packet;
+use super::{Packet, checksum};
 use crate::error::{Error, Result};
 use crate::packet::protocol;
 
@@ -10,12 +10,19 @@ pub struct Datagram {
     packet: Packet,
     ports: (u16, u16),
     payload: Vec<u8>,
+    surplus: Vec<u8>,
     zero: bool,
 }
 
 impl Datagram {
     pub(super) fn new(packet: Packet, port: u16, payload: &[u8]) -> Datagram {
-        Datagram { packet, ports: (0, port), payload: payload.to_vec(), zero: false }
+        Datagram {
+            packet,
+            ports: (0, port),
+            payload: payload.to_vec(),
+            surplus: Vec::new(),
+            zero: false,
+        }
     }
 
     /// Sets the source port. Without it the host takes one that nobody else uses.
@@ -28,6 +35,14 @@ impl Datagram {
     /// are to discard it but where they expect it (RFC 6935, RFC 6936).
     pub fn checksum_zero(mut self) -> Datagram {
         self.zero = true;
+        self
+    }
+
+    /// Adds octets behind the datagram, in the same IP packet: UDP's length does not count them, and its
+    /// checksum does not cover them. That is where UDP options stand (RFC 9868, section 7); see
+    /// [`udp_options`].
+    pub fn surplus(mut self, octets: &[u8]) -> Datagram {
+        self.surplus = octets.to_vec();
         self
     }
 
@@ -45,9 +60,38 @@ impl Datagram {
             rest.extend(word.to_be_bytes());
         }
         rest.extend(&self.payload);
-        match self.zero {
-            true => self.packet.raw(protocol::UDP, &rest),
-            false => self.packet.transport(protocol::UDP, rest, 6),
+        if !self.zero {
+            self.packet.fill_checksum(protocol::UDP, &mut rest, 6);
         }
+        rest.extend(&self.surplus);
+        self.packet.raw(protocol::UDP, &rest)
     }
+}
+
+/// UDP options with the checksum that they begin with (RFC 9868, sections 8 and 9), as the surplus of a
+/// datagram with so many octets of data. Together with the datagram, they have the checksum of the whole
+/// IP payload right too, for whoever takes UDP's length to be that.
+pub fn udp_options(data: usize, options: &[u8]) -> Vec<u8> {
+    let padding = data % 2;
+    let mut surplus = vec![0; padding + 2];
+    surplus.extend(options);
+    let length = surplus.len() as u16;
+    let sum = match checksum::of(&[&length.to_be_bytes(), &surplus[padding..]]) {
+        0 => u16::MAX,
+        sum => sum,
+    };
+    surplus[padding..padding + 2].copy_from_slice(&sum.to_be_bytes());
+    surplus
+}
+
+/// Whether the surplus of a datagram with so many octets of data begins with the checksum of its
+/// options, and that is right.
+pub fn is_udp_options(data: usize, surplus: &[u8]) -> bool {
+    let Some(options) = surplus.get(data % 2..).filter(|options| options.len() >= 2) else {
+        return false;
+    };
+    let is_padded = surplus[..data % 2].iter().all(|&octet| octet == 0);
+    // Only the last of the parts may be of odd number.
+    let length = (surplus.len() as u16).to_be_bytes();
+    is_padded && options[..2] != [0, 0] && checksum::of(&[&length, options]) == 0
 }

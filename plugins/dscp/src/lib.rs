@@ -38,7 +38,7 @@ impl Measurement for Dscp {
         let help = "Code points to send, each compared with 0";
         let options = Options::none().connect(&[Http, Https, Tcp, DnsTcp, DnsUdp]).timeout();
         // Six bits (RFC 2474, section 3).
-        options.integers("codepoint", 0..=63, &[48], help)
+        options.integers("codepoint", 0..=63, &[48], help).words(names())
     }
 
     fn new(options: &OptionValues, host: Host) -> Result<Self> {
@@ -103,6 +103,25 @@ impl Measurement for Dscp {
         }
         Ok(evidence.conclude(conditions))
     }
+}
+
+/// The names of code points (the registry of IANA): RFC 2474, RFC 2597, RFC 3246, RFC 5865, RFC 8622 and
+/// RFC 9956.
+fn names() -> Vec<(&'static str, i64)> {
+    const CS: [&str; 8] = ["CS0", "CS1", "CS2", "CS3", "CS4", "CS5", "CS6", "CS7"];
+    const AF: [[&str; 3]; 4] = [
+        ["AF11", "AF12", "AF13"],
+        ["AF21", "AF22", "AF23"],
+        ["AF31", "AF32", "AF33"],
+        ["AF41", "AF42", "AF43"],
+    ];
+    let others = [("EF", 46), ("NQB", 45), ("LE", 1), ("VOICE-ADMIT", 44)];
+    let selectors = (0..).zip(CS).map(|(class, name)| (name, 8 * class));
+    // Class and precedence begin with 1 in the name.
+    let assured = (1..).zip(AF).flat_map(|(class, names)| {
+        (1..).zip(names).map(move |(precedence, name)| (name, 8 * class + 2 * precedence))
+    });
+    others.into_iter().chain(selectors).chain(assured).collect()
 }
 
 /// The code points that the packets of one direction had: the SYN's and that of the data.

@@ -36,6 +36,26 @@ fn each_code_point_is_a_configuration_and_a_setting_of_its_socket() {
     assert!(testing::changes(&dscp, ConfigId::new(1)).is_empty());
 }
 
+#[test]
+fn code_points_have_their_names() {
+    let options = Dscp::options();
+    let spec = options.iter().find(|spec| spec.name == "codepoint").unwrap();
+    for (name, code_point) in [
+        ("EF", 46),
+        ("cs0", 0),
+        ("CS6", 48),
+        ("AF11", 10),
+        ("AF41", 34),
+        ("AF43", 38),
+        ("NQB", 45),
+        ("LE", 1),
+        ("voice-admit", 44),
+    ] {
+        assert_eq!(spec.whole_number(name), Some(code_point), "{name}");
+    }
+    assert_eq!(spec.words.len(), 4 + 8 + 12);
+}
+
 /// PATHspider loses a reply mark of 0.
 #[test]
 fn a_bleached_answer_has_the_mark_0() {

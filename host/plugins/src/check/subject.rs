@@ -167,9 +167,7 @@ impl Subject<'_> {
 fn read(spec: &OptionSpec, text: &str) -> Option<Value> {
     let one = |text: &str| match &spec.kind {
         OptionKind::Flag => text.parse().ok().map(|given: bool| given.into()),
-        OptionKind::Integer { min, max } => {
-            text.parse().ok().filter(|number| (min..=max).contains(&number)).map(Value::from)
-        }
+        OptionKind::Integer { .. } => spec.whole_number(text).map(Value::from),
         OptionKind::Number { min, max } => {
             text.parse().ok().filter(|number| (min..=max).contains(&number)).map(Value::from)
         }

@@ -105,6 +105,7 @@ const FLOWS: &[Column] = &[
     (&["spdr_kind"], one(Text), Kept),
     (&["spdr_state"], one(Int), Kept),
     (&["spdr_carried"], one(Bool), Kept),
+    (&["spdr_not_supported"], one(Bool), Kept),
     (&["spdr_start"], one(Time), Kept),
     (&["spdr_stop"], one(Time), Kept),
     (&["spdr_error"], one(Text), Reason),

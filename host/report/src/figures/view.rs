@@ -18,6 +18,7 @@ pub(crate) enum Why {
     NotObserved,
     NotApplied,
     NotSent,
+    NotSupported,
     Refused,
     /// The plugin failed.
     Failed,
@@ -30,6 +31,7 @@ impl Why {
             Why::NotObserved => Remark::NotObserved.words(),
             Why::NotApplied => Remark::NotApplied.words(),
             Why::NotSent => Remark::NotSent.words(),
+            Why::NotSupported => Remark::NotSupported.words(),
             Why::Refused => Remark::Refused.words(),
             Why::Failed => "plugin failed",
         }
@@ -40,6 +42,7 @@ impl Why {
             Remark::NotObserved => Why::NotObserved,
             Remark::NotApplied => Why::NotApplied,
             Remark::NotSent => Why::NotSent,
+            Remark::NotSupported => Why::NotSupported,
             Remark::Refused => Why::Refused,
             Remark::MissedFlows | Remark::Other => Why::NotConcluded,
         }

@@ -92,7 +92,8 @@ fn routed_v4(mut options: &[u8], mut call: impl FnMut(IpAddr)) {
     }
 }
 
-/// The addresses of routing headers, of whichever type has a list of them.
+/// The addresses of routing headers, of whichever type has a list of them. Where no segments are left,
+/// nobody goes by it (RFC 8200, section 4.4).
 fn routed_v6(mut kind: u8, mut rest: &[u8], mut call: impl FnMut(IpAddr)) {
     const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;
@@ -101,7 +102,7 @@ fn routed_v6(mut kind: u8, mut rest: &[u8], mut call: impl FnMut(IpAddr)) {
         && let &[next, length, ..] = rest
         && let Some((header, after)) = rest.split_at_checked(usize::from(length) * 8 + 8)
     {
-        if kind == ROUTING {
+        if kind == ROUTING && header[3] > 0 {
             header[8..].chunks_exact(16).map(v6).for_each(&mut call);
         }
         (kind, rest) = (next, after);
@@ -170,6 +171,8 @@ mod tests {
         v6.splice(40..40, [&[43, 0, 1, 4, 0, 0, 0, 0], &routing[..]].concat());
         v6[6] = 0;
         assert_eq!(found(&packets(&[&v6])), ["2001:db8::1", "2001:db8::77"]);
+        v6[51] = 0;
+        assert_eq!(found(&packets(&[&v6])), ["2001:db8::1"], "no segments are left");
         v6.truncate(60);
         assert_eq!(found(&packets(&[&v6])), ["2001:db8::1"]);
     }

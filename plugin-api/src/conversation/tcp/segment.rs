@@ -170,6 +170,12 @@ impl Segment {
         }
     }
 
+    /// Puts these octets in the place of all options, those of the client's too: also a list that makes
+    /// no sense. It is filled up with zeros to a multiple of four.
+    pub fn set_options(&mut self, octets: &[u8]) {
+        self.options = octets.to_vec();
+    }
+
     fn word(&self, at: usize) -> u16 {
         u16::from_be_bytes([self.tcp[at], self.tcp[at + 1]])
     }
@@ -303,6 +309,14 @@ mod tests {
                 _ => panic!("no IP"),
             }
         }
+    }
+
+    #[test]
+    fn a_list_of_ones_own_replaces_the_clients() {
+        let mut segment = segment(PAIRS[0]);
+        segment.set_options(&[1, 253, 4, 7, 8]);
+        let packet = segment.into_packet().unwrap();
+        assert_eq!(packet[40..48], [1, 253, 4, 7, 8, 0, 0, 0]);
     }
 
     #[test]
