@@ -43,8 +43,9 @@ impl State {
 /// The key of an outcome by which a plugin says that this machine cannot make the connection.
 const NOT_SUPPORTED: &str = "spdr_not_supported";
 
-/// The host's word for the reason where the kernel refused what was asked for.
-const NOT_SUPPORTED_WORD: &str = "not_supported";
+/// The host's words for the reason where the kernel refuses what is asked for, or has not got the
+/// target's version of IP.
+const REFUSED: [&str; 2] = ["not_supported", "no_address_family"];
 
 /// The keys that the host writes into an outcome, beside the state (`docs/records.md`).
 pub const OUTCOME_KEYS: [&str; 18] = [
@@ -100,7 +101,8 @@ impl Outcome {
 
     /// Whether this machine could not make it: the plugin says so, or the kernel does.
     pub(crate) fn is_not_supported(&self) -> bool {
-        self.record.bool(NOT_SUPPORTED) == Some(true) || self.failure() == Some(NOT_SUPPORTED_WORD)
+        self.record.bool(NOT_SUPPORTED) == Some(true)
+            || self.failure().is_some_and(|reason| REFUSED.contains(&reason))
     }
 
     /// Adds a key.

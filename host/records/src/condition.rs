@@ -40,10 +40,8 @@ impl Class {
             "failed" if aspect.ends_with(".resolution") => Class::Unknown,
             "failed" | "not_received" | "absent" | "classic" | "target" => Class::Absent,
             "broken" | "reflected" | "changed" | "dropped" | "rejected" | "mirrored"
-            | "keyless" | "stripped" | "zeroed" | "bleached" | "became" | "remarked" | "blackhole"
-            | "of_packet" | "router" => {
-                Class::Impaired
-            }
+            | "keyless" | "stripped" | "zeroed" | "bleached" | "became" | "remarked"
+            | "blackhole" | "of_packet" | "router" => Class::Impaired,
             _ => Class::Unknown,
         }
     }
@@ -227,6 +225,8 @@ mod tests {
             "congested",
             "unread",
             "octets",
+            "differ",
+            "same_label",
         ];
         let pages = concat!(
             include_str!("../../../docs/measurements/accecn.md"),
@@ -234,6 +234,7 @@ mod tests {
             include_str!("../../../docs/measurements/dscp.md"),
             include_str!("../../../docs/measurements/ecn.md"),
             include_str!("../../../docs/measurements/evilbit.md"),
+            include_str!("../../../docs/measurements/flowlabel.md"),
             include_str!("../../../docs/measurements/h2.md"),
             include_str!("../../../docs/measurements/l4s.md"),
             include_str!("../../../docs/measurements/mptcp.md"),

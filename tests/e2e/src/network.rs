@@ -114,6 +114,17 @@ impl Network {
         server.unwrap_or_else(|error| panic!("cannot serve on the path: {error}"))
     }
 
+    /// Lets the targets serve HTTPS, DNS and plain TCP too.
+    ///
+    /// # Panics
+    ///
+    /// They cannot.
+    pub fn serve_all(&mut self) {
+        if let Err(error) = self.lab.serve_all() {
+            panic!("cannot serve: {error}");
+        }
+    }
+
     /// The vantage point's interface.
     pub fn interface(&self) -> &'static str {
         INTERFACE

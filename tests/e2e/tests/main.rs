@@ -19,6 +19,7 @@
 //! - `bad_input`: what it says, and its exit status
 //! - `bench`: the benchmark, on few targets
 //! - `forging`: packets that plugins made
+//! - `extensions`: options, extension headers and sizes, and machines that cannot make them
 //! - `conversations`: packets that depend on answers
 //! - `answers`: forged and sprayed answers, and packets that are sent back
 //! - `middle`: boxes on the way that keep state
@@ -57,6 +58,7 @@ mod discovery;
 mod doctor;
 mod evidence;
 mod examples;
+mod extensions;
 mod faults;
 mod filter;
 mod forging;

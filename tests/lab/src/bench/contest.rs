@@ -168,7 +168,8 @@ impl Contest {
 
     fn run_loop(&self, targets: &[Target<'_>], in_flight: usize) -> Result<Run> {
         let live = targets.iter().filter(|target| target.truth.name != DEAD_GROUP);
-        let addresses: Vec<SocketAddr> = live.map(|t| (t.address, t.port).into()).collect();
+        let addresses: Vec<SocketAddr> =
+            live.filter_map(|t| Some((t.address, t.port?).into())).collect();
         let exchanged = self.case.measured().exchanged;
         let served = thread_time(&THREADS)?;
         let done = self.lab.vantage().enter(|| bare_loop(exchanged, &addresses, in_flight))??;
@@ -265,7 +266,7 @@ fn possible(workers: &[usize]) -> Result<Vec<usize>> {
 /// The targets of the group of that name.
 fn members<'a>(groups: &'a [Group], name: &str, port: u16) -> Vec<Target<'a>> {
     let groups = groups.iter().filter(|group| group.truth.name == name);
-    let target = |truth, address| Target { truth, address, port };
+    let target = |truth, address| Target { truth, address, port: Some(port) };
     groups.flat_map(|group| group.addresses().map(move |a| target(&group.truth, a))).collect()
 }
 

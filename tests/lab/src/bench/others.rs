@@ -110,7 +110,7 @@ const SAID: &str = "said";
 
 /// Has a target send a packet to the vantage point.
 fn packet_from(lab: &KernelLab, target: &Target<'_>) -> Option<()> {
-    let address = (target.address, target.port).into();
+    let address = (target.address, target.port?).into();
     let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok();
     lab.vantage().enter(connect).ok()??;
     Some(())
@@ -141,7 +141,7 @@ pub(super) fn run_other(
         return Ok(Run::missing(name, "not installed"));
     };
     let folder = WorkDir::new()?;
-    write_jobs(&folder.file(JOBS), targets.iter().map(|t| (t.address, Some(t.port), t.truth)))?;
+    write_jobs(&folder.file(JOBS), targets.iter().map(|t| (t.address, t.port, t.truth)))?;
     let list = targets.iter().fold(String::new(), |mut list, target| {
         let _ = writeln!(list, "{}", target.address);
         list

@@ -81,7 +81,7 @@ fn by_plugin(scenarios: Vec<Scenario>) -> Vec<(String, Vec<Scenario>)> {
 }
 
 fn present(show_: &Show, suite: &Suite, measured: &Measured) -> Result<()> {
-    let line = suite.measurement(&show_.plugin, None).command_line("jobs.ndjson", "out.ndjson");
+    let line = suite.measurement(&show_.plugin).command_line("jobs.ndjson", "out.ndjson");
     say(&format!("\npathspider {}\n\n", line.join(" ")))?;
     show(measured)
 }

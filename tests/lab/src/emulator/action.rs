@@ -215,6 +215,8 @@ impl Scene<'_> {
                     sent.is_some()
                 });
             }
+            Action::Further(hops) => packet.set_ttl(packet.ttl().saturating_sub(*hops).max(1)),
+            Action::StripSurplus => packet.strip_surplus(),
             Action::Nat(_) if way == Way::Reverse => self.memory.translate_in(packet, target),
             Action::Nat(nat) => {
                 let same_version = |a: &&std::net::IpAddr| a.is_ipv6() == packet.is_ipv6();

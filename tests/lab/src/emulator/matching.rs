@@ -4,7 +4,7 @@ use etherparse::IpNumber;
 
 use super::path::Way;
 use crate::packet::Packet;
-use crate::scenario::{Match, Protocol};
+use crate::scenario::{Match, Protocol, Span};
 
 /// Whether `packet`, going `way`, is all that `wanted` states.
 pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
@@ -21,6 +21,13 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         fragment,
         evil,
         zero_checksum,
+        nops,
+        options_size,
+        surplus,
+        whole_checksum,
+        extension,
+        extensions_size,
+        flow_label,
     } = wanted;
     let class = packet.traffic_class();
     protocol.is_none_or(|p| is_protocol(p, packet.protocol()))
@@ -36,6 +43,20 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         && evil.is_none_or(|wanted| wanted == packet.is_evil())
         && zero_checksum
             .is_none_or(|wanted| packet.udp_checksum().is_some_and(|sum| wanted == (sum == 0)))
+        && counted(nops, packet.nops())
+        && counted(options_size, packet.tcp_options().map(<[u8]>::len))
+        && surplus.is_none_or(|wanted| wanted != packet.surplus().is_empty())
+        && whole_checksum.is_none_or(|wanted| packet.whole_checksum_is_right() == Some(wanted))
+        && extension.is_none_or(|number| packet.has_extension(number))
+        && counted(extensions_size, packet.extensions_size())
+        && flow_label
+            .as_ref()
+            .is_none_or(|span| packet.flow_label().is_some_and(|label| span.contains(label)))
+}
+
+/// Whether a number that the packet has is in the range, where one is wanted.
+fn counted(wanted: &Option<Span>, number: Option<usize>) -> bool {
+    wanted.as_ref().is_none_or(|span| number.is_some_and(|number| span.contains(number as u32)))
 }
 
 fn has(data: &[u8], text: &[u8]) -> bool {

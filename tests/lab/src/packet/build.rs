@@ -33,12 +33,20 @@ pub enum IcmpError {
     SourceQuench,
     /// A header field makes no sense.
     ParameterProblem,
+    /// A router does not know an extension header of IPv6 (RFC 8883); ICMP has no such error.
+    ExtensionUnknown,
+    /// An extension header of IPv6 is too big for a router (RFC 8883).
+    ExtensionTooBig,
+    /// A destination option, or one for each hop, is not known (RFC 8200, section 4.2).
+    OptionUnknown,
+    /// The headers are too long for a router (RFC 8883).
+    HeadersTooLong,
 }
 
 impl IcmpError {
-    /// Type and code in ICMP.
-    fn ipv4(self) -> (u8, u8) {
-        match self {
+    /// Type and code in ICMP, where it has the error.
+    fn ipv4(self) -> Option<(u8, u8)> {
+        Some(match self {
             Self::NetUnreachable => (3, 0),
             Self::HostUnreachable => (3, 1),
             Self::ProtocolUnreachable => (3, 2),
@@ -50,7 +58,11 @@ impl IcmpError {
             Self::Redirect => (5, 1),
             Self::SourceQuench => (4, 0),
             Self::ParameterProblem => (12, 0),
-        }
+            Self::ExtensionUnknown
+            | Self::ExtensionTooBig
+            | Self::OptionUnknown
+            | Self::HeadersTooLong => return None,
+        })
     }
 
     /// Type and code in ICMPv6 (RFC 4443), where it has the error.
@@ -65,6 +77,10 @@ impl IcmpError {
             Self::ReassemblyTimeExceeded => (3, 1),
             Self::ProtocolUnreachable => (4, 1),
             Self::ParameterProblem => (4, 0),
+            Self::OptionUnknown => (4, 2),
+            Self::ExtensionUnknown => (4, 5),
+            Self::ExtensionTooBig => (4, 6),
+            Self::HeadersTooLong => (1, 8),
             Self::Redirect | Self::SourceQuench => return None,
         })
     }
@@ -105,7 +121,7 @@ impl Packet {
         if router.is_ipv6() != self.is_ipv6() || !self.may_be_answered() {
             return None;
         }
-        let (kind, code) = if self.is_ipv6() { error.ipv6()? } else { error.ipv4() };
+        let (kind, code) = if self.is_ipv6() { error.ipv6()? } else { error.ipv4()? };
         let most = if self.is_ipv6() { 1280 - 48 } else { 576 - 28 };
         let quoted = match quote {
             Quote::Most => most,

@@ -183,10 +183,31 @@ impl Packet {
     }
 
     fn transport_sum(&self) -> u32 {
+        self.sum_to(self.data_end())
+    }
+
+    /// The sum of what the transport's checksum covers, were its data to end there.
+    fn sum_to(&self, end: usize) -> u32 {
         let addresses = if self.is_ipv6() { 8..40 } else { 12..20 };
-        let length = (self.bytes.len() - self.transport) as u32;
+        let length = (end - self.transport) as u32;
         let pseudo = checksum::sum(&self.bytes[addresses], u32::from(self.protocol.0) + length);
-        checksum::sum(&self.bytes[self.transport..], pseudo)
+        checksum::sum(&self.bytes[self.transport..end], pseudo)
+    }
+
+    /// Whether the UDP checksum is right over all of the packet's payload, as it is for whoever takes
+    /// UDP's length to be that; `None` where there is no checksum.
+    pub fn whole_checksum_is_right(&self) -> Option<bool> {
+        let has_one = self.udp_checksum().is_some_and(|sum| sum != 0) && !self.fragmented;
+        has_one.then(|| checksum::finish(self.sum_to(self.bytes.len())) == 0)
+    }
+
+    /// Takes off what follows a UDP datagram.
+    pub fn strip_surplus(&mut self) {
+        self.bytes.truncate(self.data_end());
+        self.set_ip_length();
+        if !self.leave_checksums {
+            self.compute_header_checksum();
+        }
     }
 
     /// Whether every checksum there is, is right.

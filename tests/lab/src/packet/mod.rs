@@ -168,7 +168,54 @@ impl Packet {
 
     /// What the transport header carries; for a transport the lab does not know, all of it.
     pub fn data(&self) -> &[u8] {
-        if self.whole { &self.bytes[self.data_start()..] } else { &[] }
+        if self.whole { &self.bytes[self.data_start()..self.data_end()] } else { &[] }
+    }
+
+    /// What follows a UDP datagram in its packet.
+    pub fn surplus(&self) -> &[u8] {
+        &self.bytes[self.data_end()..]
+    }
+
+    /// Where the transport's data end: before the packet's end where UDP says so.
+    fn data_end(&self) -> usize {
+        let all = self.bytes.len();
+        if !self.is_udp() || self.fragmented {
+            return all;
+        }
+        // A length that cannot be is left to whoever receives it.
+        let end = self.transport + usize::from(self.word(self.transport + 4));
+        if (self.transport + 8..all).contains(&end) { end } else { all }
+    }
+
+    /// IPv6's flow label.
+    pub fn flow_label(&self) -> Option<u32> {
+        self.is_ipv6().then(|| u32::from_be_bytes(self.array(0)) & 0x000f_ffff)
+    }
+
+    /// How many bytes of IPv6 extension headers there are; `None` in IPv4.
+    pub fn extensions_size(&self) -> Option<usize> {
+        self.is_ipv6().then(|| self.transport - 40)
+    }
+
+    /// Whether there is an IPv6 extension header of this number.
+    pub fn has_extension(&self, number: u8) -> bool {
+        if !self.is_ipv6() {
+            return false;
+        }
+        let (mut next, mut at) = (self.bytes[6], 40);
+        while at < self.transport {
+            if next == number {
+                return true;
+            }
+            let Some(&[following, length]) = self.bytes[at..].first_chunk() else { return false };
+            at += match next {
+                44 => 8,
+                51 => (usize::from(length) + 2) * 4,
+                _ => (usize::from(length) + 1) * 8,
+            };
+            next = following;
+        }
+        false
     }
 
     /// TCP sequence and acknowledgement number.

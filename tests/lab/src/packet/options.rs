@@ -61,6 +61,22 @@ impl Packet {
         parsed(self.tcp_options().unwrap_or(&[])).collect()
     }
 
+    /// How many NOPs there are among the TCP options; `None` where there is no TCP header.
+    pub fn nops(&self) -> Option<usize> {
+        let bytes = self.tcp_options()?;
+        let mut at = 0;
+        let mut nops = 0;
+        while let Some(&kind) = bytes.get(at).filter(|kind| **kind != END) {
+            nops += usize::from(kind == NOP);
+            at += match (kind, bytes.get(at + 1)) {
+                (NOP, _) => 1,
+                (_, Some(&length)) if length >= 2 => usize::from(length),
+                _ => break,
+            };
+        }
+        Some(nops)
+    }
+
     /// Whether there is a TCP option of `kind`.
     pub fn has_tcp_option(&self, kind: u8) -> bool {
         let bytes = self.tcp_options().unwrap_or(&[]);

@@ -267,3 +267,42 @@ fn segments_have_their_own_numbers_and_sums() {
         assert_eq!(datagram(ipv6).segments(1), [datagram(ipv6)]);
     });
 }
+
+#[test]
+fn a_surplus_is_no_data_and_its_checksum_is_not_udps() {
+    both(|ipv6| {
+        let plain = datagram(ipv6);
+        let mut bytes = plain.bytes().to_vec();
+        bytes.extend([0, 1, 2, 3, 4]);
+        let mut with = Packet::parse(bytes).unwrap();
+        with.set_ip_length();
+        with.compute_header_checksum();
+        assert_eq!((with.data(), with.surplus()), (&b"odd"[..], &[0, 1, 2, 3, 4][..]));
+        assert_eq!(with.whole_checksum_is_right(), Some(false));
+        assert!(with.checksums_are_right() && plain.whole_checksum_is_right() == Some(true));
+        with.set_source(if ipv6 { "fd00::9" } else { "10.0.0.9" }.parse().unwrap(), Some(7));
+        with.set_udp_checksum(false);
+        assert!(with.checksums_are_right());
+        with.strip_surplus();
+        assert!(with.surplus().is_empty() && with.checksums_are_right());
+        assert_eq!(with.bytes().len(), plain.bytes().len());
+    });
+}
+
+#[test]
+fn nops_and_extension_headers_are_counted() {
+    let mut packet = syn(true, b"");
+    assert_eq!((packet.nops(), packet.extensions_size()), (Some(1), Some(0)));
+    packet.splice_tcp_options(&[1, 1, 1, 253, 4, 1, 1, 1, 0, 1, 1, 1]);
+    assert_eq!(packet.nops(), Some(4), "those in a value, and behind the end, are none");
+    let mut bytes = packet.into_bytes();
+    // Hop-by-hop, destination options, TCP.
+    let headers = [60, 0, 0x1e, 4, 0, 0, 0, 0, 6, 0, 0x1e, 4, 0, 0, 0, 0];
+    bytes.splice(40..40, headers);
+    (bytes[6], bytes[5]) = (0, bytes[5] + 16);
+    let packet = Packet::parse(bytes).unwrap();
+    assert!(packet.has_extension(0) && packet.has_extension(60) && !packet.has_extension(44));
+    assert_eq!((packet.extensions_size(), packet.is_syn()), (Some(16), true));
+    assert!(packet.checksums_are_right());
+    assert!(!syn(false, b"").has_extension(0));
+}

@@ -157,7 +157,7 @@ mod tests {
 
     fn row(expected: &[&str], records: &[Record]) -> Row {
         let truth = Truth::new("p", "is a test").expecting("ecn", expected);
-        let target = Target { truth: &truth, address: [10, 1, 0, 1].into(), port: 80 };
+        let target = Target { truth: &truth, address: [10, 1, 0, 1].into(), port: Some(80) };
         let targets = vec![target; records.len().max(1)];
         compare("ecn", targets, records).rows.remove(0)
     }

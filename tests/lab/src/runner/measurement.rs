@@ -101,7 +101,7 @@ impl Measurement {
     ) -> Result<Started> {
         let directory = WorkDir::new()?;
         let (input, output) = (directory.file("jobs.ndjson"), directory.file(OUTPUT));
-        let jobs = targets.into_iter().map(|t| (t.address, Some(t.port), t.truth));
+        let jobs = targets.into_iter().map(|t| (t.address, t.port, t.truth));
         write_jobs(&input, jobs)?;
         let program = self.program()?;
         let mut command = Command::new(&program);

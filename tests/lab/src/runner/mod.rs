@@ -30,8 +30,8 @@ pub struct Target<'a> {
     pub truth: &'a Truth,
     /// Where to connect to.
     pub address: IpAddr,
-    /// On which port.
-    pub port: u16,
+    /// On which port; without one, that which the plugin has for its arguments.
+    pub port: Option<u16>,
 }
 
 /// Where pathspider is when nobody says: beside this program, as a build of the whole leaves it.

@@ -2,9 +2,12 @@
 //! one comparison of all of them.
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Comparison, Measurement, Target, compare};
+use serde::Deserialize;
+
+use super::{Comparison, Measurement, Target, compare, plugin_waiver};
 use crate::emulated::{EmulatedLab, INTERFACE, LabPath};
 use crate::error::Result;
 
@@ -30,39 +33,54 @@ pub struct Measured {
     pub peak_memory: u64,
 }
 
-/// The arguments of a plugin that fit most scenarios.
-fn usual_arguments(plugin: &str) -> &'static [&'static str] {
-    match plugin {
-        "ecn" | "mss" | "tcpopt" => &["--connect", "tcp", "--timeout", "3"],
-        _ => &["--timeout", "3"],
+/// The arguments of a plugin that fit most scenarios, of the options that it has.
+fn usual_arguments(plugin: &str, has: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut usual = Vec::new();
+    if matches!(plugin, "ecn" | "mss" | "tcpopt") {
+        usual.extend(["--connect", "tcp"]);
     }
+    if has("timeout") {
+        usual.extend(["--timeout", "3"]);
+    }
+    usual.into_iter().map(str::to_owned).collect()
 }
 
-/// The port a plugin connects to when a scenario states none.
-fn usual_port(plugin: &str, arguments: &[String]) -> u16 {
-    let connects = |mode: &str| arguments.iter().any(|argument| argument.contains(mode));
-    match plugin {
-        _ if connects("https") => 443,
-        _ if connects("http") => 80,
-        _ if connects("dns") => 53,
-        "tfo" | "udpzero" | "dnsresolv" => 53,
-        _ => 80,
-    }
+/// What the lab reads of a plugin's description.
+#[derive(Deserialize)]
+struct Described {
+    options: Vec<Named>,
+}
+
+/// An option.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 impl Suite {
-    /// The command for `plugin`, with `arguments` in place of its usual ones.
-    pub fn measurement(&self, plugin: &str, arguments: Option<&[String]>) -> Measurement {
-        let usual = || usual_arguments(plugin).iter().map(ToString::to_string).collect();
+    /// The command for `plugin`, with its usual arguments.
+    pub fn measurement(&self, plugin: &str) -> Measurement {
+        let options = self.options_of(plugin);
+        let has = |name: &str| options.iter().any(|option| option.name == name);
         Measurement {
             pathspider: self.pathspider.clone(),
             interface: INTERFACE.into(),
             workers: self.workers,
             options: Vec::new(),
             plugin: plugin.into(),
-            arguments: arguments.map_or_else(usual, <[String]>::to_vec),
+            arguments: usual_arguments(plugin, has),
             rejudge: self.rejudge,
         }
+    }
+
+    /// The options that a plugin has, by the program's word; none where it gives none, for the run says
+    /// why.
+    fn options_of(&self, plugin: &str) -> Vec<Named> {
+        let mut command = Command::new(&self.pathspider);
+        command.args(plugin_waiver(&self.pathspider)).args(["--plugin-info", plugin, "--json"]);
+        let said = command.stdin(Stdio::null()).output();
+        let described = said.ok().and_then(|said| serde_json::from_slice(&said.stdout).ok());
+        described.map_or_else(Vec::new, |described: Described| described.options)
     }
 
     /// Measures with `plugin` every path of `lab` that states something of it: one run for all
@@ -71,12 +89,14 @@ impl Suite {
     /// # Errors
     /// When pathspider cannot be run or fails, or concludes something else when it judges again.
     pub fn measure(&self, lab: &EmulatedLab, plugin: &str) -> Result<Measured> {
+        let usual = self.measurement(plugin);
         let mut runs: Vec<(Measurement, Vec<&LabPath>)> = Vec::new();
         for path in lab.paths() {
             let Some(expectation) = path.scenario.expect.get(plugin) else {
                 continue;
             };
-            let measurement = self.measurement(plugin, expectation.arguments.as_deref());
+            let arguments = expectation.arguments.as_ref().unwrap_or(&usual.arguments);
+            let measurement = Measurement { arguments: arguments.clone(), ..usual.clone() };
             match runs.iter_mut().find(|(known, _)| known.arguments == measurement.arguments) {
                 Some((_, paths)) => paths.push(path),
                 None => runs.push((measurement, vec![path])),
@@ -85,23 +105,20 @@ impl Suite {
         let (mut elapsed, mut peak_memory) = (Duration::ZERO, 0);
         let mut records = Vec::new();
         for (measurement, paths) in &runs {
-            let targets = paths.iter().flat_map(|path| targets(path, measurement));
+            let targets = paths.iter().copied().flat_map(targets);
             let run = measurement.run(lab.vantage(), targets)?;
             elapsed += run.finished.elapsed;
             peak_memory = peak_memory.max(run.finished.peak_memory);
             records.extend(run.records);
         }
         let own = lab.paths().iter().filter(|path| path.scenario.expect.contains_key(plugin));
-        let all = own.flat_map(|path| targets(path, &self.measurement(plugin, None)));
+        let all = own.flat_map(targets);
         Ok(Measured { comparison: compare(plugin, all, &records), elapsed, peak_memory })
     }
 }
 
-fn targets<'a>(
-    path: &'a LabPath,
-    measurement: &Measurement,
-) -> impl Iterator<Item = Target<'a>> + use<'a> {
-    let stated = path.scenario.targets.port;
-    let port = stated.unwrap_or_else(|| usual_port(&measurement.plugin, &measurement.arguments));
+/// The targets of a path, on the port that it states.
+fn targets(path: &LabPath) -> impl Iterator<Item = Target<'_>> {
+    let port = path.scenario.targets.port;
     path.targets.iter().map(move |&address| Target { truth: &path.truth, address, port })
 }

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_difference_shows_every_thing_found() {
         let truth = Truth::new("drop", "drops").expecting("ecn", &["ecn.connectivity.broken"]);
-        let target = Target { truth: &truth, address: [10, 0, 0, 1].into(), port: 80 };
+        let target = Target { truth: &truth, address: [10, 0, 0, 1].into(), port: Some(80) };
         let record = |condition: &str| Record {
             dip: target.address,
             lab_path: "drop".into(),

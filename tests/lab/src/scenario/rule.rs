@@ -57,6 +57,10 @@ pub struct Match {
     pub ecn: Option<Vec<Ecn>>,
     /// A TCP option's kind that is present.
     pub option: Option<u8>,
+    /// How many NOPs there are among the TCP options.
+    pub nops: Option<Span>,
+    /// How many bytes of TCP options there are.
+    pub options_size: Option<Span>,
     /// The packet's length in bytes.
     pub size: Option<Span>,
     /// The target's port, on either way.
@@ -71,6 +75,16 @@ pub struct Match {
     pub evil: Option<bool>,
     /// Whether the UDP checksum is zero.
     pub zero_checksum: Option<bool>,
+    /// Whether something follows a UDP datagram in its packet.
+    pub surplus: Option<bool>,
+    /// Whether the UDP checksum is right over all of the packet's payload, whatever UDP's length is.
+    pub whole_checksum: Option<bool>,
+    /// The number of an IPv6 extension header that is present.
+    pub extension: Option<u8>,
+    /// How many bytes of IPv6 extension headers there are.
+    pub extensions_size: Option<Span>,
+    /// IPv6's flow label.
+    pub flow_label: Option<Span>,
 }
 
 /// What is done to a packet.
@@ -124,6 +138,10 @@ pub enum Action {
     MirrorOptions,
     /// On a SYN/ACK, the SYN's own option of this kind sent back, and no other.
     MirrorOption(u8),
+    /// The packet goes through so many routers more, which say nothing.
+    Further(u8),
+    /// What follows a UDP datagram in its packet taken off.
+    StripSurplus,
     /// The MSS option lowered to this.
     ClampMss(u16),
     /// The reserved flag of IPv4 cleared.
@@ -172,9 +190,10 @@ impl Action {
             | Action::StripSynData
             | Action::SplitSynData
             | Action::ForgeSegment(_) => Some(Protocol::Tcp),
-            Action::FillUdpChecksum | Action::ZeroUdpChecksum | Action::ForgeResponse(_) => {
-                Some(Protocol::Udp)
-            }
+            Action::FillUdpChecksum
+            | Action::ZeroUdpChecksum
+            | Action::StripSurplus
+            | Action::ForgeResponse(_) => Some(Protocol::Udp),
             // What is no TCP ends without a reset.
             Action::Drop
             | Action::Reset
@@ -190,6 +209,7 @@ impl Action {
             | Action::Ecn(_)
             | Action::ClearEvil
             | Action::SetEvil
+            | Action::Further(_)
             | Action::Nat(_)
             | Action::Reflect(_) => None,
         }

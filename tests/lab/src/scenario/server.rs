@@ -22,6 +22,8 @@ pub struct Server {
     pub accurate_ecn: AccurateEcn,
     /// Whether it answers with the DSCP that it was asked with.
     pub reflect_dscp: bool,
+    /// Whether it answers with the flow label that it was asked with.
+    pub reflect_flow_label: bool,
     /// Whether anyone listens; without, the kernel resets connections and refuses datagrams.
     pub listening: bool,
     /// What the HTTPS server offers by ALPN, the preferred one first; none if empty.
@@ -58,6 +60,7 @@ impl Default for Server {
             mptcp: false,
             accurate_ecn: AccurateEcn::default(),
             reflect_dscp: false,
+            reflect_flow_label: false,
             listening: true,
             alpn: ["h2", "http/1.1"].map(Into::into).into(),
             h2c: false,
@@ -76,6 +79,9 @@ impl Server {
             ("net.ipv4.tcp_sack", switch(self.sack)),
             ("net.ipv4.tcp_window_scaling", switch(self.window_scaling)),
             ("net.ipv4.tcp_reflect_tos", switch(self.reflect_dscp)),
+            ("net.ipv6.flowlabel_reflect", switch(self.reflect_flow_label)),
+            // A SYN without a label is answered without one then.
+            ("net.ipv6.auto_flowlabels", switch(!self.reflect_flow_label)),
             // 2 is the server's half; with 1,024 it holds for every listener without its asking.
             ("net.ipv4.tcp_fastopen", if self.fast_open { "1026" } else { "0" }),
         ]

@@ -1,0 +1,144 @@
+//! The extension headers, octet by octet.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use pathspider_plugin_api::forge::random;
+
+/// Numbers of headers (RFC 8200, section 4).
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION: u8 = 60;
+
+/// An option that nobody knows, and that is to be skipped then (RFC 4727, section 3.3): hosts count
+/// padding, and drop what has more of it than one could need.
+const OPTION: u8 = 0x1e;
+/// A routing header of no known type (RFC 4727, section 3.4). With no segments left, hosts skip it.
+const TYPE: u8 = 253;
+
+/// Octets of IPv6's own header.
+const FIXED: usize = 40;
+
+/// What a configuration has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// Options for each hop, of so many octets.
+    HopByHop(u8),
+    /// Options for the destination.
+    Destination(u8),
+    /// A routing header.
+    Routing(u8),
+    /// A fragment header in a packet that is whole (RFC 6946).
+    Atomic,
+    /// Two fragments.
+    Fragments,
+}
+
+impl Probe {
+    /// Those that a word names, in each of these sizes.
+    pub(crate) fn named(word: &str, sizes: &BTreeSet<u8>) -> Option<Vec<Probe>> {
+        let each = |make: fn(u8) -> Probe| sizes.iter().copied().map(make).collect();
+        Some(match word {
+            "hbh" => each(Probe::HopByHop),
+            "dst" => each(Probe::Destination),
+            "rh" => each(Probe::Routing),
+            "atomic" => vec![Probe::Atomic],
+            "frag" => vec![Probe::Fragments],
+            _ => return None,
+        })
+    }
+
+    /// The word in conditions.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Probe::HopByHop(_) => "hbh",
+            Probe::Destination(_) => "dst",
+            Probe::Routing(_) => "rh",
+            Probe::Atomic | Probe::Fragments => "frag",
+        }
+    }
+
+    /// What tells it from others of that word.
+    pub(crate) fn size(self) -> String {
+        match self {
+            Probe::HopByHop(size) | Probe::Destination(size) | Probe::Routing(size) => {
+                size.to_string()
+            }
+            Probe::Atomic => "atomic".to_owned(),
+            Probe::Fragments => "real".to_owned(),
+        }
+    }
+
+    /// The header's number.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Probe::HopByHop(_) => HOP_BY_HOP,
+            Probe::Destination(_) => DESTINATION,
+            Probe::Routing(_) => ROUTING,
+            Probe::Atomic | Probe::Fragments => FRAGMENT,
+        }
+    }
+
+    /// The header; what follows is 0 in it.
+    pub(crate) fn octets(self) -> Vec<u8> {
+        let mut header = match self {
+            Probe::HopByHop(size) | Probe::Destination(size) => {
+                vec![0, size / 8 - 1, OPTION, size - 4]
+            }
+            // No segments are left.
+            Probe::Routing(size) => vec![0, size / 8 - 1, TYPE, 0],
+            Probe::Atomic => return fragment(0, false, random()),
+            Probe::Fragments => return fragment(0, true, 0),
+        };
+        header.resize((usize::from(header[1]) + 1) * 8, 0);
+        header
+    }
+
+    /// Number and octets of the header, with what follows, as the chain writes them: without a fragment's
+    /// identification.
+    pub(crate) fn on_wire(self, transport: u8) -> String {
+        let mut octets = self.octets();
+        octets[0] = transport;
+        if self.number() == FRAGMENT {
+            octets[4..].fill(0);
+        }
+        hexadecimal(self.number(), &octets)
+    }
+}
+
+fn fragment(offset: usize, more: bool, identification: u32) -> Vec<u8> {
+    let place = offset as u16 | u16::from(more);
+    let mut header = vec![0, 0];
+    header.extend(place.to_be_bytes());
+    header.extend(identification.to_be_bytes());
+    header
+}
+
+/// A packet without extension headers, in two fragments, the first of so many octets (a multiple of
+/// eight) behind the header.
+pub(crate) fn fragments(packet: &[u8], first: usize) -> Vec<Vec<u8>> {
+    let (fixed, rest) = packet.split_at(FIXED.min(packet.len()));
+    let identification = random();
+    let parts =
+        [(0, &rest[..first.min(rest.len())]), (first, rest.get(first..).unwrap_or_default())];
+    let one = |(offset, part): (usize, &[u8])| {
+        let mut header = fragment(offset, offset == 0, identification);
+        header[0] = fixed[6];
+        let mut fragment = fixed.to_vec();
+        fragment[6] = FRAGMENT;
+        fragment[4..6].copy_from_slice(&((header.len() + part.len()) as u16).to_be_bytes());
+        fragment.extend(header);
+        fragment.extend(part);
+        fragment
+    };
+    parts.into_iter().map(one).collect()
+}
+
+/// A header's number, a colon, and its octets in hexadecimal.
+pub(crate) fn hexadecimal(number: u8, octets: &[u8]) -> String {
+    octets.iter().fold(format!("{number}:"), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
