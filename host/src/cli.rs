@@ -12,6 +12,7 @@ mod help;
 mod keeping;
 mod labels;
 mod list;
+mod locating;
 mod measure;
 mod metadata;
 mod names;
@@ -56,7 +57,7 @@ pub fn main(
 ) -> ExitCode {
     let single = SingleThread::at_start();
     process::keep_children();
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = locating::spelled_out(arguments);
     if let Some(code) = tasks::main(&arguments) {
         return code;
     }

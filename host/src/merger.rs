@@ -13,19 +13,22 @@ mod path;
 mod pending;
 mod theirs;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, select};
 
-use crate::engine::{Feedback, Measured, Report, Work};
+use crate::engine::{Feedback, Measured, Report};
+use crate::locating::{Ask, Found, Wanted, When};
 use crate::output::{OutputError, RecordWriter, RunNumber, Summary};
 use crate::rounds::Standings;
-use conclude::{Conclude, Concluded, judged};
+use conclude::{Conclude, Concluded, Drawn, Open, judged};
 pub(crate) use evidence::failures;
 pub use path::Ends;
-use pathspider_observer::Observation;
-use pending::{Complete, PendingJobs};
+use pathspider_observer::{Observation, Visit};
+use pathspider_plugin_api::Configuration;
+use pending::PendingJobs;
 pub(crate) use theirs::Theirs;
 use tokio::sync::mpsc;
 
@@ -53,10 +56,66 @@ pub struct Merger {
     pub summary: Arc<Mutex<Summary>>,
     /// What is known of this end of the paths.
     pub ends: Ends,
+    /// Of which targets the path is searched, where it is.
+    pub locating: Option<When>,
+    /// Of so many at the most.
+    pub most_located: u64,
+    /// The plugin's configurations.
+    pub configurations: Vec<Configuration>,
     /// Where targets stand that are measured in rounds.
     pub standings: Option<Arc<Standings>>,
     /// A job's place, freed when its record is written.
     pub places: Receiver<()>,
+}
+
+/// Jobs that wait for where on the path, and who finds that out.
+pub struct Locator {
+    ask: crossbeam::channel::Sender<Ask>,
+    found: Receiver<Found>,
+    open: HashMap<u64, (Visit, Open)>,
+    asked: u64,
+    is_gone: bool,
+}
+
+impl Locator {
+    /// With the stage's two ends.
+    pub(crate) fn new(ask: crossbeam::channel::Sender<Ask>, found: Receiver<Found>) -> Locator {
+        Locator { ask, found, open: HashMap::new(), asked: 0, is_gone: false }
+    }
+
+    /// Where nothing is located.
+    pub(crate) fn none() -> Locator {
+        let (ask, _) = crossbeam::channel::bounded(0);
+        Locator::new(ask, crossbeam::channel::never())
+    }
+
+    fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Whether one more may be asked.
+    fn asks(&self, most: u64) -> bool {
+        self.asked < most && !self.is_gone
+    }
+
+    fn ask(&mut self, visit: Visit, open: Open, wanted: Vec<Wanted>) {
+        let ticket = self.asked;
+        self.asked += 1;
+        self.open.insert(ticket, (visit, open));
+        // Where the stage is gone, the answer is that its channel is closed.
+        let _ = self.ask.send(Ask { ticket, wanted });
+    }
+
+    fn close(&mut self, found: &Found) -> Option<(Visit, Open)> {
+        self.open.remove(&found.ticket)
+    }
+
+    /// The stage is gone: nothing more is located.
+    fn lose(&mut self) -> Vec<(Visit, Open)> {
+        self.is_gone = true;
+        self.found = crossbeam::channel::never();
+        self.open.drain().map(|(_, open)| open).collect()
+    }
 }
 
 impl Merger {
@@ -70,9 +129,10 @@ impl Merger {
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
         engine: ToEngine,
+        locator: Locator,
         mut writer: RecordWriter,
     ) -> Option<OutputError> {
-        let ended = self.merge(reports, observations, engine, &mut writer);
+        let ended = self.merge(reports, observations, engine, locator, &mut writer);
         // What was concluded before a failure is kept.
         let finished = writer.finish();
         let lost = writer.lost();
@@ -88,6 +148,7 @@ impl Merger {
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
         engine: ToEngine,
+        mut locator: Locator,
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
         let mut pending = PendingJobs::new(self.measurement.configurations);
@@ -97,8 +158,26 @@ impl Merger {
         let mut flushed = Instant::now();
         let never_report = crossbeam::channel::never();
         let never_observation = crossbeam::channel::never();
-        while reports.is_some() || observations.is_some() {
+        while reports.is_some() || observations.is_some() || locator.has_open() {
             let (of, done) = select! {
+                recv(locator.found) -> found => match found {
+                    Ok(found) => {
+                        if let Some((visit, open)) = locator.close(&found) {
+                            finished.push(visit);
+                            self.write(conclude.located(open, &found), writer)?;
+                        }
+                        (None, None)
+                    }
+                    // It answers all that it was asked before it ends.
+                    Err(_) => {
+                        for (visit, open) in locator.lose() {
+                            finished.push(visit);
+                            let nothing = Found { ticket: 0, located: Vec::new(), is_cut_off: true };
+                            self.write(conclude.located(open, &nothing), writer)?;
+                        }
+                        (None, None)
+                    }
+                },
                 recv(reports.as_ref().unwrap_or(&never_report)) -> report => match report {
                     Ok(report) => {
                         conclude.expect(&report);
@@ -128,8 +207,22 @@ impl Merger {
                 let _ = engine.send(Feedback::Known(id));
             }
             if let Some(complete) = done {
-                finished.push(complete.visit());
-                self.finish(&conclude, complete, writer)?;
+                let visit = complete.visit();
+                match conclude.draw(complete) {
+                    Drawn::Open(open, wanted) if locator.asks(self.most_located) => {
+                        locator.ask(visit, *open, wanted);
+                    }
+                    Drawn::Open(open, _) => {
+                        self.count(|summary| summary.located.left_out += 1);
+                        finished.push(visit);
+                        let nothing = Found { ticket: 0, located: Vec::new(), is_cut_off: false };
+                        self.write(conclude.located(*open, &nothing), writer)?;
+                    }
+                    Drawn::Concluded(concluded) => {
+                        finished.push(visit);
+                        self.write(concluded, writer)?;
+                    }
+                }
             }
             let idle = reports.as_ref().is_none_or(Receiver::is_empty)
                 && observations.as_ref().is_none_or(Receiver::is_empty);
@@ -144,13 +237,7 @@ impl Merger {
         Ok(())
     }
 
-    fn finish(
-        &self,
-        conclude: &Conclude<'_>,
-        complete: Complete<Arc<Work>>,
-        writer: &mut RecordWriter,
-    ) -> Result<(), OutputError> {
-        let concluded = conclude.records(complete);
+    fn write(&self, concluded: Concluded, writer: &mut RecordWriter) -> Result<(), OutputError> {
         // The place is free also when there is nothing to write.
         let _ = self.places.try_recv();
         match concluded {

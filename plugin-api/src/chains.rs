@@ -4,6 +4,7 @@
 
 pub mod accecn;
 pub mod basic;
+pub mod carrier;
 pub mod dns;
 pub mod dscp;
 pub mod ecn;
@@ -22,7 +23,7 @@ pub mod udp;
 use crate::ChainFields;
 
 /// All that a measurement can ask for.
-pub const ALL: [ChainFields; 15] = [
+pub const ALL: [ChainFields; 16] = [
     basic::CHAIN,
     tcp::CHAIN,
     ecn::CHAIN,
@@ -37,5 +38,6 @@ pub const ALL: [ChainFields; 15] = [
     syn::CHAIN,
     rtt::CHAIN,
     accecn::CHAIN,
+    carrier::CHAIN,
     noop::CHAIN,
 ];

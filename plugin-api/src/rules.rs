@@ -68,13 +68,14 @@ pub const BLOCKLISTED: &str = "blocklisted";
 pub const SPECIAL_ADDRESS: &str = "special_address";
 
 /// Keys that the host writes into a job's record.
-pub const JOB_KEYS: [&str; 20] = [
+pub const JOB_KEYS: [&str; 21] = [
     "answered_from",
     "conditions",
     "failures",
     "flow_results",
     "input",
     "jobId",
+    "location",
     "missed_flows",
     "path",
     "plugin",

@@ -227,9 +227,9 @@ impl Course {
         self.ports.map(|port| (self.evidence.subject.marked.remote(), port))
     }
 
-    /// The hop that spoke last, where it was one.
-    pub(crate) fn last_seen(&self) -> Option<u8> {
-        self.evidence.last_seen()
+    /// The hop that spoke just now, where one did, and whether it did so for the first time.
+    pub(crate) fn take_last(&mut self) -> Option<(u8, bool)> {
+        self.evidence.take_last()
     }
 
     /// Ends: gives the packets that end what was begun, and what was found.

@@ -98,8 +98,8 @@ impl Locator {
         for id in self.by_target.get(&target).into_iter().flatten() {
             let Some(course) = self.courses.get_mut(id) else { continue };
             if let Some(replies) = course.heard(&view, now) {
-                if let Some(hop) = course.last_seen() {
-                    self.pace.answered(hop, view.ip().source());
+                if let Some((hop, is_first)) = course.take_last() {
+                    self.pace.answered(hop, view.ip().source(), !is_first, now);
                 }
                 polled.send.extend(replies.into_iter().map(|octets| Send { target, octets }));
                 return polled;

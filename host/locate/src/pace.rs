@@ -2,7 +2,7 @@
 //! few at once, and many routers are stricter. So each is asked once a second in the long run, whatever
 //! the number of targets behind it; and all of them together no more often than was asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::Time;
@@ -13,8 +13,11 @@ const BURST: u32 = 3;
 /// After how long it may be asked once more.
 const EACH: Time = Time::from_millis(1_050);
 
-/// A router, as far as it is known: by its address where it answered here before, else by how far away it
-/// is, for near ones are shared by most targets.
+/// Routers that are remembered of a distance.
+const REMEMBERED: usize = 256;
+
+/// A router, as far as it is known: by its address where it answered in the same search, else by how far
+/// away it is, for near ones are shared by most targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Asked {
     Known(IpAddr),
@@ -31,8 +34,8 @@ pub(crate) struct Pace {
     next: Time,
     /// When each router's bucket is full again.
     full: HashMap<Asked, Time>,
-    /// Who answered last at a distance.
-    at: HashMap<u8, IpAddr>,
+    /// Who answered at a distance.
+    at: HashMap<u8, HashSet<IpAddr>>,
 }
 
 impl Pace {
@@ -42,15 +45,20 @@ impl Pace {
         Pace { gap, next: Time::ZERO, full: HashMap::new(), at: HashMap::new() }
     }
 
-    /// Notes who answered at a distance.
-    pub(crate) fn answered(&mut self, hop: u8, from: IpAddr) {
-        self.at.insert(hop, from);
+    /// Notes who answered at a distance. Where it was asked without being known, that counts now.
+    pub(crate) fn answered(&mut self, hop: u8, from: IpAddr, was_known: bool, now: Time) {
+        let there = self.at.entry(hop).or_default();
+        if there.len() < REMEMBERED {
+            there.insert(from);
+        }
+        if !was_known {
+            self.charge(Asked::Known(from), EACH, now);
+        }
     }
 
     /// Whom a packet with so many hops to live asks; without a number, the target.
     pub(crate) fn asked(&self, known: Option<IpAddr>, hop: Option<u8>) -> Asked {
         let Some(hop) = hop else { return Asked::Nobody };
-        let known = known.or_else(|| self.at.get(&hop).copied());
         known.map_or(Asked::At(hop), Asked::Known)
     }
 
@@ -62,16 +70,25 @@ impl Pace {
         now.max(self.next).max(of_router)
     }
 
-    /// Notes that it was.
+    /// Notes that it was. Of a distance at which several routers are, each is asked as often on average.
     pub(crate) fn sent(&mut self, asked: Asked, now: Time) {
         self.next = now.max(self.next) + self.gap;
-        if asked != Asked::Nobody {
-            if self.full.len() > 4_096 {
-                self.full.retain(|_, full| *full > now);
+        match asked {
+            Asked::Nobody => {}
+            Asked::Known(_) => self.charge(asked, EACH, now),
+            Asked::At(hop) => {
+                let there = self.at.get(&hop).map_or(1, HashSet::len).max(1);
+                self.charge(asked, EACH / there as u32, now);
             }
-            let full = self.full.entry(asked).or_default();
-            *full = now.max(*full) + EACH;
         }
+    }
+
+    fn charge(&mut self, asked: Asked, time: Time, now: Time) {
+        if self.full.len() > 4_096 {
+            self.full.retain(|_, full| *full > now);
+        }
+        let full = self.full.entry(asked).or_default();
+        *full = now.max(*full) + time;
     }
 }
 
@@ -106,11 +123,26 @@ mod tests {
     }
 
     #[test]
-    fn a_router_is_known_by_its_address_whatever_is_behind_it() {
+    fn each_of_several_routers_at_a_distance_is_asked_as_often() {
         let mut pace = Pace::new(1e6);
         assert_eq!(pace.asked(None, Some(3)), Asked::At(3));
+        for host in 1..=10 {
+            pace.answered(3, [10, 0, 0, host].into(), true, START);
+        }
+        let mut now = START;
+        for _ in 0..23 {
+            now = pace.when(Asked::At(3), now);
+            pace.sent(Asked::At(3), now);
+        }
+        assert!(now - START < EACH, "{:?}", now - START);
         let router = IpAddr::from([10, 0, 0, 1]);
-        pace.answered(3, router);
-        assert_eq!(pace.asked(None, Some(3)), Asked::Known(router));
+        for _ in 0..BURST {
+            assert!(pace.when(Asked::Known(router), START) - START < EACH / 2);
+            pace.answered(3, router, false, START);
+        }
+        assert!(
+            pace.when(Asked::Known(router), START) - START > EACH / 2,
+            "what it answered counts"
+        );
     }
 }

@@ -48,12 +48,22 @@ pub(crate) struct Token {
     pub(crate) number: u16,
 }
 
+/// Octets of a packet that was captured, on the wire: as many as it claims, where that is more.
+fn on_wire(captured: &[u8]) -> Option<u32> {
+    let claimed = match (captured.first()? >> 4, captured.get(2..6)?) {
+        (4, &[high, low, ..]) => u16::from_be_bytes([high, low]).into(),
+        (_, &[.., high, low]) => u32::from(u16::from_be_bytes([high, low])) + 40,
+        _ => 0,
+    };
+    Some(claimed.max(u32::try_from(captured.len()).ok()?))
+}
+
 impl Template {
     /// Takes a packet as it was captured or made; `None` where it is neither TCP nor UDP, or a fragment,
     /// or not whole.
     pub fn new(captured: &[u8]) -> Option<Template> {
         let mut dissected = Dissected::NONE;
-        dissect(captured, u32::try_from(captured.len()).ok()?, &mut dissected).ok()?;
+        dissect(captured, on_wire(captured)?, &mut dissected).ok()?;
         let view = packet(&dissected, 0, Direction::Forward);
         let ports = view.ports()?;
         let protocol = dissected.tuple.protocol;
@@ -66,7 +76,7 @@ impl Template {
         let (ip_length, header) = (dissected.ip.len(), dissected.transport.len());
         let mut octets = [dissected.ip, dissected.transport, dissected.payload].concat();
         // A datagram is whole or another one.
-        let is_long = protocol == protocol::TCP && dissected.payload.len() > MOST_DATA;
+        let is_long = protocol == protocol::TCP && dissected.payload_length > MOST_DATA as u32;
         octets.truncate(if is_long { ip_length + header + MOST_DATA } else { octets.len() });
         let mut template = Template { octets, ip_length, protocol, ports, header };
         let is_partial = template.checksum() == template.partial_checksum(captured.len());
@@ -110,6 +120,32 @@ impl Template {
             self.fit_length();
         }
         self
+    }
+
+    /// The same with the timestamps and the flow label of another packet, where it has them: each
+    /// connection has others, which mean nothing.
+    pub fn with_accidents_of(mut self, other: &Template) -> Template {
+        if let (Some(at), Some(from)) = (self.option_at(TIMESTAMPS), other.option_at(TIMESTAMPS)) {
+            let stamps = other.octets[from..from + 10].to_vec();
+            self.octets[at..at + 10].copy_from_slice(&stamps);
+            self.fill_checksum();
+        }
+        if self.is_v6() && other.is_v6() {
+            self.octets[1] = self.octets[1] & 0xf0 | other.octets[1] & 0x0f;
+            self.octets[2..4].copy_from_slice(&other.octets[2..4]);
+        }
+        self
+    }
+
+    /// Whether it differs from another packet in a field that is compared, but for ports, addresses and
+    /// the sum.
+    pub fn differs_from(&self, other: &Template) -> bool {
+        let meant = |template: &Template| {
+            let fields = crate::field::of_sent(template).into_iter();
+            fields.filter(|(field, _)| !field.is_of_translation()).collect::<Vec<_>>()
+        };
+        let has_sum = |template: &Template| template.is_tcp() || template.checksum() != 0;
+        meant(self) != meant(other) || has_sum(self) != has_sum(other)
     }
 
     /// The packet's octets.

@@ -2,6 +2,7 @@
 
 mod accecn;
 mod basic;
+mod carrier;
 mod catalogue;
 pub mod dns;
 mod dscp;
@@ -20,6 +21,7 @@ mod udp;
 
 pub use self::accecn::AccEcn;
 pub use self::basic::Basic;
+pub use self::carrier::Carrier;
 pub use self::catalogue::{Catalogue, CatalogueError, Entry, LoadChain, Resolved};
 pub use self::dns::Dns;
 pub use self::dscp::Dscp;

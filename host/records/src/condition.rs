@@ -110,6 +110,12 @@ pub fn is_of_rounds(condition: &str) -> bool {
     matches!(word, Some("stable" | "unstable"))
 }
 
+/// Whether a condition says where on the path, `ecn.location.dropped:4`: what a search found, and not the
+/// connections.
+pub fn is_of_location(condition: &str) -> bool {
+    name(condition).contains(".location.")
+}
+
 /// The measurement that gives a condition: its first word, but for those that name what they measure.
 pub fn measurement(condition: &str) -> &str {
     let end = condition.find(['.', ':']).unwrap_or(condition.len());

@@ -21,6 +21,8 @@ pub const FAILURES: &str = "failures";
 pub const INPUT: &str = "input";
 /// Round trips and TTLs.
 pub const RTT: &str = "rtt";
+/// Where on the path packets were harmed.
+pub const LOCATION: &str = "location";
 
 /// Which of several measurements of the target, from 0.
 pub const ROUND: &str = "round";
@@ -72,6 +74,7 @@ pub fn is_ours(key: &str) -> bool {
                 | FAILURES
                 | INPUT
                 | RTT
+                | LOCATION
                 | ANSWERED_FROM
                 | TRANSLATED
                 | ROUND

@@ -131,6 +131,11 @@ pub const RECORD: &[Key] = &[
         "with `--chain rtt`, or where the measurement asks for that chain: the round trips and TTLs of the connections that were answered",
     ),
     perhaps(
+        names::LOCATION,
+        Objects(LOCATION),
+        "with `--locate`: [where on the path](location.md) packets are harmed, one for each configuration and packet that was looked at",
+    ),
+    perhaps(
         names::MISSED_FLOWS,
         Whole,
         "with `--output-flows`: connections that the capture has no flow of",
@@ -174,6 +179,79 @@ const ANSWERED: &[Key] = &[
         "how many routers these imply, where the sender began with the next of 32, 64, 128 and 255",
     ),
     always("other_ttl", Numbers, "the lowest and the highest TTL of the target's other packets"),
+];
+
+const LOCATION: &[Key] = &[
+    always("config", Whole, "the configuration whose packets are the marked ones"),
+    always("aspect", Text, "what the conditions are about: `ecn`, `dscp.46`"),
+    always(
+        "carrier",
+        Word,
+        "which packet was copied: `opening` (the SYN, the first datagram) or `data` (a segment in a connection)",
+    ),
+    always("shape", Word, "`halves`: the hops that decide; `every`: all"),
+    always(
+        "found",
+        Texts,
+        "what was found, in the words of the conditions; empty where all that was seen is well",
+    ),
+    perhaps("changed", Objects(CHANGED), "the changes of fields, in the order of the fields"),
+    perhaps(
+        "alike",
+        Texts,
+        "fields that change for plain and marked packets alike, which explains nothing: `field:hop`",
+    ),
+    perhaps("last_well", Whole, "the last hop that a marked packet came to as it was sent"),
+    perhaps("quoted_to", Whole, "the last hop that quoted a marked packet"),
+    perhaps("target_at", Whole, "the hop at which the target answered, where that was seen"),
+    always(
+        "hops",
+        Objects(HOP),
+        "the hops that were asked, in their order, in the flow that was looked at first",
+    ),
+    always("unknown", Texts, "what could not be known, and why"),
+    always("flows", Whole, "how many flows to the target agree, of three"),
+    always(
+        "packets",
+        Whole,
+        "packets that were sent, those that make and end connections among them",
+    ),
+    always("at_target", Whole, "of these, probes that came to the target, or may have"),
+    always("ms", Whole, "how long it took, in milliseconds"),
+];
+
+const CHANGED: &[Key] = &[
+    always("field", Text, "the field: `ecn`, `dscp`, `tcpflags`, `tcpopt-8`"),
+    always("hop", Text, "the first hop that shows it, or the hops among which that is"),
+    always("from", Text, "what it was before"),
+    always("to", Text, "what it was then; `absent` where it was gone"),
+];
+
+const HOP: &[Key] = &[
+    always("hop", Whole, "which, counted from 1"),
+    perhaps("from", Address, "the router that answered"),
+    perhaps("asn", Whole, "with `--asn-db`: its autonomous system"),
+    perhaps("rtt_us", Whole, "microseconds to its answer"),
+    perhaps("plain", Object(FATE), "what became of the plain packet; absent where none was sent"),
+    perhaps("marked", Object(FATE), "what became of the marked packet"),
+];
+
+const FATE: &[Key] = &[
+    always(
+        "fate",
+        Word,
+        "`seen` (a router quotes it), `silent`, `answered` (by the target), `refused`",
+    ),
+    perhaps("quoted", Whole, "octets of it that are quoted"),
+    perhaps("ttl", Whole, "the hops to live that are quoted"),
+    perhaps(
+        "differs",
+        Texts,
+        "the fields that came otherwise than they were sent: `field:sent>seen`",
+    ),
+    perhaps("from", Address, "who refused it, as the packet says"),
+    perhaps("type", Whole, "the type of the ICMP error that refused it; absent for a reset"),
+    perhaps("code", Whole, "its code"),
 ];
 
 const TIMES: &[Key] = &[

@@ -14,6 +14,7 @@ use super::exit::{self, Exit, Failure};
 use super::options::{MeasureOptions, measure_option_names, measure_options};
 use super::{help, names, plugin_args, shell, source};
 use crate::job::{Format, Input};
+use crate::locating::declared;
 use crate::merger::Ends;
 use crate::output::{Counted, Output};
 use crate::progress::Showing;
@@ -205,7 +206,8 @@ fn start(
         interface: source.as_deref().and_then(source::device),
         source,
         capture: SourceOptions {
-            snaplen: snaplen(arguments.snaplen, &measurement),
+            snaplen: snaplen(arguments.snaplen, &measurement)
+                .max(arguments.locating.least_snaplen()),
             tells_reflected: true,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
             ..SourceOptions::default()
@@ -217,12 +219,14 @@ fn start(
         limits: arguments.targets.limits(),
         max_runtime: arguments.targets.max_runtime(),
         parent: arguments.parent,
+        locating: arguments.locating.locating(),
         ends: Ends { databases: Arc::new(databases), ..arguments.targets.ends() },
         labels,
         more_chains: ChainName::list(arguments.labelling.chains),
         output,
         clock,
-        answers: (summing == Summing::Brief).then(|| found.info.conditions.clone()),
+        answers: (summing == Summing::Brief)
+            .then(|| [found.info.conditions.clone(), declared(&found.info)].concat()),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap.map(|path| files::absolute(&path)),
         plugin_timeout: arguments.plugin_timeout,

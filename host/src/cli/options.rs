@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, FromArgMatches};
 
 use super::keeping::Keeping;
 use super::labels::Labelling;
+use super::locating::LocatingOptions;
 use super::targets::{Targets, time};
 use crate::engine::Requests;
 use crate::progress::Showing;
@@ -78,6 +79,9 @@ pub(super) struct MeasureOptions {
 
     #[command(flatten)]
     pub(super) targets: Targets,
+
+    #[command(flatten)]
+    pub(super) locating: LocatingOptions,
 
     #[command(flatten)]
     pub(super) labelling: Labelling,

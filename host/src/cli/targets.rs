@@ -170,7 +170,7 @@ fn drawn() -> Result<u64, Failure> {
 }
 
 /// A rate: from one in twelve days to one every microsecond, so that its inverse is a time.
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (1e-6..=1e6).contains(&rate) { Ok(rate) } else { Err("not between 1e-6 and 1e6".to_owned()) }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pathspider_plugin_api::driver::{self, Conclusion, Driver, Ended, Fault, Sighting};
-use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
+use pathspider_plugin_api::{Condition, Error, Job, Location, Record, Value};
 
 use super::evidence::{failures, round_trips};
 use super::nat64::Translators;
@@ -14,6 +14,7 @@ use super::theirs::Theirs;
 use super::{Merger, answered};
 use crate::engine::{Report, Work};
 use crate::job::Verbatim;
+use crate::locating::{self, Found, Seen, Wanted};
 use crate::output::{JobId, Summary, Told};
 use crate::rounds::Turn;
 use pathspider_observer::JobNumber;
@@ -30,6 +31,21 @@ pub(super) struct Conclude<'a> {
     translators: RefCell<Translators>,
     /// The configurations that this machine was reported not to support.
     reported: RefCell<BTreeSet<usize>>,
+}
+
+/// What came of a job.
+pub(super) enum Drawn {
+    /// All that is to be written is known.
+    Concluded(Concluded),
+    /// It is to be located first.
+    Open(Box<Open>, Vec<Wanted>),
+}
+
+/// A job that is concluded but for where on the path.
+pub(super) struct Open {
+    work: Arc<Work>,
+    hint: Option<Record>,
+    conclusion: Conclusion,
 }
 
 /// What is written of a job.
@@ -52,21 +68,42 @@ impl<'a> Conclude<'a> {
         }
     }
 
-    /// The job's records.
-    pub(super) fn records(&self, complete: Complete<Arc<Work>>) -> Concluded {
-        let failed = |target, error| Concluded::Records(vec![self.error_record(target, error)]);
+    /// Concludes from a job's connections.
+    pub(super) fn draw(&self, complete: Complete<Arc<Work>>) -> Drawn {
+        let failed = |target, error| {
+            Drawn::Concluded(Concluded::Records(vec![self.error_record(target, error)]))
+        };
         let (work, connections) = match complete {
             Complete::Broken { work, error } => return failed(into_target(work), error),
             Complete::Job { work, connections } => (work, connections),
         };
         let hint = answered::hint(connections.iter().map(|connection| connection.ttls));
+        let when = self.merger.locating;
+        let seen: Vec<Seen> = match when {
+            Some(_) => {
+                connections.iter().map(|one| Seen::of(one.flow.as_ref(), one.ttls)).collect()
+            }
+            None => Vec::new(),
+        };
         let connections = connections.into_iter().map(judged).collect();
         let prepared = work.prepared().map_err(Fault::from);
         let driver = self.driver().in_round(work.round().number());
         let conclusion =
             prepared.and_then(|prepared| driver.conclude(&work.job, prepared, connections));
+        let wanted = match (when, &conclusion) {
+            (Some(when), Ok(conclusion)) if !conclusion.is_discarded => {
+                locating::wanted(when, &self.merger.configurations, &seen, conclusion)
+            }
+            _ => Vec::new(),
+        };
+        let conclusion = match conclusion {
+            Ok(conclusion) if !wanted.is_empty() => {
+                return Drawn::Open(Box::new(Open { work, hint, conclusion }), wanted);
+            }
+            other => other,
+        };
         let target = into_target(work);
-        match conclusion {
+        Drawn::Concluded(match conclusion {
             Ok(conclusion) if conclusion.is_discarded => {
                 self.merger.count(|summary| summary.discarded += 1);
                 self.end_turn(target.turn, &[]);
@@ -77,10 +114,43 @@ impl<'a> Conclude<'a> {
             }
             Ok(conclusion) => {
                 self.report_not_supported(&conclusion);
-                Concluded::Records(self.job_records(target, hint, conclusion))
+                Concluded::Records(self.job_records(target, hint, conclusion, &[]))
             }
-            Err(fault) => failed(target, fault.into()),
+            Err(fault) => return failed(target, fault.into()),
+        })
+    }
+
+    /// The records of a job that was to be located: with what was found of it, or without.
+    pub(super) fn located(&self, open: Open, found: &Found) -> Concluded {
+        let Open { work, hint, mut conclusion } = open;
+        self.report_not_supported(&conclusion);
+        let driver = self.driver().in_round(work.round().number());
+        let mut theirs = Vec::new();
+        for (wanted, _) in &found.located {
+            if theirs.iter().any(|(config, _)| *config == wanted.config) {
+                continue;
+            }
+            let location = Location::new(wanted.config);
+            match driver.located(&work.job, &conclusion.flows, &location) {
+                Ok(conditions) => theirs.push((wanted.config, conditions)),
+                Err(fault) => {
+                    let target = into_target(work);
+                    return Concluded::Records(vec![self.error_record(target, fault.into())]);
+                }
+            }
         }
+        conclusion.conditions.extend(theirs.into_iter().flat_map(|(_, conditions)| conditions));
+        conclusion.added.extend(locating::conditions(&found.located));
+        self.merger.count(|summary| {
+            summary.located.targets += u64::from(!found.located.is_empty());
+            summary.located.cut_off += u64::from(found.is_cut_off);
+            for (_, location) in &found.located {
+                summary.located.packets += u64::from(location.sent);
+                summary.located.at_targets += u64::from(location.at_target);
+            }
+        });
+        let target = into_target(work);
+        Concluded::Records(self.job_records(target, hint, conclusion, &found.located))
     }
 
     /// Says of each configuration that this machine does not support, once in a run, why.
@@ -119,6 +189,7 @@ impl<'a> Conclude<'a> {
         target: Target,
         answered_from: Option<Record>,
         conclusion: Conclusion,
+        located: &[(Wanted, pathspider_locate::Location)],
     ) -> Vec<Told> {
         let folded = self.end_turn(target.turn, &conclusion.conditions);
         let id = self.job_id(&target);
@@ -132,14 +203,15 @@ impl<'a> Conclude<'a> {
         let named = target.is_unspecified();
         let (own, theirs) = self.own_keys(job);
         let Conclusion { flows, conditions, added, mut rows, missed, .. } = conclusion;
-        let mut found = Record::with_capacity(17);
+        let mut found = Record::with_capacity(18);
         push_round(&mut found, turn);
         // A name has no path.
         if !named {
             let source = flows.iter().find_map(|flow| flow.str(names::SIP)).map(str::to_owned);
             let ends = &self.merger.ends;
             let networks = ends.networks(source.as_deref(), target);
-            let path = ends.path(source.as_deref(), target, &own, &networks);
+            let between = locating::hops(located);
+            let path = ends.path((source.as_deref(), target), &own, &networks, &between);
             found.push(names::SIP, source);
             found.push(names::PATH, path);
             networks.add_to(&mut found);
@@ -162,6 +234,12 @@ impl<'a> Conclude<'a> {
             if !list.is_empty() {
                 found.push(key, list.into_iter().collect::<Value>());
             }
+        }
+        if !located.is_empty() {
+            let databases = &self.merger.ends.databases;
+            let each = located.iter();
+            let each = each.map(|(wanted, one)| locating::record(wanted, one, databases));
+            found.push(names::LOCATION, each.collect::<Value>());
         }
         if self.merger.with_flows {
             found.push(names::MISSED_FLOWS, missed);

@@ -49,21 +49,29 @@ impl Ends {
         self.public.iter().copied().find(|public| public.is_ipv4() == target.is_ipv4())
     }
 
-    /// The path to `target`, which `job` may say more of.
+    /// The path from `source` to `target`, of which `job` may say more, with what is known of what lies
+    /// between.
     pub(super) fn path(
         &self,
-        source: Option<&str>,
-        target: IpAddr,
+        (source, target): (Option<&str>, IpAddr),
         job: &Record,
         networks: &Networks,
+        between: &[Option<IpAddr>],
     ) -> Value {
         let public = self.public(target).map(|public| public.to_string());
         let public = public.filter(|public| Some(public.as_str()) != source);
         let system = |number| format!("AS{number}");
         let theirs = networks.target.asn.or_else(|| system_of(job));
         let ours = self.asn.or(networks.source.asn);
-        [source.map(str::to_owned), public, ours.map(system), Some("*".to_owned())]
+        let gap = || "*".to_owned();
+        let hop = |hop: &Option<IpAddr>| hop.map_or_else(gap, |address| address.to_string());
+        let between: Vec<String> = match between.is_empty() {
+            true => vec![gap()],
+            false => between.iter().map(hop).collect(),
+        };
+        [source.map(str::to_owned), public, ours.map(system)]
             .into_iter()
+            .chain(between.into_iter().map(Some))
             .chain([theirs.map(system), Some(target.to_string())])
             .flatten()
             .collect()
@@ -109,7 +117,8 @@ mod tests {
 
     fn path(ends: &Ends, job: Record) -> String {
         let target = "192.0.2.1".parse().unwrap();
-        let path = ends.path(Some("10.0.0.2"), target, &job, &ends.networks(None, target));
+        let networks = ends.networks(None, target);
+        let path = ends.path((Some("10.0.0.2"), target), &job, &networks, &[]);
         serde_json::to_string(&path).unwrap()
     }
 
@@ -131,5 +140,15 @@ mod tests {
         }
         let same = Ends { public: vec!["10.0.0.2".parse().unwrap()], ..Ends::default() };
         assert_eq!(path(&same, Record::new()), r#"["10.0.0.2","*","192.0.2.1"]"#);
+    }
+
+    #[test]
+    fn routers_that_were_seen_stand_between() {
+        let target = "192.0.2.1".parse().unwrap();
+        let (ends, between) = (Ends::default(), [Some("10.0.0.1".parse().unwrap()), None]);
+        let networks = ends.networks(None, target);
+        let path = ends.path((Some("10.0.0.2"), target), &Record::new(), &networks, &between);
+        let path = serde_json::to_string(&path).unwrap();
+        assert_eq!(path, r#"["10.0.0.2","10.0.0.1","*","192.0.2.1"]"#);
     }
 }

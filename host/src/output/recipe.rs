@@ -62,6 +62,9 @@ pub struct RecipeOfRecords {
     pub tags: BTreeMap<String, String>,
     /// Whether records say in which networks source and target are.
     pub asn_db: bool,
+    /// Of which targets the path is searched; absent where of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locate: Option<String>,
     /// The chains that look at the connections beside the measurement's.
     pub chains: Vec<String>,
 }
@@ -142,6 +145,7 @@ mod tests {
                 vantage: None,
                 tags: BTreeMap::from([("day".to_owned(), "1".to_owned())]),
                 asn_db: false,
+                locate: None,
                 chains: vec!["tcp".to_owned()],
             },
         }

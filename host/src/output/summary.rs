@@ -56,6 +56,23 @@ pub struct Summary {
     pub carried: u64,
     /// Targets of which one configuration alone was answered.
     pub chance: Chance,
+    /// What became of the searches for where on the path.
+    pub located: Located,
+}
+
+/// Counts of searches for where on the path packets were harmed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Located {
+    /// Targets whose path was searched.
+    pub targets: u64,
+    /// Targets that were over `--locate-max`.
+    pub left_out: u64,
+    /// Targets whose search the end of the run cut off.
+    pub cut_off: u64,
+    /// Packets that were sent for it.
+    pub packets: u64,
+    /// Of these, probes that came to a target, or may have.
+    pub at_targets: u64,
 }
 
 impl Summary {
@@ -228,6 +245,7 @@ impl fmt::Display for Lines<'_> {
             connections: _,
             carried: _,
             chance: _,
+            located,
         } = self.summary;
         let targets = *targets;
         let seconds = self.duration.as_secs_f64();
@@ -248,6 +266,8 @@ impl fmt::Display for Lines<'_> {
             (self.summary.refused(Refusal::Blocklist), "not sent for the blocklist"),
             (self.summary.refused(Refusal::Special), "not sent for their special-purpose address"),
             (*discarded, "discarded"),
+            (located.left_out, "not located, for --locate-max"),
+            (located.cut_off, "not located to the end"),
             (*lost, "lost, for they could not be written"),
             (*unfinished, "left unfinished"),
             (*unstarted, "read and not begun"),
@@ -286,6 +306,12 @@ impl fmt::Display for Lines<'_> {
             let left: u64 = skipped.values().sum();
             let noun = of(left, "connection", "connections");
             write!(f, "\n  {left} {noun} left out by the plugin: {}", Reasons(skipped))?;
+        }
+        if located.targets > 0 {
+            let (targets, packets) = (located.targets, located.packets);
+            let noun = of(targets, "path", "paths");
+            let at = located.at_targets;
+            write!(f, "\n  {targets} {noun} searched with {packets} packets, {at} at the targets")?;
         }
         if let Some(error) = first_plugin_error {
             write!(f, "\n  the first error of the plugin: {error}")?;

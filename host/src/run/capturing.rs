@@ -8,6 +8,7 @@ use super::asked::Basis;
 use super::guarded::Listening;
 use super::{RunError, RunOptions};
 use crate::engine::Forger;
+use crate::locating::Wire;
 use crate::route::Routes;
 use pathspider_observer::{Elsewhere, Source};
 use pathspider_runtime::privileges;
@@ -17,6 +18,7 @@ pub(super) struct Capturing<'a> {
     listening: Listening<'a>,
     source: Option<Source>,
     forger: Option<Forger>,
+    wire: Option<Wire>,
     elsewhere: Option<Elsewhere>,
 }
 
@@ -38,10 +40,17 @@ impl<'a> Listening<'a> {
         let routes = Rc::clone(&self.ready.routes);
         let forger =
             forges.then(|| open_forger(options, plan.configurations.len(), routes)).transpose()?;
+        let wire = options.locating.map(|_| open_wire(options)).transpose()?;
         let interface = options.interface.as_deref().filter(|_| source.is_some());
         let elsewhere = interface.map(|name| Elsewhere::open(name, plan.default_port));
-        Ok(Capturing { listening: self, source, forger, elsewhere })
+        Ok(Capturing { listening: self, source, forger, wire, elsewhere })
     }
+}
+
+fn open_wire(options: &RunOptions<'_>) -> Result<Wire, RunError> {
+    let uri = options.source.as_ref().ok_or(RunError::NoInterface)?;
+    Wire::open(uri, options.interface.as_deref())
+        .map_err(|error| RunError::System(format!("cannot open what --locate needs: {error}")))
 }
 
 fn open_forger(
@@ -61,6 +70,8 @@ pub(super) struct Reduced<'a> {
     pub(super) listening: Listening<'a>,
     pub(super) source: Option<Source>,
     pub(super) forger: Option<Forger>,
+    /// What paths are searched with.
+    pub(super) wire: Option<Wire>,
     /// Where answers should not come in.
     pub(super) elsewhere: Option<Elsewhere>,
 }
@@ -68,8 +79,8 @@ pub(super) struct Reduced<'a> {
 impl<'a> Capturing<'a> {
     /// Gives up what a run needs no more once it captures.
     pub(super) fn reduce(self) -> Reduced<'a> {
-        let Capturing { listening, source, forger, elsewhere } = self;
+        let Capturing { listening, source, forger, wire, elsewhere } = self;
         privileges::reduce(listening.ready.basis.options.measurement.info.changes_system);
-        Reduced { listening, source, forger, elsewhere }
+        Reduced { listening, source, forger, wire, elsewhere }
     }
 }

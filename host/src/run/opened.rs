@@ -24,7 +24,7 @@ impl<'a> Reduced<'a> {
     /// Begins the outputs: the only step before the measuring that changes what was there. A run
     /// that cannot leaves no file that was not there.
     pub(super) fn open(self) -> Result<Opened<'a>, RunError> {
-        let Reduced { listening, source, forger, elsewhere } = self;
+        let Reduced { listening, source, forger, wire, elsewhere } = self;
         let Listening { ready, machine, threads } = listening;
         let Ready { basis, reader, outputs, showing, dialer, beside, .. } = ready;
         let Basis { options, plan, chains, stop, began } = basis;
@@ -45,6 +45,7 @@ impl<'a> Reduced<'a> {
             beside,
             source,
             forger,
+            wire,
             elsewhere,
             last_word,
         };

@@ -8,6 +8,7 @@ use pathspider_plugin_api::{ChainName, ConditionInfo, OptionValues};
 use super::keeping::Keep;
 use crate::engine::{Limits, Requests};
 use crate::job::{Format, Input, Rules};
+use crate::locating::Locating;
 use crate::merger::Ends;
 use crate::output::{Labels, Output};
 use crate::progress::Showing;
@@ -52,6 +53,8 @@ pub struct RunOptions<'a> {
     pub max_runtime: Option<Duration>,
     /// The process that started this one, where the run is to stop when it is gone.
     pub parent: Option<u32>,
+    /// Where on the path it is looked for what harms packets.
+    pub locating: Option<Locating>,
     /// What is known of this end of the paths.
     pub ends: Ends,
     /// What is said of the run.

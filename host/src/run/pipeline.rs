@@ -15,7 +15,8 @@ use super::plan::Plan;
 use super::{RunError, RunOptions};
 use crate::engine::{Feedback, JOBS_BEHIND, Measured, Report};
 use crate::job::Feed;
-use crate::merger::Merger;
+use crate::locating::{Stage, Wire};
+use crate::merger::{Locator, Merger};
 use crate::output::{OutputError, RecordWriter, Summary};
 use crate::rounds::Standings;
 use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Watch};
@@ -46,6 +47,7 @@ impl Pipeline {
         threads: Threads,
         (options, plan, standings): (&RunOptions<'_>, &Plan, Option<Arc<Standings>>),
         (chains, source, save): (ChainSet, Option<Source>, Option<PcapWriter>),
+        wire: Option<Wire>,
         writer: RecordWriter,
         stop: &Arc<Stop>,
     ) -> Result<Pipeline, RunError> {
@@ -78,7 +80,21 @@ impl Pipeline {
             configurations: plan.configurations.len(),
             slots,
         });
+        let locating = options.locating;
+        let locator = match (locating, wire) {
+            (Some(locating), Some(wire)) => {
+                let (ask, asked) = unbounded();
+                let (tell, found) = unbounded();
+                let stage = Stage::new(wire, locating.rate, (asked, tell), Arc::clone(stop));
+                threads.start("locator", move || stage.run()).map_err(RunError::no_thread)?;
+                Locator::new(ask, found)
+            }
+            _ => Locator::none(),
+        };
         let merger = Merger {
+            locating: locating.map(|locating| locating.when),
+            most_located: locating.map_or(0, |locating| locating.most),
+            configurations: plan.configurations.clone(),
             measurement: Arc::clone(&measured),
             run: plan.run,
             // People want the evidence.
@@ -92,7 +108,7 @@ impl Pipeline {
         let merger = threads
             .start("merger", move || {
                 watchdog::watch_this_thread();
-                let failure = merger.run(reported, observations, tell, writer);
+                let failure = merger.run(reported, observations, tell, locator, writer);
                 if failure.is_some() {
                     // What cannot be written need not be measured.
                     output_stop.terminate("the output");

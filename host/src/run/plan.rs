@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pathspider_plugin_api::abi::{self, ChainSet, MeasurementObject};
+use pathspider_plugin_api::chains::carrier;
 use pathspider_plugin_api::{ChainName, Configuration, Error};
 
 use super::{RunError, RunOptions};
@@ -43,7 +44,9 @@ impl Plan {
             return Err(RunError::Settings(format!("--chain: {error}")));
         }
         let chains = measurement.chains().map_err(fail)?;
-        let chains = ChainName::union(chains, options.more_chains.iter().cloned());
+        let of_search = options.locating.map(|_| ChainName(carrier::CHAIN.name.into()));
+        let more = options.more_chains.iter().cloned().chain(of_search);
+        let chains = ChainName::union(chains, more);
         let found = options.chains.resolve_for(Some(&found.file.name()), &chains);
         let found = found.map_err(|error| fail(Error::new(error)))?;
         let measurement = Arc::new(measurement);

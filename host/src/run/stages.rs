@@ -16,6 +16,7 @@ use super::pipeline::{Closed, Closing, Pipeline};
 use super::plan::Plan;
 use crate::engine::{Dialer, Engine, EngineEnd, Forger, Inbox};
 use crate::job::{Done, Feed, Feeder, Feeding, JobReader, feed};
+use crate::locating::Wire;
 use crate::output::{Cause, Counted};
 use crate::progress::{Prepared, Shown};
 use crate::rounds::Standings;
@@ -42,6 +43,8 @@ pub(super) struct Stages<'a> {
     pub(super) beside: usize,
     pub(super) source: Option<Source>,
     pub(super) forger: Option<Forger>,
+    /// What paths are searched with.
+    pub(super) wire: Option<Wire>,
     /// Where answers should not come in.
     pub(super) elsewhere: Option<Elsewhere>,
     /// What is said in the metadata where the stages do not come to their end.
@@ -65,7 +68,7 @@ impl Stages<'_> {
         let info = &options.measurement.info;
         let packets = (self.chains, self.source, save);
         let given = (&options, &plan, standings.clone());
-        let pipeline = Pipeline::start(threads, given, packets, writer, &stop)?;
+        let pipeline = Pipeline::start(threads, given, packets, self.wire, writer, &stop)?;
 
         let (jobs, read) = tokio::sync::mpsc::channel(options.workers.clamp(64, 4096));
         let feeding = Feeding {

@@ -68,6 +68,7 @@ mod inputs;
 mod keeping;
 mod keeping_faults;
 mod kinds;
+mod locating;
 mod machine;
 mod measure;
 mod measurements;

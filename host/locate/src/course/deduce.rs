@@ -168,7 +168,10 @@ impl<'a> Found<'a> {
                 to: step.to.clone(),
             })
             .collect();
-        if !arrives {
+        let is_bad = |(hop, position): (&u8, &Position)| {
+            *hop > self.quoted_to && matches!(position, Position::Lost | Position::Refused)
+        };
+        if !arrives || self.known.iter().any(is_bad) {
             findings.extend(self.loss(unknown));
         }
         if findings.is_empty() && self.is_unquoted() {
@@ -197,7 +200,9 @@ impl<'a> Found<'a> {
     fn loss(&self, unknown: &mut Vec<String>) -> Option<Finding> {
         let full = |side| self.evidence.cell(self.work, side, ALL_HOPS, self.now);
         let (plain, marked) = (full(Side::Plain), full(Side::Marked));
-        let is_plain_there = matches!(plain, Cell::Answered(Fate::Answered { .. }));
+        let at_end = self.end.map(|hop| self.evidence.cell(self.work, Side::Plain, hop, self.now));
+        let mut came = [Some(plain), at_end].into_iter().flatten();
+        let is_plain_there = came.any(|cell| matches!(cell, Cell::Answered(Fate::Answered { .. })));
         let well = self.quoted_to;
         let lowest = |wanted: Position| {
             let found = self.known.iter().find(|at| *at.0 > well && *at.1 == wanted);
@@ -271,8 +276,9 @@ fn explaining(evidence: &Evidence, flow: usize) -> (Vec<Step>, Vec<(Field, u8)>)
     let (mut explaining, mut alike) = (Vec::new(), Vec::new());
     for step in evidence.changes(flow, Side::Marked) {
         let as_sent = sent.iter().find(|(field, _)| *field == step.field);
-        let is_meant =
-            as_sent.is_some_and(|(field, reading)| same_as_sent(*field, reading) == Some(false));
+        // Each connection has ports of its own.
+        let is_meant = !step.field.is_of_translation()
+            && as_sent.is_some_and(|(field, reading)| same_as_sent(*field, reading) == Some(false));
         let overlaps = |other: &Step| {
             other.field == step.field && other.before < step.after && step.before < other.after
         };

@@ -50,7 +50,7 @@ pub(super) struct Evidence {
     deepest: u8,
     /// Whether an answer came only after one that did not.
     has_loss: bool,
-    /// The probe that was answered last.
+    /// The probe that was answered just now.
     last: usize,
 }
 
@@ -146,11 +146,15 @@ impl Evidence {
         let Settings { tries: most, patience, spacing, .. } = self.settings;
         let tried = self.of_cell(flow, side, hop).count();
         let last = self.of_cell(flow, side, hop).map(|probe| probe.sent).max();
+        // Of a packet that is known to arrive, a loss is to be no chance.
+        let has_plain = self.subject.plain.is_some();
+        let is_known_to_arrive = self.subject.arrives && has_plain && side == Side::Marked;
+        let is_doubtful = self.has_loss || is_known_to_arrive;
         let may_be_sent = match hop {
             // One of the plain ones is left for the hop at which the target is.
             ALL_HOPS if side == Side::Plain => tried < usize::from(most.saturating_sub(1).max(1)),
             ALL_HOPS => tried < usize::from(most),
-            _ => tried < usize::from(if self.has_loss { TRIES_WITH_LOSS } else { most }),
+            _ => tried < usize::from(if is_doubtful { TRIES_WITH_LOSS } else { most }),
         };
         let is_spared = self.may_arrive(hop) && self.at_target(side) >= u32::from(most);
         let may_be_sent = may_be_sent && !is_spared;
@@ -185,16 +189,28 @@ impl Evidence {
         self.has_loss |= has_lost;
     }
 
-    /// The hop of the answer that came last, where it was a router's.
-    pub(super) fn last_seen(&self) -> Option<u8> {
-        let probe = self.probes.get(self.last)?;
-        matches!(probe.answer, Some(Fate::Seen { .. })).then_some(probe.hop)
+    /// The hop of the answer that came just now, where it was a router's, and whether it is the only one of
+    /// that hop.
+    pub(super) fn take_last(&mut self) -> Option<(u8, bool)> {
+        let last = std::mem::replace(&mut self.last, usize::MAX);
+        let is_seen = |probe: &&Probe| matches!(probe.answer, Some(Fate::Seen { .. }));
+        let hop = self.probes.get(last).filter(is_seen)?.hop;
+        let of_hop = self.probes.iter().filter(|probe| probe.hop == hop).filter(is_seen);
+        Some((hop, of_hop.count() == 1))
     }
 
     /// Whether a packet with so many hops to live may come to the target, for all that is known.
     fn may_arrive(&self, hop: u8) -> bool {
         let is_far = self.subject.distance.is_none_or(|distance| hop >= distance);
         hop == ALL_HOPS || (is_far && hop > self.deepest)
+    }
+
+    /// The last probe of a flow that has no answer and may have come to the target: it went further than
+    /// any router that spoke.
+    pub(super) fn last_that_may_arrive(&self, flow: usize) -> Option<usize> {
+        self.probes.iter().rposition(|probe| {
+            probe.flow == flow && probe.answer.is_none() && probe.hop > self.deepest
+        })
     }
 
     /// Packets of a side that came to the target, or may have.

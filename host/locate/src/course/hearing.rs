@@ -180,8 +180,15 @@ fn in_connection(
                 return template.reset(port, reached).into_iter().collect();
             }
             let further = number.wrapping_sub(own);
+            // The same once more is an answer where it says nothing else: no data of the target's, no end.
+            let is_bare = packet.payload_length() == 0 && !tcp.has(TcpFlags::FIN);
             if tcp.has(TcpFlags::ACK) && further > 0 && further < 1 << 16 {
-                if let Some(at) = last_of(evidence, flow) {
+                let answered = if number != reached || is_bare {
+                    evidence.last_that_may_arrive(flow)
+                } else {
+                    None
+                };
+                if let Some(at) = answered {
                     let after = now.saturating_sub(evidence.probes[at].sent);
                     evidence.note(at, Fate::Answered { after });
                 }

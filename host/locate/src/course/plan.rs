@@ -148,18 +148,17 @@ fn halves(evidence: &Evidence, flow: usize, known: &Known, now: Time) -> Option<
         (first..=last).filter(is_open).min_by_key(|hop| hop.abs_diff(half))
     };
     let far = evidence.subject.distance.unwrap_or(0).clamp(0, most);
-    let edge = if evidence.arrives(flow, now) {
-        deepest(known, far, most)
-    } else {
-        let is_bad = |at: &(&u8, &Position)| {
-            *at.0 > well && matches!(at.1, Position::Lost | Position::Refused)
-        };
-        let bad = known.iter().find(is_bad).map(|(hop, _)| *hop);
-        match bad.or(end) {
+    let is_bad =
+        |at: &(&u8, &Position)| *at.0 > well && matches!(at.1, Position::Lost | Position::Refused);
+    let bad = known.iter().find(is_bad).map(|(hop, _)| *hop);
+    // A packet that is lost on the way is searched for, also where others like it arrived.
+    let edge = match (bad, evidence.arrives(flow, now)) {
+        (None, true) => deepest(known, far, most),
+        (bad, _) => match bad.or(end) {
             Some(upper) => middle(well + 1, upper - 1),
             None if far > well => middle(well + 1, far).or_else(|| deepest(known, far, most)),
             None => deepest(known, far, most),
-        }
+        },
     };
     edge.or_else(|| {
         let steps = evidence.changes(flow, Side::Marked);

@@ -111,7 +111,13 @@ impl Net {
                 self.answer(segment(&packet, self.target_says), RTT + self.late)
             }
             Some(_) if view(&packet, |packet| packet.payload_length()) > 0 => {
-                self.answer(segment(&packet, TcpFlags::ACK), RTT)
+                // What the server says to it, and says again later.
+                let mut said = self.answer(segment(&packet, TcpFlags::ACK), RTT);
+                let end = TcpFlags::ACK.and(TcpFlags::FIN);
+                for times in 1..8 {
+                    said.extend(self.answer(segment(&packet, end), RTT * times));
+                }
+                said
             }
             Some(_) => Vec::new(),
         }
@@ -342,6 +348,17 @@ fn data_go_in_a_connection_that_is_reset_in_the_end() {
 }
 
 #[test]
+fn data_that_are_lost_and_repeated_without_the_mark_are_located_too() {
+    let drops = |here, packet: &mut Vec<u8>| {
+        if here == 2 && packet[1] & 3 == 2 { Act::Drop } else { Act::Pass }
+    };
+    for shape in [Shape::Halves, Shape::Every] {
+        let location = search(&mut Net::new(6, drops), data(6), shaped(shape));
+        assert_eq!(words(&location), ["dropped:3"], "{location:?}");
+    }
+}
+
+#[test]
 fn datagrams_are_known_by_their_identification() {
     let drops = |here, packet: &mut Vec<u8>| {
         if here == 4 && packet[1] == 46 << 2 { Act::Drop } else { Act::Pass }
@@ -437,7 +454,10 @@ fn a_translator_is_no_fault_of_the_marked_packet() {
 
 /// Datagrams, for a translator that this path has not need not keep connections.
 fn data_behind_translator() -> Subject {
-    let query = |ecn| template(to_target().ecn(ecn).udp(53, &[1; 24]).bytes());
+    let query = |ecn| {
+        let datagram = to_target().ecn(ecn).udp(53, &[1; 24]);
+        template(datagram.source_port(4000 + u16::from(ecn)).bytes())
+    };
     Subject { plain: Some(query(0)), marked: query(2), ..ecn_arrives(6) }
 }
 

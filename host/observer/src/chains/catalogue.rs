@@ -6,7 +6,7 @@ use pathspider_plugin_api::abi::{ChainHandle, ChainSet};
 use pathspider_plugin_api::{Chain, ChainInfo, ChainName, Error};
 
 use super::{
-    AccEcn, Basic, Dns, Dscp, Ecn, Evil, Icmp, Mss, Noop, Rtt, Syn, Tcp, Tcpopt, Tfo, Udp,
+    AccEcn, Basic, Carrier, Dns, Dscp, Ecn, Evil, Icmp, Mss, Noop, Rtt, Syn, Tcp, Tcpopt, Tfo, Udp,
 };
 
 /// All chains that a run can use.
@@ -138,6 +138,7 @@ impl Catalogue {
                 Entry::library::<Syn>(),
                 Entry::library::<Rtt>(),
                 Entry::library::<AccEcn>(),
+                Entry::library::<Carrier>(),
                 Entry::library::<Noop>(),
             ],
         }

@@ -7,6 +7,7 @@ use pathspider_plugin_api::abi::ABI_VERSION;
 use serde_json::{Map, Value, json};
 
 use super::recipe;
+use crate::locating::declared;
 use crate::output::{FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER};
 use crate::run::RunOptions;
 use crate::run::plan::Plan;
@@ -38,7 +39,8 @@ pub(super) fn describe(options: &RunOptions<'_>, plan: &Plan, path: &Path) -> io
     let found = options.measurement;
     metadata.extend("plugin", library(&found.file)?);
     let chains: Vec<String> = plan.chains.iter().map(ToString::to_string).collect();
-    let conditions = found.info.conditions.iter().map(|condition| {
+    let located = options.locating.map(|_| declared(&found.info)).unwrap_or_default();
+    let conditions = found.info.conditions.iter().chain(&located).map(|condition| {
         json!({
             "name": condition.name,
             "aspect": condition.aspect(),

@@ -29,6 +29,7 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
             },
         ends: Ends { public, asn, databases },
         labels: Labels { vantage, tags },
+        locating,
         more_chains,
         with_flows,
         // The path may be another one, which each run says for itself.
@@ -77,6 +78,8 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
             tags: tags.clone(),
             // What they know may be newer in the next run, which says for itself which they were.
             asn_db: !databases.is_empty(),
+            // How many are searched and how fast is no other meaning.
+            locate: locating.map(|locating| locating.when.name().to_owned()),
             chains: more_chains.iter().map(ToString::to_string).collect(),
         },
     }

@@ -217,7 +217,9 @@ impl Scene<'_> {
             }
             Action::Further(hops) => packet.set_ttl(packet.ttl().saturating_sub(*hops).max(1)),
             Action::StripSurplus => packet.strip_surplus(),
-            Action::Nat(_) if way == Way::Reverse => self.memory.translate_in(packet, target),
+            Action::Nat(nat) if way == Way::Reverse => {
+                self.memory.translate_in(packet, target, nat.quotes);
+            }
             Action::Nat(nat) => {
                 let same_version = |a: &&std::net::IpAddr| a.is_ipv6() == packet.is_ipv6();
                 if let Some(&outside) = nat.sources.iter().find(same_version) {

@@ -9,7 +9,7 @@ use super::matching::matches;
 use super::path::{Path, Traveller, Way};
 use super::schedule::Schedule;
 use crate::packet::{IcmpError, Packet, Reply};
-use crate::scenario::Action;
+use crate::scenario::{Action, Branch};
 
 /// Where a packet enters or leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Engine {
             else {
                 return self.arrive(traveller, out);
             };
-            if traveller.rule == 0 && !spend_ttl(path, hop, &mut traveller, &mut self.more) {
+            if traveller.rule == 0 && !spend_ttl(path, hop, now, &mut traveller, &mut self.more) {
                 return;
             }
             while let Some(index) = path.rule_at(hop, traveller.way, traveller.rule) {
@@ -193,8 +193,9 @@ impl Engine {
 
 /// Takes one from the time to live; false when it has run out and the packet ends here.
 fn spend_ttl(
-    path: &Path,
+    path: &mut Path,
     hop: usize,
+    now: Time,
     traveller: &mut Traveller,
     more: &mut Vec<Traveller>,
 ) -> bool {
@@ -203,9 +204,14 @@ fn spend_ttl(
         traveller.packet.set_ttl(ttl - 1);
         return true;
     }
-    let router = &path.routers[hop];
-    if !router.silent {
-        let address = router.address_for(&traveller.packet);
+    let router = &mut path.routers[hop];
+    let key = (traveller.packet.source(), traveller.way);
+    let may_speak = router.limit.is_none_or(|limit| router.memory.take_token(key, now, limit, 1.0));
+    if !router.silent && may_speak {
+        let address = match router.as_target {
+            true => traveller.target,
+            false => router.address_for(&traveller.packet),
+        };
         let error = traveller.packet.icmp_error(address, IcmpError::TimeExceeded, 0, router.quote);
         more.extend(error.map(|error| traveller.answered_with(error)));
     }
@@ -238,7 +244,13 @@ fn meet(
             }
         }
     }
-    if !matches(&rule.text.matching, &traveller.packet, way) {
+    let is_other_flow = rule.text.branch == Some(Branch::Flow)
+        && !rule.memory.is_odd_flow(&traveller.packet, target);
+    if is_other_flow || !matches(&rule.text.matching, &traveller.packet, way) {
+        return Verdict::Pass;
+    }
+    if rule.text.branch == Some(Branch::Packet) && rule.memory.count(target, way).is_multiple_of(2)
+    {
         return Verdict::Pass;
     }
     let counted = rule.text.first.is_some()

@@ -25,6 +25,8 @@ pub(super) struct Memory {
     /// From the end outside the translator, and the target, to the end inside it.
     translations: HashMap<(End, IpAddr), End>,
     ports: HashMap<(End, IpAddr), u16>,
+    /// The flows of each target, in the order of their first packets.
+    flows: HashMap<IpAddr, Vec<End>>,
     /// When the places that are taken are free again, the first one first.
     places: VecDeque<Time>,
     /// Packets held until others have gone by.
@@ -84,6 +86,18 @@ impl Memory {
         has_room
     }
 
+    /// Whether a packet is of every second flow to its target, the first not being one.
+    pub(super) fn is_odd_flow(&mut self, packet: &Packet, target: IpAddr) -> bool {
+        let Some((port, _)) = packet.ports() else { return false };
+        let end: End = (packet.source(), port, packet.protocol().0);
+        let flows = bounded(&mut self.flows).entry(target).or_default();
+        let at = flows.iter().position(|flow| *flow == end).unwrap_or_else(|| {
+            flows.push(end);
+            flows.len() - 1
+        });
+        !at.is_multiple_of(2)
+    }
+
     /// Remembers a SYN that goes to `target`.
     pub(super) fn remember_syn(&mut self, target: IpAddr, packet: &Packet) {
         if let (true, Some((source, destination)), Some(flags), Some(options)) =
@@ -122,10 +136,17 @@ impl Memory {
     }
 
     /// Puts the vantage point's own end back into a packet that returns.
-    pub(super) fn translate_in(&mut self, packet: &mut Packet, target: IpAddr) {
+    pub(super) fn translate_in(&mut self, packet: &mut Packet, target: IpAddr, quotes: bool) {
         let port = packet.ports().map_or(0, |(_, port)| port);
         let end = (packet.destination(), port, packet.protocol().0);
         let icmp = matches!(packet.protocol(), IpNumber::ICMP | IpNumber::IPV6_ICMP);
+        if let (true, true, Some(port)) = (icmp, quotes, packet.quoted_port()) {
+            let mut known = self.translations.iter();
+            let is_it = |outside: &End, of: IpAddr| of == target && outside.1 == port;
+            if let Some((_, &(address, port, _))) = known.find(|((end, of), _)| is_it(end, *of)) {
+                packet.set_quoted_source(address, port);
+            }
+        }
         let inside = self.translations.get(&(end, target)).copied().or_else(|| {
             // An error has no ports of its own; any flow of this target's knows who is inside.
             let mut known = self.translations.iter();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::accurate::Accurate;
 use super::memory::Memory;
 use crate::packet::{Packet, Quote};
-use crate::scenario::{Direction, RespondRule, RuleText, Scenario};
+use crate::scenario::{Direction, Hop, RespondRule, RuleText, Scenario};
 
 /// The way a packet goes: a direction that is not both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ impl Traveller {
 }
 
 /// A router of a path.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Router {
     /// Its IPv4 address.
     pub ipv4: Ipv4Addr,
@@ -75,6 +75,12 @@ pub struct Router {
     pub silent: bool,
     /// How much it quotes then.
     pub quote: Quote,
+    /// Whether it speaks in the target's name then.
+    pub as_target: bool,
+    /// How often a second it speaks then at the most.
+    pub limit: Option<f64>,
+    /// What it remembers of that.
+    pub(super) memory: Memory,
 }
 
 impl Router {
@@ -116,7 +122,14 @@ impl Path {
                     ipv4: special.and_then(|hop| hop.ipv4).unwrap_or(ipv4),
                     ipv6: special.and_then(|hop| hop.ipv6).unwrap_or(ipv6),
                     silent: special.is_some_and(|hop| hop.silent),
-                    quote: special.and_then(|hop| hop.quote).map_or(Quote::Most, Quote::Bytes),
+                    quote: match special {
+                        Some(hop) if hop.extensions => Quote::Extended,
+                        Some(Hop { quote: Some(bytes), .. }) => Quote::Bytes(*bytes),
+                        _ => Quote::Most,
+                    },
+                    as_target: special.is_some_and(|hop| hop.as_target),
+                    limit: special.and_then(|hop| hop.limit),
+                    memory: Memory::default(),
                 }
             })
             .collect();

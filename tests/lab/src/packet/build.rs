@@ -93,7 +93,12 @@ pub enum Quote {
     Most,
     /// The first so many bytes.
     Bytes(usize),
+    /// The first 128, perhaps with padding, and a label of MPLS behind them (RFC 4884, RFC 4950).
+    Extended,
 }
+
+/// The least that is quoted where something follows.
+const EXTENDED: usize = 128;
 
 /// What a scripted target answers to a TCP segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +131,7 @@ impl Packet {
         let quoted = match quote {
             Quote::Most => most,
             Quote::Bytes(bytes) => bytes,
+            Quote::Extended => EXTENDED,
         };
         let quoted = &self.bytes[..quoted.min(self.bytes.len())];
         let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
@@ -133,14 +139,26 @@ impl Packet {
             message[6..8].copy_from_slice(&mtu.to_be_bytes());
         }
         message.extend(quoted);
+        if quote == Quote::Extended {
+            message.resize(8 + EXTENDED, 0);
+            let (at, word) = if self.is_ipv6() { (4, 8) } else { (5, 4) };
+            message[at] = (EXTENDED / word) as u8;
+            message.extend([0x20, 0, 0, 0, 0, 8, 1, 1, 0, 1, 0x21, 1]);
+        }
         let protocol = if self.is_ipv6() { IpNumber::IPV6_ICMP } else { IpNumber::ICMP };
         let mut packet = Packet::assemble(router, self.source(), protocol, message)?;
         if !self.is_ipv6() {
-            let at = packet.transport;
-            let computed = checksum::finish(checksum::sum(&packet.bytes[at..], 0));
-            packet.bytes[at + 2..at + 4].copy_from_slice(&computed.to_be_bytes());
+            packet.fill_icmp_checksum();
         }
         Some(packet)
+    }
+
+    /// Puts the checksum of an ICMP message right, which covers no addresses.
+    pub(super) fn fill_icmp_checksum(&mut self) {
+        let at = self.transport;
+        self.bytes[at + 2..at + 4].fill(0);
+        let computed = checksum::finish(checksum::sum(&self.bytes[at..], 0));
+        self.bytes[at + 2..at + 4].copy_from_slice(&computed.to_be_bytes());
     }
 
     /// The reset that seems to come from the other end; `None` for anything but TCP, and for resets.

@@ -91,6 +91,33 @@ impl Packet {
         self.set_end(address, port, 1);
     }
 
+    /// Sets the source address and port of the packet that an ICMP error quotes.
+    pub fn set_quoted_source(&mut self, address: IpAddr, port: u16) {
+        let (at, ports) = if self.is_ipv6() { (8, 40) } else { (12, 20) };
+        let quoted = self.transport + 8;
+        let octets = match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let places = [(quoted + at, octets), (quoted + ports, port.to_be_bytes().to_vec())];
+        for (at, octets) in places {
+            if let Some(place) = self.bytes.get_mut(at..at + octets.len()) {
+                place.copy_from_slice(&octets);
+            }
+        }
+        self.fit_lengths();
+        if !self.is_ipv6() {
+            self.fill_icmp_checksum();
+        }
+    }
+
+    /// The source port of the packet that an ICMP error quotes.
+    pub fn quoted_port(&self) -> Option<u16> {
+        let at = self.transport + 8 + if self.is_ipv6() { 40 } else { 20 };
+        let port = self.bytes.get(at..at + 2)?;
+        Some(u16::from_be_bytes([port[0], port[1]]))
+    }
+
     fn set_end(&mut self, address: IpAddr, port: Option<u16>, end: usize) {
         match address {
             IpAddr::V4(address) if !self.is_ipv6() => {

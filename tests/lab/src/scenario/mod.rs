@@ -18,8 +18,8 @@ use crate::truth::Truth;
 pub use builtin::builtin;
 pub use load::{find, find_all, read};
 pub use rule::{
-    Action, DelayAction, Direction, ForgeResponse, ForgeSegment, IcmpAction, Match, NatAction,
-    OptionText, RateAction, ReorderAction, RespondRule, RuleText, TcpFlagsEdit,
+    Action, Branch, DelayAction, Direction, ForgeResponse, ForgeSegment, IcmpAction, Match,
+    NatAction, OptionText, RateAction, ReorderAction, RespondRule, RuleText, TcpFlagsEdit,
 };
 pub use server::{AccurateEcn, Server};
 pub use words::{Ecn, Flags, Protocol, Span};
@@ -57,6 +57,9 @@ pub struct Scenario {
     /// What each plugin is to find.
     #[serde(default)]
     pub expect: BTreeMap<String, Expectation>,
+    /// Where each plugin's faults are to be located, in conditions of location.
+    #[serde(default)]
+    pub location: BTreeMap<String, Expectation>,
 }
 
 /// The addresses of a scenario.
@@ -91,7 +94,7 @@ pub enum Version {
 }
 
 /// A router that differs from what the lab makes by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Hop {
     /// Which one, counted from the vantage point, which is not counted.
@@ -106,6 +109,14 @@ pub struct Hop {
     /// How many bytes of a packet it quotes when its time to live runs out; as many as may be, if
     /// left out.
     pub quote: Option<usize>,
+    /// Whether something follows the quote (RFC 4884).
+    #[serde(default)]
+    pub extensions: bool,
+    /// Whether it speaks in the target's name.
+    #[serde(default)]
+    pub as_target: bool,
+    /// How many such errors it sends a second at the most, to one address.
+    pub limit: Option<f64>,
 }
 
 /// What one plugin is to find.

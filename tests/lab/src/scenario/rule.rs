@@ -23,11 +23,23 @@ pub struct RuleText {
     pub first: Option<u32>,
     /// Only with this probability, 0 to 1, decided by the scenario's seed.
     pub probability: Option<f64>,
+    /// Only on one of two branches of the way out, chosen by what is said.
+    pub branch: Option<Branch>,
     /// What is done.
     pub action: Action,
     /// Whether checksums are left wrong by it.
     #[serde(default)]
     pub leave_checksums: bool,
+}
+
+/// What chooses between two branches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Branch {
+    /// Flows take turns, each as its first packet comes.
+    Flow,
+    /// Packets that match take turns.
+    Packet,
 }
 
 /// The way a packet goes.
@@ -343,6 +355,9 @@ pub struct NatAction {
     /// Whether ports are rewritten too.
     #[serde(default)]
     pub ports: bool,
+    /// Whether the packets that ICMP errors quote are put back too.
+    #[serde(default)]
+    pub quotes: bool,
 }
 
 /// A scripted answer to TCP segments; the packet answered goes no further.

@@ -78,31 +78,9 @@ impl Ports {
         configurations: usize,
         interface: Option<&str>,
     ) -> Result<Ports, PortsError> {
-        let ports = Ephemeral::read();
         let needed = configurations.clamp(1, PORTS);
-        let wanted = (ports.count() / 2).clamp(needed, PORTS);
-        let mut sockets = Vec::with_capacity(2 * wanted);
-        let mut numbers = Vec::with_capacity(wanted);
-        // A port that is free in TCP may be in use in UDP.
-        for _ in 0..8 * PORTS {
-            if numbers.len() == wanted {
-                break;
-            }
-            let tcp = match silent(Type::STREAM, Protocol::TCP, 0, interface) {
-                Ok(socket) => socket,
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
-                Err(error) => return Err(error.into()),
-            };
-            let port = tcp.local_addr()?.as_socket().map_or(0, |address| address.port());
-            if let Ok(udp) = silent(Type::DGRAM, Protocol::UDP, port, interface) {
-                tcp.listen(0)?;
-                numbers.push(port);
-                sockets.extend([tcp, udp]);
-            }
-        }
-        if numbers.len() < needed {
-            return Err(PortsError::TooFew { needed, found: numbers.len(), ports });
-        }
+        let wanted = (Ephemeral::read().count() / 2).clamp(needed, PORTS);
+        let Held { numbers, sockets } = Held::take(wanted, needed, interface)?;
         Ok(Ports::of(numbers, configurations, sockets))
     }
 
@@ -158,6 +136,47 @@ impl Ports {
                 self.used.remove(&pair);
             }
         }
+    }
+}
+
+/// Ports that nobody else on this machine has, and at which the kernel answers nothing.
+pub(crate) struct Held {
+    /// Which.
+    pub(crate) numbers: Vec<u16>,
+    sockets: Vec<Socket>,
+}
+
+impl Held {
+    /// Takes as many as are wanted, or no fewer than are needed.
+    pub(crate) fn take(
+        wanted: usize,
+        needed: usize,
+        interface: Option<&str>,
+    ) -> Result<Held, PortsError> {
+        let mut sockets = Vec::with_capacity(2 * wanted);
+        let mut numbers = Vec::with_capacity(wanted);
+        // A port that is free in TCP may be in use in UDP.
+        for _ in 0..8 * PORTS {
+            if numbers.len() == wanted {
+                break;
+            }
+            let tcp = match silent(Type::STREAM, Protocol::TCP, 0, interface) {
+                Ok(socket) => socket,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => break,
+                Err(error) => return Err(error.into()),
+            };
+            let port = tcp.local_addr()?.as_socket().map_or(0, |address| address.port());
+            if let Ok(udp) = silent(Type::DGRAM, Protocol::UDP, port, interface) {
+                tcp.listen(0)?;
+                numbers.push(port);
+                sockets.extend([tcp, udp]);
+            }
+        }
+        if numbers.len() < needed {
+            let (found, ports) = (numbers.len(), Ephemeral::read());
+            return Err(PortsError::TooFew { needed, found, ports });
+        }
+        Ok(Held { numbers, sockets })
     }
 }
 

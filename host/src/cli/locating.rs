@@ -1,0 +1,86 @@
+//! The arguments that say of which targets the path is searched for what harms packets.
+
+use std::ffi::OsString;
+
+use clap::{Args, ValueEnum};
+
+use super::targets::rate;
+use crate::locating::{Locating, When};
+
+/// Octets of a packet that a copy needs: more than any path carries.
+const SNAPLEN: u32 = 2_048;
+
+/// What the option means without a word.
+const ALONE: &str = "broken";
+
+const OPTION: &str = "--locate";
+
+/// The words with the option's own where it stands alone, so that what follows it is not taken for it.
+pub(super) fn spelled_out(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words = words.into_iter().peekable();
+    let mut spelled = Vec::new();
+    while let Some(word) = words.next() {
+        let is_said =
+            |next: &OsString| next.to_str().is_some_and(|next| When::from_str(next, false).is_ok());
+        match word == OPTION && !words.peek().is_some_and(is_said) {
+            true => spelled.push(format!("{OPTION}={ALONE}").into()),
+            false => spelled.push(word),
+        }
+    }
+    spelled
+}
+
+/// Where on the path.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where on the path")]
+pub(super) struct LocatingOptions {
+    /// Find where on the path packets are changed, dropped or refused, where the verdict is impaired
+    /// connectivity (broken, also without a word), where any condition is impaired (changed), or at
+    /// every target (always). Copies of the packets are sent with few hops to live
+    #[arg(long, value_name = "WHEN", value_enum, num_args = 0..=1, default_missing_value = ALONE)]
+    locate: Option<When>,
+
+    /// Search the paths of this many targets at the most
+    #[arg(long, value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    locate_max: u64,
+
+    /// Send this many packets a second at the most for it; a router is asked once a second in the long
+    /// run, whatever this says
+    #[arg(long, value_name = "N", default_value_t = 100.0, value_parser = rate)]
+    locate_rate: f64,
+}
+
+impl LocatingOptions {
+    /// What is asked; nothing unless it is.
+    pub(super) fn locating(&self) -> Option<Locating> {
+        let (most, rate) = (self.locate_max, self.locate_rate);
+        self.locate.map(|when| Locating { when, most, rate })
+    }
+
+    /// Octets that are captured of each packet at the least.
+    pub(super) fn least_snaplen(&self) -> u32 {
+        if self.locate.is_some() { SNAPLEN } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alone_it_takes_nothing_of_what_follows() {
+        let spelled = |words: &[&str]| {
+            let words = spelled_out(words.iter().map(OsString::from));
+            words
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(spelled(&["measure", "--locate", "ecn"]), "measure --locate=broken ecn");
+        assert_eq!(spelled(&["measure", "ecn", "--locate"]), "measure ecn --locate=broken");
+        assert_eq!(spelled(&["--locate", "always", "ecn"]), "--locate always ecn");
+        assert_eq!(spelled(&["--locate=changed", "ecn"]), "--locate=changed ecn");
+    }
+}

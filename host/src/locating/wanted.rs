@@ -1,0 +1,183 @@
+//! What of a job is to be located: which configurations, with which of their packets.
+
+use pathspider_locate::{Subject, Template};
+use pathspider_observer::{Ttls, hops};
+use pathspider_plugin_api::chains::carrier;
+use pathspider_plugin_api::driver::Conclusion;
+use pathspider_plugin_api::{
+    Carrier, Class, Condition, ConfigId, Configuration, FlowRecord, Value,
+};
+
+use super::When;
+
+/// What a connection's flow keeps of its packets.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    opening: Option<Template>,
+    data: Option<Template>,
+    distance: Option<u8>,
+}
+
+/// A search that is wanted.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// The configuration whose packets are marked.
+    pub(crate) config: ConfigId,
+    /// What conditions are about.
+    pub(crate) aspect: String,
+    /// Which packet is copied.
+    pub(crate) carrier: Carrier,
+    pub(crate) subject: Subject,
+}
+
+impl Seen {
+    /// Of a flow that the chain `carrier` looked at.
+    pub(crate) fn of(flow: Option<&FlowRecord>, ttls: Ttls) -> Seen {
+        let template = |name: &str| {
+            let octets = flow?.value(name)?.as_list()?.first().and_then(Value::as_bytes)?;
+            Template::new(octets)
+        };
+        Seen {
+            opening: template(carrier::OPENING.name()),
+            data: template(carrier::DATA.name()),
+            distance: ttls.first().map(hops),
+        }
+    }
+}
+
+/// What conditions of connectivity are about, in their order: `ecn`, `dscp.46`.
+fn aspects(conditions: &[Condition]) -> Vec<&str> {
+    let mut found: Vec<&str> = Vec::new();
+    for condition in conditions {
+        if let Some(aspect) = condition.aspect().strip_suffix(".connectivity")
+            && !found.contains(&aspect)
+        {
+            found.push(aspect);
+        }
+    }
+    found
+}
+
+/// Whether a condition is about that, or about a part of it.
+fn is_about(condition: &Condition, aspect: &str) -> bool {
+    let rest = condition.as_str().strip_prefix(aspect);
+    rest.is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// What is wanted of a job, for what was concluded.
+pub(crate) fn wanted(
+    when: When,
+    configurations: &[Configuration],
+    seen: &[Seen],
+    conclusion: &Conclusion,
+) -> Vec<Wanted> {
+    let aspects = aspects(&conclusion.conditions);
+    let experiments = match configurations {
+        [only] => std::slice::from_ref(only),
+        [_, experiments @ ..] => experiments,
+        [] => return Vec::new(),
+    };
+    let mut found = Vec::new();
+    for (place, experiment) in experiments.iter().enumerate() {
+        // One verdict for each experiment, in their order; where one is missing, the label tells.
+        let aspect = match aspects.len() == experiments.len() {
+            true => aspects.get(place).copied(),
+            false => {
+                let label = experiment.label().replace(' ', ".");
+                aspects.iter().copied().find(|aspect| *aspect == label)
+            }
+        };
+        let Some(aspect) = aspect else { continue };
+        let impaired = |condition: &&Condition| {
+            condition.class() == Class::Impaired && is_about(condition, aspect)
+        };
+        let mut impaired = conclusion.conditions.iter().filter(impaired).peekable();
+        let is_impaired = impaired.peek().is_some();
+        let is_broken = impaired.any(|one| one.aspect().ends_with(".connectivity"));
+        let is_wanted = match when {
+            When::Broken => is_broken,
+            When::Changed => is_impaired,
+            When::Always => true,
+        };
+        if is_wanted || conclusion.wishes.locates() {
+            let subjects = subjects(configurations, experiment, seen, conclusion, is_impaired);
+            found.extend(subjects.into_iter().map(|(carrier, subject)| Wanted {
+                config: experiment.id(),
+                aspect: aspect.to_owned(),
+                carrier,
+                subject,
+            }));
+        }
+    }
+    found
+}
+
+/// The packets to be sent for an experiment: those by which it differs from the baseline on the wire.
+fn subjects(
+    configurations: &[Configuration],
+    experiment: &Configuration,
+    seen: &[Seen],
+    conclusion: &Conclusion,
+    is_impaired: bool,
+) -> Vec<(Carrier, Subject)> {
+    let (at, is_alone) = (experiment.id().index(), configurations.len() == 1);
+    let Some(marked) = seen.get(at) else { return Vec::new() };
+    let plain = seen.first().filter(|_| !is_alone);
+    let is_carried = |at: usize| conclusion.flows.get(at).is_some_and(|flow| flow.is_carried());
+    // Where the baseline failed as well, nothing is to come again.
+    let arrives = is_carried(at) || (!is_alone && !is_carried(0));
+    let distance = plain.and_then(|plain| plain.distance).or(marked.distance);
+    let mut found = Vec::new();
+    let Some(opening) = &marked.opening else { return found };
+    let of_plain = plain.and_then(|plain| plain.opening.as_ref());
+    let accidents = |template: &Template| match of_plain {
+        Some(other) => template.clone().with_accidents_of(other),
+        None => template.clone(),
+    };
+    let is_tcp = opening.is_syn();
+    let has_connection = is_tcp && (marked.data.is_some() || is_carried(at));
+    let own = accidents(opening);
+    let differs = of_plain.is_none_or(|other| own.differs_from(other));
+    let data = data(experiment, plain, marked).filter(|_| is_tcp);
+    if (is_alone || of_plain.is_some()) && differs {
+        found.push((
+            Carrier::Opening,
+            Subject {
+                plain: of_plain.cloned(),
+                marked: own,
+                handshake: None,
+                distance,
+                arrives: arrives || has_connection,
+                // What came about on the SYN is nothing that its packet explains.
+                is_impaired: is_impaired && !(has_connection && data.is_some()),
+            },
+        ));
+    }
+    if let Some((plain, data)) = data {
+        let handshake = Some(opening.clone());
+        let (plain, marked) = (Some(plain), data);
+        let subject = Subject { plain, marked, handshake, distance, arrives, is_impaired };
+        found.push((Carrier::Data, subject));
+    }
+    found
+}
+
+/// The segments with data, without the mark and with it; `None` where they do not differ.
+fn data(
+    experiment: &Configuration,
+    plain: Option<&Seen>,
+    marked: &Seen,
+) -> Option<(Template, Template)> {
+    let (data, plain) = (marked.data.as_ref()?, plain?);
+    let class = match (&plain.data, &plain.opening) {
+        (Some(plain), _) | (None, Some(plain)) => plain.traffic_class(),
+        (None, None) => return None,
+    };
+    // The same segment without the mark, where it is a mark of the IP header.
+    if data.traffic_class() != class {
+        return Some((data.clone().with_traffic_class(class), data.clone()));
+    }
+    let other = plain.data.as_ref()?;
+    let differs = experiment.carried_by() == Carrier::Data;
+    differs.then(|| (other.clone(), data.clone().with_accidents_of(other)))
+}

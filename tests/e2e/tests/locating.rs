@@ -1,0 +1,245 @@
+//! Where on the path: the lab's paths with known faults, each with the location that is true for it
+//! (`docs/location.md`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use pathspider_e2e::{Ended, built, wait_until};
+use pathspider_lab::emulated::{EmulatedLab, INTERFACE, LabPath};
+use pathspider_lab::net::{self, Namespace};
+use pathspider_lab::runner::{Measurement, Target, plugin_waiver};
+use pathspider_lab::scenario::{self, Scenario};
+use pathspider_lab::targets::FastHttp;
+
+/// The paths, in the order of their names.
+fn scenarios() -> Vec<Scenario> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/location");
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.iter().flat_map(|file| scenario::find(&file.to_string_lossy()).unwrap()).collect()
+}
+
+/// How a plugin is run where a path says nothing of it.
+fn usual(plugin: &str) -> Vec<String> {
+    let arguments: &[&str] = match plugin {
+        "ecn" => &["--connect", "http", "--timeout", "2"],
+        "mss" | "tcpopt" => &["--connect", "tcp", "--timeout", "2"],
+        _ => &["--timeout", "2"],
+    };
+    arguments.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn each_fault_is_located_where_it_is() {
+    if let Err(error) = net::prepare() {
+        return pathspider_e2e::skipped(error);
+    }
+    let mut runs: BTreeMap<(String, Vec<String>), Vec<Scenario>> = BTreeMap::new();
+    for scenario in scenarios() {
+        for (plugin, expected) in &scenario.location {
+            let arguments = expected.arguments.clone().unwrap_or_else(|| usual(plugin));
+            runs.entry((plugin.clone(), arguments)).or_default().push(scenario.clone());
+        }
+    }
+    // Searches wait for routers most of the time, so all runs go on at a time, each in a lab of its own.
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let run = |((plugin, arguments), scenarios): ((String, Vec<String>), Vec<Scenario>)| {
+            scope.spawn(move || wrong(&plugin, &arguments, scenarios))
+        };
+        let measured: Vec<_> = runs.into_iter().map(run).collect();
+        measured.into_iter().flat_map(|run| run.join().unwrap()).collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a run locates otherwise than is true.
+fn wrong(plugin: &str, arguments: &[String], scenarios: Vec<Scenario>) -> Vec<String> {
+    let lab = EmulatedLab::new(scenarios, 1).unwrap();
+    let paths: Vec<&LabPath> = lab.paths().iter().collect();
+    let options = ["--locate", "always", "--locate-rate", "2000"];
+    let measurement = Measurement {
+        pathspider: built("pathspider"),
+        interface: INTERFACE.into(),
+        workers: 200,
+        options: options.map(ToOwned::to_owned).into(),
+        plugin: plugin.into(),
+        arguments: arguments.to_vec(),
+        rejudge: false,
+    };
+    let port = if arguments.iter().any(|word| word.contains("dns")) { 53 } else { 80 };
+    let targets = paths.iter().flat_map(|path| {
+        path.targets.iter().map(move |&address| Target {
+            truth: &path.truth,
+            address,
+            port: Some(port),
+        })
+    });
+    let records = measurement.run(lab.vantage(), targets).unwrap().records;
+    let mut wrong = Vec::new();
+    for path in &paths {
+        let expected: BTreeSet<&str> =
+            path.scenario.location[plugin].conditions.iter().map(String::as_str).collect();
+        let of_path: Vec<_> =
+            records.iter().filter(|record| record.lab_path == path.truth.name).collect();
+        if of_path.len() != path.targets.len() {
+            wrong.push(format!("{}: {} records", path.truth.name, of_path.len()));
+        }
+        for record in of_path {
+            let is_location = |condition: &&str| condition.contains(".location.");
+            let found: BTreeSet<&str> =
+                record.conditions.iter().map(String::as_str).filter(is_location).collect();
+            if found != expected {
+                let (path, target) = (&path.truth.name, record.dip);
+                wrong.push(format!("{plugin} at {path} ({target}): {found:?}, not {expected:?}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// Routers of the kernel between the vantage point and the targets, joined by veth with all offloads on.
+const ROUTERS: usize = 4;
+
+/// What the router of a number does to packets to the target of a number, as nftables writes it. What
+/// goes to the first target is translated at the first router beside.
+const FAULTS: [(usize, usize, &str); 3] = [
+    (3, 1, "ip ecn set not-ect"),
+    (3, 2, "tcp flags & (syn | ack | ecn | cwr) == syn | ecn | cwr drop"),
+    (2, 3, "tcp flags & (syn | ack | ecn | cwr) == syn | ecn | cwr reject with tcp reset"),
+];
+
+/// What is located at each target. A router's kernel looks at the hops to live before it does what
+/// nftables says, so the next router shows it.
+const LOCATED: [&str; 3] =
+    ["ecn.location.changed:ecn:4", "ecn.location.dropped:4", "ecn.location.rejected:3"];
+
+/// A chain of namespaces: the vantage point, the routers, the targets. Each link is a veth pair.
+fn chain() -> Vec<Namespace> {
+    let last = ROUTERS + 1;
+    let hops: Vec<_> = (0..=last).map(|at| Namespace::new(&format!("hop {at}")).unwrap()).collect();
+    for (at, pair) in hops.windows(2).enumerate() {
+        let far = pair[1].path();
+        net::ip(
+            &pair[0],
+            &format!(
+                "link add out0 type veth peer name in0 netns {far}\n\
+                 addr add 10.50.{at}.1/30 dev out0\nlink set out0 up\n"
+            ),
+        )
+        .unwrap();
+        net::ip(&pair[1], &format!("addr add 10.50.{at}.2/30 dev in0\nlink set in0 up\n")).unwrap();
+    }
+    for (at, hop) in hops.iter().enumerate() {
+        let mut routes = String::new();
+        if at < last {
+            routes += &format!("route add 10.60.0.0/24 via 10.50.{at}.2\n");
+        }
+        if at == 0 {
+            routes += "route add default via 10.50.0.2\n";
+        } else if at > 1 {
+            routes += &format!("route add 10.50.0.0/16 via 10.50.{}.1\n", at - 1);
+        }
+        if at == last {
+            routes += "route add local 10.60.0.0/24 dev lo\n";
+        }
+        net::ip(hop, &routes).unwrap();
+        hop.sysctls(&[("net.ipv4.ip_forward", "1"), ("net.ipv4.conf.all.rp_filter", "0")]).unwrap();
+        let rules = FAULTS.iter().filter(|(router, ..)| *router == at);
+        let rules = rules.map(|(_, target, what)| format!("ip daddr 10.60.0.{target} {what}\n"));
+        let rules: String = rules.collect();
+        let chain = "type filter hook forward priority 0;";
+        net::nft(hop, &format!("table ip faults {{ chain forward {{ {chain}\n{rules} }} }}"))
+            .unwrap();
+    }
+    let translated = "table ip nat {\nchain out {\ntype nat hook postrouting priority 100;\n\
+                      ip daddr 10.60.0.1 masquerade\n}\n}\n";
+    net::nft(&hops[1], translated).unwrap();
+    // Counts the openings that come to a target, and what resets them.
+    let counted = "table ip seen {\nchain in {\ntype filter hook input priority 0;\n\
+                   ip daddr 10.60.0.2 tcp flags & (syn | ack) == syn counter\n\
+                   ip daddr 10.60.0.2 tcp flags & rst == rst counter\n}\n}\n";
+    net::nft(&hops[last], counted).unwrap();
+    hops[last].sysctl("net.ipv4.tcp_ecn", "1").unwrap();
+    hops
+}
+
+#[test]
+fn routers_of_the_kernel_show_it_too_and_the_target_is_spared() {
+    if let Err(error) = net::prepare() {
+        return pathspider_e2e::skipped(error);
+    }
+    let hops = chain();
+    let (vantage, target) = (&hops[0], &hops[ROUTERS + 1]);
+    let _server = FastHttp::start(target, 80, 1, false).unwrap();
+    // The kernel brings new links up a moment after it is asked to.
+    let address = ([10, 60, 0, 1], 80).into();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100));
+    wait_until("links carry packets", || vantage.enter(connect).unwrap().is_ok());
+    let folder = pathspider_e2e::temp_dir("located");
+    let output = folder.join("records.ndjson");
+    let jobs: String = (1..=3).map(|host| format!("{{\"dip\":\"10.60.0.{host}\"}}\n")).collect();
+    let input = folder.join("jobs.ndjson");
+    fs::write(&input, jobs).unwrap();
+    let mut command = Command::new(built("pathspider"));
+    command.args(plugin_waiver(&built("pathspider")));
+    command.args(["measure", "-i", "out0", "--allow-special", "--locate", "always"]);
+    command.arg("--input").arg(&input).arg("--output").arg(&output);
+    command.args(["ecn", "--connect", "http", "--timeout", "2"]);
+    vantage.place(&mut command);
+    let ended = Ended::from(command.output().unwrap());
+    ended.expect(0, &["paths searched with"]);
+    let text = fs::read_to_string(&output).unwrap();
+    let mut records: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    records.sort_by_key(|record| record["dip"].to_string());
+    let located: Vec<&str> = records
+        .iter()
+        .flat_map(|record| {
+            let conditions = record["conditions"].as_array().unwrap().iter();
+            let conditions = conditions.map(|condition| condition.as_str().unwrap());
+            conditions.filter(|condition| condition.contains(".location."))
+        })
+        .collect();
+    assert_eq!(located, LOCATED, "{text}");
+    // What each router said stands in the record, and the routers in its path.
+    let searches = records[0]["location"].as_array().unwrap();
+    let search = searches.iter().find(|search| search["carrier"] == "data").unwrap();
+    let mut of_hops = search["hops"].as_array().unwrap().iter();
+    let fourth = of_hops.find(|hop| hop["hop"] == 4).unwrap();
+    assert!(
+        fourth["marked"]["differs"].as_array().unwrap().contains(&"ecn:2>0".into()),
+        "{search}"
+    );
+    assert_eq!(fourth["from"], "10.50.3.2");
+    assert!(records[0]["path"].as_array().unwrap().contains(&"10.50.3.2".into()));
+    assert!(records.iter().all(|record| {
+        let searches = record["location"].as_array().unwrap().iter();
+        searches.map(|search| search["at_target"].as_u64().unwrap()).all(|number| number <= 6)
+    }));
+    // The measurement's own opening, and three of the search at the most; each of these is reset.
+    let counters = script(target, "nft list table ip seen");
+    let numbers: Vec<u64> = counters
+        .split("packets ")
+        .skip(1)
+        .map(|rest| rest.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    let [openings, resets] = numbers[..] else { panic!("{counters}") };
+    assert!((2..=4).contains(&openings), "{counters}");
+    assert!(resets >= openings - 1, "{counters}");
+    let half_open = script(target, "cat /proc/net/tcp /proc/net/tcp6");
+    let is_half_open = |line: &&str| line.split_whitespace().nth(3) == Some("03");
+    assert_eq!(half_open.lines().filter(is_half_open).count(), 0, "{half_open}");
+}
+
+/// What a script says within a namespace.
+fn script(namespace: &Namespace, text: &str) -> String {
+    let mut command = Command::new("sh");
+    command.args(["-c", text]);
+    namespace.place(&mut command);
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
