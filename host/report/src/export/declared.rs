@@ -1,6 +1,11 @@
 //! The columns that each export has, whatever the records: `docs/records.md` and `docs/output.md` say
 //! what they mean.
 
+use std::sync::LazyLock;
+
+use pathspider_records::names;
+use pathspider_records::shape::{DNS_INFO, FLOW, HTTP, Key, RECORD, Shape, TLS_INFO};
+
 use super::kind::{Kind, Simple, list, one};
 
 /// What becomes of a column's values where addresses are made unknown.
@@ -31,8 +36,13 @@ pub(crate) enum Table {
 
 pub(crate) const TABLES: [Table; 3] = [Table::Targets, Table::Flows, Table::Runs];
 
-/// A column: the way to its value in a record, its type, and whether it may be published.
-pub(crate) type Column = (&'static [&'static str], Kind, Secrecy);
+/// A column that a key gives: the way to its value in a record, its type, and whether it may be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Declared {
+    pub(crate) way: Vec<&'static str>,
+    pub(crate) kind: Kind,
+    pub(crate) secrecy: Secrecy,
+}
 
 /// The number of a file, by which `runs` names it.
 pub(crate) const SOURCE: &str = "source";
@@ -46,7 +56,7 @@ pub(crate) const MORE: &str = "more";
 pub(crate) const PARTITION: [&str; 4] = ["measurement", "campaign", "vantage", "date"];
 
 use Secrecy::{Addresses, Condition, Hidden, Kept, Reason};
-use Simple::{Bool, Int, Json, Octets, Text, Time};
+use Simple::{Bool, Float, Int, Json, Octets, Text, Time};
 
 impl Table {
     /// Its name.
@@ -70,81 +80,153 @@ impl Table {
     }
 
     /// The columns of keys.
-    pub(crate) fn declared(self) -> &'static [Column] {
+    pub(crate) fn declared(self) -> &'static [Declared] {
+        static TARGETS: LazyLock<Vec<Declared>> = LazyLock::new(targets);
+        static FLOWS: LazyLock<Vec<Declared>> = LazyLock::new(flows);
+        static RUNS: LazyLock<Vec<Declared>> = LazyLock::new(runs);
         match self {
-            Table::Targets => TARGETS,
-            Table::Flows => FLOWS,
-            Table::Runs => RUNS,
+            Table::Targets => &TARGETS,
+            Table::Flows => &FLOWS,
+            Table::Runs => &RUNS,
+        }
+    }
+
+    /// Whether a key has a place of its own, beside the columns of keys.
+    pub(crate) fn has_elsewhere(self, name: &str) -> bool {
+        let of_targets = [names::PLUGIN, names::FLOW_RESULTS, IP_VERSION];
+        PARTITION.contains(&name)
+            || [SOURCE, LINE, MORE].contains(&name)
+            || (self == Table::Targets && of_targets.contains(&name))
+    }
+}
+
+fn targets() -> Vec<Declared> {
+    let mut columns = Vec::new();
+    add(&mut columns, &[], RECORD, secrecy_of_target);
+    columns.retain(|column| !Table::Targets.has_elsewhere(column.way[0]));
+    columns
+}
+
+fn flows() -> Vec<Declared> {
+    let mut columns = Vec::new();
+    for (way, keys) in
+        [(None, FLOW), (None, HTTP), (Some("tls_info"), TLS_INFO), (Some("dns_info"), DNS_INFO)]
+    {
+        add(&mut columns, way.as_slice(), keys, secrecy_of_flow);
+    }
+    columns
+}
+
+fn runs() -> Vec<Declared> {
+    RUNS.iter()
+        .map(|(way, kind, secrecy)| Declared { way: way.to_vec(), kind: *kind, secrecy: *secrecy })
+        .collect()
+}
+
+/// Adds the columns of these keys, which stand in the object at `way`.
+fn add(
+    columns: &mut Vec<Declared>,
+    way: &[&'static str],
+    keys: &'static [Key],
+    secrecy: fn(&[&str]) -> Secrecy,
+) {
+    for key in keys {
+        let way = [way, &[key.name]].concat();
+        match column(key.shape) {
+            Shaped::Column(kind) => {
+                let secrecy = secrecy(&way);
+                columns.push(Declared { way, kind, secrecy });
+            }
+            Shaped::Below(keys) => add(columns, &way, keys, secrecy),
+            Shaped::AsSeen => {}
         }
     }
 }
 
-const TARGETS: &[Column] = &[
-    (&["jobId"], one(Text), Kept),
-    (&["round"], one(Int), Kept),
-    (&["dip"], one(Text), Addresses),
-    (&["dp"], one(Int), Kept),
-    (&["domain"], one(Text), Hidden),
-    (&["domain_ascii"], one(Text), Hidden),
-    (&["dip_asn"], one(Int), Hidden),
-    (&["dip_prefix"], one(Text), Hidden),
-    (&["dip_country"], one(Text), Hidden),
-    (&["sip"], one(Text), Addresses),
-    (&["path"], list(Text), Kept),
-    (&["conditions"], list(Text), Condition),
-    (&["time", "from"], one(Time), Kept),
-    (&["time", "to"], one(Time), Kept),
-    (&["spdr_error"], one(Text), Reason),
-    (&["missed_flows"], one(Int), Kept),
-    (&["schema"], one(Int), Kept),
-];
+/// What a shape is in a table.
+enum Shaped {
+    /// A column.
+    Column(Kind),
+    /// A column for each of these keys.
+    Below(&'static [Key]),
+    /// The columns that its values call for.
+    AsSeen,
+}
 
-const FLOWS: &[Column] = &[
-    (&["jobId"], one(Text), Kept),
-    (&["config"], one(Int), Kept),
-    (&["spdr_kind"], one(Text), Kept),
-    (&["spdr_state"], one(Int), Kept),
-    (&["spdr_carried"], one(Bool), Kept),
-    (&["spdr_not_supported"], one(Bool), Kept),
-    (&["spdr_start"], one(Time), Kept),
-    (&["spdr_stop"], one(Time), Kept),
-    (&["spdr_error"], one(Text), Reason),
-    (&["spdr_phase"], one(Text), Kept),
-    (&["sip"], one(Text), Addresses),
-    (&["sp"], one(Int), Kept),
-    (&["dip"], one(Text), Addresses),
-    (&["dp"], one(Int), Kept),
-    (&["proto"], one(Int), Kept),
-    (&["observed"], one(Bool), Kept),
-    (&["spdr_claimed"], one(Bool), Kept),
-    (&["spdr_outcome"], one(Json), Hidden),
-    (&["http_response_code"], one(Int), Kept),
-    (&["http_response_header"], one(Octets), Hidden),
-    (&["http_response_body"], one(Octets), Hidden),
-    (&["http_info", "version"], one(Text), Kept),
-    (&["http_info", "body_truncated"], one(Bool), Kept),
-    (&["http_info", "odd"], list(Text), Kept),
-    (&["tls_info", "sni"], one(Text), Hidden),
-    (&["tls_info", "version"], one(Text), Kept),
-    (&["tls_info", "cipher_suite"], one(Text), Kept),
-    (&["tls_info", "alpn"], one(Octets), Hidden),
-    (&["tls_info", "alert"], one(Int), Kept),
-    (&["tls_info", "certificate", "sha256"], one(Text), Hidden),
-    (&["tls_info", "certificate", "subject"], one(Text), Hidden),
-    (&["tls_info", "certificate", "issuer"], one(Text), Hidden),
-    (&["tls_info", "certificate", "not_before"], one(Time), Hidden),
-    (&["tls_info", "certificate", "not_after"], one(Time), Hidden),
-    (&["tls_info", "certificate", "names"], list(Text), Hidden),
-    (&["tls_info", "certificate", "names_total"], one(Int), Hidden),
-    (&["dns_info", "query"], one(Text), Hidden),
-    (&["dns_info", "rcode"], one(Int), Kept),
-    (&["dns_info", "answers"], one(Int), Kept),
-    (&["dns_info", "truncated"], one(Bool), Kept),
-    (&["dns_info", "malformed"], one(Bool), Kept),
-    (&["dns_info", "ignored"], one(Int), Kept),
-];
+fn column(shape: Shape) -> Shaped {
+    Shaped::Column(match shape {
+        Shape::Text | Shape::Word | Shape::Address => one(Text),
+        Shape::Whole => one(Int),
+        Shape::Number => one(Float),
+        Shape::Flag => one(Bool),
+        Shape::Time => one(Time),
+        Shape::Octets => one(Octets),
+        Shape::Numbers => list(Int),
+        Shape::Texts => list(Text),
+        Shape::Objects(_) => list(Json),
+        // What is in it has no type of its own.
+        Shape::Object(keys) if keys.iter().any(|key| matches!(key.shape, Shape::Anything)) => {
+            one(Json)
+        }
+        Shape::Object(keys) => return Shaped::Below(keys),
+        Shape::OrNull(shape) => return column(*shape),
+        Shape::List | Shape::TextsByName | Shape::Anything => return Shaped::AsSeen,
+    })
+}
 
-const RUNS: &[Column] = &[
+/// What may be published of a target's keys. A new key is left out until it is decided here.
+fn secrecy_of_target(way: &[&str]) -> Secrecy {
+    match *way {
+        [names::SIP | "dip"] => Addresses,
+        [names::CONDITIONS] => Condition,
+        [names::ERROR] => Reason,
+        [
+            "dp"
+            | names::ROUND
+            | names::PATH
+            | names::RTT
+            | names::MISSED_FLOWS
+            | names::JOB_ID
+            | names::SCHEMA
+            | names::RUN
+            | names::VERSION,
+        ]
+        | [names::TIME | names::ANSWERED_FROM, _] => Kept,
+        _ => Hidden,
+    }
+}
+
+/// The same of a connection's keys.
+fn secrecy_of_flow(way: &[&str]) -> Secrecy {
+    match *way {
+        [names::SIP | "dip"] | [names::ICMP, "from"] => Addresses,
+        [names::ERROR] => Reason,
+        [
+            "config"
+            | "spdr_kind"
+            | "spdr_state"
+            | "spdr_carried"
+            | "spdr_not_supported"
+            | "spdr_start"
+            | "spdr_stop"
+            | names::PHASE
+            | "sp"
+            | "dp"
+            | "proto"
+            | "observed"
+            | "spdr_claimed"
+            | names::JOB_ID
+            | "http_response_code",
+        ]
+        | [names::ICMP | "http_info", _]
+        | ["tls_info", "version" | "cipher_suite" | "alert"]
+        | ["dns_info", "rcode" | "answers" | "truncated" | "malformed" | "ignored"] => Kept,
+        _ => Hidden,
+    }
+}
+
+/// The keys of metadata that have columns.
+const RUNS: &[(&[&str], Kind, Secrecy)] = &[
     (&["file"], one(Text), Hidden),
     (&["plugin_version"], one(Text), Kept),
     (&["started"], one(Time), Kept),
@@ -191,8 +273,8 @@ mod tests {
             include_str!("../../../../docs/analysing.md"),
         ];
         for table in TABLES {
-            for (way, ..) in table.declared() {
-                let last = way.last().unwrap();
+            for column in table.declared() {
+                let last = column.way.last().unwrap();
                 assert!(
                     pages.iter().any(|page| page.contains(last)),
                     "{last} is in none of the pages"

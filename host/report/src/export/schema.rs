@@ -8,7 +8,7 @@ use pathspider_records::cells::Keys;
 use pathspider_records::{About, DeclaredField};
 use serde_json::{Map, Value};
 
-use super::declared::{IP_VERSION, LINE, MORE, PARTITION, SOURCE, Secrecy, TABLES, Table};
+use super::declared::{MORE, Secrecy, TABLES, Table};
 use super::kind::{Kind, Learned, Simple, one};
 
 /// The most columns that are learned for one table; what goes beyond is in `more`.
@@ -129,8 +129,8 @@ impl Learning {
     pub(crate) fn schemas(self, secrecy: impl Fn(&str) -> Secrecy) -> Schemas {
         let mut keys = TABLES.map(|table| {
             let mut keys = Keys::default();
-            table.declared().iter().for_each(|(way, ..)| {
-                keys.add(way);
+            table.declared().iter().for_each(|column| {
+                keys.add(&column.way);
             });
             keys
         });
@@ -154,29 +154,14 @@ impl Learning {
     }
 }
 
-/// Whether a key has a place of its own, beside the columns of keys.
-fn is_elsewhere(table: Table, way: &[String]) -> bool {
-    let [name] = way else { return false };
-    match table {
-        Table::Targets => {
-            ["plugin", "flow_results"].contains(&&**name)
-                || PARTITION.contains(&&**name)
-                || [SOURCE, LINE, IP_VERSION, MORE].contains(&&**name)
-        }
-        Table::Flows | Table::Runs => {
-            PARTITION.contains(&&**name) || [SOURCE, LINE, MORE].contains(&&**name)
-        }
-    }
-}
-
 impl LearnedTable {
     fn object(&mut self, table: Table, object: &Map<String, Value>, way: &mut Way) {
         for (key, value) in object {
             way.push(key.clone());
-            let is_declared =
-                table.declared().iter().any(|(declared, ..)| declared.iter().eq(way.iter()));
+            let is_declared = table.declared().iter().any(|column| column.way == *way);
+            let is_elsewhere = way.len() == 1 && table.has_elsewhere(key);
             match value {
-                _ if is_declared || is_elsewhere(table, way) => {}
+                _ if is_declared || is_elsewhere => {}
                 Value::Object(below)
                     if way.len() < DEEPEST
                         && pathspider_records::cells::octets(below).is_none() =>
@@ -211,8 +196,7 @@ impl Schema {
             .map(|(name, kind)| column(name, *kind, Secrecy::Kept))
             .collect();
         let declared = table.declared().iter();
-        columns
-            .extend(declared.map(|(way, kind, secrecy)| column(&way.join("."), *kind, *secrecy)));
+        columns.extend(declared.map(|key| column(&key.way.join("."), key.kind, key.secrecy)));
         let others = learned.columns.keys().filter(|way| !learned.declared.contains(way));
         for way in learned.declared.iter().chain(others) {
             let name = way.join(".");
@@ -243,6 +227,7 @@ impl Schema {
 mod tests {
     use serde_json::json;
 
+    use super::super::declared::SOURCE;
     use super::super::kind::list;
     use super::*;
 
