@@ -3,7 +3,10 @@
 mod memory;
 
 use std::io::Write;
-use std::process::{Child, Command};
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,61 +14,120 @@ use pathspider_e2e::{
     Ended, Network, Program, Record, compile, names, network, records, temp_dir, wait_until,
 };
 
-/// How many targets a steady run has; it takes six seconds.
-const TARGETS: usize = 600;
+/// The time from one target to the next.
+const APART: Duration = Duration::from_millis(8);
 
-/// The time from one to the next.
-const APART: Duration = Duration::from_millis(10);
+/// How many targets a steady run gets before a fault and after it.
+const AROUND: usize = 200;
 
-/// Starts an ECN run of targets that come again and again.
-fn steady(network: &Network, arguments: &[&str], path: &str) -> (Child, JoinHandle<()>) {
-    let command = Program::command(&["measure", "--allow-special", "--duplicates"]);
-    steadily(network, command, arguments, path, TARGETS)
+/// How many it gets at least while the fault lasts.
+const AMID: usize = 100;
+
+/// A run of `ecn` that gets targets, which come again and again, until a fault is over.
+struct Steady {
+    pid: u32,
+    output: JoinHandle<Output>,
+    fed: Arc<AtomicUsize>,
+    /// Gives the number of targets when it ends, which it does [`AROUND`] targets after `is_over` is dropped.
+    feeder: JoinHandle<usize>,
+    is_over: mpsc::Sender<()>,
 }
 
-fn steadily(
-    network: &Network,
-    mut command: Command,
-    arguments: &[&str],
-    path: &str,
-    targets: usize,
-) -> (Child, JoinHandle<()>) {
-    command.args(["-i", network.interface(), "--quiet", "--output-flows"]).args(arguments);
-    command.args(["ecn", "--connect", "tcp", "--timeout", "1"]);
-    let mut child = network.start(command);
-    let mut stdin = child.stdin.take().unwrap();
-    let jobs = network.jobs(path);
-    let feeder = std::thread::spawn(move || {
-        let begun = Instant::now();
-        for (line, number) in jobs.split_inclusive('\n').cycle().zip(0..targets as u32) {
-            // Not one sleep after the other: those of a busy machine take longer.
-            std::thread::sleep((APART * number).saturating_sub(begun.elapsed()));
-            if stdin.write_all(line.as_bytes()).is_err() {
-                return;
+impl Steady {
+    fn run(network: &Network, arguments: &[&str], path: &str) -> Steady {
+        let command = Program::command(&["measure", "--allow-special", "--duplicates"]);
+        Steady::of(network, command, arguments, path)
+    }
+
+    fn of(network: &Network, mut command: Command, arguments: &[&str], path: &str) -> Steady {
+        command.args(["-i", network.interface(), "--quiet", "--output-flows"]).args(arguments);
+        command.args(["ecn", "--connect", "tcp", "--timeout", "1"]);
+        let mut child = network.start(command);
+        let (pid, mut stdin) = (child.id(), child.stdin.take().unwrap());
+        let output = std::thread::spawn(|| child.wait_with_output().unwrap());
+        let jobs = network.jobs(path);
+        let fed = Arc::new(AtomicUsize::new(0));
+        let (is_over, over) = mpsc::channel::<()>();
+        let counter = Arc::clone(&fed);
+        let feeder = std::thread::spawn(move || {
+            let begun = Instant::now();
+            let (mut number, mut last) = (0, usize::MAX);
+            for line in jobs.split_inclusive('\n').cycle() {
+                if number == last || stdin.write_all(line.as_bytes()).is_err() {
+                    break;
+                }
+                number += 1;
+                counter.store(number, Ordering::Relaxed);
+                // Not one sleep after the other: those of a busy machine take longer.
+                let next = (APART * number as u32).saturating_sub(begun.elapsed());
+                if last != usize::MAX {
+                    std::thread::sleep(next);
+                } else if over.recv_timeout(next) == Err(RecvTimeoutError::Disconnected) {
+                    last = number + AROUND;
+                }
             }
-        }
-    });
-    (child, feeder)
-}
+            number
+        });
+        Steady { pid, output, fed, feeder, is_over }
+    }
 
-/// Waits until an ECN run has measured for a while.
-fn well_under_way(network: &Network) {
-    let fallback = || network.script("cat /proc/sys/net/ipv4/tcp_ecn_fallback", "").stdout;
-    wait_until("settings are changed", || fallback() == "0\n");
-    std::thread::sleep(Duration::from_secs(1));
+    /// Waits for so many more targets, or for the end of the run.
+    fn wait_for(&self, more: usize) {
+        let until = self.fed.load(Ordering::Relaxed) + more;
+        wait_until("targets are taken", || {
+            self.feeder.is_finished() || self.fed.load(Ordering::Relaxed) >= until
+        });
+    }
+
+    /// Lets it go, does something in the middle of it, and waits for its end.
+    fn meanwhile(self, network: &Network, fault: impl FnOnce(), mend: impl FnOnce()) -> Through {
+        self.lasting(network, WHILE, fault, mend)
+    }
+
+    /// The same, for as long as `time`.
+    fn lasting(
+        self,
+        network: &Network,
+        time: Duration,
+        fault: impl FnOnce(),
+        mend: impl FnOnce(),
+    ) -> Through {
+        let fallback = || network.script("cat /proc/sys/net/ipv4/tcp_ecn_fallback", "").stdout;
+        wait_until("settings are changed", || fallback() == "0\n");
+        self.wait_for(AROUND);
+        let came = Span::of(fault);
+        std::thread::sleep(time);
+        self.wait_for(AMID);
+        let went = Span::of(mend);
+        drop(self.is_over);
+        let targets = self.feeder.join().unwrap();
+        let ended = Ended::from(self.output.join().unwrap());
+        let settings = network.settings();
+        for ours in ["/tcp_ecn 2\n", "/tcp_ecn_fallback 1\n"] {
+            assert!(settings.contains(ours), "{settings}");
+        }
+        Through { ended, targets, came, went }
+    }
 }
 
 /// Longer than a connection waits.
 const WHILE: Duration = Duration::from_millis(2500);
 
-/// Lets a run go, does something in the middle of it, and waits for its end.
-fn meanwhile(
-    network: &Network,
-    run: (Child, JoinHandle<()>),
-    fault: impl FnOnce() + Send,
-    mend: impl FnOnce() + Send,
-) -> Ended {
-    lasting(network, run, WHILE, fault, mend).0
+/// A run that a fault came into.
+struct Through {
+    ended: Ended,
+    /// How many targets it was given.
+    targets: usize,
+    came: Span,
+    went: Span,
+}
+
+impl Through {
+    /// Expects that all targets were measured, and counts what their records say.
+    fn expect_all(&self) -> Said {
+        self.ended.expect(0, &[&format!("{} targets", self.targets)]);
+        said(&self.ended)
+    }
 }
 
 /// The time that something took.
@@ -87,33 +149,6 @@ impl Span {
         let at = |text: &str| humantime::parse_rfc3339(text).unwrap();
         at(&time.from) <= self.to && at(&time.to) >= self.from
     }
-}
-
-/// The same, for as long as `time`; and when the fault came and went.
-fn lasting(
-    network: &Network,
-    (child, feeder): (Child, JoinHandle<()>),
-    time: Duration,
-    fault: impl FnOnce() + Send,
-    mend: impl FnOnce() + Send,
-) -> (Ended, Span, Span) {
-    let (ended, came, went) = std::thread::scope(|scope| {
-        let spans = scope.spawn(|| {
-            well_under_way(network);
-            let came = Span::of(fault);
-            std::thread::sleep(time);
-            (came, Span::of(mend))
-        });
-        let ended = Ended::from(child.wait_with_output().unwrap());
-        let (came, went) = spans.join().unwrap();
-        (ended, came, went)
-    });
-    feeder.join().unwrap();
-    let settings = network.settings();
-    for ours in ["/tcp_ecn 2\n", "/tcp_ecn_fallback 1\n"] {
-        assert!(settings.contains(ours), "{settings}");
-    }
-    (ended, came, went)
 }
 
 /// How many records say it.
@@ -160,21 +195,20 @@ fn an_interface_that_is_down_for_a_while() {
     let (interface, routes) = (network.interface(), routes(&network));
     let down = format!("ip link set {interface} down");
     let up = format!("ip link set {interface} up; sleep 0.1; {routes}");
-    let ended = meanwhile(
+    let through = Steady::run(&network, &[], "clean").meanwhile(
         &network,
-        steady(&network, &[], "clean"),
         || network.script(&down, "").expect(0, &[]),
         || network.script(&up, "").expect(0, &[]),
     );
-    let said = said(&ended);
+    let said = said(&through.ended);
     assert_eq!(said.offline, 0, "a fault of ours is none of the path's: {said:?}");
-    if ended.status == 1 {
+    if through.ended.status == 1 {
         // Some versions of libpcap say that the interface went down: the run ends in order.
-        ended.expect(1, &["the capture failed: no new targets", "capturing on"]);
+        through.ended.expect(1, &["the capture failed: no new targets", "capturing on"]);
         assert!(said.works > 50, "{said:?}");
     } else {
-        ended.expect(0, &["600 targets"]);
-        assert!(said.works > 200 && said.not_sent > 50, "{said:?}");
+        through.expect_all();
+        assert!(said.works > AROUND && said.not_sent > 50, "{said:?}");
     }
 }
 
@@ -187,16 +221,14 @@ fn an_address_that_is_gone_for_a_while() {
     let address = address.stdout.trim();
     let gone = format!("ip addr del {address} dev {interface}");
     let back = format!("ip addr add {address} dev {interface}; {routes}");
-    let ended = meanwhile(
+    let through = Steady::run(&network, &[], "clean").meanwhile(
         &network,
-        steady(&network, &[], "clean"),
         || network.script(&gone, "").expect(0, &[]),
         || network.script(&back, "").expect(0, &[]),
     );
-    ended.expect(0, &["600 targets"]);
     // The kernel refuses to send.
-    let said = said(&ended);
-    assert!(said.works > 200 && said.not_sent + said.not_observed > 50, "{said:?}");
+    let said = through.expect_all();
+    assert!(said.works > AROUND && said.not_sent + said.not_observed > 50, "{said:?}");
     assert_eq!(said.offline, 0, "{said:?}");
 }
 
@@ -214,47 +246,40 @@ pub(crate) const NO_LOSS: &str = "nft delete table inet test";
 fn every_packet_is_lost_for_a_while() {
     let Some(network) = network(20, 0) else { return };
     // On the path: the packets are seen to leave, and nothing comes back.
-    let ended = meanwhile(
+    let through = Steady::run(&network, &[], "clean").meanwhile(
         &network,
-        steady(&network, &[], "clean"),
         || network.script_on_path(&loss("forward")).expect(0, &[]),
         || network.script_on_path(NO_LOSS).expect(0, &[]),
     );
-    ended.expect(0, &["600 targets"]);
-    let of_path = said(&ended);
-    assert!(of_path.works > 200 && of_path.offline > 50, "{of_path:?}");
+    let of_path = through.expect_all();
+    assert!(of_path.works > AROUND && of_path.offline > 50, "{of_path:?}");
     // Those between whose two connections it began.
     assert!(of_path.broken < 30, "{of_path:?}");
     assert_eq!(of_path.not_sent + of_path.not_observed, 0, "{of_path:?}");
     // On this machine, before the capture: nothing is known of the path.
-    let ended = meanwhile(
+    let through = Steady::run(&network, &[], "clean").meanwhile(
         &network,
-        steady(&network, &[], "clean"),
         || network.script(&loss("postrouting"), "").expect(0, &[]),
         || network.script(NO_LOSS, "").expect(0, &[]),
     );
-    ended.expect(0, &["600 targets"]);
-    let here = said(&ended);
-    assert!(here.works > 200 && here.not_observed + here.not_sent > 50, "{here:?}");
+    let here = through.expect_all();
+    assert!(here.works > AROUND && here.not_observed + here.not_sent > 50, "{here:?}");
     assert_eq!(here.offline, 0, "{here:?}");
 }
 
 #[test]
 fn every_packet_is_lost_on_the_path_for_a_minute() {
     let Some(network) = network(20, 0) else { return };
-    let command = Program::command(&["measure", "--allow-special", "--duplicates"]);
-    let targets = 6600;
-    let (ended, came, went) = lasting(
+    let through = Steady::run(&network, &["-w", "300"], "clean").lasting(
         &network,
-        steadily(&network, command, &["-w", "300"], "clean", targets),
         Duration::from_secs(60),
         || network.script_on_path(&loss("forward")).expect(0, &[]),
         || network.script_on_path(NO_LOSS).expect(0, &[]),
     );
-    ended.expect(0, &["6600 targets"]);
-    let said = said(&ended);
-    assert!(said.works > 200 && said.offline > 3000, "{said:?}");
+    let said = through.expect_all();
+    assert!(said.works > AROUND && said.offline > 3000, "{said:?}");
     // Broken or transient are only those in whose time it began or ended: a SYN is repeated.
+    let Through { ended, targets, came, went } = through;
     for record in records(&ended.stdout) {
         let differs =
             record.has("ecn.connectivity.broken") || record.has("ecn.connectivity.transient");
@@ -275,48 +300,43 @@ fn the_clock_is_set_by_an_hour() {
     for hours in ["1", "-1"] {
         let mut command = Program::command(&["measure", "--allow-special", "--duplicates"]);
         command.env("LD_PRELOAD", &library).env("CLOCK_STEP", &step);
-        let ended = meanwhile(
+        let through = Steady::of(&network, command, &[], "clean").meanwhile(
             &network,
-            steadily(&network, command, &[], "clean", TARGETS),
             || std::fs::write(&step, hours).unwrap(),
             || std::fs::remove_file(&step).unwrap(),
         );
-        ended.expect(0, &["600 targets"]);
-        let times: Vec<String> =
-            records(&ended.stdout).into_iter().map(|record| record.time.unwrap().from).collect();
+        let said = through.expect_all();
+        let times: Vec<String> = records(&through.ended.stdout)
+            .into_iter()
+            .map(|record| record.time.unwrap().from)
+            .collect();
         let hour = |time: &String| time[11..13].to_owned();
         let hours: std::collections::BTreeSet<String> = times.iter().map(hour).collect();
         assert!(hours.len() > 1, "the clock was not set: {hours:?}");
-        let said = said(&ended);
         // What the packets' times do not fit to is not taken for observed.
-        assert!(said.works > 200, "{said:?}");
-        assert_eq!(said.works + said.not_observed, TARGETS, "{said:?}");
+        assert!(said.works > AROUND, "{said:?}");
+        assert_eq!(said.works + said.not_observed, through.targets, "{said:?}");
     }
 }
 
 #[test]
 fn no_descriptors_are_left() {
     let Some(network) = network(20, 0) else { return };
-    let (child, feeder) = steady(&network, &["-w", "50"], "clean");
-    well_under_way(&network);
+    let steady = Steady::run(&network, &["-w", "50"], "clean");
+    let pid = steady.pid;
     let limit = |count: u32| {
-        let script = format!("prlimit --pid {} --nofile={count}:4096", child.id());
+        let script = format!("prlimit --pid {pid} --nofile={count}:4096");
         network.script(&script, "").expect(0, &[]);
     };
-    limit(8);
-    std::thread::sleep(Duration::from_millis(1000));
-    limit(1024);
-    let ended = Ended::from(child.wait_with_output().unwrap());
-    feeder.join().unwrap();
-    ended.expect(0, &["600 targets"]);
-    let failures: Vec<String> = records(&ended.stdout)
+    let through = steady.meanwhile(&network, || limit(8), || limit(1024));
+    let said = through.expect_all();
+    let failures: Vec<String> = records(&through.ended.stdout)
         .into_iter()
         .flat_map(|record| record.flow_results.unwrap())
         .filter_map(|flow| flow.rest.get("spdr_error")?.as_str().map(str::to_owned))
         .collect();
     assert!(failures.len() > 10 && failures.iter().all(|reason| reason == "no_descriptor"));
-    let said = said(&ended);
-    assert!(said.works > 200 && said.not_sent > 5, "{said:?}");
+    assert!(said.works > AROUND && said.not_sent > 5, "{said:?}");
 }
 
 #[test]

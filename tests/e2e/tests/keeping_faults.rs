@@ -405,7 +405,7 @@ fn a_disk_that_fails_in_a_pause_is_noticed() {
             false => format!("--output {}/out.ndjson", disk.display()),
         };
         let mut shell = Command::new("timeout");
-        shell.args(["30", "unshare", "--mount", "sh", "-c", script]);
+        shell.args(["120", "unshare", "--mount", "sh", "-c", script]);
         shell.env("PATHSPIDER", built("pathspider")).env("PLUGINS", built(""));
         shell.env("FOLDER", &folder).env("INTERFACE", network.interface()).env("OUTPUT", output);
         shell.env("BEFORE", if name.ends_with("without") { "3" } else { "2" });
