@@ -8,8 +8,9 @@ CARGO   ?= cargo
 PACKAGES := build-essential libpcap-dev iproute2 nftables
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# All that is compiled has one profile, so nothing is compiled twice: see Cargo.toml.
-ALL     := --release --locked --workspace
+# All that is compiled has one profile, so nothing is compiled twice: see Cargo.toml. Tests are compiled
+# with what tests/profile.toml changes of it.
+ALL      = --release --locked --workspace $(CHECKED)
 NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
 # What --version says. The compiler notes it, so that another commit makes the program anew.
 export PATHSPIDER_COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
@@ -50,11 +51,12 @@ deps: ## install the Debian packages that are missing
 	@$(NEW_ENOUGH)
 
 # `program` is what measures, and the lab: whoever builds it to measure needs no more.
-build: BESIDE := -p pathspider-report -p pathspider-fleet
+PROGRAM := -p pathspider -p pathspider-lab $(PLUGINS:%=-p pathspider-%)
+WHAT     = $(PROGRAM) -p pathspider-report -p pathspider-fleet
+program: WHAT = $(PROGRAM)
 build: ## build pathspider, the programs beside it, and every plugin into target/release/plugins
 build program: deps
-	$(CARGO) build --release --locked -p pathspider -p pathspider-lab $(PLUGINS:%=-p pathspider-%) \
-		$(BESIDE) --quiet
+	$(CARGO) build --release --locked $(WHAT) --quiet
 	@mkdir -p $(TARGET)/plugins
 	@for plugin in $(PLUGINS); do \
 		install -m 644 $(TARGET)/libpathspider_$$plugin.so $(TARGET)/plugins/$$plugin.so || exit 1; \
@@ -167,12 +169,11 @@ else
 	@$(MAKE) --no-print-directory lint doctests
 endif
 
-# In the tests, a number that overflows is a panic. The installed program does without these checks:
-# they take up to a tenth of its speed.
-test unit lint doctests: export CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS = true
+# Tests need more features of some libraries. What is tested is built with them too, in one go with the
+# tests' own programs: otherwise these libraries, and all that stands on them, are compiled twice.
+test unit: WHAT = --workspace $(CHECKED)
 
-# From a clean clone, the tests take longer to compile than to run: so they are optimised less.
-test unit lint doctests: export CARGO_PROFILE_RELEASE_OPT_LEVEL = 1
+test unit lint doctests test-programs: CHECKED = --config tests/profile.toml
 
 lint: deps ## format, lints and documentation
 	$(CARGO) fmt --all --check

@@ -83,13 +83,12 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(&copy).args(["build", "--release", "--quiet"]);
     cargo.env("CARGO_TARGET_DIR", target.join(if build.debian { "debian" } else { "own" }));
-    let checks = "CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS";
-    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", checks] {
+    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
         cargo.env_remove(inherited);
     }
+    // That it is compiled is the point, and not how well.
+    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
     if build.debian {
-        // Another compiler is the point, and not how well it does.
-        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
         let Some(compiler) = debians() else {
             assert!(!is_ci() || !debian_offers(), "rustc-web is to be had: `make rustc-web`");
             eprintln!("SKIPPED: rustc-web is not installed, so nothing was built with it");

@@ -69,8 +69,7 @@ fn cargo(workspace: &Path, target: &Path, arguments: &[&str]) {
     cargo.current_dir(workspace).args(arguments).args(["--offline", "--quiet"]);
     // What nobody debugs is built faster without.
     cargo.env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "0");
-    let checks = "CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS";
-    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", checks] {
+    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
         cargo.env_remove(inherited);
     }
     succeed(&mut cargo);
