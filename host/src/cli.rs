@@ -122,7 +122,8 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let matches = parser.clone().try_get_matches_from(words)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
-    if !arguments.command.as_ref().is_some_and(beside::measures) {
+    // A campaign measures in the end: its program starts this one, with its privileges.
+    if !matches!(arguments.command, Some(Command::Campaign(_))) {
         privileges::no_more();
     }
     abi::set_log(if arguments.verbose { log_all } else { log });

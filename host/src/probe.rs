@@ -12,3 +12,4 @@ mod show;
 pub(crate) use hosts::Host;
 pub(crate) use page::Page;
 pub(crate) use plan::{Task, plan};
+pub(crate) use show::{json, text};

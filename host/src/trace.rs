@@ -11,5 +11,5 @@ mod table;
 
 pub(crate) use drive::{Ended, TraceError, Tracer};
 pub(crate) use features::Feature;
-pub(crate) use show::{Colours, Surroundings};
+pub(crate) use show::{Colours, Surroundings, json, text};
 pub(crate) use table::Traced;

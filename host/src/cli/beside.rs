@@ -11,7 +11,6 @@ use clap::Args;
 use pathspider_shell::complete::{self, Shell};
 
 use super::exit::{Exit, Failure};
-use super::parser::Command;
 
 /// The program that each of these commands starts.
 const PROGRAMS: [(&str, &str); 4] =
@@ -33,12 +32,6 @@ pub(super) struct BesideArgs {
 /// Whether a command is a program of its own.
 pub(super) fn is_beside(command: &str) -> bool {
     PROGRAMS.iter().any(|(name, _)| *name == command)
-}
-
-/// Whether the program of a command measures in the end, for which it starts this one: with its
-/// privileges, and with the plugins of the same folders.
-pub(super) fn measures(command: &Command) -> bool {
-    matches!(command, Command::Campaign(_))
 }
 
 /// Has the program of a command take this one's place.

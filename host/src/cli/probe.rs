@@ -12,7 +12,7 @@ use pathspider_plugin_api::{Info, Record};
 
 use super::exit::{Exit, Failure};
 use super::{conclude, measure, names, shell};
-use crate::probe::{Host, Page, Task, plan};
+use crate::probe::{self, Host, Page, Task, plan};
 use pathspider_plugins::Registry;
 use pathspider_runtime::apart::{Apart, Event, How};
 use pathspider_runtime::process::Held;
@@ -136,8 +136,8 @@ pub(super) fn run(
         return Err(Failure::new(trouble.exit, &trouble.why));
     }
     match arguments.json {
-        true => shell::write_json(&page.json(stopped))?,
-        false => shell::write(page.text(stopped).as_bytes())?,
+        true => shell::write_json(&probe::json(&page, stopped))?,
+        false => shell::write(probe::text(&page, stopped).as_bytes())?,
     };
     Ok(page.exit(stopped))
 }

@@ -15,7 +15,7 @@ use super::exit::{self, Exit, Failure};
 use super::targets::time;
 use super::{shell, source};
 use crate::job::{Blocklist, Courtesy, Place, Refusal, place_of_word};
-use crate::trace::{Colours, Ended, Feature, Surroundings, TraceError, Traced, Tracer};
+use crate::trace::{self, Colours, Ended, Feature, Surroundings, TraceError, Traced, Tracer};
 use pathspider_plugin_api::ConnectKind;
 use pathspider_runtime::stop::{Caught, Stop};
 use pathspider_runtime::text::visible;
@@ -146,7 +146,7 @@ pub(super) fn run(arguments: &TraceArgs) -> Result<Exit, Failure> {
                     is_impaired |= traced.is_impaired();
                     is_whole &= traced.has_arrived() || traced.is_impaired();
                     if arguments.names {
-                        around.look_up(&traced.routers());
+                        look_up(&mut around, &traced.routers());
                     }
                     write(&traced, target, &around, arguments.json)?;
                 }
@@ -227,7 +227,7 @@ fn write(
     json: bool,
 ) -> Result<Exit, Failure> {
     if json {
-        let line = serde_json::to_string(&traced.json(&target.shown, around))
+        let line = serde_json::to_string(&trace::json(traced, &target.shown, around))
             .map_err(|error| Failure::new(Exit::Failed, error))?;
         return shell::write(format!("{}\n", text::json(&line)).as_bytes());
     }
@@ -236,23 +236,21 @@ fn write(
         true => Colours::Terminal,
         false => Colours::Plain,
     };
-    shell::write(format!("{}\n", traced.text(&target.shown, around, colours)).as_bytes())
+    shell::write(format!("{}\n", trace::text(traced, &target.shown, around, colours)).as_bytes())
 }
 
-impl Surroundings {
-    /// Looks up the names of addresses that are not known yet, by the system's own program.
-    fn look_up(&mut self, addresses: &[IpAddr]) {
-        for &address in addresses {
-            if self.names.contains_key(&address) {
-                continue;
-            }
-            let mut getent = Command::new("getent");
-            getent.arg("hosts").arg(address.to_string()).stderr(Stdio::null());
-            let Ok(found) = getent.output() else { return };
-            let line = String::from_utf8_lossy(&found.stdout);
-            if let Some(name) = line.split_whitespace().nth(1) {
-                self.names.insert(address, name.to_owned());
-            }
+/// Looks up the names of addresses that are not known yet, by the system's own program.
+fn look_up(around: &mut Surroundings, addresses: &[IpAddr]) {
+    for &address in addresses {
+        if around.names.contains_key(&address) {
+            continue;
+        }
+        let mut getent = Command::new("getent");
+        getent.arg("hosts").arg(address.to_string()).stderr(Stdio::null());
+        let Ok(found) = getent.output() else { return };
+        let line = String::from_utf8_lossy(&found.stdout);
+        if let Some(name) = line.split_whitespace().nth(1) {
+            around.names.insert(address, name.to_owned());
         }
     }
 }

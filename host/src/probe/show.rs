@@ -11,25 +11,23 @@ use super::finding::{Finding, Verdict, flows};
 use super::page::{SHOWN, Said, SaidMeasurement, SaidTarget};
 use crate::output::{connection, sign};
 
-impl Page {
-    /// As one JSON object. `stopped`: whether not all was measured.
-    pub(crate) fn json(&self, stopped: bool) -> impl Serialize {
-        self.said(stopped)
-    }
+/// The page as one JSON object. `stopped`: whether not all was measured.
+pub(crate) fn json(page: &Page, stopped: bool) -> impl Serialize {
+    page.said(stopped)
+}
 
-    /// As a text. `stopped`: whether not all was measured.
-    pub(crate) fn text(&self, stopped: bool) -> String {
-        let said = self.said(stopped);
-        let mut text = String::new();
-        let all = said.targets.iter().flat_map(|target| &target.measurements);
-        let width = all.map(|one| one.plugin.chars().count()).max().unwrap_or(0);
-        for target in &said.targets {
-            self::target(target, width, &mut text);
-            text.push('\n');
-        }
-        end(&said, &mut text);
-        text
+/// The page as a text. `stopped`: whether not all was measured.
+pub(crate) fn text(page: &Page, stopped: bool) -> String {
+    let said = page.said(stopped);
+    let mut text = String::new();
+    let all = said.targets.iter().flat_map(|target| &target.measurements);
+    let width = all.map(|one| one.plugin.chars().count()).max().unwrap_or(0);
+    for one in &said.targets {
+        target(one, width, &mut text);
+        text.push('\n');
     }
+    end(&said, &mut text);
+    text
 }
 
 fn target(said: &SaidTarget, width: usize, text: &mut String) {

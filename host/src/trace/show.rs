@@ -90,186 +90,163 @@ struct SaidFinding {
     finding: String,
 }
 
-impl Traced {
-    /// The addresses of its routers.
-    pub(crate) fn routers(&self) -> Vec<IpAddr> {
-        let mut routers: Vec<IpAddr> = self.rows().iter().filter_map(|row| row.router).collect();
-        routers.sort_unstable();
-        routers.dedup();
-        routers
-    }
-
-    /// For programs. `target`: as it was asked for.
-    pub(crate) fn json<'a>(
-        &'a self,
-        target: &'a str,
-        around: &'a Surroundings,
-    ) -> impl Serialize + 'a {
-        let hop = |row: Row| SaidHop {
-            hop: row.hop,
-            name: row.router.and_then(|address| around.names.get(&address).cloned()),
-            asn: row.router.and_then(|address| around.asn(address)),
-            router: row.router,
-            rtt_ms: row.after.map(|after| (after.as_secs_f64() * 1e6).round() / 1e3),
-            plain: row.plain,
-            features: self
-                .features
-                .iter()
-                .zip(row.cells)
-                .map(|(feature, cell)| SaidCell { feature: *feature, cell })
-                .collect(),
-        };
-        let findings = self.findings().into_iter();
-        Said {
-            target,
-            dip: self.target.ip(),
-            dp: self.target.port(),
-            impaired: self.is_impaired(),
-            arrived: self.has_arrived(),
-            hops: self.rows().into_iter().map(hop).collect(),
-            findings: findings
-                .map(|(features, finding)| SaidFinding { features, finding: finding.words() })
-                .collect(),
-            sentences: self.sentences(),
-            packets: self.sum(|course| course.location.sent),
-            packets_at_target: self.sum(|course| course.location.at_target),
-            seconds: self.seconds(),
-        }
-    }
-
-    fn sum(&self, of: impl Fn(&super::table::Course) -> u32) -> u32 {
-        self.courses.iter().map(of).sum()
-    }
-
-    fn seconds(&self) -> f64 {
-        self.courses.iter().map(|course| course.location.took.as_secs_f64()).sum()
-    }
-
-    /// For people. `target`: as it was asked for, made safe.
-    pub(crate) fn text(&self, target: &str, around: &Surroundings, colours: Colours) -> String {
-        let mut text = target.to_owned();
-        if target != self.target.ip().to_string() {
-            let _ = write!(text, " at {}", self.target.ip());
-        }
-        let _ = writeln!(text, ", port {}", self.target.port());
-        let rows = self.rows();
-        let mut table =
-            vec![vec!["hop".to_owned(), "router".into(), "time".into(), "plain".into()]];
-        table[0].extend(self.features.iter().map(Feature::to_string));
-        for row in &rows {
-            let router = row.router.map_or_else(|| "*".to_owned(), |at| around.router(at));
-            let after = row.after.map(|after| format!("{:.1} ms", after.as_secs_f64() * 1e3));
-            let mut cells = vec![row.hop.to_string(), router, after.unwrap_or_default()];
-            cells.extend([&row.plain].into_iter().chain(&row.cells).map(Cell::text));
-            table.push(cells);
-        }
-        let count = table[0].len();
-        let width = |column: usize| {
-            let lengths = table.iter().map(|cells| cells[column].chars().count());
-            lengths.max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..count).map(width).collect();
-        for (number, cells) in table.iter().enumerate() {
-            let mut line = String::new();
-            for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
-                let padded = match column {
-                    0 | 2 => format!("{cell:>width$}"),
-                    _ => format!("{cell:<width$}"),
-                };
-                let row = number.checked_sub(1).map(|at| &rows[at]);
-                let of = row.and_then(|row| match column.checked_sub(3) {
-                    Some(0) => Some(&row.plain),
-                    Some(place) => row.cells.get(place - 1),
-                    None => None,
-                });
-                let colour = of.and_then(Cell::colour).filter(|_| colours == Colours::Terminal);
-                let _ = match colour {
-                    Some(colour) => write!(line, "  \u{1b}[{colour}m{padded}\u{1b}[0m"),
-                    None => write!(line, "  {padded}"),
-                };
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        for sentence in self.sentences() {
-            let _ = writeln!(text, "{sentence}");
-        }
-        let (sent, at_target) =
-            (self.sum(|one| one.location.sent), self.sum(|one| one.location.at_target));
-        let _ = writeln!(
-            text,
-            "{sent} {} in {:.1} s, {at_target} of them to the target",
-            of(sent.into(), "packet", "packets"),
-            self.seconds()
-        );
-        text
-    }
-
-    /// The verdict.
-    fn sentences(&self) -> Vec<String> {
-        let mut said: Vec<String> = Vec::new();
-        for (features, finding) in self.findings() {
-            let flows = self.courses.iter().find(|one| one.location.findings.contains(finding));
-            let flows = flows.map_or(1, |course| course.location.flows);
-            said.push(sentence(&features, finding, flows));
-        }
-        for course in &self.courses {
-            for (field, hop) in &course.location.alike {
-                let text =
-                    format!("Before hop {hop} {} is changed in all packets.", name_of(*field));
-                if !field.is_of_translation() && !said.contains(&text) {
-                    said.push(text);
-                }
-            }
-        }
-        if !self.has_routers() {
-            said.push(
-                "No router on the path said anything, so nothing is known of where.".to_owned(),
-            );
-        }
-        said.push(match (self.is_answered(), self.has_arrived()) {
-            (false, _) => {
-                "The target answered nothing: it is offline, or a firewall is silent.".into()
-            }
-            (true, true) if self.is_impaired() => "All packets came to the target.".to_owned(),
-            (true, true) => format!(
-                "{} came to the target, and nothing on the way was seen to be changed.",
-                listed(&self.features)
-            ),
-            (true, false) => "The target answers, and not to all of these packets.".to_owned(),
-        });
-        let hidden = self.hidden();
-        if !hidden.is_empty() {
-            said.push(format!("Some routers quote too little to show {}.", listed(&hidden)));
-        }
-        said.push(
-            "Not shown: the way back, and what is behind the last router that quotes.".into(),
-        );
-        said
+/// For programs. `target`: as it was asked for.
+pub(crate) fn json<'a>(
+    traced: &'a Traced,
+    target: &'a str,
+    around: &'a Surroundings,
+) -> impl Serialize + 'a {
+    let hop = |row: Row| SaidHop {
+        hop: row.hop,
+        name: row.router.and_then(|address| around.names.get(&address).cloned()),
+        asn: row.router.and_then(|address| around.asn(address)),
+        router: row.router,
+        rtt_ms: row.after.map(|after| (after.as_secs_f64() * 1e6).round() / 1e3),
+        plain: row.plain,
+        features: traced
+            .features
+            .iter()
+            .zip(row.cells)
+            .map(|(feature, cell)| SaidCell { feature: *feature, cell })
+            .collect(),
+    };
+    let findings = traced.findings().into_iter();
+    Said {
+        target,
+        dip: traced.target.ip(),
+        dp: traced.target.port(),
+        impaired: traced.is_impaired(),
+        arrived: traced.has_arrived(),
+        hops: traced.rows().into_iter().map(hop).collect(),
+        findings: findings
+            .map(|(features, finding)| SaidFinding { features, finding: finding.words() })
+            .collect(),
+        sentences: sentences(traced),
+        packets: traced.sum(|course| course.location.sent),
+        packets_at_target: traced.sum(|course| course.location.at_target),
+        seconds: traced.seconds(),
     }
 }
 
-impl Cell {
-    fn text(&self) -> String {
-        match self {
-            Cell::NotSent => String::new(),
-            Cell::Silent => "*".to_owned(),
-            Cell::Unchanged => "ok".to_owned(),
-            Cell::NotQuoted => "not quoted".to_owned(),
-            Cell::Changed(changes) => visible(&changes.join(", "), SHOWN),
-            Cell::Answered => "answered".to_owned(),
-            Cell::Refused(how) => how.clone(),
+/// For people. `target`: as it was asked for, made safe.
+pub(crate) fn text(
+    traced: &Traced,
+    target: &str,
+    around: &Surroundings,
+    colours: Colours,
+) -> String {
+    let mut text = target.to_owned();
+    if target != traced.target.ip().to_string() {
+        let _ = write!(text, " at {}", traced.target.ip());
+    }
+    let _ = writeln!(text, ", port {}", traced.target.port());
+    let rows = traced.rows();
+    let mut table = vec![vec!["hop".to_owned(), "router".into(), "time".into(), "plain".into()]];
+    table[0].extend(traced.features.iter().map(Feature::to_string));
+    for row in &rows {
+        let router = row.router.map_or_else(|| "*".to_owned(), |at| around.router(at));
+        let after = row.after.map(|after| format!("{:.1} ms", after.as_secs_f64() * 1e3));
+        let mut cells = vec![row.hop.to_string(), router, after.unwrap_or_default()];
+        cells.extend([&row.plain].into_iter().chain(&row.cells).map(cell_text));
+        table.push(cells);
+    }
+    let count = table[0].len();
+    let width = |column: usize| {
+        let lengths = table.iter().map(|cells| cells[column].chars().count());
+        lengths.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    for (number, cells) in table.iter().enumerate() {
+        let mut line = String::new();
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            let padded = match column {
+                0 | 2 => format!("{cell:>width$}"),
+                _ => format!("{cell:<width$}"),
+            };
+            let row = number.checked_sub(1).map(|at| &rows[at]);
+            let of = row.and_then(|row| match column.checked_sub(3) {
+                Some(0) => Some(&row.plain),
+                Some(place) => row.cells.get(place - 1),
+                None => None,
+            });
+            let colour = of.and_then(colour).filter(|_| colours == Colours::Terminal);
+            let _ = match colour {
+                Some(colour) => write!(line, "  \u{1b}[{colour}m{padded}\u{1b}[0m"),
+                None => write!(line, "  {padded}"),
+            };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    for sentence in sentences(traced) {
+        let _ = writeln!(text, "{sentence}");
+    }
+    let (sent, at_target) =
+        (traced.sum(|one| one.location.sent), traced.sum(|one| one.location.at_target));
+    let _ = writeln!(
+        text,
+        "{sent} {} in {:.1} s, {at_target} of them to the target",
+        of(sent.into(), "packet", "packets"),
+        traced.seconds()
+    );
+    text
+}
+
+/// The verdict.
+fn sentences(traced: &Traced) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    for (features, finding) in traced.findings() {
+        let flows = traced.courses.iter().find(|one| one.location.findings.contains(finding));
+        let flows = flows.map_or(1, |course| course.location.flows);
+        said.push(sentence(&features, finding, flows));
+    }
+    for course in &traced.courses {
+        for (field, hop) in &course.location.alike {
+            let text = format!("Before hop {hop} {} is changed in all packets.", name_of(*field));
+            if !field.is_of_translation() && !said.contains(&text) {
+                said.push(text);
+            }
         }
     }
+    if !traced.has_routers() {
+        said.push("No router on the path said anything, so nothing is known of where.".to_owned());
+    }
+    said.push(match (traced.is_answered(), traced.has_arrived()) {
+        (false, _) => "The target answered nothing: it is offline, or a firewall is silent.".into(),
+        (true, true) if traced.is_impaired() => "All packets came to the target.".to_owned(),
+        (true, true) => format!(
+            "{} came to the target, and nothing on the way was seen to be changed.",
+            listed(&traced.features)
+        ),
+        (true, false) => "The target answers, and not to all of these packets.".to_owned(),
+    });
+    let hidden = traced.hidden();
+    if !hidden.is_empty() {
+        said.push(format!("Some routers quote too little to show {}.", listed(&hidden)));
+    }
+    said.push("Not shown: the way back, and what is behind the last router that quotes.".into());
+    said
+}
 
-    /// The number of its colour on a terminal.
-    fn colour(&self) -> Option<u8> {
-        match self {
-            Cell::Unchanged | Cell::Answered => Some(32),
-            Cell::Changed(_) | Cell::Refused(_) => Some(31),
-            Cell::NotQuoted | Cell::Silent => Some(33),
-            Cell::NotSent => None,
-        }
+fn cell_text(cell: &Cell) -> String {
+    match cell {
+        Cell::NotSent => String::new(),
+        Cell::Silent => "*".to_owned(),
+        Cell::Unchanged => "ok".to_owned(),
+        Cell::NotQuoted => "not quoted".to_owned(),
+        Cell::Changed(changes) => visible(&changes.join(", "), SHOWN),
+        Cell::Answered => "answered".to_owned(),
+        Cell::Refused(how) => how.clone(),
+    }
+}
+
+/// The number of its colour on a terminal.
+fn colour(cell: &Cell) -> Option<u8> {
+    match cell {
+        Cell::Unchanged | Cell::Answered => Some(32),
+        Cell::Changed(_) | Cell::Refused(_) => Some(31),
+        Cell::NotQuoted | Cell::Silent => Some(33),
+        Cell::NotSent => None,
     }
 }
 

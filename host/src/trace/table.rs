@@ -69,6 +69,24 @@ impl Traced {
         Traced { target, features, courses: Vec::new() }
     }
 
+    /// The addresses of its routers.
+    pub(crate) fn routers(&self) -> Vec<IpAddr> {
+        let mut routers: Vec<IpAddr> = self.rows().iter().filter_map(|row| row.router).collect();
+        routers.sort_unstable();
+        routers.dedup();
+        routers
+    }
+
+    /// The sum over all searches.
+    pub(super) fn sum(&self, of: impl Fn(&Course) -> u32) -> u32 {
+        self.courses.iter().map(of).sum()
+    }
+
+    /// How long all searches took.
+    pub(super) fn seconds(&self) -> f64 {
+        self.courses.iter().map(|course| course.location.took.as_secs_f64()).sum()
+    }
+
     /// The search that tells most of a feature: the last one that has it.
     fn of(&self, feature: Feature) -> Option<&Course> {
         self.courses.iter().rfind(|course| course.features.contains(&feature))
