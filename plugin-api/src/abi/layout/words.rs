@@ -95,6 +95,7 @@ fn full_options() -> Options {
     Options::none()
         .flag("", "")
         .integer("", 0..=1, 0, "")
+        .words([("", 0)])
         .number("", 0.0..=1.0, 0.5, "", "")
         .text("", "", "")
         .choice("", &[""], "")
@@ -118,7 +119,8 @@ fn connects() -> Vec<Connect> {
         .query("")
         .repeat(Duration::ZERO, 0)
         .until_done();
-    ConnectKind::ALL.map(Connect::new).into_iter().chain([all, Connect::skip("")]).collect()
+    let none = [Connect::skip(""), Connect::not_supported("")];
+    ConnectKind::ALL.map(Connect::new).into_iter().chain([all]).chain(none).collect()
 }
 
 /// Keys whose texts are words of the contract.
