@@ -38,7 +38,9 @@ impl Class {
             "failed" if aspect.ends_with(".syndata") => Class::Impaired,
             // That a resolver gives no address has several reasons.
             "failed" if aspect.ends_with(".resolution") => Class::Unknown,
-            "failed" | "not_received" | "absent" | "classic" | "target" => Class::Absent,
+            "failed" | "not_received" | "absent" | "classic" | "target" | "version" => {
+                Class::Absent
+            }
             "broken" | "reflected" | "changed" | "dropped" | "rejected" | "mirrored"
             | "keyless" | "stripped" | "zeroed" | "bleached" | "became" | "remarked"
             | "blackhole" | "of_packet" | "router" => Class::Impaired,
