@@ -9,9 +9,9 @@ use etherparse::TcpOptionElement::{
 use pathspider_observer::chains::Catalogue;
 use serde_json::{Value, json};
 
-const ALL: [&str; 15] = [
+const ALL: [&str; 16] = [
     "basic", "tcp", "ecn", "dscp", "mss", "tfo", "tcpopt", "udp", "icmp", "dns", "evil", "syn",
-    "rtt", "accecn", "noop",
+    "rtt", "accecn", "carrier", "noop",
 ];
 
 /// A web connection with marks and options, closed by both.

@@ -153,8 +153,8 @@ fn chain() -> Vec<Namespace> {
         let rules = rules.map(|(_, target, what)| format!("ip daddr 10.60.0.{target} {what}\n"));
         let rules: String = rules.collect();
         let chain = "type filter hook forward priority 0;";
-        net::nft(hop, &format!("table ip faults {{ chain forward {{ {chain}\n{rules} }} }}"))
-            .unwrap();
+        let faults = format!("table ip faults {{\nchain forward {{\n{chain}\n{rules}}}\n}}\n");
+        net::nft(hop, &faults).unwrap();
     }
     let translated = "table ip nat {\nchain out {\ntype nat hook postrouting priority 100;\n\
                       ip daddr 10.60.0.1 masquerade\n}\n}\n";
