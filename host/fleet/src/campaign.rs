@@ -2,6 +2,7 @@
 //! makes no sense is refused, with its line.
 
 mod file;
+mod lines;
 mod measure;
 mod time;
 

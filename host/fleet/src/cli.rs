@@ -2,7 +2,7 @@
 
 mod campaign;
 mod check;
-pub(crate) mod exit;
+mod read;
 mod status;
 
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use pathspider_shell::complete::Shell;
 use pathspider_shell::{About, Named, Status, complete, error, manual, with_examples};
 use serde::Serialize;
 
-use exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 
 use crate::program::Program;
 

@@ -1,7 +1,7 @@
 //! Whether this machine would take a measurement, and what it would do: the measuring program is asked.
 
 use crate::campaign::{Campaign, Measure};
-use crate::cli::exit::Exit;
+use crate::exit::Exit;
 use crate::forecast::Plan;
 use crate::measuring::{self, Here};
 use crate::program::{Program, Refusal};

@@ -10,6 +10,7 @@
 mod campaign;
 pub mod cli;
 mod course;
+mod exit;
 mod folder;
 mod forecast;
 mod inspection;

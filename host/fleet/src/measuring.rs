@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::campaign::{Campaign, Measure};
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::program::Program;
 use crate::stopping::Stopping;
 

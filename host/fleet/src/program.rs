@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use pathspider_runtime::text::visible;
 
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 
 /// Characters of a message that are passed on.
 const LONGEST_MESSAGE: usize = 2000;

@@ -7,8 +7,8 @@ use pathspider_runtime::say;
 use pathspider_runtime::text::path as shown;
 
 use crate::campaign::{Campaign, Measure};
-use crate::cli::exit::{Exit, Failure};
 use crate::course::{Course, Next, Step};
+use crate::exit::{Exit, Failure};
 use crate::folder::{Folder, Manifest, RunFolder, State, Unfit, lines};
 use crate::measuring::{self, Ended, Here};
 use crate::metrics::{Current, Shared};

@@ -7,7 +7,7 @@ use std::path::Path;
 use pathspider_runtime::say;
 
 use crate::campaign::Campaign;
-use crate::cli::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::folder::{Targets, lines, sum};
 use crate::program::Program;
 

@@ -119,6 +119,15 @@ impl Shown {
     }
 }
 
+/// Whether two packets differ in a field that is compared, but for ports, addresses and the sum.
+pub fn differ(one: &Template, other: &Template) -> bool {
+    let meant = |template: &Template| {
+        let fields = of_sent(template).into_iter();
+        fields.filter(|(field, _)| !field.is_of_translation()).collect::<Vec<_>>()
+    };
+    meant(one) != meant(other) || one.has_checksum() != other.has_checksum()
+}
+
 /// All fields of a packet that was sent, with what they say.
 pub(crate) fn of_sent(template: &Template) -> Vec<(Field, Reading)> {
     template.view(|packet| {

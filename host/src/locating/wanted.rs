@@ -1,5 +1,6 @@
 //! What of a job is to be located: which configurations, with which of their packets.
 
+use pathspider_locate::field::differ;
 use pathspider_locate::{Subject, Template};
 use pathspider_observer::{Ttls, hops};
 use pathspider_plugin_api::chains::carrier;
@@ -137,7 +138,7 @@ fn subjects(
     let is_tcp = opening.is_syn();
     let has_connection = is_tcp && (marked.data.is_some() || is_carried(at));
     let own = accidents(opening);
-    let differs = of_plain.is_none_or(|other| own.differs_from(other));
+    let differs = of_plain.is_none_or(|other| differ(&own, other));
     let data = data(experiment, plain, marked).filter(|_| is_tcp);
     if (is_alone || of_plain.is_some()) && differs {
         found.push((

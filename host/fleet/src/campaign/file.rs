@@ -8,6 +8,7 @@ use pathspider_runtime::text::{is_hidden, visible};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::lines::Lines;
 use super::measure::{Measure, Table};
 use super::{Campaign, Courtesy, Schedule, Time, VERSION, Wrong};
 
@@ -77,18 +78,8 @@ impl Several {
     }
 }
 
-/// Which line an octet of the file is in.
-pub(super) struct Lines<'a>(&'a str);
-
-impl Lines<'_> {
-    pub(super) fn of(&self, octet: usize) -> usize {
-        let before = self.0.as_bytes().iter().take(octet);
-        before.filter(|&&octet| octet == b'\n').count() + 1
-    }
-}
-
 pub(super) fn parse(text: &str, folder: &Path) -> Result<Campaign, Wrong> {
-    let lines = Lines(text);
+    let lines = Lines::new(text);
     check_version(text, &lines)?;
     let shape: Shape = toml::from_str(text).map_err(|error| of_toml(&error, &lines))?;
     let at = |octet: usize, reason: String| Wrong { line: Some(lines.of(octet)), reason };
@@ -197,7 +188,7 @@ fn of_toml(error: &toml::de::Error, lines: &Lines<'_>) -> Wrong {
     let line = error.span().map(|span| lines.of(span.start));
     // A value of another type is not named by its key.
     let key = line
-        .and_then(|line| lines.0.lines().nth(line - 1)?.split_once('='))
+        .and_then(|line| lines.text().lines().nth(line - 1)?.split_once('='))
         .filter(|_| said.starts_with("invalid"))
         .map(|(key, _)| format!("{}: ", key.trim()));
     let reason = format!("{}{said}", key.unwrap_or_default());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use toml::{Spanned, Value};
 
-use super::file::Lines;
+use super::lines::Lines;
 use super::{Time, Wrong};
 
 /// One measurement of a campaign.

@@ -1,19 +1,15 @@
 //! `pathspider campaign`, and `campaign run`.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use pathspider_runtime::files;
-use pathspider_runtime::text::path as shown;
 
 use super::check::{self, CheckArgs};
-use super::exit::{Exit, Failure};
+use super::read::Read;
 use super::status::{self, StatusArgs};
-use crate::campaign::{Campaign, Measure, Wrong};
-use crate::forecast::Plan;
-use crate::inspection::{Found, inspect};
+use crate::exit::{Exit, Failure};
 use crate::measuring::Here;
 use crate::metrics::{self, Shared};
 use crate::program::Program;
@@ -106,58 +102,4 @@ pub(super) fn run(arguments: CampaignArgs, program: &Program) -> Result<Exit, Fa
             running::run(program, campaign, &here, &output, &stopping, &counters)
         }
     }
-}
-
-/// A campaign that was read.
-pub(super) struct Read {
-    /// Its file, as people are shown it.
-    name: String,
-    text: String,
-    pub(super) campaign: Campaign,
-}
-
-impl Read {
-    /// Reads a campaign's file.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read, or is wrong.
-    pub(super) fn file(path: &Path) -> Result<Read, Failure> {
-        let name = shown(path);
-        let text = fs::read(path).map_err(|error| error.to_string()).and_then(|text| {
-            String::from_utf8(text).map_err(|_| "it is no text in UTF-8".to_owned())
-        });
-        let text = text.map_err(|error| {
-            Failure::new(Exit::NoInput, format!("cannot read the campaign {name}: {error}"))
-        })?;
-        let path = files::absolute(path);
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        match Campaign::parse(&text, folder) {
-            Ok(campaign) => Ok(Read { name, text, campaign }),
-            Err(Wrong { line, reason }) => Err(wrong(&name, line, &reason)),
-        }
-    }
-
-    /// What each of its measurements would do, as the measuring program says. That says too whether
-    /// this program would take them.
-    ///
-    /// # Errors
-    ///
-    /// A plugin or an option that is not there, or has no such value, with its line.
-    pub(super) fn plans(&self, program: &Program, here: &Here) -> Result<Vec<Plan>, Failure> {
-        let plan = |measure: &Measure| {
-            inspect(program, &self.campaign, measure, here).map_err(|Found { option, refusal }| {
-                let line = option.and_then(|option| measure.option_lines.get(&option));
-                let place = format!("{}:{}", self.name, line.unwrap_or(&measure.line));
-                let message = format!("{place}: {}: {}", measure.plugin, refusal.message);
-                Failure::new(refusal.exit, message)
-            })
-        };
-        self.campaign.measures.iter().map(plan).collect()
-    }
-}
-
-fn wrong(name: &str, line: Option<usize>, reason: &str) -> Failure {
-    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-    Failure::new(Exit::Usage, format!("{name}{line}: {reason}"))
 }

@@ -8,10 +8,10 @@ use clap::Args;
 use pathspider_runtime::text::{of, visible};
 use serde::Serialize;
 
-use super::campaign::Read;
-use super::exit::{Exit, Failure};
+use super::read::Read;
 use super::{write, write_json};
 use crate::campaign::Campaign;
+use crate::exit::{Exit, Failure};
 use crate::folder::Targets;
 use crate::forecast::Forecast;
 use crate::measuring::Here;

@@ -10,10 +10,10 @@ use pathspider_runtime::files;
 use pathspider_runtime::text::{of, path as shown};
 use serde::Serialize;
 
-use super::exit::{Exit, Failure};
 use super::{write, write_json};
 use crate::campaign::Campaign;
 use crate::course::{Course, Next, Step};
+use crate::exit::{Exit, Failure};
 use crate::folder::{self, State};
 use crate::running::{NO_NAME, of_unfit};
 
