@@ -116,10 +116,12 @@ setcap: ## let members of GROUP (adm) run what was installed without root
 # What it packs is what `install` puts there.
 deb: build ## build a Debian package in the folder above
 	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) debhelper po-debconf"
-	@# debhelper gives its commands a home of their own, where there is no compiler.
+	@# Debian's tools look for the folder under this name. debhelper gives its commands a home of their own,
+	@# where there is no compiler.
+	ln -sfn .debian debian
 	CARGO_HOME=$${CARGO_HOME:-$$HOME/.cargo} RUSTUP_HOME=$${RUSTUP_HOME:-$$HOME/.rustup} \
 		DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary \
-		--no-pre-clean
+		--no-pre-clean; status=$$?; rm debian; exit $$status
 
 demo: program ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo
