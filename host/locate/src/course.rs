@@ -39,7 +39,8 @@ const ALL_HOPS: u8 = 64;
 /// Flows that are looked at.
 pub const FLOWS: usize = 3;
 
-/// After how long a search ends with what it knows.
+/// After how long a search ends with what it knows. The time in which routers were not to be asked, for
+/// others asked them, is not a part of it.
 const LONGEST: Time = Time::from_secs(120);
 
 /// Which of the two packets.
@@ -112,6 +113,10 @@ pub struct Course {
     ports: [u16; FLOWS],
     seed: u32,
     began: Time,
+    /// For how long it was held back.
+    held: Time,
+    /// Since when it is.
+    held_since: Option<Time>,
     closing: Vec<Vec<u8>>,
 }
 
@@ -137,7 +142,15 @@ impl Course {
         now: Time,
     ) -> Course {
         let evidence = Evidence::new(subject, settings);
-        Course { evidence, ports, seed, began: now, closing: Vec::new() }
+        Course {
+            evidence,
+            ports,
+            seed,
+            began: now,
+            held: Time::ZERO,
+            held_since: None,
+            closing: Vec::new(),
+        }
     }
 
     /// The target.
@@ -159,8 +172,26 @@ impl Course {
         }
     }
 
+    /// Notes that it may not send yet what it wants to.
+    pub(crate) fn hold(&mut self, now: Time) {
+        self.held_since.get_or_insert(now);
+    }
+
+    /// Notes that it waits for nobody else any more.
+    pub(crate) fn free(&mut self, now: Time) {
+        if let Some(since) = self.held_since.take() {
+            self.held += now.saturating_sub(since);
+        }
+    }
+
+    /// For how long it has been under way, but for the time in which it was held back.
+    fn own_time(&self, now: Time) -> Time {
+        let held = self.held_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
+        now.saturating_sub(self.began).saturating_sub(self.held + held)
+    }
+
     fn want(&self, now: Time) -> Want {
-        if now.saturating_sub(self.began) > LONGEST {
+        if self.own_time(now) > LONGEST {
             return Want::Over;
         }
         plan::want(&self.evidence, now)
@@ -169,6 +200,7 @@ impl Course {
     /// The packet that is to go now; `None` where none is.
     pub(crate) fn send(&mut self, now: Time) -> Option<Vec<u8>> {
         let want = self.want(now);
+        self.free(now);
         let number = self.evidence.sent;
         let token = self.token(number);
         let packet = match want {
@@ -243,7 +275,7 @@ impl Course {
         self.evidence.sent += self.closing.len() as u32;
         let mut location = deduce::location(&self.evidence, now);
         location.took = now.saturating_sub(self.began);
-        if location.took > LONGEST {
+        if self.own_time(now) > LONGEST {
             location.unknown.push("the rest, for it took too long".to_owned());
         }
         (self.closing, location)

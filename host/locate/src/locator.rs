@@ -123,7 +123,10 @@ impl Locator {
         for (id, course) in &mut self.courses {
             loop {
                 let asked = match course.next(now) {
-                    Next::Wait(_) => break,
+                    Next::Wait(_) => {
+                        course.free(now);
+                        break;
+                    }
                     Next::Over => {
                         over.push(*id);
                         break;
@@ -131,6 +134,7 @@ impl Locator {
                     Next::Ask { hop, router } => self.pace.asked(router, hop),
                 };
                 if self.pace.when(asked, now) > now {
+                    course.hold(now);
                     break;
                 }
                 let Some(octets) = course.send(now) else { break };

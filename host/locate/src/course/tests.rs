@@ -236,11 +236,21 @@ fn shaped(shape: Shape) -> Settings {
 
 /// Goes to the end of a search; no wait takes longer than its time.
 fn search(net: &mut Net, subject: Subject, settings: Settings) -> Location {
+    searches(net, &[subject], settings).remove(0)
+}
+
+/// Goes to the end of searches that begin at once.
+fn searches(net: &mut Net, subjects: &[Subject], settings: Settings) -> Vec<Location> {
     let mut locator = Locator::new(1e6);
     let mut now = Time::from_secs(1_000);
     let mut flying: Vec<(Time, Vec<u8>)> = Vec::new();
-    locator.begin(1, subject, settings, PORTS, 0x1234_5678, now);
-    for _ in 0..20_000 {
+    for (id, subject) in (0..).zip(subjects) {
+        let ports = PORTS.map(|port| port + 3 * id);
+        let seed = 0x1234_5678 + 0x0101_0101 * u32::from(id);
+        locator.begin(id.into(), subject.clone(), settings.clone(), ports, seed, now);
+    }
+    let mut found = Vec::new();
+    for _ in 0..20_000 * subjects.len() {
         flying.sort_by_key(|(at, _)| *at);
         let mut send: Vec<Send> = Vec::new();
         while let Some(at) = flying.first().map(|(at, _)| *at).filter(|at| *at <= now) {
@@ -252,8 +262,9 @@ fn search(net: &mut Net, subject: Subject, settings: Settings) -> Location {
             let back = net.carry(packet.octets, now);
             flying.extend(back.into_iter().map(|(after, octets)| (now + after, octets)));
         }
-        if let Some((_, location)) = polled.ended.into_iter().next() {
-            return location;
+        found.extend(polled.ended.into_iter().map(|(_, location)| location));
+        if locator.is_empty() {
+            return found;
         }
         let next = flying.iter().map(|(at, _)| *at).chain(locator.next(now)).min();
         now = next.unwrap().max(now + Time::from_micros(100));
@@ -593,6 +604,15 @@ fn every_hop_is_in_the_record_with_who_answered_and_when() {
     let Fate::Seen { shown, .. } = &location.hops[3].marked else { panic!() };
     assert_eq!(shown.changes[0].field, Field::Ecn);
     assert_eq!(shown.ttl, 1);
+}
+
+#[test]
+fn searches_that_wait_for_each_others_turn_come_to_their_end() {
+    let mut net = Net::new(6, at(4, || Act::Drop));
+    for location in searches(&mut net, &vec![ecn(6); 40], Settings::default()) {
+        assert_eq!(words(&location), ["dropped:5"], "{location:?}");
+        assert_eq!(location.unknown, [] as [String; 0], "{location:?}");
+    }
 }
 
 #[test]
