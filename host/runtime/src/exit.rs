@@ -66,8 +66,8 @@ impl Exit {
         (self as u8, self.meaning())
     }
 
-    /// The meaning of another process's exit status; what is none of these is a failure.
-    pub fn from_status(status: i32) -> Exit {
+    /// The meaning of a program's status; `None` where it is none of ours.
+    pub fn from_code(code: i32) -> Option<Exit> {
         const ALL: [Exit; 15] = [
             Exit::Finished,
             Exit::Failed,
@@ -85,30 +85,7 @@ impl Exit {
             Exit::Unfit,
             Exit::Impaired,
         ];
-        ALL.into_iter().find(|exit| *exit as i32 == status).unwrap_or(Exit::Failed)
-    }
-}
-
-impl Exit {
-    /// The meaning of a program's status; `None` where it is none of ours.
-    pub fn from_code(code: i32) -> Option<Exit> {
-        let all = [
-            Exit::Finished,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::NoPlugin,
-            Exit::PluginRefused,
-            Exit::NoPrivilege,
-            Exit::NoInterface,
-            Exit::NoInput,
-            Exit::NoOutput,
-            Exit::FinishedWithErrors,
-            Exit::Stopped,
-            Exit::Passed,
-            Exit::RuleBroken,
-            Exit::Unfit,
-        ];
-        all.into_iter().find(|exit| *exit as i32 == code)
+        ALL.into_iter().find(|exit| *exit as i32 == code)
     }
 }
 

@@ -260,9 +260,10 @@ impl Probe<'_> {
             None => text,
         });
         let (exit, ended) = match how {
-            How::Status(status) => {
-                (Exit::from_status(status), format!("it ended with the status {status}"))
-            }
+            How::Status(status) => (
+                Exit::from_code(status).unwrap_or(Exit::Failed),
+                format!("it ended with the status {status}"),
+            ),
             How::Signal(signal) => (Exit::Failed, format!("signal {signal} ended it")),
         };
         let mut why = said.unwrap_or(ended);
