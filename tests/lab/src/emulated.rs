@@ -7,13 +7,14 @@ use std::path::Path as FilePath;
 use std::process::Command;
 
 use crate::emulator::{Driver, Engine, Network, Path};
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::net::{Finished, Namespace, Running, Tun, ip, raise_open_files};
 use crate::plan::{Place, Plan};
-use crate::runner::write_jobs;
+use crate::runner::{WorkDir, write_jobs};
 use crate::scenario::{Scenario, Server, Version};
-use crate::targets::Services;
+use crate::targets::{Resolver, Services, Targets};
 use crate::truth::Truth;
+use crate::vantage;
 
 /// The interface of the vantage point, the one to measure from.
 pub const INTERFACE: &str = "lab0";
@@ -36,20 +37,40 @@ pub struct EmulatedLab {
     // In the order they are to be dropped: nothing is to answer into a stopped emulator.
     _driver: Driver,
     _services: Vec<Services>,
+    _resolver: Resolver,
     _servers: Vec<Namespace>,
-    vantage: Namespace,
+    vantages: Vec<Namespace>,
     paths: Vec<LabPath>,
+    /// What the vantage points find in the place of the machine's own.
+    _etc: WorkDir,
 }
 
 impl EmulatedLab {
-    /// Makes the network, with `targets` addresses of each version behind every path.
+    /// Makes the network, with `targets` addresses of each version behind every path, and as many vantage
+    /// points as the scenarios name.
     ///
     /// # Errors
     /// When addresses collide, or the kernel refuses a part of it; what was made is gone again.
     pub fn new(scenarios: Vec<Scenario>, targets: u16) -> Result<Self> {
+        Self::with_vantages(scenarios, targets, 1)
+    }
+
+    /// The same with at least so many vantage points.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_vantages(scenarios: Vec<Scenario>, targets: u16, vantages: u8) -> Result<Self> {
         raise_open_files()?;
-        let plan = Plan::new(&scenarios)?;
-        let (vantage, vantage_tun) = vantage()?;
+        let plan = Plan::new(&scenarios, targets)?;
+        let named = scenarios.iter().flat_map(|scenario| &scenario.rules);
+        let named = named.filter_map(|rule| rule.matching.vantage);
+        let count = named.chain([vantages, 1]).max().unwrap_or(1);
+        let etc = WorkDir::new()?;
+        let (vantages, vantage_tuns) = (1..=count)
+            .map(|number| vantage(number, &etc))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .unzip::<_, _, Vec<_>, Vec<_>>();
 
         // Scenarios with the same servers share a namespace.
         let mut members: BTreeMap<&Server, Vec<&Place>> = BTreeMap::new();
@@ -79,8 +100,8 @@ impl EmulatedLab {
             .zip(plan.places())
             .map(|(scenario, place)| Path::new(scenario, |number| place.router(number)))
             .collect();
-        let driver = Driver::start(Engine::new(paths, networks), vantage_tun, tuns)?;
-        let paths = scenarios
+        let driver = Driver::start(Engine::new(paths, networks), vantage_tuns, tuns)?;
+        let paths: Vec<LabPath> = scenarios
             .into_iter()
             .zip(plan.places())
             .map(|(scenario, place)| LabPath {
@@ -89,7 +110,17 @@ impl EmulatedLab {
                 scenario,
             })
             .collect();
-        Ok(Self { _driver: driver, _services: services, _servers: servers, vantage, paths })
+        let names = paths.iter().map(|path| (path.truth.name.clone(), path.targets.clone()));
+        let resolver = Resolver::start(&vantages, Targets(names.collect()))?;
+        Ok(Self {
+            _driver: driver,
+            _services: services,
+            _resolver: resolver,
+            _servers: servers,
+            vantages,
+            paths,
+            _etc: etc,
+        })
     }
 
     /// The paths, with their targets and what is to be expected of each.
@@ -97,9 +128,14 @@ impl EmulatedLab {
         &self.paths
     }
 
-    /// The namespace to measure from.
+    /// The namespace to measure from: the first vantage point's.
     pub fn vantage(&self) -> &Namespace {
-        &self.vantage
+        &self.vantages[0]
+    }
+
+    /// The namespaces of all vantage points.
+    pub fn vantages(&self) -> &[Namespace] {
+        &self.vantages
     }
 
     /// Writes a job for every target, one a line, as pathspider reads them. Only paths that state
@@ -131,7 +167,7 @@ impl EmulatedLab {
     /// # Errors
     /// When it cannot be started; its own failure is in the status returned.
     pub fn run(&self, command: &mut Command) -> Result<Finished> {
-        self.vantage.place(command);
+        self.vantage().place(command);
         Running::start(command)?.finish()
     }
 }
@@ -154,16 +190,23 @@ fn addresses(scenario: &Scenario, place: &Place, count: u16) -> Vec<IpAddr> {
         .collect()
 }
 
-fn vantage() -> Result<(Namespace, Tun)> {
+fn vantage(number: u8, etc: &WorkDir) -> Result<(Namespace, Tun)> {
     let namespace = Namespace::new("vantage")?;
+    let files = [("resolv.conf", Resolver::CONFIGURATION), ("nsswitch.conf", "hosts: files dns\n")];
+    let namespace = files.into_iter().try_fold(namespace, |namespace, (name, text)| {
+        let file = etc.file(name);
+        std::fs::write(&file, text).context(|| format!("write {}", file.display()))?;
+        Ok(namespace.showing(&file, &format!("/etc/{name}")))
+    })?;
     namespace.sysctls(crate::kernel::COMMON)?;
     namespace.sysctls(crate::kernel::CONNECTING)?;
     let tun = Tun::new(&namespace, INTERFACE)?;
+    let (ipv4, ipv6) = vantage::addresses(number);
     ip(
         &namespace,
         &format!(
-            "addr add 10.0.0.2/24 dev {INTERFACE}\n\
-             addr add fd00::2/64 dev {INTERFACE} nodad\n\
+            "addr add {ipv4}/24 dev {INTERFACE}\n\
+             addr add {ipv6}/64 dev {INTERFACE} nodad\n\
              route add default dev {INTERFACE}\n\
              route add ::/0 dev {INTERFACE}\n"
         ),

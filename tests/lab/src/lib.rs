@@ -29,6 +29,7 @@ pub mod runner;
 pub mod scenario;
 pub mod targets;
 mod truth;
+pub mod vantage;
 
 pub use error::{Error, Result};
 pub use truth::Truth;

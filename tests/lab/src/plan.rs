@@ -20,23 +20,26 @@ pub(crate) struct Place {
     ipv6: (Ipv6Addr, u8),
 }
 
-/// Networks of 4,094 targets, from 10.64.0.0 on.
-const IPV4_LENGTH: u8 = 20;
+/// Networks of IPv4 that the lab gives out, from 10.64.0.0 up to 10.127: many of 4,094 targets, or a few of
+/// 65,534.
+const IPV4_LENGTHS: [u8; 2] = [20, 16];
+const IPV4_BITS: u8 = 10;
 const IPV6_LENGTH: u8 = 64;
-/// As many as there are such networks up to 10.127.
-const MOST: usize = 1024;
 
 impl Plan {
-    /// Gives every scenario the networks it states, or ones of its own.
-    pub(crate) fn new(scenarios: &[Scenario]) -> Result<Self> {
-        if scenarios.len() > MOST {
-            let message = format!("{} are too many at once; {MOST} fit", scenarios.len());
+    /// Gives every scenario the networks it states, or ones of its own, with room for so many targets.
+    pub(crate) fn new(scenarios: &[Scenario], targets: u16) -> Result<Self> {
+        let has_room = |length: &&u8| u32::from(targets) < (1 << (32 - **length)) - 1;
+        let length = IPV4_LENGTHS.iter().find(has_room).copied().unwrap_or(16);
+        let most = 1_usize << (length - IPV4_BITS);
+        if scenarios.len() > most {
+            let message = format!("{} are too many at once; {most} fit", scenarios.len());
             return Err(Error::invalid("the scenarios", message));
         }
         let places: Vec<Place> = scenarios
             .iter()
             .enumerate()
-            .map(|(number, scenario)| Place::new(number, scenario))
+            .map(|(number, scenario)| Place::new(number, scenario, length))
             .collect::<Result<_>>()?;
         for (index, place) in places.iter().enumerate() {
             for other in &places[..index] {
@@ -59,12 +62,12 @@ impl Plan {
 }
 
 impl Place {
-    fn new(number: usize, scenario: &Scenario) -> Result<Self> {
+    fn new(number: usize, scenario: &Scenario, length: u8) -> Result<Self> {
         let index = number as u16;
         let targets = &scenario.targets;
         let ipv4 = match &targets.ipv4 {
             Some(text) => network(&scenario.name, text, 16..=30, 32)?,
-            None => (Ipv4Addr::from(0x0a40_0000 | (u32::from(index) << 12)), IPV4_LENGTH),
+            None => (Ipv4Addr::from(0x0a40_0000 | (u32::from(index) << (32 - length))), length),
         };
         let ipv6 = match &targets.ipv6 {
             Some(text) => network(&scenario.name, text, 48..=124, 128)?,
@@ -129,9 +132,18 @@ mod tests {
     #[test]
     fn scenarios_get_networks_of_their_own() {
         let scenarios = ["a", "b"].map(|name| read(name, name, "summary = 'x'").unwrap());
-        let plan = Plan::new(&scenarios).unwrap();
+        let plan = Plan::new(&scenarios, 10).unwrap();
         assert_eq!(plan.places()[1].prefixes(), ["10.64.16.0/20", "fd00:64:1::/64"]);
         assert_eq!(plan.places()[1].router(3).0, Ipv4Addr::new(10, 192, 1, 3));
+        for (targets, network) in
+            [(4094, "10.64.16.0/20"), (4095, "10.65.0.0/16"), (65_000, "10.65.0.0/16")]
+        {
+            let plan = Plan::new(&scenarios, targets).unwrap();
+            assert_eq!(plan.places()[1].prefixes()[0], network, "{targets}");
+        }
+        let many = vec![scenarios[0].clone(); 65];
+        let message = Plan::new(&many, 65_000).unwrap_err().to_string();
+        assert!(message.contains("65 are too many at once; 64 fit"), "{message}");
     }
 
     #[test]
@@ -139,14 +151,14 @@ mod tests {
         let text = "summary = 'x'\n[targets]\nipv4 = '10.64.0.0/16'\n";
         let scenarios = [read("a", "a", text).unwrap(), read("b", "b", "summary = 'x'").unwrap()];
         // The second scenario's own network, 10.64.16.0/20, lies within the first's.
-        let message = Plan::new(&scenarios).unwrap_err().to_string();
+        let message = Plan::new(&scenarios, 10).unwrap_err().to_string();
         assert_eq!(message, "b: its targets are also those of a");
     }
 
     #[test]
     fn a_network_with_a_host_part_is_refused() {
         let text = "summary = 'x'\n[targets]\nipv4 = '10.1.0.1/24'\n";
-        let error = Plan::new(&[read("a", "a", text).unwrap()]).unwrap_err();
+        let error = Plan::new(&[read("a", "a", text).unwrap()], 10).unwrap_err();
         assert!(error.to_string().contains("10.1.0.1/24"));
     }
 }

@@ -198,3 +198,27 @@ fn a_killed_lab_takes_its_command_along_and_the_next_one_the_rest() {
     net::prepare().unwrap();
     grandchild.assert_gone_soon("what the command started");
 }
+
+#[test]
+fn each_vantage_point_has_its_own_faults_and_names_are_targets() {
+    let dropped =
+        "[[rule]]\nhop = 2\nmatch = { vantage = 2, address = '10.64.0.1' }\naction = 'drop'\n";
+    let Some(lab) = lab(written(dropped), 2) else { return };
+    let fetch = |number: usize, name: &str| {
+        let mut getent = Command::new("getent");
+        lab.vantages()[number - 1].place(getent.args(["ahostsv4", name]));
+        let found = String::from_utf8(getent.output().unwrap().stdout).unwrap();
+        let address: IpAddr = found.split_whitespace().next().unwrap().parse().unwrap();
+        let stream = lab.vantages()[number - 1]
+            .enter(|| TcpStream::connect_timeout(&(address, 80).into(), Duration::from_millis(900)))
+            .unwrap();
+        (address.to_string(), stream.is_ok())
+    };
+    assert_eq!(lab.vantages().len(), 2);
+    let (first, second) = ("10.64.0.1".to_owned(), "10.64.0.2".to_owned());
+    assert_eq!(fetch(1, "test.lab"), (first.clone(), true));
+    assert_eq!(fetch(2, "test.lab"), (first.clone(), false), "its packets are dropped");
+    assert_eq!(fetch(2, "2.test.lab"), (second.clone(), true), "another address");
+    let (anywhere, _) = fetch(1, "www.example.org");
+    assert!([first, second].contains(&anywhere), "{anywhere}");
+}

@@ -75,7 +75,7 @@ fn device_speed(time: Duration) -> Result<(f64, f64)> {
     let (near_tun, far_tun) = (Tun::new(&near, "lab0")?, Tun::new(&far, "path0")?);
     // The far end has no address and does not forward, so that it drops at once what arrives.
     ip(&near, "addr add 10.0.0.2/24 dev lab0\nroute add default dev lab0\n")?;
-    let driver = Driver::start(engine()?, near_tun, vec![far_tun])?;
+    let driver = Driver::start(engine()?, vec![near_tun], vec![far_tun])?;
     let stop = AtomicBool::new(false);
     let rate = thread::scope(|scope| {
         let sender = scope.spawn(|| near.enter(|| send_until(&stop)));

@@ -40,7 +40,7 @@ pub(super) struct Check {
     #[arg(long, value_name = "NAME")]
     plugin: Vec<String>,
     /// Targets of each version, IPv4 and IPv6, behind each path
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     targets: u16,
     /// Names of scenarios, beginnings such as 'ecn-*', or files of your own (*.toml); all that
     /// ship with the lab, if left out

@@ -80,6 +80,7 @@ const ENVIRONMENT: &[Named] = &[
     ("LAB_INTERFACE", "for the command of run and shell: the interface to measure from"),
     ("LAB_TARGET, LAB_TARGET6", "the same: the first targets"),
     ("LAB_JOBS", "the same: a file of targets for pathspider"),
+    ("LAB_VANTAGE_1, LAB_VANTAGE_2, …", "the same: the network namespaces of the vantage points"),
     ("PATHSPIDER_PLUGIN_PATH", "folders of plugins, for pathspider"),
 ];
 

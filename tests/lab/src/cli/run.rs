@@ -16,10 +16,14 @@ pub(super) struct Run {
     #[arg(value_name = "SCENARIO")]
     scenario: String,
     /// Targets of each version written into jobs.ndjson
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     targets: u16,
+    /// Vantage points, at least; as many as the scenarios name, if left out
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=200))]
+    vantages: u8,
     /// The command. LAB_INTERFACE is the interface to measure from, LAB_TARGET and LAB_TARGET6 the
-    /// first targets, LAB_JOBS a file of jobs for pathspider
+    /// first targets, LAB_JOBS a file of jobs for pathspider, LAB_VANTAGE_1 and so on the network
+    /// namespaces of the vantage points
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -30,8 +34,11 @@ pub(super) struct Shell {
     #[arg(value_name = "SCENARIO")]
     scenario: String,
     /// Targets of each version written into the file of jobs
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     targets: u16,
+    /// Vantage points, at least; as many as the scenarios name, if left out
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=200))]
+    vantages: u8,
 }
 
 #[derive(Args)]
@@ -41,14 +48,14 @@ impl Run {
     pub(super) fn run(self) -> Result<Verdict> {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]);
-        at_vantage(&self.scenario, self.targets, &mut command, false)
+        at_vantage(&self.scenario, (self.targets, self.vantages), &mut command, false)
     }
 }
 
 impl Shell {
     pub(super) fn run(self) -> Result<Verdict> {
         let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-        at_vantage(&self.scenario, self.targets, &mut Command::new(shell), true)
+        at_vantage(&self.scenario, (self.targets, self.vantages), &mut Command::new(shell), true)
     }
 }
 
@@ -68,12 +75,20 @@ impl List {
 }
 
 /// Makes the lab and runs `command` in it; its exit status becomes the lab's.
-fn at_vantage(wanted: &str, targets: u16, command: &mut Command, tell: bool) -> Result<Verdict> {
-    let lab = EmulatedLab::new(scenario::find(wanted)?, targets)?;
+fn at_vantage(
+    wanted: &str,
+    (targets, vantages): (u16, u8),
+    command: &mut Command,
+    tell: bool,
+) -> Result<Verdict> {
+    let lab = EmulatedLab::with_vantages(scenario::find(wanted)?, targets, vantages)?;
     let jobs = pathspider_lab::runner::WorkDir::new()?;
     let file = jobs.file("jobs.ndjson");
     lab.write_jobs(&file)?;
     command.env("LAB_INTERFACE", INTERFACE).env("LAB_JOBS", &file);
+    for (vantage, number) in lab.vantages().iter().zip(1..) {
+        command.env(format!("LAB_VANTAGE_{number}"), vantage.path());
+    }
     let all = || lab.paths().iter().flat_map(|path| &path.targets);
     if let Some(target) = all().find(|target| target.is_ipv4()) {
         command.env("LAB_TARGET", target.to_string());

@@ -5,10 +5,13 @@ use etherparse::IpNumber;
 use super::path::Way;
 use crate::packet::Packet;
 use crate::scenario::{Match, Protocol, Span};
+use crate::vantage;
 
 /// Whether `packet`, going `way`, is all that `wanted` states.
 pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
     let Match {
+        vantage,
+        address,
         protocol,
         flags,
         dscp,
@@ -30,7 +33,13 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         flow_label,
     } = wanted;
     let class = packet.traffic_class();
-    protocol.is_none_or(|p| is_protocol(p, packet.protocol()))
+    let (near, far) = match way {
+        Way::Forward => (packet.source(), packet.destination()),
+        Way::Reverse => (packet.destination(), packet.source()),
+    };
+    vantage.is_none_or(|number| vantage::of(near) == Some(number))
+        && address.is_none_or(|prefix| prefix.contains(far))
+        && protocol.is_none_or(|p| is_protocol(p, packet.protocol()))
         && flags.is_none_or(|f| packet.tcp_flags().is_some_and(|flags| f.matches(flags)))
         && dscp.as_ref().is_none_or(|d| d.contains(u32::from(class >> 2)))
         && ecn.as_ref().is_none_or(|marks| marks.iter().any(|mark| mark.bits() == class & 3))

@@ -2,6 +2,7 @@
 //! what they used. The only file of the lab that forks.
 #![allow(unsafe_code)] // `pre_exec` and `wait4` have no safe form.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -19,7 +20,9 @@ use super::limits;
 use crate::error::{Context, Result};
 
 /// Makes `command` enter the network namespace behind `fd` and die with the thread that starts it.
-pub(super) fn place(command: &mut Command, fd: Arc<OwnedFd>) {
+///
+/// `shown` are files that stand in the place of others there.
+pub(super) fn place(command: &mut Command, fd: Arc<OwnedFd>, shown: Vec<Shown>) {
     let parent = nix::unistd::getpid();
     let open_files = limits::original();
     let enter = move || -> io::Result<()> {
@@ -29,7 +32,7 @@ pub(super) fn place(command: &mut Command, fd: Arc<OwnedFd>) {
             return Err(io::Error::other("the lab has ended"));
         }
         setns(&*fd, CloneFlags::CLONE_NEWNET)?;
-        show_interfaces();
+        show(&shown);
         if let Some(open_files) = open_files {
             limits::restore(open_files)?;
         }
@@ -40,11 +43,19 @@ pub(super) fn place(command: &mut Command, fd: Arc<OwnedFd>) {
     unsafe { command.pre_exec(enter) };
 }
 
-/// Gives the child a `/sys` that shows its own namespace's interfaces.
+/// A file, and the one in whose place it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) file: CString,
+    pub(super) place: CString,
+}
+
+/// Gives the child a `/sys` that shows its own namespace's interfaces, and these files in the place of
+/// others.
 ///
 /// `/sys/class/net` belongs to the namespace it was mounted in. A refusal leaves the old view,
 /// which most programs never look at, so it is no error.
-fn show_interfaces() {
+fn show(files: &[Shown]) {
     let nothing: Option<&str> = None;
     if unshare(CloneFlags::CLONE_NEWNS).is_err() {
         return;
@@ -53,6 +64,9 @@ fn show_interfaces() {
     if mount(nothing, "/", nothing, private, nothing).is_ok() {
         // Over the old one: inside a user namespace that one may not be taken away.
         let _ = mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), nothing);
+        for Shown { file, place } in files {
+            let _ = mount(Some(&**file), &**place, nothing, MsFlags::MS_BIND, nothing);
+        }
     }
 }
 

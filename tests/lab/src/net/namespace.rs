@@ -2,14 +2,18 @@
 //! threads and children. It has no name anywhere, so it ends with the last process that is in it
 //! or holds it, however that process ends.
 
+use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
+use super::exec::Shown;
 use super::{exec, leftovers};
 use crate::error::{Context, Error, Result};
 
@@ -18,6 +22,8 @@ use crate::error::{Context, Error, Result};
 pub struct Namespace {
     fd: Arc<OwnedFd>,
     label: Arc<str>,
+    /// Files that commands find in the place of others.
+    shown: Vec<Shown>,
 }
 
 impl Namespace {
@@ -35,9 +41,19 @@ impl Namespace {
                 .context(|| "hold the new network namespace")?;
             Ok(file.into())
         })??;
-        let namespace = Self { fd: Arc::new(fd), label: label.into() };
+        let namespace = Self { fd: Arc::new(fd), label: label.into(), shown: Vec::new() };
         super::ip(&namespace, "link set lo up\n")?;
         Ok(namespace)
+    }
+
+    /// Has the commands that are placed here find `file` in the place of another one.
+    #[must_use]
+    pub fn showing(mut self, file: &Path, place: &str) -> Self {
+        let text = |path: &OsStr| CString::new(path.as_bytes());
+        if let (Ok(file), Ok(place)) = (text(file.as_os_str()), text(place.as_ref())) {
+            self.shown.push(Shown { file, place });
+        }
+        self
     }
 
     /// The word this namespace is called in messages.
@@ -86,7 +102,7 @@ impl Namespace {
     /// The child sees the namespace's interfaces under `/sys/class/net` too.
     pub fn place(&self, command: &mut Command) {
         leftovers::mark(command);
-        exec::place(command, Arc::clone(&self.fd));
+        exec::place(command, Arc::clone(&self.fd), self.shown.clone());
     }
 
     /// Sets a sysctl, named with dots or slashes as under `/proc/sys`.

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::{Scenario, builtin};
 use crate::error::{Context, Error, Result};
+use crate::vantage;
 
 /// Finds scenarios by what a person writes: a file, a name of one that ships with the lab, or the
 /// beginning of several names followed by `*`.
@@ -15,7 +18,7 @@ pub fn find(wanted: &str) -> Result<Vec<Scenario>> {
     if path.extension().is_some_and(|extension| extension == "toml") {
         let text = std::fs::read_to_string(path).context(|| format!("read {wanted}"))?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        return Ok(vec![read(&name.unwrap_or_default(), wanted, &text)?]);
+        return read_all(&name.unwrap_or_default(), wanted, &text);
     }
     let all = builtin()?;
     let found: Vec<Scenario> = match wanted.strip_suffix('*') {
@@ -33,15 +36,55 @@ pub fn find(wanted: &str) -> Result<Vec<Scenario>> {
 /// Finds all that are wanted, as [`find`] does, each once.
 ///
 /// # Errors
-/// At the first that is not there.
+/// At the first that is not there, or that is another one of the same name.
 pub fn find_all(wanted: &[String]) -> Result<Vec<Scenario>> {
     let mut all: Vec<Scenario> = Vec::new();
     for one in wanted {
         for scenario in find(one)? {
-            if !all.iter().any(|known| known.name == scenario.name) {
-                all.push(scenario);
+            match all.iter().find(|known| known.name == scenario.name) {
+                None => all.push(scenario),
+                Some(known) if *known == scenario => {}
+                Some(_) => {
+                    let message =
+                        format!("another path is named {} too; give it a `name`", scenario.name);
+                    return Err(Error::invalid(one.as_str(), message));
+                }
             }
         }
+    }
+    Ok(all)
+}
+
+/// Several paths in one file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Several {
+    path: Vec<Scenario>,
+}
+
+/// Reads a file of one scenario, or of several, each under `[[path]]`. One that has no name of its own has
+/// the file's, and a number where there are several.
+///
+/// # Errors
+/// As for [`read`]; or two of one file have the same name.
+fn read_all(name: &str, subject: &str, text: &str) -> Result<Vec<Scenario>> {
+    let is_several = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("path"));
+    if !is_several {
+        return Ok(vec![read(name, subject, text)?]);
+    }
+    let invalid = |message: String| Error::invalid(subject, message);
+    let several: Several = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    let mut all: Vec<Scenario> = Vec::new();
+    for (index, mut scenario) in several.path.into_iter().enumerate() {
+        if scenario.name.is_empty() {
+            scenario.name = format!("{name}-{}", index + 1);
+        }
+        let own = &scenario.name;
+        check(&scenario).map_err(|message| invalid(format!("{own}: {message}")))?;
+        if all.iter().any(|other| other.name == *own) {
+            return Err(invalid(format!("two paths are named {own}")));
+        }
+        all.push(scenario);
     }
     Ok(all)
 }
@@ -89,6 +132,15 @@ fn check(scenario: &Scenario) -> std::result::Result<(), String> {
             return Err(format!("{dscp} is not a DSCP; they go from 0 to 63"));
         }
     }
+    let matches = scenario.rules.iter().map(|rule| &rule.matching);
+    for number in matches.filter_map(|matching| matching.vantage) {
+        if number == 0 || number > vantage::MOST {
+            return Err(format!(
+                "there is no vantage point {number}; they are 1 to {}",
+                vantage::MOST
+            ));
+        }
+    }
     super::idle::reason(scenario).map_or(Ok(()), Err)
 }
 
@@ -125,6 +177,40 @@ mod tests {
             let path = format!("{}/examples/{name}.toml", env!("CARGO_MANIFEST_DIR"));
             assert_eq!(find(&path).unwrap()[0].name, name);
         }
+    }
+
+    #[test]
+    fn a_file_may_have_several_paths() {
+        let text = "[[path]]\nname = 'well'\nsummary = 'x'\n[[path]]\nsummary = 'y'\n\
+                    [[path.rule]]\nhop = 1\nmatch = { address = '10.64.0.1', vantage = 2 }\naction = 'drop'\n";
+        let all = read_all("a", "a.toml", text).unwrap();
+        let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
+        assert_eq!(names, ["well", "a-2"]);
+        let said = |text: &str| read_all("a", "a.toml", text).unwrap_err().to_string();
+        assert!(said(&text.replace("hop = 1", "hop = 9")).contains("a-2: there is no hop 9"));
+        assert!(said(&text.replace("vantage = 2", "vantage = 0")).contains("no vantage point 0"));
+        assert!(
+            said(&text.replace("'y'", "'y'\nname = 'well'")).contains("two paths are named well")
+        );
+        assert!(said(&text.replace("summary = 'y'", "summary = 'y'\nhopps = 3")).contains("hopps"));
+        assert!(said("summary = 'x'\n[[path]]\nsummary = 'y'\n").contains("summary"));
+    }
+
+    #[test]
+    fn two_paths_of_one_name_are_refused_and_one_is_taken_once() {
+        let folder =
+            std::env::temp_dir().join(format!("pathspider-lab-names-{}", std::process::id()));
+        let file = |part: &str, summary: &str| {
+            std::fs::create_dir_all(folder.join(part)).unwrap();
+            let file = folder.join(part).join("near.toml");
+            std::fs::write(&file, format!("summary = '{summary}'")).unwrap();
+            file.display().to_string()
+        };
+        let [one, other] = [file("a", "x"), file("b", "y")];
+        assert_eq!(find_all(&[one.clone(), one.clone()]).unwrap().len(), 1);
+        let message = find_all(&[one, other]).unwrap_err().to_string();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(message.contains("another path is named near too"), "{message}");
     }
 
     #[test]

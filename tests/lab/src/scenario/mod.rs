@@ -22,7 +22,7 @@ pub use rule::{
     NatAction, OptionText, RateAction, ReorderAction, RespondRule, RuleText, TcpFlagsEdit,
 };
 pub use server::{AccurateEcn, Server};
-pub use words::{Ecn, Flags, Protocol, Span};
+pub use words::{Ecn, Flags, Prefix, Protocol, Span};
 
 /// One path, its targets, what happens on it, and what is to be measured there.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::{Ecn, Flags, Protocol, Span};
+use super::{Ecn, Flags, Prefix, Protocol, Span};
 use crate::packet::IcmpError;
 
 /// Something that happens to packets at one hop.
@@ -59,6 +59,10 @@ pub enum Direction {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Match {
+    /// The number of the vantage point, on either way.
+    pub vantage: Option<u8>,
+    /// A network that the target's address is in, on either way; or the address itself.
+    pub address: Option<Prefix>,
     /// The transport protocol.
     pub protocol: Option<Protocol>,
     /// TCP flags.

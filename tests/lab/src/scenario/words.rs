@@ -1,5 +1,6 @@
 //! Owns the small words of scenarios: flags, marks, protocols and ranges, and how they are written.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
@@ -132,9 +133,64 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// A network, written `"10.64.0.0/28"`, or an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Prefix {
+    /// Whether `address` is in it.
+    pub fn contains(self, address: IpAddr) -> bool {
+        let (own, width) = bits(self.address);
+        let (other, other_width) = bits(address);
+        let beyond = u32::from(width - self.length);
+        width == other_width && own.checked_shr(beyond) == other.checked_shr(beyond)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (address, length) = text.split_once('/').unzip();
+        let address: IpAddr = address.unwrap_or(text).parse().ok()?;
+        let (_, width) = bits(address);
+        let length = length.map_or(Some(width), |length| length.parse().ok())?;
+        (length <= width).then_some(Self { address, length })
+    }
+}
+
+/// An address as a number, and how many bits it has.
+fn bits(address: IpAddr) -> (u128, u8) {
+    match address {
+        IpAddr::V4(address) => (u32::from(address).into(), 32),
+        IpAddr::V6(address) => (address.into(), 128),
+    }
+}
+
+impl<'de> Deserialize<'de> for Prefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = Prefix::parse(&text);
+        parsed.ok_or_else(|| D::Error::custom(format!("{text:?} is no address, and no network")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_has_the_addresses_of_its_version() {
+        let has = |prefix: &str, address: &str| {
+            Prefix::parse(prefix).unwrap().contains(address.parse().unwrap())
+        };
+        assert!(has("10.64.0.0/28", "10.64.0.15") && !has("10.64.0.0/28", "10.64.0.16"));
+        assert!(has("10.64.0.3", "10.64.0.3") && !has("10.64.0.3", "10.64.0.2"));
+        assert!(has("fd00:64::/64", "fd00:64::9") && !has("fd00:64::/64", "fd00:65::9"));
+        assert!(has("::/0", "fd00::1") && !has("::/0", "10.0.0.1"));
+        for wrong in ["10.64.0.0/33", "10.64.0", "x", "10.64.0.0/"] {
+            assert_eq!(Prefix::parse(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn flags_are_set_and_clear() {

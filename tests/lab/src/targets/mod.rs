@@ -12,6 +12,7 @@ mod fast_http;
 mod sockets;
 mod web;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::Socket;
@@ -22,10 +23,14 @@ use crate::error::{Context, Result};
 use crate::net::Namespace;
 use crate::scenario::Server;
 
+use dns::Zone;
+
+pub use dns::Targets;
 pub use fast_http::FastHttp;
 
 /// The name of the thread of all services but fast HTTP.
 const SERVICES: &str = "services";
+const RESOLVER: &str = "resolver";
 /// The names of the threads that serve.
 pub const THREADS: [&str; 2] = [fast_http::THREAD, SERVICES];
 
@@ -80,9 +85,52 @@ impl Services {
                 .context(|| format!("serve DNS in {}", namespace.label()))?;
             let socket = UdpSocket::from_std(socket.into())
                 .context(|| "hand the DNS socket to its thread")?;
-            runtime.spawn(dns::over_udp(socket, slow));
+            runtime.spawn(dns::over_udp(socket, slow, Zone::Documentation));
         }
         Ok(Self { _http: None, runtime: Some(runtime) })
+    }
+}
+
+/// The resolver of a vantage point, on its loopback; dropping it stops it.
+#[derive(Debug)]
+pub struct Resolver {
+    runtime: Option<Runtime>,
+}
+
+impl Resolver {
+    /// What `/etc/resolv.conf` says where it is asked.
+    pub const CONFIGURATION: &str = "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n";
+
+    /// Starts one at each of these vantage points, where all names are the targets'.
+    ///
+    /// # Errors
+    /// When a port is taken or the thread cannot be made.
+    pub fn start(vantages: &[Namespace], targets: Targets) -> Result<Self> {
+        let zone = Zone::Lab(Arc::new(targets));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name(RESOLVER)
+            .enable_all()
+            .build()
+            .context(|| "start the resolver's thread")?;
+        let _inside = runtime.enter();
+        for vantage in vantages {
+            let socket = vantage
+                .enter(|| sockets::datagrams(53, false))?
+                .context(|| format!("resolve names in {}", vantage.label()))?;
+            let socket = UdpSocket::from_std(socket.into())
+                .context(|| "hand the resolver's socket to its thread")?;
+            runtime.spawn(dns::over_udp(socket, Duration::ZERO, zone.clone()));
+        }
+        Ok(Self { runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
