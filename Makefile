@@ -16,6 +16,8 @@ NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
 export PATHSPIDER_COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 SHARE    = $(DESTDIR)$(PREFIX)/share
+# What is no plugin has a folder of its own.
+SDK      = $(DESTDIR)$(PREFIX)/lib/pathspider/sdk
 # Where shells look for completions.
 COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_completions.d
 PLUGINS := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
@@ -52,7 +54,7 @@ deps: ## install the Debian packages that are missing
 
 # `program` is what measures, and the lab: whoever builds it to measure needs no more.
 PROGRAM := -p pathspider -p pathspider-lab $(PLUGINS:%=-p pathspider-%)
-WHAT     = $(PROGRAM) -p pathspider-report -p pathspider-fleet
+WHAT     = $(PROGRAM) -p pathspider-report -p pathspider-fleet -p pathspider-c -p pathspider-python
 program: WHAT = $(PROGRAM)
 build: ## build pathspider, the programs beside it, and every plugin into target/release/plugins
 build program: deps
@@ -74,6 +76,9 @@ install: ## install what was built under DESTDIR and PREFIX
 			$(DESTDIR)$(PREFIX)/lib/pathspider/$$plugin.so || exit 1; \
 	done
 	install -D -m 755 $(TARGET)/pathspider-lab $(DESTDIR)$(PREFIX)/bin/pathspider-lab
+	@# What measurements in C and Python are made with.
+	install -D -m 644 -t $(SDK) $(TARGET)/libpathspider_c.a $(TARGET)/libpathspider_python.so \
+		sdk-template/c/pathspider_plugin.h sdk-template/python/pathspider.py
 	@# Made by the programs, so that they say what --help says.
 	$(DESTDIR)$(PREFIX)/bin/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1 $(PLUGINS)
 	$(DESTDIR)$(PREFIX)/bin/pathspider-report man $(DESTDIR)$(PREFIX)/share/man/man1
@@ -97,6 +102,7 @@ uninstall: ## remove what `install` put there; plugins of others, and journals, 
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \
 		[ "$$(readlink $$pspdr)" != pathspider ] || rm -f $$pspdr $(SHARE)/man/man1/pspdr.1
 	rm -f $(PLUGINS:%=$(DESTDIR)$(PREFIX)/lib/pathspider/%.so)
+	rm -rf $(SDK)
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/pathspider.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man1/pathspider-*.1
 	@# Root's cache is of all installations: it goes with the last plugin that it knows.

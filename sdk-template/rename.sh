@@ -21,6 +21,9 @@ sed -i "s/CHAIN = \"hops\"/CHAIN = \"${name}_hops\"/; s/\"hops_/\"${name}_hops_/
 sed -i "s/example\([].]\)/$name\1/g" lab/*.toml
 sed -i "1s/.*/# $name/" README.md
 rm -f Cargo.lock
+# Templates of other languages.
+rm -rf c python
+sed -i '/^`c\/` and `python\/`/,+1d' README.md
 if [ -n "${2-}" ]; then
     contact=$(printf %s "$2" | sed 's/[\\&|"]/\\&/g')
     sed -i "s|https://example.org/whom-to-ask|$contact|" src/measurement.rs

@@ -4,6 +4,7 @@
 //! fields. The host's own chains and those of plugins are the same to it.
 
 use crate::Value;
+use crate::error::{Error, Result};
 use crate::field::{Field, FieldType, FieldValue};
 use crate::packet::{Icmp, Ip, Layers, Packet, Tcp, Udp};
 
@@ -124,6 +125,26 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Sets a field by its name in the chain's description: for code in other languages, which has names and
+    /// values alone.
+    ///
+    /// # Errors
+    ///
+    /// The chain has no such field, or it is of another type.
+    pub fn set_by_name(&mut self, chain: &ChainInfo, name: &str, value: Value) -> Result<()> {
+        let place = chain.fields.iter().position(|field| field.name == name);
+        let place = place.and_then(|at| Some((&chain.fields[at], self.values.get_mut(at)?)));
+        let Some((field, place)) = place else {
+            let what = format_args!("it sets {name}, which is no field of {}", self.chain);
+            return Err(Error::contract(what));
+        };
+        *place = field.kind.read(value).ok_or_else(|| {
+            let kind = field.kind.name();
+            Error::contract(format_args!("it sets {name}, a {kind}, to a value of another type"))
+        })?;
+        Ok(())
+    }
+
     /// What was set that is none of the chain's.
     pub(crate) fn foreign(&self) -> Option<&'static str> {
         self.foreign
@@ -152,4 +173,28 @@ pub struct ChainInfo {
     pub description: String,
     /// Its fields, in the order in which it writes them.
     pub fields: Vec<FieldInfo>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_set_the_fields_of_their_types_alone() {
+        let chain = ChainInfo::from(crate::chains::basic::CHAIN);
+        let mut values = vec![Value::NULL; chain.fields.len()];
+        let mut fields = Fields::new(&chain.name, &mut values);
+        let whole = chain.fields.iter().position(|field| field.kind == FieldType::UInt).unwrap();
+        let name = chain.fields[whole].name.clone();
+        fields.set_by_name(&chain, &name, 7u8.into()).unwrap();
+        let refused = |fields: &mut Fields<'_>, name: &str, value: Value| {
+            fields.set_by_name(&chain, name, value).unwrap_err().message().to_owned()
+        };
+        assert_eq!(refused(&mut fields, "x", 7u8.into()), "it sets x, which is no field of basic");
+        assert!(
+            refused(&mut fields, &name, "7".into()).contains("a uint, to a value of another type")
+        );
+        assert_eq!(values[whole], Value::from(7u8));
+        assert_eq!(FieldType::Float.read(2u8.into()), Some(Value::from(2.0)));
+    }
 }

@@ -83,6 +83,12 @@ impl Condition {
         Condition { class, ..self }
     }
 
+    /// The condition of this text, for those who have no constant of it. The host refuses one that the
+    /// measurement does not declare, and takes the class from there.
+    pub fn of_text(text: String) -> Condition {
+        Condition::received(text.into())
+    }
+
     /// Puts a word in the place of the name's first placeholder; [`with`](Condition::with) puts in the
     /// value after the colon.
     pub fn of(mut self, word: impl fmt::Display) -> Condition {
@@ -182,6 +188,18 @@ impl Connectivity {
     #[doc(hidden)]
     pub const fn declare(names: [&'static str; 4], works: &'static str) -> Connectivity {
         Connectivity { names, works }
+    }
+
+    /// Those of a name that only the running program knows. They live as long as the program, so it makes
+    /// them once.
+    pub fn leaked(name: &str, works: Option<&str>) -> Connectivity {
+        let leak = |text: String| -> &'static str { text.leak() };
+        let words = ["works", "broken", "offline", "transient"];
+        let works = works.unwrap_or("they connected, and got a response if they asked");
+        Connectivity {
+            names: words.map(|word| leak(format!("{name}.connectivity.{word}"))),
+            works: leak(format!("baseline and experiment worked: {works}")),
+        }
     }
 
     /// Its conditions.
@@ -466,6 +484,9 @@ mod tests {
         assert_eq!(meaning(OWN), "baseline and experiment worked: their data were acknowledged");
         assert_eq!(CONDITIONS[1][0].meaning(), meaning(OWN));
         assert_eq!(OWN.compared(true, false).as_str(), "y.connectivity.broken");
+        let leaked = |works| Connectivity::leaked("y", works).conditions();
+        assert_eq!(leaked(Some("their data were acknowledged")), OWN.conditions());
+        assert_eq!(leaked(None)[0].meaning(), usual);
     }
 
     #[test]

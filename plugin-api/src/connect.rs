@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::abi::{ConversationHandle, Talking};
 use crate::carriage::Proof;
 use crate::conversation::Conversation;
+use crate::error::{Error, Result};
 use crate::outcome::{Outcome, State};
 use crate::{Record, Value, ValueRef};
 
@@ -208,6 +209,34 @@ impl Connect {
         Connect { settings, ..Connect::new(ConnectKind::Skip) }
     }
 
+    /// A connection of this kind with these settings, both by their names ([`ConnectKind::name`],
+    /// [`Setting::name`]): for code in other languages, which has names and values alone. The kinds `done`
+    /// and `skip` have the keys of an [`Outcome`] instead of settings.
+    ///
+    /// # Errors
+    ///
+    /// There is no such kind or setting, or it takes more than names and values.
+    pub fn by_name(kind: &str, settings: Record) -> Result<Connect> {
+        let Some(kind) = ConnectKind::from_name(kind) else {
+            let what = format_args!("connect: there is no kind of connection {kind:?}");
+            return Err(Error::contract(what));
+        };
+        let unknown = settings.iter().find(|(name, _)| Setting::from_name(name).is_none());
+        match kind {
+            ConnectKind::Done | ConnectKind::Skip => {}
+            ConnectKind::Conversation => {
+                return Err(Error::contract("connect: a conversation is more than its settings"));
+            }
+            _ => {
+                if let Some((name, _)) = unknown {
+                    let what = format_args!("connect: there is no setting {name:?}");
+                    return Err(Error::contract(what));
+                }
+            }
+        }
+        Ok(Connect { kind, settings, conversation: None })
+    }
+
     /// Sets the whole connection's time-out; without it, 5 s.
     pub fn timeout(self, timeout: Duration) -> Connect {
         self.set(Setting::Timeout, milliseconds(timeout))
@@ -379,6 +408,22 @@ mod tests {
         assert_eq!((back.kind(), back.settings()), (ConnectKind::Http, &settings));
         let pigeon = Record::new().with(KIND_KEY, "carrier pigeon");
         assert!(Connect::from_wire(pigeon, None).is_err());
+    }
+
+    #[test]
+    fn names_make_the_same_as_methods() {
+        let by_method = Connect::http().dscp(46).query("x");
+        let settings = by_method.settings().clone();
+        let by_name = Connect::by_name("http", settings.clone()).unwrap();
+        assert_eq!((by_name.kind(), by_name.settings()), (ConnectKind::Http, &settings));
+        let refused = |kind: &str, key: &'static str| {
+            let error = Connect::by_name(kind, Record::new().with(key, 1u8)).unwrap_err();
+            error.message().to_owned()
+        };
+        assert_eq!(refused("pigeon", "ttl"), "connect: there is no kind of connection \"pigeon\"");
+        assert_eq!(refused("tcp", "tttl"), "connect: there is no setting \"tttl\"");
+        assert!(refused("conversation", "protocol").contains("more than its settings"));
+        assert!(Connect::by_name("skip", Record::new().with("spdr_error", "x")).is_ok());
     }
 
     #[test]

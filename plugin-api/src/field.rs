@@ -35,6 +35,19 @@ impl FieldType {
         }
     }
 
+    /// A value of this type; also null, and a whole number for one with a fraction.
+    pub(crate) fn read(self, value: Value) -> Option<Value> {
+        let is_read = match self {
+            _ if value.is_null() => true,
+            FieldType::Bool => value.as_bool().is_some(),
+            FieldType::UInt => value.as_u64().is_some(),
+            FieldType::Float => return value.as_f64().map(Value::from),
+            FieldType::Text => value.as_str().is_some(),
+            FieldType::List => value.as_list().is_some(),
+        };
+        is_read.then_some(value)
+    }
+
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<FieldType> {
         use FieldType::{Bool, Float, List, Text, UInt};

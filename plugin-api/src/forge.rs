@@ -33,6 +33,7 @@ pub use tcp::Segment;
 pub use udp::{Datagram, is_udp_options, udp_options};
 
 use crate::error::{Error, Result};
+use crate::packet::protocol;
 
 /// The flags of IPv4's third word (RFC 791, section 3.1), the reserved one by RFC 3514.
 const RESERVED: u16 = 0x8000;
@@ -222,6 +223,38 @@ impl Packet {
         let sum = checksum::of_transport(&addresses.concat(), number, &[rest]);
         rest[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     }
+}
+
+/// Fills in the checksums of a packet that was made by hand: that of an IPv4 header, and that of TCP, UDP or
+/// ICMP where it follows the header of IPv4 or the fixed one of IPv6. Of what is not whole, nothing.
+pub fn fill_checksums(packet: &mut [u8]) {
+    let (header, addresses, number) = match packet.first().map(|first| first >> 4) {
+        Some(4) if packet.len() >= 20 => {
+            let header = usize::from(packet[0] & 0xf) * 4;
+            if header < 20 || packet.len() < header {
+                return;
+            }
+            checksum::fill_ipv4(&mut packet[..header]);
+            (header, 12..20, packet[9])
+        }
+        Some(6) if packet.len() >= 40 => (40, 8..40, packet[6]),
+        _ => return,
+    };
+    let at = match number {
+        protocol::TCP => 16,
+        protocol::UDP => 6,
+        protocol::ICMP | protocol::ICMPV6 => 2,
+        _ => return,
+    };
+    let (head, rest) = packet.split_at_mut(header);
+    let Some(place) = rest.get_mut(at..at + 2) else { return };
+    place.fill(0);
+    // ICMP's covers no addresses in version 4 (RFC 792).
+    let sum = match number {
+        protocol::ICMP => checksum::of(&[rest]),
+        _ => checksum::of_transport(&head[addresses], number, &[rest]),
+    };
+    rest[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// A number that nobody can foresee, for sequence numbers and identifiers (RFC 6056, RFC 9293,

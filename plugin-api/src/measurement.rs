@@ -49,6 +49,12 @@ pub trait Measurement: Send + Sync + Sized + 'static {
         Options::none()
     }
 
+    /// Both, for those who may fail to say it: what makes plugins of code in other languages.
+    #[doc(hidden)]
+    fn describe() -> Result<(Info, Options)> {
+        Ok((Self::info(), Self::options()))
+    }
+
     /// Makes the measurement of one run, with options that were checked against
     /// [`options`](Measurement::options).
     fn new(options: &OptionValues, host: Host) -> Result<Self>;

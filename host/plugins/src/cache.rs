@@ -85,7 +85,7 @@ impl Cache {
     pub(super) fn save(mut self) {
         let Some(folder) = self.folder.take().filter(|_| self.changed) else { return };
         self.content.files.retain(|path, entry| {
-            fs::metadata(path).is_ok_and(|file| entry.identity == Identity::from(&file))
+            Identity::at(Path::new(path)).is_some_and(|identity| identity == entry.identity)
         });
         let _ = self.write(&folder);
     }

@@ -23,6 +23,11 @@ impl LoadError {
         LoadError { reason: reason.to_string(), remedy: remedy.to_string(), lasts: false }
     }
 
+    /// The same error, of a file beside the plugin's.
+    pub(super) fn of(self, path: &std::path::Path) -> LoadError {
+        LoadError { reason: format!("{}: {}", path.display(), self.reason), ..self }
+    }
+
     /// The same error, which follows from the file's content alone.
     pub(super) fn of_content(mut self) -> LoadError {
         self.lasts = true;

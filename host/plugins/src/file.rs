@@ -14,7 +14,7 @@ use super::child::EXAMINATION_LIMIT;
 use super::error::LoadError;
 use super::load::load;
 use super::text::clean_measurement;
-use super::trust::Judged;
+use super::trust::{Judged, Opened};
 use pathspider_runtime::asking::Asking;
 use pathspider_runtime::{crash, surroundings, text};
 
@@ -24,7 +24,7 @@ pub struct PluginFile {
     pub path: PathBuf,
     judged: Judged,
     /// Open once it was needed: its digest is that of what is loaded.
-    opened: OnceLock<Result<File, LoadError>>,
+    opened: OnceLock<Result<Opened, LoadError>>,
     loaded: OnceLock<Result<LoadedPlugin, LoadError>>,
     digest: OnceLock<String>,
 }
@@ -36,9 +36,8 @@ impl PluginFile {
         PluginFile { path, judged, opened, loaded, digest }
     }
 
-    fn opened(&self) -> Result<&File, LoadError> {
-        let open = || self.judged.open().map(|opened| opened.file);
-        self.opened.get_or_init(open).as_ref().map_err(LoadError::clone)
+    fn opened(&self) -> Result<&Opened, LoadError> {
+        self.opened.get_or_init(|| self.judged.open()).as_ref().map_err(LoadError::clone)
     }
 
     /// The name that stands before its chains' names: the file's, without `lib` and suffix.
@@ -46,7 +45,8 @@ impl PluginFile {
         stem(&self.path)
     }
 
-    /// The SHA-256 of the file's content, in hexadecimal.
+    /// The SHA-256 of the file's content, in hexadecimal; of a plugin with a source beside it, that of the
+    /// library and then the source.
     ///
     /// # Errors
     ///
@@ -55,7 +55,9 @@ impl PluginFile {
         if let Some(digest) = self.digest.get() {
             return Ok(digest);
         }
-        let digest = digest(self.opened().map_err(io::Error::other)?)?;
+        let opened = self.opened().map_err(io::Error::other)?;
+        let source = opened.source.as_ref().map(|(file, _)| file);
+        let digest = digest([&opened.file].into_iter().chain(source))?;
         Ok(self.digest.get_or_init(|| digest))
     }
 
@@ -67,7 +69,7 @@ impl PluginFile {
     /// Loads it into this process, once.
     fn load(&self) -> Result<&LoadedPlugin, LoadError> {
         let load = || {
-            let file = self.opened()?.try_clone().map_err(|e| LoadError::unreadable(&e))?;
+            let file = self.opened()?.file.try_clone().map_err(|e| LoadError::unreadable(&e))?;
             let name = text::path(&self.path);
             surroundings::keep().map_err(|error| LoadError::surroundings(&error))?;
             let asking = Asking::within(EXAMINATION_LIMIT);
@@ -125,19 +127,22 @@ pub(super) fn stem(path: &Path) -> String {
     text::visible(stem.strip_prefix("pathspider_").unwrap_or(stem), 255)
 }
 
-fn digest(file: &File) -> io::Result<String> {
+/// That of these files, one after the other.
+fn digest<'f>(files: impl Iterator<Item = &'f File>) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
-    let mut at = 0;
-    loop {
-        let read = match file.read_at(&mut buffer, at) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        hash.update(&buffer[..read]);
-        at += read as u64;
+    for file in files {
+        let mut at = 0;
+        loop {
+            let read = match file.read_at(&mut buffer, at) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            hash.update(&buffer[..read]);
+            at += read as u64;
+        }
     }
     Ok(hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect())
 }
@@ -151,6 +156,13 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(digest(&File::open(file.path()).unwrap()).unwrap(), expected);
+        let of = |file: &File| digest([file].into_iter()).unwrap();
+        assert_eq!(of(&File::open(file.path()).unwrap()), expected);
+        // A source follows its library: as `cat NAME.so NAME.py | sha256sum` says it.
+        let (head, tail) = (tempfile::NamedTempFile::new().unwrap(), file);
+        std::fs::write(head.path(), "a").unwrap();
+        std::fs::write(tail.path(), "bc").unwrap();
+        let files = [head.path(), tail.path()].map(|path| File::open(path).unwrap());
+        assert_eq!(digest(files.iter()).unwrap(), expected);
     }
 }

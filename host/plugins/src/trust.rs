@@ -115,12 +115,26 @@ impl Trust {
     }
 
     /// Opens a plugin's file and judges it: what is loaded later is what was judged here, whatever
-    /// becomes of the name.
+    /// becomes of the name. A source beside it is judged too, for it gets the same privileges.
     ///
     /// # Errors
     ///
     /// It is no regular file, cannot be opened, or is not to be trusted.
     pub(super) fn open(self, path: &Path) -> Result<Opened, LoadError> {
+        let (file, real, metadata) = self.open_one(path)?;
+        let beside = source_beside(&real);
+        let source = match beside.symlink_metadata() {
+            Ok(_) => {
+                let (file, _, metadata) =
+                    self.open_one(&beside).map_err(|error| error.of(&beside))?;
+                Some((file, metadata))
+            }
+            Err(_) => None,
+        };
+        Ok(Opened { file, real, metadata, source })
+    }
+
+    fn open_one(self, path: &Path) -> Result<(File, PathBuf, Metadata), LoadError> {
         // Opening a FIFO or a device could block or do something.
         match path.metadata() {
             Ok(metadata) if metadata.is_file() => {}
@@ -143,7 +157,7 @@ impl Trust {
             return Err(LoadError::not_a_file(kind(&metadata)));
         }
         self.judge("the file", &real, &metadata)?;
-        Ok(Opened { file, real, metadata })
+        Ok((file, real, metadata))
     }
 
     /// Judges a plugin's file as [`open`](Trust::open) does, and does not keep it open: a folder may
@@ -153,8 +167,9 @@ impl Trust {
     ///
     /// As for `open`.
     pub(super) fn look_at(self, path: &Path) -> Result<Judged, LoadError> {
-        let Opened { real, metadata, .. } = self.open(path)?;
-        Ok(Judged { trust: self, path: path.to_owned(), real, identity: Identity::from(&metadata) })
+        let opened = self.open(path)?;
+        let identity = opened.identity();
+        Ok(Judged { trust: self, path: path.to_owned(), real: opened.real, identity })
     }
 }
 
@@ -186,7 +201,7 @@ impl Judged {
     /// As for [`Trust::open`]; or it is another file by now.
     pub(super) fn open(&self) -> Result<Opened, LoadError> {
         let opened = self.trust.open(&self.path)?;
-        match Identity::from(&opened.metadata) == self.identity {
+        match opened.identity() == self.identity {
             true => Ok(opened),
             false => Err(LoadError::new(
                 "it has changed since it was looked at",
@@ -196,9 +211,32 @@ impl Judged {
     }
 }
 
-/// What makes a file the same as before.
+/// Where the source of a plugin stands that needs no compiler: `NAME.py` beside `NAME.so`, whose library
+/// runs it.
+fn source_beside(library: &Path) -> PathBuf {
+    library.with_extension("py")
+}
+
+/// What makes a plugin the same as before: its library, and the source beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
+    library: Stamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<Stamp>,
+}
+
+impl Identity {
+    /// That of what is at this path now, which has no links in it.
+    pub(super) fn at(real: &Path) -> Option<Identity> {
+        let library = Stamp::from(&real.metadata().ok()?);
+        let source = source_beside(real).metadata().ok();
+        Some(Identity { library, source: source.as_ref().map(Stamp::from) })
+    }
+}
+
+/// What makes a file the same as before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -206,9 +244,9 @@ pub(super) struct Identity {
     changed: (i64, i64),
 }
 
-impl From<&Metadata> for Identity {
-    fn from(file: &Metadata) -> Identity {
-        Identity {
+impl From<&Metadata> for Stamp {
+    fn from(file: &Metadata) -> Stamp {
+        Stamp {
             device: file.dev(),
             inode: file.ino(),
             size: file.size(),
@@ -218,13 +256,22 @@ impl From<&Metadata> for Identity {
     }
 }
 
-/// A file that was judged.
+/// A plugin that was judged.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) file: File,
     /// Its path without links.
     pub(super) real: PathBuf,
     pub(super) metadata: Metadata,
+    /// The source beside it.
+    pub(super) source: Option<(File, Metadata)>,
+}
+
+impl Opened {
+    fn identity(&self) -> Identity {
+        let source = self.source.as_ref().map(|(_, metadata)| Stamp::from(metadata));
+        Identity { library: Stamp::from(&self.metadata), source }
+    }
 }
 
 #[cfg(test)]
@@ -275,6 +322,26 @@ mod tests {
         }
         chmod(&inner, 0o1777);
         assert!(owners().open(&file).is_ok(), "sticky, and the file is mine");
+    }
+
+    #[test]
+    fn a_source_is_judged_and_known_as_its_library_is() {
+        let top = folder();
+        let (library, source) = (top.path().join("x.so"), top.path().join("x.py"));
+        fs::write(&library, "x").unwrap();
+        chmod(&library, 0o644);
+        let alone = owners().look_at(&library).unwrap();
+        fs::write(&source, "pass").unwrap();
+        chmod(&source, 0o646);
+        let error = reason(owners(), &library);
+        assert!(error.contains("x.py can be written by others"), "{error}");
+        chmod(&source, 0o644);
+        assert!(alone.open().is_err(), "it has got a source");
+        let both = owners().look_at(&library).unwrap();
+        assert_eq!(Identity::at(&both.real), Some(both.identity.clone()));
+        assert!(both.open().unwrap().source.is_some());
+        fs::write(&source, "pass pass").unwrap();
+        assert!(both.open().is_err(), "its source is another");
     }
 
     #[test]

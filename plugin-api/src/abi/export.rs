@@ -40,11 +40,17 @@ pub trait Exports: 'static {
     /// The chains' tables.
     const CHAINS: &'static [ChainRef];
 
+    /// Those of the chains that there are: all, but where only the running library knows.
+    #[doc(hidden)]
+    fn chains() -> &'static [ChainRef] {
+        Self::CHAINS
+    }
+
     #[doc(hidden)]
     fn module() -> ModuleRef {
         let module = WithMetadata::new(Module {
             measurements: RSlice::from_slice(Self::MEASUREMENTS),
-            chains: RSlice::from_slice(Self::CHAINS),
+            chains: RSlice::from_slice(Self::chains()),
             canary,
         });
         ModuleRef(Box::leak(Box::new(module)).static_as_prefix())
@@ -93,7 +99,7 @@ impl<M: Measurement> Tables<M> {
 }
 
 extern "C" fn describe_measurement<M: Measurement>() -> Answer<Record> {
-    guard(|| Ok(describe::measurement_to_record(M::info(), &M::options())))
+    guard(|| M::describe().map(|(info, options)| describe::measurement_to_record(info, &options)))
 }
 
 extern "C" fn new<M: Measurement>(options: Record, host: Services) -> Answer<Object> {

@@ -247,3 +247,29 @@ fn random_numbers_differ() {
     let numbers: std::collections::HashSet<u32> = (0..100).map(|_| random()).collect();
     assert!(numbers.len() > 95);
 }
+
+#[test]
+fn checksums_of_packets_made_by_hand_are_filled_in() {
+    for target in ["192.0.2.1", "2001:db8::1"].map(|text| text.parse::<IpAddr>().unwrap()) {
+        let packets = [
+            Packet::to(target).tcp_syn(80).bytes().unwrap(),
+            Packet::to(target).udp(53, b"abc").bytes().unwrap(),
+        ];
+        for packet in packets {
+            let header = if target.is_ipv4() { 20 } else { 40 };
+            let at = header + if packet[packet.len() - 3..] == *b"abc" { 6 } else { 16 };
+            let mut without = packet.clone();
+            without[at..at + 2].fill(0);
+            if target.is_ipv4() {
+                without[10..12].fill(0);
+            }
+            fill_checksums(&mut without);
+            assert_eq!(without, packet);
+        }
+    }
+    for cut in [&b""[..], &[0x45; 19], &[0x4f; 30], &[0x60; 41]] {
+        let mut same = cut.to_vec();
+        fill_checksums(&mut same);
+        assert_eq!(same.len(), cut.len());
+    }
+}

@@ -34,6 +34,7 @@
 //! - `campaigns`: several measurements of the same targets, which go on after any end
 //! - `check`: the rules of the contract
 //! - `examples`: measurements that are written against the contract as examples
+//! - `languages`: measurements in C and Python
 //! - `template`: forks of the template, built by several compilers
 //! - `plugins`: running them, and surviving what they do
 //! - `mistakes`: what a run refuses, `check` refuses
@@ -68,6 +69,7 @@ mod inputs;
 mod keeping;
 mod keeping_faults;
 mod kinds;
+mod languages;
 mod locating;
 mod machine;
 mod measure;
