@@ -34,7 +34,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	exit 1
 endef
 
-.PHONY: help deb deps rustc-web browser build program install uninstall setcap demo bench bench-observer soak machine test try lint \
+.PHONY: help deb deps rustc-web browser build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -131,6 +131,10 @@ deb: build ## build a Debian package in the folder above
 
 demo: program ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo
+
+# In a clone of its own, which it builds from nothing. HOUR=target/release takes what is built from there.
+first-hour: deps ## what somebody new does: README's commands, plugins, a campaign, a report
+	tests/first-hour/run.sh $(HOUR)
 
 # Another page, or other cases: make bench BENCH='connect http --rounds 3'
 BENCH ?= --long --write docs/performance.md
