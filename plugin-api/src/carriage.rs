@@ -3,6 +3,7 @@
 
 use crate::chains::tcp;
 use crate::connect::ConnectKind;
+use crate::packet::TcpFlags;
 use crate::{FlowRecord, Outcome, State, Value};
 
 /// The host's key for the kind of a connection.
@@ -22,6 +23,8 @@ pub enum Proof {
     Octets,
     /// A DNS response with the identifier and the question of the query (RFC 5452, section 9.1).
     Response,
+    /// A SYN/ACK in the capture: nobody goes on with the connection.
+    SynAck,
     /// What the connection's state says: the host saw no exchange of its own.
     State,
 }
@@ -62,9 +65,14 @@ impl Proof {
             }),
             Proof::Octets => Some((met.octets || met.response).into()),
             Proof::Response => Some(met.response.into()),
-            Proof::State => None,
+            Proof::SynAck | Proof::State => None,
         }
     }
+}
+
+/// Whether a SYN with these flags accepts the one that it answers.
+pub(crate) fn accepts(flags: TcpFlags) -> bool {
+    flags.has(TcpFlags::SYN.and(TcpFlags::ACK))
 }
 
 /// Settles whether the path carried a connection, now that the observer has answered for its flow.
@@ -74,14 +82,23 @@ impl Proof {
 /// handshake. An outcome that is settled stays as it is when it is settled again.
 pub fn settle(mut outcome: Outcome, flow: Option<&FlowRecord>) -> Outcome {
     let kind = outcome.record.str(KIND).and_then(ConnectKind::from_name);
-    if kind.map(ConnectKind::proof) != Some(Proof::Handshake) {
-        return outcome;
-    }
-    let seen = flow.and_then(|flow| flow.get(tcp::CONNECTED));
-    let carried = match outcome.record.bool(CARRIED) {
-        Some(true) => true,
-        Some(false) => seen == Some(true),
-        None => seen.unwrap_or(true),
+    let carried = match kind.map(ConnectKind::proof) {
+        Some(Proof::Handshake) => {
+            let seen = flow.and_then(|flow| flow.get(tcp::CONNECTED));
+            match outcome.record.bool(CARRIED) {
+                Some(true) => true,
+                Some(false) => seen == Some(true),
+                None => seen.unwrap_or(true),
+            }
+        }
+        Some(Proof::SynAck) => {
+            // No field of the chain `tcp` but this one is never null: it says whether the chain was there.
+            match flow.filter(|flow| flow.get(tcp::CONNECTED).is_some()) {
+                Some(flow) => flow.get(tcp::SYNFLAGS_REV).is_some_and(accepts),
+                None => outcome.state == State::Ok,
+            }
+        }
+        _ => return outcome,
     };
     outcome.record.set(CARRIED, carried);
     if carried && outcome.state != State::Ok {
@@ -149,12 +166,39 @@ mod tests {
             let carried = settled.record.bool(CARRIED);
             match kind.proof() {
                 Proof::Handshake => assert_eq!(carried, Some(true), "{kind:?}"),
+                Proof::SynAck => assert_eq!(carried, Some(false), "{kind:?}"),
                 Proof::State => assert_eq!(carried, None, "{kind:?}"),
                 Proof::Octets | Proof::Response => {
                     assert_eq!(carried, Some(false), "{kind:?}");
                     assert_eq!(settled, outcome, "{kind:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_syn_was_carried_that_a_syn_ack_answered() {
+        let seen = |flags: Option<TcpFlags>| {
+            let flow = FlowRecord::of_chains(&[tcp::CHAIN.into()]).with(tcp::CONNECTED, false);
+            flow.with(tcp::SYNFLAGS_REV, flags)
+        };
+        let syn_ack = TcpFlags::SYN.and(TcpFlags::ACK).and(TcpFlags::ECE);
+        let other = FlowRecord::of_chains(&[basic::CHAIN.into()]).with(basic::PACKETS_FWD, 1);
+        for (state, flow, carried) in [
+            (State::Ok, Some(seen(Some(syn_ack))), true),
+            (State::Timeout, Some(seen(Some(syn_ack))), true),
+            // Another answer, such as an acknowledgment of something else.
+            (State::Ok, Some(seen(None)), false),
+            (State::Ok, Some(seen(Some(TcpFlags::SYN))), false),
+            (State::Failed, Some(seen(None)), false),
+            // Without the chain `tcp`, and without a capture, the first answer is all there is.
+            (State::Ok, Some(other), true),
+            (State::Failed, None, false),
+        ] {
+            let outcome = Outcome::new(state).with(KIND, ConnectKind::Syn.name());
+            let settled = settle(outcome, flow.as_ref());
+            assert_eq!(settled.record.bool(CARRIED), Some(carried), "{state:?} {flow:?}");
+            assert_eq!(settle(settled.clone(), flow.as_ref()), settled, "settled twice");
         }
     }
 

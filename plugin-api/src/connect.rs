@@ -2,6 +2,8 @@
 
 mod setting;
 mod settings;
+#[cfg(feature = "driver")]
+mod syn;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,10 +13,13 @@ use crate::carriage::Proof;
 use crate::conversation::Conversation;
 use crate::error::{Error, Result};
 use crate::outcome::{Outcome, State};
+use crate::packet::TcpFlags;
 use crate::{Record, Value, ValueRef};
 
 pub use setting::Setting;
 pub use settings::Settings;
+#[cfg(feature = "driver")]
+pub use syn::Opening;
 
 /// Declares the kinds with what the contract says of each on one line, so that none can lack it.
 macro_rules! kinds {
@@ -65,6 +70,8 @@ kinds! {
     DnsTcp = ("dnstcp", 53, Response),
     /// A DNS query over UDP (RFC 1035), sent again while there is no answer.
     DnsUdp = ("dnsudp", 53, Response),
+    /// A SYN that nobody goes on with, forged by the host.
+    Syn = ("syn", 80, SynAck),
     /// IP packets that the plugin made, sent as they are.
     Packets = ("packets", 80, State),
     /// A conversation of the plugin's: packets that depend on answers.
@@ -119,6 +126,33 @@ impl Connect {
     /// An HTTP request.
     pub fn http() -> Connect {
         Connect::new(ConnectKind::Http)
+    }
+
+    /// A SYN of the host's making, and no socket: as this machine's would be where nothing asks for ECN,
+    /// but for what [`tcp_flags`](Connect::tcp_flags), [`tcp_options`](Connect::tcp_options) and the
+    /// settings of the packet say. It is for evidence that a handshake gives. No setting of the system is
+    /// behind it, and no local port is used up.
+    ///
+    /// It is repeated as Linux repeats its own, after a second and five times at the most, always in
+    /// the same shape. The connection ends with the first answer, and the host frees the target with a
+    /// RST. The path carried it if it was answered with a SYN/ACK.
+    ///
+    /// The measurement offers it among the kinds of [`Options::connect`](crate::Options::connect), or
+    /// declares [`Info::forges`](crate::Info::forges).
+    pub fn syn() -> Connect {
+        Connect::new(ConnectKind::Syn)
+    }
+
+    /// Sets the flags of a [`SYN`](Connect::syn) beside SYN itself.
+    pub fn tcp_flags(self, flags: TcpFlags) -> Connect {
+        self.set(Setting::TcpFlags, flags.0.into())
+    }
+
+    /// Sets the options of a [`SYN`](Connect::syn), octet by octet; they are padded with zeros. Without
+    /// it, they are those of an ordinary one: MSS, SACK, timestamps and window scaling. Only that MSS is
+    /// what [`mss`](Connect::mss) says.
+    pub fn tcp_options(self, octets: &[u8]) -> Connect {
+        self.set(Setting::TcpOptions, octets.to_vec().into())
     }
 
     /// IP packets (version 4 or 6 by their first four bits), sent in order; the module

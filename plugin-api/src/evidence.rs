@@ -4,10 +4,12 @@
 //! asked for, and the capture may lack the packet that shows it. [`Evidence`] keeps such flows away
 //! from the conclusions, and says which they were.
 
+use crate::carriage;
 use crate::chains::{syn, tcp};
 use crate::conclusion::Conclusion;
 use crate::condition::{Condition, Connectivity};
 use crate::configuration::ConfigId;
+use crate::connect::ConnectKind;
 use crate::flows::{Flow, compared};
 use crate::packet::TcpFlags;
 
@@ -110,8 +112,14 @@ impl Flow<'_> {
     /// whoever would not let it pass. For forged SYNs, which nobody goes on with; else see
     /// [`connected`](Flow::connected). Needs the chain `tcp`.
     pub fn accepted_syn(self) -> bool {
-        let syn_ack = TcpFlags::SYN.and(TcpFlags::ACK);
-        self.get(tcp::SYNFLAGS_REV).is_some_and(|flags| flags.has(syn_ack))
+        self.get(tcp::SYNFLAGS_REV).is_some_and(carriage::accepts)
+    }
+
+    /// Whether a handshake was made, as far as it can be: where [nobody goes on](crate::Connect::syn)
+    /// with the SYN, it was [accepted](Flow::accepted_syn). Needs the chain `tcp`.
+    pub fn shook_hands(self) -> bool {
+        let is_syn = || self.outcome().str(carriage::KIND) == Some(ConnectKind::Syn.name());
+        self.has(tcp::CONNECTED) || self.accepted_syn() && is_syn()
     }
 }
 

@@ -29,7 +29,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use dns::{dns_query, padded_dns_query};
 pub use http::{HttpRequest, http_host};
-pub use tcp::Segment;
+pub use tcp::{Segment, ordinary_mss, ordinary_options};
 pub use udp::{Datagram, is_udp_options, udp_options};
 
 use crate::error::{Error, Result};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::OptionValues;
 use crate::condition::{Condition, ConditionInfo};
+use crate::connect::ConnectKind;
 
 /// The name of an observer chain, such as `tcp` or `acme.mychain`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -143,7 +144,8 @@ impl Info {
 
     /// Declares that `configure` changes the machine's settings through
     /// [`System`](crate::System): two such runs cannot share a network namespace, and the host keeps
-    /// the privilege (`CAP_NET_ADMIN`). A plugin that did not declare it is refused each change.
+    /// the privilege (`CAP_NET_ADMIN`). A plugin that did not declare it is refused each change, and so is
+    /// each plugin in a run with `--connect syn`: such a run shares its network namespace with others.
     pub fn changes_system(mut self) -> Info {
         self.changes_system = true;
         self
@@ -151,6 +153,7 @@ impl Info {
 
     /// Declares that `connect` gives [`Connect::packets`](crate::Connect::packets): the host opens
     /// what it sends them with before the run. A plugin that did not declare it cannot send any.
+    /// In a run with `--connect syn`, each forges, declared or not.
     pub fn forges(mut self) -> Info {
         self.forges = true;
         self
@@ -181,13 +184,21 @@ impl Info {
         self.converses()
     }
 
-    /// What it is in a run with these values of its options.
+    /// What it is in a run with these values of its options. Where `--connect` is `syn`, no socket and no
+    /// setting of the system is behind its SYNs: it forges, changes nothing, and holds no conversation but
+    /// those that a flag asks for.
     pub fn of_run(mut self, values: &OptionValues) -> Info {
+        let flagged = self.converses_with.is_some();
         if let Some(flag) = self.converses_with.take()
             && values.record().bool(&flag) != Some(true)
         {
             self.converses = false;
             self.forges = false;
+        }
+        if values.record().str("connect") == Some(ConnectKind::Syn.name()) {
+            self.converses &= flagged;
+            self.forges = true;
+            self.changes_system = false;
         }
         self
     }

@@ -48,9 +48,9 @@ pub use chain::{Chain, ChainInfo, FieldInfo, Fields, Verdict};
 pub use conclusion::{Conclusion, Wishes};
 pub use condition::{Class, Condition, ConditionInfo, Connectivity, Online};
 pub use configuration::{Carrier, ConfigId, Configuration, Hold};
-#[cfg(feature = "driver")]
-pub use connect::Settings;
 pub use connect::{Connect, ConnectKind, Setting};
+#[cfg(feature = "driver")]
+pub use connect::{Opening, Settings};
 pub use conversation::{Conversation, Ending, Next, Turn};
 pub use error::{Error, ErrorKind, Result};
 pub use evidence::{Evidence, SentSyns};

@@ -119,6 +119,9 @@ pub fn check_configurations(list: &[Configuration]) -> Result<(), Error> {
 /// Checks what `connect` gave.
 pub fn check_connect(connect: &Connect, info: &Info) -> Result<(), Broken> {
     let undeclared = match connect.kind() {
+        ConnectKind::Syn if !info.forges => Some(
+            "a SYN of its own, and neither offers `syn` (Options::connect) nor declares Info::forges",
+        ),
         ConnectKind::Packets if !info.forges => Some("packets, and does not declare Info::forges"),
         ConnectKind::Conversation if !info.converses => {
             Some("a conversation, and does not declare Info::converses")

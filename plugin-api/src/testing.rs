@@ -4,7 +4,7 @@
 //! With the feature `testing`, for `[dev-dependencies]`, also: packets for chains (`hex`,
 //! `capture`, `observe`), and whole runs of a measurement that is linked in or loaded from its
 //! library (`forms`, `load`, `instantiate`, `measure`, `dial`), and conversations (`converse`, with a `Server` or
-//! another `Peer`, and `packet` to look into packets).
+//! another `Peer`, `syn` for what is sent, and `packet` to look into packets).
 
 #[cfg(feature = "testing")]
 mod run;
@@ -25,7 +25,7 @@ pub use server::Server;
 #[cfg(feature = "testing")]
 pub use talk::{Peer, Talked, converse};
 #[cfg(feature = "testing")]
-pub use wire::{capture, hex, observe, packet};
+pub use wire::{capture, hex, observe, packet, syn};
 
 use crate::abi::lent::{LentAttempt, LentFlow, LentFlows, Reading, Slice};
 use crate::abi::object::Object;
@@ -123,12 +123,33 @@ pub fn connect<M: Measurement>(
     job: &Job,
     config: impl Into<ConfigId>,
 ) -> Result<Connect> {
-    let (nothing, slots) = (Object::NONE, asked(&measurement.chains(), &[]));
+    connect_after(measurement, job, config, &[])
+}
+
+/// The same after earlier connections, in the order of the configurations, for a measurement that
+/// [depends](crate::Info::depends) on them.
+///
+/// # Errors
+///
+/// See [`connect`].
+pub fn connect_after<M: Measurement>(
+    measurement: &M,
+    job: &Job,
+    config: impl Into<ConfigId>,
+    earlier: &[TestFlow],
+) -> Result<Connect> {
+    let (nothing, slots) = (Object::NONE, asked(&measurement.chains(), earlier));
     let reading = Reading::new(&slots);
+    let values: Vec<Vec<Value>> = earlier.iter().map(|flow| flow.values(&slots)).collect();
+    let earlier: Vec<LentFlow<'_>> = (0..)
+        .zip(earlier.iter().zip(&values))
+        .map(|(config, (flow, values))| flow.lent(config, values, &reading))
+        .collect();
+    let earlier: Vec<&LentFlow<'_>> = earlier.iter().collect();
     let lent = LentAttempt::new(job, &nothing, (0, 0), &reading);
     let prepared = Object::new(measurement.pre_connect(&Attempt::new(&lent))?);
     let lent = LentAttempt::new(job, &prepared, (config.into().number(), 0), &reading);
-    let lent = if M::info().depends { lent.after(&[]) } else { lent };
+    let lent = if M::info().depends { lent.after(&earlier) } else { lent };
     let connect = measurement.connect(&Attempt::new(&lent));
     lent.check("connect")?;
     let connect = connect?;

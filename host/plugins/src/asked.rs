@@ -13,7 +13,7 @@ use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Record};
 
 pub use flow::OneFlow;
 pub use packets::{Header, Waiting, dissected, header, packets, waiting};
-pub use pathspider_plugin_api::Settings;
+pub use pathspider_plugin_api::{Opening, Settings};
 
 /// The name that is asked where neither plugin nor job has one. It exists (RFC 2606), and has no
 /// large answer that filters against reflection would drop, as those of the root zone have.

@@ -315,6 +315,9 @@ impl Shell<'_> {
             ConnectKind::Packets => self
                 .forger()
                 .and_then(|forger| forger.begin(job, connect, config, to.ip(), notices)),
+            ConnectKind::Syn => self
+                .forger()
+                .and_then(|forger| forger.open_with(job, connect, config, to.ip(), notices)),
             ConnectKind::Conversation => self.forger().and_then(|forger| {
                 connect::converse((forger, &self.pool), job, connect, config, to.ip(), notices)
             }),

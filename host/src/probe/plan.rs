@@ -68,7 +68,12 @@ fn with(values: &OptionValues, option: &str, value: &Value) -> OptionValues {
 /// handshake, which any service of TCP has.
 fn fits(word: &str, port: u16) -> bool {
     match ConnectKind::from_name(word) {
-        Some(kind) => kind.default_port() == port || kind.proof() == Proof::Handshake,
+        // A conversation asks in its own words, as a measurement does that offers no kinds.
+        Some(ConnectKind::Conversation) => true,
+        Some(kind) => {
+            let is_handshake = matches!(kind.proof(), Proof::Handshake | Proof::SynAck);
+            kind.default_port() == port || is_handshake
+        }
         None => word.starts_with("tcp"),
     }
 }

@@ -63,6 +63,10 @@ settings! {
     UntilDone = "until_done",
     /// The transport protocol of a conversation, by its IANA number.
     Protocol = "protocol",
+    /// The flags of a SYN beside SYN itself.
+    TcpFlags = "tcp_flags",
+    /// The options of a SYN, octet by octet.
+    TcpOptions = "tcp_options",
 }
 
 impl Setting {
@@ -97,7 +101,9 @@ mod tests {
             .header("", "")
             .query("")
             .repeat(Duration::ZERO, 0)
-            .until_done();
+            .until_done()
+            .tcp_flags(crate::packet::TcpFlags::NONE)
+            .tcp_options(&[]);
         let talk = Connect::conversation(Silent);
         let all = all.settings().iter().chain(talk.settings().iter());
         let set: Vec<Option<Setting>> = all.map(|(name, _)| Setting::from_name(name)).collect();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::packet::TcpFlags;
 use crate::packet::protocol::{TCP, UDP, UDP_LITE};
 use crate::{Connect, ConnectKind, Error, Record, Setting, Value};
 
@@ -18,10 +19,11 @@ const EVERY_KINDS: [Setting; 6] = [
     Setting::Ttl,
 ];
 
-/// The settings that a kind has beside those of every kind; `None` for one of which this host makes
-/// no connections over sockets.
+/// The settings that a kind has beside those of every kind; `None` for one whose settings are read
+/// elsewhere.
 fn own(kind: ConnectKind) -> Option<&'static [Setting]> {
     use Setting::{Alpn, CongestionControl, Ecn, FastOpen, Headers, Mptcp, Mss, Protocol, Query};
+    use Setting::{TcpFlags, TcpOptions};
     Some(match kind {
         // Not Fast Open, which needs data to send.
         ConnectKind::Tcp => &[Mss, CongestionControl, Mptcp],
@@ -29,12 +31,13 @@ fn own(kind: ConnectKind) -> Option<&'static [Setting]> {
         ConnectKind::Https => &[Mss, CongestionControl, Mptcp, FastOpen, Headers, Alpn],
         ConnectKind::DnsTcp => &[Mss, CongestionControl, Mptcp, FastOpen, Query],
         ConnectKind::DnsUdp => &[Ecn, Query],
+        ConnectKind::Syn => &[Mss, Ecn, TcpFlags, TcpOptions],
         ConnectKind::Conversation => &[Protocol],
         _ => return None,
     })
 }
 
-/// The settings of every kind, as far as it has a socket.
+/// The settings of every kind, as far as it has a socket or a packet of the host's.
 fn every(kind: ConnectKind) -> &'static [Setting] {
     match kind {
         ConnectKind::Conversation => &EVERY_KINDS[..3],
@@ -78,10 +81,14 @@ pub struct Settings<'a> {
     pub query: Option<&'a str>,
     /// The transport protocol of a conversation.
     pub protocol: Option<u8>,
+    /// The flags of a SYN beside SYN itself.
+    pub tcp_flags: Option<TcpFlags>,
+    /// The options of a SYN.
+    pub tcp_options: Option<&'a [u8]>,
 }
 
 impl<'a> Settings<'a> {
-    /// Reads what a connection over a socket was asked to have.
+    /// Reads what a connection was asked to have that the host makes by itself.
     ///
     /// # Errors
     ///
@@ -154,6 +161,15 @@ impl<'a> Settings<'a> {
                 let known = |number: &u8| [TCP, UDP, UDP_LITE].contains(number);
                 self.protocol = Some(number(value, 0..=255).filter(known).ok_or(takes)?);
             }
+            Setting::TcpFlags => {
+                let takes = "flags of TCP beside SYN";
+                self.tcp_flags = Some(TcpFlags(number(value, FLAGS).ok_or(takes)?));
+            }
+            Setting::TcpOptions => {
+                let takes = "at most 40 octets";
+                let octets = value.as_bytes().filter(|octets| octets.len() <= OPTIONS);
+                self.tcp_options = Some(octets.ok_or(takes)?);
+            }
             // No kind that is read here has them.
             Setting::Packets | Setting::RepeatAfter | Setting::RepeatTimes | Setting::UntilDone => {
                 return Err("nothing here");
@@ -164,6 +180,12 @@ impl<'a> Settings<'a> {
 }
 
 const PORTS: RangeInclusive<u64> = 0..=65_535;
+
+/// All nine flags of TCP (RFC 9293, section 3.1; AE is RFC 9768's).
+const FLAGS: RangeInclusive<u64> = 0..=0x1ff;
+
+/// Octets of options that a header has at most (RFC 9293, section 3.1).
+const OPTIONS: usize = 40;
 
 /// A whole number in a range.
 fn number<T: TryFrom<u64>>(value: &Value, range: RangeInclusive<u64>) -> Option<T> {
@@ -202,6 +224,8 @@ mod tests {
             Setting::Alpn => connect.alpn(&["h2"]),
             Setting::Headers => connect.header("X", "y"),
             Setting::Query => connect.query("www.example"),
+            Setting::TcpFlags => connect.tcp_flags(TcpFlags::ECE),
+            Setting::TcpOptions => connect.tcp_options(&[1]),
             Setting::Packets
             | Setting::Protocol
             | Setting::RepeatAfter
@@ -243,6 +267,10 @@ mod tests {
             (Connect::tcp().timeout(Duration::from_micros(1)), "timeout_ms"),
             (Connect::new(ConnectKind::DnsUdp).ecn(4), "ecn"),
             (Connect::new(ConnectKind::DnsUdp).mss(600), "mss"),
+            (Connect::syn().tcp_options(&[1; 41]), "tcp_options"),
+            (Connect::syn().tcp_flags(TcpFlags(0x200)), "tcp_flags"),
+            (Connect::tcp().tcp_options(&[]), "tcp_options"),
+            (Connect::syn().fast_open(), "fast_open"),
             (Connect::new(ConnectKind::Https).alpn(&["h2", ""]), "alpn"),
         ] {
             let error = Settings::read(&connect).unwrap_err().to_string();

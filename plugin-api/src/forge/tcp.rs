@@ -1,11 +1,27 @@
 //! TCP segments (RFC 9293, section 3.1).
 
+use std::net::IpAddr;
+
 use super::Packet;
 use crate::error::{Error, Result};
 use crate::packet::{TcpFlags, protocol};
 
 /// Octets of options that a header can have at most.
 const OPTIONS: usize = 40;
+
+/// The MSS that a SYN to this target announces where nobody says another: packets of 1,500 octets less
+/// the headers (RFC 6691, section 2).
+pub fn ordinary_mss(target: IpAddr) -> u16 {
+    if target.to_canonical().is_ipv4() { 1460 } else { 1440 }
+}
+
+/// The options of an ordinary SYN that announces this MSS, as Linux writes them: MSS, SACK, timestamps,
+/// NOP, window scaling by 7.
+pub fn ordinary_options(mss: u16) -> [u8; 20] {
+    let [high, low] = mss.to_be_bytes();
+    let [a, b, c, d] = super::random().to_be_bytes();
+    [2, 4, high, low, 4, 2, 8, 10, a, b, c, d, 0, 0, 0, 0, 1, 3, 3, 7]
+}
 
 /// A TCP segment to be built.
 #[derive(Debug, Clone)]
@@ -86,6 +102,12 @@ impl Segment {
             self.options.push(value.len().saturating_add(2).min(usize::from(u8::MAX)) as u8);
             self.options.extend(value);
         }
+        self
+    }
+
+    /// Sets all options, octet by octet. Behind them the header is padded with zeros.
+    pub fn options(mut self, octets: &[u8]) -> Segment {
+        self.options = octets.to_vec();
         self
     }
 

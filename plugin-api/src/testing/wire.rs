@@ -1,6 +1,7 @@
 //! Packets for the tests of chains, from hexadecimal digits, from a builder or from a capture file,
 //! and what a chain says of the flow that they are.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use etherparse::{IpNumber, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
 use crate::abi::{ChainHandle, ChainSet};
 use crate::packet::{Direction, Layers, Packet, Parts};
-use crate::{Error, FlowRecord, Result};
+use crate::{Connect, ConnectKind, Error, FlowRecord, Job, Opening, Result, Settings};
 
 /// Protocols whose header a packet must have.
 const HEADED: [IpNumber; 4] = [IpNumber::TCP, IpNumber::UDP, IpNumber::ICMP, IpNumber::IPV6_ICMP];
@@ -64,6 +65,31 @@ pub fn capture(path: impl AsRef<Path>) -> Result<Vec<Vec<u8>>> {
 /// that looks into what was sent, and for what a conversation sent. `None` where it is malformed.
 pub fn packet(octets: &[u8]) -> Option<Packet<'_>> {
     Sliced::of(octets).map(|sliced| sliced.shown(Duration::ZERO, false))
+}
+
+/// The SYN of a connection that [`Connect::syn`](crate::Connect::syn) describes, as it is sent to the
+/// job's target.
+///
+/// # Errors
+///
+/// The connection is another one, or has settings that no host takes.
+pub fn syn(connect: &Connect, job: &Job) -> Result<Vec<u8>> {
+    if connect.kind() != ConnectKind::Syn {
+        return Err(Error::new(format_args!("it is of the kind {}", connect.kind().name())));
+    }
+    let settings = Settings::read(connect)?;
+    let address = settings.target.unwrap_or(job.target()).to_canonical();
+    let local: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 7).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7).into(),
+    };
+    let opening = Opening {
+        local: (local, settings.source_port.unwrap_or(40_000)).into(),
+        remote: (address, settings.port.unwrap_or(job.port())).into(),
+        sequence: 1000,
+        mtu: 1500,
+    };
+    opening.syn(&settings)
 }
 
 /// What a chain says of one flow, whose first packet's sender is its originator. Packets are a

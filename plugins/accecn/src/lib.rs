@@ -6,7 +6,7 @@
 //! it gets a request then, whose first half has ECT(1) and whose second half has CE, and its counters
 //! are read back.
 //!
-//! All are conversations. A kernel that can do it marks neither its SYNs nor its data so, and most
+//! All are conversations, or with `--connect syn` SYNs that nobody goes on with. A kernel that can do it marks neither its SYNs nor its data so, and most
 //! kernels cannot do it.
 
 mod feedback;
@@ -65,6 +65,7 @@ conditions! {
 /// The measurement of one run.
 pub struct AccEcn {
     host: Host,
+    connection: Connect,
     timeout: Duration,
 }
 
@@ -82,11 +83,12 @@ impl Measurement for AccEcn {
     }
 
     fn options() -> Options {
-        Options::none().timeout()
+        Options::none().connect(&[ConnectKind::Conversation, ConnectKind::Syn]).timeout()
     }
 
     fn new(options: &OptionValues, host: Host) -> Result<Self> {
-        Ok(AccEcn { host, timeout: options.timeout()? })
+        let (connection, timeout) = (options.connection()?, options.timeout()?);
+        Ok(AccEcn { host, connection, timeout })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -102,6 +104,13 @@ impl Measurement for AccEcn {
             true => Asks::Classic,
             false => Asks::Accurate(mark(attempt.config())),
         };
+        if self.is_forged() {
+            let (flags, mark) = match asks {
+                Asks::Classic => (TcpFlags::ECE.and(TcpFlags::CWR), 0),
+                Asks::Accurate(mark) => (TcpFlags::ASK_FOR_ECN, mark),
+            };
+            return Ok(self.connection.clone().tcp_flags(flags).ecn(mark));
+        }
         let talk = match asks {
             Asks::Accurate(1..) => Talk::handshake(asks),
             _ => Talk::request(asks, &HttpRequest::get(attempt.job(), &self.host).octets()?),
@@ -121,7 +130,7 @@ impl Measurement for AccEcn {
             };
             Some(asks && marks == 1 << mark(flow.config()))
         });
-        let shakes = |flow: Flow<'_>| flow.has(tcp::CONNECTED);
+        let shakes = Flow::shook_hands;
         let mut found = Vec::from_iter(evidence.compared(CONNECTIVITY, ACCURATE, shakes));
         for (marked, mark) in MARKED {
             let compared = evidence.compared(SYN_CONNECTIVITY, marked, shakes);
@@ -130,10 +139,19 @@ impl Measurement for AccEcn {
         found.extend(evidence.of(ACCURATE).and_then(mode).map(negotiation));
         let asked = [ACCURATE.id()].into_iter().chain(MARKED.map(|(marked, _)| marked.id()));
         found.extend(asked.filter_map(|config| syn_mark(evidence.of(config)?)));
-        if let (Some(a), Some(b)) = (evidence.of(CLASSIC), evidence.of(ACCURATE)) {
+        if let (Some(a), Some(b)) = (evidence.of(CLASSIC), evidence.of(ACCURATE))
+            && !self.is_forged()
+        {
             found.extend(feedback::conclude(a, b));
         }
         Ok(evidence.conclude(found))
+    }
+}
+
+impl AccEcn {
+    /// Whether there is nothing but SYNs.
+    fn is_forged(&self) -> bool {
+        self.connection.kind() == ConnectKind::Syn
     }
 }
 

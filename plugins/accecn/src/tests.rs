@@ -84,6 +84,19 @@ fn a_asks_for_classic_ecn_and_the_others_have_a_mark_on_the_syn() {
     }
 }
 
+#[test]
+fn a_syn_that_nobody_goes_on_with_asks_for_the_same() {
+    let accecn: AccEcn = testing::with_options(Record::new().with("connect", "syn"));
+    let all = [(CLASSIC, 0b011, 0), (ACCURATE, 0b111, 0)].into_iter();
+    for (config, bits, mark) in all.chain(MARKED.map(|(config, mark)| (config, 0b111, mark))) {
+        let job = Job::new(0, [192, 0, 2, 1].into(), 80, Record::new());
+        let connect = testing::connect(&accecn, &job, config).unwrap();
+        let octets = testing::syn(&connect, &job).unwrap();
+        let packet = testing::packet(&octets).unwrap();
+        assert_eq!((packet.tcp().unwrap().flags().ace(), packet.ip().ecn()), (bits, mark));
+    }
+}
+
 /// A connection whose SYN had this mark, and whose SYN/ACK these bits; `None` without one.
 fn flow(config: &Configuration, answer: Option<u8>) -> TestFlow {
     let flags = match config.id() == CLASSIC {

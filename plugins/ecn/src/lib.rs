@@ -8,6 +8,9 @@
 //! kernel's fallback (repeating an unanswered ECN-setup SYN without ECN, section 6.1.1.1) is off:
 //! with it, a path that drops ECN looks as if it worked.
 //!
+//! With `--connect syn`, A and B are SYNs of the measurement's own: no setting of the system is behind
+//! them.
+//!
 //! With `--ce`, C: a conversation that negotiates ECN and sends data with CE, which no socket can do. A
 //! target that uses ECN says ECE then.
 
@@ -15,6 +18,7 @@ mod congested;
 
 use std::time::Duration;
 
+use pathspider_plugin_api::Class;
 use pathspider_plugin_api::chains::{accecn, basic, ecn, syn, tcp};
 use pathspider_plugin_api::conversation::tcp::TcpClient;
 use pathspider_plugin_api::forge::{HttpRequest, dns_query, identifier};
@@ -70,8 +74,8 @@ impl Measurement for Ecn {
     }
 
     fn options() -> Options {
-        use ConnectKind::{DnsTcp, Http, Https, Tcp};
-        Options::none().connect(&[Http, Https, Tcp, DnsTcp]).timeout().flag(
+        use ConnectKind::{DnsTcp, Http, Https, Syn, Tcp};
+        Options::none().connect(&[Http, Https, Tcp, DnsTcp, Syn]).timeout().flag(
             CE_FLAG,
             "Also send data with CE in a connection that negotiates ECN, and see whether that is echoed",
         )
@@ -94,6 +98,9 @@ impl Measurement for Ecn {
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
+        if self.is_forged() {
+            return Ok(());
+        }
         // 2: answer ECN, do not ask for it; 1: ask for it too.
         system.sysctl("net.ipv4.tcp_ecn_fallback", 0)?;
         system.sysctl("net.ipv4.tcp_ecn", if config == ECN { 1 } else { 2 })
@@ -101,7 +108,9 @@ impl Measurement for Ecn {
 
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         if !attempt.is(CE) {
-            return Ok(self.connection.clone());
+            let connection = self.connection.clone();
+            let asks = self.is_forged() && attempt.is(ECN);
+            return Ok(if asks { connection.tcp_flags(ECN_FLAGS) } else { connection });
         }
         let job = attempt.job();
         let request = match self.connection.kind() {
@@ -128,12 +137,22 @@ impl Measurement for Ecn {
         let mut conditions = Vec::from_iter(evidence.connectivity(CONNECTIVITY, ECN));
         if let Some(b) = evidence.of(ECN) {
             conditions.extend(negotiation(b));
-            conditions.extend(marks(b));
+            let marks = marks(b).into_iter();
+            // The target sends no data, which alone have marks; a SYN/ACK gets one on the way.
+            let says = |mark: &Condition| !self.is_forged() || mark.class() == Class::Good;
+            conditions.extend(marks.filter(says));
         }
         if self.marks {
             conditions.extend(evidence.of(CE).and_then(echo));
         }
         Ok(evidence.conclude(conditions))
+    }
+}
+
+impl Ecn {
+    /// Whether A and B are SYNs that nobody goes on with.
+    fn is_forged(&self) -> bool {
+        self.connection.kind() == ConnectKind::Syn
     }
 }
 
@@ -154,7 +173,7 @@ fn echo(c: Flow<'_>) -> Option<Condition> {
 /// The answer to the ECN-setup SYN (RFC 3168, section 6.1.1), where there was a handshake: also
 /// when no response followed it.
 fn negotiation(b: Flow<'_>) -> Option<Condition> {
-    let answer = b.get(tcp::SYNFLAGS_REV).filter(|_| b.has(tcp::CONNECTED))?;
+    let answer = b.get(tcp::SYNFLAGS_REV).filter(|_| b.shook_hands())?;
     Some(match (answer.has(TcpFlags::ECE), answer.has(TcpFlags::CWR)) {
         (true, false) => SUCCEEDED,
         (true, true) => REFLECTED,

@@ -36,6 +36,27 @@ fn the_kernel_asks_in_b_and_never_falls_back() {
 }
 
 #[test]
+fn a_syn_of_our_own_asks_in_b_and_nothing_is_changed() {
+    let ecn: Ecn = testing::with_options(Record::new().with("connect", "syn"));
+    let job = Job::new(0, [192, 0, 2, 1].into(), 80, Record::new());
+    for (config, flags) in [(PLAIN, SYN), (ECN, ECN_SYN)] {
+        assert!(testing::changes(&ecn, &config).is_empty());
+        let connect = testing::connect(&ecn, &job, &config).unwrap();
+        let octets = testing::syn(&connect, &job).unwrap();
+        let packet = testing::packet(&octets).unwrap();
+        assert_eq!(packet.tcp().unwrap().flags(), TcpFlags(flags));
+    }
+    // Nobody goes on with it, so there is no third packet; data, which alone have marks, are not missed.
+    let own = |flow: TestFlow| {
+        let kind = ConnectKind::Syn.name();
+        flow.with(tcp::CONNECTED, false).outcome(pathspider_plugin_api::carriage::KIND, kind)
+    };
+    let (a, b) = (flow(State::Ok, SYN, Some(0x12)), flow(State::Ok, ECN_SYN, Some(0x52)));
+    let found = testing::conclude(&ecn, &[own(a), own(b)]);
+    assert_eq!(found, ["ecn.connectivity.works", "ecn.negotiation.succeeded"]);
+}
+
+#[test]
 fn negotiation_is_read_from_the_syn_ack() {
     let a = || flow(State::Ok, SYN, Some(0x12));
     for (answer, word) in

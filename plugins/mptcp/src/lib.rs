@@ -11,10 +11,8 @@
 
 mod chain;
 
-use std::time::Duration;
-
 use pathspider_plugin_api::chains::{basic, syn, tcp};
-use pathspider_plugin_api::forge::Packet;
+use pathspider_plugin_api::forge::ordinary_mss;
 use pathspider_plugin_api::prelude::*;
 
 use chain::mptcp;
@@ -42,12 +40,9 @@ const MP_CAPABLE: (u8, [u8; 2]) = (mptcp::KIND, [0x01, 0x01]);
 /// An experiment of nobody's (RFC 6994), of the same length.
 const UNKNOWN: (u8, [u8; 2]) = (mptcp::UNKNOWN_KIND, [0x70, 0x73]);
 
-/// How often a SYN is sent again, and after how long each time: as Linux does since 6.5.
-const REPEATS: (Duration, u32) = (Duration::from_secs(1), 5);
-
 /// The measurement of one run.
 pub struct Mptcp {
-    timeout: Duration,
+    connection: Connect,
 }
 
 impl Measurement for Mptcp {
@@ -58,11 +53,11 @@ impl Measurement for Mptcp {
     }
 
     fn options() -> Options {
-        Options::none().timeout()
+        Options::none().connect(&[ConnectKind::Syn]).timeout()
     }
 
     fn new(options: &OptionValues, _: Host) -> Result<Self> {
-        Ok(Mptcp { timeout: options.timeout()? })
+        Ok(Mptcp { connection: options.connection()? })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -74,13 +69,14 @@ impl Measurement for Mptcp {
     }
 
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
-        let job = attempt.job();
-        let mut syn = Packet::to(job.target()).tcp_syn(job.port()).mss(1460).option(4, &[]);
+        let [high, low] = ordinary_mss(attempt.job().target()).to_be_bytes();
+        // MSS and SACK.
+        let mut options = vec![2, 4, high, low, 4, 2];
         if let Some((kind, value)) = option(attempt.config()) {
-            syn = syn.option(kind, &value);
+            options.extend([kind, value.len() as u8 + 2]);
+            options.extend(value);
         }
-        let (after, times) = REPEATS;
-        Ok(Connect::packets(vec![syn.bytes()?], self.timeout).repeat(after, times))
+        Ok(self.connection.clone().tcp_options(&options))
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {

@@ -2,6 +2,7 @@
 
 use pathspider_plugin_api::FlowRecord;
 use pathspider_plugin_api::abi::ChainHandle;
+use pathspider_plugin_api::forge::Packet;
 use pathspider_plugin_api::packet::{OptionKinds, TcpFlags};
 use pathspider_plugin_api::testing::{self, TestFlow};
 
@@ -15,8 +16,7 @@ const WITH_KEY: [u8; 10] = [1, 1, 8, 7, 6, 5, 4, 3, 2, 1];
 fn syn(target: &str, config: &Configuration) -> Vec<u8> {
     let mptcp: Mptcp = testing::with_options(Record::new());
     let job = Job::new(0, target.parse().unwrap(), 80, Record::new());
-    let connect = testing::connect(&mptcp, &job, config).unwrap();
-    connect.packet_bytes().next().unwrap().to_vec()
+    testing::syn(&testing::connect(&mptcp, &job, config).unwrap(), &job).unwrap()
 }
 
 /// What the chain says of a SYN, and of a SYN/ACK with this option.

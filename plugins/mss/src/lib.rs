@@ -39,9 +39,9 @@ impl Measurement for Mss {
     }
 
     fn options() -> Options {
-        use ConnectKind::{DnsTcp, Http, Https, Tcp};
+        use ConnectKind::{DnsTcp, Http, Https, Syn, Tcp};
         let help = "What our SYN announces, 88 to 32767 octets; 0 leaves it to the kernel";
-        let options = Options::none().connect(&[Tcp, Http, Https, DnsTcp]).timeout();
+        let options = Options::none().connect(&[Tcp, Http, Https, DnsTcp, Syn]).timeout();
         options.integer("mss", 0..=(*SIZES.end()).into(), 0, help)
     }
 
@@ -66,7 +66,9 @@ impl Measurement for Mss {
     }
 
     fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
-        self.ordinary.look(system);
+        if self.connection.kind() != ConnectKind::Syn {
+            self.ordinary.look(system);
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //!
 //! A: a handshake whose SYN has known options and NOPs, and a request whose segments have NOPs. B, one
 //! for each place and form: the same with another list in that place. All are conversations, for no
-//! socket sends such options.
+//! socket sends such options. With `--connect syn` there are SYNs alone, which nobody goes on with.
 
 mod chain;
 mod lists;
@@ -42,6 +42,7 @@ const WHERE: [&str; 3] = ["both", "syn", "data"];
 /// The measurement of one run.
 pub struct Tcpext {
     host: Host,
+    connection: Connect,
     timeout: Duration,
     /// What each configuration has in another place than the baseline, which comes first.
     probes: Vec<Option<(Place, Form)>>,
@@ -55,15 +56,23 @@ impl Measurement for Tcpext {
     }
 
     fn options() -> Options {
-        Options::none().choice("on", &WHERE, "Which segments have the options").timeout()
+        let options = Options::none().connect(&[ConnectKind::Conversation, ConnectKind::Syn]);
+        options.choice("on", &WHERE, "Which segments have the options").timeout()
     }
 
     fn new(options: &OptionValues, host: Host) -> Result<Self> {
+        let (connection, timeout) = (options.connection()?, options.timeout()?);
         let on = options.text("on")?.unwrap_or(WHERE[0]);
+        let is_forged = connection.kind() == ConnectKind::Syn;
+        if is_forged && on == Place::Data.word() {
+            return Err(Error::new("--on data: with --connect syn there are no data"));
+        }
+        let is_there = |place: &Place| !is_forged || *place == Place::Syn;
         let places = Place::ALL.into_iter().filter(|place| on == WHERE[0] || on == place.word());
+        let places = places.filter(is_there);
         let each = |place| Form::ALL.into_iter().map(move |form| Some((place, form)));
         let probes = [None].into_iter().chain(places.flat_map(each)).collect();
-        Ok(Tcpext { host, timeout: options.timeout()?, probes })
+        Ok(Tcpext { host, connection, timeout, probes })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -86,6 +95,9 @@ impl Measurement for Tcpext {
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
         let job = attempt.job();
         let probe = self.probe(attempt.config());
+        if self.connection.kind() == ConnectKind::Syn {
+            return Ok(self.connection.clone().tcp_options(&meant(probe, Place::Syn)));
+        }
         // A handshake is enough to see what becomes of a SYN.
         let asks = probe.is_none_or(|(place, _)| place == Place::Data);
         let request = HttpRequest::get(job, &self.host).octets()?;
@@ -99,7 +111,7 @@ impl Measurement for Tcpext {
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
-        let is_open = flows.of(ConfigId::BASELINE).has(tcp::CONNECTED);
+        let is_open = flows.of(ConfigId::BASELINE).shook_hands();
         let evidence = flows.weigh(|flow| {
             let probe = self.probe(flow.config());
             let was = |place, all: Option<&str>, same| {
@@ -122,7 +134,7 @@ impl Measurement for Tcpext {
         for (at, probe) in self.probes.iter().enumerate() {
             let Some((place, form)) = *probe else { continue };
             let verdict = evidence.compared(CONNECTIVITY, ConfigId::new(at), |flow| match place {
-                Place::Syn => flow.has(tcp::CONNECTED),
+                Place::Syn => flow.shook_hands(),
                 Place::Data => flow.has(tcpext::ACKED),
             });
             let (Some(a), Some(b)) =
@@ -139,7 +151,7 @@ impl Measurement for Tcpext {
                 Place::Data => tcpext::DATA_ECHOED,
             };
             conditions.extend(b.has(echoed).then(|| named(ECHOED)));
-            let is_sled = (place, form) == (Place::Syn, Form::Sled) && b.has(tcp::CONNECTED);
+            let is_sled = (place, form) == (Place::Syn, Form::Sled) && b.shook_hands();
             if is_sled && a.has(tcpopt::SACK) {
                 conditions.push(if b.has(tcpopt::SACK) { READ } else { UNREAD });
             }

@@ -21,6 +21,26 @@ fn of(on: &str, config: usize) -> Connect {
     testing::connect(&tcpext(on), &job, ConfigId::new(config)).unwrap()
 }
 
+#[test]
+fn a_syn_that_nobody_goes_on_with_has_the_same_options_and_no_data_are_asked_for() {
+    let given = |on: &str| Record::new().with("connect", "syn").with("on", on.to_owned());
+    let tcpext: Tcpext = testing::with_options(given("both"));
+    assert_eq!(tcpext.configurations().len(), 1 + Form::ALL.len());
+    let forms = [None].into_iter().chain(Form::ALL.map(Some));
+    for (config, form) in forms.enumerate() {
+        let job = Job::new(0, JOB.parse().unwrap(), 80, Record::new());
+        let connect = testing::connect(&tcpext, &job, ConfigId::new(config)).unwrap();
+        let octets = testing::syn(&connect, &job).unwrap();
+        let mut options = list(Place::Syn, form);
+        options.resize(options.len().next_multiple_of(4), 0);
+        assert_eq!(octets[40..], options);
+    }
+    let mut options = Tcpext::options().defaults().into_record();
+    options.set("connect", "syn");
+    options.set("on", "data");
+    assert!(Tcpext::new(&OptionValues::new(options), Host::standalone()).is_err());
+}
+
 /// A server behind a path that drops data with options of 40 octets, or nothing.
 struct Behind(Server, bool);
 

@@ -3,9 +3,11 @@
 //!
 //! A: a SYN with none of the three. B, C and D: with exactly one of them. The kernel decides by
 //! parameters of the whole system, which it reads again whenever it repeats a SYN and when the
-//! SYN/ACK comes, so a configuration has to hold for the handshake.
+//! SYN/ACK comes, so a configuration has to hold for the handshake. With `--connect syn`, the SYNs are the
+//! measurement's own.
 
 use pathspider_plugin_api::chains::{basic, syn, tcp, tcpopt};
+use pathspider_plugin_api::forge::ordinary_mss;
 use pathspider_plugin_api::prelude::*;
 
 conditions! {
@@ -38,6 +40,8 @@ struct Feature {
     accepted: Field<bool>,
     /// What makes the kernel offer it.
     parameter: &'static str,
+    /// The option of a SYN of our own, padded in front.
+    option: &'static [u8],
 }
 
 const FEATURES: [Feature; 3] = [
@@ -47,6 +51,7 @@ const FEATURES: [Feature; 3] = [
         kind: 8,
         accepted: tcpopt::TIMESTAMPS,
         parameter: "net.ipv4.tcp_timestamps",
+        option: &[1, 1, 8, 10, 0x70, 0x73, 0x70, 0x64, 0, 0, 0, 0],
     },
     Feature {
         configuration: Configuration::new(2, "window scaling").hold(Hold::Handshake),
@@ -54,6 +59,7 @@ const FEATURES: [Feature; 3] = [
         kind: 3,
         accepted: tcpopt::WINDOW_SCALE,
         parameter: "net.ipv4.tcp_window_scaling",
+        option: &[1, 3, 3, 7],
     },
     Feature {
         configuration: Configuration::new(3, "sack").hold(Hold::Handshake),
@@ -61,6 +67,7 @@ const FEATURES: [Feature; 3] = [
         kind: 4,
         accepted: tcpopt::SACK,
         parameter: "net.ipv4.tcp_sack",
+        option: &[1, 1, 4, 2],
     },
 ];
 
@@ -77,8 +84,8 @@ impl Measurement for Tcpopt {
     }
 
     fn options() -> Options {
-        use ConnectKind::{DnsTcp, Http, Https, Tcp};
-        Options::none().connect(&[Http, Https, Tcp, DnsTcp]).timeout()
+        use ConnectKind::{DnsTcp, Http, Https, Syn, Tcp};
+        Options::none().connect(&[Http, Https, Tcp, DnsTcp, Syn]).timeout()
     }
 
     fn new(options: &OptionValues, _: Host) -> Result<Self> {
@@ -86,7 +93,12 @@ impl Measurement for Tcpopt {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        [NONE].into_iter().chain(FEATURES.map(|feature| feature.configuration)).collect()
+        let all = [NONE].into_iter().chain(FEATURES.map(|feature| feature.configuration));
+        // Nothing of the system has to stay for a SYN of our own.
+        let hold = |one: Configuration| {
+            if self.is_forged() { one.hold(Hold::Initiation) } else { one }
+        };
+        all.map(hold).collect()
     }
 
     fn chains(&self) -> Vec<ChainName> {
@@ -94,14 +106,24 @@ impl Measurement for Tcpopt {
     }
 
     fn configure(&self, config: ConfigId, system: &mut System<'_>) -> Result<()> {
+        if self.is_forged() {
+            return Ok(());
+        }
         system.pin_ordinary_syns()?;
         FEATURES.iter().try_for_each(|feature| {
             system.sysctl(feature.parameter, u8::from(config == feature.configuration))
         })
     }
 
-    fn connect(&self, _: &Attempt<'_>) -> Result<Connect> {
-        Ok(self.connection.clone())
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        let connection = self.connection.clone();
+        if !self.is_forged() {
+            return Ok(connection);
+        }
+        let [high, low] = ordinary_mss(attempt.job().target()).to_be_bytes();
+        let feature = FEATURES.into_iter().find(|feature| attempt.is(&feature.configuration));
+        let option = feature.map_or(&[][..], |feature| feature.option);
+        Ok(connection.tcp_options(&[&[2, 4, high, low], option].concat()))
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
@@ -127,6 +149,13 @@ impl Measurement for Tcpopt {
             conditions.extend(found.into_iter().flatten().map(|found| found.of(feature.word)));
         }
         Ok(evidence.conclude(conditions))
+    }
+}
+
+impl Tcpopt {
+    /// Whether the SYNs are our own.
+    fn is_forged(&self) -> bool {
+        self.connection.kind() == ConnectKind::Syn
     }
 }
 

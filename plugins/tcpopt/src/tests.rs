@@ -40,6 +40,22 @@ fn all_well() -> Vec<String> {
 }
 
 #[test]
+fn a_syn_of_our_own_has_exactly_one_option_too() {
+    let tcpopt: Tcpopt = testing::with_options(Record::new().with("connect", "syn"));
+    assert!(tcpopt.configurations().iter().all(|c| c.held() == Hold::Initiation));
+    let job = Job::new(0, [192, 0, 2, 1].into(), 80, Record::new());
+    for (config, kind) in [None, Some(8), Some(3), Some(4)].into_iter().enumerate() {
+        let config = ConfigId::new(config);
+        assert!(testing::changes(&tcpopt, config).is_empty());
+        let connect = testing::connect(&tcpopt, &job, config).unwrap();
+        let octets = testing::syn(&connect, &job).unwrap();
+        let packet = testing::packet(&octets).unwrap();
+        let offered = packet.tcp().unwrap().options().map(|option| option.kind);
+        assert_eq!(offered.collect::<Vec<_>>(), [2].into_iter().chain(kind).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn exactly_one_option_is_on_in_each_configuration() {
     let tcpopt: Tcpopt = testing::with_options(Record::new());
     assert!(tcpopt.configurations().iter().all(|c| c.held() == Hold::Handshake));

@@ -7,8 +7,12 @@
 //! Linux repeats an unanswered SYN without option and data, and cannot be kept from it. So a
 //! connection counts as carried only where the SYN with the option was answered, whatever came of
 //! a plain one.
+//!
+//! With `--connect syn`, the SYNs are the measurement's own, and always repeated as they are. They carry
+//! no data, so C asks for a cookie once more where B got none.
 
 use pathspider_plugin_api::chains::{basic, syn, tcp, tfo};
+use pathspider_plugin_api::forge::{ordinary_mss, ordinary_options};
 use pathspider_plugin_api::prelude::*;
 
 const PLAIN: Configuration = Configuration::new(0, "no fast open").hold(Hold::Initiation);
@@ -16,6 +20,12 @@ const PLAIN: Configuration = Configuration::new(0, "no fast open").hold(Hold::In
 const COOKIE: Configuration = Configuration::new(1, "cookie").hold(Hold::Initiation);
 /// C: sends data on the SYN, where there is a cookie.
 const DATA: Configuration = Configuration::new(2, "data").hold(Hold::Initiation);
+
+/// C of SYNs of our own.
+const AGAIN: Configuration = Configuration::new(2, "cookie again").hold(Hold::Initiation);
+
+/// What asks for a cookie: the option (RFC 7413, section 4.1.1), and its precursor (RFC 6994).
+const ASKS: [&[u8]; 2] = [&[34, 2], &[254, 4, 0xf9, 0x89]];
 
 conditions! {
     CONNECTIVITY: connectivity("tfo");
@@ -50,8 +60,8 @@ impl Measurement for Tfo {
     }
 
     fn options() -> Options {
-        use ConnectKind::{DnsTcp, Http, Https};
-        Options::none().connect(&[DnsTcp, Http, Https]).timeout()
+        use ConnectKind::{DnsTcp, Http, Https, Syn};
+        Options::none().connect(&[DnsTcp, Http, Https, Syn]).timeout()
     }
 
     fn new(options: &OptionValues, _: Host) -> Result<Self> {
@@ -59,7 +69,7 @@ impl Measurement for Tfo {
     }
 
     fn configurations(&self) -> Vec<Configuration> {
-        vec![PLAIN, COOKIE, DATA]
+        vec![PLAIN, COOKIE, if self.is_forged() { AGAIN } else { DATA }]
     }
 
     fn chains(&self) -> Vec<ChainName> {
@@ -67,6 +77,9 @@ impl Measurement for Tfo {
     }
 
     fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
+        if self.is_forged() {
+            return Ok(());
+        }
         // The server's half, which other programs may use, stays as it is.
         let Some(now) = system.read(SWITCH)? else {
             return Err(Error::new("this kernel has no TCP Fast Open"));
@@ -88,7 +101,18 @@ impl Measurement for Tfo {
         if attempt.is(DATA) && was_not_carried(PLAIN) && was_not_carried(COOKIE) {
             return Ok(Connect::skip("nobody answered the connections before"));
         }
-        Ok(connection.fast_open())
+        if !self.is_forged() {
+            return Ok(connection.fast_open());
+        }
+        let got = attempt.earlier(COOKIE).filter(|_| attempt.is(AGAIN));
+        if got.is_some_and(|flow| is_positive(flow.get(tfo::ACK_COOKIE))) {
+            return Ok(Connect::skip("it has a cookie, and data on a SYN take a socket"));
+        }
+        // As Linux does: by the precursor where the option brought none, and by the option again where
+        // nobody answered.
+        let asks = ASKS[usize::from(got.is_some_and(Flow::connected))];
+        let ordinary = ordinary_options(ordinary_mss(attempt.job().target()));
+        Ok(connection.tcp_options(&[&ordinary, asks].concat()))
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
@@ -105,6 +129,13 @@ impl Measurement for Tfo {
             attempts.into_iter().flatten().rfind(|&flow| carries_data(flow)).map(data),
         ];
         Ok(evidence.conclude(conditions.into_iter().flatten()))
+    }
+}
+
+impl Tfo {
+    /// Whether the SYNs are our own.
+    fn is_forged(&self) -> bool {
+        self.connection.kind() == ConnectKind::Syn
     }
 }
 

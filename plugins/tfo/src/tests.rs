@@ -42,6 +42,27 @@ fn answered(flow: TestFlow, acknowledgment: u32, cookie: u8) -> TestFlow {
         .with(tfo::ACK_COOKIE, cookie)
 }
 
+/// The kinds of options that a SYN of our own has in C, after B came to this.
+fn again(b: TestFlow) -> Option<Vec<u8>> {
+    let tfo: Tfo = testing::with_options(Record::new().with("connect", "syn"));
+    let job = Job::new(0, [192, 0, 2, 1].into(), 80, Record::new());
+    let earlier = [plain(State::Ok), b];
+    let connect = testing::connect_after(&tfo, &job, AGAIN, &earlier).unwrap();
+    if connect.kind() == ConnectKind::Skip {
+        return None;
+    }
+    let octets = testing::syn(&connect, &job).unwrap();
+    let packet = testing::packet(&octets).unwrap();
+    Some(packet.tcp().unwrap().options().map(|option| option.kind).collect())
+}
+
+#[test]
+fn a_syn_of_our_own_asks_once_more_where_it_got_no_cookie() {
+    assert_eq!(again(got_cookie()), None);
+    assert_eq!(again(answered(fast(State::Ok, 0, 0), SEQUENCE + 1, 0)).unwrap().last(), Some(&254));
+    assert_eq!(again(fast(State::Timeout, 0, 0)).unwrap().last(), Some(&34));
+}
+
 /// What the kernel does when a SYN is not answered: it repeats it plain, and that one is.
 fn fell_back(flow: TestFlow) -> TestFlow {
     let flow = answered(flow, SEQUENCE + 1, 0);

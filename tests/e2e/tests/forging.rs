@@ -1,6 +1,11 @@
 //! Forged packets: what is sent, what is heard, and that the kernel does not interfere.
 
 use pathspider_e2e::{FlowResult, Network, built, network, path};
+use pathspider_lab::emulated::EmulatedLab;
+use pathspider_lab::net;
+use pathspider_lab::runner::{Suite, render};
+use pathspider_lab::scenario::{self, Scenario};
+use pathspider_lab::targets;
 
 /// Runs the tests' forging plugin, and gives each target's only flow.
 fn forge(network: &Network, how: &str, jobs: &str) -> Vec<FlowResult> {
@@ -125,6 +130,44 @@ fn a_packet_that_is_lost_once_is_sent_again() {
         for record in ended.records() {
             assert!(record.has(works), "{plugin}: {record:?}");
         }
+    }
+}
+
+/// All runs go on at a time in one network namespace, which none of them changes.
+#[test]
+fn a_handshake_shows_by_syns_alone_what_it_shows_over_sockets() {
+    let prepared = net::prepare().and_then(|()| scenario::builtin());
+    let scenarios = match prepared {
+        Ok(scenarios) => scenarios,
+        Err(error) => return pathspider_e2e::skipped(error),
+    };
+    let suite = Suite { pathspider: built("pathspider"), workers: 500, rejudge: false };
+    let plugins = ["accecn", "ecn", "mptcp", "mss", "tcpext", "tcpopt", "tfo"];
+    assert!(plugins.iter().all(|plugin| suite.has_syn(plugin)));
+    let is_possible = |scenario: &Scenario| targets::lacks(&scenario.server).is_none();
+    let is_of_these =
+        |scenario: &Scenario| plugins.iter().any(|plugin| scenario.expect.contains_key(*plugin));
+    let wanted = scenarios.into_iter().filter(is_possible).filter(is_of_these).collect();
+    let lab = EmulatedLab::new(wanted, 1).unwrap();
+    let settings = || {
+        let read =
+            |name| std::fs::read_to_string(format!("/proc/sys/net/ipv4/tcp_{name}")).unwrap();
+        lab.vantage().enter(|| ["ecn", "sack", "timestamps", "fastopen"].map(read)).unwrap()
+    };
+    let before = settings();
+    let measured: Vec<_> = std::thread::scope(|scope| {
+        let run = |plugin: &&'static str| {
+            let plugin = *plugin;
+            let (suite, lab) = (&suite, &lab);
+            scope.spawn(move || suite.measure_by_syn(lab, plugin).unwrap())
+        };
+        let runs: Vec<_> = plugins.iter().map(run).collect();
+        assert_eq!(settings(), before);
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    for measured in measured {
+        let comparison = &measured.comparison;
+        assert!(comparison.is_right(), "{}\n{}", comparison.plugin, render(comparison, false));
     }
 }
 

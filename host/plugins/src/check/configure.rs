@@ -75,7 +75,7 @@ pub(super) fn configure_noting(life: &Life<'_>, config: usize) -> Result<()> {
 
 fn configure(life: &Life<'_>, config: usize, changes: &mut dyn SystemChanges) -> Result<()> {
     let config = ConfigId::new(config);
-    match life.sample.info.changes_system {
+    match life.info.changes_system {
         true => life.object.configure(config, changes),
         false => life.object.configure(config, &mut Undeclared),
     }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::abi::{MeasurementObject, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{
-    Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Job, Location, Outcome, State,
+    Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Info, Job, Location, Outcome,
+    State,
 };
 
 use super::subject::{Sample, Variant, declined};
@@ -37,6 +38,8 @@ impl From<Broken> for Trouble {
 /// An object of a measurement, and what is known of it.
 pub(super) struct Life<'s> {
     pub(super) sample: &'s Sample,
+    /// What the measurement declares for a run with its options.
+    pub(super) info: Info,
     pub(super) object: MeasurementObject,
     pub(super) configurations: usize,
     /// Where the fields of its chains stand. Those of other files' chains are null.
@@ -86,6 +89,7 @@ impl<'s> Life<'s> {
     /// Makes the object.
     pub(super) fn start(sample: &'s Sample, variant: Variant) -> Result<Life<'s>, Stillborn> {
         let label = format!("{}{}", sample.info.name, variant.label);
+        let info = sample.info.clone().of_run(&variant.values);
         let made = sample.handle.instantiate(variant.values);
         let object = made.map_err(|error| match declined(&error) {
             true => Stillborn::Declined(error),
@@ -98,7 +102,7 @@ impl<'s> Life<'s> {
         let found = names.iter().map(|name| (name, sample.known.find(name)));
         let slots = Arc::new(Slots::found(found));
         let (times, said) = (Times::default(), Mutex::default());
-        Ok(Life { sample, object, configurations, slots, label, times, said })
+        Ok(Life { sample, info, object, configurations, slots, label, times, said })
     }
 
     /// How long the calls took.
@@ -121,7 +125,7 @@ impl<'s> Life<'s> {
         times: &mut Times,
     ) -> Result<Option<Vec<Condition>>, Trouble> {
         let Script { job, ends } = script;
-        let info = &self.sample.info;
+        let info = &self.info;
         let driver = Driver::new(&self.object, info, self.configurations, &self.slots);
         let Some(prepared) = self.said(call(&mut times.pre_connect, || driver.prepare(job)))?
         else {
@@ -173,7 +177,7 @@ impl<'s> Life<'s> {
 
     /// Which connection it asks for; `None` where it declines the job.
     pub(super) fn connect(&self, job: &Job, config: ConfigId) -> Result<Option<Connect>, Trouble> {
-        let info = &self.sample.info;
+        let info = &self.info;
         let driver = Driver::new(&self.object, info, self.configurations, &self.slots);
         let Some(prepared) = self.said(driver.prepare(job))? else { return Ok(None) };
         self.said(driver.connect(Asked { job, prepared: &prepared, config, earlier: &[] }))

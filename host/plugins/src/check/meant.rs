@@ -8,7 +8,7 @@ use pathspider_plugin_api::packet::{TcpFlags, protocol};
 use pathspider_plugin_api::{Connect, ConnectKind, Host, Job, Record, State};
 
 use super::traffic::{self, Exchange};
-use crate::asked::{self, Header, Settings};
+use crate::asked::{self, Header, Opening, Settings};
 
 /// Our port where the host is to choose it.
 const PORT: u16 = 40_000;
@@ -110,6 +110,7 @@ impl Fate {
         let exchange = match connect.kind() {
             ConnectKind::Skip => None,
             ConnectKind::Packets => self.of_forged(connect),
+            ConnectKind::Syn => self.of_syn(job, &settings),
             ConnectKind::DnsUdp => self.of_query(job, &settings),
             kind => self.of_stream(job, kind, &settings),
         };
@@ -200,6 +201,14 @@ impl Fate {
         let (ends, message) = (Ends::of(job, settings), query(job, settings)?);
         let packet = ends.ours(settings).udp(ends.port, &message).source_port(ends.source);
         self.answered(vec![packet.bytes().ok()?])
+    }
+
+    /// The SYN that the settings ask for, with an answer; `None` where it cannot be made.
+    fn of_syn(self, job: &Job, settings: &Settings<'_>) -> Option<Exchange> {
+        let Ends { us, them, port, source } = Ends::of(job, settings);
+        let (local, remote) = ((us, source).into(), (them, port).into());
+        let opening = Opening { local, remote, sequence: OURS, mtu: 1500 };
+        self.answered(vec![opening.syn(settings).ok()?])
     }
 
     /// The plugin's own packets, with an answer to the first; `None` where they cannot be read.

@@ -343,12 +343,10 @@ impl Conversing {
 
     /// Frees the target of a connection that nobody will go on with.
     fn free_target(&mut self) {
-        let Flow { protocol, remote, .. } = self.flow;
-        let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
         for number in self.track.resets() {
-            if let Some(reset) = reset_at(endpoint, self.local, number) {
+            if let Some(reset) = reset_at(&self.flow, number) {
                 // Where it cannot be sent, the target gives up by itself.
-                let _ = self.forger.send(&reset, remote.ip(), self.way);
+                let _ = self.forger.send(&reset, self.flow.remote.ip(), self.way);
             }
         }
     }

@@ -26,13 +26,13 @@ mod tests {
         for kind in ConnectKind::ALL {
             let elsewhere = match kind {
                 // These are sent by the forger, made by the plugin, or not made.
-                ConnectKind::Packets | ConnectKind::Conversation => true,
+                ConnectKind::Syn | ConnectKind::Packets | ConnectKind::Conversation => true,
                 ConnectKind::Done | ConnectKind::Skip => true,
                 _ => false,
             };
             assert_eq!(find(kind).is_none(), elsewhere, "{kind:?} has no line in KINDS");
             let has_settings = Settings::read(&Connect::new(kind)).is_ok();
-            let is_set = !elsewhere || kind == ConnectKind::Conversation;
+            let is_set = !elsewhere || matches!(kind, ConnectKind::Syn | ConnectKind::Conversation);
             assert_eq!(has_settings, is_set, "{kind:?} has no line in connect/settings.rs");
         }
     }

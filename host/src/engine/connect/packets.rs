@@ -17,9 +17,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
+use pathspider_plugin_api::carriage::{self, Proof};
 use pathspider_plugin_api::packet::{TcpFlags, protocol};
-use pathspider_plugin_api::{ConfigId, Connect, Job, forge};
-use pathspider_plugins::asked::{self, Waiting};
+use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Job, Outcome, Value, forge};
+use pathspider_plugins::asked::{self, Header, Waiting};
 use tokio::sync::oneshot;
 
 pub(super) use self::fill::fill;
@@ -45,8 +46,61 @@ pub struct Forger {
     mtu: u32,
 }
 
+/// Where packets go, of a connection of which kind.
+struct To {
+    kind: ConnectKind,
+    remote: SocketAddr,
+    started: SystemTime,
+}
+
+impl To {
+    /// The end of the connection where nothing was sent, because of this address.
+    fn over(&self, failure: Failure, address: IpAddr) -> Attempt {
+        let outcome = failure.outcome().with("dip", address).with("dp", self.remote.port());
+        Attempt { outcome: stamp(self.kept(outcome), self.started), flow: None }
+    }
+
+    /// An outcome with what says how it is to be read.
+    fn kept(&self, outcome: Outcome) -> Outcome {
+        of_kind(outcome, self.kind)
+    }
+}
+
+/// An outcome with its kind, where more than its state says whether the path carried the connection.
+fn of_kind(outcome: Outcome, kind: ConnectKind) -> Outcome {
+    match kind.proof() {
+        Proof::State => outcome,
+        _ => outcome.with(carriage::KIND, Value::text(kind.name())),
+    }
+}
+
+/// Why packets are not sent.
+enum Kept {
+    /// They go to another address than the one that they have leave for.
+    Elsewhere,
+    /// They must not be, or cannot.
+    Over(Box<Attempt>),
+}
+
+/// Packets that have all that they need, and how they are waited for.
+struct Sending {
+    protocol: u8,
+    local: SocketAddr,
+    pair: Option<Pair>,
+    way: Way,
+    packets: Vec<Vec<u8>>,
+    waiting: Waiting,
+    /// The sequence number after them, where they half open a connection.
+    next: Option<u32>,
+    wait: Duration,
+}
+
+/// How often a SYN is sent again, and after how long each time: as Linux does since 6.5.
+const AS_LINUX: Waiting = Waiting { after: Duration::from_secs(1), times: 5, until_done: false };
+
 /// Forged packets that were sent, and whose answer is waited for.
 pub(in crate::engine) struct Forged {
+    kind: ConnectKind,
     forger: Rc<Forger>,
     flow: Flow,
     pair: Option<Pair>,
@@ -55,8 +109,8 @@ pub(in crate::engine) struct Forged {
     /// What is sent again while there is no answer.
     packets: Vec<Vec<u8>>,
     waiting: Waiting,
-    /// What frees the target, and the way there.
-    reset: Option<Vec<u8>>,
+    /// The sequence number of the RST that frees the target.
+    next: Option<u32>,
     way: Way,
 }
 
@@ -120,45 +174,123 @@ impl Forger {
         let mut packets: Vec<Vec<u8>> = connect.packet_bytes().map(<[u8]>::to_vec).collect();
         let first = headers[0];
         let remote = SocketAddr::new(first.destination, first.ports.map_or(0, |ports| ports.1));
-        let started = SystemTime::now();
-        let end = |failure: Failure, address: IpAddr| {
-            let outcome = failure.outcome().with("dip", address).with("dp", remote.port());
-            Attempt { outcome: stamp(outcome, started), flow: None }
+        let to = To { kind: ConnectKind::Packets, remote, started: SystemTime::now() };
+        let way = match self.leave(&to, job, &connect, leave) {
+            Ok(way) => way,
+            Err(Kept::Elsewhere) => return Ok(Begun::Elsewhere(remote, Box::new(connect))),
+            Err(Kept::Over(attempt)) => return Ok(Begun::Over(*attempt)),
         };
-        if let Some((address, refusal)) = destination::refused(job, &connect, &self.courtesy) {
-            return Ok(Begun::Over(end(refusal.into(), address)));
-        }
-        if remote.ip() != leave {
-            return Ok(Begun::Elsewhere(remote, Box::new(connect)));
-        }
-        let fail = |error: &io::Error| Ok(Begun::Over(end(error.into(), remote.ip())));
 
         // What only the host knows.
-        let way = match self.way(remote.ip()) {
-            Ok(way) => way,
-            Err(error) => return fail(&error),
+        let is_open = |header: &Header| header.ports.is_some_and(|ports| ports.0 == 0);
+        let pair = match headers.iter().any(is_open) {
+            true => Some(self.port(&to, first.protocol, config)?),
+            false => None,
         };
-        let mut pair = None;
-        if headers.iter().any(|header| header.ports.is_some_and(|ports| ports.0 == 0)) {
-            match self.take_port(first.protocol, remote, config) {
-                Some(taken) => pair = Some(taken),
-                None => {
-                    let attempt = Box::new(end(Failure::NoLocalPort, remote.ip()));
-                    return Err(BeginError::NoPort(remote, attempt));
-                }
-            }
-        }
         let port = pair.map_or(0, |pair| pair.port);
         for (packet, header) in packets.iter_mut().zip(&headers) {
             fill(packet, header, way.source, port);
         }
         let own = if first.source.is_unspecified() { way.source } else { first.source };
         let own_port = first.ports.map_or(0, |ports| if ports.0 == 0 { port } else { ports.0 });
-        let local = SocketAddr::new(own, own_port);
-        let flow = Flow { protocol: first.protocol, local: Some(local), remote, started };
+        let sending = Sending {
+            protocol: first.protocol,
+            local: SocketAddr::new(own, own_port),
+            pair,
+            way,
+            next: next_sequence(first.protocol, &packets),
+            packets,
+            waiting,
+            wait: connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT),
+        };
+        self.send_all(to, sending, notices)
+    }
 
-        let endpoint =
-            Endpoint { protocol: flow.protocol, address: remote.ip(), port: remote.port() };
+    /// Sends the SYN that the plugin asked for in this configuration, to no other address than this one,
+    /// for which it has leave.
+    ///
+    /// # Errors
+    ///
+    /// The plugin asked for what a SYN does not have.
+    pub(in crate::engine) fn open_with(
+        self: &Rc<Self>,
+        job: &Job,
+        connect: Connect,
+        config: ConfigId,
+        leave: IpAddr,
+        notices: &Sender<Notice>,
+    ) -> Result<Begun, BeginError> {
+        let settings = asked::Settings::read(&connect)?;
+        let address = settings.target.unwrap_or(job.target()).to_canonical();
+        let remote = SocketAddr::new(address, settings.port.unwrap_or(job.port()));
+        let to = To { kind: ConnectKind::Syn, remote, started: SystemTime::now() };
+        let way = match self.leave(&to, job, &connect, leave.to_canonical()) {
+            Ok(way) => way,
+            Err(Kept::Elsewhere) => return Ok(Begun::Elsewhere(remote, Box::new(connect))),
+            Err(Kept::Over(attempt)) => return Ok(Begun::Over(*attempt)),
+        };
+        let pair = match settings.source_port.filter(|port| *port != 0) {
+            Some(_) => None,
+            None => Some(self.port(&to, protocol::TCP, config)?),
+        };
+        let port = pair.map_or(settings.source_port.unwrap_or(0), |pair| pair.port);
+        let local = SocketAddr::new(way.source, port);
+        let opening = asked::Opening { local, remote, sequence: forge::random(), mtu: self.mtu };
+        let syn = match opening.syn(&settings) {
+            Ok(syn) => syn,
+            Err(error) => {
+                self.release(pair);
+                return Err(error.into());
+            }
+        };
+        let sending = Sending {
+            protocol: protocol::TCP,
+            local,
+            pair,
+            way,
+            packets: vec![syn],
+            waiting: AS_LINUX,
+            next: Some(opening.sequence.wrapping_add(1)),
+            wait: settings.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        };
+        self.send_all(to, sending, notices)
+    }
+
+    /// The way of packets that may be sent there; else what becomes of the connection.
+    fn leave(&self, to: &To, job: &Job, connect: &Connect, leave: IpAddr) -> Result<Way, Kept> {
+        let over = |failure: Failure, address| Kept::Over(Box::new(to.over(failure, address)));
+        if let Some((address, refusal)) = destination::refused(job, connect, &self.courtesy) {
+            return Err(over(refusal.into(), address));
+        }
+        if to.remote.ip() != leave {
+            return Err(Kept::Elsewhere);
+        }
+        self.way(to.remote.ip()).map_err(|error| over((&error).into(), to.remote.ip()))
+    }
+
+    /// A port for a connection in this configuration.
+    ///
+    /// # Errors
+    ///
+    /// All are in use with this target.
+    fn port(&self, to: &To, protocol: u8, config: ConfigId) -> Result<Pair, BeginError> {
+        self.take_port(protocol, to.remote, config).ok_or_else(|| {
+            let attempt = to.over(Failure::NoLocalPort, to.remote.ip());
+            BeginError::NoPort(to.remote, Box::new(attempt))
+        })
+    }
+
+    /// Sends packets that have all that they need, of which the observer is told before.
+    fn send_all(
+        self: &Rc<Self>,
+        to: To,
+        sending: Sending,
+        notices: &Sender<Notice>,
+    ) -> Result<Begun, BeginError> {
+        let Sending { protocol, local, pair, way, packets, waiting, next, wait } = sending;
+        let To { kind, remote, started } = to;
+        let flow = Flow { protocol, local: Some(local), remote, started };
+        let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
         let (tell, answer) = oneshot::channel();
         let wanted = if waiting.until_done { Wanted::Done(tell) } else { Wanted::First(tell) };
         expect(endpoint, local, wanted, notices)?;
@@ -166,16 +298,14 @@ impl Forger {
             if let Err(error) = self.send(packet, remote.ip(), way) {
                 self.release(pair);
                 if at > 0 {
-                    return Ok(Begun::Over(flow.end(Failure::from(&error).outcome())));
+                    return Ok(Begun::Over(flow.end(to.kept(Failure::from(&error).outcome()))));
                 }
                 notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
-                return fail(&error);
+                return Ok(Begun::Over(to.over((&error).into(), remote.ip())));
             }
         }
-        let reset = reset(endpoint, local, &packets);
-        let wait = connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT);
         let forger = Rc::clone(self);
-        let forged = Forged { forger, flow, pair, wait, answer, packets, waiting, reset, way };
+        let forged = Forged { kind, forger, flow, pair, wait, answer, packets, waiting, next, way };
         Ok(Begun::Forged(Box::new(forged)))
     }
 
@@ -264,19 +394,19 @@ impl Forged {
             Ok(Err(_)) => Err(Failure::Other),
             Err(_) => Err(Failure::Timeout),
         };
-        let Forged { forger, flow, pair, reset, way, .. } = *self;
+        let Forged { kind, forger, flow, pair, next, way, .. } = *self;
         if came.as_ref().is_ok_and(|answer| *answer == Answer::Packet)
-            && let Some(reset) = &reset
+            && let Some(reset) = next.and_then(|next| reset_at(&flow, next))
         {
             // Where it cannot be sent, the target gives up by itself.
-            let _ = forger.send(reset, flow.remote.ip(), way);
+            let _ = forger.send(&reset, flow.remote.ip(), way);
         }
         forger.release(pair);
         let outcome = match came {
             Ok(answer) => answer::outcome(answer, flow.protocol),
             Err(failure) => failure.outcome(),
         };
-        flow.end(outcome)
+        flow.end(of_kind(outcome, kind))
     }
 
     /// Waits for the answer, and sends the packets again as often as the plugin asked to.
@@ -295,19 +425,20 @@ impl Forged {
     }
 }
 
-/// The RST that frees the target of a connection that a forged SYN half opened (RFC 9293, section
-/// 3.5.3): nobody will go on with it, and the target would repeat its SYN/ACK for a minute.
-fn reset(endpoint: Endpoint, local: SocketAddr, packets: &[Vec<u8>]) -> Option<Vec<u8>> {
-    if endpoint.protocol != protocol::TCP || !opens(packets.first()?) {
+/// The sequence number of the RST that frees the target of a connection that forged packets half open
+/// (RFC 9293, section 3.5.3): nobody will go on with it, and the target would repeat its SYN/ACK for a
+/// minute. `None` where they open none.
+fn next_sequence(protocol: u8, packets: &[Vec<u8>]) -> Option<u32> {
+    if protocol != protocol::TCP || !opens(packets.first()?) {
         return None;
     }
-    let next = packets.iter().filter_map(|packet| fill::sequence_end(packet)).next_back()?;
-    reset_at(endpoint, local, next)
+    packets.iter().filter_map(|packet| fill::sequence_end(packet)).next_back()
 }
 
-/// A RST with this sequence number.
-pub(super) fn reset_at(endpoint: Endpoint, local: SocketAddr, sequence: u32) -> Option<Vec<u8>> {
-    let packet = forge::Packet::to(endpoint.address).source(local.ip());
-    let segment = packet.tcp(endpoint.port).source_port(local.port());
+/// A RST on a flow with this sequence number.
+pub(super) fn reset_at(flow: &Flow, sequence: u32) -> Option<Vec<u8>> {
+    let (local, remote) = (flow.local?, flow.remote);
+    let packet = forge::Packet::to(remote.ip()).source(local.ip());
+    let segment = packet.tcp(remote.port()).source_port(local.port());
     segment.flags(TcpFlags::RST).sequence(sequence).window(0).bytes().ok()
 }

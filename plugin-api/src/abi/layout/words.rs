@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::abi::guard::Failure;
 use crate::abi::{chain_to_record, describe, measurement_to_record, tables, talking};
 use crate::error::{Error, ErrorKind};
-use crate::packet::Layers;
+use crate::packet::{Layers, TcpFlags};
 use crate::{
     Carrier, ChainInfo, Configuration, Connect, ConnectKind, FieldInfo, FieldType, Hold, Info,
     Level, Options, Outcome, Record, State, Value, ValueRef,
@@ -118,7 +118,9 @@ fn connects() -> Vec<Connect> {
         .header("", "")
         .query("")
         .repeat(Duration::ZERO, 0)
-        .until_done();
+        .until_done()
+        .tcp_flags(TcpFlags::NONE)
+        .tcp_options(&[]);
     let none = [Connect::skip(""), Connect::not_supported("")];
     ConnectKind::ALL.map(Connect::new).into_iter().chain([all]).chain(none).collect()
 }

@@ -39,6 +39,10 @@ pub(super) struct Check {
     /// Only with these plugins; all that the scenarios state something of, if left out
     #[arg(long, value_name = "NAME")]
     plugin: Vec<String>,
+    /// Measure with SYNs that nobody goes on with (--connect syn), where a plugin has them, and compare what
+    /// a handshake shows
+    #[arg(long)]
+    syn: bool,
     /// Targets of each version, IPv4 and IPv6, behind each path
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     targets: u16,
@@ -74,8 +78,14 @@ impl Check {
         let suite = self.pathspider.suite();
         let mut right = true;
         for plugin in plugins {
+            if self.syn && !suite.has_syn(&plugin) {
+                continue;
+            }
             say(&format!("\n{plugin}\n"))?;
-            let measured = suite.measure(&lab, &plugin)?;
+            let measured = match self.syn {
+                true => suite.measure_by_syn(&lab, &plugin)?,
+                false => suite.measure(&lab, &plugin)?,
+            };
             show(&measured)?;
             right &= measured.comparison.is_right();
         }

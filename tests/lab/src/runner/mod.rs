@@ -3,6 +3,7 @@
 
 mod compare;
 mod measurement;
+mod opening;
 mod records;
 mod suite;
 mod table;

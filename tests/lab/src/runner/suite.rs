@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Comparison, Measurement, Target, compare, plugin_waiver};
+use super::{Comparison, Measurement, Target, compare, opening, plugin_waiver};
 use crate::emulated::{EmulatedLab, INTERFACE, LabPath};
 use crate::error::Result;
+use crate::truth::Truth;
 
 /// How the paths of a lab are measured.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ struct Described {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    /// The words of a choice.
+    choices: Option<Vec<String>>,
 }
 
 impl Suite {
@@ -83,20 +86,59 @@ impl Suite {
         described.map_or_else(Vec::new, |described: Described| described.options)
     }
 
+    /// Whether `plugin` can do with SYNs that nobody goes on with.
+    pub fn has_syn(&self, plugin: &str) -> bool {
+        let options = self.options_of(plugin);
+        let mut words = options.iter().filter(|option| option.name == "connect");
+        words.any(|option| option.choices.iter().flatten().any(|word| word == "syn"))
+    }
+
     /// Measures with `plugin` every path of `lab` that states something of it: one run for all
     /// paths that want the same arguments.
     ///
     /// # Errors
     /// When pathspider cannot be run or fails, or concludes something else when it judges again.
     pub fn measure(&self, lab: &EmulatedLab, plugin: &str) -> Result<Measured> {
+        let of_path = |path: &LabPath| {
+            let expectation = path.scenario.expect.get(plugin)?;
+            Some((path.truth.clone(), expectation.arguments.clone()))
+        };
+        self.measure_all(lab, plugin, of_path, |_| true)
+    }
+
+    /// The same with SYNs that nobody goes on with, as far as the handshake shows it.
+    ///
+    /// # Errors
+    /// See [`measure`](Suite::measure).
+    pub fn measure_by_syn(&self, lab: &EmulatedLab, plugin: &str) -> Result<Measured> {
+        let usual = self.measurement(plugin).arguments;
+        let of_path = |path: &LabPath| {
+            let expectation = path.scenario.expect.get(plugin)?;
+            let mut truth = path.truth.clone();
+            truth.expected.insert(plugin.into(), opening::expected(expectation)?);
+            let arguments = expectation.arguments.as_ref().unwrap_or(&usual);
+            Some((truth, Some(opening::arguments(arguments))))
+        };
+        self.measure_all(lab, plugin, of_path, opening::is_seen)
+    }
+
+    /// Measures the paths of which something is known, with these arguments or the usual ones, and compares
+    /// the conditions that count.
+    fn measure_all(
+        &self,
+        lab: &EmulatedLab,
+        plugin: &str,
+        of_path: impl Fn(&LabPath) -> Option<(Truth, Option<Vec<String>>)>,
+        counts: impl Fn(&str) -> bool,
+    ) -> Result<Measured> {
         let usual = self.measurement(plugin);
         let mut runs: Vec<(Measurement, Vec<&LabPath>)> = Vec::new();
+        let mut truths: Vec<(&LabPath, Truth)> = Vec::new();
         for path in lab.paths() {
-            let Some(expectation) = path.scenario.expect.get(plugin) else {
-                continue;
-            };
-            let arguments = expectation.arguments.as_ref().unwrap_or(&usual.arguments);
-            let measurement = Measurement { arguments: arguments.clone(), ..usual.clone() };
+            let Some((truth, arguments)) = of_path(path) else { continue };
+            truths.push((path, truth));
+            let arguments = arguments.unwrap_or_else(|| usual.arguments.clone());
+            let measurement = Measurement { arguments, ..usual.clone() };
             match runs.iter_mut().find(|(known, _)| known.arguments == measurement.arguments) {
                 Some((_, paths)) => paths.push(path),
                 None => runs.push((measurement, vec![path])),
@@ -111,8 +153,12 @@ impl Suite {
             peak_memory = peak_memory.max(run.finished.peak_memory);
             records.extend(run.records);
         }
-        let own = lab.paths().iter().filter(|path| path.scenario.expect.contains_key(plugin));
-        let all = own.flat_map(targets);
+        for record in &mut records {
+            record.conditions.retain(|condition| counts(condition));
+        }
+        let all = truths
+            .iter()
+            .flat_map(|(path, truth)| targets(path).map(move |target| Target { truth, ..target }));
         Ok(Measured { comparison: compare(plugin, all, &records), elapsed, peak_memory })
     }
 }

@@ -127,6 +127,8 @@ pub struct Expectation {
     pub conditions: Vec<String>,
     /// The plugin's arguments, where its usual ones do not show the fault.
     pub arguments: Option<Vec<String>>,
+    /// What it finds with SYNs that nobody goes on with, where that is something else of the handshake.
+    pub syn: Option<Vec<String>>,
 }
 
 impl Scenario {
