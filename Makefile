@@ -34,7 +34,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	exit 1
 endef
 
-.PHONY: help deb deps rustc-web browser build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
+.PHONY: help archive deb deps rustc-web browser build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -118,6 +118,14 @@ setcap: ## let members of GROUP (adm) run what was installed without root
 	chgrp $(or $(GROUP),adm) $(DESTDIR)$(PREFIX)/bin/pathspider
 	chmod 750 $(DESTDIR)$(PREFIX)/bin/pathspider
 	setcap cap_net_raw,cap_net_admin+ep $(DESTDIR)$(PREFIX)/bin/pathspider
+
+# For machines without a package: what `install` puts into /usr/local, to be unpacked there as root.
+ARCHIVE = pathspider-$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-$(shell uname -m)
+archive: build ## build an archive of all that is installed, into target/release
+	rm -rf $(TARGET)/archive
+	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(TARGET))/archive PREFIX=/usr/local GROUP= HAD= >/dev/null
+	tar -C $(TARGET)/archive/usr/local --owner=0 --group=0 -czf $(TARGET)/$(ARCHIVE).tar.gz .
+	rm -rf $(TARGET)/archive
 
 # What it packs is what `install` puts there.
 deb: build ## build a Debian package in the folder above

@@ -133,7 +133,10 @@ fn table(listing: &Listing<'_>) -> Result<Exit, Failure> {
         say!("{file} is rejected: {reason}");
     }
     if rows.is_empty() && listing.chains.is_empty() {
-        say!("there is no plugin in {}", listing.folders.join(", "));
+        say!(
+            "there is no plugin in {}; a package or `make install` installs them, `cargo install` does not",
+            listing.folders.join(", ")
+        );
     }
     shell::write(lines.as_bytes())
 }

@@ -106,9 +106,10 @@ impl<const N: usize> Chain for Own<N> {
 
     fn ip4(&self, flow: &mut State, _: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
         // An ICMP message is shown once, below.
-        match packet.layers().intersects(Layers::ICMP) {
-            true => Verdict::Continue,
-            false => Self::show(flow, packet, false),
+        if packet.layers().intersects(Layers::ICMP) {
+            Verdict::Continue
+        } else {
+            Self::show(flow, packet, false)
         }
     }
 

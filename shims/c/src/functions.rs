@@ -224,10 +224,7 @@ functions! {
         flows: &LentFlows<'_>, conclusion: &mut Conclusion, name: *const c_char, configuration: c_uint,
         baseline_worked: bool, experiment_worked: bool
     ) {
-        let worked = |flow: Flow<'_>| match flow.is(ConfigId::BASELINE) {
-            true => baseline_worked,
-            false => experiment_worked,
-        };
+        let worked = |flow: Flow<'_>| if flow.is(ConfigId::BASELINE) { baseline_worked } else { experiment_worked };
         // SAFETY: as said above.
         unsafe { compare(flows, conclusion, name, configuration, worked) };
     }

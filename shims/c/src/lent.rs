@@ -60,9 +60,10 @@ impl Connecting {
     }
 
     pub(crate) fn done(self) -> Result<Connect> {
-        match self.kind.is_empty() {
-            true => Err(Error::contract("connect: it says no ps_kind")),
-            false => Connect::by_name(&self.kind, self.settings),
+        if self.kind.is_empty() {
+            Err(Error::contract("connect: it says no ps_kind"))
+        } else {
+            Connect::by_name(&self.kind, self.settings)
         }
     }
 }

@@ -16,6 +16,12 @@ pub(crate) struct Own<const N: usize>;
 /// A packet that is kept, as the arguments of `pathspider.Packet`.
 type Kept = Vec<Value>;
 
+/// Octets as hexadecimal digits.
+fn hex(octets: &[u8]) -> String {
+    let digit = |number: u8| char::from_digit(number.into(), 16).unwrap_or('0');
+    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
+}
+
 impl<const N: usize> Own<N> {
     fn own() -> Option<&'static OwnChain> {
         plugin().ok()?.chains.get(N)
@@ -24,9 +30,6 @@ impl<const N: usize> Own<N> {
     fn keep(flow: &mut Vec<Kept>, packet: &Packet<'_>, is_icmp: bool) -> Verdict {
         if Self::own().is_some_and(|own| flow.len() < own.packets) {
             let payload = packet.payload();
-            let hex = |octets: &[u8]| {
-                octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>()
-            };
             flow.push(vec![
                 packet.time_ns().into(),
                 (packet.direction() == Direction::Reverse).into(),
@@ -68,9 +71,10 @@ impl<const N: usize> Chain for Own<N> {
 
     fn ip4(&self, flow: &mut Vec<Kept>, _: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
         // An ICMP message is kept once, below.
-        match packet.layers().intersects(Layers::ICMP) {
-            true => Verdict::Continue,
-            false => Self::keep(flow, packet, false),
+        if packet.layers().intersects(Layers::ICMP) {
+            Verdict::Continue
+        } else {
+            Self::keep(flow, packet, false)
         }
     }
 

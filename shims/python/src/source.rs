@@ -14,13 +14,14 @@ pub(crate) fn beside() -> Result<PathBuf> {
     let library = mapped(&maps, beside as *const () as usize)
         .ok_or_else(|| Error::new("/proc/self/maps does not say where the library is"))?;
     let source = library.with_extension("py");
-    match source.is_file() {
-        true => Ok(source),
-        false => Err(Error::new(format_args!(
+    if source.is_file() {
+        Ok(source)
+    } else {
+        Err(Error::new(format_args!(
             "there is no {} beside it; put a copy of the library, and no link, beside the Python file, under \
              the same name",
             source.display()
-        ))),
+        )))
     }
 }
 
