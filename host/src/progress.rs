@@ -103,7 +103,7 @@ impl Drop for Shown {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of its own was told on standard error already, and concerns nobody else.
+            // A panic of its own was reported on standard error already, and concerns nobody else.
             let _ = thread.join();
         }
     }
@@ -169,7 +169,7 @@ impl Show {
         self.with_status(|status| status.write(snapshot, rate, elapsed));
     }
 
-    /// A status file that cannot be written is told once and left: the run matters more.
+    /// A status file that cannot be written is reported once and left: the run matters more.
     fn with_status(&mut self, write: impl FnOnce(&mut StatusFile) -> io::Result<()>) {
         if let Some(mut status) = mem::take(&mut self.status) {
             match write(&mut status) {

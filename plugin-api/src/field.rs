@@ -1,5 +1,5 @@
-//! The fields of observer chains: constants with name, type, unit and meaning, shared by who writes
-//! them and who reads them.
+//! The fields of observer chains: constants with name, type, unit and meaning. The chain that
+//! writes a field and the measurement that reads it share the constant.
 
 use std::marker::PhantomData;
 use std::net::IpAddr;

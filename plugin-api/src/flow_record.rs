@@ -18,7 +18,7 @@ pub struct FlowRecord {
 }
 
 impl FlowRecord {
-    /// A flow of which nothing is known yet.
+    /// A flow before anything is known about it.
     pub fn new(slots: Arc<Slots>) -> FlowRecord {
         let values = vec![Value::NULL; slots.len()];
         FlowRecord { slots, values, written: 1 }

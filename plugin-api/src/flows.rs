@@ -68,10 +68,7 @@ impl<'a> Flows<'a> {
     pub fn weigh_data(&self, as_meant: impl Fn(Flow<'a>) -> Option<bool>) -> Evidence<'a> {
         let has_failed = |flow: Flow<'a>| flow.get(tcp::CONNECTED) == Some(false);
         let is_silent = has_failed(self.of(ConfigId::BASELINE));
-        self.weigh(|flow| match has_failed(flow) {
-            true => is_silent.then_some(true),
-            false => as_meant(flow),
-        })
+        self.weigh(|flow| if has_failed(flow) { is_silent.then_some(true) } else { as_meant(flow) })
     }
 
     /// The comparison of the baseline with an experiment, by whether the path carried them. `None`

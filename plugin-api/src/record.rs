@@ -84,9 +84,10 @@ impl Record {
             own_keys.add(&entry.key);
         }
         for entry in other.entries {
-            let own = match own_keys.add(&entry.key) {
-                true => self.entries.iter_mut().find(|own| own.key == entry.key),
-                false => None,
+            let own = if own_keys.add(&entry.key) {
+                self.entries.iter_mut().find(|own| own.key == entry.key)
+            } else {
+                None
             };
             match own {
                 Some(own) if may_win(&entry.value) => own.value = entry.value,

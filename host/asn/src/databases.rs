@@ -142,8 +142,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let mut octets = Vec::new();
     decompress::by_content(Box::new(file))?.take(LARGEST + 1).read_to_end(&mut octets)?;
-    match octets.len() as u64 > LARGEST {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 2 GiB")),
-        false => Ok(octets),
+    if octets.len() as u64 > LARGEST {
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 2 GiB"))
+    } else {
+        Ok(octets)
     }
 }

@@ -47,12 +47,11 @@ impl Mmdb {
                 break;
             }
         }
-        match is_wanted {
-            true => Ok(Mmdb(reader)),
-            false => {
-                let kind = &reader.metadata().database_type;
-                Err(format!("its entries ({kind:?}) say neither AS nor country"))
-            }
+        if is_wanted {
+            Ok(Mmdb(reader))
+        } else {
+            let kind = &reader.metadata().database_type;
+            Err(format!("its entries ({kind:?}) say neither AS nor country"))
         }
     }
 

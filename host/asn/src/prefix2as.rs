@@ -40,10 +40,7 @@ impl Prefix2As {
                 }
             }
         }
-        match prefixes.is_empty() {
-            true => Err(format("it is empty")),
-            false => Ok(Prefix2As(prefixes)),
-        }
+        if prefixes.is_empty() { Err(format("it is empty")) } else { Ok(Prefix2As(prefixes)) }
     }
 
     pub(crate) fn find(&self, address: IpAddr) -> Network {

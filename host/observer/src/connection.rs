@@ -31,7 +31,7 @@ impl fmt::Display for JobNumber {
     }
 }
 
-/// A whole A/B comparison of a target, of which a run may make several.
+/// A whole A/B comparison of a target. A run may make several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Round(u16);
 

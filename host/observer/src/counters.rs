@@ -162,7 +162,7 @@ fn unanswering_by_name<S: Serializer>(
     by_name(Unanswering::ALL.map(|kind| (kind.name(), counts[kind as usize])), serializer)
 }
 
-/// Counts by the names of their kinds, those of which there are any.
+/// Counts by the names of their kinds, without those that are zero.
 fn by_name<S: Serializer, const N: usize>(
     counts: [(&'static str, u64); N],
     serializer: S,

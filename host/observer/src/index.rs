@@ -44,7 +44,7 @@ impl Index {
         (u64::from(hash.0) >> (32 - bits)) as usize
     }
 
-    /// The flow with that hash of which `is` holds.
+    /// The flow with that hash for which `is` holds.
     #[inline]
     pub(crate) fn find(&self, hash: Hash, is: impl Fn(FlowId) -> bool) -> Option<FlowId> {
         let mask = self.entries.len() - 1;

@@ -162,9 +162,10 @@ impl Peer {
     /// Its address and port.
     pub fn socket(&self) -> SocketAddr {
         let [first, second] = self.address;
-        let address = match self.is_v6 {
-            true => IpAddr::from((u128::from(first) << 64 | u128::from(second)).to_be_bytes()),
-            false => IpAddr::from((first as u32).to_be_bytes()),
+        let address = if self.is_v6 {
+            IpAddr::from((u128::from(first) << 64 | u128::from(second)).to_be_bytes())
+        } else {
+            IpAddr::from((first as u32).to_be_bytes())
         };
         SocketAddr::new(address, self.port)
     }

@@ -1,7 +1,7 @@
 //! Observing our own connections: which packets are theirs, and to which flow they go.
 //!
 //! A flow begins with a packet that left us. Only what the judge ([`answer`](super::answer)) takes
-//! for part of the connection is shown to chains, and told to who waits for an answer.
+//! for part of the connection is shown to chains, and reported to whoever waits for an answer.
 
 mod awaiting;
 mod errors;

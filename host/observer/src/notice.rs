@@ -41,7 +41,7 @@ pub struct Claim {
     pub last_ns: Option<i64>,
 }
 
-/// A connection that has ended, of which nobody knows our end: a plugin that connects by itself need
+/// A connection that has ended, and whose local end nobody knows: a plugin that connects by itself need
 /// not say it, and knows none of a connection that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seek {
@@ -55,7 +55,7 @@ pub struct Seek {
     pub ended_ns: i64,
 }
 
-/// A request to be told at once of what comes on a flow: packets that were forged have no socket that
+/// A request for a notice at once of what comes on a flow: packets that were forged have no socket that
 /// would tell. The claim of the flow takes the request back.
 #[derive(Debug)]
 pub struct Await {
@@ -65,7 +65,7 @@ pub struct Await {
     pub local: SocketAddr,
     /// The target's address and port.
     pub remote: SocketAddr,
-    /// What is wanted, and who is told.
+    /// What is wanted, and where the notices go.
     pub wanted: Wanted,
 }
 
@@ -90,7 +90,7 @@ impl Wanted {
     }
 }
 
-/// Whoever follows a flow: gets a copy of each packet that comes, and is told when one did not fit.
+/// Whoever follows a flow: gets a copy of each packet that comes, and a notice when one did not fit.
 #[derive(Debug)]
 pub struct Follow {
     queue: mpsc::Sender<Heard>,
@@ -181,7 +181,7 @@ pub enum Notice {
     /// A connection that was expected has ended. It is answered by one [`Observation`], and it
     /// also takes the expectation back.
     Claim(Claim),
-    /// As a claim, of a connection of which nobody knows our end. It takes the expectations of all
+    /// As a claim of a connection whose local end nobody knows. It takes the expectations of all
     /// its remote ends back.
     Seek(Seek),
 }

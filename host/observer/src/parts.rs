@@ -26,7 +26,7 @@ const LIFETIME_V6_NS: i64 = 60_000_000_000;
 /// The longest packet, without what stands before its payload length in version 6.
 const LONGEST: usize = 65_535;
 
-/// Packets of which some came.
+/// Packets that came in part.
 #[derive(Default)]
 pub(crate) struct Parts {
     waiting: HashMap<FragmentId, Waiting, foldhash::fast::RandomState>,
@@ -161,9 +161,10 @@ impl Waiting {
             None => part.is_last && end < self.pieces.end(),
         };
         let is_too_long = part.headers.len() + part.at + part.data.len() > LONGEST;
-        let fit = match ends_otherwise || is_too_long || part.is_refused {
-            true => Fit::Refused,
-            false => self.pieces.add(at, &part.data),
+        let fit = if ends_otherwise || is_too_long || part.is_refused {
+            Fit::Refused
+        } else {
+            self.pieces.add(at, &part.data)
         };
         match fit {
             Fit::Known => return,

@@ -228,7 +228,7 @@ impl Tracker {
         self.write_into(removed, record)
     }
 
-    /// A record of which nothing is known yet.
+    /// A record before anything is known about it.
     pub(crate) fn record(&self) -> FlowRecord {
         FlowRecord::new(Arc::clone(self.chains.slots()))
     }

@@ -113,7 +113,7 @@ fn a_claim_gets_its_flow_and_nothing_else_is_looked_at() {
     assert_eq!((counters.ignored, counters.flows), (1, 2));
 }
 
-/// A connection of which nobody knows our end, in milliseconds after the captures' start.
+/// A connection whose local end nobody knows, in milliseconds after the captures' start.
 fn seek(number: u64, (started, ended): (i64, i64)) -> Notice {
     const UDP: u8 = 17;
     Notice::Seek(Seek {
@@ -448,14 +448,14 @@ fn awaited(capture: &Capture, wanted: Wanted) {
     observe(capture, receiver, Settings { answers: true, ..Settings::default() });
 }
 
-/// What whoever waits for a flow's first answer is told of this capture.
+/// The notices of this capture for whoever waits for a flow's first answer.
 fn first_answer(capture: &Capture) -> Option<Answer> {
     let (answer, mut told) = tokio::sync::oneshot::channel();
     awaited(capture, Wanted::First(answer));
     told.try_recv().ok()
 }
 
-/// What whoever waits until the flow is complete is told of this capture.
+/// The notices of this capture for whoever waits until the flow is complete.
 fn completion(capture: &Capture) -> Option<Answer> {
     let (answer, mut told) = tokio::sync::oneshot::channel();
     awaited(capture, Wanted::Done(answer));

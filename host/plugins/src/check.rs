@@ -50,7 +50,7 @@ use subject::Subject;
 const LIMIT: Duration = Duration::from_secs(30);
 /// Why a rule about the network cannot be applied.
 const NO_NETWORK: &str = "no network apart can be made here: run it as root";
-/// Details of a finding that are told.
+/// Details of a finding that are shown.
 const DETAILS: usize = 8;
 
 /// The child's answer.
@@ -269,15 +269,13 @@ pub(super) fn inside(
     };
     // What is known of the machine's own network.
     let interface = interface::of_default_route();
-    let parameters = match rule.name == CONFIGURATIONS {
-        true => network::names(),
-        false => BTreeSet::new(),
-    };
+    let parameters = if rule.name == CONFIGURATIONS { network::names() } else { BTreeSet::new() };
     let isolated = apart::leave();
     // In a network of its own the plugin may try what it would do to the machine's.
-    shed_all_but(match isolated {
-        true => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW,
-        false => CapabilitySet::empty(),
+    shed_all_but(if isolated {
+        CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW
+    } else {
+        CapabilitySet::empty()
     })?;
     let surroundings = Surroundings { interface, parameters, isolated };
     Ok(load_and_apply(file, name, rule, surroundings, (seed, options), reporter))
@@ -314,9 +312,10 @@ fn load_and_apply(
     };
     reporter.step("it was to describe itself");
     if let Err(error) = examine::describe(&plugin) {
-        return match is_loads {
-            true => Answer::Fail(vec![told(&error)]),
-            false => Answer::Unable(format!("this time it did not describe itself: {error}")),
+        return if is_loads {
+            Answer::Fail(vec![told(&error)])
+        } else {
+            Answer::Unable(format!("this time it did not describe itself: {error}"))
         };
     }
     let mut subject = Subject {
@@ -361,12 +360,12 @@ impl Troubles {
         self.told.is_empty()
     }
 
-    /// What was told is wrong.
+    /// What was reported is wrong.
     fn answer(self) -> Answer {
         self.told().map_or(Answer::Pass, Answer::Fail)
     }
 
-    /// What was told is not wrong, and to be known.
+    /// What was reported is not wrong, but worth knowing.
     fn remark(self) -> Answer {
         self.told().map_or(Answer::Pass, Answer::Remarked)
     }

@@ -15,10 +15,7 @@ pub(super) fn wrong(info: &Info) -> impl Iterator<Item = String> {
         before.iter().any(|other| other.name == rest[0].name)
     };
     info.conditions.iter().enumerate().filter_map(move |(at, condition)| {
-        let what = match is_twice(at) {
-            true => "is declared twice",
-            false => wrong_by_itself(condition)?,
-        };
+        let what = if is_twice(at) { "is declared twice" } else { wrong_by_itself(condition)? };
         Some(format!("the condition {:?} {what}", condition.name))
     })
 }

@@ -177,7 +177,7 @@ impl Registry {
     }
 
     /// The library's chains and those of all plugins, whose files are loaded when one is used; a
-    /// plugin's that cannot be had are told and left out.
+    /// plugin's that cannot be had are reported and left out.
     pub fn chains(&self) -> Catalogue {
         let mut chains = Catalogue::library();
         for plugin in &self.plugins {

@@ -201,12 +201,13 @@ impl Judged {
     /// As for [`Trust::open`]; or it is another file by now.
     pub(super) fn open(&self) -> Result<Opened, LoadError> {
         let opened = self.trust.open(&self.path)?;
-        match opened.identity() == self.identity {
-            true => Ok(opened),
-            false => Err(LoadError::new(
+        if opened.identity() == self.identity {
+            Ok(opened)
+        } else {
+            Err(LoadError::new(
                 "it has changed since it was looked at",
                 "start the program again when it is in place",
-            )),
+            ))
         }
     }
 }

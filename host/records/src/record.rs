@@ -127,7 +127,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// An object of which these keys are wanted.
+/// An object, and the keys that are wanted of it.
 struct Object<'w>(&'w Wanted);
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {

@@ -91,19 +91,18 @@ impl Threshold {
         if verdicts == 0 {
             return Verdict::NoCases(format!("{self}: no record has a verdict on it"));
         }
-        let value = match self.is_share {
-            true => 100.0 * cases as f64 / verdicts as f64,
-            false => cases as f64,
-        };
+        let value =
+            if self.is_share { 100.0 * cases as f64 / verdicts as f64 } else { cases as f64 };
         let is_passed = match self.relation {
             Relation::Above => value > self.limit,
             Relation::AtLeast => value >= self.limit,
             Relation::Below => value < self.limit,
             Relation::AtMost => value <= self.limit,
         };
-        let said = match self.is_share {
-            true => format!("{self}: {value:.2}%, {cases} of {verdicts} verdicts"),
-            false => format!("{self}: {cases} of {verdicts} verdicts"),
+        let said = if self.is_share {
+            format!("{self}: {value:.2}%, {cases} of {verdicts} verdicts")
+        } else {
+            format!("{self}: {cases} of {verdicts} verdicts")
         };
         if is_passed { Verdict::Passed(said) } else { Verdict::Kept(said) }
     }

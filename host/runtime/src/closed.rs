@@ -36,9 +36,10 @@ extern "C" fn look() {
 ///
 /// It was closed.
 pub fn check_input() -> io::Result<()> {
-    match INPUT_WAS_CLOSED.load(Ordering::Relaxed) {
-        true => Err(io::Error::other("it is closed")),
-        false => Ok(()),
+    if INPUT_WAS_CLOSED.load(Ordering::Relaxed) {
+        Err(io::Error::other("it is closed"))
+    } else {
+        Ok(())
     }
 }
 

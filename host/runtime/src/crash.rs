@@ -121,7 +121,7 @@ extern "C" fn crashed(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     hand_on(signal, info, context);
 }
 
-/// Says what crashed. Its line is off the stack, of which a handler has little, when it returns.
+/// Says what crashed. Its line is off the stack when it returns, for a handler has little stack.
 #[inline(never)]
 fn speak(signal: c_int, context: *mut c_void) {
     let mut line = Line::new();

@@ -1,4 +1,4 @@
-//! The end of the process is the host's: what a plugin, or a C library in it, does to end it is told,
+//! The end of the process is the host's: what a plugin, or a C library in it, does to end it is reported,
 //! and is never taken for a success.
 //!
 //! The host ends by `_exit`, so that nothing runs after its last word but what the kernel does: handlers
@@ -26,10 +26,10 @@ const FAILED: c_int = 1;
 /// What finished records need to be written.
 const WRITING: Duration = Duration::from_millis(500);
 
-/// The process whose end is told; 0 while it is not. Children that a plugin forks end as they like.
+/// The process whose end is reported; 0 while none is. Children that a plugin forks end as they like.
 static OURS: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the end was told.
+/// Whether the end was reported.
 static WAS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// What is to be done with the reason, where the process ends before its time.

@@ -208,9 +208,10 @@ struct Tries(u32);
 impl Tries {
     fn fail(&mut self) -> io::Result<()> {
         self.0 += 1;
-        match self.0 < MOST_TRIES {
-            true => Ok(()),
-            false => Err(io::Error::other("it was removed, and has no name any more")),
+        if self.0 < MOST_TRIES {
+            Ok(())
+        } else {
+            Err(io::Error::other("it was removed, and has no name any more"))
         }
     }
 }

@@ -89,7 +89,7 @@ impl Stop {
     }
 }
 
-/// Tells whether the run was told to stop, for who waits before there is a thread that takes signals.
+/// Says whether the run was told to stop, for code that waits before there is a thread that takes signals.
 pub type Asked<'a> = &'a dyn Fn() -> bool;
 
 /// Signals that are turned into requests: the first SIGINT, SIGTERM or SIGHUP finishes, the second

@@ -83,9 +83,10 @@ fn give() -> io::Result<()> {
 ///
 /// The host's own are not what they were: then nobody knows which others are gone.
 pub fn mend() -> io::Result<()> {
-    match are_whole() {
-        true => give(),
-        false => Err(io::Error::other("descriptors that are this program's own were closed")),
+    if are_whole() {
+        give()
+    } else {
+        Err(io::Error::other("descriptors that are this program's own were closed"))
     }
 }
 

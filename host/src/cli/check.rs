@@ -47,9 +47,10 @@ pub(super) struct CheckArgs {
 
 fn rule(name: &str) -> Result<String, String> {
     let names: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
-    match names.contains(&name) {
-        true => Ok(name.to_owned()),
-        false => Err(format!("there are: {}", names.join(", "))),
+    if names.contains(&name) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("there are: {}", names.join(", ")))
     }
 }
 
@@ -81,9 +82,10 @@ pub(super) fn run(arguments: CheckArgs, path: &SearchPath) -> Result<Exit, Failu
         let findings = check(file, &options)
             .map_err(|misuse| Failure::new(Exit::Usage, format!("{name}: {misuse}")))?;
         bad += usize::from(findings.iter().any(|finding| finding.verdict.is_bad()));
-        let text = match arguments.json {
-            true => format!("{}\n", json!({"file": name, "findings": findings})),
-            false => shown(&name, &findings),
+        let text = if arguments.json {
+            format!("{}\n", json!({"file": name, "findings": findings}))
+        } else {
+            shown(&name, &findings)
         };
         print(&text)?;
     }
@@ -119,12 +121,11 @@ fn shown(name: &str, findings: &[Finding]) -> String {
 fn rules(as_json: bool) -> String {
     let mut text = String::new();
     for rule in &RULES {
-        let _ = match as_json {
-            true => {
-                let line = json!({"rule": rule.name, "demands": rule.demands, "why": rule.why});
-                writeln!(text, "{line}")
-            }
-            false => writeln!(text, "{}\n    {}\n    Why: {}", rule.name, rule.demands, rule.why),
+        let _ = if as_json {
+            let line = json!({"rule": rule.name, "demands": rule.demands, "why": rule.why});
+            writeln!(text, "{line}")
+        } else {
+            writeln!(text, "{}\n    {}\n    Why: {}", rule.name, rule.demands, rule.why)
         };
     }
     text

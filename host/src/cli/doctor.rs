@@ -58,12 +58,11 @@ pub(super) fn run(arguments: DoctorArgs, path: &SearchPath) -> Result<Exit, Fail
     findings.extend(machine::left());
     findings.extend(plugins::all(path));
     let bad = findings.iter().filter(|finding| !finding.is_good()).count();
-    let text = match arguments.json {
-        true => {
-            let findings: Vec<_> = findings.iter().map(Finding::json).collect();
-            format!("{}\n", json!({ "fit": bad == 0, "findings": findings }))
-        }
-        false => shown(&findings),
+    let text = if arguments.json {
+        let findings: Vec<_> = findings.iter().map(Finding::json).collect();
+        format!("{}\n", json!({ "fit": bad == 0, "findings": findings }))
+    } else {
+        shown(&findings)
     };
     shell::write(text.as_bytes())?;
     match bad as u64 {

@@ -229,9 +229,10 @@ impl Filter {
     fn count(&mut self, as_json: bool, writer: &mut RecordWriter) -> Result<(), Ended> {
         let Some(count) = self.count.take() else { return Ok(()) };
         let listing = count.listing(self.bad.total());
-        let text = match as_json {
-            true => shell::to_json(&listing).map_err(Ended::Failed)?,
-            false => listing.to_string().into_bytes(),
+        let text = if as_json {
+            shell::to_json(&listing).map_err(Ended::Failed)?
+        } else {
+            listing.to_string().into_bytes()
         };
         writer.write_line(text.trim_ascii_end()).map_err(no_output)
     }

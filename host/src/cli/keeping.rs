@@ -40,10 +40,7 @@ impl Keeping {
     /// What a run is to keep.
     pub(super) fn keep(&self) -> Keep {
         Keep {
-            existing: match self.resume {
-                true => Existing::Continue,
-                false => self.forcing.existing(),
-            },
+            existing: if self.resume { Existing::Continue } else { self.forcing.existing() },
             owner: self.owner.clone(),
             command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         }

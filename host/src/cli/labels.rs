@@ -90,9 +90,10 @@ fn said(text: &str) -> Result<String, String> {
     if text.chars().any(is_hidden) {
         return Err("it has characters that cannot be shown".to_owned());
     }
-    match text.chars().count() > LONGEST_TEXT {
-        true => Err(format!("it has more than {LONGEST_TEXT} characters")),
-        false => Ok(text.to_owned()),
+    if text.chars().count() > LONGEST_TEXT {
+        Err(format!("it has more than {LONGEST_TEXT} characters"))
+    } else {
+        Ok(text.to_owned())
     }
 }
 

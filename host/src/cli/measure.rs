@@ -97,10 +97,7 @@ pub(super) fn carry_out(
     let mut words = wanted.before;
     words.extend(given.general);
     let options = measure_options(words)?;
-    let from = match given.targets.is_empty() {
-        true => From::Input,
-        false => From::Words(given.targets),
-    };
+    let from = if given.targets.is_empty() { From::Input } else { From::Words(given.targets) };
     start(options, found, (given.values, from), single, registry)
 }
 
@@ -149,10 +146,7 @@ enum Summing {
 
 /// Octets captured of each packet: all, where a conversation is to read them.
 fn snaplen(asked: u32, measurement: &Loaded) -> u32 {
-    match measurement.info.converses {
-        true => asked.max(SourceOptions::default().snaplen),
-        false => asked,
-    }
+    if measurement.info.converses { asked.max(SourceOptions::default().snaplen) } else { asked }
 }
 
 fn start(

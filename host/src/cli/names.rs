@@ -43,7 +43,7 @@ pub(super) fn is_plugin(registry: &Registry, name: &str) -> bool {
         || left_out(&PLUGINS_LEFT_OUT, plain).is_some()
 }
 
-/// The measurement of a name; what it hides is told.
+/// The measurement of a name; what it hides is reported.
 ///
 /// # Errors
 ///
@@ -155,9 +155,10 @@ fn guess<'a>(registry: &'a Registry, commands: &[&'a str], word: &str) -> Option
 
 /// What there is to choose from, for a message.
 pub(super) fn there_are(registry: &Registry) -> String {
-    match registry.found.is_empty() {
-        true => "no plugin was found (see pathspider --list-plugins)".to_owned(),
-        false => format!("there are: {}", listed(registry)),
+    if registry.found.is_empty() {
+        "no plugin was found (see pathspider --list-plugins)".to_owned()
+    } else {
+        format!("there are: {}", listed(registry))
     }
 }
 

@@ -125,9 +125,10 @@ fn chains(
 
 fn open_capture(path: &Path) -> Result<Source, Failure> {
     // Not an interface of that name.
-    let uri = match path == Path::new("-") {
-        true => "-".to_owned(),
-        false => format!("pcapfile:{}", path.display()),
+    let uri = if path == Path::new("-") {
+        "-".to_owned()
+    } else {
+        format!("pcapfile:{}", path.display())
     };
     open(&uri, &SourceOptions::default()).map_err(|error| Failure::new(of_source(&error), error))
 }
@@ -186,9 +187,10 @@ fn report(rejudged: &Rejudged, pcap: &Path) -> Result<Exit, Failure> {
         let noun = of(lacking, "connection", "connections");
         say!("{} lacks the packets of {lacking} {noun} that the run saw", pcap.display());
     }
-    match lacking > 0 || comparison.has_failed() {
-        true => Ok(Exit::FinishedWithErrors),
-        false => Ok(Exit::Finished),
+    if lacking > 0 || comparison.has_failed() {
+        Ok(Exit::FinishedWithErrors)
+    } else {
+        Ok(Exit::Finished)
     }
 }
 

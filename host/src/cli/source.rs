@@ -12,7 +12,7 @@ pub(super) fn or_default(named: Option<String>) -> Option<String> {
     named.or_else(interface::of_default_route)
 }
 
-/// The same for who cannot do without.
+/// The same for callers that cannot do without.
 pub(super) fn needed(named: Option<String>) -> Result<String, Failure> {
     or_default(named).ok_or_else(|| Failure::new(Exit::NoInterface, RunError::NoInterface))
 }

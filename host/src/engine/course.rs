@@ -109,9 +109,9 @@ pub(super) enum Action<C: Cargo> {
 /// What a connection that has begun is watched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Watch {
-    /// The point of its life that is to be told.
+    /// The point of its life that is to be reported.
     pub(super) awaited: Option<Hold>,
-    /// Whether its silence is to be told.
+    /// Whether its silence is to be reported.
     pub(super) silence: bool,
 }
 
@@ -165,7 +165,7 @@ pub(super) struct Course<C: Cargo> {
     workers: usize,
     scheduler: Scheduler<Ticket<C>>,
     pace: Pace<Ticket<C>>,
-    /// Those that wait for a local port, and whether that was told.
+    /// Those that wait for a local port, and whether that was reported.
     ports: Ports<Ticket<C>>,
     was_short: bool,
     permits: Permits,
@@ -308,7 +308,7 @@ impl<C: Cargo> Course<C> {
             return Watch { awaited: None, silence: false };
         };
         connection.is_under_way = true;
-        // Its end is told in any case.
+        // Its end is reported in any case.
         let held = connection.lease.as_ref().map(|_| self.scheduler.hold(id.config()));
         Watch {
             awaited: held.filter(|point| *point != Hold::Completion),

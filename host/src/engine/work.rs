@@ -49,7 +49,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// A job, of which so many connections are kept once they are known.
+    /// A job that keeps so many of its connections once they are known.
     pub(super) fn new(Fed { job, came, turn }: Fed, depends: usize) -> Work {
         let answered = (0..depends).map(|_| OnceLock::new()).collect();
         Work { job, came, turn, prepared: OnceLock::new(), answered }
@@ -131,7 +131,7 @@ pub enum Report<W = Arc<Work>> {
         /// Whether the observer was asked for its flow, and so will answer.
         claimed: bool,
     },
-    /// The plugin failed for a job, of which connections may have been reported. Nothing more is.
+    /// The plugin failed for a job. Some of its connections may have been reported; no more are.
     Broken {
         /// The job, and its round.
         job: Visit,

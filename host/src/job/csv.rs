@@ -18,7 +18,7 @@ const LONGEST_ROW: usize = 1 << 16;
 /// What separates fields, in the order in which they are looked for in a row.
 const SEPARATORS: [u8; 3] = [b',', b'\t', b';'];
 
-/// Reads rows, after the first of which its columns are known.
+/// Reads rows. Its columns are known after the first one.
 pub(super) struct Rows {
     cutter: Cutter,
     header: Option<Columns>,

@@ -122,7 +122,7 @@ enum Reader {
 }
 
 impl Reader {
-    /// The reader of which nothing was read; broken until it is opened.
+    /// The reader before anything is read; broken until it is opened.
     fn take_fresh(&mut self) -> Option<Box<dyn Read + Send>> {
         match std::mem::replace(self, Reader::Broken) {
             Reader::Fresh(reader) => Some(reader),
@@ -171,9 +171,10 @@ impl Lines {
 
     /// Checks that what came to its end is as long as it was at the begin.
     fn check_end(&self) -> io::Result<()> {
-        match self.extent.as_ref().is_some_and(Extent::is_cut) {
-            true => Err(io::Error::other("somebody has cut it off while it was read")),
-            false => Ok(()),
+        if self.extent.as_ref().is_some_and(Extent::is_cut) {
+            Err(io::Error::other("somebody has cut it off while it was read"))
+        } else {
+            Ok(())
         }
     }
 

@@ -59,10 +59,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Target, Wrong> {
     let inner = inner.strip_suffix(']').unwrap_or(inner).trim();
     let inner = inner.strip_suffix(',').unwrap_or(inner).trim();
     if inner.len() == text.len() {
-        return Err(match error.is_eof() {
-            true => Wrong::PartOfObject,
-            false => wrong(&error),
-        });
+        return Err(if error.is_eof() { Wrong::PartOfObject } else { wrong(&error) });
     }
     match Object::read(inner) {
         Ok(object) => object.target(inner),
@@ -193,9 +190,10 @@ fn is_address(json: &str) -> bool {
 }
 
 fn text_under(meaning: Meaning, json: &str) -> Result<Cow<'_, str>, Wrong> {
-    match json.starts_with('"') {
-        true => Ok(verbatim::decoded(json)),
-        false => Err(Wrong::NoText { key: meaning.name(), value: Piece::of(json) }),
+    if json.starts_with('"') {
+        Ok(verbatim::decoded(json))
+    } else {
+        Err(Wrong::NoText { key: meaning.name(), value: Piece::of(json) })
     }
 }
 

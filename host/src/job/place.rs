@@ -95,9 +95,10 @@ pub(super) fn name(text: &str) -> Result<String, Wrong> {
     if last.starts_with(|c: char| c.is_ascii_digit())
         && (last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x"))
     {
-        return wrong(match is_padded(&name) {
-            true => "its numbers begin with zeros; write them without",
-            false => "it ends in a number",
+        return wrong(if is_padded(&name) {
+            "its numbers begin with zeros; write them without"
+        } else {
+            "it ends in a number"
         });
     }
     Ok(name.into_owned())

@@ -40,7 +40,7 @@ type Done<T> = Arc<dyn Fn(T, Result<Found, Wrong>) + Send + Sync>;
 pub(super) struct Found {
     /// Those that are measured: at least one.
     pub(super) addresses: Vec<IpAddr>,
-    /// One of a family of which there is a route to none.
+    /// One of a family that there is no route to.
     pub(super) unreachable: Option<IpAddr>,
 }
 

@@ -71,9 +71,10 @@ impl FromStr for Shard {
         if !(1..=MOST).contains(&of) {
             return Err(format!("there are 1 to {MOST} parts"));
         }
-        match (1..=of).contains(&number) {
-            true => Ok(Shard { number, of, seed: 0 }),
-            false => Err(format!("the parts are numbered from 1 to {of}")),
+        if (1..=of).contains(&number) {
+            Ok(Shard { number, of, seed: 0 })
+        } else {
+            Err(format!("the parts are numbered from 1 to {of}"))
         }
     }
 }

@@ -49,7 +49,7 @@ impl Ends {
         self.public.iter().copied().find(|public| public.is_ipv4() == target.is_ipv4())
     }
 
-    /// The path from `source` to `target`, of which `job` may say more, with what is known of what lies
+    /// The path from `source` to `target`, with what `job` says more of it, with what is known of what lies
     /// between.
     pub(super) fn path(
         &self,
@@ -65,10 +65,8 @@ impl Ends {
         let ours = self.asn.or(networks.source.asn);
         let gap = || "*".to_owned();
         let hop = |hop: &Option<IpAddr>| hop.map_or_else(gap, |address| address.to_string());
-        let between: Vec<String> = match between.is_empty() {
-            true => vec![gap()],
-            false => between.iter().map(hop).collect(),
-        };
+        let between: Vec<String> =
+            if between.is_empty() { vec![gap()] } else { between.iter().map(hop).collect() };
         [source.map(str::to_owned), public, ours.map(system)]
             .into_iter()
             .chain(between.into_iter().map(Some))

@@ -1,6 +1,6 @@
-//! Jobs of which something is still to come: a connection's end, or the observer's answer.
+//! Jobs that still wait for something: a connection's end, or the observer's answer.
 //!
-//! It is told what the engine and the observer say, in whatever order that comes, and gives each job
+//! It takes what the engine and the observer say, in whatever order that comes, and gives each job
 //! once: when nothing more is to come of it, or when the plugin has failed for it.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use pathspider_plugin_api::{Error, FlowRecord, Outcome};
 use super::icmp;
 use crate::engine::{Report, Work};
 
-/// A job of which nothing more is to come.
+/// A job that waits for nothing more.
 #[derive(Debug)]
 pub(super) enum Complete<W> {
     /// All its connections, in the order of the configurations.

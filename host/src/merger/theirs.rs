@@ -41,10 +41,13 @@ impl Theirs {
             key if names::is_pathspiders(key) && self.is_record => Fate::Dropped,
             key if names::is_ours(key) && self.is_ours => Fate::Dropped,
             key if names::is_ours(key) => Fate::Aside,
-            key if self.has_networks && names::is_of_networks(key) => match self.is_ours {
-                true => Fate::Dropped,
-                false => Fate::Aside,
-            },
+            key if self.has_networks && names::is_of_networks(key) => {
+                if self.is_ours {
+                    Fate::Dropped
+                } else {
+                    Fate::Aside
+                }
+            }
             _ => Fate::Back,
         }
     }

@@ -157,12 +157,13 @@ impl Here {
             return (why, true);
         }
         (
-            match observed {
-                true => format!(
+            if observed {
+                format!(
                     "the packets left by {interface}, and none came back; is that the way to the \
                      targets, and does a firewall let answers in?"
-                ),
-                false => format!("is {interface} the way to the targets, and are they up?"),
+                )
+            } else {
+                format!("is {interface} the way to the targets, and are they up?")
             },
             false,
         )

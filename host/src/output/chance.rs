@@ -1,4 +1,4 @@
-//! Targets of which one configuration alone was answered, in either sense: a path that harms what is
+//! Targets that answered one configuration alone, in either sense: a path that harms what is
 //! measured fails the others, and never the baseline alone. Where both kinds come, it is chance.
 
 use std::collections::BTreeMap;
@@ -36,9 +36,10 @@ impl Chance {
         if !connections.clone().any(|(is_carried, _)| is_carried != first) {
             return;
         }
-        match first {
-            true => self.only_baseline += 1,
-            false => self.only_others += 1,
+        if first {
+            self.only_baseline += 1
+        } else {
+            self.only_others += 1
         }
         for (_, began) in connections.filter(|(is_carried, _)| !is_carried) {
             // To the second.
@@ -66,9 +67,10 @@ impl Chance {
             goes_on
         });
         let (within, lasted) = (within.count() as u64, duration.as_secs().max(1));
-        let bursts = match within * 4 <= lasted {
-            true => format!(", in bursts ({most} of {total} in {within} of {lasted} seconds)"),
-            false => String::new(),
+        let bursts = if within * 4 <= lasted {
+            format!(", in bursts ({most} of {total} in {within} of {lasted} seconds)")
+        } else {
+            String::new()
         };
         Some(format!(
             "{only_baseline} targets were reached by the baseline and not by all others, and \

@@ -14,12 +14,12 @@ pub(crate) enum Codec {
     Frames(Compression),
 }
 
-/// A compression, of which frames in a row are one file for every reader.
+/// A compression. Its frames in a row are one file for every reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     /// RFC 8878.
     Zstd,
-    /// RFC 1952, of which a frame is a member.
+    /// RFC 1952. A frame is a member of its file.
     Gzip,
 }
 

@@ -131,7 +131,7 @@ impl RecordWriter {
         }
     }
 
-    /// Writes to an output that is open already, of which `length` octets are good.
+    /// Writes to an output that is open already, after its first `length` octets, which are good.
     pub(crate) fn on(
         output: Output,
         opened: &Opened,
@@ -258,9 +258,10 @@ impl RecordWriter {
     ///
     /// As for [`write`](RecordWriter::write).
     pub fn flush(&mut self) -> Result<(), OutputError> {
-        match self.sink.wants(self.lines.len()) {
-            true => self.write_out()?,
-            false => self.write_without(Without::write)?,
+        if self.sink.wants(self.lines.len()) {
+            self.write_out()?
+        } else {
+            self.write_without(Without::write)?
         }
         self.sink.tick().map_err(|error| self.fail(error))
     }

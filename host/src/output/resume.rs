@@ -134,7 +134,7 @@ struct Lines<'d> {
     bad: Option<u64>,
 }
 
-/// A job of which all, or all but some of several records, were read.
+/// A job whose records were read, all of them or all but some of several.
 struct Last {
     id: String,
     several: bool,
@@ -180,9 +180,10 @@ impl<'d> Lines<'d> {
             return Err(no_record(bad));
         }
         self.whole = self.read;
-        let id = match several {
-            true => head.job_id.rsplit_once('.').map_or(&*head.job_id, |(id, _)| id),
-            false => &head.job_id,
+        let id = if several {
+            head.job_id.rsplit_once('.').map_or(&*head.job_id, |(id, _)| id)
+        } else {
+            &head.job_id
         };
         match &mut self.last {
             Some(last) if last.id == id => last.ends = self.read,

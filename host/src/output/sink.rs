@@ -32,7 +32,7 @@ impl Sink {
         Sink::new(Outlet::stream(streams::output()), Codec::Plain)
     }
 
-    /// A file, of which `length` octets are good.
+    /// A file whose first `length` octets are good.
     pub(super) fn file(opened: &Opened, codec: Codec, length: u64) -> io::Result<Sink> {
         Ok(Sink::new(Outlet::new(opened, length)?, codec))
     }

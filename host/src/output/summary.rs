@@ -54,7 +54,7 @@ pub struct Summary {
     /// Those of them that the path carried.
     #[serde(skip)]
     pub carried: u64,
-    /// Targets of which one configuration alone was answered.
+    /// Targets that answered one configuration alone.
     pub chance: Chance,
     /// What became of the searches for where on the path.
     pub located: Located,
@@ -152,7 +152,7 @@ impl Summary {
         Lines { summary: self, duration, input, is_brief: false }
     }
 
-    /// The same on one line, for who was told of each target.
+    /// The same on one line, if each target was reported.
     pub fn in_brief<'a>(
         &'a self,
         duration: Duration,
@@ -172,7 +172,7 @@ fn gravity(class: Class) -> usize {
     BY_GRAVITY.iter().position(|known| *known == class).unwrap_or(BY_GRAVITY.len())
 }
 
-/// What stands above the conditions of a class, after the number of targets of which it is the gravest.
+/// What stands above the conditions of a class, after the number of targets whose gravest class it is.
 fn heading(class: Class) -> &'static str {
     match class {
         Class::Impaired => "impaired by the path",

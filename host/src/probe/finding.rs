@@ -120,9 +120,10 @@ impl Rounds {
     pub(super) fn verdict(&self, findings: &[Finding], asked: usize) -> Verdict {
         let mut impaired = findings.iter().filter(|one| one.class == Class::Impaired).peekable();
         if impaired.peek().is_some() {
-            return match impaired.any(|one| one.is_stable(asked)) {
-                true => Verdict::Impaired,
-                false => Verdict::Unknown,
+            return if impaired.any(|one| one.is_stable(asked)) {
+                Verdict::Impaired
+            } else {
+                Verdict::Unknown
             };
         }
         let is_good = |one: &Finding| one.class == Class::Good && one.rounds == one.of;

@@ -55,7 +55,7 @@ impl Comparison {
         *(if is_seen { &mut self.found } else { &mut self.lacking }) += 1;
     }
 
-    /// Connections that the run had seen, and of which the capture has no packet.
+    /// Connections that the run had seen, without a packet in the capture.
     pub(crate) fn lacking(&self) -> u64 {
         self.lacking
     }

@@ -127,9 +127,10 @@ fn takes(spec: &OptionSpec, value: &Value) -> bool {
         }
         _ => value.as_str().is_some(),
     };
-    match spec.several {
-        true => value.as_list().is_some_and(|list| list.iter().all(takes_one)),
-        false => takes_one(value),
+    if spec.several {
+        value.as_list().is_some_and(|list| list.iter().all(takes_one))
+    } else {
+        takes_one(value)
     }
 }
 

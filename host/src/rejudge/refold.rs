@@ -35,9 +35,10 @@ impl Refold {
         };
         let standing = self.standings.entry(target).or_default();
         standing.add(&mut self.folds, conditions.iter().map(|one| (one.as_str(), one.class())));
-        match past.conditions().iter().any(|condition| is_fold(condition)) {
-            true => standing.close(&mut self.folds),
-            false => Vec::new(),
+        if past.conditions().iter().any(|condition| is_fold(condition)) {
+            standing.close(&mut self.folds)
+        } else {
+            Vec::new()
         }
     }
 }

@@ -13,7 +13,7 @@ const ROUTE: usize = 12;
 /// Octets of an attribute's header (`rtattr`).
 const ATTRIBUTE: usize = 4;
 
-/// Two headers and three attributes, of which two are addresses.
+/// Two headers and three attributes; two of these are addresses.
 const LONGEST: usize = MESSAGE + ROUTE + 2 * (ATTRIBUTE + 16) + ATTRIBUTE + 4;
 
 /// A socket to ask.

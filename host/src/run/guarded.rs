@@ -26,9 +26,10 @@ impl<'a> Locked<'a> {
         if info.changes_system && !privileges::may_change_network() {
             return Err(RunError::NoNetworkPrivilege(info.name.clone()));
         }
-        let machine = match info.changes_system {
-            true => Machine::begin(&info.name, &single, &|| attention.is_asked())?,
-            false => Machine::new(),
+        let machine = if info.changes_system {
+            Machine::begin(&info.name, &single, &|| attention.is_asked())?
+        } else {
+            Machine::new()
         };
         Ok(Guarded { ready, attention, machine, single })
     }

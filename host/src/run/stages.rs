@@ -223,7 +223,7 @@ impl Settled {
     }
 }
 
-/// The feeder's failure. It may still wait for input of which no more is wanted; then it is left.
+/// The feeder's failure. If it still waits for input that nobody wants any more, it is left.
 fn feeder_end(feeder: Feeder, is_enough: bool) -> Option<RunError> {
     if is_enough && !feeder.is_finished() {
         return None;

@@ -157,7 +157,7 @@ impl Changes {
         }
     }
 
-    /// Undoes all, the last first. `done` is told of what must not be undone twice.
+    /// Undoes all, the last first. `done` learns what must not be undone twice.
     pub(super) fn undo(&mut self, mut done: impl FnMut(Entry)) -> Restoration {
         let mut restoration = Restoration::default();
         for change in std::mem::take(&mut self.changes).iter().rev() {
@@ -254,13 +254,14 @@ fn undo_sysctl(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(gone()),
         now => now?,
     };
-    Ok(match sysctl::same(&now, before) {
-        true => Undone::Restored(format!("{key} is {} again", shown(before))),
-        false => Undone::Failed(format!(
+    Ok(if sysctl::same(&now, before) {
+        Undone::Restored(format!("{key} is {} again", shown(before)))
+    } else {
+        Undone::Failed(format!(
             "cannot set {key} back to {}: it is {} all the same",
             shown(before),
             shown(&now)
-        )),
+        ))
     })
 }
 

@@ -79,16 +79,15 @@ impl Guard {
             say!("{sentence}");
         }
         let head = Head::here(plugin).map_err(|error| cannot(&error))?;
-        let journal = match place::is_possible() {
-            true => Some(Journal::begin(&head).map_err(|error| cannot(&error))?),
-            false => {
-                say!(
-                    "no journal of the changes is kept on the disk, for the program has \
+        let journal = if place::is_possible() {
+            Some(Journal::begin(&head).map_err(|error| cannot(&error))?)
+        } else {
+            say!(
+                "no journal of the changes is kept on the disk, for the program has \
                      privileges of its own: should SIGKILL end both this process and its keeper, \
                      the settings stay changed"
-                );
-                None
-            }
+            );
+            None
         };
         let file = journal.as_ref().map(Journal::as_fd);
         let leash = Leash::new(file).map_err(|error| cannot(&error))?;

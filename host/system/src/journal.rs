@@ -68,7 +68,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Begins one, in the first folder that takes it. Only for who has the namespace's lock.
+    /// Begins one, in the first folder that takes it. The caller holds the namespace's lock.
     ///
     /// # Errors
     ///

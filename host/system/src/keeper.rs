@@ -101,18 +101,20 @@ impl Duty<'_> {
         let mut over = Vec::new();
         let Restoration { restored, left, failed } = changes.undo(|entry| over.push(entry));
         if let Some((place, name)) = self.journal {
-            let _ = match failed.is_empty() {
-                true => place.remove(name),
-                false => journal::amend(place, name, &over),
+            let _ = if failed.is_empty() {
+                place.remove(name)
+            } else {
+                journal::amend(place, name, &over)
             };
         }
         // Nobody is to wait for who reads what we say: the lock goes first, and then we do, be it
         // said or not.
         // SAFETY: the descriptor is open, and nothing of this process uses it any more.
         unsafe { libc::close(self.lock.as_raw_fd()) };
-        let what = match restored.is_empty() {
-            true => "no setting was restored".to_owned(),
-            false => format!("restored: {}", restored.join("; ")),
+        let what = if restored.is_empty() {
+            "no setting was restored".to_owned()
+        } else {
+            format!("restored: {}", restored.join("; "))
         };
         let first = format!("{} ended without a word; {what}", self.run);
         let works = commands.is_ok_and(|commands| leash::is_held(&commands));

@@ -68,7 +68,7 @@ impl SysctlError {
     }
 }
 
-/// What is told of a parameter before it is done.
+/// What is noted of a parameter before it is set.
 pub(super) enum Intent<'a> {
     /// It is touched for the first time.
     Touch { key: &'a str, before: &'a str, interface: Option<&'a Interface> },
@@ -182,7 +182,7 @@ impl Sysctls {
         }
     }
 
-    /// Sets a parameter; nothing is written where it has the value already. `note` is told of the
+    /// Sets a parameter; nothing is written where it has the value already. `note` learns of the
     /// first touch, of what somebody else has set since, and of each value before it is given for
     /// the first time.
     pub(super) fn set(

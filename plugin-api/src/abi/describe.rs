@@ -87,9 +87,10 @@ fn option_to_record(spec: &OptionSpec) -> Record {
         .with("placeholder", spec.placeholder.as_str())
         .with("help", spec.help.as_str());
     let words = || spec.words.iter().map(|(word, number)| (word.clone(), *number));
-    let record = match spec.words.is_empty() {
-        true => record,
-        false => record.with("words", words().collect::<Record>()),
+    let record = if spec.words.is_empty() {
+        record
+    } else {
+        record.with("words", words().collect::<Record>())
     };
     match &spec.kind {
         OptionKind::Flag => record.with("kind", "flag"),

@@ -17,7 +17,7 @@ pub(crate) use types::{Fields, pinned_fields, type_of};
 
 use super::{ABI_VERSION, AbiVersion};
 
-/// What begins the part of which more needs no new version.
+/// What begins the part that may grow without a new version.
 const WORDS: &str = "\nWords, of which there may be more:\n";
 
 /// Types that cross as a pointer, so that a later minor version may add fields at their end.
@@ -70,9 +70,10 @@ fn forbidden(older: &str, newer: &str) -> Option<String> {
         };
         let growing = grows(name) || name == "Numbers";
         // The first line is the size.
-        let kept = match growing {
-            true => later.get(1..).unwrap_or_default().starts_with(&lines[1..]),
-            false => *later == lines,
+        let kept = if growing {
+            later.get(1..).unwrap_or_default().starts_with(&lines[1..])
+        } else {
+            *later == lines
         };
         if !kept {
             return Some(format!("{name} changed otherwise than at its end"));

@@ -90,7 +90,7 @@ impl LoadedPlugin {
     }
 }
 
-/// A kind of measurement, of which no object was made yet.
+/// A kind of measurement. No object of it is made yet.
 #[derive(Clone, Copy)]
 pub struct MeasurementHandle {
     table: MeasurementRef,
@@ -342,7 +342,7 @@ fn text(text: RCowStr<'static>) -> Cow<'static, str> {
     }
 }
 
-/// A kind of chain, of which no object was made yet.
+/// A kind of chain. No object of it is made yet.
 #[derive(Clone, Copy)]
 pub struct ChainHandle {
     pub(super) table: ChainRef,

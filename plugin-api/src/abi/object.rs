@@ -35,7 +35,7 @@ impl Object {
         Object { pointer: Box::into_raw(Box::new(value)).cast(), release: release::<T> }
     }
 
-    /// Gives a value away of which only one call at a time is made, by [`get_mut`](Object::get_mut).
+    /// Gives a value away that is called by one thread at a time, by [`get_mut`](Object::get_mut).
     pub(crate) fn alone<T: Send>(value: T) -> Object {
         Object::new(Alone(value))
     }

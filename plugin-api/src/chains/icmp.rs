@@ -36,7 +36,7 @@ pub struct IcmpError {
     pub quote: Option<IcmpQuote>,
 }
 
-/// What an ICMP error shows of the packet that it is about, as that came to who sent the error.
+/// What an ICMP error shows of the packet that it is about, as it reached the sender of the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IcmpQuote {

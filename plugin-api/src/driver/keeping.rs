@@ -113,9 +113,6 @@ pub fn restore(result: &Record) -> Result<Restored, Lacking> {
     let state = outcome.remove(STATE).and_then(|state| State::from_number(state.as_u64()?));
     let state = state.ok_or(Lacking(STATE))?;
     let last = outcome.remove(LAST).and_then(|last| last.as_f64());
-    let last = match is_observed {
-        true => Some(last.ok_or(Lacking(LAST))?),
-        false => None,
-    };
+    let last = if is_observed { Some(last.ok_or(Lacking(LAST))?) } else { None };
     Ok(Restored { outcome: Outcome::with_record(state, outcome), is_claimed, last })
 }

@@ -2,7 +2,7 @@
 
 use crate::packet::protocol;
 
-/// The checksum of these octets one after the other, of which only the last may be of odd number.
+/// The checksum of these parts one after the other. Only the last may have an odd number of octets.
 pub fn of(parts: &[&[u8]]) -> u16 {
     !fold(parts.iter().map(|part| sum(part)).sum())
 }

@@ -54,9 +54,10 @@ impl<'a> Icmp<'a> {
     /// 128 (RFC 4443, section 2.1).
     #[inline]
     pub fn is_error(&self) -> bool {
-        match self.is_v6 {
-            true => (1..128).contains(&self.kind()),
-            false => matches!(self.kind(), 3 | 4 | 5 | 11 | 12),
+        if self.is_v6 {
+            (1..128).contains(&self.kind())
+        } else {
+            matches!(self.kind(), 3 | 4 | 5 | 11 | 12)
         }
     }
 

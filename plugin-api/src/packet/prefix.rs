@@ -121,7 +121,7 @@ mod tests {
 
     const ISN: u32 = u32::MAX - 2;
 
-    /// A segment at this distance from the SYN, of which so many octets were captured.
+    /// A segment at this distance from the SYN, with so many octets captured.
     struct Segment(u32, u8, Vec<u8>, usize);
 
     fn segment(at: u32, flags: u8, data: &[u8]) -> Segment {

@@ -279,7 +279,7 @@ mod tests {
     fn what_is_added_is_no_part_of_the_quote() {
         let mut body = syn();
         body.resize(128, 0);
-        // Two objects, of which the last claims more than there is.
+        // Two objects. The last one claims more than there is.
         body.extend([0x20, 0, 0, 0, 0, 8, 1, 1, 0, 1, 0x21, 1, 0xff, 0xff, 2, 0x0f, 9]);
         let mut header = EXCEEDED;
         header[5] = 32;

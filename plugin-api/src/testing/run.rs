@@ -99,7 +99,7 @@ impl End {
         End { outcome: Outcome::new(state), flow: Some(flow) }
     }
 
-    /// A connection that ended like this, of which the capture has nothing.
+    /// A connection that ended like this, and that the capture missed.
     pub fn unseen(state: State) -> End {
         End { outcome: Outcome::new(state), flow: None }
     }

@@ -13,7 +13,7 @@ use crate::reason::Reason;
 pub(crate) enum Answer {
     /// Its addresses, each once; not empty.
     Addresses(Vec<IpAddr>),
-    /// It is an alias of this name, of which the answer says nothing.
+    /// It is an alias of this name, and the answer says nothing about that name.
     Alias(Name),
 }
 
@@ -61,10 +61,7 @@ pub(crate) fn usable(found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Reason> {
             addresses.push(address);
         }
     }
-    match addresses.is_empty() {
-        true => Err(Reason::NoUsableAddress),
-        false => Ok(addresses),
-    }
+    if addresses.is_empty() { Err(Reason::NoUsableAddress) } else { Ok(addresses) }
 }
 
 /// The name that a chain of aliases leads to, in whichever order its records stand.

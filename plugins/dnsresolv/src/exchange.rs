@@ -13,7 +13,7 @@ use crate::reason::Reason;
 /// What is received over UDP at most: more than any server sends to a query without EDNS.
 const DATAGRAM: usize = 4096;
 
-/// What a server is told that it may send over UDP (<https://dnsflagday.net/2020>).
+/// What a query lets a server send over UDP, in octets (<https://dnsflagday.net/2020>).
 const PAYLOAD: u16 = 1232;
 
 /// How often a question is put over TCP, for servers end connections when it suits them
@@ -114,10 +114,7 @@ impl Asked<'_> {
         if message.metadata.message_type != MessageType::Response || !self.is_asked(&message) {
             return None;
         }
-        Some(match message.metadata.truncation {
-            true => Err(Reason::Truncated),
-            false => Ok(message),
-        })
+        Some(if message.metadata.truncation { Err(Reason::Truncated) } else { Ok(message) })
     }
 
     fn is_asked(&self, message: &Message) -> bool {

@@ -33,9 +33,10 @@ impl Hosts {
 
     /// A name's addresses.
     pub(crate) fn addresses(&self, name: &str) -> &[IpAddr] {
-        match self.names.is_empty() {
-            true => &[],
-            false => self.names.get(&key(name)).map_or(&[], Vec::as_slice),
+        if self.names.is_empty() {
+            &[]
+        } else {
+            self.names.get(&key(name)).map_or(&[], Vec::as_slice)
         }
     }
 }

@@ -145,12 +145,11 @@ impl Lookup {
                 Err(reason) => reasons.push(reason),
             }
         }
-        match addresses.is_empty() {
-            true => Err(Failed::of(&reasons)),
-            false => {
-                let missing = reasons.into_iter().find(|reason| !reason.is_of_the_name());
-                Ok(Found { addresses, missing })
-            }
+        if addresses.is_empty() {
+            Err(Failed::of(&reasons))
+        } else {
+            let missing = reasons.into_iter().find(|reason| !reason.is_of_the_name());
+            Ok(Found { addresses, missing })
         }
     }
 }

@@ -48,9 +48,10 @@ impl Servers {
         const PATH: &str = "/etc/resolv.conf";
         let text = fs::read(PATH).map_err(|e| io::Error::new(e.kind(), format!("{PATH}: {e}")))?;
         let servers = Servers::read(&text);
-        match servers.servers.is_empty() {
-            true => Err(io::Error::other(format!("{PATH} names no server"))),
-            false => Ok(servers),
+        if servers.servers.is_empty() {
+            Err(io::Error::other(format!("{PATH} names no server")))
+        } else {
+            Ok(servers)
         }
     }
 

@@ -293,10 +293,10 @@ fn the_reason_of_one_family_is_kept_beside_the_others_addresses() {
 
 #[test]
 fn a_server_that_does_not_know_edns_is_asked_without() {
-    let server = Server::new(|asked| match asked.has_edns {
-        true => asked.error(ResponseCode::FormErr),
-        false => good(asked),
-    });
+    let server =
+        Server::new(
+            |asked| if asked.has_edns { asked.error(ResponseCode::FormErr) } else { good(asked) },
+        );
     let mut servers = Servers::new([server.address].into_iter());
     servers.edns = true;
     let lookup = Lookup::new(servers, Hosts::default(), Family::Ipv4, LIMIT).unwrap();

@@ -53,9 +53,10 @@ impl Measurement for Evilbit {
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        match self.asks {
-            false => ChainName::list([basic::CHAIN, tcp::CHAIN, evil::CHAIN]),
-            true => ChainName::list([basic::CHAIN, udp::CHAIN, evil::CHAIN, dns::CHAIN]),
+        if self.asks {
+            ChainName::list([basic::CHAIN, udp::CHAIN, evil::CHAIN, dns::CHAIN])
+        } else {
+            ChainName::list([basic::CHAIN, tcp::CHAIN, evil::CHAIN])
         }
     }
 
@@ -65,12 +66,11 @@ impl Measurement for Evilbit {
             return Ok(Connect::skip("IPv6 has no reserved flag"));
         }
         let packet = Packet::to(job.target()).reserved_flag(attempt.is(EVIL));
-        let bytes = match self.asks {
-            false => packet.tcp_syn(job.port()).mss(1460).bytes()?,
-            true => {
-                let query = dns_query(job.domain().unwrap_or("."), identifier())?;
-                packet.udp(job.port(), &query).bytes()?
-            }
+        let bytes = if self.asks {
+            let query = dns_query(job.domain().unwrap_or("."), identifier())?;
+            packet.udp(job.port(), &query).bytes()?
+        } else {
+            packet.tcp_syn(job.port()).mss(1460).bytes()?
         };
         let connect = Connect::packets(vec![bytes], self.timeout).repeat_as_sockets_do();
         Ok(if self.asks { connect.until_done() } else { connect })
@@ -88,10 +88,7 @@ impl Measurement for Evilbit {
 impl Evilbit {
     /// Whether the target answered as one that got the packet and serves there.
     fn is_answered(&self, flow: Flow<'_>) -> bool {
-        match self.asks {
-            false => flow.accepted_syn(),
-            true => flow.has(dns::RESPONSE_VALID),
-        }
+        if self.asks { flow.has(dns::RESPONSE_VALID) } else { flow.accepted_syn() }
     }
 }
 

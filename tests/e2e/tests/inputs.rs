@@ -188,11 +188,10 @@ fn the_path_has_what_is_known() {
     end.expect(0, &[]);
     for record in end.records() {
         let (sip, dip) = (record.sip.as_deref().unwrap(), &*record.dip);
-        match dip.contains(':') {
-            true => assert_eq!(record.path, [sip, "AS64496", "*", "AS64500", dip]),
-            false => {
-                assert_eq!(record.path, [sip, "198.51.100.7", "AS64496", "*", "AS64500", dip]);
-            }
+        if dip.contains(':') {
+            assert_eq!(record.path, [sip, "AS64496", "*", "AS64500", dip])
+        } else {
+            assert_eq!(record.path, [sip, "198.51.100.7", "AS64496", "*", "AS64500", dip]);
         }
     }
 }

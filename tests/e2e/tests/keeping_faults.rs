@@ -400,9 +400,10 @@ fn a_disk_that_fails_in_a_pause_is_noticed() {
             exit $status"#;
         fs::write(folder.join("targets"), network.jobs("clean")).unwrap();
         let disk = folder.join("disk/mount");
-        let output = match saves {
-            true => format!("--save-pcap {}/own.pcap", disk.display()),
-            false => format!("--output {}/out.ndjson", disk.display()),
+        let output = if saves {
+            format!("--save-pcap {}/own.pcap", disk.display())
+        } else {
+            format!("--output {}/out.ndjson", disk.display())
         };
         let mut shell = Command::new("timeout");
         shell.args(["120", "unshare", "--mount", "sh", "-c", script]);

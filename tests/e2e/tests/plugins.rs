@@ -48,9 +48,10 @@ fn loaded_and_linked_describe_themselves_alike() {
     // Long lines are broken anywhere.
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for option in options.iter() {
-        let called = match option.placeholder.is_empty() {
-            true => format!("--{} ", option.name),
-            false => format!("--{} <{}>", option.name, option.placeholder),
+        let called = if option.placeholder.is_empty() {
+            format!("--{} ", option.name)
+        } else {
+            format!("--{} <{}>", option.name, option.placeholder)
         };
         assert!(help.contains(&called), "{called}: {help}");
         assert!(help.contains(&option.help), "{help}");

@@ -124,17 +124,19 @@ fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, String> {
 /// A name that is no option.
 fn word(value: Value) -> Result<String, String> {
     let word: String = read(value)?;
-    match word.is_empty() || word.starts_with('-') {
-        true => Err(format!("{word:?} is no name")),
-        false => Ok(word),
+    if word.is_empty() || word.starts_with('-') {
+        Err(format!("{word:?} is no name"))
+    } else {
+        Ok(word)
     }
 }
 
 fn digest(value: Value) -> Result<String, String> {
     let text: String = read(value)?;
-    match text.len() == 64 && text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
-        true => Ok(text.to_ascii_lowercase()),
-        false => Err("a SHA-256 has 64 hexadecimal digits".to_owned()),
+    if text.len() == 64 && text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a SHA-256 has 64 hexadecimal digits".to_owned())
     }
 }
 

@@ -54,9 +54,10 @@ pub(super) fn run(arguments: &CheckArgs, program: &Program) -> Result<Exit, Fail
             .map(|(measure, plan)| Forecast::new(&read.campaign, measure, plan, count))
             .collect(),
     };
-    match arguments.json {
-        true => write_json(&checked)?,
-        false => write(&text(&checked, &read.campaign))?,
+    if arguments.json {
+        write_json(&checked)?
+    } else {
+        write(&text(&checked, &read.campaign))?
     }
     Ok(if has_bad_lines { Exit::FinishedWithErrors } else { Exit::Finished })
 }
@@ -128,8 +129,5 @@ fn time(measure: &Forecast) -> String {
         measure.seconds_if_silent.map(|most| format!("{} where no target answers", seconds(most))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    match parts.is_empty() {
-        true => "as long as the plugin takes".to_owned(),
-        false => parts.join(", "),
-    }
+    if parts.is_empty() { "as long as the plugin takes".to_owned() } else { parts.join(", ") }
 }

@@ -140,9 +140,10 @@ impl<'a> Found<'a> {
     fn findings(&self, unknown: &mut Vec<String>) -> Vec<Finding> {
         let subject = &self.evidence.subject;
         if self.quoted_to == 0 && !self.known.values().any(|position| is_shown(*position)) {
-            let what = match subject.handshake.is_some() && self.evidence.probes.is_empty() {
-                true => "anything, for no connection came about again",
-                false => "any hop, for no router answered",
+            let what = if subject.handshake.is_some() && self.evidence.probes.is_empty() {
+                "anything, for no connection came about again"
+            } else {
+                "any hop, for no router answered"
             };
             unknown.push(what.to_owned());
         }

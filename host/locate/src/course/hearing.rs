@@ -117,9 +117,10 @@ fn opening(
     let is_reset = tcp.has(TcpFlags::RST);
     if let Some(at) = found {
         let after = now.saturating_sub(evidence.probes[at].sent);
-        let fate = match is_reset {
-            true => Fate::Refused { from: packet.ip().source(), icmp: None, after },
-            false => Fate::Answered { after },
+        let fate = if is_reset {
+            Fate::Refused { from: packet.ip().source(), icmp: None, after }
+        } else {
+            Fate::Answered { after }
         };
         // A bare acknowledgment is of a connection that is not ours any more.
         if is_reset || tcp.has(TcpFlags::SYN) {
@@ -228,9 +229,10 @@ fn last_of(evidence: &Evidence, flow: usize) -> Option<usize> {
 /// A datagram of the target's.
 fn datagram(evidence: &mut Evidence, flow: usize, packet: &Packet<'_>, now: Time) {
     let identifier = packet.payload().first_chunk::<2>().map(|two| u16::from_be_bytes(*two));
-    let at = match evidence.subject.marked.asks_dns() {
-        true => evidence.probes.iter().position(|probe| Some(probe.token.number) == identifier),
-        false => last_of(evidence, flow),
+    let at = if evidence.subject.marked.asks_dns() {
+        evidence.probes.iter().position(|probe| Some(probe.token.number) == identifier)
+    } else {
+        last_of(evidence, flow)
     };
     if let Some(at) = at {
         let after = now.saturating_sub(evidence.probes[at].sent);

@@ -97,9 +97,10 @@ impl Tcp {
     pub(super) fn begun(segment: &Segment) -> Tcp {
         let before = u32::from(!segment.flags.has(TcpFlags::SYN));
         let first = segment.sequence.wrapping_sub(before);
-        let theirs = match segment.flags.has(TcpFlags::ACK) {
-            true => Known::Acknowledged(segment.acknowledgment),
-            false => Known::Nothing,
+        let theirs = if segment.flags.has(TcpFlags::ACK) {
+            Known::Acknowledged(segment.acknowledgment)
+        } else {
+            Known::Nothing
         };
         Tcp { first, end: segment.end(), last: segment.sequence, theirs }
     }
@@ -173,9 +174,10 @@ impl Tcp {
     /// number is one that we acknowledge, or acknowledged (RFC 5961, section 3.2).
     fn unacknowledging(&self, segment: &Segment) -> Judged {
         match self.theirs {
-            _ if !segment.is_reset() => Err(match segment.flags.has(TcpFlags::SYN) {
-                true => Unanswering::Syn,
-                false => Unanswering::Acknowledgment,
+            _ if !segment.is_reset() => Err(if segment.flags.has(TcpFlags::SYN) {
+                Unanswering::Syn
+            } else {
+                Unanswering::Acknowledgment
             }),
             Known::Nothing => Err(Unanswering::Acknowledgment),
             Known::Acknowledged(number) if number == segment.sequence => Ok(()),

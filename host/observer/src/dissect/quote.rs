@@ -24,10 +24,8 @@ pub(super) fn quoted<'a>(is_v6: bool, header: &'a [u8], body: &'a [u8]) -> Optio
 /// Whose the quoted packet is. A later fragment has no ports.
 fn name(quoted: &Quoted<'_>) -> Option<Tuple> {
     let (ip, is_v6) = (quoted.ip().bytes(), quoted.ip().is_v6());
-    let address = |v4: usize, v6: usize| match is_v6 {
-        true => address_v6(ip, v6),
-        false => [be32(ip, v4).into(), 0],
-    };
+    let address =
+        |v4: usize, v6: usize| if is_v6 { address_v6(ip, v6) } else { [be32(ip, v4).into(), 0] };
     let has_ports = has_ports(quoted.protocol()) && quoted.later_fragment().is_none();
     let (source_port, destination_port) = if has_ports { quoted.ports()? } else { (0, 0) };
     Some(Tuple {

@@ -10,7 +10,7 @@ use super::super::notice::{Answer, Await, Heard, Wanted};
 use super::super::place::FlowId;
 use super::Measuring;
 
-/// Flows of which somebody waits for what comes.
+/// Flows whose packets somebody waits for.
 pub(super) struct Awaiting {
     /// Whether anybody will ever ask. Where nobody does, a packet costs one branch here.
     pub(super) asked: bool,

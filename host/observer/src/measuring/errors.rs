@@ -14,7 +14,7 @@ impl Measuring {
     /// An ICMP error. `false` when it is about nothing of ours.
     ///
     /// Who sends it is on the way, or says so: what it quotes has to be what left us, and it has to
-    /// go to who sent that. It is never the target's own packet, so chains see it as ICMP alone.
+    /// go to the sender of that packet. It is never the target's own packet, so chains see it as ICMP alone.
     #[cold]
     pub(super) fn error(
         &mut self,

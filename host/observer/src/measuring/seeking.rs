@@ -1,4 +1,4 @@
-//! Connections of which nobody knows our end: whoever made them did not say.
+//! Connections whose local end nobody knows, because the plugin that made them did not say.
 //!
 //! When the packets of its time have been seen, such a connection is given the flow to its target
 //! that began in that time. Where there are several that nobody claims, or where two such connections

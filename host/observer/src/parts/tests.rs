@@ -205,9 +205,10 @@ fn congestion_on_the_way_marks_the_whole() {
     for is_v6 in [false, true] {
         let datagram = datagram(40);
         let mut all = fragments(is_v6, 1, &datagram, 16);
-        match is_v6 {
-            true => all[1][1] |= 3 << 4,
-            false => all[1][1] |= 3,
+        if is_v6 {
+            all[1][1] |= 3 << 4
+        } else {
+            all[1][1] |= 3
         }
         let whole = put_together(&all);
         assert_eq!(traffic_class(&whole[0].octets) & 3, 3);

@@ -21,7 +21,7 @@ const LEFT_V4: usize = 20 + 7;
 /// The same of an IPv6 packet.
 const LEFT_V6: usize = 40 + 7;
 
-/// Addresses that the filter looks for at most, each of which takes up to nine instructions of the
+/// Addresses that the filter looks for at most. Each takes up to nine instructions of the
 /// 4,096 that the kernel allows.
 const ADDRESSES: usize = 256;
 

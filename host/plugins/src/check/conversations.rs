@@ -70,9 +70,10 @@ fn converse(
     ending: Ending,
 ) -> Result<(), Error> {
     let remote = SocketAddr::new(job.target().to_canonical(), job.port());
-    let own: IpAddr = match remote.is_ipv4() {
-        true => [192, 0, 2, 1].into(),
-        false => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
+    let own: IpAddr = if remote.is_ipv4() {
+        [192, 0, 2, 1].into()
+    } else {
+        [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()
     };
     let local = SocketAddr::new(own, 40_000);
     let mut one = OneFlow::between(number, local, remote);

@@ -132,9 +132,10 @@ fn any_options(subject: &Subject<'_>, sample: &Sample, random: &mut fastrand::Rn
     for spec in sample.options.iter() {
         let is_given = subject.options.iter().any(|(name, _)| *name == spec.name);
         if !is_given && random.bool() {
-            let value = match spec.several {
-                true => (0..random.usize(1..5)).map(|_| one(spec, random)).collect(),
-                false => one(spec, random),
+            let value = if spec.several {
+                (0..random.usize(1..5)).map(|_| one(spec, random)).collect()
+            } else {
+                one(spec, random)
             };
             record.set(spec.name.clone(), value);
         }

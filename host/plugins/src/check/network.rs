@@ -96,9 +96,6 @@ fn parameters(folder: &Path, state: &mut NetworkState) {
 fn each_parameter(folder: &Path, call: &mut impl FnMut(&Path)) {
     let Ok(entries) = folder.read_dir() else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        match path.is_dir() {
-            true => each_parameter(&path, call),
-            false => call(&path),
-        }
+        if path.is_dir() { each_parameter(&path, call) } else { call(&path) }
     }
 }

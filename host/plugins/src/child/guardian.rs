@@ -41,7 +41,7 @@ fn wait_for(worker: Pid) -> io::Result<()> {
     loop {
         let mut fds = [
             PollFd::new(&life, PollFlags::IN),
-            // That it is hung up is told in any case; what is to be read is the worker's.
+            // That it is hung up is reported in any case; what is to be read is the worker's.
             PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::empty()),
         ];
         match poll(&mut fds, None) {

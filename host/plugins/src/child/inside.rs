@@ -63,7 +63,7 @@ pub(super) fn main(work: Work) -> io::Result<ExitCode> {
     ending::end(if sent.is_ok() { 0 } else { FAILED })
 }
 
-/// Takes the order and the file from standard input, in place of which there is nothing then.
+/// Takes the order and the file from standard input, and puts an empty input in its place.
 fn receive() -> io::Result<(UnixStream, Vec<u8>, File)> {
     let mut octets = vec![0; 1 << 16];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -98,7 +98,7 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Says what comes next, as it is to be read after "while".
     pub(crate) fn step(&mut self, step: &str) {
-        // Where the parent is gone, so is this process.
+        // Without its parent, this process has ended too.
         let _ = self.send(&Message::Step(step.to_owned()));
     }
 

@@ -50,9 +50,10 @@ pub(super) fn run(arguments: &DiffArgs, command: Vec<String>) -> Result<Exit, Fa
     let exit = reading::end(&inputs);
     let settings = Settings { command, min: arguments.ranking.min };
     let comparison = Comparison::new(&gathered, &context, inputs, settings);
-    match arguments.ranking.json {
-        true => write_json(&comparison)?,
-        false => write(&text(&comparison, arguments.ranking.top))?,
+    if arguments.ranking.json {
+        write_json(&comparison)?
+    } else {
+        write(&text(&comparison, arguments.ranking.top))?
     }
     Ok(exit)
 }

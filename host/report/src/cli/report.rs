@@ -62,10 +62,7 @@ pub(super) struct ReportArgs {
 /// Runs `pathspider report`.
 pub(super) fn run(arguments: &ReportArgs, command: Vec<String>) -> Result<Exit, Failure> {
     let are_asked = !arguments.by.is_empty();
-    let keys = match are_asked {
-        true => arguments.by.clone(),
-        false => KEYS.map(str::to_owned).to_vec(),
-    };
+    let keys = if are_asked { arguments.by.clone() } else { KEYS.map(str::to_owned).to_vec() };
     let Read { context, gathered, inputs } =
         reading::records(&[(Side::A, &arguments.files)], &keys, &arguments.networks)?;
     let mut exit = reading::end(&inputs);

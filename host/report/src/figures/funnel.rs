@@ -57,9 +57,12 @@ pub(super) fn of(view: &View<'_>, context: &Context, measurement: u32) -> Vec<St
         let is_as_sent = |facts: &Facts| facts.why == Why::NotConcluded;
         next("B as it was sent", &is_as_sent, &|facts| facts.why.words());
     }
-    next("verdict", &|facts| facts.is_conclusive, &|facts| match facts.aspects.is_empty() {
-        true => Why::NotConcluded.words(),
-        false => "nothing that can be said",
+    next("verdict", &|facts| facts.is_conclusive, &|facts| {
+        if facts.aspects.is_empty() {
+            Why::NotConcluded.words()
+        } else {
+            "nothing that can be said"
+        }
     });
     stages
 }

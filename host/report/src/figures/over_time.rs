@@ -15,7 +15,7 @@ use crate::statistics::Share;
 /// The most steps.
 const MOST_STEPS: u64 = 60;
 
-/// Hours of a step, of which the first is taken that makes few enough.
+/// Hours of a step. The first one is taken that makes few enough.
 const HOURS: [u64; 9] = [1, 3, 6, 12, 24, 7 * 24, 28 * 24, 91 * 24, 364 * 24];
 
 /// An aspect over time.

@@ -26,7 +26,7 @@ pub(crate) struct Multipoint {
     pub(crate) aspect: String,
     /// Targets whose verdicts from several places can be compared.
     pub(crate) targets: u64,
-    /// Targets with verdicts from several places, of which at most one says something.
+    /// Targets with verdicts from several places, if at most one verdict says something.
     pub(crate) not_comparable: u64,
     /// How many have each condition.
     pub(crate) conditions: BTreeMap<String, u64>,

@@ -45,9 +45,10 @@ impl FlowTally {
     }
 
     fn fail(&mut self, reason: &str, count: u64) {
-        let reason = match self.reasons.len() < MOST_REASONS || self.reasons.contains_key(reason) {
-            true => reason,
-            false => super::intern::OTHERS,
+        let reason = if self.reasons.len() < MOST_REASONS || self.reasons.contains_key(reason) {
+            reason
+        } else {
+            super::intern::OTHERS
         };
         *self.reasons.entry(reason.to_owned()).or_default() += count;
     }

@@ -45,9 +45,10 @@ impl Table {
                 let space = " ".repeat(widths[column].saturating_sub(cell.width()));
                 let between = if column == 0 { "" } else { "  " };
                 // Writing to a `String` does not fail.
-                let _ = match self.is_right[column] {
-                    true => write!(line, "{between}{space}{cell}"),
-                    false => write!(line, "{between}{cell}{space}"),
+                let _ = if self.is_right[column] {
+                    write!(line, "{between}{space}{cell}")
+                } else {
+                    write!(line, "{between}{cell}{space}")
                 };
             }
             text.push_str(line.trim_end());

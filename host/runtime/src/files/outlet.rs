@@ -38,12 +38,11 @@ impl Outlet {
     /// It cannot be cut, or a thread not be started.
     pub fn new(opened: &Opened, length: u64) -> io::Result<Outlet> {
         let file = opened.file.try_clone()?;
-        match opened.regular {
-            true => {
-                let ours = Ours::new(file, opened.path.clone())?;
-                Ok(Outlet { end: End::File(Kept::new(ours, length)?) })
-            }
-            false => Ok(Outlet::stream(file)),
+        if opened.regular {
+            let ours = Ours::new(file, opened.path.clone())?;
+            Ok(Outlet { end: End::File(Kept::new(ours, length)?) })
+        } else {
+            Ok(Outlet::stream(file))
         }
     }
 
@@ -200,7 +199,7 @@ impl Syncer {
         self.failure.try_recv().map_or(Ok(()), Err)
     }
 
-    /// Waits for its last work. A failure is told once by the system, so perhaps to it alone.
+    /// Waits for its last work. The system reports a failure once, so perhaps to it alone.
     fn end(&mut self) -> io::Result<()> {
         drop(self.wake.take());
         let _ = self.thread.take().map(JoinHandle::join);

@@ -62,13 +62,14 @@ pub(super) fn ports(workers: usize) -> Finding {
     const SUBJECT: &str = "ports";
     let ports = Ephemeral::read();
     let count = ports.count();
-    match count < workers {
-        true => Finding::bad(
+    if count < workers {
+        Finding::bad(
             SUBJECT,
             format!("{count} local ports for {workers} targets at a time: {ports}"),
             "sysctl -w net.ipv4.ip_local_port_range=\"32768 60999\"",
-        ),
-        false => Finding::good(SUBJECT, format!("{count} local ports: {ports}")),
+        )
+    } else {
+        Finding::good(SUBJECT, format!("{count} local ports: {ports}"))
     }
 }
 

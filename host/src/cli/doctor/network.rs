@@ -48,13 +48,14 @@ pub(super) fn interface(source: Option<&str>, is_named: bool) -> Finding {
     }
     let addresses = interface::addresses(source);
     let why = if is_named { "" } else { ", the default route's" };
-    match addresses.is_empty() {
-        true => Finding::bad(
+    if addresses.is_empty() {
+        Finding::bad(
             SUBJECT,
             format!("{source}{why} has no address"),
             format!("ip address add ADDRESS/LENGTH dev {source}"),
-        ),
-        false => Finding::good(SUBJECT, format!("{source}{why}: {}", addresses.join(", "))),
+        )
+    } else {
+        Finding::good(SUBJECT, format!("{source}{why}: {}", addresses.join(", ")))
     }
 }
 

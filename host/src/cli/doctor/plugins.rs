@@ -11,13 +11,14 @@ pub(super) fn all(path: &SearchPath) -> Vec<Finding> {
     let registry = Registry::look(path);
     let folders: Vec<String> = path.folders().iter().map(|folder| text::path(folder)).collect();
     let names: Vec<&str> = registry.found.iter().map(|found| found.info.name.as_str()).collect();
-    let mut findings = vec![match names.is_empty() {
-        true => Finding::bad(
+    let mut findings = vec![if names.is_empty() {
+        Finding::bad(
             SUBJECT,
             format!("there is none in {}", folders.join(", ")),
             "make build && make install, or name their folder: --plugin-dir DIR",
-        ),
-        false => Finding::good(SUBJECT, format!("{} ({})", names.join(", "), trust(path.trust()))),
+        )
+    } else {
+        Finding::good(SUBJECT, format!("{} ({})", names.join(", "), trust(path.trust())))
     }];
     findings.extend(registry.rejected.iter().map(|file| {
         let says = format!("{} is rejected: {}", text::path(&file.path), file.error.reason);

@@ -139,9 +139,10 @@ impl Criteria {
         let without = self.without.iter().map(|pattern| !pattern.is_in(record));
         let keys = self.keys.iter().map(|test| test.passes(record));
         let mut tests = with.chain(without).chain(keys).peekable();
-        let passes = match self.any && tests.peek().is_some() {
-            true => tests.any(|passes| passes),
-            false => tests.all(|passes| passes),
+        let passes = if self.any && tests.peek().is_some() {
+            tests.any(|passes| passes)
+        } else {
+            tests.all(|passes| passes)
         };
         passes != self.invert
     }

@@ -122,12 +122,13 @@ impl Observing {
         }
         let others = if over { "" } else { ", and those of flows that went on" };
         let what = format_args!("up to {lost} finished ones are lost{others}");
-        match self.tally.writing.load(Ordering::Relaxed) {
-            true => Failure::new(Exit::NoOutput, format!("{output} took no more records; {what}")),
-            false => Failure::new(
+        if self.tally.writing.load(Ordering::Relaxed) {
+            Failure::new(Exit::NoOutput, format!("{output} took no more records; {what}"))
+        } else {
+            Failure::new(
                 Exit::Failed,
                 format!("a chain or the source gave no more records; {what}"),
-            ),
+            )
         }
     }
 }
@@ -136,7 +137,7 @@ impl Observing {
 struct Writer {
     records: RecordWriter,
     tally: Arc<Tally>,
-    /// The observer only needs to know that it failed; the reason is told at the end.
+    /// The observer only needs to know that it failed; the reason is reported at the end.
     failure: Option<OutputError>,
     failed_flows: u64,
     chain_failure: Option<Error>,

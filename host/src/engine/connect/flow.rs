@@ -64,7 +64,7 @@ fn since_epoch(time: SystemTime) -> i64 {
     i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
-/// The protocols of which a plugin that connects by itself is expected.
+/// The protocols that a plugin is expected to use that connects by itself.
 const OWN_PROTOCOLS: [u8; 2] = [protocol::TCP, protocol::UDP];
 
 /// Where a plugin that connects by itself could connect to.

@@ -220,7 +220,7 @@ fn a_hold_for_the_completion_is_given_back_at_the_end_alone() {
     let mut run = Bench::new(&[Hold::Completion; 2]);
     run.read([1, 2]);
     run.actions();
-    assert_eq!(run.begun(id(1, 0)).awaited, None, "its end is told in any case");
+    assert_eq!(run.begun(id(1, 0)).awaited, None, "its end is reported in any case");
     run.begun(id(2, 0));
     run.happens(Event::Reached(id(2, 0), Hold::Handshake));
     assert_eq!(run.end(id(1, 0)), "report 1a ok");

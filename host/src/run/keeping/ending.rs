@@ -62,7 +62,7 @@ pub(in crate::run) struct LastWord {
 }
 
 impl LastWord {
-    /// For metadata of which the begin is written.
+    /// For metadata whose begin is written.
     pub(super) fn new(metadata: Metadata) -> LastWord {
         LastWord { metadata }
     }

@@ -10,7 +10,7 @@ use abi_stable::type_layout::{TLData, TLField, TypeLayout};
 
 use crate::abi::tables::ModuleRef;
 
-/// A struct that crosses by reference, of which `abi_stable` does not know.
+/// A struct that crosses by reference, and that `abi_stable` does not know.
 pub(crate) struct Fields {
     pub(crate) name: &'static str,
     pub(crate) size: usize,

@@ -126,7 +126,7 @@ impl Segment {
         self.set_traffic_class(self.traffic_class() & !3 | field & 3);
     }
 
-    /// Sets the differentiated services code point, of which six bits count (RFC 2474).
+    /// Sets the differentiated services code point (RFC 2474). Only its six lowest bits count.
     pub fn set_dscp(&mut self, code_point: u8) {
         self.set_traffic_class(code_point << 2 | self.traffic_class() & 3);
     }
@@ -219,9 +219,10 @@ impl Segment {
     /// The receiver's address.
     pub fn destination(&self) -> IpAddr {
         let part = |from: usize| <[u8; 16]>::try_from(&self.ip[from..from + 16]);
-        match self.is_v6() {
-            true => IpAddr::from(part(24).unwrap_or_default()),
-            false => IpAddr::from([self.ip[16], self.ip[17], self.ip[18], self.ip[19]]),
+        if self.is_v6() {
+            IpAddr::from(part(24).unwrap_or_default())
+        } else {
+            IpAddr::from([self.ip[16], self.ip[17], self.ip[18], self.ip[19]])
         }
     }
 }

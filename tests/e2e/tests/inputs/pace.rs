@@ -46,9 +46,12 @@ fn the_rate_on_the_wire_is_no_more_than_asked_for() {
 fn a_prefix_keeps_its_distance_on_the_wire() {
     let Some(network) = network(6, 3) else { return };
     let jobs = network.jobs("clean") + &network.jobs("ecn-syn-reset");
-    let prefix = |ip: &str| match ip.contains(':') {
-        true => ip.split(':').take(3).collect::<Vec<_>>().join(":"),
-        false => ip.rsplit_once('.').unwrap().0.to_owned(),
+    let prefix = |ip: &str| {
+        if ip.contains(':') {
+            ip.split(':').take(3).collect::<Vec<_>>().join(":")
+        } else {
+            ip.rsplit_once('.').unwrap().0.to_owned()
+        }
     };
     // Two jobs at once would do for one prefix only: those that wait are not counted.
     let arguments = ["--prefix-spacing", "200ms", "-w", "2", "--output-flows"];

@@ -39,7 +39,7 @@ pub struct Settings {
     pub cases: Vec<Case>,
     /// Targets of each case; its own number if left out.
     pub targets: Option<u32>,
-    /// Rounds of each case, in each of which every program has its turn; what takes minutes has one.
+    /// Rounds of each case; every program has its turn in each. What takes minutes has one.
     pub rounds: Option<usize>,
     /// Targets in flight, in pathspider and in the bare loop; the case's own number if left out.
     pub workers: Option<usize>,
@@ -57,10 +57,7 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(Case, &Run)) -> Result<
     for &case in &settings.cases {
         let contest = Contest::new(case, settings)?;
         let mut runs = Vec::new();
-        let rounds = match case.is_long() {
-            true => LONG_ROUNDS,
-            false => settings.rounds.unwrap_or(ROUNDS),
-        };
+        let rounds = if case.is_long() { LONG_ROUNDS } else { settings.rounds.unwrap_or(ROUNDS) };
         for round in 1..=rounds {
             contest.round(|run| {
                 let run = Run { round, ..run };

@@ -34,7 +34,7 @@ pub struct Run {
     pub syns_per_second: Option<f64>,
     /// Targets from which it got an answer.
     pub answered: Option<u32>,
-    /// Targets of which at least one flow was not seen.
+    /// Targets with at least one flow that was not seen.
     pub flows_missed: Option<usize>,
     /// Targets with another verdict than the true one or with none, connections of the bare loop
     /// that failed.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::case::Case;
 use super::report::{CaseReport, Column, Report, Run, median};
 
-/// What is told of each program in a case.
+/// What is shown of each program in a case.
 fn columns(case: Case) -> &'static [Column] {
     use Column::{
         Answered, Cpu, Half, MissedFlows, NineTenths, Peak, PerTarget, Rate, Seconds, ServerCpu,

@@ -24,7 +24,7 @@ pub(super) struct Bench {
     /// Targets of each case [default: the case's own number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     targets: Option<u32>,
-    /// Rounds, in each of which every program has its turn; one of what takes minutes [default: 5]
+    /// Rounds; every program has its turn in each. What takes minutes has one [default: 5]
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Targets in flight, in pathspider and in the bare loop [default: 1000, or the case's own]

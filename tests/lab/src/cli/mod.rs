@@ -108,7 +108,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let outcome = match arguments.command {
-        // What there is can be told without any privilege.
+        // What there is can be shown without any privilege.
         Asked::List(list) => list.run(),
         Asked::Man { folder } => write_manual(&folder),
         command => pathspider_lab::net::prepare().and_then(|()| match command {

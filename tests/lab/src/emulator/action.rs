@@ -43,9 +43,10 @@ impl Scene<'_> {
             Action::Table(table) => {
                 let lasts = Duration::from_millis(table.millis.into());
                 let is_new = traveller.packet.is_syn();
-                match !is_new || self.memory.take_place(self.now, table.places, lasts) {
-                    true => Verdict::Pass,
-                    false => self.reset(traveller),
+                if !is_new || self.memory.take_place(self.now, table.places, lasts) {
+                    Verdict::Pass
+                } else {
+                    self.reset(traveller)
                 }
             }
             Action::Icmp(icmp) => {

@@ -208,10 +208,8 @@ fn spend_ttl(
     let key = (traveller.packet.source(), traveller.way);
     let may_speak = router.limit.is_none_or(|limit| router.memory.take_token(key, now, limit, 1.0));
     if !router.silent && may_speak {
-        let address = match router.as_target {
-            true => traveller.target,
-            false => router.address_for(&traveller.packet),
-        };
+        let address =
+            if router.as_target { traveller.target } else { router.address_for(&traveller.packet) };
         let error = traveller.packet.icmp_error(address, IcmpError::TimeExceeded, 0, router.quote);
         more.extend(error.map(|error| traveller.answered_with(error)));
     }

@@ -81,7 +81,7 @@ impl Namespace {
     /// Starts a thread that lives inside the namespace.
     ///
     /// # Errors
-    /// When the thread cannot be made; a namespace that cannot be entered is told at its join.
+    /// When the thread cannot be made; a namespace that cannot be entered is reported at its join.
     pub fn spawn<T: Send + 'static>(
         &self,
         name: &str,

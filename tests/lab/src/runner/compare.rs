@@ -73,7 +73,7 @@ impl Comparison {
         Self { plugin: plugin.into(), rows, strangers: 0, index }
     }
 
-    /// Counts one record, of which nothing is kept.
+    /// Counts one record, and keeps nothing of it.
     pub fn add(&mut self, record: &Record) {
         let Some(&position) = self.index.get(&record.lab_path) else {
             self.strangers += 1;
@@ -128,7 +128,7 @@ pub fn compare<'a>(
     comparison
 }
 
-/// The conditions that count: all but the optional ones of which the truth says nothing. None that
+/// The conditions that count: all but the optional ones that the truth does not mention. None that
 /// begins with `pathspider.`, about the measurement itself, is ever expected.
 fn comparable(conditions: &[String], expected: &BTreeSet<String>) -> BTreeSet<String> {
     let stated = |condition: &str| {

@@ -112,9 +112,10 @@ impl Measurement for Newcomer {
     fn chains(&self) -> Vec<ChainName> {
         let mut chains = ChainName::list([basic::CHAIN, tcp::CHAIN]);
         if !made("own-chain-forgotten") {
-            chains.push(match hops::is_namesake() {
-                true => "newcomer.tcp".into(),
-                false => hops::CHAIN.into(),
+            chains.push(if hops::is_namesake() {
+                "newcomer.tcp".into()
+            } else {
+                hops::CHAIN.into()
             });
         }
         if made("chain-misspelt") {
@@ -124,9 +125,10 @@ impl Measurement for Newcomer {
     }
 
     fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
-        match made("changes-undeclared") {
-            true => system.sysctl("net.ipv4.ip_default_ttl", 32),
-            false => Ok(()),
+        if made("changes-undeclared") {
+            system.sysctl("net.ipv4.ip_default_ttl", 32)
+        } else {
+            Ok(())
         }
     }
 

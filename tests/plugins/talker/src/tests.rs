@@ -20,9 +20,10 @@ struct Drops {
 
 impl Peer for Drops {
     fn take(&mut self, now: Duration, sent: &[u8]) -> Vec<(Duration, Vec<u8>)> {
-        match testing::packet(sent).is_some_and(|packet| (self.drops)(&packet)) {
-            true => Vec::new(),
-            false => self.server.take(now, sent),
+        if testing::packet(sent).is_some_and(|packet| (self.drops)(&packet)) {
+            Vec::new()
+        } else {
+            self.server.take(now, sent)
         }
     }
 

@@ -9,7 +9,7 @@ pub enum Message {
     Response(u16),
 }
 
-/// Reads a message of `length` octets, of which `bytes` are there; `None` when it is malformed.
+/// Reads a message of `length` octets, as far as `bytes` has it; `None` when it is malformed.
 ///
 /// What is not there cannot be malformed, but the header and the first question must be.
 pub fn read(bytes: &[u8], length: usize) -> Option<Message> {

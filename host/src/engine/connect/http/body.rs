@@ -56,7 +56,7 @@ impl Framing {
 }
 
 impl Body {
-    /// A body of which up to `limit` octets are kept.
+    /// A body; up to `limit` octets of it are kept.
     pub(super) fn new(framing: Framing, limit: usize) -> Body {
         Body { framing, kept: Vec::new(), limit }
     }

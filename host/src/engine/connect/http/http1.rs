@@ -63,7 +63,7 @@ struct Response<'a> {
     info: Info,
 }
 
-/// What is told of a response beside its contents: `http_info`.
+/// What a record has of a response beside its contents: `http_info`.
 #[derive(Default)]
 struct Info {
     version: Option<String>,
@@ -90,9 +90,10 @@ impl<'a> Response<'a> {
             let Some(line) = self.line()? else { return Ok(false) };
             // The end may begin with the end of the status line.
             let Some(end) = head::end(&self.head, looked.max(line - 1)) else {
-                return match self.passed + self.head.len() > HEAD_LIMIT {
-                    true => Err(self.odd("header")),
-                    false => Ok(false),
+                return if self.passed + self.head.len() > HEAD_LIMIT {
+                    Err(self.odd("header"))
+                } else {
+                    Ok(false)
                 };
             };
             let rest = self.head.split_off(end);

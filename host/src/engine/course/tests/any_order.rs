@@ -28,7 +28,7 @@ impl Fate {
     }
 }
 
-/// Everything around a course: plugin, sockets, merger and clock, of which each choice is made by
+/// Everything around a course: plugin, sockets, merger and clock. Each of their choices is made by
 /// a number.
 struct World {
     course: Course<Toy>,
@@ -81,9 +81,10 @@ impl World {
                 Action::Ask(id, call, _, to) => {
                     prop_assert_eq!(Some(id.config()), self.current);
                     self.depends_on_known(id)?;
-                    match self.blocks {
-                        true => self.asked.push((id, call, to)),
-                        false => self.make(id, to, true),
+                    if self.blocks {
+                        self.asked.push((id, call, to))
+                    } else {
+                        self.make(id, to, true)
                     }
                 }
                 Action::Make(id, _, to, plan) => {
@@ -300,10 +301,7 @@ proptest! {
         while !world.act()? {
             // A stream of choices that goes round may never choose what is left to do.
             steps += 1;
-            match steps < 2000 {
-                true => world.step(),
-                false => world.finish(),
-            }
+            if steps < 2000 { world.step() } else { world.finish() }
             prop_assert!(steps < 6000, "it does not come to its end");
         }
         world.check()?;
@@ -333,15 +331,12 @@ impl World {
     fn check(mut self) -> Result<(), Fault> {
         let mut left = 0;
         for fate in self.fates.values() {
-            match fate.has_ended(self.configurations) {
-                true => {
-                    prop_assert!(fate.is_written);
-                    prop_assert!(fate.failed <= 1);
-                }
-                false => {
-                    prop_assert!(fate.reported.is_empty() && fate.failed == 0, "{fate:?}");
-                    left += 1;
-                }
+            if fate.has_ended(self.configurations) {
+                prop_assert!(fate.is_written);
+                prop_assert!(fate.failed <= 1);
+            } else {
+                prop_assert!(fate.reported.is_empty() && fate.failed == 0, "{fate:?}");
+                left += 1;
             }
         }
         prop_assert!(self.is_stopped || (left == 0 && self.unread.is_empty()));

@@ -37,7 +37,7 @@ impl Exchange for Query {
     }
 
     fn again(&self, socket: &Socket) {
-        // An error is told by the next read.
+        // The next read reports an error.
         let _ = socket.send(QUERY);
     }
 }

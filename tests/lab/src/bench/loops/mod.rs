@@ -78,7 +78,7 @@ trait Exchange {
     /// What it has to remember while it waits.
     type State;
 
-    /// What it waits for; each is told when it comes, once.
+    /// What it waits for; each is reported when it comes, once.
     const EVENTS: EpollFlags;
 
     /// Begins it.
