@@ -28,7 +28,7 @@ use pathspider_plugin_api::{Configuration, Error, Outcome};
 use tokio::sync::mpsc;
 
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS, Requests};
-pub(crate) use connect::{Held, Ports, PortsError, Raw};
+pub(crate) use connect::{Held, PortsError, Raw};
 pub(crate) use course::JOBS_BEHIND;
 pub(crate) use ephemeral::Ephemeral;
 pub use pace::Limits;

@@ -17,8 +17,8 @@ pub use condition::declared;
 pub(crate) use record::{hops, record};
 pub(crate) use stage::{Ask, Found, Stage};
 pub(crate) use wanted::{Seen, Wanted, wanted};
-pub(crate) use wire::Wire;
 pub use wire::WireError;
+pub(crate) use wire::{Driver, Turned, Wire};
 
 /// Of which targets the path is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -41,7 +41,7 @@ pub(super) use flow::{own_flow, possible_endpoints};
 pub use http::Requests;
 pub(super) use packets::Forged;
 pub use packets::{Forger, RESERVED_SOCKETS};
-pub(crate) use packets::{Held, Ports, PortsError, Raw};
+pub(crate) use packets::{Held, PortsError, Raw};
 pub(super) use progress::Progress;
 pub use socket::Dialer;
 

@@ -92,7 +92,10 @@ impl Stage {
                 continue;
             }
             match self.driver.turn() {
-                Ok(ended) => ended.into_iter().for_each(|(id, found)| self.ended(id, found)),
+                // A packet that cannot be sent is one that nobody answers.
+                Ok(turned) => {
+                    turned.ended.into_iter().for_each(|(id, found)| self.ended(id, found));
+                }
                 Err(error) => {
                     if !std::mem::replace(&mut self.has_failed, true) {
                         say!(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pathspider_locate::{CourseId, Location, Locator, Polled, Settings, Subject, Time};
 use pathspider_observer::{Source, SourceError, SourceOptions, open};
@@ -17,6 +17,12 @@ const PORTS: usize = pathspider_locate::course::FLOWS;
 
 /// Octets of the buffer: little comes, for the filter lets no other packets in.
 const BUFFER: usize = 4 << 20;
+
+/// Searches begin some seconds after zero: their first moment is not the beginning of time.
+const FIRST: Time = Time::from_secs(1);
+
+/// A capture hands packets over later by no more than this.
+const LATE: Time = Time::from_millis(200);
 
 /// What packets are sent and heard with. All that takes privileges is open.
 pub(crate) struct Wire {
@@ -71,7 +77,43 @@ pub(crate) struct Driver {
     routes: Routes,
     locator: Locator,
     ways: HashMap<IpAddr, Way>,
+    clock: Clock,
+}
+
+/// The time of searches.
+#[derive(Clone, Copy)]
+struct Clock {
     began: Instant,
+    /// The same by the clock of captured packets: nanoseconds since the Unix epoch.
+    began_ns: i64,
+}
+
+/// What a turn came to.
+#[derive(Debug, Default)]
+pub(crate) struct Turned {
+    /// The searches that ended.
+    pub(crate) ended: Vec<(CourseId, Location)>,
+    /// The first packet that could not be sent: whom it was for, and why.
+    pub(crate) unsent: Option<(IpAddr, io::Error)>,
+}
+
+impl Clock {
+    fn new() -> Clock {
+        let (began, now) = (Instant::now(), SystemTime::now());
+        let began_ns = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
+        Clock { began, began_ns }
+    }
+
+    fn now(self) -> Time {
+        self.began.elapsed() + FIRST
+    }
+
+    /// When a packet came. Where somebody sets the system's clock, ours goes on.
+    fn of_capture(self, time_ns: i64) -> Time {
+        let now = self.now();
+        let came = Time::from_nanos((time_ns - self.began_ns).max(0) as u64) + FIRST;
+        came.clamp(now.saturating_sub(LATE), now)
+    }
 }
 
 impl Driver {
@@ -79,7 +121,16 @@ impl Driver {
     pub(crate) fn new(wire: Wire, rate: f64) -> Driver {
         let routes = Routes::new(wire.interface.as_deref());
         let (locator, ways) = (Locator::new(rate), HashMap::new());
-        Driver { wire, routes, locator, ways, began: Instant::now() }
+        Driver { wire, routes, locator, ways, clock: Clock::new() }
+    }
+
+    /// The address that packets to a target come from.
+    ///
+    /// # Errors
+    ///
+    /// There is no way to the target.
+    pub(crate) fn source(&mut self, target: IpAddr) -> io::Result<IpAddr> {
+        Ok(self.routes.way(target)?.source)
     }
 
     /// Begins a search. There is no other one to the same address and port.
@@ -99,14 +150,8 @@ impl Driver {
         for (port, number) in ports.iter_mut().zip(&self.wire.ports.numbers) {
             *port = *number;
         }
-        let now = self.now();
-        self.locator.begin(id, subject, settings, ports, forge::random(), now);
+        self.locator.begin(id, subject, settings, ports, forge::random(), self.clock.now());
         Ok(())
-    }
-
-    fn now(&self) -> Time {
-        // Searches end some seconds after zero: their first moment is not the beginning of time.
-        self.began.elapsed() + Time::from_secs(1)
     }
 
     /// Whether nothing is under way.
@@ -114,44 +159,41 @@ impl Driver {
         self.locator.is_empty()
     }
 
-    /// Hears what has come, waits a little where nothing has, and sends what is wanted. Gives the
-    /// searches that ended.
+    /// Hears what has come, waits a little where nothing has, and sends what is wanted.
     ///
     /// # Errors
     ///
     /// The capture fails.
-    pub(crate) fn turn(&mut self) -> Result<Vec<(CourseId, Location)>, SourceError> {
-        let (locator, began) = (&mut self.locator, self.began);
-        let mut replies = Vec::new();
-        let wire = &mut self.wire;
-        let (raw, ways) = (&wire.raw, &self.ways);
-        wire.source.read(&mut |frames| {
+    pub(crate) fn turn(&mut self) -> Result<Turned, SourceError> {
+        let (locator, clock) = (&mut self.locator, self.clock);
+        let mut replies = Polled::default();
+        self.wire.source.read(&mut |frames| {
             for frame in frames {
                 if let Some(packet) = frame.ip_packet() {
-                    let now = began.elapsed() + Time::from_secs(1);
-                    replies.extend(locator.heard(packet, now).send);
+                    let heard = locator.heard(packet, clock.of_capture(frame.time_ns));
+                    replies.send.extend(heard.send);
                 }
             }
         })?;
-        let polled = locator.poll(began.elapsed() + Time::from_secs(1));
-        for packet in replies.into_iter().chain(polled.send) {
-            if let Some(way) = ways.get(&packet.target) {
-                // One that cannot be sent is one that nobody answers.
-                let _ = raw.send(&packet.octets, packet.target, *way);
-            }
-        }
-        Ok(polled.ended)
+        let polled = self.locator.poll(self.clock.now());
+        replies.send.extend(polled.send);
+        Ok(self.carry_out(Polled { ended: polled.ended, ..replies }))
     }
 
     /// Ends all searches with what they know.
     pub(crate) fn give_up(&mut self) -> Vec<(CourseId, Location)> {
-        let now = self.now();
-        let Polled { send, ended } = self.locator.give_up(now);
-        for packet in send {
-            if let Some(way) = self.ways.get(&packet.target) {
-                let _ = self.wire.raw.send(&packet.octets, packet.target, *way);
+        let polled = self.locator.give_up(self.clock.now());
+        self.carry_out(polled).ended
+    }
+
+    fn carry_out(&self, polled: Polled) -> Turned {
+        let mut unsent = None;
+        for packet in polled.send {
+            let Some(way) = self.ways.get(&packet.target) else { continue };
+            if let Err(error) = self.wire.raw.send(&packet.octets, packet.target, *way) {
+                unsent.get_or_insert((packet.target, error));
             }
         }
-        ended
+        Turned { ended: polled.ended, unsent }
     }
 }

@@ -1,33 +1,23 @@
-//! Who drives the search: the capture, the raw sockets and the ports of a trace, and its clock.
+//! Drives the searches of a trace, and waits between two traces.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use pathspider_locate::course::FLOWS;
-use pathspider_locate::{Finding, Locator, Polled, Settings, Shape, Subject};
-use pathspider_observer::{Source, SourceError, SourceOptions};
-use pathspider_plugin_api::forge::random;
-use pathspider_plugin_api::packet::protocol;
+use pathspider_locate::{Finding, Location, Settings, Shape, Subject};
+use pathspider_observer::SourceError;
 use pathspider_runtime::stop::Stop;
 
 use super::features::{Feature, syn};
 use super::table::{Course, Traced};
-use crate::engine::{Ports, Raw};
-use crate::route::{Routes, Way};
+use crate::locating::{Driver, Turned, Wire, WireError};
 
 /// Packets a second at the most.
 const RATE: f64 = 100.0;
 
 /// What a trace sends and hears with.
 pub(crate) struct Tracer {
-    routes: Routes,
-    raw: Raw,
-    ports: Ports,
-    source: Source,
-    began: Instant,
-    /// The same by the clock of captured packets: nanoseconds since the Unix epoch.
-    began_ns: i64,
+    driver: Driver,
     most_hops: u8,
 }
 
@@ -51,6 +41,15 @@ pub(crate) enum TraceError {
     Making(IpAddr, pathspider_plugin_api::Error),
 }
 
+impl From<WireError> for TraceError {
+    fn from(error: WireError) -> TraceError {
+        match error {
+            WireError::Source(error) => TraceError::Source(error),
+            other => TraceError::Open(other.to_string()),
+        }
+    }
+}
+
 /// How the trace of a target ended.
 pub(crate) enum Ended {
     /// All that was asked for is known.
@@ -70,16 +69,8 @@ impl Tracer {
         interface: Option<&str>,
         most_hops: u8,
     ) -> Result<Tracer, TraceError> {
-        let options =
-            SourceOptions { snaplen: 2048, buffer_size: 4 << 20, ..SourceOptions::default() };
-        let source = pathspider_observer::open(source, &options)?;
-        let fail = |error: &dyn std::fmt::Display| TraceError::Open(error.to_string());
-        let raw = Raw::open(interface).map_err(|error| fail(&error))?;
-        let ports = Ports::reserve(1, interface).map_err(|error| fail(&error))?;
-        let routes = Routes::new(interface);
-        let (began, now) = (Instant::now(), SystemTime::now());
-        let began_ns = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
-        Ok(Tracer { routes, raw, ports, source, began, began_ns, most_hops })
+        let wire = Wire::open(source, interface)?;
+        Ok(Tracer { driver: Driver::new(wire, RATE), most_hops })
     }
 
     /// Traces one target: all features in one packet, and each in a packet of its own where that does
@@ -95,12 +86,12 @@ impl Tracer {
         stop: &Stop,
         look: &mut dyn FnMut(),
     ) -> Result<Ended, TraceError> {
-        let way = self.routes.way(target.ip());
-        let way = way.map_err(|error| TraceError::Unreachable(target.ip(), error))?;
+        let source = self.driver.source(target.ip());
+        let source = source.map_err(|error| TraceError::Unreachable(target.ip(), error))?;
         let mut traced = Traced::new(target, features.to_vec());
         let mut sets = vec![features.to_vec()];
         while let Some(set) = (!sets.is_empty()).then(|| sets.remove(0)) {
-            let (course, is_whole) = self.course(target, way, &set, stop, look)?;
+            let (course, is_whole) = self.course(target, source, &set, stop, look)?;
             let arrives = course.arrives;
             if set.len() > 1 && !arrives && course.is_answered() {
                 sets.extend(set.iter().map(|feature| vec![*feature]));
@@ -117,27 +108,27 @@ impl Tracer {
     fn course(
         &mut self,
         target: SocketAddr,
-        way: Way,
+        source: IpAddr,
         features: &[Feature],
         stop: &Stop,
         look: &mut dyn FnMut(),
     ) -> Result<(Course, bool), TraceError> {
         let making = |error| TraceError::Making(target.ip(), error);
         let mut subject = Subject {
-            plain: Some(syn(&[], way.source, target).map_err(making)?),
-            marked: syn(features, way.source, target).map_err(making)?,
+            plain: Some(syn(&[], source, target).map_err(making)?),
+            marked: syn(features, source, target).map_err(making)?,
             handshake: None,
             distance: None,
             arrives: false,
             is_impaired: false,
         };
-        let (mut location, mut is_whole) = self.search(subject.clone(), way, stop, look)?;
+        let (mut location, mut is_whole) = self.search(subject.clone(), stop, look)?;
         let (mut sent, mut at_target, mut took) =
             (location.sent, location.at_target, location.took);
         let arrives = location.findings.contains(&Finding::NotReproduced);
         if arrives && is_whole {
             subject.arrives = true;
-            (location, is_whole) = self.search(subject, way, stop, look)?;
+            (location, is_whole) = self.search(subject, stop, look)?;
             sent += location.sent;
             at_target += location.at_target;
             took += location.took;
@@ -150,77 +141,29 @@ impl Tracer {
     fn search(
         &mut self,
         subject: Subject,
-        way: Way,
         stop: &Stop,
         look: &mut dyn FnMut(),
-    ) -> Result<(pathspider_locate::Location, bool), TraceError> {
-        let target = subject.marked.remote();
+    ) -> Result<(Location, bool), TraceError> {
+        let target = subject.marked.remote().ip();
         let settings =
             Settings { shape: Shape::Every, most_hops: self.most_hops, ..Settings::default() };
-        let mut pairs = Vec::new();
-        while pairs.len() < FLOWS {
-            let none = || TraceError::Open("no local ports are free".to_owned());
-            pairs.push(self.ports.take(protocol::TCP, target, 0).ok_or_else(none)?);
-        }
-        let mut ports = [0; FLOWS];
-        ports.iter_mut().zip(&pairs).for_each(|(port, pair)| *port = pair.port);
-        let mut locator = Locator::new(RATE);
-        locator.begin(0, subject, settings, ports, random(), self.began.elapsed());
-        let mut is_whole = true;
-        let mut ended = None;
-        while ended.is_none() {
+        let begun = self.driver.begin(0, subject, settings);
+        begun.map_err(|error| TraceError::Unreachable(target, error))?;
+        loop {
             look();
-            let now = self.began.elapsed();
-            let polled = match stop.is_asked() {
-                true => {
-                    is_whole = false;
-                    locator.give_up(now)
-                }
-                false => locator.poll(now),
+            let is_whole = !stop.is_asked();
+            let turned = match is_whole {
+                true => self.driver.turn()?,
+                false => Turned { ended: self.driver.give_up(), unsent: None },
             };
-            ended = self.carry_out(polled, way)?.or(ended);
-            self.hear(&mut locator, way)?;
-        }
-        let now = Instant::now();
-        pairs.into_iter().for_each(|pair| self.ports.release(pair, now));
-        match ended {
-            Some(location) => Ok((location, is_whole)),
-            None => Err(TraceError::Open("the search did not end".to_owned())),
-        }
-    }
-
-    /// Takes what came in, and answers where that is asked for. It waits a few milliseconds for it.
-    fn hear(&mut self, locator: &mut Locator, way: Way) -> Result<(), TraceError> {
-        /// A capture hands packets over later by no more than this.
-        const LATE: Duration = Duration::from_millis(200);
-        let (began_ns, began) = (self.began_ns, self.began);
-        let mut polled = Vec::new();
-        self.source.read(&mut |frames| {
-            for frame in frames {
-                let now = began.elapsed();
-                // Where somebody sets the system's clock, ours goes on.
-                let captured = Duration::from_nanos((frame.time_ns - began_ns).max(0) as u64);
-                let came = captured.clamp(now.saturating_sub(LATE), now);
-                polled.extend(frame.ip_packet().map(|packet| locator.heard(packet, came)));
+            if let Some((target, error)) = turned.unsent {
+                self.driver.give_up();
+                return Err(TraceError::Sending(target, error));
             }
-        })?;
-        for polled in polled {
-            self.carry_out(polled, way)?;
+            if let Some((_, location)) = turned.ended.into_iter().next() {
+                return Ok((location, is_whole));
+            }
         }
-        Ok(())
-    }
-
-    /// Sends what is to be sent; gives what was found by a search that is over.
-    fn carry_out(
-        &self,
-        polled: Polled,
-        way: Way,
-    ) -> Result<Option<pathspider_locate::Location>, TraceError> {
-        for send in polled.send {
-            let sent = self.raw.send(&send.octets, send.target, way);
-            sent.map_err(|error| TraceError::Sending(send.target, error))?;
-        }
-        Ok(polled.ended.into_iter().next().map(|(_, location)| location))
     }
 
     /// Waits, and looks meanwhile whether it is told to stop.

@@ -31,8 +31,8 @@ const REST: Duration = Duration::from_secs(1);
 
 /// A port of ours with a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Pair {
-    pub(crate) port: u16,
+pub(in crate::engine::connect) struct Pair {
+    pub(in crate::engine::connect) port: u16,
     protocol: u8,
     remote: SocketAddr,
 }
@@ -60,7 +60,7 @@ pub(crate) enum PortsError {
 }
 
 /// The ports of a run.
-pub(crate) struct Ports {
+pub(super) struct Ports {
     numbers: Vec<u16>,
     /// Where the search begins next, for each configuration.
     next: Vec<usize>,
@@ -74,7 +74,7 @@ impl Ports {
     /// Takes ports for so many configurations. On the interface that packets leave by, they are
     /// kept silent: answers come in there, and sockets that are bound to none get nothing of an
     /// interface in a VRF (`tcp_l3mdev_accept`).
-    pub(crate) fn reserve(
+    pub(super) fn reserve(
         configurations: usize,
         interface: Option<&str>,
     ) -> Result<Ports, PortsError> {
@@ -98,7 +98,7 @@ impl Ports {
     /// own, so that what comes late for one connection of a job is not taken for the next one's.
     ///
     /// `None` when all are in use with this target.
-    pub(crate) fn take(&mut self, protocol: u8, remote: SocketAddr, config: usize) -> Option<Pair> {
+    pub(super) fn take(&mut self, protocol: u8, remote: SocketAddr, config: usize) -> Option<Pair> {
         let shares = self.next.len();
         let share = config % shares;
         let size = (self.numbers.len() - share).div_ceil(shares);
@@ -124,7 +124,7 @@ impl Ports {
     }
 
     /// The connection has ended.
-    pub(crate) fn release(&mut self, pair: Pair, now: Instant) {
+    pub(super) fn release(&mut self, pair: Pair, now: Instant) {
         self.used.insert(pair, Some(now));
         self.resting.push_back((now, pair));
         while let Some(&(since, pair)) = self.resting.front()
