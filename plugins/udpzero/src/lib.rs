@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use pathspider_plugin_api::Class;
 use pathspider_plugin_api::chains::{basic, dns, icmp, udp};
 use pathspider_plugin_api::forge::{Packet, dns_query, identifier};
 use pathspider_plugin_api::prelude::*;
@@ -15,6 +16,11 @@ const ZERO: Configuration = Configuration::new(1, "no checksum").hold(Hold::Init
 
 conditions! {
     CONNECTIVITY: connectivity("udpzero");
+    DISCARDED: unknown(
+        "udpzero.connectivity.discarded",
+        "over IPv6, the baseline was answered and the datagram without a checksum was not: its target is \
+         to discard it (RFC 8200), so this says nothing of the path"
+    );
 }
 
 /// The measurement of one run.
@@ -61,7 +67,15 @@ impl Measurement for Udpzero {
         // A response of whatever content: also one that refuses shows that the query was received.
         // Anything else that came back does not.
         let answered = |flow: Flow<'_>| flow.has(dns::RESPONSE_VALID);
-        Ok(evidence.conclude(evidence.compared(CONNECTIVITY, ZERO, answered)))
+        let verdict = evidence.compared(CONNECTIVITY, ZERO, answered);
+        let target = flows.job().target().to_canonical();
+        let is_refused = |b: Flow<'_>| icmp::errors(b).any(|error| error.from != target);
+        Ok(evidence.conclude(verdict.map(|verdict| match evidence.of(ZERO) {
+            Some(b) if verdict.class() == Class::Impaired && target.is_ipv6() && !is_refused(b) => {
+                DISCARDED
+            }
+            _ => verdict,
+        })))
     }
 }
 

@@ -58,6 +58,26 @@ fn a_valid_response_is_what_connects() {
     assert_eq!(conclude(flow(false, true), other), ["udpzero.connectivity.broken"]);
 }
 
+/// RFC 8200, section 8.1.
+#[test]
+fn over_ipv6_silence_is_the_targets_and_a_routers_refusal_the_paths() {
+    let target: std::net::IpAddr = "2001:db8::1".parse().unwrap();
+    let job = Job::new(0, target, 53, Record::new());
+    let conclude = |a, b| testing::conclude_of(&udpzero(), &job, &[a, b]);
+    let (answered, silent) = (flow(false, true), flow(true, false));
+    assert_eq!(conclude(answered.clone(), silent.clone()), ["udpzero.connectivity.discarded"]);
+    assert_eq!(conclude(answered.clone(), flow(true, true)), ["udpzero.connectivity.works"]);
+    assert_eq!(conclude(flow(false, false), flow(true, true)), ["udpzero.connectivity.transient"]);
+    let refused = |from: &str| {
+        let error = Record::new().with("type", 1).with("code", 1).with("from", from.to_owned());
+        let errors: Vec<Value> = vec![error.with("ttl", 60).with("count", 1).into()];
+        silent.clone().with(icmp::ERRORS, errors)
+    };
+    let by_router = conclude(answered.clone(), refused("2001:db8::9"));
+    assert_eq!(by_router, ["udpzero.connectivity.broken"]);
+    assert_eq!(conclude(answered, refused("2001:db8::1")), ["udpzero.connectivity.discarded"]);
+}
+
 #[test]
 fn no_verdict_where_the_wire_says_otherwise() {
     let filled_in = flow(false, true);
