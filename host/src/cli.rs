@@ -1,6 +1,7 @@
 //! The command line: raw arguments are validated first, then resolved into settings; each outcome
 //! has its exit status in one place.
 
+mod apart;
 mod beside;
 mod check;
 mod complete;
@@ -30,6 +31,7 @@ mod shell;
 mod source;
 mod targets;
 mod trace;
+mod trace_with;
 mod version;
 
 use std::ffi::OsString;
@@ -169,7 +171,10 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
             measure::command(before, measure.plugin, single, &registry)
         }
         Some(Command::Probe(probe)) => probe::run(&probe, single, &Registry::scan(&path)),
-        Some(Command::Trace(arguments)) => trace::run(&arguments),
+        Some(Command::Trace(arguments)) if arguments.with.is_empty() => trace::run(&arguments),
+        Some(Command::Trace(arguments)) => {
+            trace_with::run(&arguments, single, &Registry::scan(&path))
+        }
         Some(Command::Check(check)) => check::run(check, &path),
         Some(Command::Doctor(doctor)) => doctor::run(doctor, &path),
         Some(Command::Complete(asked)) => {

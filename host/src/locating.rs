@@ -5,6 +5,8 @@
 //! `pathspider_locate`; here are sockets, the capture of answers, and the clock.
 
 mod condition;
+mod of_plugin;
+mod read;
 mod record;
 mod stage;
 mod wanted;
@@ -12,8 +14,12 @@ mod wire;
 
 use std::time::Duration;
 
+use pathspider_locate::Settings;
+
 pub(crate) use condition::conditions;
 pub use condition::declared;
+pub(crate) use of_plugin::of_plugin;
+pub(crate) use read::{Told, told};
 pub(crate) use record::{hops, record};
 pub(crate) use stage::{Ask, Found, Stage};
 pub(crate) use wanted::{Seen, Wanted, wanted};
@@ -51,6 +57,8 @@ pub struct Locating {
     pub most: u64,
     /// Packets a second at the most.
     pub rate: f64,
+    /// How a search goes.
+    pub settings: Settings,
 }
 
 /// How often the stage looks whether there is something to do.

@@ -69,7 +69,7 @@ pub struct Merger {
 }
 
 /// Jobs that wait for where on the path, and who finds that out.
-pub struct Locator {
+pub struct Searches {
     ask: crossbeam::channel::Sender<Ask>,
     found: Receiver<Found>,
     open: HashMap<u64, (Visit, Open)>,
@@ -77,16 +77,16 @@ pub struct Locator {
     is_gone: bool,
 }
 
-impl Locator {
+impl Searches {
     /// With the stage's two ends.
-    pub(crate) fn new(ask: crossbeam::channel::Sender<Ask>, found: Receiver<Found>) -> Locator {
-        Locator { ask, found, open: HashMap::new(), asked: 0, is_gone: false }
+    pub(crate) fn new(ask: crossbeam::channel::Sender<Ask>, found: Receiver<Found>) -> Searches {
+        Searches { ask, found, open: HashMap::new(), asked: 0, is_gone: false }
     }
 
     /// Where nothing is located.
-    pub(crate) fn none() -> Locator {
+    pub(crate) fn none() -> Searches {
         let (ask, _) = crossbeam::channel::bounded(0);
-        Locator::new(ask, crossbeam::channel::never())
+        Searches::new(ask, crossbeam::channel::never())
     }
 
     fn has_open(&self) -> bool {
@@ -129,10 +129,10 @@ impl Merger {
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
         engine: ToEngine,
-        locator: Locator,
+        searches: Searches,
         mut writer: RecordWriter,
     ) -> Option<OutputError> {
-        let ended = self.merge(reports, observations, engine, locator, &mut writer);
+        let ended = self.merge(reports, observations, engine, searches, &mut writer);
         // What was concluded before a failure is kept.
         let finished = writer.finish();
         let lost = writer.lost();
@@ -148,7 +148,7 @@ impl Merger {
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
         engine: ToEngine,
-        mut locator: Locator,
+        mut searches: Searches,
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
         let mut pending = PendingJobs::new(self.measurement.configurations);
@@ -158,11 +158,11 @@ impl Merger {
         let mut flushed = Instant::now();
         let never_report = crossbeam::channel::never();
         let never_observation = crossbeam::channel::never();
-        while reports.is_some() || observations.is_some() || locator.has_open() {
+        while reports.is_some() || observations.is_some() || searches.has_open() {
             let (of, done) = select! {
-                recv(locator.found) -> found => match found {
+                recv(searches.found) -> found => match found {
                     Ok(found) => {
-                        if let Some((visit, open)) = locator.close(&found) {
+                        if let Some((visit, open)) = searches.close(&found) {
                             finished.push(visit);
                             self.write(conclude.located(open, &found), writer)?;
                         }
@@ -170,10 +170,9 @@ impl Merger {
                     }
                     // It answers all that it was asked before it ends.
                     Err(_) => {
-                        for (visit, open) in locator.lose() {
+                        for (visit, open) in searches.lose() {
                             finished.push(visit);
-                            let nothing = Found { ticket: 0, located: Vec::new(), is_cut_off: true };
-                            self.write(conclude.located(open, &nothing), writer)?;
+                            self.write(conclude.located(open, &Found::nothing(true)), writer)?;
                         }
                         (None, None)
                     }
@@ -209,14 +208,13 @@ impl Merger {
             if let Some(complete) = done {
                 let visit = complete.visit();
                 match conclude.draw(complete) {
-                    Drawn::Open(open, wanted) if locator.asks(self.most_located) => {
-                        locator.ask(visit, *open, wanted);
+                    Drawn::Open(open, wanted) if searches.asks(self.most_located) => {
+                        searches.ask(visit, *open, wanted);
                     }
                     Drawn::Open(open, _) => {
                         self.count(|summary| summary.located.left_out += 1);
                         finished.push(visit);
-                        let nothing = Found { ticket: 0, located: Vec::new(), is_cut_off: false };
-                        self.write(conclude.located(*open, &nothing), writer)?;
+                        self.write(conclude.located(*open, &Found::nothing(false)), writer)?;
                     }
                     Drawn::Concluded(concluded) => {
                         finished.push(visit);

@@ -2,7 +2,8 @@
 //! for people.
 //!
 //! What is sent is a function of the features ([`features`]); the search is `pathspider-locate`'s, and
-//! here is who drives it ([`drive`]). What was found becomes a table and sentences ([`table`], [`show`]).
+//! here is who drives it ([`drive`]). What was found becomes a table and sentences ([`table`], [`show`]),
+//! and so does what a measurement's record says of where.
 
 mod drive;
 mod features;
@@ -11,5 +12,5 @@ mod table;
 
 pub(crate) use drive::{Ended, TraceError, Tracer};
 pub(crate) use features::Feature;
-pub(crate) use show::{Colours, Surroundings, json, text};
+pub(crate) use show::{Colours, Surroundings, found, json, text};
 pub(crate) use table::Traced;

@@ -1,31 +1,183 @@
 //! Where on the path a configuration's packets were harmed.
 
+use std::ops::RangeInclusive;
+
 use crate::configuration::ConfigId;
+use crate::{Record, Value};
 
 /// What a host that locates found on the path, for [`located`](crate::Measurement::located).
-///
-/// No host fills it yet, so it says of which configuration it is and no more.
 // Crosses by reference: fields may be appended, never moved or removed (see `abi`).
 #[repr(C)]
 #[derive(Debug, Clone)]
 pub struct Location {
     config: u32,
+    /// Grows by keys: `findings`, a list of records.
+    found: Record,
 }
 
 /// For the test that pins it.
 #[cfg(test)]
 pub(crate) fn pinned() -> crate::abi::Fields {
-    crate::abi::pinned_fields!(Location { config })
+    crate::abi::pinned_fields!(Location { config, found })
+}
+
+/// One thing that was found of a configuration's packets on their way to the target. Hops are counted
+/// from 1; several of them are one of which it is not known which one.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// A field came to these hops with another value, and not to those before.
+    Changed(Change),
+    /// Packets of the baseline came to these hops, and those of the experiment did not.
+    Dropped(RangeInclusive<u8>),
+    /// Packets with so many hops to live were refused, and those of the baseline were not.
+    Rejected(RangeInclusive<u8>),
+    /// Up to this hop nothing is wrong, and nobody beyond it quotes.
+    Beyond(u8),
+    /// Flows to the target, or packets of one flow, fare differently.
+    SomePaths,
+    /// What was found before did not come again.
+    NotReproduced,
+    /// Routers quote too little to show the difference.
+    Unquoted,
+}
+
+/// A field that routers saw with another value than the one that was sent.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Change {
+    /// Which one, as conditions name it: `ecn`, `dscp`, `tcpopt-8`.
+    pub field: String,
+    /// What it was before these hops: a number, or the octets of an option; null where it was not there.
+    pub was: Value,
+    /// What it was at the last of them.
+    pub is: Value,
+    /// Where.
+    pub hops: RangeInclusive<u8>,
+}
+
+impl Change {
+    /// A change, for hosts and for tests of plugins.
+    pub fn new(
+        field: impl Into<String>,
+        (was, is): (impl Into<Value>, impl Into<Value>),
+        hops: RangeInclusive<u8>,
+    ) -> Change {
+        Change { field: field.into(), was: was.into(), is: is.into(), hops }
+    }
 }
 
 impl Location {
-    /// That of a configuration; for hosts, and for tests of plugins.
+    /// That of a configuration of which nothing was found; for hosts, and for tests of plugins.
     pub fn new(config: impl Into<ConfigId>) -> Location {
-        Location { config: config.into().number() }
+        Location { config: config.into().number(), found: Record::new() }
+    }
+
+    /// The same with these findings; for hosts, and for tests of plugins.
+    pub fn found(mut self, findings: impl IntoIterator<Item = Finding>) -> Location {
+        let findings = findings.into_iter().map(Finding::into_record);
+        self.found.set("findings", findings.collect::<Value>());
+        self
     }
 
     /// The configuration whose carrier was sent along the path.
     pub fn config(&self) -> ConfigId {
         ConfigId::new(self.config as usize)
+    }
+
+    /// What was found. Kinds that this version of the contract does not know are left out.
+    pub fn findings(&self) -> impl Iterator<Item = Finding> {
+        let list = self.found.get("findings").and_then(Value::as_list).unwrap_or_default();
+        list.iter().filter_map(Value::as_record).filter_map(Finding::from_record)
+    }
+
+    /// The fields that came changed, in the order of hops.
+    pub fn changes(&self) -> impl Iterator<Item = Change> {
+        self.findings().filter_map(|finding| match finding {
+            Finding::Changed(change) => Some(change),
+            _ => None,
+        })
+    }
+
+    /// As it crosses the boundary.
+    #[cfg(test)]
+    pub(crate) fn record(&self) -> &Record {
+        &self.found
+    }
+}
+
+impl Finding {
+    fn into_record(self) -> Record {
+        let kind = |word: &'static str| Record::with_capacity(6).with("kind", Value::text(word));
+        let at = |record: Record, hops: RangeInclusive<u8>| {
+            record.with("first", *hops.start()).with("last", *hops.end())
+        };
+        match self {
+            Finding::Changed(Change { field, was, is, hops }) => {
+                at(kind("changed"), hops).with("field", field).with("was", was).with("is", is)
+            }
+            Finding::Dropped(hops) => at(kind("dropped"), hops),
+            Finding::Rejected(hops) => at(kind("rejected"), hops),
+            Finding::Beyond(hop) => at(kind("beyond"), hop..=hop),
+            Finding::SomePaths => kind("some_paths"),
+            Finding::NotReproduced => kind("not_reproduced"),
+            Finding::Unquoted => kind("unquoted"),
+        }
+    }
+
+    fn from_record(record: &Record) -> Option<Finding> {
+        let hop = |key| record.u64(key).and_then(|hop| u8::try_from(hop).ok());
+        let hops = || Some(hop("first")?..=hop("last")?);
+        let value = |key| record.get(key).cloned();
+        Some(match record.str("kind")? {
+            "changed" => {
+                let field = record.str("field")?;
+                Finding::Changed(Change::new(field, (value("was")?, value("is")?), hops()?))
+            }
+            "dropped" => Finding::Dropped(hops()?),
+            "rejected" => Finding::Rejected(hops()?),
+            "beyond" => Finding::Beyond(hop("last")?),
+            "some_paths" => Finding::SomePaths,
+            "not_reproduced" => Finding::NotReproduced,
+            "unquoted" => Finding::Unquoted,
+            _ => return None,
+        })
+    }
+}
+
+/// One finding of each kind, for the test that pins their words.
+#[cfg(test)]
+pub(crate) fn one_of_each() -> Location {
+    let change = Change::new("dscp", (46_u8, 0_u8), 3..=4);
+    Location::new(ConfigId::BASELINE).found([
+        Finding::Changed(change),
+        Finding::Dropped(2..=2),
+        Finding::Rejected(2..=3),
+        Finding::Beyond(7),
+        Finding::SomePaths,
+        Finding::NotReproduced,
+        Finding::Unquoted,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_finding_crosses_and_unknown_ones_are_left_out() {
+        let mut location = one_of_each();
+        let findings: Vec<Finding> = location.findings().collect();
+        assert_eq!(findings.len(), 7);
+        let again = Location::new(ConfigId::BASELINE).found(findings.clone());
+        assert_eq!(again.findings().collect::<Vec<_>>(), findings);
+        let change = location.changes().next().unwrap();
+        assert_eq!(
+            (change.was.as_u64(), change.is.as_u64(), change.hops),
+            (Some(46), Some(0), 3..=4)
+        );
+        let odd = [Record::new().with("kind", "moved"), Record::new().with("kind", "dropped")];
+        location.found.set("findings", odd.into_iter().collect::<Value>());
+        assert_eq!(location.findings().count(), 0);
     }
 }

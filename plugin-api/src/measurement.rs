@@ -112,8 +112,13 @@ pub trait Measurement: Send + Sync + Sized + 'static {
         Ok(Vec::new())
     }
 
-    /// Concludes from where on the path a configuration's packets were harmed. Called only by hosts
-    /// that locate; this version of the host does not yet.
+    /// Concludes from where on the path a configuration's packets were harmed. Called once for each
+    /// configuration of a job that was located, after `combine`, and only where a user asks for that
+    /// (`--locate`).
+    ///
+    /// The host itself gives conditions that say where (`ecn.location.changed:ecn:4`), so this is for
+    /// what only the measurement can say, such as what a change means. Names of such conditions have the
+    /// word `location` before their last one, by which they are kept where conclusions are drawn again.
     fn located(&self, flows: &Flows<'_>, location: &Location) -> Result<Vec<Condition>> {
         let _ = location;
         flows.leave_to_host();

@@ -37,8 +37,8 @@ use crate::flows::Flows;
 use crate::measurement::Measurement;
 use crate::system::{System, SystemChanges};
 use crate::{
-    ChainInfo, ChainName, Connect, Error, Host, Job, OptionValues, Record, Result, State, Value,
-    carriage, chains, rules,
+    ChainInfo, ChainName, Condition, Connect, Error, Host, Job, Location, OptionValues, Record,
+    Result, State, Value, carriage, chains, rules,
 };
 
 /// A connection that has ended, as a test writes it out.
@@ -235,14 +235,38 @@ pub fn conclude_of<M: Measurement>(measurement: &M, job: &Job, flows: &[TestFlow
         Ok(conclusion) => conclusion,
         Err(error) => panic!("combine: {error}"),
     };
+    declared(measurement, conclusion.conditions())
+}
+
+/// What the measurement concludes from where on the path packets were harmed, in its order.
+///
+/// # Panics
+///
+/// As [`conclude`].
+pub fn located<M: Measurement>(
+    measurement: &M,
+    flows: &[TestFlow],
+    location: &Location,
+) -> Vec<String> {
+    let slots = asked(&measurement.chains(), flows);
+    let look = |flows: &Flows<'_>| measurement.located(flows, location);
+    let (conditions, read) = lend(&slots, &some_job(), flows, look);
+    match read.and(conditions) {
+        Ok(conditions) => declared(measurement, &conditions),
+        Err(error) => panic!("located: {error}"),
+    }
+}
+
+/// The texts of conditions, each of which the measurement declares.
+fn declared<M: Measurement>(measurement: &M, conditions: &[Condition]) -> Vec<String> {
     let declared = M::info().conditions;
     let configurations = measurement.configurations().len();
-    for condition in conclusion.conditions() {
+    for condition in conditions {
         if let Err(broken) = rules::check_condition(condition, &declared, configurations) {
             panic!("{}", Error::from(broken));
         }
     }
-    conclusion.conditions().iter().map(ToString::to_string).collect()
+    conditions.iter().map(ToString::to_string).collect()
 }
 
 /// What bringing the system into a configuration changes, one text for each change: a kernel

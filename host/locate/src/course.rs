@@ -39,10 +39,6 @@ const ALL_HOPS: u8 = 64;
 /// Flows that are looked at.
 pub const FLOWS: usize = 3;
 
-/// After how long a search ends with what it knows. The time in which routers were not to be asked, for
-/// others asked them, is not a part of it.
-const LONGEST: Time = Time::from_secs(120);
-
 /// Which of the two packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -62,7 +58,7 @@ pub enum Shape {
 }
 
 /// How a search goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// Which hops are asked.
     pub shape: Shape,
@@ -75,6 +71,9 @@ pub struct Settings {
     pub patience: Time,
     /// And then: routers send one error a second.
     pub spacing: Time,
+    /// After how long it ends with what it knows. The time in which routers were not to be asked, for
+    /// others asked them, is not a part of it.
+    pub longest: Time,
 }
 
 impl Default for Settings {
@@ -85,6 +84,7 @@ impl Default for Settings {
             most_hops: 30,
             patience: Time::from_millis(350),
             spacing: Time::from_millis(1_100),
+            longest: Time::from_secs(120),
         }
     }
 }
@@ -191,7 +191,7 @@ impl Course {
     }
 
     fn want(&self, now: Time) -> Want {
-        if self.own_time(now) > LONGEST {
+        if self.own_time(now) > self.evidence.settings.longest {
             return Want::Over;
         }
         plan::want(&self.evidence, now)
@@ -275,7 +275,7 @@ impl Course {
         self.evidence.sent += self.closing.len() as u32;
         let mut location = deduce::location(&self.evidence, now);
         location.took = now.saturating_sub(self.began);
-        if self.own_time(now) > LONGEST {
+        if self.own_time(now) > self.evidence.settings.longest {
             location.unknown.push("the rest, for it took too long".to_owned());
         }
         (self.closing, location)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use pathspider_plugin_api::packet::{Quoted, TcpOption, protocol};
 
@@ -57,6 +58,34 @@ impl fmt::Display for Field {
     }
 }
 
+impl FromStr for Field {
+    type Err = NotRead;
+
+    /// Of the name that conditions have for it.
+    fn from_str(name: &str) -> Result<Field, NotRead> {
+        Ok(match name {
+            "ecn" => Field::Ecn,
+            "dscp" => Field::Dscp,
+            "ipflags" => Field::IpFlags,
+            "flowlabel" => Field::FlowLabel,
+            "tcpflags" => Field::TcpFlags,
+            "mss" => Field::Mss,
+            "ports" => Field::Ports,
+            "addresses" => Field::Addresses,
+            "checksum" => Field::Checksum,
+            other => {
+                let kind = other.strip_prefix("tcpopt-").ok_or(NotRead)?;
+                Field::TcpOption(kind.parse().map_err(|_| NotRead)?)
+            }
+        })
+    }
+}
+
+/// A text that says nothing of what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not as a record writes it")]
+pub struct NotRead;
+
 /// What a field says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
@@ -81,6 +110,37 @@ impl fmt::Display for Reading {
             Reading::Ports(source, destination) => write!(f, "{source}>{destination}"),
             Reading::Absent => f.write_str("absent"),
         }
+    }
+}
+
+impl Reading {
+    /// What a record says of a field.
+    ///
+    /// # Errors
+    ///
+    /// It says something else.
+    pub fn read(field: Field, text: &str) -> Result<Reading, NotRead> {
+        let pair = || text.split_once('>').ok_or(NotRead);
+        let octet = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+        let number = |text: &str| text.parse().map_err(|_| NotRead);
+        Ok(match field {
+            _ if text == "absent" => Reading::Absent,
+            Field::TcpOption(_) => {
+                let octets = (0..text.len()).step_by(2).map(octet);
+                Reading::Octets(octets.collect::<Option<_>>().ok_or(NotRead)?)
+            }
+            Field::Ports => {
+                let (source, destination) = pair()?;
+                let port = |text: &str| text.parse().map_err(|_| NotRead);
+                Reading::Ports(port(source)?, port(destination)?)
+            }
+            Field::Addresses => {
+                let (source, destination) = pair()?;
+                let address = |text: &str| text.parse().map_err(|_| NotRead);
+                Reading::Addresses(address(source)?, address(destination)?)
+            }
+            _ => Reading::Number(number(text)?),
+        })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use pathspider_plugin_api::Class;
 
-use crate::field::{Field, Reading, Shown};
+use crate::field::{Field, NotRead, Reading, Shown};
 use crate::{Shape, Side, Time};
 
 /// One hop, or several of which one it is.
@@ -30,6 +31,16 @@ impl fmt::Display for Span {
             true => write!(f, "{}", self.first),
             false => write!(f, "{}-{}", self.first, self.last),
         }
+    }
+}
+
+impl FromStr for Span {
+    type Err = NotRead;
+
+    fn from_str(text: &str) -> Result<Span, NotRead> {
+        let hop = |text: &str| text.parse().map_err(|_| NotRead);
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Ok(Span { first: hop(first)?, last: hop(last)? })
     }
 }
 
@@ -155,6 +166,17 @@ impl HopSeen {
             Side::Plain => &self.plain,
             Side::Marked => &self.marked,
         }
+    }
+
+    /// After how long the first answer came: a router's, else the target's or whoever refused.
+    pub fn after(&self) -> Option<Time> {
+        let of_others = || {
+            [&self.plain, &self.marked].into_iter().find_map(|fate| match fate {
+                Fate::Answered { after } | Fate::Refused { after, .. } => Some(*after),
+                _ => None,
+            })
+        };
+        self.router().map(|(_, after)| after).or_else(of_others)
     }
 
     /// Who answers here, and after how long.

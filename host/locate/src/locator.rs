@@ -26,6 +26,13 @@ pub struct Send {
     pub octets: Vec<u8>,
 }
 
+/// A search, and when it is to be looked at next: nothing that happens to others makes that earlier.
+#[derive(Debug)]
+struct UnderWay {
+    course: Course,
+    due: Time,
+}
+
 /// What a call came to.
 #[derive(Debug, Default)]
 pub struct Polled {
@@ -38,7 +45,7 @@ pub struct Polled {
 /// All searches of a run.
 #[derive(Debug)]
 pub struct Locator {
-    courses: HashMap<CourseId, Course>,
+    courses: HashMap<CourseId, UnderWay>,
     by_target: HashMap<IpAddr, Vec<CourseId>>,
     /// Ends of flows that ended a moment ago, and until when they count.
     ended: HashMap<(SocketAddr, u16), Time>,
@@ -69,7 +76,7 @@ impl Locator {
     ) {
         let course = Course::new(subject, settings, ports, seed, now);
         self.by_target.entry(course.target()).or_default().push(id);
-        self.courses.insert(id, course);
+        self.courses.insert(id, UnderWay { course, due: now });
     }
 
     /// How many searches are under way.
@@ -96,8 +103,9 @@ impl Locator {
         };
         let Some(target) = target else { return polled };
         for id in self.by_target.get(&target).into_iter().flatten() {
-            let Some(course) = self.courses.get_mut(id) else { continue };
+            let Some(UnderWay { course, due }) = self.courses.get_mut(id) else { continue };
             if let Some(replies) = course.heard(&view, now) {
+                *due = now;
                 if let Some((hop, is_first)) = course.take_last() {
                     self.pace.answered(hop, view.ip().source(), !is_first, now);
                 }
@@ -120,11 +128,12 @@ impl Locator {
     pub fn poll(&mut self, now: Time) -> Polled {
         let mut polled = Polled::default();
         let mut over = Vec::new();
-        for (id, course) in &mut self.courses {
-            loop {
+        for (id, UnderWay { course, due }) in &mut self.courses {
+            while *due <= now {
                 let asked = match course.next(now) {
-                    Next::Wait(_) => {
+                    Next::Wait(until) => {
                         course.free(now);
+                        *due = until;
                         break;
                     }
                     Next::Over => {
@@ -133,8 +142,10 @@ impl Locator {
                     }
                     Next::Ask { hop, router } => self.pace.asked(router, hop),
                 };
-                if self.pace.when(asked, now) > now {
+                let when = self.pace.when(asked, now);
+                if when > now {
                     course.hold(now);
+                    *due = when;
                     break;
                 }
                 let Some(octets) = course.send(now) else { break };
@@ -159,7 +170,7 @@ impl Locator {
     }
 
     fn end(&mut self, id: CourseId, now: Time, polled: &mut Polled) {
-        let Some(course) = self.courses.remove(&id) else { return };
+        let Some(UnderWay { course, .. }) = self.courses.remove(&id) else { return };
         let target = course.target();
         if let Some(ids) = self.by_target.get_mut(&target) {
             ids.retain(|other| *other != id);
@@ -177,12 +188,7 @@ impl Locator {
     }
 
     /// When to call [`poll`](Locator::poll) again; `None` where nothing is under way.
-    pub fn next(&self, now: Time) -> Option<Time> {
-        let when = |course: &Course| match course.next(now) {
-            Next::Wait(until) => until,
-            Next::Over => now,
-            Next::Ask { hop, router } => self.pace.when(self.pace.asked(router, hop), now),
-        };
-        self.courses.values().map(when).min()
+    pub fn next(&self) -> Option<Time> {
+        self.courses.values().map(|search| search.due).min()
     }
 }

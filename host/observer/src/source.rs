@@ -153,6 +153,19 @@ impl Source {
         matches!(self.kind, Kind::Live(_))
     }
 
+    /// Has a live source give only packets that this filter matches, from now on. A recorded one has its
+    /// filter when it is opened.
+    ///
+    /// # Errors
+    ///
+    /// The filter is not understood.
+    pub fn narrow(&mut self, filter: &str) -> Result<(), SourceError> {
+        match &mut self.kind {
+            Kind::Live(live) => live.narrow(filter),
+            Kind::Recorded(_) => Ok(()),
+        }
+    }
+
     /// The number of the link type that all its frames have, where that is known before they come.
     pub fn link_number(&self) -> Option<u32> {
         match &self.kind {

@@ -1,10 +1,12 @@
 //! The arguments that say of which targets the path is searched for what harms packets.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use pathspider_locate::{Settings, Shape};
 
-use super::targets::rate;
+use super::targets::{rate, time};
 use crate::locating::{Locating, When};
 
 /// Octets of a packet that a copy needs: more than any path carries.
@@ -49,13 +51,24 @@ pub(super) struct LocatingOptions {
     /// run, whatever this says
     #[arg(long, value_name = "N", default_value_t = 100.0, value_parser = rate)]
     locate_rate: f64,
+
+    /// Ask every hop up to the target for it, in place of those that decide
+    #[arg(long)]
+    locate_every_hop: bool,
+
+    /// End a search after this time with what it knows; the time in which its routers answer other
+    /// searches is not counted
+    #[arg(long, value_name = "TIME", default_value = "120", value_parser = time)]
+    locate_time: Duration,
 }
 
 impl LocatingOptions {
     /// What is asked; nothing unless it is.
     pub(super) fn locating(&self) -> Option<Locating> {
         let (most, rate) = (self.locate_max, self.locate_rate);
-        self.locate.map(|when| Locating { when, most, rate })
+        let shape = if self.locate_every_hop { Shape::Every } else { Shape::Halves };
+        let settings = Settings { shape, longest: self.locate_time, ..Settings::default() };
+        self.locate.map(|when| Locating { when, most, rate, settings })
     }
 
     /// Octets that are captured of each packet at the least.

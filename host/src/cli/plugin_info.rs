@@ -12,6 +12,8 @@ use pathspider_plugin_api::{
 };
 use serde::Serialize;
 
+use crate::locating::declared;
+
 use pathspider_observer::chains::{Catalogue, Entry};
 use pathspider_plugins::{Found, Registry};
 use pathspider_runtime::asking::{ASKING, Asking};
@@ -134,6 +136,8 @@ impl PluginInfo {
             (info.forges, "CAP_NET_RAW", "to send packets of its own making"),
             (info.changes_system, "CAP_NET_ADMIN", "to change the system's settings"),
         ];
+        // The host's own of each measurement, which --locate gives.
+        let located = declared(info);
         PluginInfo {
             name: info.name.clone(),
             version: info.version.clone(),
@@ -148,7 +152,7 @@ impl PluginInfo {
             default_port: set_up.default_port,
             configurations: set_up.configurations,
             chains: set_up.chains,
-            conditions: info.conditions.iter().map(ConditionInfo::of).collect(),
+            conditions: info.conditions.iter().chain(&located).map(ConditionInfo::of).collect(),
             privileges: privileges
                 .into_iter()
                 .filter(|(needed, ..)| *needed)

@@ -4,21 +4,24 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use clap::Args;
 use pathspider_plugin_api::{Info, Record};
 
+use super::apart::{self, Ended, Said};
 use super::exit::{Exit, Failure};
-use super::{conclude, measure, names, shell};
+use super::{names, shell};
 use crate::probe::{self, Host, Page, Task, plan};
 use pathspider_plugins::Registry;
-use pathspider_runtime::apart::{Apart, Event, How};
+use pathspider_runtime::apart::Apart;
+use pathspider_runtime::privileges;
 use pathspider_runtime::process::Held;
 use pathspider_runtime::say::Status;
 use pathspider_runtime::threads::SingleThread;
-use pathspider_runtime::{privileges, witness};
+
+/// So many seconds at the most, one search for where takes.
+const LOCATING: u8 = 40;
 
 /// `pathspider probe`.
 #[derive(Debug, Args)]
@@ -41,6 +44,10 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "N", default_value_t = 3,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
+
+    /// Do not look for where on the path packets are harmed
+    #[arg(long)]
+    no_locate: bool,
 
     /// How long one connection may take, in seconds [default: what each measurement has, mostly 5]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -80,6 +87,13 @@ impl ProbeArgs {
         }
         words
     }
+
+    /// Those of a run that looks for where.
+    fn words_to_locate(&self) -> Vec<OsString> {
+        let mut words = self.words();
+        words.extend(["--locate=changed".into(), format!("--locate-time={LOCATING}").into()]);
+        words
+    }
 }
 
 /// What plugins take as a time-out ([`Options::timeout`](pathspider_plugin_api::Options::timeout)).
@@ -115,20 +129,25 @@ pub(super) fn run(
     let mut page = Page::new(hosts, arguments.rounds);
     let cannot = |error| Failure::new(Exit::Failed, format!("cannot start a process: {error}"));
     let held = Held::begin().map_err(cannot)?;
-    let words = arguments.words();
-    let children = tasks.iter().map(|task| start(task, &words, &single, &held, registry));
-    let children = children.collect::<Result<Vec<Apart>, _>>().map_err(cannot)?;
+    let start = |task: &Task<'_>| {
+        let child = |words| apart::start(task, words, &single, &held, registry);
+        let locates = !arguments.no_locate && !task.found.info.names;
+        let locating = locates.then(|| child(arguments.words_to_locate())).transpose()?;
+        Ok(Children { measuring: child(arguments.words())?, locating })
+    };
+    let children =
+        tasks.iter().map(start).collect::<io::Result<Vec<Children>>>().map_err(cannot)?;
     // What comes from the network is read without privileges.
     privileges::give_up();
     let mut probe = Probe { page: &mut page, held, told: HashSet::new(), stopped: false };
     let status = Status::default();
     let count = tasks.len();
-    for (number, (task, child)) in tasks.iter().zip(children).enumerate() {
+    for (number, (task, children)) in tasks.iter().zip(children).enumerate() {
         if probe.is_stopped() {
             break;
         }
         let name = &task.found.info.name;
-        probe.carry_out(task, child, &status, format!("{} of {count}: {name}", number + 1));
+        probe.carry_out(task, children, &status, &format!("{} of {count}: {name}", number + 1));
     }
     drop(status);
     let stopped = probe.stopped;
@@ -142,24 +161,11 @@ pub(super) fn run(
     Ok(page.exit(stopped))
 }
 
-/// Forks the process of a measurement, which is given its rounds and its targets later.
-fn start(
-    task: &Task<'_>,
-    words: &[OsString],
-    single: &SingleThread,
-    held: &Held,
-    registry: &Registry,
-) -> io::Result<Apart> {
-    Apart::start(single, held, |single, given| {
-        witness::begin(&single);
-        let mut lines = given.lines();
-        let rounds = lines.next().unwrap_or_default();
-        let mut words = words.to_vec();
-        words.extend(["--repeat".into(), OsString::from_vec(rounds.into())]);
-        let input = (task.values.clone(), lines.map(str::to_owned).collect());
-        let result = measure::for_another(words, input, task.found, single, registry);
-        conclude(&["pathspider".into(), "probe".into()], result)
-    })
+/// The processes of a measurement, both forked before anything is known.
+struct Children {
+    measuring: Apart,
+    /// Measures again what is impaired, and looks for where on the path.
+    locating: Option<Apart>,
 }
 
 /// A probe under way.
@@ -178,99 +184,80 @@ impl Probe<'_> {
         self.stopped
     }
 
-    /// Has a measurement made, and reads what it says.
-    fn carry_out(&mut self, task: &Task<'_>, mut child: Apart, status: &Status, what: String) {
+    /// Has a measurement made, and reads what it says. Where it finds something impaired, the other
+    /// process measures once more, and looks for where.
+    fn carry_out(&mut self, task: &Task<'_>, children: Children, status: &Status, what: &str) {
         let info = &task.found.info;
-        let hosts: Vec<usize> =
-            task.hosts.iter().copied().filter(|&at| !self.page.hosts()[at].is_lost).collect();
+        let of_page = |page: &Page| -> Vec<usize> {
+            task.hosts.iter().copied().filter(|&at| !page.hosts()[at].is_lost).collect()
+        };
+        let hosts = of_page(self.page);
         if hosts.is_empty() {
             return;
         }
         let rounds = self.page.rounds_of(&hosts);
-        let lines = hosts.iter().flat_map(|&at| self.page.hosts()[at].lines(info.names));
-        let lines: Vec<String> = lines.collect();
-        status.show(what);
-        child.give(&format!("{rounds}\n{}", lines.join("\n")));
-        // The last message, which is the reason where the measurement failed.
-        let mut last: Option<String> = None;
+        status.show(what.to_owned());
         let mut is_measured = false;
-        loop {
-            match child.next(&self.held) {
-                Event::Output(line) => is_measured |= self.add(info, rounds, &line),
-                Event::Message(line) => {
-                    let text = String::from_utf8_lossy(&line);
-                    match &mut last {
-                        // Further lines of a message are indented.
-                        Some(last) if text.starts_with("    ") => {
-                            last.push('\n');
-                            last.push_str(text.trim_start());
-                        }
-                        _ => {
-                            let before = last.replace(text.into_owned());
-                            before.into_iter().for_each(|text| self.tell(status, text));
-                        }
-                    }
-                }
-                Event::Signal(signal) => {
-                    self.stopped = true;
-                    child.signal(signal);
-                }
-                Event::Ended(how) => {
-                    if self.end(info, how, last, is_measured, status) {
-                        self.page.finish(&hosts);
-                    }
-                    return;
-                }
-            }
+        let lines = self.lines(&hosts, info);
+        let ended = self.hear(children.measuring, (rounds, lines), status, |page, record| {
+            is_measured |= page.add(info, rounds, record);
+        });
+        if !self.end(info, ended, is_measured, status) {
+            return;
         }
+        self.page.finish(&hosts);
+        let impaired: Vec<String> = self.page.impaired(info, &hosts);
+        let Some(locating) = children.locating.filter(|_| !impaired.is_empty()) else { return };
+        status.show(format!("{what}, and where"));
+        let ended = self.hear(locating, (1, impaired), status, |page, record| {
+            page.add_location(info, record);
+        });
+        // What it cannot find out is no fault of the measurement.
+        ended.last.into_iter().for_each(|text| tell(&mut self.told, status, text));
     }
 
-    /// Reads a record; whether it is one of a target.
-    fn add(&mut self, info: &Info, rounds: u16, line: &[u8]) -> bool {
-        match serde_json::from_slice::<Record>(line) {
-            Ok(record) => self.page.add(info, rounds, record),
-            Err(_) => false,
-        }
+    /// The lines of these targets.
+    fn lines(&self, hosts: &[usize], info: &Info) -> Vec<String> {
+        let hosts = hosts.iter().map(|&at| &self.page.hosts()[at]);
+        hosts.flat_map(|host| host.lines(info.names)).collect()
     }
 
-    /// Says a message of a measurement, once.
-    fn tell(&mut self, status: &Status, text: String) {
-        if !text.is_empty() && !self.told.contains(&text) {
-            status.above(&text);
-            self.told.insert(text);
-        }
+    /// Gives a process its work, and takes what it says.
+    fn hear(
+        &mut self,
+        mut child: Apart,
+        (rounds, lines): (u16, Vec<String>),
+        status: &Status,
+        mut add: impl FnMut(&mut Page, Record),
+    ) -> Ended {
+        apart::give(&mut child, rounds, &lines);
+        let Probe { page, held, told, stopped } = self;
+        apart::hear(&mut child, held, |said| match said {
+            Said::Record(record) => add(page, record),
+            Said::Message(text) => tell(told, status, text),
+            Said::Stopped => *stopped = true,
+        })
     }
 
     /// Notes how a measurement ended; whether all its targets were measured.
-    fn end(
-        &mut self,
-        info: &Info,
-        how: How,
-        last: Option<String>,
-        is_measured: bool,
-        status: &Status,
-    ) -> bool {
-        let is_done = [Exit::Finished, Exit::FinishedWithErrors, Exit::Stopped];
-        if is_done.into_iter().any(|exit| how.is(exit)) || self.stopped {
-            last.into_iter().for_each(|text| self.tell(status, text));
+    fn end(&mut self, info: &Info, ended: Ended, is_measured: bool, status: &Status) -> bool {
+        if ended.is_done() || self.stopped {
+            ended.last.into_iter().for_each(|text| tell(&mut self.told, status, text));
             return !self.stopped;
         }
-        let said = last.map(|text| match text.strip_prefix("pathspider: ") {
-            Some(text) => text.to_owned(),
-            None => text,
-        });
-        let (exit, ended) = match how {
-            How::Status(status) => (
-                Exit::from_code(status).unwrap_or(Exit::Failed),
-                format!("it ended with the status {status}"),
-            ),
-            How::Signal(signal) => (Exit::Failed, format!("signal {signal} ended it")),
-        };
-        let mut why = said.unwrap_or(ended);
+        let (exit, mut why) = ended.failure();
         if is_measured {
             why.push_str("; what it had found by then is above");
         }
         self.page.fail(info, exit, why);
         false
+    }
+}
+
+/// Says a message of a measurement, once.
+fn tell(told: &mut HashSet<String>, status: &Status, text: String) {
+    if !text.is_empty() && !told.contains(&text) {
+        status.above(&text);
+        told.insert(text);
     }
 }

@@ -28,14 +28,14 @@ const SHOWN: usize = 200;
 #[derive(Debug, Args)]
 #[command(
     after_help = "SYNs with few hops to live are sent, plain ones and ones with the features, and what routers \
-                  quote of them is compared with what was sent. Without --ecn, --dscp and --tcp-option, ECN, DSCP 46 \
-                  and TCP's usual options are looked for.\n\nExit status: 0 where nothing is harmed, 14 where \
+                  quote of them is compared with what was sent. Without --ecn, --dscp, --tcp-option and --with, ECN, \
+                  DSCP 46 and TCP's usual options are looked for.\n\nExit status: 0 where nothing is harmed, 14 where \
                   something is, 9 where a target answered nothing or could not be traced, 10 where it was stopped."
 )]
 pub(super) struct TraceArgs {
     /// Addresses or names, perhaps with a port: HOST, HOST:PORT, [IPV6]:PORT; port 80 where none is given
     #[arg(value_name = "HOST", required = true)]
-    hosts: Vec<String>,
+    pub(super) hosts: Vec<String>,
 
     /// Look for Explicit Congestion Notification
     #[arg(long)]
@@ -49,9 +49,15 @@ pub(super) struct TraceArgs {
     #[arg(long, value_name = "KIND", value_parser = clap::value_parser!(u8).range(3..=254))]
     tcp_option: Vec<u8>,
 
+    /// Measure with this plugin, and look for what its configurations send otherwise than its baseline;
+    /// with a number, for that configuration alone. May be given several times
+    #[arg(long, value_name = "PLUGIN[:CONFIG]",
+          conflicts_with_all = ["ecn", "dscp", "tcp_option", "watch", "max_hops"])]
+    pub(super) with: Vec<String>,
+
     /// Write a JSON object for each target, one a line, in place of tables
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 
     /// Trace again and again, until a signal ends it
     #[arg(long)]
@@ -63,12 +69,12 @@ pub(super) struct TraceArgs {
 
     /// Look up the names of routers
     #[arg(long)]
-    names: bool,
+    pub(super) names: bool,
 
     /// Say in which autonomous system routers are, by this file: a MaxMind DB (.mmdb) or CAIDA's
     /// prefix2as. May be given several times; the first that knows counts
     #[arg(long, value_name = "FILE")]
-    asn_db: Vec<PathBuf>,
+    pub(super) asn_db: Vec<PathBuf>,
 
     /// Go no further than so many hops
     #[arg(long, value_name = "N", default_value_t = 30,
@@ -77,16 +83,16 @@ pub(super) struct TraceArgs {
 
     /// The interface to send from and to capture on [default: the default route's]
     #[arg(short, long, value_name = "IF")]
-    interface: Option<String>,
+    pub(super) interface: Option<String>,
 
     /// Trace special-purpose addresses too: private, documentation, multicast and the like
     #[arg(long)]
-    allow_special: bool,
+    pub(super) allow_special: bool,
 
     /// Never send to the addresses and prefixes in this file, one a line, # for comments; may be
     /// given several times
     #[arg(long, value_name = "FILE")]
-    blocklist: Vec<PathBuf>,
+    pub(super) blocklist: Vec<PathBuf>,
 }
 
 impl TraceArgs {
@@ -148,7 +154,7 @@ pub(super) fn run(arguments: &TraceArgs) -> Result<Exit, Failure> {
                     if arguments.names {
                         look_up(&mut around, &traced.routers());
                     }
-                    write(&traced, target, &around, arguments.json)?;
+                    write(&traced, &target.shown, &around, arguments.json)?;
                 }
                 Err(error) if targets.len() == 1 => return Err(failure(&error)),
                 Err(error) => {
@@ -220,14 +226,14 @@ fn failure(error: &TraceError) -> Failure {
     Failure::new(exit, error)
 }
 
-fn write(
+pub(super) fn write(
     traced: &Traced,
-    target: &Target,
+    target: &str,
     around: &Surroundings,
     json: bool,
 ) -> Result<Exit, Failure> {
     if json {
-        let line = serde_json::to_string(&trace::json(traced, &target.shown, around))
+        let line = serde_json::to_string(&trace::json(traced, target, around))
             .map_err(|error| Failure::new(Exit::Failed, error))?;
         return shell::write(format!("{}\n", text::json(&line)).as_bytes());
     }
@@ -236,11 +242,11 @@ fn write(
         true => Colours::Terminal,
         false => Colours::Plain,
     };
-    shell::write(format!("{}\n", trace::text(traced, &target.shown, around, colours)).as_bytes())
+    shell::write(format!("{}\n", trace::text(traced, target, around, colours)).as_bytes())
 }
 
 /// Looks up the names of addresses that are not known yet, by the system's own program.
-fn look_up(around: &mut Surroundings, addresses: &[IpAddr]) {
+pub(super) fn look_up(around: &mut Surroundings, addresses: &[IpAddr]) {
     for &address in addresses {
         if around.names.contains_key(&address) {
             continue;

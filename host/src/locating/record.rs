@@ -64,11 +64,13 @@ fn change(finding: &Finding) -> Option<Record> {
 
 fn hop(seen: &HopSeen, networks: &Databases) -> Record {
     let mut record = Record::with_capacity(8).with("hop", seen.hop);
-    if let Some((from, after)) = seen.router() {
+    if let Some((from, _)) = seen.router() {
         record.push("from", from);
         if let Some(asn) = networks.find(from).asn {
             record.push("asn", asn);
         }
+    }
+    if let Some(after) = seen.after() {
         record.push("rtt_us", u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
     }
     for (name, fate) in [("plain", &seen.plain), ("marked", &seen.marked)] {

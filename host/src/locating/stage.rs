@@ -10,7 +10,7 @@ use pathspider_runtime::say;
 use pathspider_runtime::stop::{Stop, Urgency};
 
 use super::wire::{Driver, Wire};
-use super::{LOOK, Wanted};
+use super::{LOOK, Locating, Wanted};
 
 /// What is to be located of a job.
 pub(crate) struct Ask {
@@ -27,11 +27,23 @@ pub(crate) struct Found {
     pub(crate) located: Vec<(Wanted, Location)>,
     /// Whether some are missing.
     pub(crate) is_cut_off: bool,
+    /// Packets that were sent, those for what is missing among them.
+    pub(crate) packets: u64,
+    /// Of these, probes that came to the target, or may have.
+    pub(crate) at_target: u64,
+}
+
+impl Found {
+    /// Where nothing was searched for.
+    pub(crate) fn nothing(is_cut_off: bool) -> Found {
+        Found { ticket: 0, located: Vec::new(), is_cut_off, packets: 0, at_target: 0 }
+    }
 }
 
 /// The stage.
 pub(crate) struct Stage {
     driver: Driver,
+    settings: Settings,
     asked: Receiver<Ask>,
     found: Sender<Found>,
     stop: Arc<Stop>,
@@ -46,17 +58,27 @@ struct Job {
     rest: VecDeque<Wanted>,
     current: Option<Wanted>,
     located: Vec<(Wanted, Location)>,
+    packets: u64,
+    at_target: u64,
+}
+
+impl Job {
+    fn count(&mut self, location: &Location) {
+        self.packets += u64::from(location.sent);
+        self.at_target += u64::from(location.at_target);
+    }
 }
 
 impl Stage {
     pub(crate) fn new(
         wire: Wire,
-        rate: f64,
+        Locating { rate, settings, .. }: Locating,
         (asked, found): (Receiver<Ask>, Sender<Found>),
         stop: Arc<Stop>,
     ) -> Stage {
         Stage {
             driver: Driver::new(wire, rate),
+            settings,
             asked,
             found,
             stop,
@@ -109,7 +131,8 @@ impl Stage {
     }
 
     fn take(&mut self, Ask { ticket, wanted }: Ask) {
-        let job = Job { rest: wanted.into(), current: None, located: Vec::new() };
+        let (rest, located) = (wanted.into(), Vec::new());
+        let job = Job { rest, current: None, located, packets: 0, at_target: 0 };
         self.jobs.insert(ticket, job);
         self.go_on(ticket);
     }
@@ -125,7 +148,7 @@ impl Stage {
                 return;
             }
             let Some(next) = job.rest.pop_front() else { return };
-            let begun = self.driver.begin(ticket, next.subject.clone(), Settings::default());
+            let begun = self.driver.begin(ticket, next.subject.clone(), self.settings);
             // Where no way leads there any more, the rest is answered.
             if begun.is_ok() {
                 job.current = Some(next);
@@ -137,6 +160,7 @@ impl Stage {
 
     fn ended(&mut self, ticket: CourseId, location: Location) {
         let Some(job) = self.jobs.get_mut(&ticket) else { return };
+        job.count(&location);
         if let Some(wanted) = job.current.take() {
             self.busy.remove(&wanted.subject.marked.remote());
             job.located.push((wanted, location));
@@ -149,13 +173,18 @@ impl Stage {
     fn answer(&mut self, ticket: u64, is_cut_off: bool) {
         if let Some(job) = self.jobs.remove(&ticket) {
             // The merger is gone where an output failed.
-            let _ = self.found.send(Found { ticket, located: job.located, is_cut_off });
+            let Job { located, packets, at_target, .. } = job;
+            let _ = self.found.send(Found { ticket, located, is_cut_off, packets, at_target });
         }
     }
 
     /// Answers all that is under way with what is known.
     fn cut_off(&mut self) {
-        self.driver.give_up();
+        for (ticket, location) in self.driver.give_up() {
+            if let Some(job) = self.jobs.get_mut(&ticket) {
+                job.count(&location);
+            }
+        }
         self.waiting.clear();
         self.busy.clear();
         let tickets: Vec<u64> = self.jobs.keys().copied().collect();

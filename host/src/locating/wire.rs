@@ -53,20 +53,21 @@ impl From<PortsError> for WireError {
 }
 
 impl Wire {
-    /// Opens it: packets leave by this interface, and answers are captured there.
+    /// Opens it: packets leave by this interface, and answers are captured there. The capture comes
+    /// first, for it says best what is wrong with the interface.
     ///
     /// # Errors
     ///
-    /// A privilege (`CAP_NET_RAW`) or a port is missing.
+    /// The interface, a privilege (`CAP_NET_RAW`) or a port is missing.
     pub(crate) fn open(uri: &str, interface: Option<&str>) -> Result<Wire, WireError> {
+        let options = SourceOptions { buffer_size: BUFFER, ..SourceOptions::default() };
+        let mut source = open(uri, &options)?;
         let raw = Raw::open(interface)?;
         let ports = Held::take(PORTS, PORTS, interface)?;
         let to_ours: Vec<String> =
             ports.numbers.iter().map(|port| format!("dst port {port}")).collect();
-        let filter = format!("icmp or icmp6 or ((tcp or udp) and ({}))", to_ours.join(" or "));
-        let options =
-            SourceOptions { filter: Some(filter), buffer_size: BUFFER, ..SourceOptions::default() };
-        let source = open(uri, &options)?;
+        source
+            .narrow(&format!("icmp or icmp6 or ((tcp or udp) and ({}))", to_ours.join(" or ")))?;
         Ok(Wire { raw, ports, source, interface: interface.map(str::to_owned) })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pathspider_plugin_api::driver::{self, Conclusion, Driver, Ended, Fault, Sighting};
-use pathspider_plugin_api::{Condition, Error, Job, Location, Record, Value};
+use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 
 use super::evidence::{failures, round_trips};
 use super::nat64::Translators;
@@ -126,28 +126,22 @@ impl<'a> Conclude<'a> {
         self.report_not_supported(&conclusion);
         let driver = self.driver().in_round(work.round().number());
         let mut theirs = Vec::new();
-        for (wanted, _) in &found.located {
-            if theirs.iter().any(|(config, _)| *config == wanted.config) {
-                continue;
-            }
-            let location = Location::new(wanted.config);
+        for location in locating::of_plugin(&found.located) {
             match driver.located(&work.job, &conclusion.flows, &location) {
-                Ok(conditions) => theirs.push((wanted.config, conditions)),
+                Ok(conditions) => theirs.extend(conditions),
                 Err(fault) => {
                     let target = into_target(work);
                     return Concluded::Records(vec![self.error_record(target, fault.into())]);
                 }
             }
         }
-        conclusion.conditions.extend(theirs.into_iter().flat_map(|(_, conditions)| conditions));
+        conclusion.conditions.extend(theirs);
         conclusion.added.extend(locating::conditions(&found.located));
         self.merger.count(|summary| {
             summary.located.targets += u64::from(!found.located.is_empty());
             summary.located.cut_off += u64::from(found.is_cut_off);
-            for (_, location) in &found.located {
-                summary.located.packets += u64::from(location.sent);
-                summary.located.at_targets += u64::from(location.at_target);
-            }
+            summary.located.packets += found.packets;
+            summary.located.at_targets += found.at_target;
         });
         let target = into_target(work);
         Concluded::Records(self.job_records(target, hint, conclusion, &found.located))

@@ -54,16 +54,23 @@ impl Host {
             (Place::Name(name), false) if self.addresses.is_empty() => {
                 Record::new().with("dip", name.as_str())
             }
-            (Place::Name(name), false) => {
-                let of = |address| {
-                    let record = Record::new().with("dip", address);
-                    self.line(record.with("domain", name.as_str()))
-                };
-                return self.addresses.iter().copied().map(of).collect();
+            (Place::Name(_), false) => {
+                let addresses = self.addresses.iter().map(IpAddr::to_string);
+                return addresses.filter_map(|address| self.line_of(&address)).collect();
             }
             (Place::Address(address), _) => Record::new().with("dip", *address),
         };
         vec![self.line(record)]
+    }
+
+    /// Its line for one of its addresses.
+    pub(crate) fn line_of(&self, address: &str) -> Option<String> {
+        let address: IpAddr = address.parse().ok()?;
+        let record = Record::new().with("dip", address);
+        Some(self.line(match &self.place {
+            Place::Name(name) => record.with("domain", name.as_str()),
+            Place::Address(_) => record,
+        }))
     }
 
     fn line(&self, mut record: Record) -> String {

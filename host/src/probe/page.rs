@@ -1,14 +1,18 @@
 //! What a probe found, by target and measurement, and what could not be measured.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use pathspider_plugin_api::{ConditionInfo, Info, Record};
+use pathspider_plugin_api::{ConditionInfo, Info, Record, Value};
+use pathspider_records::names;
 use pathspider_runtime::exit::Exit;
 use pathspider_runtime::text::visible;
 use serde::Serialize;
 
 use super::Host;
 use super::finding::{Finding, Rounds, Verdict, was_answered};
+use crate::locating::told;
+use crate::trace::{Traced, found};
 
 /// Characters of a text of others that are shown.
 pub(super) const SHOWN: usize = 200;
@@ -36,6 +40,8 @@ struct Measured {
     /// How many rounds were asked for.
     asked: u16,
     rounds: Rounds,
+    /// Of one that was found to be impaired: what a further round says of where.
+    located: Option<Record>,
 }
 
 /// What is known of a measurement.
@@ -85,6 +91,12 @@ pub(super) struct SaidMeasurement {
     pub(super) verdict: Verdict,
     pub(super) rounds: usize,
     pub(super) conditions: Vec<Finding>,
+    /// Of what is impaired: where on the path, in sentences.
+    #[serde(rename = "where")]
+    pub(super) place: Vec<String>,
+    /// What each hop said, as in records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) location: Option<Value>,
     /// What to try next, in sentences.
     pub(super) next: Vec<String>,
     /// Why the measurement itself failed.
@@ -122,7 +134,7 @@ impl Page {
         let shown = |key| record.str(key).map(|text| visible(text, SHOWN));
         let place = self.places.entry((at, shown("dip").unwrap_or_default())).or_default();
         place.domain = shown("domain").or(place.domain.take());
-        let empty = || Measured { asked, rounds: Rounds::default() };
+        let empty = || Measured { asked, rounds: Rounds::default(), located: None };
         place.measured.entry(measurement).or_insert_with(empty).rounds.add(record);
         true
     }
@@ -133,6 +145,39 @@ impl Page {
         for &at in hosts {
             let host = &mut self.hosts[at];
             host.is_lost |= host.answers.is_none();
+        }
+    }
+
+    /// The lines of those of these targets for which a measurement found something impaired.
+    pub(crate) fn impaired(&self, info: &Info, hosts: &[usize]) -> Vec<String> {
+        let Some(at) = self.measurements.iter().position(|one| one.name == info.name) else {
+            return Vec::new();
+        };
+        let conditions = &self.measurements[at].conditions;
+        let is_impaired = |place: &Place| {
+            let measured = place.measured.get(&at);
+            measured.is_some_and(|Measured { asked, rounds, .. }| {
+                rounds.verdict(&rounds.findings(conditions), (*asked).into()) == Verdict::Impaired
+            })
+        };
+        let of_host = |host: &usize| {
+            let places = self.places.range((*host, String::new())..(*host + 1, String::new()));
+            let impaired = places.filter(|(_, place)| is_impaired(place));
+            let lines = impaired.filter_map(|((_, dip), _)| self.hosts[*host].line_of(dip));
+            lines.collect::<Vec<String>>()
+        };
+        hosts.iter().flat_map(of_host).collect()
+    }
+
+    /// Adds the record of a round that looked for where.
+    pub(crate) fn add_location(&mut self, info: &Info, record: Record) {
+        let at = self.hosts.iter().position(|host| host.has(&record));
+        let dip = record.str("dip").map(|text| visible(text, SHOWN));
+        let (Some(at), Some(dip)) = (at, dip) else { return };
+        let measurement = self.measurement(info);
+        let place = self.places.get_mut(&(at, dip));
+        if let Some(measured) = place.and_then(|place| place.measured.get_mut(&measurement)) {
+            measured.located = Some(record);
         }
     }
 
@@ -195,7 +240,7 @@ impl Page {
     fn of_place(&self, host: &Host, place: &Place) -> Vec<SaidMeasurement> {
         let of = |(&at, measured): (&usize, &Measured)| {
             let Measurement { name, title, conditions } = &self.measurements[at];
-            let Measured { asked, rounds } = measured;
+            let Measured { asked, rounds, located } = measured;
             let findings = rounds.findings(conditions);
             let verdict = rounds.verdict(&findings, (*asked).into());
             SaidMeasurement {
@@ -203,6 +248,8 @@ impl Page {
                 title: title.clone(),
                 verdict,
                 rounds: rounds.count(),
+                place: located.as_ref().map(places).unwrap_or_default(),
+                location: located.as_ref().and_then(|record| record.get(names::LOCATION).cloned()),
                 next: next(host, name, verdict, &findings, &rounds.last),
                 conditions: findings,
                 error: rounds.error.clone(),
@@ -230,6 +277,34 @@ impl Page {
     }
 }
 
+/// Where packets are harmed, a sentence each.
+fn places(record: &Record) -> Vec<String> {
+    let located = told(record);
+    if located.is_empty() {
+        return vec!["It was not impaired any more when the path was searched for where.".into()];
+    }
+    let target = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut said: Vec<String> = Vec::new();
+    let mut unknown: Vec<String> = Vec::new();
+    for one in located {
+        let not_known = one.location.unknown.iter().map(|what| format!("Not known: {what}."));
+        unknown.extend(not_known);
+        for sentence in found(&Traced::of_record(target, one, false)) {
+            if !said.contains(&sentence) {
+                said.push(sentence);
+            }
+        }
+    }
+    if said.is_empty() {
+        unknown.dedup();
+        said = unknown;
+    }
+    if said.is_empty() {
+        said.push("This time its packets came to the target as they were sent.".to_owned());
+    }
+    said
+}
+
 /// What to try next.
 fn next(
     host: &Host,
@@ -244,7 +319,7 @@ fn next(
     let sentence = match verdict {
         Verdict::Good | Verdict::NotApplicable => return Vec::new(),
         Verdict::Impaired => format!(
-            "`pathspider trace {shown}` looks for where on the path; `pathspider {plugin} {shown}` \
+            "`pathspider trace --with {plugin} {shown}` shows each hop; `pathspider {plugin} {shown}` \
              shows both connections again; measured from another network, a fault that stays is near \
              the target"
         ),

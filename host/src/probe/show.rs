@@ -72,6 +72,9 @@ fn measurement(said: &SaidMeasurement, width: usize, text: &mut String) {
             let _ = writeln!(text, "      {}: {}", letter.unwrap_or('…'), connection(flow));
         }
     }
+    for sentence in &said.place {
+        let _ = writeln!(text, "      where: {}", visible(sentence, 4 * SHOWN));
+    }
     for sentence in &said.next {
         let _ = writeln!(text, "      next: {sentence}");
     }

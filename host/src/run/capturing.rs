@@ -8,7 +8,7 @@ use super::asked::Basis;
 use super::guarded::Listening;
 use super::{RunError, RunOptions};
 use crate::engine::Forger;
-use crate::locating::Wire;
+use crate::locating::{Wire, WireError};
 use crate::route::Routes;
 use pathspider_observer::{Elsewhere, Source};
 use pathspider_runtime::privileges;
@@ -49,8 +49,10 @@ impl<'a> Listening<'a> {
 
 fn open_wire(options: &RunOptions<'_>) -> Result<Wire, RunError> {
     let uri = options.source.as_ref().ok_or(RunError::NoInterface)?;
-    Wire::open(uri, options.interface.as_deref())
-        .map_err(|error| RunError::System(format!("cannot open what --locate needs: {error}")))
+    Wire::open(uri, options.interface.as_deref()).map_err(|error| match error {
+        WireError::Source(error) => RunError::Source(error),
+        other => RunError::System(format!("cannot open what --locate needs: {other}")),
+    })
 }
 
 fn open_forger(

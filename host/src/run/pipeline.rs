@@ -16,7 +16,7 @@ use super::{RunError, RunOptions};
 use crate::engine::{Feedback, JOBS_BEHIND, Measured, Report};
 use crate::job::Feed;
 use crate::locating::{Stage, Wire};
-use crate::merger::{Locator, Merger};
+use crate::merger::{Merger, Searches};
 use crate::output::{OutputError, RecordWriter, Summary};
 use crate::rounds::Standings;
 use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Watch};
@@ -81,15 +81,15 @@ impl Pipeline {
             slots,
         });
         let locating = options.locating;
-        let locator = match (locating, wire) {
+        let searches = match (locating, wire) {
             (Some(locating), Some(wire)) => {
                 let (ask, asked) = unbounded();
                 let (tell, found) = unbounded();
-                let stage = Stage::new(wire, locating.rate, (asked, tell), Arc::clone(stop));
+                let stage = Stage::new(wire, locating, (asked, tell), Arc::clone(stop));
                 threads.start("locator", move || stage.run()).map_err(RunError::no_thread)?;
-                Locator::new(ask, found)
+                Searches::new(ask, found)
             }
-            _ => Locator::none(),
+            _ => Searches::none(),
         };
         let merger = Merger {
             locating: locating.map(|locating| locating.when),
@@ -108,7 +108,7 @@ impl Pipeline {
         let merger = threads
             .start("merger", move || {
                 watchdog::watch_this_thread();
-                let failure = merger.run(reported, observations, tell, locator, writer);
+                let failure = merger.run(reported, observations, tell, searches, writer);
                 if failure.is_some() {
                     // What cannot be written need not be measured.
                     output_stop.terminate("the output");

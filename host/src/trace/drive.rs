@@ -9,7 +9,7 @@ use pathspider_observer::SourceError;
 use pathspider_runtime::stop::Stop;
 
 use super::features::{Feature, syn};
-use super::table::{Course, Traced};
+use super::table::{Course, Mark, Traced};
 use crate::locating::{Driver, Turned, Wire, WireError};
 
 /// Packets a second at the most.
@@ -88,7 +88,7 @@ impl Tracer {
     ) -> Result<Ended, TraceError> {
         let source = self.driver.source(target.ip());
         let source = source.map_err(|error| TraceError::Unreachable(target.ip(), error))?;
-        let mut traced = Traced::new(target, features.to_vec());
+        let mut traced = Traced::new(target, features);
         let mut sets = vec![features.to_vec()];
         while let Some(set) = (!sets.is_empty()).then(|| sets.remove(0)) {
             let (course, is_whole) = self.course(target, source, &set, stop, look)?;
@@ -134,7 +134,8 @@ impl Tracer {
             took += location.took;
         }
         (location.sent, location.at_target, location.took) = (sent, at_target, took);
-        Ok((Course { features: features.to_vec(), arrives, location }, is_whole))
+        let marks = features.iter().copied().map(Mark::Feature).collect();
+        Ok((Course { marks, arrives, location }, is_whole))
     }
 
     /// Drives a search to its end, or until it is told to stop.

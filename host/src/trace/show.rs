@@ -9,8 +9,7 @@ use pathspider_locate::{Field, Finding, Reading, Span};
 use pathspider_runtime::text::{of, visible};
 use serde::Serialize;
 
-use super::features::Feature;
-use super::table::{Cell, Row, Traced};
+use super::table::{Cell, Mark, Row, Traced};
 
 /// Characters of a text of others that are shown.
 const SHOWN: usize = 120;
@@ -78,14 +77,14 @@ struct SaidHop {
 
 #[derive(Serialize)]
 struct SaidCell {
-    feature: Feature,
+    feature: Mark,
     #[serde(flatten)]
     cell: Cell,
 }
 
 #[derive(Serialize)]
 struct SaidFinding {
-    features: Vec<Feature>,
+    features: Vec<Mark>,
     /// As conditions say it: `changed:ecn:4`.
     finding: String,
 }
@@ -104,10 +103,10 @@ pub(crate) fn json<'a>(
         rtt_ms: row.after.map(|after| (after.as_secs_f64() * 1e6).round() / 1e3),
         plain: row.plain,
         features: traced
-            .features
+            .marks
             .iter()
             .zip(row.cells)
-            .map(|(feature, cell)| SaidCell { feature: *feature, cell })
+            .map(|(mark, cell)| SaidCell { feature: mark.clone(), cell })
             .collect(),
     };
     let findings = traced.findings().into_iter();
@@ -119,7 +118,7 @@ pub(crate) fn json<'a>(
         arrived: traced.has_arrived(),
         hops: traced.rows().into_iter().map(hop).collect(),
         findings: findings
-            .map(|(features, finding)| SaidFinding { features, finding: finding.words() })
+            .map(|(marks, finding)| SaidFinding { features: marks, finding: finding.words() })
             .collect(),
         sentences: sentences(traced),
         packets: traced.sum(|course| course.location.sent),
@@ -142,7 +141,7 @@ pub(crate) fn text(
     let _ = writeln!(text, ", port {}", traced.target.port());
     let rows = traced.rows();
     let mut table = vec![vec!["hop".to_owned(), "router".into(), "time".into(), "plain".into()]];
-    table[0].extend(traced.features.iter().map(Feature::to_string));
+    table[0].extend(traced.marks.iter().map(Mark::to_string));
     for row in &rows {
         let router = row.router.map_or_else(|| "*".to_owned(), |at| around.router(at));
         let after = row.after.map(|after| format!("{:.1} ms", after.as_secs_f64() * 1e3));
@@ -194,12 +193,7 @@ pub(crate) fn text(
 
 /// The verdict.
 fn sentences(traced: &Traced) -> Vec<String> {
-    let mut said: Vec<String> = Vec::new();
-    for (features, finding) in traced.findings() {
-        let flows = traced.courses.iter().find(|one| one.location.findings.contains(finding));
-        let flows = flows.map_or(1, |course| course.location.flows);
-        said.push(sentence(&features, finding, flows));
-    }
+    let mut said = found(traced);
     for course in &traced.courses {
         for (field, hop) in &course.location.alike {
             let text = format!("Before hop {hop} {} is changed in all packets.", name_of(*field));
@@ -216,7 +210,7 @@ fn sentences(traced: &Traced) -> Vec<String> {
         (true, true) if traced.is_impaired() => "All packets came to the target.".to_owned(),
         (true, true) => format!(
             "{} came to the target, and nothing on the way was seen to be changed.",
-            listed(&traced.features)
+            listed(&traced.marks)
         ),
         (true, false) => "The target answers, and not to all of these packets.".to_owned(),
     });
@@ -226,6 +220,15 @@ fn sentences(traced: &Traced) -> Vec<String> {
     }
     said.push("Not shown: the way back, and what is behind the last router that quotes.".into());
     said
+}
+
+/// What was found, a sentence each.
+pub(crate) fn found(traced: &Traced) -> Vec<String> {
+    let said = |(marks, finding): (Vec<Mark>, &Finding)| {
+        let flows = traced.courses.iter().find(|one| one.location.findings.contains(finding));
+        sentence(&marks, finding, flows.map_or(1, |course| course.location.flows))
+    };
+    traced.findings().into_iter().map(said).collect()
 }
 
 fn cell_text(cell: &Cell) -> String {
@@ -250,8 +253,8 @@ fn colour(cell: &Cell) -> Option<u8> {
     }
 }
 
-fn listed(features: &[Feature]) -> String {
-    let names: Vec<String> = features.iter().map(Feature::to_string).collect();
+fn listed(marks: &[Mark]) -> String {
+    let names: Vec<String> = marks.iter().map(Mark::to_string).collect();
     match names.split_last() {
         Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
         _ => names.concat(),
@@ -282,8 +285,8 @@ fn place(span: Span) -> String {
     }
 }
 
-fn sentence(features: &[Feature], finding: &Finding, flows: u8) -> String {
-    let packets = || format!("packets with {}", listed(features));
+fn sentence(marks: &[Mark], finding: &Finding, flows: u8) -> String {
+    let packets = || format!("packets with {}", listed(marks));
     let times = match flows {
         0 | 1 => String::new(),
         flows => format!(" ({flows} of 3 flows)"),
@@ -315,7 +318,7 @@ fn sentence(features: &[Feature], finding: &Finding, flows: u8) -> String {
         )),
         Finding::NotReproduced => capital(&format!("{} came to the target this time.", packets())),
         Finding::Unquoted => {
-            format!("Routers quote too little to show {}.", listed(features))
+            format!("Routers quote too little to show {}.", listed(marks))
         }
     }
 }

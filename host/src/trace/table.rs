@@ -1,25 +1,70 @@
 //! What a trace found, as a table: what packets of each feature were at each hop.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use pathspider_locate::location::Fate;
 use pathspider_locate::{Change, Field, Finding, HopSeen, Location, Side};
-use serde::Serialize;
+use pathspider_plugin_api::Carrier;
+use serde::{Serialize, Serializer};
 
 use super::features::Feature;
+use crate::locating::Told;
+
+/// What distinguishes the packets of a column from plain ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// A feature of a SYN.
+    Feature(Feature),
+    /// What a measurement's configuration sends otherwise than its baseline, by this name.
+    Measured(String),
+}
+
+impl Mark {
+    /// Whether a field of a packet is this one's.
+    fn has(&self, field: Field) -> bool {
+        match self {
+            Mark::Feature(feature) => feature.has(field),
+            Mark::Measured(_) => !field.is_of_translation(),
+        }
+    }
+
+    /// Whether a quote that hides these fields hides it.
+    fn is_hidden(&self, hidden: &[Field]) -> bool {
+        match self {
+            Mark::Feature(feature) => feature.is_hidden(hidden),
+            Mark::Measured(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mark::Feature(feature) => feature.fmt(f),
+            Mark::Measured(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Serialize for Mark {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// What was found on the path to one target.
 pub(crate) struct Traced {
     pub(crate) target: SocketAddr,
-    pub(crate) features: Vec<Feature>,
+    pub(crate) marks: Vec<Mark>,
     pub(super) courses: Vec<Course>,
 }
 
 /// One search.
 pub(super) struct Course {
-    pub(super) features: Vec<Feature>,
-    /// Whether packets with the features came to the target.
+    pub(super) marks: Vec<Mark>,
+    /// Whether packets with the marks came to the target.
     pub(super) arrives: bool,
     pub(super) location: Location,
 }
@@ -31,7 +76,7 @@ pub(super) struct Row {
     pub(super) router: Option<IpAddr>,
     pub(super) after: Option<Duration>,
     pub(super) plain: Cell,
-    /// By the place of the feature.
+    /// By the place of the mark.
     pub(super) cells: Vec<Cell>,
 }
 
@@ -65,8 +110,22 @@ impl Course {
 }
 
 impl Traced {
-    pub(super) fn new(target: SocketAddr, features: Vec<Feature>) -> Traced {
-        Traced { target, features, courses: Vec::new() }
+    pub(super) fn new(target: SocketAddr, features: &[Feature]) -> Traced {
+        let marks = features.iter().copied().map(Mark::Feature).collect();
+        Traced { target, marks, courses: Vec::new() }
+    }
+
+    /// What a record says of one of its configurations, and whether that configuration's packets came to
+    /// the target.
+    pub(crate) fn of_record(target: SocketAddr, told: Told, arrives: bool) -> Traced {
+        let Told { aspect, carrier, location, .. } = told;
+        let name = match carrier {
+            Carrier::Data => format!("{aspect} on data"),
+            _ => aspect,
+        };
+        let marks = vec![Mark::Measured(name)];
+        let course = Course { marks: marks.clone(), arrives, location };
+        Traced { target, marks, courses: vec![course] }
     }
 
     /// The addresses of its routers.
@@ -87,9 +146,9 @@ impl Traced {
         self.courses.iter().map(|course| course.location.took.as_secs_f64()).sum()
     }
 
-    /// The search that tells most of a feature: the last one that has it.
-    fn of(&self, feature: Feature) -> Option<&Course> {
-        self.courses.iter().rfind(|course| course.features.contains(&feature))
+    /// The search that tells most of a mark: the last one that has it.
+    fn of(&self, mark: &Mark) -> Option<&Course> {
+        self.courses.iter().rfind(|course| course.marks.contains(mark))
     }
 
     /// The hops, from the nearest on.
@@ -120,9 +179,9 @@ impl Traced {
             Fate::Unasked | Fate::Silent => None,
         });
         let plain = all.first().map_or(Cell::NotSent, |seen| cell(&seen.plain, None));
-        let cells = self.features.iter().map(|feature| {
-            let seen = self.of(*feature).and_then(seen);
-            seen.map_or(Cell::NotSent, |seen| cell(seen.fate(Side::Marked), Some(*feature)))
+        let cells = self.marks.iter().map(|mark| {
+            let seen = self.of(mark).and_then(seen);
+            seen.map_or(Cell::NotSent, |seen| cell(seen.fate(Side::Marked), Some(mark)))
         });
         let cells = cells.collect();
         Row {
@@ -134,22 +193,21 @@ impl Traced {
         }
     }
 
-    /// What was found, with the features that it is about: those of the packet that was sent, or of the
+    /// What was found, with the marks that it is about: those of the packet that was sent, or of the
     /// field that is changed.
-    pub(super) fn findings(&self) -> Vec<(Vec<Feature>, &Finding)> {
-        let mut found: Vec<(Vec<Feature>, &Finding)> = Vec::new();
+    pub(super) fn findings(&self) -> Vec<(Vec<Mark>, &Finding)> {
+        let mut found: Vec<(Vec<Mark>, &Finding)> = Vec::new();
         for course in &self.courses {
-            // Where each feature was looked at by itself, what was found of all says less.
-            let is_superseded = course.features.len() > 1 && self.courses.len() > 1;
+            // Where each mark was looked at by itself, what was found of all says less.
+            let is_superseded = course.marks.len() > 1 && self.courses.len() > 1;
             for finding in &course.location.findings {
-                let about: Vec<Feature> = match finding {
+                let about: Vec<Mark> = match finding {
                     Finding::Changed { field, .. } => {
-                        let of = course.features.iter().filter(|feature| feature.has(*field));
-                        of.copied().collect()
+                        course.marks.iter().filter(|mark| mark.has(*field)).cloned().collect()
                     }
                     Finding::NotReproduced => continue,
                     _ if is_superseded => continue,
-                    _ => course.features.clone(),
+                    _ => course.marks.clone(),
                 };
                 if !found.iter().any(|(_, other)| *other == finding) {
                     found.push((about, finding));
@@ -167,9 +225,9 @@ impl Traced {
         self.findings().iter().any(|(_, finding)| harms(finding))
     }
 
-    /// Whether packets of all features came to the target.
+    /// Whether packets of all marks came to the target.
     pub(crate) fn has_arrived(&self) -> bool {
-        self.features.iter().all(|feature| self.of(*feature).is_some_and(|course| course.arrives))
+        self.marks.iter().all(|mark| self.of(mark).is_some_and(|course| course.arrives))
     }
 
     /// Whether the target answered anything.
@@ -177,12 +235,12 @@ impl Traced {
         self.courses.iter().any(|course| course.arrives || course.is_answered())
     }
 
-    /// The features that a router, at least one, quotes too little to show.
-    pub(super) fn hidden(&self) -> Vec<Feature> {
+    /// The marks that a router, at least one, quotes too little to show.
+    pub(super) fn hidden(&self) -> Vec<Mark> {
         let rows = self.rows();
         let is_hidden = |place: usize| rows.iter().any(|row| row.cells[place] == Cell::NotQuoted);
-        let features = self.features.iter().enumerate();
-        features.filter(|(place, _)| is_hidden(*place)).map(|(_, feature)| *feature).collect()
+        let marks = self.marks.iter().enumerate();
+        marks.filter(|(place, _)| is_hidden(*place)).map(|(_, mark)| mark.clone()).collect()
     }
 
     /// Whether any router said anything.
@@ -193,10 +251,10 @@ impl Traced {
     }
 }
 
-/// What packets were by their fate, as far as a feature is concerned; of the plain ones, which have none,
+/// What packets were by their fate, as far as a mark is concerned; of the plain ones, which have none,
 /// anything that is changed.
-fn cell(fate: &Fate, feature: Option<Feature>) -> Cell {
-    let is_ours = |field: Field| feature.is_none_or(|feature| feature.has(field));
+fn cell(fate: &Fate, mark: Option<&Mark>) -> Cell {
+    let is_ours = |field: Field| mark.is_none_or(|mark| mark.has(field));
     match fate {
         Fate::Unasked => Cell::NotSent,
         Fate::Silent => Cell::Silent,
@@ -211,9 +269,7 @@ fn cell(fate: &Fate, feature: Option<Feature>) -> Cell {
             let changes: Vec<String> = shown.changes.iter().filter(ours).map(change).collect();
             match changes.is_empty() {
                 false => Cell::Changed(changes),
-                true if feature.is_some_and(|feature| feature.is_hidden(&shown.hidden)) => {
-                    Cell::NotQuoted
-                }
+                true if mark.is_some_and(|mark| mark.is_hidden(&shown.hidden)) => Cell::NotQuoted,
                 true => Cell::Unchanged,
             }
         }

@@ -60,12 +60,6 @@ impl TcpExchange for Talk {
         Ok(())
     }
 
-    fn received(&mut self, stream: &mut Stream<'_>) -> Result<()> {
-        stream.read();
-        stream.close();
-        Ok(())
-    }
-
     fn outgoing(&mut self, segment: &mut Segment) {
         let is_syn = segment.has(TcpFlags::SYN);
         match self.asks {

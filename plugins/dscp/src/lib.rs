@@ -10,11 +10,17 @@
 use pathspider_plugin_api::chains::{basic, dscp, icmp, tcp};
 use pathspider_plugin_api::prelude::*;
 
+mod remarking;
+
 conditions! {
     CONNECTIVITY: connectivity("dscp.<codepoint>");
     REPLYMARK: unknown(
         "dscp.<codepoint>.replymark:<mark>",
         "an answer to packets with this code point had that one"
+    );
+    REMARKED: unknown(
+        "dscp.<codepoint>.location.remarked:<behaviour>",
+        "this behaviour of RFC 9435 explains how the code point was changed on the way out"
     );
 }
 
@@ -102,6 +108,24 @@ impl Measurement for Dscp {
             }
         }
         Ok(evidence.conclude(conditions))
+    }
+
+    fn located(&self, _: &Flows<'_>, location: &Location) -> Result<Vec<Condition>> {
+        let Some(code_point) = self.code_points.get(location.config().index()) else {
+            return Ok(Vec::new());
+        };
+        let mut conditions = Vec::new();
+        for change in location.changes().filter(|change| change.field == "dscp") {
+            let number = |value: &Value| value.as_u64().and_then(|mark| u8::try_from(mark).ok());
+            let Some((was, is)) = number(&change.was).zip(number(&change.is)) else { continue };
+            for behaviour in remarking::behaviours(was, is) {
+                let condition = REMARKED.of(code_point).with(behaviour);
+                if !conditions.contains(&condition) {
+                    conditions.push(condition);
+                }
+            }
+        }
+        Ok(conditions)
     }
 }
 

@@ -37,6 +37,38 @@ fn each_code_point_is_a_configuration_and_a_setting_of_its_socket() {
 }
 
 #[test]
+fn a_located_change_is_named_by_what_rfc_9435_calls_it() {
+    let flows = [0, 46, 46].map(|mark| flow(State::Ok, mark, [Some(0), Some(0)]));
+    let named = |changes: &[(u8, u8)]| {
+        let changes = changes.iter().map(|&change| Change::new("dscp", change, 3..=3));
+        let others =
+            [Finding::Dropped(4..=4), Finding::Changed(Change::new("ecn", (2_u8, 0_u8), 2..=2))];
+        let location =
+            Location::new(ConfigId::new(1)).found(changes.map(Finding::Changed).chain(others));
+        testing::located(&dscp(&[46]), &flows, &location)
+    };
+    for (was, is, behaviours) in [
+        (46, 0, &["bleach_dscp"][..]),
+        // NQB.
+        (45, 5, &["bleach_tos_precedence"]),
+        (48, 0, &["bleach_dscp", "bleach_tos_precedence"]),
+        (46, 14, &["remark_tos"]),
+        (48, 8, &["remark_tos"]),
+        (46, 40, &["bleach_low"]),
+        // LE.
+        (1, 0, &["bleach_dscp", "bleach_low"]),
+        (46, 10, &["remark_dscp"]),
+        (0, 10, &["remark_dscp"]),
+    ] {
+        let expected: Vec<String> =
+            behaviours.iter().map(|one| format!("dscp.46.location.remarked:{one}")).collect();
+        assert_eq!(named(&[(was, is)]), expected, "{was} to {is}");
+    }
+    assert_eq!(named(&[(46, 10), (10, 12)]), ["dscp.46.location.remarked:remark_dscp"]);
+    assert!(named(&[]).is_empty());
+}
+
+#[test]
 fn code_points_have_their_names() {
     let options = Dscp::options();
     let spec = options.iter().find(|spec| spec.name == "codepoint").unwrap();

@@ -37,12 +37,6 @@ impl TcpExchange for Congested {
         Ok(())
     }
 
-    fn received(&mut self, stream: &mut Stream<'_>) -> Result<()> {
-        stream.read();
-        stream.close();
-        Ok(())
-    }
-
     fn outgoing(&mut self, segment: &mut Segment) {
         if segment.has(TcpFlags::SYN) {
             segment.set(ECN_FLAGS);

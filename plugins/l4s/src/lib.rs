@@ -119,12 +119,6 @@ impl TcpExchange for Page {
         Ok(())
     }
 
-    fn received(&mut self, stream: &mut Stream<'_>) -> Result<()> {
-        stream.read();
-        stream.close();
-        Ok(())
-    }
-
     fn outgoing(&mut self, segment: &mut Segment) {
         self.ecn.outgoing(segment);
         if !segment.payload().is_empty() {

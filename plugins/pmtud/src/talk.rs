@@ -163,12 +163,6 @@ impl TcpExchange for Sending {
         Ok(())
     }
 
-    fn received(&mut self, stream: &mut Stream<'_>) -> Result<()> {
-        stream.read();
-        stream.close();
-        Ok(())
-    }
-
     fn outgoing(&mut self, segment: &mut Segment) {
         self.is_rest = false;
         if !segment.payload().is_empty() {

@@ -196,12 +196,6 @@ impl TcpExchange for Probing {
         Ok(())
     }
 
-    fn received(&mut self, stream: &mut Stream<'_>) -> Result<()> {
-        stream.read();
-        stream.close();
-        Ok(())
-    }
-
     fn outgoing(&mut self, segment: &mut Segment) {
         if segment.has(TcpFlags::SYN) {
             segment.set_options(&self.syn);

@@ -255,6 +255,7 @@ fn all_about_a_plugin() {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
     let end = Program::run(&["--plugin-info", "ecn", "--json"]);
+    assert!(end.stdout.contains("\"ecn.location.dropped:<hop>\""), "{}", end.stdout);
     end.expect(0, &[]);
     let info: Value = serde_json::from_str(&end.stdout).unwrap();
     let keys: Vec<&String> = info.as_object().unwrap().keys().collect();

@@ -107,16 +107,33 @@ const ROUTERS: usize = 4;
 
 /// What the router of a number does to packets to the target of a number, as nftables writes it. What
 /// goes to the first target is translated at the first router beside.
-const FAULTS: [(usize, usize, &str); 3] = [
+const FAULTS: [(usize, usize, &str); 7] = [
     (3, 1, "ip ecn set not-ect"),
     (3, 2, "tcp flags & (syn | ack | ecn | cwr) == syn | ecn | cwr drop"),
     (2, 3, "tcp flags & (syn | ack | ecn | cwr) == syn | ecn | cwr reject with tcp reset"),
+    (2, 4, "tcp flags syn tcp option maxseg size set 1200"),
+    (ROUTERS, 5, "tcp flags syn tcp option maxseg size set 1200"),
+    (3, 6, "tcp flags syn reset tcp option timestamp"),
+    (ROUTERS, 7, "tcp flags syn reset tcp option timestamp"),
 ];
 
-/// What is located at each target. A router's kernel looks at the hops to live before it does what
-/// nftables says, so the next router shows it.
-const LOCATED: [&str; 3] =
-    ["ecn.location.changed:ecn:4", "ecn.location.dropped:4", "ecn.location.rejected:3"];
+/// A target's number, and what is located there.
+type Located = (usize, &'static [&'static str]);
+
+/// What measurements locate at the targets of these numbers. A router's kernel looks at the hops to live
+/// before it does what nftables says, so the next router shows it, and of the last one nobody.
+const LOCATED: [(&str, &[Located]); 3] = [
+    (
+        "ecn --connect http --timeout 2",
+        &[
+            (1, &["ecn.location.changed:ecn:4"]),
+            (2, &["ecn.location.dropped:4"]),
+            (3, &["ecn.location.rejected:3"]),
+        ],
+    ),
+    ("mss --connect tcp --timeout 2", &[(4, &["mss.location.changed:mss:3"]), (5, &[])]),
+    ("tcpopt --connect tcp --timeout 2", &[(6, &["tsopt.location.changed:tcpopt-8:4"]), (7, &[])]),
+];
 
 /// A chain of namespaces: the vantage point, the routers, the targets. Each link is a veth pair.
 fn chain() -> Vec<Namespace> {
@@ -180,32 +197,14 @@ fn routers_of_the_kernel_show_it_too_and_the_target_is_spared() {
     let address = ([10, 60, 0, 1], 80).into();
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100));
     wait_until("links carry packets", || vantage.enter(connect).unwrap().is_ok());
-    let folder = pathspider_e2e::temp_dir("located");
-    let output = folder.join("records.ndjson");
-    let jobs: String = (1..=3).map(|host| format!("{{\"dip\":\"10.60.0.{host}\"}}\n")).collect();
-    let input = folder.join("jobs.ndjson");
-    fs::write(&input, jobs).unwrap();
-    let mut command = Command::new(built("pathspider"));
-    command.args(plugin_waiver(&built("pathspider")));
-    command.args(["measure", "-i", "out0", "--allow-special", "--locate", "always"]);
-    command.arg("--input").arg(&input).arg("--output").arg(&output);
-    command.args(["ecn", "--connect", "http", "--timeout", "2"]);
-    vantage.place(&mut command);
-    let ended = Ended::from(command.output().unwrap());
-    ended.expect(0, &["paths searched with"]);
-    let text = fs::read_to_string(&output).unwrap();
-    let mut records: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    records.sort_by_key(|record| record["dip"].to_string());
-    let located: Vec<&str> = records
-        .iter()
-        .flat_map(|record| {
-            let conditions = record["conditions"].as_array().unwrap().iter();
-            let conditions = conditions.map(|condition| condition.as_str().unwrap());
-            conditions.filter(|condition| condition.contains(".location."))
-        })
-        .collect();
-    assert_eq!(located, LOCATED, "{text}");
+    let [of_ecn, others @ ..] = LOCATED;
+    let records = located(vantage, of_ecn.0, of_ecn.1);
+    // Those change no setting that the other one relies on.
+    std::thread::scope(|scope| {
+        let runs =
+            others.map(|(plugin, targets)| scope.spawn(move || located(vantage, plugin, targets)));
+        runs.into_iter().for_each(|run| drop(run.join().unwrap()));
+    });
     // What each router said stands in the record, and the routers in its path.
     let searches = records[0]["location"].as_array().unwrap();
     let search = searches.iter().find(|search| search["carrier"] == "data").unwrap();
@@ -234,6 +233,78 @@ fn routers_of_the_kernel_show_it_too_and_the_target_is_spared() {
     let half_open = script(target, "cat /proc/net/tcp /proc/net/tcp6");
     let is_half_open = |line: &&str| line.split_whitespace().nth(3) == Some("03");
     assert_eq!(half_open.lines().filter(is_half_open).count(), 0, "{half_open}");
+}
+
+/// The records of a measurement of these targets, each of which has the locations that are true for it.
+fn located(vantage: &Namespace, plugin: &str, targets: &[Located]) -> Vec<serde_json::Value> {
+    let mut words = plugin.split(' ');
+    let folder = pathspider_e2e::temp_dir(&format!("located-{}", words.clone().next().unwrap()));
+    let (output, input) = (folder.join("records.ndjson"), folder.join("jobs.ndjson"));
+    let jobs = targets.iter().map(|(host, _)| format!("{{\"dip\":\"10.60.0.{host}\"}}\n"));
+    fs::write(&input, jobs.collect::<String>()).unwrap();
+    let mut command = Command::new(built("pathspider"));
+    command.args(plugin_waiver(&built("pathspider")));
+    command.args(["measure", "-i", "out0", "--allow-special", "--locate", "always"]);
+    command.arg("--input").arg(&input).arg("--output").arg(&output);
+    command.args(&mut words);
+    vantage.place(&mut command);
+    let ended = Ended::from(command.output().unwrap());
+    ended.expect(0, &["paths searched with"]);
+    let text = fs::read_to_string(&output).unwrap();
+    let mut records: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    records.sort_by_key(|record| record["dip"].to_string());
+    assert_eq!(records.len(), targets.len(), "{text}");
+    for (record, (_, expected)) in records.iter().zip(targets) {
+        let conditions = record["conditions"].as_array().unwrap().iter();
+        let conditions = conditions.map(|condition| condition.as_str().unwrap());
+        let found: Vec<&str> =
+            conditions.filter(|condition| condition.contains(".location.")).collect();
+        assert_eq!(found, *expected, "{plugin}: {record}");
+    }
+    records
+}
+
+/// Searches a path that resets SYNs, with these signals once a copy has left with few hops to live; gives how
+/// it ended, the record and what the metadata count.
+fn signalled(
+    path: &pathspider_e2e::Path,
+    signals: &str,
+) -> (Ended, serde_json::Value, serde_json::Value) {
+    let folder = pathspider_e2e::temp_dir(&format!("signalled-{}", signals.len()));
+    let output = folder.join("records.ndjson");
+    let script = format!(
+        "nft 'table ip seen {{ chain out {{ type filter hook output priority 0; ip ttl < 32 counter; }}; }}'
+         head -n 1 >$TMPDIR/job && $PATHSPIDER measure -i lab0 --allow-special --input $TMPDIR/job \
+             --output {output} --locate always ecn --connect tcp --timeout 0.5 &
+         while nft list table ip seen | grep -q 'packets 0 '; do kill -0 $! || exit 99; done
+         {signals}
+         wait $!; status=$?; nft delete table ip seen; exit $status",
+        output = output.display()
+    );
+    let ended =
+        path.script(&script.replace("$TMPDIR", &folder.display().to_string()), &path.jobs());
+    let text = fs::read_to_string(&output).unwrap();
+    let meta = fs::read_to_string(folder.join("records.ndjson.meta.json")).unwrap();
+    let meta: serde_json::Value = serde_json::from_str(&meta).unwrap();
+    (ended, serde_json::from_str(&text).unwrap(), meta["runs"][0]["counts"]["located"].clone())
+}
+
+#[test]
+fn a_first_signal_lets_searches_end_and_a_second_one_ends_them() {
+    let scenario = "hops = 4\n[[rule]]\nhop = 2\n\
+        match = { protocol = 'tcp', flags = 'SYN !ACK ECE CWR' }\naction = 'reset'";
+    let Some(path) = pathspider_e2e::path(scenario, 1) else { return };
+    let (ended, record, counts) = signalled(&path, "kill -TERM $!");
+    ended.expect(0, &["1 path searched"]);
+    assert!(record["conditions"].to_string().contains("ecn.location.rejected:3"), "{record}");
+    assert_eq!(counts["cut_off"], 0, "{counts}");
+    let (ended, record, counts) = signalled(&path, "kill -TERM $!; kill -TERM $!");
+    ended.expect(0, &["not located to the end"]);
+    let found = record["conditions"].to_string();
+    assert!(found.contains("ecn.connectivity.broken") && !found.contains(".location."), "{record}");
+    assert_eq!(counts["cut_off"], 1, "{counts}");
+    assert!(counts["packets"].as_u64() > Some(0), "what was sent is counted: {counts}");
 }
 
 /// What a script says within a namespace.

@@ -61,6 +61,8 @@ fn a_page_says_what_each_path_carries_and_nothing_is_left_changed() {
         assert_eq!(is_clean, network.targets("clean").contains(address), "{page}");
         assert!(is_clean || block.contains("  ✗ ecn "), "{page}");
         assert!(is_clean || block.contains("✗ ecn.connectivity.broken: "), "{page}");
+        let place = "where: Packets with ecn are dropped between hops 1 and 2";
+        assert_eq!(block.contains(place), !is_clean, "{page}");
         assert!(block.contains("  ✓ dscp ") && block.contains("  ? udpzero "), "{page}");
         let has_flag = block.contains("  ✓ evilbit ");
         assert_eq!(has_flag, address.is_ipv4(), "{page}");

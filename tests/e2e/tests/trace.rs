@@ -42,6 +42,22 @@ fn what_is_changed_is_found_where_it_is_changed() {
         assert_eq!(hops[3]["features"][0]["what"][0], "ecn 2→0", "{one}");
         assert_eq!(hops[3]["features"][2]["was"], "unchanged", "{one}");
     }
+    // Of a measurement: the SYN that asks for ECN comes as it is, the marks of data do not.
+    let (ended, said) = trace(&path, 2, "--with ecn:1");
+    ended.expect(14, &[]);
+    let of = |what: &'static str| {
+        said.iter().filter(move |one| one["hops"][0]["features"][0]["feature"] == what)
+    };
+    assert_eq!((said.len(), of("ecn").count(), of("ecn on data").count()), (4, 2, 2), "{said:?}");
+    assert!(of("ecn").all(|one| findings(one).is_empty()), "{said:?}");
+    for one in of("ecn on data") {
+        assert_eq!(findings(one), ["changed:ecn:4"], "{one}");
+        let hops = one["hops"].as_array().unwrap();
+        assert_eq!(hops.len(), 6, "every hop, and the target: {one}");
+        assert_eq!(hops[3]["features"][0]["what"][0], "ecn 2→0", "{one}");
+        let sentence = "The ECN field is cleared between hops 3 and 4 (3 of 3 flows).";
+        assert_eq!(one["sentences"][0], sentence, "{one}");
+    }
     // What is not harmed on this path.
     let (ended, said) = trace(&path, 2, "--tcp-option 253");
     ended.expect(0, &[]);
@@ -82,6 +98,9 @@ fn what_cannot_be_traced_is_said_in_one_line() {
     one_line(&run("http://x.example/"), 2, "\"http://x.example/\"");
     one_line(&run("nowhere.invalid"), 7, "it has no address");
     one_line(&run("-i nowhere0 10.64.0.1"), 6, "nowhere0");
+    one_line(&run("-i nowhere0 --with ecn 10.64.0.1"), 6, "nowhere0");
+    one_line(&run("-i lab0 --with ecn:0 10.64.0.1"), 2, "the number of a configuration");
+    one_line(&run("-i lab0 --with nowhere 10.64.0.1"), 3, "nowhere");
     let unprivileged = "exec env -u PATHSPIDER_STATE_DIR HOME=/nonexistent setpriv --bounding-set=-all \
                         --inh-caps=-all $PATHSPIDER trace -i lab0 --allow-special 10.64.0.1";
     one_line(&path.script(unprivileged, ""), 5, "CAP_NET_RAW");

@@ -247,7 +247,7 @@ fn searches(net: &mut Net, subjects: &[Subject], settings: Settings) -> Vec<Loca
     for (id, subject) in (0..).zip(subjects) {
         let ports = PORTS.map(|port| port + 3 * id);
         let seed = 0x1234_5678 + 0x0101_0101 * u32::from(id);
-        locator.begin(id.into(), subject.clone(), settings.clone(), ports, seed, now);
+        locator.begin(id.into(), subject.clone(), settings, ports, seed, now);
     }
     let mut found = Vec::new();
     for _ in 0..20_000 * subjects.len() {
@@ -266,7 +266,7 @@ fn searches(net: &mut Net, subjects: &[Subject], settings: Settings) -> Vec<Loca
         if locator.is_empty() {
             return found;
         }
-        let next = flying.iter().map(|(at, _)| *at).chain(locator.next(now)).min();
+        let next = flying.iter().map(|(at, _)| *at).chain(locator.next()).min();
         now = next.unwrap().max(now + Time::from_micros(100));
     }
     panic!("it does not end");

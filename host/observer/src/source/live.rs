@@ -37,10 +37,7 @@ impl Live {
         check_interface(&name)?;
         let mut capture = activate(&name, options).map_err(|error| explain(&name, &error))?;
         if let Some(filter) = &options.filter {
-            capture.filter(filter, true).map_err(|error| SourceError::Filter {
-                filter: filter.clone(),
-                reason: error.to_string(),
-            })?;
+            narrow(&mut capture, filter)?;
         }
         let link_number = capture.get_datalink().0 as u32;
         let link = Link::from_number(link_number)
@@ -50,6 +47,10 @@ impl Live {
             reflected::cut_off(&capture, link, &addresses, options.snaplen);
         }
         Ok(Live { name, capture, link, link_number, dropped: (0, 0), last: (0, 0) })
+    }
+
+    pub(super) fn narrow(&mut self, filter: &str) -> Result<(), SourceError> {
+        narrow(&mut self.capture, filter)
     }
 
     pub(super) fn link_number(&self) -> u32 {
@@ -155,6 +156,14 @@ fn activate(name: &str, options: &SourceOptions) -> Result<Capture<Active>, pcap
         .precision(Precision::Nano)
         .open()?
         .setnonblock()
+}
+
+fn narrow(capture: &mut Capture<Active>, filter: &str) -> Result<(), SourceError> {
+    let explain = |error: pcap::Error| SourceError::Filter {
+        filter: filter.into(),
+        reason: error.to_string(),
+    };
+    capture.filter(filter, true).map_err(explain)
 }
 
 /// libpcap gives no codes here, only texts.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use pathspider_plugin_api::abi::{MeasurementObject, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{
-    Condition, ConfigId, Connect, ConnectKind, Error, FlowRecord, Info, Job, Location, Outcome,
-    State,
+    Change, Condition, ConfigId, Connect, ConnectKind, Error, Finding, FlowRecord, Info, Job,
+    Location, Outcome, State,
 };
 
 use super::subject::{Sample, Variant, declined};
@@ -164,8 +164,12 @@ impl<'s> Life<'s> {
             return Ok(None);
         };
         // What a host that locates would ask.
-        let location = Location::new(ConfigId::BASELINE);
-        self.said(driver.located(job, &concluded.flows, &location))?;
+        for index in 0..self.configurations {
+            let changes = ["ecn", "dscp", "tcpopt-8"]
+                .map(|field| Finding::Changed(Change::new(field, (index as u64 + 1, 0_u8), 3..=4)));
+            let location = Location::new(ConfigId::new(index)).found(changes);
+            self.said(driver.located(job, &concluded.flows, &location))?;
+        }
         let is_own = |condition: &Condition| !condition.as_str().starts_with("pathspider.");
         let has_verdict = concluded.conditions.iter().any(is_own);
         self.note(|said| {

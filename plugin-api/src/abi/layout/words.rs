@@ -73,6 +73,7 @@ pub(super) fn words() -> Vec<String> {
     for connect in connects() {
         tell("connect", &connect.into_wire().0, &mut words);
     }
+    tell("location", crate::location::one_of_each().record(), &mut words);
     tell("outcome", &Outcome::new(State::Ok).into_record(), &mut words);
     words.sort();
     words.dedup();

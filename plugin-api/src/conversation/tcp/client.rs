@@ -33,11 +33,14 @@ pub trait TcpExchange: Send + 'static {
 
     /// Octets came, or the target has closed ([`Stream::is_finished`]); the client closes then too.
     ///
+    /// By default the first answer is enough: what came is read, and the connection closed.
+    ///
     /// # Errors
     ///
     /// As for `opened`.
     fn received(&mut self, stream: &mut Stream<'_>) -> Result<()> {
         stream.read();
+        stream.close();
         Ok(())
     }
 
