@@ -34,7 +34,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	exit 1
 endef
 
-.PHONY: help archive deb deps rustc-web browser build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
+.PHONY: help archive deb deps rustc-web browser nats build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -175,7 +175,7 @@ try: deps ## what an edit of one plugin takes: make try PLUGIN=ecn
 
 # Most of what the tests do is wait. So the lints and the documentation are checked beside them, at a
 # low priority, and what they say is shown after the tests.
-test: build rustc-web browser ## everything that has to hold
+test: build rustc-web browser nats ## everything that has to hold
 	$(CARGO) fmt --all --check
 ifneq ($(NEXTEST),)
 	@$(MAKE) --no-print-directory test-programs
@@ -204,7 +204,7 @@ doctests: deps
 	$(CARGO) test $(ALL) --doc --quiet
 
 # The end-to-end tests run what `build` made.
-unit: build rustc-web browser test-programs run-tests doctests ## the tests alone
+unit: build rustc-web browser nats test-programs run-tests doctests ## the tests alone
 
 test-programs:
 	$(CARGO) build $(ALL) --quiet
@@ -236,6 +236,16 @@ browser: deps ## install Chromium, jq and Python for tests of what is made of re
 		echo "installing: chromium jq python3-venv"; \
 		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends chromium jq python3-venv >/dev/null \
+			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
+	}
+
+# Tests of fleets run Debian's server and PyPI's current one, and agents whose clock is wrong.
+nats: deps ## install a NATS server and faketime for tests of campaigns on many vantage points
+	@command -v nats-server >/dev/null && dpkg-query -W -f '$${Status}' faketime 2>/dev/null \
+		| grep -q 'ok installed' || { \
+		echo "installing: nats-server faketime"; \
+		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends nats-server faketime >/dev/null \
 			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
 	}
 

@@ -125,7 +125,7 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
     let matches = parser.clone().try_get_matches_from(words)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
     // A campaign measures in the end: its program starts this one, with its privileges.
-    if !matches!(arguments.command, Some(Command::Campaign(_))) {
+    if !matches!(arguments.command, Some(Command::Campaign(_) | Command::Agent(_))) {
         privileges::no_more();
     }
     abi::set_log(if arguments.verbose { log_all } else { log });
@@ -192,6 +192,9 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
         Some(Command::Export(arguments)) => beside::run("export", arguments),
         Some(Command::Campaign(arguments)) => {
             beside::run_with_plugins("campaign", arguments, &folders, is_insecure)
+        }
+        Some(Command::Agent(arguments)) => {
+            beside::run_with_plugins("agent", arguments, &folders, is_insecure)
         }
         Some(Command::Schema) => schema::run(),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),

@@ -36,6 +36,8 @@ pub(crate) struct Campaign {
     pub(crate) courtesy: Courtesy,
     /// When it is measured.
     pub(crate) schedule: Schedule,
+    /// The places that measure it, by their names; none: every one whose agent is there.
+    pub(crate) vantages: Vec<String>,
     /// Whose records they are.
     pub(crate) owner: Option<String>,
     /// Whom to ask about the connections.
@@ -99,8 +101,9 @@ impl Campaign {
             measures,
             resolve,
             tags,
-            // How fast it goes, and whom it leaves out.
+            // How fast it goes, whom it leaves out, and who measures.
             courtesy: _,
+            vantages: _,
             schedule: Schedule { every, until: _, times: _ },
             // For people.
             owner: _,

@@ -1,8 +1,12 @@
 //! The command line: `campaign`, which `pathspider` starts under its own name.
 
+mod agent;
 mod campaign;
 mod check;
+mod config;
+mod place;
 mod read;
+mod remote;
 mod status;
 
 use std::ffi::OsString;
@@ -42,6 +46,8 @@ struct Arguments {
 enum Command {
     /// Carry out a campaign: several measurements of the same targets, perhaps repeated
     Campaign(campaign::CampaignArgs),
+    /// Measure, from this place, the campaigns that are submitted to a server
+    Agent(agent::AgentArgs),
     /// Write the manual pages into a folder
     #[command(hide = true)]
     Man {
@@ -72,11 +78,79 @@ const ABOUTS: &[About] = &[
                 "pathspider campaign run spring.toml --output spring",
             ),
             ("See how far it is", "pathspider campaign status spring"),
+            (
+                "Have the agents of a server carry it out",
+                "pathspider campaign submit spring.toml --server nats://192.0.2.1",
+            ),
+            (
+                "Collect what they measured",
+                "pathspider campaign collect spring --server nats://192.0.2.1 --output spring --wait",
+            ),
         ],
-        exits: RUN,
+        exits: FLEET,
         files: FILES,
         environment: ENVIRONMENT,
-        see_also: &["pathspider", "pathspider-measure", "pathspider-report"],
+        see_also: &["pathspider", "pathspider-measure", "pathspider-report", "pathspider-agent"],
+    },
+    About {
+        command: "agent",
+        examples: &[
+            (
+                "Measure from this place",
+                "pathspider agent --server nats://192.0.2.1 --vantage zurich --state zurich -i eth0",
+            ),
+            (
+                "With a key, within limits of its own",
+                "pathspider agent --server tls://nats.example --nkey zurich.nk --vantage zurich \
+                 --state zurich --max-rate 50 --allow-plugin ecn",
+            ),
+        ],
+        exits: FLEET,
+        files: &[("DIR/campaigns/", "what was measured and is not collected yet")],
+        environment: ENVIRONMENT,
+        see_also: &["pathspider-campaign", "pathspider-measure"],
+    },
+    About {
+        command: "submit",
+        examples: &[(
+            "Have the agents of a server carry a campaign out",
+            "pathspider campaign submit spring.toml --server nats://192.0.2.1",
+        )],
+        exits: FLEET,
+        files: &[],
+        environment: ENVIRONMENT,
+        see_also: &["pathspider-agent", "pathspider-campaign-collect"],
+    },
+    About {
+        command: "collect",
+        examples: &[(
+            "Collect all results, as soon as they are there",
+            "pathspider campaign collect spring --server nats://192.0.2.1 --output spring --wait",
+        )],
+        exits: FLEET,
+        files: FILES,
+        environment: ENVIRONMENT,
+        see_also: &["pathspider-agent", "pathspider-campaign-submit", "pathspider-report"],
+    },
+    About {
+        command: "server-config",
+        examples: &[
+            (
+                "A server whose places have keys and accounts of their own",
+                "pathspider campaign server-config --output nats --vantage zurich --vantage tokyo",
+            ),
+            (
+                "For Debian 12's nats-server",
+                "pathspider campaign server-config --output nats --nats 2.9",
+            ),
+        ],
+        exits: &[Exit::Finished.status(), Exit::Usage.status(), Exit::NoOutput.status()],
+        files: &[
+            ("DIR/nats-server.conf", "the configuration: nats-server -c DIR/nats-server.conf"),
+            ("DIR/NAME.nk", "the key of each place, and of whoever submits (coordinator.nk)"),
+        ],
+        environment: ENVIRONMENT,
+        see_also: &["pathspider-agent", "pathspider-campaign-submit"],
     },
     About {
         command: "check",
@@ -105,12 +179,19 @@ const ABOUTS: &[About] = &[
     },
     About {
         command: "status",
-        examples: &[("See how far a campaign is", "pathspider campaign status spring")],
+        examples: &[
+            ("See how far the campaign in a folder is", "pathspider campaign status spring"),
+            (
+                "See how far the agents of a server are",
+                "pathspider campaign status spring --server nats://192.0.2.1",
+            ),
+        ],
         exits: &[
             Exit::Finished.status(),
             Exit::Usage.status(),
             Exit::NoInput.status(),
             Exit::NoOutput.status(),
+            Exit::NoServer.status(),
         ],
         files: &[],
         environment: ENVIRONMENT,
@@ -131,6 +212,23 @@ const RUN: &[Status] = &[
     Exit::NoOutput.status(),
     Exit::FinishedWithErrors.status(),
     Exit::Stopped.status(),
+];
+
+/// The same with a server.
+const FLEET: &[Status] = &[
+    Exit::Finished.status(),
+    Exit::Failed.status(),
+    Exit::Usage.status(),
+    Exit::NoPlugin.status(),
+    Exit::PluginRefused.status(),
+    Exit::NoPrivilege.status(),
+    Exit::NoInterface.status(),
+    Exit::NoInput.status(),
+    Exit::NoOutput.status(),
+    Exit::FinishedWithErrors.status(),
+    Exit::Stopped.status(),
+    Exit::NoServer.status(),
+    Exit::NameTaken.status(),
 ];
 
 const FILES: &[Named] = &[
@@ -179,19 +277,22 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     }
     general.extend(insecure_plugins.then(|| "--insecure-plugins".into()));
     match command {
-        Command::Campaign(arguments) => {
-            let program = Program::beside(general).map_err(|error| {
-                let message = format!("cannot find the place of this program: {error}");
-                Failure::new(Exit::Failed, message)
-            })?;
-            campaign::run(arguments, &program)
-        }
+        Command::Campaign(arguments) => campaign::run(arguments, &program(general)?),
+        Command::Agent(arguments) => agent::run(arguments, &program(general)?),
         Command::Man { folder } => write_manual(&folder),
         Command::Complete { shell, index, words } => {
             let lines = complete::lines(Arguments::command(), shell, words, index);
             write_octets(&lines).map(|()| Exit::Finished)
         }
     }
+}
+
+/// The measuring program, with where plugins are.
+fn program(general: Vec<OsString>) -> Result<Program, Failure> {
+    Program::beside(general).map_err(|error| {
+        let message = format!("cannot find the place of this program: {error}");
+        Failure::new(Exit::Failed, message)
+    })
 }
 
 /// Writes a manual page for each command into a folder.

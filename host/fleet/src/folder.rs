@@ -32,11 +32,17 @@ pub(crate) use progress::Progress;
 /// The version of this layout.
 const VERSION: u32 = 1;
 
+/// The part of a folder that has the runs of a machine whose place has no name.
+pub(crate) const NO_NAME: &str = "here";
+
 /// Locked while the campaign goes on.
 const LOCK: &str = ".lock";
 
 /// The targets, until they are complete.
 const NEW_TARGETS: &str = ".targets.ndjson.zst";
+
+/// The records of a run, until they are complete.
+const NEW_RECORDS: &str = ".records.ndjson.zst";
 
 /// How often it is looked whether a lock is free.
 const LOOK: Duration = Duration::from_millis(50);
@@ -54,6 +60,22 @@ pub(crate) struct State {
     /// What decides what its records mean.
     pub(crate) recipe: BTreeMap<String, Value>,
     pub(crate) targets: Targets,
+    /// The places whose results were collected; none where it was measured here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) collected: Vec<String>,
+    /// Which campaign of a server it is, however often its name was used there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+}
+
+impl State {
+    /// The parts that the folder has.
+    pub(crate) fn parts(&self) -> Vec<&str> {
+        match self.collected.is_empty() {
+            true => vec![self.vantage.as_deref().unwrap_or(NO_NAME)],
+            false => self.collected.iter().map(String::as_str).collect(),
+        }
+    }
 }
 
 /// The targets of a campaign.
@@ -173,7 +195,7 @@ impl Folder {
         &self,
         campaign: &Campaign,
         vantage: Option<String>,
-        targets: Targets,
+        (targets, id): (Targets, Option<String>),
         now: SystemTime,
     ) -> Result<State, Unfit> {
         let state = State {
@@ -183,13 +205,23 @@ impl Folder {
             began: humantime::format_rfc3339_seconds(now).to_string(),
             recipe: recipe(campaign)?,
             targets,
+            collected: Vec::new(),
+            id,
         };
-        let text =
-            serde_json::to_vec_pretty(&state).map_err(|error| Unfit::Io(error.to_string()))?;
-        fs::rename(self.new_targets(), self.targets())
-            .and_then(|()| files::replace(&self.path.join(CAMPAIGN), &text, 0))
-            .map_err(|error| self.unwritable(&error))?;
+        fs::rename(self.new_targets(), self.targets()).map_err(|error| self.unwritable(&error))?;
+        self.keep_state(&state)?;
         Ok(state)
+    }
+
+    /// Writes down what the folder is of, and has.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn keep_state(&self, state: &State) -> Result<(), Unfit> {
+        let text =
+            serde_json::to_vec_pretty(state).map_err(|error| Unfit::Io(error.to_string()))?;
+        files::replace(&self.path.join(CAMPAIGN), &text, 0).map_err(|error| self.unwritable(&error))
     }
 
     /// Keeps the text of the campaign's file.
@@ -236,6 +268,21 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
+    /// The run whose files are in this folder.
+    pub(crate) fn at(path: PathBuf) -> RunFolder {
+        RunFolder { path }
+    }
+
+    /// Whether a run goes on there.
+    pub(crate) fn is_busy(&self) -> bool {
+        is_locked(&self.files(PathBuf::new()).records).unwrap_or(false)
+    }
+
+    /// Where its records are gathered before they are whole.
+    pub(crate) fn new_records(&self) -> PathBuf {
+        self.path.join(NEW_RECORDS)
+    }
+
     /// Its files, but for the targets.
     pub(crate) fn files(&self, targets: PathBuf) -> Files {
         Files {
@@ -414,7 +461,7 @@ mod tests {
         fs::write(ours.new_targets(), "").unwrap();
         let targets = Targets { count: 0, sha256: String::new(), has_bad_lines: false };
         let now = SystemTime::UNIX_EPOCH;
-        let state = ours.begin(&campaign(TEXT), None, targets, now).unwrap();
+        let state = ours.begin(&campaign(TEXT), None, (targets, None), now).unwrap();
         assert_eq!(ours.state().unwrap(), Some(state.clone()));
         let check = |text: &str, vantage| ours.check(&state, &campaign(text), vantage);
         check(TEXT, None).unwrap();

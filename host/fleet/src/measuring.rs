@@ -1,14 +1,17 @@
 //! A run of `pathspider measure`: its words, and the child.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::campaign::{Campaign, Measure};
 use crate::exit::{Exit, Failure};
-use crate::program::Program;
+use crate::program::{Program, message};
 use crate::stopping::Stopping;
 
 /// What a run reads and writes.
@@ -87,6 +90,13 @@ impl Words {
     }
 }
 
+/// A child that measures.
+pub(crate) struct Running {
+    child: Child,
+    /// Where what it says is kept.
+    said: Option<PathBuf>,
+}
+
 /// Measures, to the end or until a signal comes. What was measured before is not measured again.
 ///
 /// # Errors
@@ -99,6 +109,25 @@ pub(crate) fn measure(
     with_capture: bool,
     stopping: &Stopping,
 ) -> Result<Ended, Failure> {
+    let mut running = start(program, words, files, with_capture, None)?;
+    let passing = stopping.pass_to(&running.child).map_err(failed)?;
+    let ended = running.wait().map_err(failed)?;
+    drop(passing);
+    Ok(ended)
+}
+
+/// Begins to measure. What the child says goes into the file `said`, where there is one.
+///
+/// # Errors
+///
+/// The program cannot be started.
+pub(crate) fn start(
+    program: &Program,
+    words: Vec<OsString>,
+    files: &Files,
+    with_capture: bool,
+    said: Option<PathBuf>,
+) -> Result<Running, Failure> {
     let mut all = Words(Vec::new());
     all.path("input", &files.targets);
     all.path("output", &files.records);
@@ -110,7 +139,13 @@ pub(crate) fn measure(
     // Were this process killed, nobody would stop it.
     all.value("parent", Some(std::process::id()));
     let (command, rest) = words.split_at(1.min(words.len()));
-    let mut child = program
+    let stderr = match &said {
+        None => Stdio::inherit(),
+        Some(path) => File::create(path)
+            .map_err(|error| Failure::new(Exit::NoOutput, format!("cannot write: {error}")))?
+            .into(),
+    };
+    let child = program
         .command()
         .args(command)
         .args(all.0)
@@ -118,19 +153,68 @@ pub(crate) fn measure(
         .stdin(Stdio::null())
         // It says nothing there: records go to the file.
         .stdout(Stdio::null())
+        .stderr(stderr)
         // A signal of the terminal comes once, by us.
         .process_group(0)
         .spawn()
         .map_err(|error| program.missing(&error))?;
-    let failed = |error: io::Error| Failure::new(Exit::Failed, format!("cannot wait: {error}"));
-    let passing = stopping.pass_to(&child).map_err(failed)?;
-    let status = child.wait().map_err(failed)?;
-    drop(passing);
-    Ok(match (status.code().and_then(Exit::from_code), status.signal()) {
+    Ok(Running { child, said })
+}
+
+impl Running {
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn look(&mut self) -> io::Result<Option<Ended>> {
+        Ok(self.child.try_wait()?.map(of_status))
+    }
+
+    /// The child itself.
+    pub(crate) fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn wait(&mut self) -> io::Result<Ended> {
+        self.child.wait().map(of_status)
+    }
+
+    /// Has it begin nothing more, and finish what is in flight.
+    pub(crate) fn finish(&self) {
+        // It has not been waited for, so the number is still its own. It may have ended just now.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+    }
+
+    /// Why it ended so, in its own words where it has said some.
+    pub(crate) fn why(&self, ended: &Ended) -> String {
+        let said = self.said.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        match ended {
+            Ended::With(exit) if said.trim().is_empty() => {
+                format!("it ended with status {}", *exit as i32)
+            }
+            Ended::With(_) => message(&said),
+            Ended::Otherwise(words) => format!("it {words}: {}", message(&said)),
+        }
+    }
+}
+
+fn of_status(status: ExitStatus) -> Ended {
+    match (status.code().and_then(Exit::from_code), status.signal()) {
         (Some(exit), _) => Ended::With(exit),
         (None, Some(signal)) => Ended::Otherwise(format!("was ended by signal {signal}")),
         (None, None) => Ended::Otherwise(format!("ended with {status}")),
-    })
+    }
+}
+
+fn failed(error: io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot wait: {error}"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::course::Step;
+use crate::exit::{Exit, Failure};
 use crate::folder::{Progress, RunFolder};
 
 /// Whoever asks has so long for that.
@@ -64,12 +65,27 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write a port, or ADDRESS:PORT".to_owned())
 }
 
+/// Counters, which are answered at this address where there is one.
+///
+/// # Errors
+///
+/// The address is taken, or is not this machine's.
+pub(crate) fn counters(address: Option<SocketAddr>) -> Result<Shared, Failure> {
+    let counters = Shared::default();
+    if let Some(address) = address {
+        answer(address, counters.clone()).map_err(|error| {
+            Failure::new(Exit::NoOutput, format!("cannot answer at {address}: {error}"))
+        })?;
+    }
+    Ok(counters)
+}
+
 /// Answers from now on, on a thread of its own.
 ///
 /// # Errors
 ///
 /// The address is taken, or is not this machine's.
-pub(crate) fn answer(address: SocketAddr, counters: Shared) -> io::Result<()> {
+fn answer(address: SocketAddr, counters: Shared) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     thread::Builder::new().name("metrics".to_owned()).spawn(move || {
         for asking in listener.incoming() {

@@ -90,7 +90,7 @@ impl From<Refusal> for Failure {
 }
 
 /// The line that says why: the parser's first one, else the last.
-fn message(said: &str) -> String {
+pub(crate) fn message(said: &str) -> String {
     let of_parser = said.lines().find_map(|line| line.strip_prefix("error: "));
     let last = || said.lines().rev().find(|line| !line.trim().is_empty());
     let line = of_parser.or_else(last).unwrap_or("it ended without a word");

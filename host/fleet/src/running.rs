@@ -9,15 +9,12 @@ use pathspider_runtime::text::path as shown;
 use crate::campaign::{Campaign, Measure};
 use crate::course::{Course, Next, Step};
 use crate::exit::{Exit, Failure};
-use crate::folder::{Folder, Manifest, RunFolder, State, Unfit, lines};
+use crate::folder::{Folder, Manifest, NO_NAME, RunFolder, State, Unfit, lines};
 use crate::measuring::{self, Ended, Here};
 use crate::metrics::{Current, Shared};
 use crate::program::Program;
 use crate::stopping::Stopping;
 use crate::targets;
-
-/// The part of a folder that has the runs of a machine whose place has no name.
-pub(crate) const NO_NAME: &str = "here";
 
 /// The longest time between two looks at the clock, which may be set.
 const LOOK: Duration = Duration::from_secs(60);
@@ -112,7 +109,7 @@ fn begin(
     }
     let targets = targets::gather(program, campaign, &folder.new_targets())?;
     let now = SystemTime::now();
-    folder.begin(campaign, here.vantage.clone(), targets, now).map_err(of_unfit)
+    folder.begin(campaign, here.vantage.clone(), (targets, None), now).map_err(of_unfit)
 }
 
 /// Whether a run that is over had errors of single targets.

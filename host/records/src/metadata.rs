@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -120,6 +120,13 @@ pub struct CaptureCounts {
     pub clock_jumps: u64,
 }
 
+/// Where the metadata of a file of records are.
+pub fn path_beside(records: &Path) -> PathBuf {
+    let mut path = records.as_os_str().to_owned();
+    path.push(".meta.json");
+    path.into()
+}
+
 impl About {
     /// Reads what stands beside a file of records; `None` where nothing does.
     ///
@@ -127,9 +134,7 @@ impl About {
     ///
     /// It cannot be read, or is no metadata.
     pub fn beside(records: &Path) -> io::Result<Option<About>> {
-        let mut path = records.as_os_str().to_owned();
-        path.push(".meta.json");
-        match fs::read(path) {
+        match fs::read(path_beside(records)) {
             Ok(text) => Ok(Some(About::parse(&text)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

@@ -35,6 +35,10 @@ pub enum Exit {
     Unfit = 13,
     /// A path impairs what was measured.
     Impaired = 14,
+    /// The server of a fleet is not there, does not let us in, or cannot be used.
+    NoServer = 15,
+    /// Another agent works under the name of this place.
+    NameTaken = 16,
 }
 
 impl Exit {
@@ -58,6 +62,8 @@ impl Exit {
             Exit::RuleBroken => "a plugin broke a rule of the contract",
             Exit::Unfit => "something on this machine is not as measurements need it",
             Exit::Impaired => "the path impairs what was measured",
+            Exit::NoServer => "the server is not there, does not let us in, or cannot be used",
+            Exit::NameTaken => "another agent works under the name of this place",
         }
     }
 
@@ -68,7 +74,7 @@ impl Exit {
 
     /// The meaning of a program's status; `None` where it is none of ours.
     pub fn from_code(code: i32) -> Option<Exit> {
-        const ALL: [Exit; 15] = [
+        const ALL: [Exit; 17] = [
             Exit::Finished,
             Exit::Failed,
             Exit::Usage,
@@ -84,6 +90,8 @@ impl Exit {
             Exit::RuleBroken,
             Exit::Unfit,
             Exit::Impaired,
+            Exit::NoServer,
+            Exit::NameTaken,
         ];
         ALL.into_iter().find(|exit| *exit as i32 == code)
     }

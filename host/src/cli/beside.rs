@@ -13,8 +13,13 @@ use pathspider_shell::complete::{self, Shell};
 use super::exit::{Exit, Failure};
 
 /// The program that each of these commands starts.
-const PROGRAMS: [(&str, &str); 4] =
-    [("report", REPORT), ("diff", REPORT), ("export", REPORT), ("campaign", FLEET)];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("report", REPORT),
+    ("diff", REPORT),
+    ("export", REPORT),
+    ("campaign", FLEET),
+    ("agent", FLEET),
+];
 
 /// The program that reads records.
 const REPORT: &str = "pathspider-report";

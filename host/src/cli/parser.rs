@@ -89,6 +89,9 @@ pub(super) enum Command {
     /// Carry out a campaign: several measurements of the same targets, perhaps repeated
     #[command(disable_help_flag = true)]
     Campaign(BesideArgs),
+    /// Measure, from this place, the campaigns that are submitted to a server
+    #[command(disable_help_flag = true)]
+    Agent(BesideArgs),
     /// Conclude again from the records and the capture of an earlier run
     Rejudge(RejudgeArgs),
     /// Check plugins' files against the contract

@@ -18,6 +18,7 @@
 //! - `soak`: a long run with faults at random; not among the ordinary tests
 //! - `bad_input`: what it says, and its exit status
 //! - `bench`: the benchmark, on few targets
+//! - `fleet`: campaigns on many vantage points
 //! - `forging`: packets that plugins made
 //! - `extensions`: options, extension headers and sizes, and machines that cannot make them
 //! - `conversations`: packets that depend on answers
@@ -62,6 +63,7 @@ mod examples;
 mod extensions;
 mod faults;
 mod filter;
+mod fleet;
 mod forging;
 mod forms;
 mod hostile;

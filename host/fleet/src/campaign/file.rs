@@ -38,6 +38,8 @@ struct Shape {
     resolve: bool,
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    #[serde(default)]
+    vantages: Vec<Spanned<String>>,
     owner: Option<Spanned<String>>,
     contact: Option<Spanned<String>>,
     #[serde(default)]
@@ -127,6 +129,7 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Campaign, Wrong> {
     if measures.is_empty() {
         return Err(at(place, "measure: nothing is to be measured".to_owned()));
     }
+    let vantages = vantages(shape.vantages, &lines)?;
     let ScheduleShape { every, until, times } = shape.schedule;
     if let Some(every) = every.as_ref().filter(|every| every.get_ref().0.is_zero()) {
         return Err(at(every.span().start, "every: it is to be longer than 0".to_owned()));
@@ -145,6 +148,7 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Campaign, Wrong> {
         targets,
         measures,
         resolve: shape.resolve,
+        vantages,
         tags: shape.tags,
         courtesy: Courtesy {
             rate: rate("rate", shape.rate)?,
@@ -162,6 +166,22 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Campaign, Wrong> {
         owner: said("owner", shape.owner)?,
         contact: said("contact", shape.contact)?,
     })
+}
+
+/// The names of places, each once.
+fn vantages(names: Vec<Spanned<String>>, lines: &Lines<'_>) -> Result<Vec<String>, Wrong> {
+    let mut all: Vec<String> = Vec::new();
+    for name in names {
+        let line = Some(lines.of(name.span().start));
+        let name = name.into_inner();
+        if !is_name(&name) || all.contains(&name) {
+            let shown = visible(&name, LONGEST_NAME);
+            let reason = format!("vantages: {shown:?} is no name of a place, or is there twice");
+            return Err(Wrong { line, reason });
+        }
+        all.push(name);
+    }
+    Ok(all)
 }
 
 /// Of a file of another version nothing else is said: its keys may be others.

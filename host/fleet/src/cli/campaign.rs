@@ -7,14 +7,16 @@ use clap::{Args, Subcommand};
 use pathspider_runtime::files;
 
 use super::check::{self, CheckArgs};
+use super::config::{self, ConfigArgs};
 use super::read::Read;
+use super::remote::{self, BlocklistArgs, CollectArgs, NamedArgs, SubmitArgs};
 use super::status::{self, StatusArgs};
 use crate::exit::{Exit, Failure};
 use crate::measuring::Here;
-use crate::metrics::{self, Shared};
+use crate::metrics;
 use crate::program::Program;
 use crate::running;
-use crate::stopping::Stopping;
+use crate::wire::Wanted;
 
 /// `pathspider campaign`.
 #[derive(Debug, Args)]
@@ -40,8 +42,24 @@ enum Command {
     Check(CheckArgs),
     /// Carry a campaign out here, or go on with it
     Run(RunArgs),
-    /// Show how far the campaign in a folder is
+    /// Show how far the campaign in a folder, or on a server, is
     Status(StatusArgs),
+    /// Have the agents of a server carry a campaign out
+    Submit(SubmitArgs),
+    /// Show how far a campaign on a server is, again and again, until it is over
+    Watch(NamedArgs),
+    /// Have agents begin nothing more of a campaign for now
+    Pause(NamedArgs),
+    /// Have agents go on with a campaign
+    Resume(NamedArgs),
+    /// Have agents end a campaign for good. What is there can be collected
+    Cancel(NamedArgs),
+    /// Give a campaign another blocklist while it goes on
+    Blocklist(BlocklistArgs),
+    /// Collect what agents measured into a folder
+    Collect(CollectArgs),
+    /// Write the configuration of a NATS server for agents, with their keys
+    ServerConfig(ConfigArgs),
 }
 
 /// `pathspider campaign run`.
@@ -61,7 +79,7 @@ struct RunArgs {
     interface: Option<String>,
 
     /// Name the place that is measured from: `vantage` in each record, and a folder of its own
-    #[arg(long, value_name = "NAME", value_parser = place)]
+    #[arg(long, value_name = "NAME", value_parser = super::place::place)]
     vantage: Option<String>,
 
     /// Answer HTTP at this address with counters (OpenMetrics), under /metrics, for monitoring; a port alone
@@ -70,34 +88,26 @@ struct RunArgs {
     metrics: Option<SocketAddr>,
 }
 
-/// A name that can be a folder's.
-fn place(text: &str) -> Result<String, String> {
-    match crate::campaign::is_name(text) {
-        true => Ok(text.to_owned()),
-        false => Err("letters, digits, _ and - (ASCII), and no more than 64 of them".to_owned()),
-    }
-}
-
 /// Runs `pathspider campaign`.
 pub(super) fn run(arguments: CampaignArgs, program: &Program) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Check(arguments) => check::run(&arguments, program),
-        Command::Status(arguments) => status::run(&arguments),
+        Command::Status(arguments) => status::run(arguments),
+        Command::Submit(arguments) => remote::submit(&arguments, program),
+        Command::Watch(arguments) => remote::watch(&arguments),
+        Command::Pause(arguments) => remote::want(&arguments, Wanted::Paused),
+        Command::Resume(arguments) => remote::want(&arguments, Wanted::Running),
+        Command::Cancel(arguments) => remote::want(&arguments, Wanted::Cancelled),
+        Command::Blocklist(arguments) => remote::blocklist(&arguments),
+        Command::Collect(arguments) => remote::collect(&arguments),
+        Command::ServerConfig(arguments) => config::run(&arguments),
         Command::Run(RunArgs { file, output, interface, vantage, metrics }) => {
-            let stopping = Stopping::listen().map_err(|error| {
-                Failure::new(Exit::Failed, format!("cannot handle signals: {error}"))
-            })?;
+            let stopping = remote::listen()?;
             let read = Read::file(&file)?;
             let here = Here { interface, vantage };
             read.plans(program, &here)?;
             let campaign = (&read.campaign, &*read.text);
-            let counters = Shared::default();
-            if let Some(address) = metrics {
-                metrics::answer(address, counters.clone()).map_err(|error| {
-                    let message = format!("cannot answer at {address}: {error}");
-                    Failure::new(Exit::NoOutput, message)
-                })?;
-            }
+            let counters = metrics::counters(metrics)?;
             let output = files::absolute(&output);
             running::run(program, campaign, &here, &output, &stopping, &counters)
         }

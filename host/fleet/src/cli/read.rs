@@ -51,14 +51,19 @@ impl Read {
     /// A plugin or an option that is not there, or has no such value, with its line.
     pub(super) fn plans(&self, program: &Program, here: &Here) -> Result<Vec<Plan>, Failure> {
         let plan = |measure: &Measure| {
-            inspect(program, &self.campaign, measure, here).map_err(|Found { option, refusal }| {
-                let line = option.and_then(|option| measure.option_lines.get(&option));
-                let place = format!("{}:{}", self.name, line.unwrap_or(&measure.line));
-                let message = format!("{place}: {}: {}", measure.plugin, refusal.message);
-                Failure::new(refusal.exit, message)
-            })
+            let plan = inspect(program, &self.campaign, measure, here);
+            plan.map_err(|found| self.refused(measure, found))
         };
         self.campaign.measures.iter().map(plan).collect()
+    }
+
+    /// Why a measurement would not be taken, with its line.
+    pub(super) fn refused(&self, measure: &Measure, found: Found) -> Failure {
+        let Found { option, refusal } = found;
+        let line = option.and_then(|option| measure.option_lines.get(&option));
+        let place = format!("{}:{}", self.name, line.unwrap_or(&measure.line));
+        let message = format!("{place}: {}: {}", measure.plugin, refusal.message);
+        Failure::new(refusal.exit, message)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `pathspider campaign status`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
@@ -10,19 +11,27 @@ use pathspider_runtime::files;
 use pathspider_runtime::text::{of, path as shown};
 use serde::Serialize;
 
-use super::{write, write_json};
+use super::{remote, write, write_json};
 use crate::campaign::Campaign;
 use crate::course::{Course, Next, Step};
 use crate::exit::{Exit, Failure};
 use crate::folder::{self, State};
-use crate::running::{NO_NAME, of_unfit};
+use crate::running::of_unfit;
+use crate::server::{Access, Credentials};
 
 /// `pathspider campaign status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// The folder of a campaign
-    #[arg(value_name = "DIR")]
+    /// The folder of a campaign; with --server the name of one
+    #[arg(value_name = "DIR|NAME")]
     folder: PathBuf,
+
+    /// The NATS server that the campaign was submitted to
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+
+    #[command(flatten)]
+    credentials: Credentials,
 
     /// Write one JSON object
     #[arg(long)]
@@ -50,6 +59,8 @@ struct Status {
 /// How far a run is.
 #[derive(Debug, Serialize)]
 struct RunStatus {
+    /// The folder's part: the place.
+    vantage: String,
     /// From 1.
     time: u64,
     measure: u64,
@@ -64,7 +75,12 @@ struct RunStatus {
 }
 
 /// Runs `pathspider campaign status`.
-pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: StatusArgs) -> Result<Exit, Failure> {
+    if let Some(server) = arguments.server {
+        let name = arguments.folder.to_string_lossy();
+        let access = Access { server, credentials: arguments.credentials };
+        return remote::status(&name, &access, arguments.json);
+    }
     let path = files::absolute(&arguments.folder);
     let no_input = |message: String| Failure::new(Exit::NoInput, message);
     let none = || no_input(format!("there is no campaign in {}", shown(&path)));
@@ -84,12 +100,51 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<Exit, Failure> {
     Ok(Exit::Finished)
 }
 
-fn look(path: &std::path::Path, state: &State, campaign: &Campaign) -> std::io::Result<Status> {
-    let part = state.vantage.as_deref().unwrap_or(NO_NAME);
+fn look(path: &Path, state: &State, campaign: &Campaign) -> io::Result<Status> {
     let is_going_on = folder::is_going_on(path);
-    let (mut runs, mut done) = (Vec::new(), Vec::new());
-    let times = folder::times(&path.join(part))?;
-    for time in times {
+    let began = humantime::parse_rfc3339(&state.began).unwrap_or(SystemTime::UNIX_EPOCH);
+    let (mut runs, mut finished, mut of) = (Vec::new(), 0, Some(0));
+    let mut nexts = Vec::new();
+    for part in state.parts() {
+        let mut done = Vec::new();
+        look_at_part(path, (part, campaign, is_going_on), &mut runs, &mut done)?;
+        finished += done.len() as u64;
+        let course = Course::new(campaign.schedule.clone(), campaign.measures.len(), began, done);
+        of = of.zip(course.total()).map(|(of, total)| of + total);
+        nexts.push(course.next(SystemTime::now()));
+    }
+    let is_over = nexts.iter().all(|next| *next == Next::End);
+    let measures = nexts.iter().any(|next| matches!(next, Next::Measure(_)));
+    let next = nexts.iter().filter_map(|next| match next {
+        Next::Wait(until) if !measures => Some(*until),
+        _ => None,
+    });
+    Ok(Status {
+        name: state.name.clone(),
+        vantage: state.vantage.clone(),
+        began: state.began.clone(),
+        targets: state.targets.count,
+        state: match (is_over, is_going_on, measures) {
+            (true, ..) => "finished",
+            (_, false, _) => "stopped",
+            (.., true) => "running",
+            (.., false) => "waiting",
+        },
+        next: next.min().map(|until| humantime::format_rfc3339_seconds(until).to_string()),
+        finished,
+        of,
+        runs,
+    })
+}
+
+/// The runs of a part, and those of them that are over.
+fn look_at_part(
+    path: &Path,
+    (part, campaign, is_going_on): (&str, &Campaign, bool),
+    runs: &mut Vec<RunStatus>,
+    done: &mut Vec<Step>,
+) -> io::Result<()> {
+    for time in folder::times(&path.join(part))? {
         for (index, measure) in campaign.measures.iter().enumerate() {
             let step = Step { time, measure: index };
             let run = folder::run_of(path, part, step, &measure.plugin);
@@ -105,6 +160,7 @@ fn look(path: &std::path::Path, state: &State, campaign: &Campaign) -> std::io::
                 (None, None) => ("next", (None, None)),
             };
             runs.push(RunStatus {
+                vantage: part.to_owned(),
                 time: u64::from(time) + 1,
                 measure: index as u64 + 1,
                 plugin: measure.plugin.clone(),
@@ -115,29 +171,7 @@ fn look(path: &std::path::Path, state: &State, campaign: &Campaign) -> std::io::
             });
         }
     }
-    let began = humantime::parse_rfc3339(&state.began).unwrap_or(SystemTime::UNIX_EPOCH);
-    let finished = done.len() as u64;
-    let course = Course::new(campaign.schedule.clone(), campaign.measures.len(), began, done);
-    let next = course.next(SystemTime::now());
-    Ok(Status {
-        name: state.name.clone(),
-        vantage: state.vantage.clone(),
-        began: state.began.clone(),
-        targets: state.targets.count,
-        state: match next {
-            Next::End => "finished",
-            _ if !is_going_on => "stopped",
-            Next::Wait(_) => "waiting",
-            Next::Measure(_) => "running",
-        },
-        next: match next {
-            Next::Wait(until) => Some(humantime::format_rfc3339_seconds(until).to_string()),
-            _ => None,
-        },
-        finished,
-        of: course.total(),
-        runs,
-    })
+    Ok(())
 }
 
 fn text_of(status: &Status) -> String {
@@ -157,7 +191,9 @@ fn text_of(status: &Status) -> String {
         status.targets,
         of(status.targets, "target", "targets"),
     );
-    let _ = writeln!(text, "{:>5}  {:<20} {:<9} {:>12}", "time", "measurement", "state", "done");
+    let names = ["time", "vantage", "measurement", "state", "done"];
+    let [time, vantage, measurement, state, done] = names;
+    let _ = writeln!(text, "{time:>5}  {vantage:<16} {measurement:<20} {state:<9} {done:>12}");
     for run in &status.runs {
         let done = match (run.done, run.of) {
             (Some(done), Some(of)) => format!("{done} of {of}"),
@@ -166,7 +202,8 @@ fn text_of(status: &Status) -> String {
         };
         let name = format!("{}-{}", run.measure, run.plugin);
         let errors = if run.has_errors { "  with errors" } else { "" };
-        let _ = writeln!(text, "{:>5}  {name:<20} {:<9} {done:>12}{errors}", run.time, run.state);
+        let RunStatus { time, vantage, state, .. } = run;
+        let _ = writeln!(text, "{time:>5}  {vantage:<16} {name:<20} {state:<9} {done:>12}{errors}");
     }
     text
 }

@@ -1,0 +1,135 @@
+//! Agents that lie, strangers, and TLS: with a real server's accounts.
+
+mod raw;
+
+use std::fs;
+use std::process::Command;
+
+use pathspider_e2e::{Program, wait_until};
+
+use super::rig::{Fleet, Nats};
+use raw::Raw;
+
+const ONE: &str = "name = 'one'\ntargets = 'targets.ndjson'\nallow_special = true\n\
+    vantages = ['a', 'b']\n[[measure]]\nplugin = 'dscp'\nconnect = 'tcp'\ntimeout = 2\n";
+
+/// What an agent with the key of `a` can do to the results of `b`, whatever it says.
+fn a_place_writes_its_own_results_alone(test: &str, nats: Nats) {
+    let Some(fleet) = Fleet::new(test, 4, nats, &["--vantage", "a", "--vantage", "b"]) else {
+        return;
+    };
+    fleet.submit(ONE, "2");
+    let mut liar = Raw::connect(&fleet, "a");
+    let nobody = "503";
+    // Its own, which is none, and once more: the first one stays.
+    assert!(liar.request("ps.result.one.a.0.0.0", "noise").contains("\"seq\":1"));
+    let again = liar.request("ps.result.one.a.0.0.0", "other noise");
+    assert!(again.contains("maximum messages per subject exceeded"), "{again}");
+    // That of another place, what is wanted, and what others say.
+    for subject in [
+        "ps.result.one.b.0.0.0",
+        "ps.holder.b",
+        "ps.report.one.b",
+        "ps.member.one.b.ready",
+        "ps.control.one",
+        "ps.board",
+        "ps.shard.one.9",
+        // Of others' results nothing is read, and nothing is deleted.
+        "FL.API.DIRECT.GET.PS_RESULTS.ps.result.one.b.0.0.0",
+        "FL.API.STREAM.DELETE.PS_RESULTS",
+        "FL.API.STREAM.PURGE.PS_RESULTS",
+        "FL.API.STREAM.UPDATE.PS_RESULTS",
+        "FL.API.CONSUMER.CREATE.PS_RESULTS",
+        "FL.API.STREAM.MSG.DELETE.PS_AGENTS",
+    ] {
+        let answer = liar.request(subject, "{}");
+        assert!(answer.contains(nobody), "{subject}: {answer}");
+    }
+    for subject in ["$JS.API.STREAM.DELETE.PS_RESULTS", "$JS.API.STREAM.NAMES"] {
+        let answer = liar.request(subject, "");
+        assert!(answer.contains(nobody) || answer.contains("10039"), "{subject}: {answer}");
+    }
+    // A reply subject that is another place's: the server would write its answer there.
+    for subject in ["FL.API.DIRECT.GET.PS_SHARDS.ps.shard.one.0", "FL.API.STREAM.INFO.PS_RESULTS"] {
+        liar.publish(subject, Some("ps.result.one.b.0.0.0"), "");
+        liar.publish(subject, Some("ps.control.one"), "");
+    }
+    // All that it sent was read when this is answered.
+    assert!(liar.request("FL.API.DIRECT.GET.PS_CONTROL.ps.board", "").contains("one"));
+    let status = fleet.status("one");
+    assert_eq!(
+        (&status["wanted"], &status["places"][1]["results"]),
+        (&"running".into(), &0.into())
+    );
+    // The results of b are there as ever, and what a sent is left out.
+    let agents = [fleet.agent("a", &[]), fleet.agent("b", &[])];
+    let output = fleet.folder.join("out");
+    let shown = output.display().to_string();
+    let end = fleet.campaign(&["collect", "one", "--wait", "--output", &shown]);
+    end.expect(9, &["a: time 1, measurement 1, shard 1: the result is left out: it has no head"]);
+    assert_eq!(super::rig::records(&output.join("b/0001/1-dscp")).len(), 4);
+    assert_eq!(super::rig::records(&output.join("a/0001/1-dscp")).len(), 2);
+    for agent in agents {
+        agent.end();
+    }
+}
+
+#[test]
+fn a_place_writes_its_own_results_alone_with_the_current_server() {
+    a_place_writes_its_own_results_alone("fleet-liar", Nats::Current);
+}
+
+#[test]
+fn a_place_writes_its_own_results_alone_with_debians_server() {
+    a_place_writes_its_own_results_alone("fleet-liar-debian", Nats::Debian);
+}
+
+#[test]
+fn strangers_are_not_let_in_and_the_server_is_known_by_its_certificate() {
+    let Some(mut fleet) = Fleet::new("fleet-tls", 2, Nats::Current, &["--vantage", "a"]) else {
+        return;
+    };
+    let folder = fleet.folder.clone();
+    let file = |name: &str| folder.join(name).display().to_string();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-days", "2", "-keyout", &file("key.pem"), "-out", &file("cert.pem")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    let nats = file("nats");
+    let listen = format!("127.0.0.1:{}", fleet.port());
+    fleet.kill_server();
+    let words = ["campaign", "server-config", "--output", &nats, "--vantage", "a"];
+    let tls = ["--listen", &listen, "--tls-cert", &cert, "--tls-key", &key];
+    Program::run(&[&words[..], &tls].concat()).expect(0, &[]);
+    fleet.start_server();
+    let campaign = fleet.file(&ONE.replace("['a', 'b']", "['a']"));
+    // Without its certificate, the server is nobody's that we know.
+    fleet.campaign(&["submit", &campaign]).expect(15, &["cannot use the server"]);
+    let trust = ["--tls-ca", &cert];
+    let submit = ["submit", &campaign];
+    fleet.campaign(&[&submit[..], &trust].concat()).expect(0, &["is submitted"]);
+    let url = format!("nats://{listen}");
+    for more in [vec![], vec!["--nkey", &file("stranger.nk")]] {
+        let stranger = "SUACH75SWCM5D2JMJM6EKLR2WDARVGZT4QC6LX3AGHSWOMVAKERABBBRWM";
+        fs::write(file("stranger.nk"), stranger).unwrap();
+        let words = ["campaign", "status", "one", "--server", &url];
+        let end = fleet.network.run(Program::command(&[&words[..], &trust, &more].concat()), "");
+        end.expect(15, &["does not let us in"]);
+        assert_eq!(end.stderr.lines().count(), 1, "{}", end.stderr);
+    }
+    // The key of a place is none of whoever submits.
+    let words = ["campaign", "cancel", "one", "--server", &url, "--nkey", &file("nats/a.nk")];
+    let end = fleet.network.run(Program::command(&[&words[..], &trust].concat()), "");
+    end.expect(7, &["there is no campaign one"]);
+    let agent = fleet.agent("a", &trust);
+    wait_until("the result is there", || {
+        let end = fleet.campaign(&[&["status", "one", "--json"][..], &trust].concat());
+        end.stdout.contains("\"results\": 1")
+    });
+    agent.end();
+}
