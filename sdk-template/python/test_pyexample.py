@@ -1,9 +1,12 @@
 """Tests without pathspider, root or a network: python3 -m unittest"""
 
+import pathlib
 import unittest
 
 import pathspider
-from pyexample import LOW, Example, Hops
+
+plugin = pathspider.load(pathlib.Path(__file__).with_name("pyexample.py"))
+LOW, Example, Hops = plugin.LOW, plugin.Example, plugin.Hops
 
 
 def packet(ttl, reverse=False, icmp=False):

@@ -91,6 +91,7 @@ cp -r sdk-template/python "$hour/inpython"
 sed s/pyexample/inpython/g "$hour/inpython/pyexample.py" >"$plugins/inpython.py"
 sed -i s/pyexample/inpython/g "$hour"/inpython/lab/*.toml
 install -m 644 "$sdk/libpathspider_python.so" "$plugins/inpython.so"
+(cd sdk-template/python && ends 0 env PYTHONDONTWRITEBYTECODE=1 python3 -m unittest)
 paths="$hour/inc/lab/near.toml $hour/inpython/lab/near.toml"
 if [ -z "$built" ]; then
     cp -r sdk-template "$hour/inrust"

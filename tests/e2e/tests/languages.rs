@@ -72,6 +72,13 @@ fn templates_in_c_and_python_are_checked_and_measure_what_is_there() {
     for plugin in &plugins {
         Program::run(&["check", plugin.to_str().unwrap()]).expect(0, &[]);
     }
+    // The template's own tests, which need no pathspider, beside the library that it needs.
+    for file in ["pathspider.py", "test_pyexample.py"] {
+        fs::copy(template("python").join(file), folder.join(file)).unwrap();
+    }
+    let mut tests = Command::new("python3");
+    tests.args(["-m", "unittest"]).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(&folder);
+    Ended::from(tests.output().unwrap()).expect(0, &["Ran 4 tests"]);
     let Some(network) = network(4, 2) else { return };
     for name in ["cexample", "pyexample"] {
         let ended = measure(&network, &folder, name);
