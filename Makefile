@@ -34,7 +34,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	exit 1
 endef
 
-.PHONY: help archive deb deps rustc-web browser nats build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
+.PHONY: help archive deb deps rustc-web python browser nats build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -141,7 +141,7 @@ demo: program ## measure a network of known paths, made on this machine for the 
 	$(TARGET)/pathspider-lab demo
 
 # In a clone of its own, which it builds from nothing. HOUR=target/release takes what is built from there.
-first-hour: deps ## what somebody new does: README's commands, plugins, a campaign, a report
+first-hour: deps python ## what somebody new does: README's commands, plugins, a campaign, a report
 	tests/first-hour/run.sh $(HOUR)
 
 # Another page, or other cases: make bench BENCH='connect http --rounds 3'
@@ -228,9 +228,20 @@ rustc-web: deps ## install Debian's other compiler for a test, where there is on
 			|| { echo "rustc-web cannot be installed; its test is skipped" >&2; test -z "$$CI"; }; \
 	fi
 
+# What measurements in Python run on. Debian names its library by the version.
+python: deps ## install Python's library, for measurements in Python
+	@library=$$(apt-cache depends libpython3-dev 2>/dev/null \
+		| sed -n 's/.*Depends: \(libpython3\.[0-9]*\)-dev$$/\1/p' | head -n 1); \
+	/sbin/ldconfig -p | grep -q 'libpython3\.[0-9]*\.so\.1\.0' && command -v python3 >/dev/null || { \
+		echo "installing: python3 $$library"; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			python3 $$library >/dev/null \
+			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
+	}
+
 # The page that `report --html` writes is looked at in a browser; queries are run by jq and, as tables of
 # `export` are read, by DuckDB and pandas, which come from PyPI into a folder beside what is built.
-browser: deps ## install Chromium, jq and Python for tests of what is made of records
+browser: deps python ## install Chromium, jq and Python for tests of what is made of records
 	@command -v chromium >/dev/null && command -v jq >/dev/null \
 		&& python3 -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "installing: chromium jq python3-venv"; \

@@ -6,8 +6,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pathspider_e2e::{Ended, Network, Program, built, network, temp_dir};
+use pathspider_e2e::{Ended, Network, Program, built, network, skipped, temp_dir};
 use pathspider_plugin_api::{ConnectKind, Setting};
+
+/// Whether Python's library is here, which `make python` installs.
+fn has_python() -> bool {
+    let library = "/sbin/ldconfig -p | grep -q 'libpython3\\.[0-9]*\\.so\\.1\\.0'";
+    let is_here = Command::new("sh").args(["-c", library]).status().is_ok_and(|it| it.success());
+    if !is_here {
+        skipped("Python's library is missing: make python");
+    }
+    is_here
+}
 
 fn template(language: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk-template").join(language)
@@ -67,6 +77,9 @@ fn measure(network: &Network, folder: &Path, name: &str) -> Ended {
 
 #[test]
 fn templates_in_c_and_python_are_checked_and_measure_what_is_there() {
+    if !has_python() {
+        return;
+    }
     let folder = temp_dir("languages");
     let plugins = [in_c(&folder, "cexample", &[]), in_python(&folder, "pyexample", &[])];
     for plugin in &plugins {
@@ -99,6 +112,9 @@ fn templates_in_c_and_python_are_checked_and_measure_what_is_there() {
 
 #[test]
 fn what_fails_in_c_or_python_is_the_jobs_and_what_crashes_ends_the_run() {
+    if !has_python() {
+        return;
+    }
     let Some(network) = network(2, 0) else { return };
     let folder = temp_dir("languages-failing");
     let in_connect = "ps_kind(connect, \"tcp\");";
@@ -168,6 +184,9 @@ fn what_fails_in_c_or_python_is_the_jobs_and_what_crashes_ends_the_run() {
 
 #[test]
 fn a_python_file_is_taken_as_its_library_is() {
+    if !has_python() {
+        return;
+    }
     let folder = temp_dir("languages-python");
     let plugin = in_python(&folder, "pyfile", &[]);
     let source = folder.join("pyfile.py");
