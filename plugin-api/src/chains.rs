@@ -13,6 +13,7 @@ pub mod flow;
 pub mod icmp;
 pub mod mss;
 pub mod noop;
+pub mod quic;
 pub mod rtt;
 pub mod syn;
 pub mod tcp;
@@ -23,7 +24,7 @@ pub mod udp;
 use crate::ChainFields;
 
 /// All that a measurement can ask for.
-pub const ALL: [ChainFields; 16] = [
+pub const ALL: [ChainFields; 17] = [
     basic::CHAIN,
     tcp::CHAIN,
     ecn::CHAIN,
@@ -39,5 +40,6 @@ pub const ALL: [ChainFields; 16] = [
     rtt::CHAIN,
     accecn::CHAIN,
     carrier::CHAIN,
+    quic::CHAIN,
     noop::CHAIN,
 ];

@@ -72,6 +72,10 @@ kinds! {
     DnsUdp = ("dnsudp", 53, Response),
     /// A SYN that nobody goes on with, forged by the host.
     Syn = ("syn", 80, SynAck),
+    /// A QUIC handshake (RFC 9000), and a GET request by HTTP/3 (RFC 9114) where that comes out of it;
+    /// certificates are recorded, not checked. Or, for a version that nobody speaks, the question which
+    /// ones are spoken.
+    Quic = ("quic", 443, Octets),
     /// IP packets that the plugin made, sent as they are.
     Packets = ("packets", 80, State),
     /// A conversation of the plugin's: packets that depend on answers.
@@ -153,6 +157,13 @@ impl Connect {
     /// what [`mss`](Connect::mss) says.
     pub fn tcp_options(self, octets: &[u8]) -> Connect {
         self.set(Setting::TcpOptions, octets.to_vec().into())
+    }
+
+    /// A QUIC handshake, and an HTTP/3 request: `h3` is offered unless [`alpn`](Connect::alpn) says
+    /// otherwise, and there is no request where something else came out of it. What the handshake and
+    /// the packets came to is in the outcome's `quic_info`.
+    pub fn quic() -> Connect {
+        Connect::new(ConnectKind::Quic)
     }
 
     /// IP packets (version 4 or 6 by their first four bits), sent in order; the module
@@ -281,7 +292,7 @@ impl Connect {
         self.set(Setting::Dscp, code_point.into())
     }
 
-    /// Sets the ECN field of the packets sent, for UDP only: TCP's own is the kernel's.
+    /// Sets the ECN field of the packets sent, for UDP and QUIC only: TCP's own is the kernel's.
     pub fn ecn(self, field: u8) -> Connect {
         self.set(Setting::Ecn, field.into())
     }
@@ -346,6 +357,26 @@ impl Connect {
     /// `example.com`.
     pub fn query(self, name: &str) -> Connect {
         self.set(Setting::Query, name.into())
+    }
+
+    /// Speaks this version of QUIC: 1 (the default) or 2
+    /// ([`VERSION_2`](crate::packet::quic::VERSION_2)). For any other, one datagram asks which versions the
+    /// target speaks, and is sent again while there is no answer; that list ends the connection well.
+    pub fn version(self, version: u32) -> Connect {
+        self.set(Setting::Version, version.into())
+    }
+
+    /// Fills the datagram that asks for a version that nobody speaks up to so many octets, header of UDP
+    /// not counted, in place of 1,200: servers need not answer one of fewer. Not for versions that are
+    /// spoken: their first datagrams have 1,200 always.
+    pub fn padding(self, octets: u16) -> Connect {
+        self.set(Setting::Padding, octets.into())
+    }
+
+    /// Clears the bit that QUIC fixes to 1, in every packet after the target has said that it takes
+    /// either (RFC 9287); in all others it stays set.
+    pub fn grease_fixed_bit(self) -> Connect {
+        self.set(Setting::FixedBit, false.into())
     }
 
     fn set(mut self, setting: Setting, value: Value) -> Connect {

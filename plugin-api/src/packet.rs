@@ -10,6 +10,7 @@ mod ip;
 mod kinds;
 mod pieces;
 mod prefix;
+pub mod quic;
 mod quoted;
 mod tcp;
 mod udp;

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use pathspider_observer::{Dissected, dissect, packet};
 use pathspider_plugin_api::forge::{self, checksum};
+use pathspider_plugin_api::packet::quic::{LongHeader, is_known};
 use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags, protocol};
 
 /// Octets of data that a copy has at the most: with all headers it fits the smallest path of IPv6.
@@ -237,6 +238,10 @@ impl Template {
             }
         } else if copy.asks_dns() {
             copy.put(at + 8, &stamp.token.number.to_be_bytes());
+        } else if let Some(id) = copy.connection_id() {
+            // For a connection that it knows already, a target of QUIC says nothing.
+            copy.put(id, &stamp.token.number.to_be_bytes());
+            copy.put(id + 2, &stamp.port.to_be_bytes());
         }
         match copy.is_v6() {
             true => copy.octets[7] = stamp.ttl,
@@ -291,6 +296,16 @@ impl Template {
         self.protocol == protocol::UDP && self.ports.1 == DNS && self.data_length() >= 12
     }
 
+    /// Where the connection ID stands that a first datagram of QUIC has chosen for the target (RFC 9000,
+    /// section 7.2: of eight octets at the least); `None` for other packets.
+    fn connection_id(&self) -> Option<usize> {
+        let data = self.octets.get(self.ip_length + self.header..)?;
+        let header = LongHeader::read(data).filter(|header| is_known(header.version()))?;
+        let is_whole = self.protocol == protocol::UDP && header.destination().len() >= 8;
+        // The first octet, the version and the length stand before it.
+        is_whole.then_some(self.ip_length + self.header + 6)
+    }
+
     /// The reset that frees the target of what a copy began: with this sequence number.
     pub(crate) fn reset(&self, port: u16, sequence: u32) -> Option<Vec<u8>> {
         let remote = self.remote();
@@ -303,6 +318,8 @@ impl Template {
 
 #[cfg(test)]
 mod tests {
+    use pathspider_plugin_api::packet::quic;
+
     use super::*;
 
     fn syn() -> Vec<u8> {
@@ -362,6 +379,19 @@ mod tests {
         assert_eq!(with.octets()[28..30], [0x12, 0x34], "its identifier");
         query[26..28].fill(0);
         assert_eq!(Template::new(&query).unwrap().stamped(STAMP).checksum(), 0);
+    }
+
+    #[test]
+    fn each_copy_of_quic_has_a_connection_id_of_its_own() {
+        let packet = forge::Packet::to([192, 0, 2, 1].into()).source([10, 0, 0, 2].into());
+        let asked = quic::probe(quic::VERSION_1, &[7; 8], &[8; 8], 1200);
+        let first = packet.udp(443, &asked).source_port(4000).bytes().unwrap();
+        let template = Template::new(&first).unwrap();
+        let copy = template.stamped(STAMP);
+        assert!(sum_is_right(copy.octets()));
+        let header = LongHeader::read(&copy.octets()[28..]).unwrap();
+        assert_eq!(header.destination(), [0x12, 0x34, 0x13, 0x88, 7, 7, 7, 7]);
+        assert_eq!((header.source(), copy.data_length()), (&[8; 8][..], 1200));
     }
 
     #[test]

@@ -9,9 +9,9 @@ use etherparse::TcpOptionElement::{
 use pathspider_observer::chains::Catalogue;
 use serde_json::{Value, json};
 
-const ALL: [&str; 16] = [
+const ALL: [&str; 17] = [
     "basic", "tcp", "ecn", "dscp", "mss", "tfo", "tcpopt", "udp", "icmp", "dns", "evil", "syn",
-    "rtt", "accecn", "carrier", "noop",
+    "rtt", "accecn", "carrier", "quic", "noop",
 ];
 
 /// A web connection with marks and options, closed by both.
@@ -240,4 +240,94 @@ fn the_furthest_acknowledgment_counts_for_data_on_the_syn() {
         let capture = Capture::raw().at(0, syn.clone()).at(1, first).at(2, second);
         assert_eq!(capture.observe(&["tfo"]).flow()["tfo_ack"], 1_011);
     }
+}
+
+/// The first octets of the packets of RFC 9001, appendix A, which are all that is readable of them: the
+/// client's Initial, the server's, and its Retry.
+const QUIC_CLIENT: [u8; 18] =
+    [0xc0, 0, 0, 0, 1, 8, 0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 8, 0, 0, 0x44, 0x9e];
+const QUIC_SERVER: [u8; 18] =
+    [0xcf, 0, 0, 0, 1, 0, 8, 0xf0, 0x67, 0xa5, 0x50, 0x2a, 0x42, 0x62, 0xb5, 0, 0x40, 0x75];
+const QUIC_RETRY: [u8; 36] = [
+    0xff, 0, 0, 0, 1, 0, 8, 0xf0, 0x67, 0xa5, 0x50, 0x2a, 0x42, 0x62, 0xb5, 0x74, 0x6f, 0x6b, 0x65,
+    0x6e, 0x04, 0xa2, 0x65, 0xba, 0x2e, 0xff, 0x4d, 0x82, 0x90, 0x58, 0xfb, 0x3f, 0x0f, 0x24, 0x96,
+    0xba,
+];
+
+#[test]
+fn quic_reads_what_is_readable() {
+    let filled = |head: &[u8], length: usize| [head, &vec![7; length - head.len()]].concat();
+    let client = filled(&QUIC_CLIENT, 1200);
+    // The server's Initial and a Handshake packet behind it, in one datagram.
+    let mut handshake = filled(&[0xe0, 0, 0, 0, 1, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 20], 36);
+    handshake[0] &= !0x40;
+    let server = [filled(&QUIC_SERVER, 18 + 0x75), handshake].concat();
+    let seen = Capture::raw()
+        .at(0, udp(There, &client))
+        .at(10, udp(Back, &QUIC_RETRY))
+        .at(20, udp(There, &client))
+        .at(30, udp(Back, &server))
+        .at(40, udp(There, &[0x40, 1, 2, 3]))
+        .at(41, udp(There, &[0x20, 1, 2, 3]))
+        .at(50, udp(Back, &[0x60, 1, 2, 3]))
+        .observe(&["quic"]);
+    let flow = seen.flow();
+    for (field, value) in [
+        ("version_fwd", json!("0x00000001")),
+        ("version_rev", json!("0x00000001")),
+        ("dcid_length_fwd", json!(8)),
+        ("scid_length_fwd", json!(0)),
+        ("scid_length_rev", json!(8)),
+        ("first_length_fwd", json!(1200)),
+        ("long_fwd", json!(2)),
+        ("short_fwd", json!(2)),
+        ("long_rev", json!(2)),
+        ("short_rev", json!(1)),
+        ("unfixed_fwd", json!(1)),
+        ("unfixed_rev", json!(0)),
+        ("negotiation", json!(null)),
+        ("retry", json!(true)),
+        ("handshake_rev", json!(true)),
+        ("spin_fwd", json!(1)),
+        ("spin_rev", json!(0)),
+    ] {
+        assert_eq!(flow[format!("quic_{field}")], value, "{field}");
+    }
+}
+
+#[test]
+fn quic_takes_lists_and_answers_of_its_own_ids_alone() {
+    use pathspider_plugin_api::packet::quic::{RESERVED_VERSION, probe};
+    let asked =
+        || Capture::raw().at(0, udp(There, &probe(RESERVED_VERSION, &[1; 8], &[2; 4], 1200)));
+    let list = |to: &[u8], from: &[u8], count: usize| {
+        [probe(0, to, from, 0), [0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf].repeat(count)].concat()
+    };
+    let read = |answer: &[u8]| {
+        let seen = asked().at(9, udp(Back, answer)).observe(&["quic"]);
+        let field = |name: &str| seen.flow()[format!("quic_{name}")].clone();
+        (field("negotiation"), field("long_rev"), field("version_rev"))
+    };
+    let none = (json!(null), json!(0), json!(null));
+    let (versions, ..) = read(&list(&[2; 4], &[1; 8], 1));
+    assert_eq!(versions, json!(["0x00000001", "0x6b3343cf"]));
+    let (versions, ..) = read(&list(&[2; 4], &[1; 8], 8000));
+    assert_eq!(versions.as_array().map(Vec::len), Some(16));
+    for foreign in [
+        list(&[3; 4], &[1; 8], 1),
+        list(&[2; 4], &[3; 8], 1),
+        list(&[2; 4], &[1; 8], 0),
+        probe(1, &[3; 4], &[1; 8], 1200),
+        probe(7, &[2; 4], &[1; 8], 1200),
+        // IDs that are longer than any, and longer than the datagram.
+        vec![0xc0, 0, 0, 0, 1, 255, 1],
+        [&[0xc0, 0, 0, 0, 1, 21][..], &[2; 21], &[0]].concat(),
+        vec![0x80],
+        vec![],
+    ] {
+        assert_eq!(read(&foreign), none, "{:x?}", &foreign[..foreign.len().min(30)]);
+    }
+    // What is no QUIC on the way out has no such fields at all.
+    let other = Capture::raw().at(0, udp(There, b"hello")).at(1, udp(Back, &QUIC_SERVER));
+    assert_eq!(other.observe(&["quic"]).flow()["quic_long_rev"], json!(null));
 }

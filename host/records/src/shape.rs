@@ -304,7 +304,7 @@ pub const FLOW: &[Key] = &[
     perhaps(
         names::PHASE,
         Word,
-        "what it was doing when it failed, unless the plugin forged its packets without a conversation: `connect` (the TCP handshake), `tls` (the TLS handshake), `request` (it had asked, or was about to, and had no complete answer)",
+        "what it was doing when it failed, unless the plugin forged its packets without a conversation: `connect` (the TCP handshake, or QUIC while nothing has answered), `tls` (the TLS handshake, and QUIC's), `request` (it had asked, or was about to, and had no complete answer)",
     ),
     perhaps(names::ICMP, Object(ICMP), "the ICMP error that came back, where it failed"),
     perhaps(
@@ -363,7 +363,7 @@ const HTTP_INFO: &[Key] = &[
     perhaps(
         "version",
         Text,
-        "`HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`: of the response, as it stands there",
+        "`HTTP/1.0`, `HTTP/1.1`, `HTTP/2.0` or `HTTP/3.0`: of the response, as it stands there",
     ),
     perhaps("body_truncated", Flag, "whether the body is longer than what was kept"),
     perhaps(
@@ -417,6 +417,86 @@ pub const DNS_INFO: &[Key] = &[
         Whole,
         "only where there were some: messages before it that were no response to the query. They are passed over, also where no response came in time",
     ),
+];
+
+/// The object `quic_info` of a flow result.
+pub const QUIC_INFO: &[Key] = &[
+    perhaps("version", Text, "the version that was asked for, in hexadecimal: `0x00000001`"),
+    perhaps(
+        "versions",
+        Texts,
+        "the first 64 versions that the target named in place of an answer, in its order",
+    ),
+    perhaps("versions_total", Whole, "how many it named"),
+    perhaps("retry", Flag, "whether the target demanded that we ask again with a token"),
+    perhaps(
+        "handshake_us",
+        Whole,
+        "microseconds from the first datagram to the handshake's end; absent where it did not end",
+    ),
+    perhaps(
+        "ecn",
+        Object(QUIC_SPACES),
+        "what became of our packets, in each space in which some were sent",
+    ),
+    perhaps(
+        "came",
+        Object(QUIC_CAME),
+        "the target's datagrams, by the ECN field that they came with",
+    ),
+    perhaps(
+        "greased",
+        Whole,
+        "how many of our packets left without the bit that QUIC fixes to 1; absent where none did",
+    ),
+    perhaps(
+        "ignored",
+        Whole,
+        "only where there were some: datagrams that do not belong to the connection. They are passed over",
+    ),
+    perhaps(
+        "parameters",
+        Object(QUIC_PARAMETERS),
+        "the target's transport parameters: numbers by the names of RFC 9000, section 18.2, flags, and the others",
+    ),
+    perhaps("close", Object(QUIC_CLOSE), "the code that ended the connection, where one did"),
+];
+
+const QUIC_SPACES: &[Key] = &[
+    perhaps("initial", Object(QUIC_COUNTS), "Initial packets"),
+    perhaps("handshake", Object(QUIC_COUNTS), "Handshake packets"),
+    perhaps("application", Object(QUIC_COUNTS), "1-RTT packets"),
+];
+
+const QUIC_COUNTS: &[Key] = &[
+    perhaps("sent", Whole, "how many left"),
+    perhaps("acknowledged", Whole, "how many of them the target has acknowledged"),
+    perhaps(
+        "ect0",
+        Whole,
+        "packets with ECT(0), as the target counts them; absent where it never said",
+    ),
+    perhaps("ect1", Whole, "packets with ECT(1), the same"),
+    perhaps("ce", Whole, "packets with CE, the same"),
+];
+
+const QUIC_CAME: &[Key] = &[
+    perhaps("not_ect", Whole, "without a mark"),
+    perhaps("ect0", Whole, "with ECT(0)"),
+    perhaps("ect1", Whole, "with ECT(1)"),
+    perhaps("ce", Whole, "with CE"),
+];
+
+const QUIC_PARAMETERS: &[Key] = &[
+    perhaps("grease_quic_bit", Flag, "`true` where the target takes either value of the fixed bit"),
+    perhaps("others", Texts, "the numbers of the first 32 others, in hexadecimal"),
+];
+
+const QUIC_CLOSE: &[Key] = &[
+    perhaps("code", Whole, "IANA's registry of QUIC transport error codes, or HTTP/3's codes"),
+    perhaps("by", Word, "`target` or `us`"),
+    perhaps("application", Flag, "whether the code is the application's"),
+    perhaps("reason", Octets, "what was said of it, the first 256 octets"),
 ];
 
 /// A field of a chain, whose values may be null.
@@ -492,6 +572,7 @@ pub fn schema<'a>(fields: impl IntoIterator<Item = Field<'a>>) -> Value {
         object(HTTP),
         json!({"properties": {"tls_info": described(object(TLS_INFO), "what TLS came to")}}),
         json!({"properties": {"dns_info": described(object(DNS_INFO), "what DNS came to")}}),
+        json!({"properties": {"quic_info": described(object(QUIC_INFO), "what QUIC came to")}}),
     ];
     for more in more {
         extend(&mut flow["properties"], &more["properties"]);

@@ -4,15 +4,16 @@
 use std::fs;
 use std::path::Path;
 
-use pathspider_records::shape::{DNS_INFO, FLOW, HTTP, Key, RECORD, TLS_INFO, table};
+use pathspider_records::shape::{DNS_INFO, FLOW, HTTP, Key, QUIC_INFO, RECORD, TLS_INFO, table};
 
 /// What stands before a table, and behind it.
-const TABLES: [(&str, &[Key]); 5] = [
+const TABLES: [(&str, &[Key]); 6] = [
     ("<!-- keys of a record -->\n", RECORD),
     ("<!-- keys of a flow result -->\n", FLOW),
     ("<!-- keys of HTTP -->\n", HTTP),
     ("<!-- keys of TLS -->\n", TLS_INFO),
     ("<!-- keys of DNS -->\n", DNS_INFO),
+    ("<!-- keys of QUIC -->\n", QUIC_INFO),
 ];
 const END: &str = "<!-- end of keys -->\n";
 

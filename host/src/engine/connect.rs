@@ -13,6 +13,7 @@ mod kind;
 mod kinds;
 mod packets;
 mod progress;
+mod quic;
 mod recent;
 mod socket;
 mod tcp;

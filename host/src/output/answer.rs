@@ -14,7 +14,7 @@ use crate::rounds::unfolded;
 const SHOWN: usize = 200;
 
 /// What each reason of a failure means (`docs/records.md`).
-const REASONS: [(&str, &str); 26] = [
+const REASONS: [(&str, &str); 28] = [
     ("refused", "the target refused it"),
     ("reset", "the connection was reset"),
     ("closed", "the target closed the connection before it had answered"),
@@ -29,6 +29,8 @@ const REASONS: [(&str, &str); 26] = [
     ("tls_alert", "the target ended TLS with an alert"),
     ("tls_error", "what came is no TLS, or breaks its rules"),
     ("bad_response", "what came is no response to the request"),
+    ("no_version", "the target speaks none of the versions of QUIC that were offered"),
+    ("quic_error", "what came breaks the rules of QUIC"),
     ("no_protocol", "the target chose another protocol than HTTP"),
     ("prohibited", "a firewall or a permission forbids it"),
     ("not_supported", "this kernel cannot do it"),

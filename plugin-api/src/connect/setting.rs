@@ -53,6 +53,12 @@ settings! {
     Headers = "headers",
     /// The name that a DNS query asks for.
     Query = "query",
+    /// The version of QUIC.
+    Version = "version",
+    /// How many octets a datagram has that asks for a version that nobody speaks.
+    Padding = "padding",
+    /// Whether the bit stays set that QUIC fixes to 1.
+    FixedBit = "fixed_bit",
     /// The packets that are sent as they are.
     Packets = "packets",
     /// After how many milliseconds without an answer they are sent again.
@@ -100,6 +106,9 @@ mod tests {
             .alpn(&[])
             .header("", "")
             .query("")
+            .version(0)
+            .padding(0)
+            .grease_fixed_bit()
             .repeat(Duration::ZERO, 0)
             .until_done()
             .tcp_flags(crate::packet::TcpFlags::NONE)

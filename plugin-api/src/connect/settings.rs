@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::packet::TcpFlags;
 use crate::packet::protocol::{TCP, UDP, UDP_LITE};
+use crate::packet::quic::{VERSION_1, VERSION_2};
 use crate::{Connect, ConnectKind, Error, Record, Setting, Value};
 
 /// The settings of every kind; the first three are no socket's.
@@ -22,8 +23,10 @@ const EVERY_KINDS: [Setting; 6] = [
 /// The settings that a kind has beside those of every kind; `None` for one whose settings are read
 /// elsewhere.
 fn own(kind: ConnectKind) -> Option<&'static [Setting]> {
-    use Setting::{Alpn, CongestionControl, Ecn, FastOpen, Headers, Mptcp, Mss, Protocol, Query};
-    use Setting::{TcpFlags, TcpOptions};
+    use Setting::{
+        Alpn, CongestionControl, Ecn, FastOpen, FixedBit, Headers, Mptcp, Mss, Padding, Protocol,
+        Query, TcpFlags, TcpOptions, Version,
+    };
     Some(match kind {
         // Not Fast Open, which needs data to send.
         ConnectKind::Tcp => &[Mss, CongestionControl, Mptcp],
@@ -32,6 +35,7 @@ fn own(kind: ConnectKind) -> Option<&'static [Setting]> {
         ConnectKind::DnsTcp => &[Mss, CongestionControl, Mptcp, FastOpen, Query],
         ConnectKind::DnsUdp => &[Ecn, Query],
         ConnectKind::Syn => &[Mss, Ecn, TcpFlags, TcpOptions],
+        ConnectKind::Quic => &[Ecn, Headers, Alpn, Version, Padding, FixedBit],
         ConnectKind::Conversation => &[Protocol],
         _ => return None,
     })
@@ -79,6 +83,12 @@ pub struct Settings<'a> {
     pub headers: Option<&'a Record>,
     /// The name that a DNS query asks for.
     pub query: Option<&'a str>,
+    /// The version of QUIC.
+    pub version: Option<u32>,
+    /// How many octets a datagram has that asks for a version that nobody speaks.
+    pub padding: Option<u16>,
+    /// Whether the bit stays set that QUIC fixes to 1.
+    pub fixed_bit: Option<bool>,
     /// The transport protocol of a conversation.
     pub protocol: Option<u8>,
     /// The flags of a SYN beside SYN itself.
@@ -117,7 +127,18 @@ impl<'a> Settings<'a> {
                 Error::contract(format!("connect: {name} is {value:?}, and may be {range}"))
             })?;
         }
+        if settings.padding.is_some() && settings.asks_for_versions().is_none() {
+            let version = settings.version.unwrap_or(VERSION_1);
+            return Err(Error::contract(format!(
+                "connect: padding is for versions that nobody speaks, and version is {version}"
+            )));
+        }
         Ok(settings)
+    }
+
+    /// The version of QUIC that is not spoken here, so that the target is asked which ones it speaks.
+    pub fn asks_for_versions(&self) -> Option<u32> {
+        self.version.filter(|version| ![VERSION_1, VERSION_2].contains(version))
     }
 
     /// Takes one setting.
@@ -156,6 +177,14 @@ impl<'a> Settings<'a> {
             }
             Setting::Headers => self.headers = Some(value.as_record().ok_or("names with values")?),
             Setting::Query => self.query = Some(value.as_str().ok_or("a domain name")?),
+            Setting::Version => {
+                let takes = "a version's number, from 1 on";
+                self.version = Some(number(value, 1..=u32::MAX.into()).ok_or(takes)?);
+            }
+            Setting::Padding => {
+                self.padding = Some(number(value, PADDINGS).ok_or("64 to 65507")?);
+            }
+            Setting::FixedBit => self.fixed_bit = Some(value.as_bool().ok_or("true or false")?),
             Setting::Protocol => {
                 let takes = "the number of TCP, UDP or UDP-Lite";
                 let known = |number: &u8| [TCP, UDP, UDP_LITE].contains(number);
@@ -178,6 +207,9 @@ impl<'a> Settings<'a> {
         Ok(())
     }
 }
+
+/// From a whole header of QUIC on, up to what a datagram of IPv4 has room for.
+const PADDINGS: RangeInclusive<u64> = 64..=65_507;
 
 const PORTS: RangeInclusive<u64> = 0..=65_535;
 
@@ -205,6 +237,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
+    use crate::packet::quic::RESERVED_VERSION;
 
     /// A connection with this setting alone.
     fn with(kind: ConnectKind, setting: Setting) -> Connect {
@@ -226,6 +259,9 @@ mod tests {
             Setting::Query => connect.query("www.example"),
             Setting::TcpFlags => connect.tcp_flags(TcpFlags::ECE),
             Setting::TcpOptions => connect.tcp_options(&[1]),
+            Setting::Version => connect.version(VERSION_2),
+            Setting::Padding => connect.version(RESERVED_VERSION).padding(1000),
+            Setting::FixedBit => connect.grease_fixed_bit(),
             Setting::Packets
             | Setting::Protocol
             | Setting::RepeatAfter
@@ -248,7 +284,14 @@ mod tests {
                         assert_ne!(settings, Settings::default(), "{setting:?} is not kept");
                         kinds += 1;
                     }
-                    Err(error) => assert!(error.to_string().contains(setting.name()), "{error}"),
+                    Err(error) => {
+                        // Padding goes with a version, which a kind may lack first.
+                        let said = error.to_string();
+                        let is_lacking = [setting.name(), Setting::Version.name()]
+                            .into_iter()
+                            .any(|name| said.contains(name));
+                        assert!(is_lacking, "{said}");
+                    }
                 }
             }
             assert!(kinds > 0, "no kind has the setting {setting:?}");
@@ -272,6 +315,11 @@ mod tests {
             (Connect::tcp().tcp_options(&[]), "tcp_options"),
             (Connect::syn().fast_open(), "fast_open"),
             (Connect::new(ConnectKind::Https).alpn(&["h2", ""]), "alpn"),
+            (Connect::quic().version(0), "version"),
+            (Connect::quic().padding(1000), "padding"),
+            (Connect::quic().version(RESERVED_VERSION).padding(63), "padding"),
+            (Connect::quic().mss(600), "mss"),
+            (Connect::tcp().grease_fixed_bit(), "fixed_bit"),
         ] {
             let error = Settings::read(&connect).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

@@ -1,7 +1,8 @@
-//! Answers in protocols without acknowledgments: DNS by identifier and question, ICMP by
-//! identifier and sequence number, everything else by having asked at all.
+//! Answers in protocols without acknowledgments: DNS by identifier and question, QUIC by connection ID,
+//! ICMP by identifier and sequence number, everything else by having asked at all.
 
 use pathspider_plugin_api::packet::Layers;
+use pathspider_plugin_api::packet::quic::{LongHeader, QuicPacket, is_known};
 
 use super::Judged;
 use crate::chains::dns::message::{Heading, heading};
@@ -21,6 +22,8 @@ pub(crate) struct Asked {
     length: u16,
     /// Our datagrams have several lengths.
     lengths_differ: bool,
+    /// Some of the marks are of QUIC's connection IDs.
+    is_quic: bool,
     /// Something left us that has no mark, or more than can be kept.
     any: bool,
     /// An answer came.
@@ -39,7 +42,20 @@ impl Asked {
             self.length = length;
         }
         let count = usize::from(self.count);
-        match request(packet) {
+        let request = match request(packet) {
+            None if packet.layers.intersects(Layers::UDP) => match QuicPacket::read(packet.payload)
+            {
+                Some(QuicPacket::Long(header)) if is_known(header.version()) => {
+                    self.is_quic = true;
+                    Some(quic_mark(header.source()))
+                }
+                // Where it goes is in the long headers before it.
+                Some(QuicPacket::Short(_)) if self.is_quic => return,
+                _ => None,
+            },
+            request => request,
+        };
+        match request {
             Some(mark) if self.marks[..count].contains(&mark) => {}
             Some(mark) if count < MARKS => {
                 self.marks[count] = mark;
@@ -64,6 +80,16 @@ impl Asked {
     fn answers(&self, packet: &Dissected<'_>) -> bool {
         let marks = &self.marks[..self.count.into()];
         if packet.layers.intersects(Layers::UDP) {
+            if self.is_quic {
+                match QuicPacket::read(packet.payload) {
+                    Some(QuicPacket::Long(theirs)) if is_answer(&theirs) => {
+                        return marks.contains(&quic_mark(theirs.destination()));
+                    }
+                    // Its connection ID may be one that we gave under seal.
+                    Some(QuicPacket::Short(_)) if self.answered => return true,
+                    _ => {}
+                }
+            }
             return heading(packet.payload).is_some_and(|theirs| {
                 theirs.is_response && marks.iter().any(|&mark| is_response(mark, &theirs))
             });
@@ -88,7 +114,7 @@ impl Asked {
                 };
                 header.len() >= 8
                     && (self.lengths_differ || is_length(header))
-                    && (self.any || is_id(header))
+                    && (self.any || is_id(header) || self.is_quic && is_quic_quoted(header, marks))
             }
             ICMP | ICMPV6 => self.any || (header.len() >= 8 && marks.contains(&be32(header, 4))),
             _ => true,
@@ -113,6 +139,26 @@ fn request(packet: &Dissected<'_>) -> Option<u32> {
     is_request.then(|| be32(header, 4))
 }
 
+/// Whether a packet can be an answer of QUIC.
+fn is_answer(theirs: &LongHeader<'_>) -> bool {
+    is_known(theirs.version()) || theirs.versions().is_some()
+}
+
+/// What tells a connection of QUIC from others: the ID that we gave it.
+fn quic_mark(id: &[u8]) -> u32 {
+    hash_of(id.iter().copied()) ^ id.len() as u32
+}
+
+/// Whether a quoted datagram is one of QUIC that we sent, as far as the quote goes: a short header says
+/// nothing of who sent it.
+fn is_quic_quoted(header: &[u8], marks: &[u32]) -> bool {
+    match header.get(8..).and_then(QuicPacket::read) {
+        Some(QuicPacket::Long(quoted)) => marks.contains(&quic_mark(quoted.source())),
+        // A long header that is not quoted to its end is one of ours by the flow's length alone.
+        _ => true,
+    }
+}
+
 /// The replies to those requests (RFC 792, RFC 950; RFC 4443, section 4.2).
 fn is_icmp_reply(is_v6: bool, kind: u8) -> bool {
     if is_v6 { kind == 129 } else { matches!(kind, 0 | 14 | 16 | 18) }
@@ -130,9 +176,12 @@ fn is_response(asked: u32, theirs: &Heading<'_>) -> bool {
 /// A query's identifier, and sixteen bits of its question, whose letters count in either case
 /// (RFC 1035, section 2.3.3).
 fn mark(id: u16, question: &[u8]) -> u32 {
-    // FNV-1a, folded.
-    let hash = question.iter().fold(0x811c_9dc5_u32, |hash, octet| {
-        (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
-    });
+    let hash = hash_of(question.iter().map(u8::to_ascii_lowercase));
+    // Folded.
     u32::from(id) << 16 | (hash >> 16 ^ hash & 0xffff)
+}
+
+/// FNV-1a.
+fn hash_of(octets: impl Iterator<Item = u8>) -> u32 {
+    octets.fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193))
 }

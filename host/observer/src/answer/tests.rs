@@ -448,3 +448,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn packets_of_quic_have_the_id_that_we_gave() {
+    use pathspider_plugin_api::packet::quic::{RESERVED_VERSION, VERSION_1, probe};
+    for is_v6 in [false, true] {
+        let (there, back) = (Way { there: true, is_v6 }, Way { there: false, is_v6 });
+        let asked = datagram(there, &probe(VERSION_1, &[1; 8], &[2; 8], 1200));
+        let asks = datagram(there, &probe(RESERVED_VERSION, &[1; 8], &[3; 8], 1200));
+        let versions = |ours| [probe(0, ours, &[1; 8], 0), vec![0, 0, 0, 1]].concat();
+        let mut one = Judge::default();
+        assert_eq!(judge(&mut one, false, &datagram(back, &versions(&[2; 8]))), Err(Unasked));
+        assert_eq!(judge(&mut one, true, &asked), Ok(()));
+        for (payload, expected) in [
+            // Nothing that answers came yet.
+            (vec![0x40; 40], Err(Query)),
+            (probe(VERSION_1, &[2; 7], &[9; 8], 1200), Err(Query)),
+            (probe(VERSION_1, &[9; 8], &[2; 8], 1200), Err(Query)),
+            (probe(7, &[2; 8], &[9; 8], 1200), Err(Query)),
+            (versions(&[3; 8]), Err(Query)),
+            (b"?".to_vec(), Err(Query)),
+            (versions(&[2; 8]), Ok(())),
+            (probe(VERSION_1, &[2; 8], &[9; 8], 1200), Ok(())),
+            (vec![0x40; 40], Ok(())),
+        ] {
+            let came = datagram(back, &payload);
+            assert_eq!(judge(&mut one, false, &came), expected, "{:x?}", &payload[..1]);
+        }
+        // A short header of ours opens the flow to nobody else; a second connection has its own ID.
+        assert_eq!(judge(&mut one, true, &datagram(there, &[0x40; 40])), Ok(()));
+        assert_eq!(judge(&mut one, false, &datagram(back, &versions(&[3; 8]))), Err(Query));
+        assert_eq!(judge(&mut one, true, &asks), Ok(()));
+        assert_eq!(judge(&mut one, false, &datagram(back, &versions(&[3; 8]))), Ok(()));
+    }
+}

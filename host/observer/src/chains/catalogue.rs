@@ -6,7 +6,8 @@ use pathspider_plugin_api::abi::{ChainHandle, ChainSet};
 use pathspider_plugin_api::{Chain, ChainInfo, ChainName, Error};
 
 use super::{
-    AccEcn, Basic, Carrier, Dns, Dscp, Ecn, Evil, Icmp, Mss, Noop, Rtt, Syn, Tcp, Tcpopt, Tfo, Udp,
+    AccEcn, Basic, Carrier, Dns, Dscp, Ecn, Evil, Icmp, Mss, Noop, Quic, Rtt, Syn, Tcp, Tcpopt,
+    Tfo, Udp,
 };
 
 /// All chains that a run can use.
@@ -139,6 +140,7 @@ impl Catalogue {
                 Entry::library::<Rtt>(),
                 Entry::library::<AccEcn>(),
                 Entry::library::<Carrier>(),
+                Entry::library::<Quic>(),
                 Entry::library::<Noop>(),
             ],
         }

@@ -4,6 +4,9 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use pathspider_plugin_api::forge::{self, HttpRequest};
+use pathspider_plugin_api::packet::quic::{
+    self, LongHeader, VERSION_1, VERSION_2, is_known, is_reserved,
+};
 use pathspider_plugin_api::packet::{TcpFlags, protocol};
 use pathspider_plugin_api::{Connect, ConnectKind, Host, Job, Record, State};
 
@@ -18,6 +21,8 @@ const THEIRS: u32 = 5000;
 /// The code point of answers that are marked.
 const MARK: u8 = 46;
 const COOKIE: [u8; 8] = [7; 8];
+/// The connection IDs of a question of QUIC.
+const QUIC_IDS: [[u8; 8]; 2] = [[5; 8], [6; 8]];
 
 /// What becomes of a connection: what the system makes of its first packet beside its settings, and what
 /// the target and the path answer.
@@ -112,6 +117,7 @@ impl Fate {
             ConnectKind::Packets => self.of_forged(connect),
             ConnectKind::Syn => self.of_syn(job, &settings),
             ConnectKind::DnsUdp => self.of_query(job, &settings),
+            ConnectKind::Quic => self.of_quic(job, &settings),
             kind => self.of_stream(job, kind, &settings),
         };
         exchange.unwrap_or_default()
@@ -211,6 +217,16 @@ impl Fate {
         self.answered(vec![opening.syn(settings).ok()?])
     }
 
+    /// The first datagrams of QUIC: nobody here opens what is sealed in them. `None` where they cannot be
+    /// made.
+    fn of_quic(self, job: &Job, settings: &Settings<'_>) -> Option<Exchange> {
+        let ends = Ends::of(job, settings);
+        let (version, octets) = (settings.version.unwrap_or(VERSION_1), settings.padding);
+        let asked = quic::probe(version, &QUIC_IDS[0], &QUIC_IDS[1], octets.unwrap_or(1200).into());
+        let packet = ends.ours(settings).udp(ends.port, &asked).source_port(ends.source);
+        self.answered(vec![packet.bytes().ok()?])
+    }
+
     /// The plugin's own packets, with an answer to the first; `None` where they cannot be read.
     fn of_forged(self, connect: &Connect) -> Option<Exchange> {
         let mut exchange: Exchange = connect.packet_bytes().map(<[u8]>::to_vec).collect();
@@ -256,10 +272,13 @@ impl Fate {
         if header.protocol != protocol::UDP {
             return None;
         }
-        let mut message = packet.get(header.transport? + 8..)?.to_vec();
+        let asked = packet.get(header.transport? + 8..)?;
+        let mut message = asked.to_vec();
+        let quic = LongHeader::read(asked).filter(|header| is_known(header.version()));
         match (self.answer, message.get_mut(2)) {
             // What comes is no answer.
             (Answer::Refused | Answer::Reset, _) => message = b"?".to_vec(),
+            _ if quic.is_some() => message = quic.map(|header| quic_answer(&header))?,
             (_, Some(flags)) => *flags |= 0x80,
             _ => {}
         }
@@ -339,6 +358,18 @@ fn said(job: &Job, kind: ConnectKind, settings: &Settings<'_>) -> (Vec<u8>, Vec<
         // Nobody here reads it.
         _ => (b"?".to_vec(), b"!".to_vec()),
     }
+}
+
+/// The answer to a datagram of QUIC: a packet of its version, or the versions that there are.
+fn quic_answer(asked: &LongHeader<'_>) -> Vec<u8> {
+    let version = if is_reserved(asked.version()) { 0 } else { asked.version() };
+    let mut answer = quic::probe(version, asked.source(), asked.destination(), 0);
+    if version == 0 {
+        answer.extend([VERSION_1, VERSION_2].map(u32::to_be_bytes).concat());
+    } else {
+        answer.resize(1200, 0);
+    }
+    answer
 }
 
 /// The query that the settings ask for; `None` where none can be made.

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use pathspider_records::names;
-use pathspider_records::shape::{DNS_INFO, FLOW, HTTP, Key, RECORD, Shape, TLS_INFO};
+use pathspider_records::shape::{DNS_INFO, FLOW, HTTP, Key, QUIC_INFO, RECORD, Shape, TLS_INFO};
 
 use super::kind::{Kind, Simple, list, one};
 
@@ -109,9 +109,13 @@ fn targets() -> Vec<Declared> {
 
 fn flows() -> Vec<Declared> {
     let mut columns = Vec::new();
-    for (way, keys) in
-        [(None, FLOW), (None, HTTP), (Some("tls_info"), TLS_INFO), (Some("dns_info"), DNS_INFO)]
-    {
+    for (way, keys) in [
+        (None, FLOW),
+        (None, HTTP),
+        (Some("tls_info"), TLS_INFO),
+        (Some("dns_info"), DNS_INFO),
+        (Some("quic_info"), QUIC_INFO),
+    ] {
         add(&mut columns, way.as_slice(), keys, secrecy_of_flow);
     }
     columns

@@ -5,6 +5,7 @@ mod body;
 mod head;
 mod http1;
 mod http2;
+mod http3;
 mod request;
 
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use super::wire::Wire;
 
 pub(super) use http1::get;
 pub(super) use http2::get as get2;
+pub(super) use http3::get as get3;
 pub(super) use request::Request;
 pub use request::Requests;
 

@@ -3,11 +3,11 @@
 use pathspider_plugin_api::ConnectKind;
 
 use super::kind::Kind;
-use super::{dnstcp, dnsudp, http, https, tcp};
+use super::{dnstcp, dnsudp, http, https, quic, tcp};
 
 /// All of them.
-const KINDS: [&dyn Kind; 5] =
-    [&tcp::Tcp, &http::Http, &https::Https, &dnstcp::DnsTcp, &dnsudp::DnsUdp];
+const KINDS: [&dyn Kind; 6] =
+    [&tcp::Tcp, &http::Http, &https::Https, &dnstcp::DnsTcp, &dnsudp::DnsUdp, &quic::Quic];
 
 /// What this host does for connections of that kind; `None` where it makes none over sockets.
 pub(super) fn find(kind: ConnectKind) -> Option<&'static dyn Kind> {

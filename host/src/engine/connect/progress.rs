@@ -69,6 +69,13 @@ impl Progress {
         self.reached(Hold::Handshake);
     }
 
+    /// Something of the target came that answers us, in a handshake that is not over.
+    pub(super) fn answered(&self) {
+        self.is_shaken.set(true);
+        self.is_silent.set(false);
+        self.heard();
+    }
+
     /// Octets of the target came.
     pub(super) fn heard(&self) {
         self.met.set(Met { octets: true, ..self.met.get() });

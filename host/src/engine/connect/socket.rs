@@ -12,6 +12,7 @@ use pathspider_plugins::asked::Settings;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::http::Requests;
+use super::quic::Shared;
 use super::recent::Recent;
 use super::tls::Tls;
 use crate::job::Courtesy;
@@ -25,6 +26,7 @@ pub struct Dialer {
     pub(super) user_agent: String,
     pub(super) body_limit: usize,
     pub(super) tls: Tls,
+    pub(super) quic: Rc<Shared>,
     pub(super) recent: Rc<Recent>,
 }
 
@@ -43,7 +45,8 @@ impl Dialer {
     ) -> Result<Dialer, rustls::Error> {
         let (user_agent, body_limit) = (requests.caller().user_agent, requests.body_limit);
         let (tls, recent) = (Tls::new()?, Rc::new(Recent::new(Instant::now())));
-        Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls, recent })
+        let quic = Rc::new(Shared::new(tls.initial_suite()?));
+        Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls, quic, recent })
     }
 
     /// Opens a socket for a connection to `remote`, with its settings.

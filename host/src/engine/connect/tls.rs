@@ -10,7 +10,8 @@ use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use rustls::quic::Suite;
+use rustls::{CipherSuite, ClientConfig, CommonState, DigitallySignedStruct, SignatureScheme};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -46,12 +47,28 @@ impl Tls {
         Ok(Tls { config: Arc::new(config) })
     }
 
-    /// The handshake for a job: its domain as server name, where it is one.
+    /// For handshakes within QUIC.
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// The suite whose keys QUIC's first packets have (RFC 9001, section 5.2).
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub(super) fn initial_suite(&self) -> Result<Suite, rustls::Error> {
+        let suites = self.config.crypto_provider().cipher_suites.iter();
+        let mut of_initials = suites
+            .filter(|suite| suite.suite() == CipherSuite::TLS13_AES_128_GCM_SHA256)
+            .filter_map(|suite| suite.tls13()?.quic_suite());
+        let none = || rustls::Error::General("no suite for the Initials of QUIC".to_owned());
+        of_initials.next().ok_or_else(none)
+    }
+
+    /// The handshake for a job.
     pub(super) fn hello(&self, asked: &Asked<'_>) -> Hello {
-        let domain = asked.job.domain();
-        let domain = domain.and_then(|domain| ServerName::try_from(domain.to_owned()).ok());
-        // An address is sent to nobody (RFC 6066, section 3).
-        let name = domain.unwrap_or_else(|| ServerName::IpAddress(asked.remote.ip().into()));
+        let name = name(asked);
         let config = match &asked.settings.alpn {
             None => Arc::clone(&self.config),
             Some(protocols) => {
@@ -64,6 +81,23 @@ impl Tls {
     }
 }
 
+/// The server name for a job: its domain, where it can be one. An address is sent to nobody (RFC 6066,
+/// section 3).
+pub(super) fn name(asked: &Asked<'_>) -> ServerName<'static> {
+    let domain = asked.job.domain();
+    let domain = domain.and_then(|domain| ServerName::try_from(domain.to_owned()).ok());
+    domain.unwrap_or_else(|| ServerName::IpAddress(asked.remote.ip().into()))
+}
+
+/// What is known before a handshake.
+pub(super) fn known(name: &ServerName<'_>) -> Record {
+    let sni = match name {
+        ServerName::DnsName(name) => Value::from(name.as_ref()),
+        _ => Value::NULL,
+    };
+    Record::new().with("sni", sni)
+}
+
 /// Shakes hands.
 pub(super) async fn shake(
     stream: Wire,
@@ -71,11 +105,7 @@ pub(super) async fn shake(
     progress: &Progress,
 ) -> Result<TlsStream<Wire>, Failure> {
     progress.enter(Phase::Tls);
-    let sni = match &hello.name {
-        ServerName::DnsName(name) => Value::from(name.as_ref()),
-        _ => Value::NULL,
-    };
-    let known = Record::new().with("sni", sni);
+    let known = known(&hello.name);
     progress.note("tls_info", known.clone());
     let stream = TlsConnector::from(hello.config).connect(hello.name, stream).await?;
     progress.note("tls_info", info(stream.get_ref().1, known));
@@ -83,7 +113,7 @@ pub(super) async fn shake(
 }
 
 /// What came out of a handshake.
-fn info(connection: &ClientConnection, known: Record) -> Record {
+pub(super) fn info(connection: &CommonState, known: Record) -> Record {
     let version = connection.protocol_version().map(|version| match version {
         rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2".to_owned(),
         rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3".to_owned(),

@@ -38,9 +38,9 @@ struct Arguments {
 }
 
 const CORE: [&str; 3] = ["basic", "tcp", "ecn"];
-const ALL: [&str; 15] = [
+const ALL: [&str; 16] = [
     "basic", "tcp", "ecn", "dscp", "mss", "tfo", "tcpopt", "udp", "icmp", "dns", "evil", "syn",
-    "rtt", "accecn", "noop",
+    "rtt", "accecn", "quic", "noop",
 ];
 
 struct Tool {

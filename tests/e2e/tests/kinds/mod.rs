@@ -4,6 +4,7 @@ mod carriage;
 mod course;
 mod fast_open;
 mod place;
+mod quic;
 
 use std::io::Write;
 
@@ -27,7 +28,8 @@ fn carried(result: &FlowResult) -> Option<bool> {
 #[test]
 fn every_kind_has_its_answer() {
     let Some(place) = place("answers", &Server::default()) else { return };
-    for (kind, port) in [("tcp", 80), ("http", 80), ("https", 443), ("dnstcp", 53), ("dnsudp", 53)]
+    for (kind, port) in
+        [("tcp", 80), ("http", 80), ("https", 443), ("dnstcp", 53), ("dnsudp", 53), ("quic", 443)]
     {
         let result = place.result(kind, port, &[]);
         assert_eq!(failure(&result), (0, "none", "none"), "{kind}: {result:?}");
@@ -35,8 +37,8 @@ fn every_kind_has_its_answer() {
         assert_eq!((&result.rest["spdr_kind"], carried(&result)), (&json!(kind), Some(true)));
         assert_eq!(result.rest["dp"], port);
         let keys = ["http_response_code", "tls_info", "dns_info"].map(|k| result.rest.get(k));
-        assert_eq!(keys[0].is_some(), kind.starts_with("http"), "{kind}");
-        assert_eq!(keys[1].is_some(), kind == "https", "{kind}");
+        assert_eq!(keys[0].is_some(), kind.starts_with("http") || kind == "quic", "{kind}");
+        assert_eq!(keys[1].is_some(), ["https", "quic"].contains(&kind), "{kind}");
         assert_eq!(keys[2].is_some(), kind.starts_with("dns"), "{kind}");
         if let Some(info) = keys[2] {
             let expected = json!({"query": "lab.example", "rcode": 0, "answers": 1,
@@ -328,7 +330,7 @@ fn a_thousand_at_a_time_of_every_kind() {
     let Some(place) = place("thousands", &Server::default()) else { return };
     let input: String =
         (0..1000).map(|i| format!("{{\"dip\":\"127.1.{}.{}\"}}\n", i / 250, 1 + i % 250)).collect();
-    for kind in ["http", "https", "dnstcp", "dnsudp"] {
+    for kind in ["http", "https", "dnstcp", "dnsudp", "quic"] {
         let arguments = ["--connect", kind, "--timeout", "60"];
         let ended = place.connect(&["-w", "1000"], &arguments, &input);
         ended.expect(0, &["1000 targets"]);

@@ -31,6 +31,9 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         extension,
         extensions_size,
         flow_label,
+        quic_version,
+        quic_long,
+        quic_fixed_bit,
     } = wanted;
     let class = packet.traffic_class();
     let (near, far) = match way {
@@ -61,6 +64,11 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         && flow_label
             .as_ref()
             .is_none_or(|span| packet.flow_label().is_some_and(|label| span.contains(label)))
+        && quic_version
+            .as_ref()
+            .is_none_or(|span| packet.quic_version().is_some_and(|version| span.contains(version)))
+        && quic_long.is_none_or(|wanted| wanted == packet.quic_version().is_some())
+        && quic_fixed_bit.is_none_or(|wanted| packet.quic_fixed_bit() == Some(wanted))
 }
 
 /// Whether a number that the packet has is in the range, where one is wanted.

@@ -171,6 +171,22 @@ impl Packet {
         if self.whole { &self.bytes[self.data_start()..self.data_end()] } else { &[] }
     }
 
+    /// The version in a long header of QUIC that begins a datagram (RFC 8999, section 5.1).
+    pub fn quic_version(&self) -> Option<u32> {
+        let (&[first, a, b, c, d], _) = self.datagram()?.split_first_chunk()?;
+        (first & 0x80 != 0).then(|| u32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// Whether a datagram begins with the bit that QUIC fixes to 1.
+    pub fn quic_fixed_bit(&self) -> Option<bool> {
+        Some(self.datagram()?.first()? & 0x40 != 0)
+    }
+
+    /// The data of a UDP datagram.
+    fn datagram(&self) -> Option<&[u8]> {
+        self.is_udp().then(|| self.data())
+    }
+
     /// What follows a UDP datagram in its packet.
     pub fn surplus(&self) -> &[u8] {
         &self.bytes[self.data_end()..]

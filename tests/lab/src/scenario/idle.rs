@@ -65,9 +65,11 @@ fn of_flags(rule: &RuleText) -> Option<&'static str> {
 /// A protocol, or a version of IP, that has not got what it looks for or changes.
 fn of_protocols(rule: &RuleText, scenario: &Scenario) -> Option<&'static str> {
     let Match { protocol, flags, option, evil, zero_checksum, .. } = &rule.matching;
+    let Match { quic_version, quic_long, quic_fixed_bit, .. } = &rule.matching;
+    let of_quic = quic_version.is_some() || quic_long.is_some() || quic_fixed_bit.is_some();
     let matched = [
         (flags.is_some() || option.is_some(), Protocol::Tcp),
-        (zero_checksum.is_some(), Protocol::Udp),
+        (zero_checksum.is_some() || of_quic, Protocol::Udp),
     ];
     let acts_on = rule.action.protocol();
     let needed: Vec<Protocol> = matched
@@ -125,6 +127,7 @@ mod tests {
             ("match = { protocol = 'udp', flags = 'SYN' }\naction = 'drop'", "different protocols"),
             ("match = { protocol = 'udp' }\naction = { clamp-mss = 9 }", "different protocols"),
             ("match = { option = 30 }\naction = 'zero-udp-checksum'", "different protocols"),
+            ("match = { option = 30, quic-long = true }\naction = 'drop'", "different protocols"),
             ("match = { option = 1 }\naction = 'drop'", "padding"),
             ("action = { remove-option = 0 }", "padding"),
             ("match = { size = '9..3' }\naction = 'drop'", "no number"),

@@ -21,7 +21,7 @@ pub use rule::{
     Action, Branch, DelayAction, Direction, ForgeResponse, ForgeSegment, IcmpAction, Match,
     NatAction, OptionText, RateAction, ReorderAction, RespondRule, RuleText, TcpFlagsEdit,
 };
-pub use server::{AccurateEcn, Server};
+pub use server::{AccurateEcn, Mirrored, Quic, Server};
 pub use words::{Ecn, Flags, Prefix, Protocol, Span};
 
 /// One path, its targets, what happens on it, and what is to be measured there.

@@ -101,6 +101,12 @@ pub struct Match {
     pub extensions_size: Option<Span>,
     /// IPv6's flow label.
     pub flow_label: Option<Span>,
+    /// The version in a long header of QUIC that begins the datagram.
+    pub quic_version: Option<Span>,
+    /// Whether the datagram begins with a long header of QUIC.
+    pub quic_long: Option<bool>,
+    /// Whether it begins with the bit that QUIC fixes to 1.
+    pub quic_fixed_bit: Option<bool>,
 }
 
 /// What is done to a packet.

@@ -30,8 +30,44 @@ pub struct Server {
     pub alpn: Vec<String>,
     /// Whether the HTTP server changes to HTTP/2 when asked.
     pub h2c: bool,
+    /// How the HTTP/3 server speaks QUIC.
+    pub quic: Quic,
     /// How long it thinks before each answer, in milliseconds.
     pub slow_millis: u32,
+}
+
+/// How a server speaks QUIC (RFC 9000).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Quic {
+    /// Whether anyone listens.
+    pub listening: bool,
+    /// Whether the HTTPS server says that HTTP/3 is spoken (Alt-Svc, RFC 7838).
+    pub advertised: bool,
+    /// Which marks it tells the client of.
+    pub ecn: Mirrored,
+    /// Whether it takes packets without the fixed bit (RFC 9287).
+    pub grease: bool,
+    /// Whether it demands a token first.
+    pub retry: bool,
+}
+
+impl Default for Quic {
+    fn default() -> Self {
+        Self { listening: true, advertised: true, ecn: Mirrored::All, grease: true, retry: false }
+    }
+}
+
+/// The marks that a server sees, and so tells the client of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mirrored {
+    /// All.
+    All,
+    /// None: it does not mirror.
+    None,
+    /// Those of datagrams that begin with a packet of the handshake.
+    Handshake,
 }
 
 /// How a server does Accurate ECN (RFC 9768).
@@ -64,6 +100,7 @@ impl Default for Server {
             listening: true,
             alpn: ["h2", "http/1.1"].map(Into::into).into(),
             h2c: false,
+            quic: Quic::default(),
             slow_millis: 0,
         }
     }

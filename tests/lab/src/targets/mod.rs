@@ -5,10 +5,11 @@
 //! | 7 | plain TCP, which sends back what it gets |
 //! | 53 | DNS over UDP and TCP, which knows every name |
 //! | 80 | HTTP/1.1, which changes to HTTP/2 when asked if the scenario says so |
-//! | 443 | HTTPS, self-signed, ALPN as the scenario says |
+//! | 443 | HTTPS, self-signed, ALPN as the scenario says; HTTP/3 over UDP |
 
 mod dns;
 mod fast_http;
+mod quic;
 mod sockets;
 mod web;
 
@@ -75,8 +76,9 @@ impl Services {
         // be there.
         let _inside = runtime.enter();
         let tcp = |port| sockets::asynchronous(listener(namespace, port, server)?);
-        let acceptor = web::tls(&server.alpn)?;
-        runtime.spawn(web::https(tcp(443)?, acceptor, slow));
+        let tls = web::tls()?;
+        let acceptor = web::acceptor(&tls, &server.alpn);
+        runtime.spawn(web::https(tcp(443)?, acceptor, server.quic.advertised, slow));
         runtime.spawn(web::echo(tcp(7)?, slow));
         runtime.spawn(dns::over_tcp(tcp(53)?, slow));
         for ipv6 in [false, true] {
@@ -86,6 +88,12 @@ impl Services {
             let socket = UdpSocket::from_std(socket.into())
                 .context(|| "hand the DNS socket to its thread")?;
             runtime.spawn(dns::over_udp(socket, slow, Zone::Documentation));
+            if server.quic.listening {
+                let socket = namespace
+                    .enter(|| sockets::datagrams(443, ipv6))?
+                    .context(|| format!("serve QUIC in {}", namespace.label()))?;
+                quic::serve(socket, tls.clone(), &server.quic, slow)?;
+            }
         }
         Ok(Self { _http: None, runtime: Some(runtime) })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
+use hyper::header::{ALT_SVC, CONNECTION, HeaderValue, UPGRADE};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
@@ -24,42 +24,54 @@ use crate::error::{Error, Result};
 
 /// The name in the certificate.
 const NAME: &str = "lab.example";
+/// Where HTTP/3 is spoken (RFC 7838, RFC 9114).
+const HTTP3: &str = "h3=\":443\"; ma=3600";
 
-/// A self-signed certificate, and these protocols offered.
-pub(super) fn tls(alpn: &[String]) -> Result<TlsAcceptor> {
+/// TLS with a self-signed certificate.
+pub(super) fn tls() -> Result<ServerConfig> {
     let failed =
         |error: &dyn std::fmt::Display| Error::invalid("the TLS server", error.to_string());
     let made = rcgen::generate_simple_self_signed(vec![NAME.to_string()]);
     let made = made.map_err(|error| failed(&error))?;
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| {
             builder.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)
         })
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| failed(&error))
+}
+
+/// The same with these protocols offered.
+pub(super) fn acceptor(tls: &ServerConfig, alpn: &[String]) -> TlsAcceptor {
+    let mut config = tls.clone();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// Serves HTTP, each answer `slow` late, and changes to HTTP/2 when asked if `h2c`.
 pub(super) async fn http(listener: TcpListener, h2c: bool, slow: Duration) {
     loop {
         let stream = accept(&listener).await;
-        tokio::spawn(serve(stream, h2c, slow));
+        tokio::spawn(serve(stream, h2c, false, slow));
     }
 }
 
-/// Serves HTTP over TLS, each answer `slow` late.
-pub(super) async fn https(listener: TcpListener, acceptor: TlsAcceptor, slow: Duration) {
+/// Serves HTTP over TLS, each answer `slow` late, and says where HTTP/3 is spoken if `has_http3`.
+pub(super) async fn https(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    has_http3: bool,
+    slow: Duration,
+) {
     loop {
         let stream = accept(&listener).await;
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
             // A client that breaks the handshake off is its own affair.
             if let Ok(stream) = acceptor.accept(stream).await {
-                serve(stream, false, slow).await;
+                serve(stream, false, has_http3, slow).await;
             }
         });
     }
@@ -92,7 +104,7 @@ pub(super) async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn serve<S>(stream: S, h2c: bool, slow: Duration)
+async fn serve<S>(stream: S, h2c: bool, has_http3: bool, slow: Duration)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -100,7 +112,13 @@ where
         sleep(slow).await;
         Ok::<_, Infallible>(match h2c && asks_for_http2(&request) {
             true => change_to_http2(request),
-            false => Response::new(page(request.version())),
+            false => {
+                let mut response = Response::new(page(request.version()));
+                if has_http3 {
+                    response.headers_mut().insert(ALT_SVC, HeaderValue::from_static(HTTP3));
+                }
+                response
+            }
         })
     });
     let builder = auto::Builder::new(TokioExecutor::new());

@@ -4,12 +4,13 @@
 use pathspider_plugin_api::chains::{basic, dns, ecn, tcp, tfo};
 use pathspider_plugin_api::prelude::*;
 
-const KINDS: [ConnectKind; 5] = [
+const KINDS: [ConnectKind; 6] = [
     ConnectKind::Tcp,
     ConnectKind::Http,
     ConnectKind::Https,
     ConnectKind::DnsTcp,
     ConnectKind::DnsUdp,
+    ConnectKind::Quic,
 ];
 
 struct Connector {
@@ -46,6 +47,14 @@ impl Measurement for Connector {
             .text("to", "", "Another address to connect to")
             .integer("ttl", 0..=255, 0, "Hops; 0 for the system's")
             .integer("ecn", 0..=3, 0, "The ECN field")
+            .integer("quic-version", 0..=0xffff_ffff, 0, "QUIC's version; 0 for the host's choice")
+            .integer(
+                "padding",
+                0..=65_507,
+                0,
+                "Octets of a question for versions; 0 for the host's",
+            )
+            .flag("grease", "QUIC's fixed bit cleared")
     }
 
     fn new(options: &OptionValues, _: Host) -> Result<Self> {
@@ -73,6 +82,17 @@ impl Measurement for Connector {
         match options.integer("ecn")? {
             0 => {}
             field => connect = connect.ecn(field),
+        }
+        match options.integer("quic-version")? {
+            0 => {}
+            version => connect = connect.version(version),
+        }
+        match options.integer("padding")? {
+            0 => {}
+            octets => connect = connect.padding(octets),
+        }
+        if options.flag("grease")? {
+            connect = connect.grease_fixed_bit();
         }
         let hold = match options.text("hold")? {
             Some("handshake") => Hold::Handshake,

@@ -39,22 +39,23 @@ where
     builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     let limit = request.body_limit;
-    let response = sender.send_request(message(request.headers, request.authority));
+    let message = message(request.headers, request.authority).map(|()| Empty::<Bytes>::new());
+    let response = sender.send_request(message);
     let end = drive(connection, async { read(response.await?, limit, progress).await }).await;
     tasks.0.borrow_mut().abort_all();
     end
 }
 
-/// The request as this version has it.
-fn message(mut headers: HeaderMap, authority: Authority) -> hyper::Request<Empty<Bytes>> {
-    // It says these in its own way (RFC 9113, sections 8.2.2 and 8.3.1).
+/// The request as this version has it, and the next one.
+pub(super) fn message(mut headers: HeaderMap, authority: Authority) -> hyper::Request<()> {
+    // They say these in their own way (RFC 9113, sections 8.2.2 and 8.3.1; RFC 9114, 4.2 and 4.3.1).
     headers.remove(HOST);
     headers.remove(CONNECTION);
     let mut parts = hyper::http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTPS);
     parts.authority = Some(authority);
     parts.path_and_query = Some(PathAndQuery::from_static("/"));
-    let mut message = hyper::Request::new(Empty::<Bytes>::new());
+    let mut message = hyper::Request::new(());
     *message.headers_mut() = headers;
     *message.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
     message
@@ -93,14 +94,25 @@ async fn read(
     progress: &Progress,
 ) -> Result<(), Failure> {
     let (head, mut body) = response.into_parts();
+    let info = note_head(&head, progress);
+    let (bytes, truncated) = read_body(&mut body, limit).await?;
+    note_body(bytes, truncated, info, progress);
+    Ok(())
+}
+
+/// Keeps what the head of a response says; gives what the record has of it.
+pub(super) fn note_head(head: &hyper::http::response::Parts, progress: &Progress) -> Record {
     progress.note("http_response_code", head.status.as_u16());
     progress.note("http_response_header", lines(&head.headers));
     let info = Record::new().with("version", format!("{:?}", head.version));
     progress.note("http_info", info.clone());
-    let (bytes, truncated) = read_body(&mut body, limit).await?;
+    info
+}
+
+/// Keeps the body of a response that came to its end or the limit.
+pub(super) fn note_body(bytes: Vec<u8>, truncated: bool, info: Record, progress: &Progress) {
     progress.note("http_response_body", bytes);
     progress.note("http_info", info.with("body_truncated", truncated));
-    Ok(())
 }
 
 async fn read_body(body: &mut Incoming, limit: usize) -> Result<(Vec<u8>, bool), Failure> {

@@ -1,0 +1,125 @@
+//! Owns the HTTP/3 server: quinn on a socket whose marks can be hidden from it.
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use h3::server::Connection;
+use hyper::Response;
+use hyper::body::Bytes;
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{
+    AsyncUdpSocket, Endpoint, EndpointConfig, Incoming, Runtime, ServerConfig, TokioRuntime,
+    TransportConfig, UdpPoller,
+};
+use rustls::ServerConfig as TlsConfig;
+use socket2::Socket;
+use tokio::time::sleep;
+
+use crate::error::{Context as _, Error, Result};
+use crate::scenario::{Mirrored, Quic};
+
+/// What it offers by ALPN.
+const ALPN: &[u8] = b"h3";
+/// The version of QUIC that it speaks (RFC 9000).
+const VERSION_1: u32 = 1;
+
+/// Serves HTTP/3 on this socket, each answer `slow` late. Inside the runtime.
+///
+/// # Errors
+/// When quinn refuses its settings or the socket.
+pub(super) fn serve(socket: Socket, mut tls: TlsConfig, quic: &Quic, slow: Duration) -> Result<()> {
+    let failed =
+        |error: &dyn std::fmt::Display| Error::invalid("the QUIC server", error.to_string());
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicServerConfig::try_from(tls).map_err(|error| failed(&error))?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    let mut transport = TransportConfig::default();
+    // Larger packets would be another path's.
+    transport.mtu_discovery_config(None);
+    config.transport_config(Arc::new(transport)).migration(false);
+    let mut endpoint = EndpointConfig::default();
+    endpoint.grease_quic_bit(quic.grease).supported_versions(vec![VERSION_1]);
+    let runtime = Arc::new(TokioRuntime);
+    let inner = runtime.wrap_udp_socket(socket.into()).context(|| "serve QUIC")?;
+    let socket = Marks { inner, mirrored: quic.ecn };
+    let endpoint =
+        Endpoint::new_with_abstract_socket(endpoint, Some(config), Arc::new(socket), runtime)
+            .context(|| "serve QUIC")?;
+    let retries = quic.retry;
+    tokio::spawn(async move {
+        while let Some(incoming) = endpoint.accept().await {
+            if retries && incoming.may_retry() && !incoming.remote_address_validated() {
+                let _ = incoming.retry();
+            } else {
+                tokio::spawn(converse(incoming, slow));
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Answers each request of a connection. One that breaks off is the client's affair.
+async fn converse(incoming: Incoming, slow: Duration) -> Option<()> {
+    let connection = incoming.accept().ok()?.await.ok()?;
+    let connection = h3_quinn::Connection::new(connection);
+    let mut connection = Connection::<_, Bytes>::new(connection).await.ok()?;
+    while let Some(resolver) = connection.accept().await.ok()? {
+        let (_, mut stream) = resolver.resolve_request().await.ok()?;
+        sleep(slow).await;
+        stream.send_response(Response::new(())).await.ok()?;
+        stream.send_data(Bytes::from_static(b"pathspider lab, HTTP/3.0.\n")).await.ok()?;
+        stream.finish().await.ok()?;
+    }
+    Some(())
+}
+
+/// A socket whose datagrams' marks the server may not see. One datagram a call, so that each has its own.
+#[derive(Debug)]
+struct Marks {
+    inner: Arc<dyn AsyncUdpSocket>,
+    mirrored: Mirrored,
+}
+
+impl AsyncUdpSocket for Marks {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Arc::clone(&self.inner).create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.inner.try_send(transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(self.inner.poll_recv(context, buffers, meta))?;
+        for (meta, buffer) in meta[..count].iter_mut().zip(buffers) {
+            let hides = match self.mirrored {
+                Mirrored::All => false,
+                Mirrored::None => true,
+                // A long header has the highest bit set.
+                Mirrored::Handshake => buffer.first().is_some_and(|first| first & 0x80 == 0),
+            };
+            if hides {
+                meta.ecn = None;
+            }
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.inner.may_fragment()
+    }
+}
