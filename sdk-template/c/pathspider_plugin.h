@@ -199,8 +199,8 @@ uint16_t ps_job_port(const ps_job *job);
 
 /* ---- Connections: the kind once, then its settings by name (docs/plugins.md lists both) ---------- */
 
-/* `tcp`, `http`, `https`, `dnstcp`, `dnsudp`, `packets`; `done` for a connection that the plugin made, and
- * `skip` for none: these two have keys of an outcome instead of settings (`spdr_state`, `spdr_error`). */
+/* `tcp`, `http`, `https`, `dnstcp`, `dnsudp`, `quic`, `packets`; `done` for a connection that the plugin made,
+ * and `skip` for none: these two have keys of an outcome instead of settings (`spdr_state`, `spdr_error`). */
 void ps_kind(ps_connect *connect, const char *kind);
 void ps_set_bool(ps_connect *connect, const char *setting, bool value);
 void ps_set_uint(ps_connect *connect, const char *setting, uint64_t value);

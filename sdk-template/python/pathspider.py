@@ -142,8 +142,8 @@ def field(name, kind, unit, meaning):
 
 
 def connection(kind, **settings):
-    """A connection of this kind (tcp, http, https, dnstcp, dnsudp), with settings by name: ttl, dscp,
-    timeout_ms, ... docs/plugins.md lists both."""
+    """A connection of this kind (tcp, http, https, dnstcp, dnsudp, quic), with settings by name: ttl,
+    dscp, timeout_ms, ... docs/plugins.md lists both."""
     return {"kind": kind, "settings": settings}
 
 

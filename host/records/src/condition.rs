@@ -33,17 +33,18 @@ impl Class {
         match word {
             "works" | "online" | "succeeded" | "success" | "seen" | "received" | "acked"
             | "accurate" | "echoed" | "intact" | "counted" | "counters" | "ace" | "read"
-            | "options" => Class::Good,
+            | "options" | "spoken" | "answered" | "offered" | "passed" | "mirrors" | "uses_ecn" => {
+                Class::Good
+            }
             // A SYN with data that nobody answers is what the path does, not what the target lacks.
             "failed" if aspect.ends_with(".syndata") => Class::Impaired,
             // That a resolver gives no address has several reasons.
             "failed" if aspect.ends_with(".resolution") => Class::Unknown,
-            "failed" | "not_received" | "absent" | "classic" | "target" | "version" => {
-                Class::Absent
-            }
+            "failed" | "not_received" | "absent" | "classic" | "target" | "version"
+            | "unspoken" | "untaken" | "unoffered" => Class::Absent,
             "broken" | "reflected" | "changed" | "dropped" | "rejected" | "mirrored"
             | "keyless" | "stripped" | "zeroed" | "bleached" | "became" | "remarked"
-            | "blackhole" | "of_packet" | "router" => Class::Impaired,
+            | "blackhole" | "of_packet" | "router" | "all_ce" => Class::Impaired,
             _ => Class::Unknown,
         }
     }
@@ -235,6 +236,10 @@ mod tests {
             "octets",
             "differ",
             "same_label",
+            "unanswered",
+            "demanded",
+            "no_counts",
+            "undercount",
         ];
         let pages = concat!(
             include_str!("../../../docs/measurements/accecn.md"),
@@ -244,12 +249,15 @@ mod tests {
             include_str!("../../../docs/measurements/evilbit.md"),
             include_str!("../../../docs/measurements/flowlabel.md"),
             include_str!("../../../docs/measurements/h2.md"),
+            include_str!("../../../docs/measurements/h3.md"),
             include_str!("../../../docs/measurements/l4s.md"),
             include_str!("../../../docs/measurements/mptcp.md"),
             include_str!("../../../docs/measurements/mss.md"),
             include_str!("../../../docs/measurements/tcpopt.md"),
             include_str!("../../../docs/measurements/ip6eh.md"),
             include_str!("../../../docs/measurements/pmtud.md"),
+            include_str!("../../../docs/measurements/quic.md"),
+            include_str!("../../../docs/measurements/quicecn.md"),
             include_str!("../../../docs/measurements/tcpext.md"),
             include_str!("../../../docs/measurements/tfo.md"),
             include_str!("../../../docs/measurements/udpopt.md"),

@@ -1,0 +1,122 @@
+//! Whether a path carries QUIC with the marks of explicit congestion notification (RFC 9000, section
+//! 13.4), and which marks its packets arrive with.
+//!
+//! A: a handshake and a page by HTTP/3 without a mark. B: the same with ECT(0) on every packet, C with
+//! ECT(1), D with CE. The target's acknowledgments say how many packets arrived with each mark, and they
+//! are sealed.
+
+mod feedback;
+
+use pathspider_plugin_api::chains::{basic, ecn, icmp, quic};
+use pathspider_plugin_api::prelude::*;
+
+use feedback::Feedback;
+
+const NOT_ECT: Configuration = Configuration::new(0, "not-ect").hold(Hold::Initiation);
+const ECT0: Configuration = Configuration::new(1, "ect0").hold(Hold::Initiation);
+const ECT1: Configuration = Configuration::new(2, "ect1").hold(Hold::Initiation);
+const CE: Configuration = Configuration::new(3, "ce").hold(Hold::Initiation);
+
+conditions! {
+    CONNECTIVITY: connectivity(
+        "quicecn.<ect0|ect1|ce>",
+        "something came that only who has read our packets can have made"
+    );
+    PASSED: good(
+        "quicecn.<ect0|ect1|ce>.passed",
+        "every packet that the target acknowledged arrived with its mark, say the target's counts"
+    );
+    CONGESTED: unknown(
+        "quicecn.<ect0|ect1>.congested",
+        "some arrived so, and some with CE: of a queue that is full, or changed"
+    );
+    ALL_CE: impaired("quicecn.<ect0|ect1>.all_ce", "every one arrived with CE");
+    REMARKED: impaired("quicecn.<ect0|ect1|ce>.remarked:<mark>", "some arrived with this mark");
+    BLEACHED: impaired(
+        "quicecn.<ect0|ect1|ce>.bleached",
+        "they arrived without a mark: the target counts others"
+    );
+    UNDERCOUNT: unknown(
+        "quicecn.<ect0|ect1|ce>.undercount",
+        "the target counts fewer than it acknowledged: some arrived without a mark, or it counts wrongly"
+    );
+    NO_COUNTS: unknown(
+        "quicecn.<ect0|ect1|ce>.no_counts",
+        "the target counts no marks at all: it does not mirror them, or the path takes all of them off"
+    );
+    MIRRORS: good("quicecn.target.mirrors", "the target tells which marks arrive");
+    USES: good("quicecn.target.uses_ecn", "packets of the target came with ECT or CE");
+}
+
+/// The marked configurations, with their words in conditions, and the marks' places in counts.
+const MARKED: [(Configuration, &str); 3] = [(ECT0, "ect0"), (ECT1, "ect1"), (CE, "ce")];
+
+/// The ECN field of a configuration's packets.
+fn mark(config: ConfigId) -> u8 {
+    [0, 2, 1, 3][config.index()]
+}
+
+/// The measurement of one run.
+pub struct QuicEcn {
+    connection: Connect,
+}
+
+impl Measurement for QuicEcn {
+    fn info() -> Info {
+        info!("quicecn", "ECN marks over QUIC: connectivity, and which arrive")
+            .port(ConnectKind::Quic.default_port())
+            .conditions(CONDITIONS)
+    }
+
+    fn options() -> Options {
+        Options::none().timeout()
+    }
+
+    fn new(options: &OptionValues, _: Host) -> Result<Self> {
+        Ok(QuicEcn { connection: Connect::quic().timeout(options.timeout()?) })
+    }
+
+    fn configurations(&self) -> Vec<Configuration> {
+        vec![NOT_ECT, ECT0, ECT1, CE]
+    }
+
+    fn chains(&self) -> Vec<ChainName> {
+        ChainName::list([basic::CHAIN, quic::CHAIN, ecn::CHAIN, icmp::CHAIN])
+    }
+
+    fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
+        Ok(self.connection.clone().ecn(mark(attempt.config())))
+    }
+
+    fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
+        let evidence = flows.weigh(|flow| {
+            flow.get(quic::VERSION_FWD)?;
+            let seen = [ecn::ECT1_DATA_FWD, ecn::ECT0_DATA_FWD, ecn::CE_DATA_FWD];
+            let mark = mark(flow.config());
+            Some((1..).zip(seen).all(|(value, field)| flow.has(field) == (value == mark)))
+        });
+        let mut found = Vec::new();
+        let counted = |config: &Configuration| evidence.of(config).and_then(Feedback::of);
+        let mirrors =
+            MARKED.iter().any(|(config, _)| counted(config).is_some_and(|f| f.is_counted()));
+        for (place, (config, word)) in MARKED.iter().enumerate() {
+            let verdict = evidence.connectivity(CONNECTIVITY, config);
+            found.extend(verdict.map(|verdict| verdict.of(word)));
+            let said = counted(config).map(|feedback| feedback.said(place, mirrors));
+            found.extend(said.into_iter().flatten().map(|condition| condition.of(word)));
+        }
+        found.extend(mirrors.then_some(MIRRORS));
+        let came = [ecn::ECT0_DATA_REV, ecn::ECT1_DATA_REV, ecn::CE_DATA_REV];
+        let uses = [NOT_ECT, ECT0, ECT1, CE]
+            .iter()
+            .filter_map(|config| evidence.of(config))
+            .any(|flow| flow.connected() && came.iter().any(|field| flow.has(*field)));
+        found.extend(uses.then_some(USES));
+        Ok(evidence.conclude(found))
+    }
+}
+
+export_plugin!(QuicEcn);
+
+#[cfg(test)]
+mod tests;
