@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 
 /// The crates of the host. `plugin-api` is none of them: what crosses its boundary (`abi`) and what
 /// authors see are two sides of the same types.
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 12] = [
     "asn/src",
     "src",
     "fleet/src",
     "locate/src",
     "observer/src",
     "plugins/src",
+    "program/src",
     "records/src",
     "report/src",
     "runtime/src",

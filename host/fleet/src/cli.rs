@@ -10,17 +10,12 @@ mod remote;
 mod status;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use pathspider_runtime::{closed, files, say, text};
-use pathspider_shell::complete::Shell;
-use pathspider_shell::{About, Named, Status, complete, error, manual, with_examples};
-use serde::Serialize;
-
-use crate::exit::{Exit, Failure};
+use pathspider_program::{Aside, Exit, Failure, write, write_json};
+use pathspider_shell::{About, Named, Status, with_examples};
 
 use crate::program::Program;
 
@@ -48,23 +43,8 @@ enum Command {
     Campaign(campaign::CampaignArgs),
     /// Measure, from this place, the campaigns that are submitted to a server
     Agent(agent::AgentArgs),
-    /// Write the manual pages into a folder
-    #[command(hide = true)]
-    Man {
-        /// The folder
-        folder: PathBuf,
-    },
-    /// Say what could stand in place of a word, for completions
-    #[command(hide = true)]
-    Complete {
-        /// The shell
-        shell: Shell,
-        /// The place of the word among the words
-        index: usize,
-        /// The words, the program's name first
-        #[arg(last = true)]
-        words: Vec<OsString>,
-    },
+    #[command(flatten)]
+    Aside(Aside),
 }
 
 /// What help and the manual pages say of each command beside its options.
@@ -244,27 +224,7 @@ const ENVIRONMENT: &[Named] = &[
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    // Where no descriptor is left for it, none is for what follows.
-    let _ = closed::fails();
-    let words: Vec<OsString> = arguments.into_iter().collect();
-    let result = files::fail_at_limit()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
-        .and_then(|()| run(&words));
-    let exit = match result {
-        Ok(exit) => exit,
-        Err(Failure::Parser(error)) => match error::told(&error, "pathspider help campaign") {
-            Some(line) => {
-                say!("{line}");
-                Exit::Usage
-            }
-            None => Exit::Finished,
-        },
-        Err(Failure::Told { exit, message }) => {
-            say!("{message}");
-            exit
-        }
-    };
-    exit.into()
+    pathspider_program::main(arguments, |_| "pathspider help campaign".to_owned(), run)
 }
 
 fn run(words: &[OsString]) -> Result<Exit, Failure> {
@@ -279,10 +239,13 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
     match command {
         Command::Campaign(arguments) => campaign::run(arguments, &program(general)?),
         Command::Agent(arguments) => agent::run(arguments, &program(general)?),
-        Command::Man { folder } => write_manual(&folder),
-        Command::Complete { shell, index, words } => {
-            let lines = complete::lines(Arguments::command(), shell, words, index);
-            write_octets(&lines).map(|()| Exit::Finished)
+        Command::Aside(aside) => {
+            let parser = Arguments::command().name("pathspider");
+            // Those of `campaign` have pages of their own.
+            let campaign = parser.find_subcommand("campaign").cloned();
+            let campaign = campaign.map(|campaign| campaign.name("pathspider-campaign"));
+            let groups: Vec<clap::Command> = [parser].into_iter().chain(campaign).collect();
+            aside.run(Arguments::command(), &groups, ABOUTS)
         }
     }
 }
@@ -293,40 +256,6 @@ fn program(general: Vec<OsString>) -> Result<Program, Failure> {
         let message = format!("cannot find the place of this program: {error}");
         Failure::new(Exit::Failed, message)
     })
-}
-
-/// Writes a manual page for each command into a folder.
-fn write_manual(folder: &Path) -> Result<Exit, Failure> {
-    let parser = Arguments::command().name("pathspider");
-    let written = manual::write_commands(&parser, ABOUTS, folder).and_then(|()| {
-        // Those of `campaign` have pages of their own.
-        let campaign = parser.find_subcommand("campaign").cloned();
-        campaign.map_or(Ok(()), |campaign| {
-            manual::write_commands(&campaign.name("pathspider-campaign"), ABOUTS, folder)
-        })
-    });
-    written.map(|()| Exit::Finished).map_err(|error| {
-        let folder = text::path(folder);
-        Failure::new(Exit::NoOutput, format!("cannot write to {folder}: {error}"))
-    })
-}
-
-/// Writes to standard output.
-fn write(text: &str) -> Result<(), Failure> {
-    write_octets(text.as_bytes())
-}
-
-fn write_octets(octets: &[u8]) -> Result<(), Failure> {
-    io::stdout().write_all(octets).map_err(|error| {
-        Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}"))
-    })
-}
-
-/// Writes one JSON object to standard output, on lines of its own.
-fn write_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error))?;
-    write(&(text::json(&text) + "\n"))
 }
 
 #[cfg(test)]

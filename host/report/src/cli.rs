@@ -2,7 +2,6 @@
 //! name.
 
 mod diff;
-mod exit;
 mod export;
 mod networks;
 mod ranking;
@@ -11,17 +10,14 @@ mod report;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use pathspider_runtime::files::Existing;
-use pathspider_runtime::{closed, files, say, text};
-use pathspider_shell::complete::Shell;
-use pathspider_shell::{About, Named, Status, complete, error, manual, with_examples};
-use serde::Serialize;
-
-use exit::{Exit, Failure};
+use pathspider_program::{Aside, Exit, Failure, write, write_json};
+use pathspider_runtime::files::{self, Existing};
+use pathspider_runtime::text;
+use pathspider_shell::{About, Named, Status, with_examples};
 
 /// From records to answers: what `pathspider report`, `diff` and `export` start.
 #[derive(Debug, Parser)]
@@ -108,48 +104,13 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Write records as tables for other programs: Parquet, CSV, sets of observations
     Export(export::ExportArgs),
-    /// Write the manual pages into a folder
-    #[command(hide = true)]
-    Man {
-        /// The folder
-        folder: PathBuf,
-    },
-    /// Say what could stand in place of a word, for completions
-    #[command(hide = true)]
-    Complete {
-        /// The shell
-        shell: Shell,
-        /// The place of the word among the words
-        index: usize,
-        /// The words, the program's name first
-        #[arg(last = true)]
-        words: Vec<OsString>,
-    },
+    #[command(flatten)]
+    Aside(Aside),
 }
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    // Where no descriptor is left for it, none is for what follows.
-    let _ = closed::fails();
-    let words: Vec<OsString> = arguments.into_iter().collect();
-    let result = files::fail_at_limit()
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot handle signals: {error}")))
-        .and_then(|()| run(&words));
-    let exit = match result {
-        Ok(exit) => exit,
-        Err(Failure::Parser(error)) => match error::told(&error, &help_for(&words)) {
-            Some(line) => {
-                say!("{line}");
-                Exit::Usage
-            }
-            None => Exit::Finished,
-        },
-        Err(Failure::Told { exit, message }) => {
-            say!("{message}");
-            exit
-        }
-    };
-    exit.into()
+    pathspider_program::main(arguments, help_for, run)
 }
 
 /// The command that shows what is possible where these words are wrong.
@@ -168,10 +129,9 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
         Command::Report(arguments) => report::run(&arguments, command),
         Command::Diff(arguments) => diff::run(&arguments, command),
         Command::Export(arguments) => export::run(arguments),
-        Command::Man { folder } => write_manual(&folder),
-        Command::Complete { shell, index, words } => {
-            let lines = complete::lines(Arguments::command(), shell, words, index);
-            write_octets(&lines).map(|()| Exit::Finished)
+        Command::Aside(aside) => {
+            let groups = [Arguments::command().name("pathspider")];
+            aside.run(Arguments::command(), &groups, ABOUTS)
         }
     }
 }
@@ -180,25 +140,6 @@ fn run(words: &[OsString]) -> Result<Exit, Failure> {
 fn as_typed(words: &[OsString]) -> Vec<String> {
     let words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
     std::iter::once("pathspider".to_owned()).chain(words).collect()
-}
-
-/// Writes a manual page for each command, and one for the program, into a folder.
-fn write_manual(folder: &Path) -> Result<Exit, Failure> {
-    let parser = Arguments::command().name("pathspider");
-    manual::write_commands(&parser, ABOUTS, folder).map(|()| Exit::Finished).map_err(|error| {
-        Failure::new(Exit::NoOutput, format!("cannot write to {}: {error}", folder.display()))
-    })
-}
-
-/// Writes to standard output.
-fn write(text: &str) -> Result<(), Failure> {
-    write_octets(text.as_bytes())
-}
-
-fn write_octets(octets: &[u8]) -> Result<(), Failure> {
-    io::stdout().write_all(octets).map_err(|error| {
-        Failure::new(Exit::NoOutput, format!("cannot write to standard output: {error}"))
-    })
 }
 
 /// Writes a file as a whole; over one that is there only where that was asked for.
@@ -216,13 +157,6 @@ fn write_file(path: &Path, force: bool, content: &[u8]) -> Result<(), Failure> {
         };
         Failure::new(Exit::NoOutput, format!("cannot write to {}: {reason}", text::path(path)))
     })
-}
-
-/// Writes one JSON object to standard output, on lines of its own.
-fn write_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error))?;
-    write(&(text::json(&text) + "\n"))
 }
 
 #[cfg(test)]

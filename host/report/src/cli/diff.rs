@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::exit::{Exit, Failure};
 use super::networks::Networks;
 use super::ranking::{Ranking, key};
 use super::reading::{self, Read};
@@ -12,6 +11,7 @@ use super::{write, write_json};
 use crate::compare::{Comparison, Settings};
 use crate::gather::Side;
 use crate::show::comparison::text;
+use pathspider_program::{Exit, Failure};
 
 /// `pathspider diff`.
 #[derive(Debug, Args)]

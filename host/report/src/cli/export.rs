@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use pathspider_runtime::{say, text};
 
-use super::exit::{Exit, Failure};
 use super::networks::Networks;
 use super::reading::{self, Named};
 use crate::export::{Anonymiser, Settings, export};
 use crate::figures::Inputs;
 use crate::gather::Side;
+use pathspider_program::{Exit, Failure};
 
 /// `pathspider export`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pathspider_asn::Databases;
 
-use super::exit::{Exit, Failure};
+use pathspider_program::{Exit, Failure};
 
 /// Where networks are looked up.
 #[derive(Debug, Args)]

@@ -8,10 +8,10 @@ use pathspider_records::{About, Bad, Fault, read};
 use pathspider_runtime::say;
 use pathspider_runtime::text::visible;
 
-use super::exit::{Exit, Failure};
 use super::networks::Networks;
 use crate::figures::Inputs;
 use crate::gather::{Context, Gathered, Gathering, Side};
+use pathspider_program::{Exit, Failure};
 
 /// The most faults that are named one by one.
 const MOST_NAMED: usize = 20;

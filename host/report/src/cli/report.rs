@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use pathspider_runtime::say;
 
-use super::exit::{Exit, Failure};
 use super::networks::Networks;
 use super::ranking::{Ranking, key};
 use super::reading::{self, Read};
@@ -15,6 +14,7 @@ use crate::gather::Side;
 use crate::show::html;
 use crate::show::report::{Extent, text};
 use crate::threshold::{Threshold, Verdict};
+use pathspider_program::{Exit, Failure};
 
 /// The keys that records are grouped by where none is asked for, if they tell records apart.
 const KEYS: [&str; 7] =

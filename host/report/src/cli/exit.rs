@@ -1,6 +1,0 @@
-//! Exit statuses, and the failures that lead to them.
-
-pub(super) use pathspider_runtime::exit::Exit;
-
-/// Why a command did not do what it was asked for.
-pub(super) type Failure = pathspider_runtime::exit::Failure<clap::Error>;
