@@ -116,19 +116,19 @@ fn a_name_is_looked_up_once_and_both_its_addresses_are_measured() {
     fs::write(&hosts, lines.collect::<String>()).unwrap();
     let script = format!(
         "mount --bind {} /etc/hosts && exec {}/pathspider probe --allow-special --rounds 2 \
-         both.example nowhere.example",
+         both.example nowhere.invalid",
         hosts.display(),
         folder.display()
     );
     let ended = path.script(&script, "");
     // Of the other name, one line.
-    ended.expect(9, &["nowhere.example"]);
-    assert_eq!(ended.stderr.matches("nowhere.example").count(), 1, "{}", ended.stderr);
+    ended.expect(9, &["nowhere.invalid"]);
+    assert_eq!(ended.stderr.matches("nowhere.invalid").count(), 1, "{}", ended.stderr);
     for address in &addresses {
         let block = format!("both.example at {address}\n  ✓ dscp ");
         assert!(ended.stdout.contains(&block), "{}", ended.stdout);
     }
-    let lost = "nowhere.example\n  ? nothing was measured";
+    let lost = "nowhere.invalid\n  ? nothing was measured";
     assert!(ended.stdout.contains(lost), "{}", ended.stdout);
 }
 
