@@ -60,7 +60,7 @@ pub use flows::{Flow, Flows};
 pub use host::{Host, Level};
 pub use info::{ChainName, Info};
 pub use job::Job;
-pub use location::{Change, Finding, Location};
+pub use location::{Change, Finding, Hop, Location};
 pub use measurement::{Measurement, Prepared};
 pub use options::{OptionKind, OptionSpec, OptionValues, Options};
 pub use ordinary::OrdinarySyns;

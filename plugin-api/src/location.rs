@@ -1,5 +1,6 @@
 //! Where on the path a configuration's packets were harmed.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use crate::configuration::ConfigId;
@@ -11,7 +12,7 @@ use crate::{Record, Value};
 #[derive(Debug, Clone)]
 pub struct Location {
     config: u32,
-    /// Grows by keys: `findings`, a list of records.
+    /// Grows by keys: `findings` and `hops`, lists of records.
     found: Record,
 }
 
@@ -19,6 +20,25 @@ pub struct Location {
 #[cfg(test)]
 pub(crate) fn pinned() -> crate::abi::Fields {
     crate::abi::pinned_fields!(Location { config, found })
+}
+
+/// Who spoke at a hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hop {
+    /// Which, counted from 1.
+    pub number: u8,
+    /// The router that packets of the baseline came to; `None` where none answered.
+    pub baseline: Option<IpAddr>,
+    /// The one that those of the experiment came to. Both kinds have the same ends and ports.
+    pub experiment: Option<IpAddr>,
+}
+
+impl Hop {
+    /// A hop, for hosts and for tests of plugins.
+    pub fn new(number: u8, baseline: Option<IpAddr>, experiment: Option<IpAddr>) -> Hop {
+        Hop { number, baseline, experiment }
+    }
 }
 
 /// One thing that was found of a configuration's packets on their way to the target. Hops are counted
@@ -78,6 +98,26 @@ impl Location {
         let findings = findings.into_iter().map(Finding::into_record);
         self.found.set("findings", findings.collect::<Value>());
         self
+    }
+
+    /// The same with these hops, in their order; for hosts, and for tests of plugins.
+    pub fn through(mut self, hops: impl IntoIterator<Item = Hop>) -> Location {
+        let hops = hops.into_iter().map(|hop| {
+            let record = Record::with_capacity(3).with("hop", hop.number);
+            record.with("baseline", hop.baseline).with("experiment", hop.experiment)
+        });
+        self.found.set("hops", hops.collect::<Value>());
+        self
+    }
+
+    /// The hops that were asked, in their order: those that decide, or all up to the target.
+    pub fn hops(&self) -> impl Iterator<Item = Hop> {
+        let list = self.found.get("hops").and_then(Value::as_list).unwrap_or_default();
+        list.iter().filter_map(Value::as_record).filter_map(|record| {
+            let address = |key| record.str(key).and_then(|text| text.parse().ok());
+            let number = record.u64("hop").and_then(|hop| u8::try_from(hop).ok())?;
+            Some(Hop::new(number, address("baseline"), address("experiment")))
+        })
     }
 
     /// The configuration whose carrier was sent along the path.
@@ -149,7 +189,9 @@ impl Finding {
 #[cfg(test)]
 pub(crate) fn one_of_each() -> Location {
     let change = Change::new("dscp", (46_u8, 0_u8), 3..=4);
-    Location::new(ConfigId::BASELINE).found([
+    let router = Some(IpAddr::from([192, 0, 2, 1]));
+    let hops = [Hop::new(1, router, router), Hop::new(2, router, None)];
+    Location::new(ConfigId::BASELINE).through(hops).found([
         Finding::Changed(change),
         Finding::Dropped(2..=2),
         Finding::Rejected(2..=3),
@@ -171,6 +213,10 @@ mod tests {
         assert_eq!(findings.len(), 7);
         let again = Location::new(ConfigId::BASELINE).found(findings.clone());
         assert_eq!(again.findings().collect::<Vec<_>>(), findings);
+        assert_eq!(
+            location.hops().map(|hop| hop.experiment.is_some()).collect::<Vec<_>>(),
+            [true, false]
+        );
         let change = location.changes().next().unwrap();
         assert_eq!(
             (change.was.as_u64(), change.is.as_u64(), change.hops),

@@ -231,7 +231,7 @@ const HOP: &[Key] = &[
     always("hop", Whole, "which, counted from 1"),
     perhaps("from", Address, "the router that answered"),
     perhaps("asn", Whole, "with `--asn-db`: its autonomous system"),
-    perhaps("rtt_us", Whole, "microseconds to its answer"),
+    perhaps("rtt_us", Whole, "microseconds to the first answer: the router's, else the target's"),
     perhaps("plain", Object(FATE), "what became of the plain packet; absent where none was sent"),
     perhaps("marked", Object(FATE), "what became of the marked packet"),
 ];
@@ -249,7 +249,11 @@ const FATE: &[Key] = &[
         Texts,
         "the fields that came otherwise than they were sent: `field:sent>seen`",
     ),
-    perhaps("from", Address, "who refused it, as the packet says"),
+    perhaps(
+        "from",
+        Address,
+        "who refused it, as the packet says; of one that was seen, its router, where that is another one than the hop's",
+    ),
     perhaps("type", Whole, "the type of the ICMP error that refused it; absent for a reset"),
     perhaps("code", Whole, "its code"),
 ];

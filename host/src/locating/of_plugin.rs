@@ -2,8 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use pathspider_locate::location::{Fate, HopSeen};
 use pathspider_locate::{Finding, Location, Reading, Span};
-use pathspider_plugin_api::{Change, ConfigId, Finding as Given, Location as OfConfig, Value};
+use pathspider_plugin_api::{Change, ConfigId, Finding as Given, Hop, Location as OfConfig, Value};
 
 use super::Wanted;
 
@@ -23,7 +24,20 @@ pub(crate) fn of_plugin(located: &[(Wanted, Location)]) -> Vec<OfConfig> {
             }
         }
     }
-    found.into_iter().map(|(config, given)| OfConfig::new(config).found(given)).collect()
+    let of_config = |(config, given): (ConfigId, Vec<Given>)| {
+        let first = located.iter().find(|(wanted, _)| wanted.config == config);
+        let hops = first.into_iter().flat_map(|(_, location)| &location.hops).map(hop);
+        OfConfig::new(config).found(given).through(hops)
+    };
+    found.into_iter().map(of_config).collect()
+}
+
+fn hop(seen: &HopSeen) -> Hop {
+    let router = |fate: &Fate| match fate {
+        Fate::Seen { from, .. } => Some(*from),
+        _ => None,
+    };
+    Hop::new(seen.hop, router(&seen.plain), router(&seen.marked))
 }
 
 fn finding(finding: &Finding) -> Given {

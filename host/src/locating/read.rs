@@ -117,7 +117,8 @@ fn fate_of(fate: &Record, of_hop: &Record, after: Time) -> Option<Fate> {
                 octets: fate.u64("quoted")?.try_into().ok()?,
                 ttl: octet("ttl")?,
             };
-            Fate::Seen { from: address(of_hop)?, after, shown: Box::new(shown) }
+            let from = address(fate).or_else(|| address(of_hop))?;
+            Fate::Seen { from, after, shown: Box::new(shown) }
         }
         _ => Fate::Silent,
     })

@@ -64,7 +64,8 @@ fn change(finding: &Finding) -> Option<Record> {
 
 fn hop(seen: &HopSeen, networks: &Databases) -> Record {
     let mut record = Record::with_capacity(8).with("hop", seen.hop);
-    if let Some((from, _)) = seen.router() {
+    let router = seen.router().map(|(from, _)| from);
+    if let Some(from) = router {
         record.push("from", from);
         if let Some(asn) = networks.find(from).asn {
             record.push("asn", asn);
@@ -74,15 +75,16 @@ fn hop(seen: &HopSeen, networks: &Databases) -> Record {
         record.push("rtt_us", u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
     }
     for (name, fate) in [("plain", &seen.plain), ("marked", &seen.marked)] {
-        if let Some(fate) = fate_of(fate) {
+        if let Some(fate) = fate_of(fate, router) {
             record.push(name, fate);
         }
     }
     record
 }
 
-/// What became of a packet; `None` where none was sent.
-fn fate_of(fate: &Fate) -> Option<Record> {
+/// What became of a packet; `None` where none was sent. Where another router than that of the hop spoke, it
+/// stands beside.
+fn fate_of(fate: &Fate, router: Option<IpAddr>) -> Option<Record> {
     let word = |word: &'static str| Record::with_capacity(6).with("fate", Value::text(word));
     Some(match fate {
         Fate::Unasked => return None,
@@ -95,8 +97,12 @@ fn fate_of(fate: &Fate) -> Option<Record> {
                 None => record,
             }
         }
-        Fate::Seen { shown, .. } => {
-            let record = word("seen").with("quoted", shown.octets).with("ttl", shown.ttl);
+        Fate::Seen { from, shown, .. } => {
+            let mut record = word("seen");
+            if router != Some(*from) {
+                record.push("from", *from);
+            }
+            let record = record.with("quoted", shown.octets).with("ttl", shown.ttl);
             let differs = shown.changes.iter();
             let differs = differs.map(|one| format!("{}:{}>{}", one.field, one.sent, one.seen));
             record.with("differs", differs.collect::<Value>())

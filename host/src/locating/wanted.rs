@@ -65,9 +65,10 @@ fn is_about(condition: &Condition, aspect: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// What is wanted of a job, for what was concluded.
+/// What is wanted of a job, for what was concluded. `is_forged`: whether the measurement makes its packets
+/// itself.
 pub(crate) fn wanted(
-    when: When,
+    (when, is_forged): (When, bool),
     configurations: &[Configuration],
     seen: &[Seen],
     conclusion: &Conclusion,
@@ -101,7 +102,8 @@ pub(crate) fn wanted(
             When::Always => true,
         };
         if is_wanted || conclusion.wishes.locates() {
-            let subjects = subjects(configurations, experiment, seen, conclusion, is_impaired);
+            let subjects =
+                subjects(configurations, experiment, seen, conclusion, (is_impaired, is_forged));
             found.extend(subjects.into_iter().map(|(carrier, subject)| Wanted {
                 config: experiment.id(),
                 aspect: aspect.to_owned(),
@@ -119,7 +121,7 @@ fn subjects(
     experiment: &Configuration,
     seen: &[Seen],
     conclusion: &Conclusion,
-    is_impaired: bool,
+    (is_impaired, is_forged): (bool, bool),
 ) -> Vec<(Carrier, Subject)> {
     let (at, is_alone) = (experiment.id().index(), configurations.len() == 1);
     let Some(marked) = seen.get(at) else { return Vec::new() };
@@ -131,7 +133,8 @@ fn subjects(
     let mut found = Vec::new();
     let Some(opening) = &marked.opening else { return found };
     let of_plain = plain.and_then(|plain| plain.opening.as_ref());
-    let accidents = |template: &Template| match of_plain {
+    // All octets of a forged packet are meant.
+    let accidents = |template: &Template| match of_plain.filter(|_| !is_forged) {
         Some(other) => template.clone().with_accidents_of(other),
         None => template.clone(),
     };

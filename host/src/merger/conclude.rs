@@ -92,7 +92,8 @@ impl<'a> Conclude<'a> {
             prepared.and_then(|prepared| driver.conclude(&work.job, prepared, connections));
         let wanted = match (when, &conclusion) {
             (Some(when), Ok(conclusion)) if !conclusion.is_discarded => {
-                locating::wanted(when, &self.merger.configurations, &seen, conclusion)
+                let is_forged = self.merger.measurement.info.forges;
+                locating::wanted((when, is_forged), &self.merger.configurations, &seen, conclusion)
             }
             _ => Vec::new(),
         };

@@ -9,6 +9,7 @@ mod chain;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use pathspider_plugin_api::Hop;
 use pathspider_plugin_api::chains::{basic, dns, icmp, tcp, udp};
 use pathspider_plugin_api::forge::{Packet, dns_query, identifier};
 use pathspider_plugin_api::prelude::*;
@@ -27,6 +28,10 @@ conditions! {
     HOPS: unknown(
         "flowlabel.<none|other>.hops.differ",
         "the answer came through another number of routers than that of A"
+    );
+    ELSEWHERE: unknown(
+        "flowlabel.<none|other>.location.elsewhere:<hop>",
+        "at this hop another router answered packets with this label than those of A, with the same ports"
     );
     REFLECTED: unknown("flowlabel.answer.same_label", "in A and in C, the answer had the label that was sent");
 }
@@ -125,6 +130,17 @@ impl Measurement for Flowlabel {
         });
         conditions.extend(is_reflected.then_some(REFLECTED));
         Ok(evidence.conclude(conditions))
+    }
+
+    fn located(&self, _: &Flows<'_>, location: &Location) -> Result<Vec<Condition>> {
+        let word = match location.config() {
+            config if config == NONE => "none",
+            config if config == OTHER => "other",
+            _ => return Ok(Vec::new()),
+        };
+        let differs = |hop: &Hop| hop.baseline.zip(hop.experiment).is_some_and(|(a, b)| a != b);
+        let elsewhere = location.hops().find(differs);
+        Ok(elsewhere.map(|hop| ELSEWHERE.of(word).with(hop.number)).into_iter().collect())
     }
 }
 

@@ -74,3 +74,22 @@ fn no_verdict_where_another_label_left() {
         ["none.connectivity.works", "pathspider.not_applied:2"]
     );
 }
+
+#[test]
+fn a_label_that_leads_elsewhere_shows_at_the_first_hop_that_differs() {
+    let flows = [STABLE, NONE, OTHER].map(|_| testing::flow(State::Ok));
+    let router = |last: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]));
+    let located = |config: Configuration, hops: &[(u16, u16)]| {
+        let hops = (1..).zip(hops).map(|(number, &(a, b))| match (a, b) {
+            (0, b) => Hop::new(number, None, router(b)),
+            (a, b) => Hop::new(number, router(a), router(b)),
+        });
+        let location = Location::new(&config).through(hops);
+        testing::located(&testing::with_options::<Flowlabel>(Record::new()), &flows, &location)
+    };
+    assert!(located(OTHER, &[(1, 1), (2, 2)]).is_empty());
+    assert!(located(OTHER, &[(1, 1), (0, 3)]).is_empty(), "one of them is silent");
+    let elsewhere = ["flowlabel.other.location.elsewhere:2"];
+    assert_eq!(located(OTHER, &[(1, 1), (2, 3), (4, 5), (6, 6)]), elsewhere);
+    assert_eq!(located(NONE, &[(1, 2)]), ["flowlabel.none.location.elsewhere:1"]);
+}

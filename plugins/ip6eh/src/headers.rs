@@ -33,6 +33,8 @@ pub(crate) enum Probe {
     Atomic,
     /// Two fragments.
     Fragments,
+    /// No header, and data on a SYN, as fragments of one need: what those are compared with.
+    Data,
 }
 
 impl Probe {
@@ -56,6 +58,7 @@ impl Probe {
             Probe::Destination(_) => "dst",
             Probe::Routing(_) => "rh",
             Probe::Atomic | Probe::Fragments => "frag",
+            Probe::Data => "plain",
         }
     }
 
@@ -67,43 +70,42 @@ impl Probe {
             }
             Probe::Atomic => "atomic".to_owned(),
             Probe::Fragments => "real".to_owned(),
+            Probe::Data => "data".to_owned(),
         }
     }
 
-    /// The header's number.
-    pub(crate) fn number(self) -> u8 {
-        match self {
+    /// The header's number, and the header; what follows is 0 in it. `None` without one.
+    pub(crate) fn header(self) -> Option<(u8, Vec<u8>)> {
+        let number = match self {
             Probe::HopByHop(_) => HOP_BY_HOP,
             Probe::Destination(_) => DESTINATION,
             Probe::Routing(_) => ROUTING,
             Probe::Atomic | Probe::Fragments => FRAGMENT,
-        }
-    }
-
-    /// The header; what follows is 0 in it.
-    pub(crate) fn octets(self) -> Vec<u8> {
+            Probe::Data => return None,
+        };
         let mut header = match self {
             Probe::HopByHop(size) | Probe::Destination(size) => {
                 vec![0, size / 8 - 1, OPTION, size - 4]
             }
             // No segments are left.
             Probe::Routing(size) => vec![0, size / 8 - 1, TYPE, 0],
-            Probe::Atomic => return fragment(0, false, random()),
-            Probe::Fragments => return fragment(0, true, 0),
+            Probe::Atomic => return Some((number, fragment(0, false, random()))),
+            Probe::Fragments => return Some((number, fragment(0, true, 0))),
+            Probe::Data => return None,
         };
         header.resize((usize::from(header[1]) + 1) * 8, 0);
-        header
+        Some((number, header))
     }
 
     /// Number and octets of the header, with what follows, as the chain writes them: without a fragment's
     /// identification.
     pub(crate) fn on_wire(self, transport: u8) -> String {
-        let mut octets = self.octets();
+        let Some((number, mut octets)) = self.header() else { return String::new() };
         octets[0] = transport;
-        if self.number() == FRAGMENT {
+        if number == FRAGMENT {
             octets[4..].fill(0);
         }
-        hexadecimal(self.number(), &octets)
+        hexadecimal(number, &octets)
     }
 }
 

@@ -39,7 +39,7 @@ conditions! {
 /// What is sent: the words of `--connect`, the default first.
 const MODES: [&str; 2] = ["tcpsyn", "dnsudp"];
 
-/// Octets of the query. A real fragment has a part of it.
+/// Octets of the query, or of the data on a SYN. A real fragment has a part of them.
 const QUERY: usize = 512;
 /// Octets of UDP's header and data in the first fragment, a multiple of eight.
 const FIRST: usize = 256;
@@ -89,6 +89,11 @@ impl Measurement for Ip6eh {
             })?;
             probes.extend(some.into_iter().map(Some));
         }
+        if let Some(at) = probes.iter().position(|probe| *probe == Some(Probe::Fragments))
+            && !asks
+        {
+            probes.insert(at, Some(Probe::Data));
+        }
         Ok(Ip6eh { asks, timeout: options.timeout()?, probes })
     }
 
@@ -119,20 +124,24 @@ impl Measurement for Ip6eh {
             return Ok(Connect::skip("IPv4 has no extension headers"));
         };
         let probe = self.probe(attempt.config());
-        if probe == Some(Probe::Fragments) && !self.asks {
-            return Ok(Connect::skip("a SYN has no data for a second fragment"));
-        }
         // One label for all of a target's packets, so that routers that go by it take one path.
         let label = target.octets().iter().fold(0x5_1ab3_u32, |label, octet| {
             (label ^ u32::from(*octet)).wrapping_mul(0x0100_0193)
         });
         let packet = Packet::to(target.into()).flow_label(label | 1);
-        let packet = match probe {
-            Some(Probe::Fragments) | None => packet,
-            Some(probe) => packet.extension(probe.number(), &probe.octets()[1..]),
+        let packet = match probe.filter(|probe| *probe != Probe::Fragments).and_then(Probe::header)
+        {
+            Some((number, octets)) => packet.extension(number, &octets[1..]),
+            None => packet,
         };
         let octets = match self.asks {
-            false => packet.tcp_syn(job.port()).mss(1220).bytes()?,
+            false => {
+                let syn = packet.tcp_syn(job.port()).mss(1220);
+                match probe {
+                    Some(Probe::Data | Probe::Fragments) => syn.payload(&[0; QUERY]).bytes()?,
+                    _ => syn.bytes()?,
+                }
+            }
             true => {
                 let query = padded_dns_query(job.domain().unwrap_or("."), identifier(), QUERY)?;
                 packet.udp(job.port(), &query).bytes()?
@@ -164,14 +173,18 @@ impl Measurement for Ip6eh {
         };
         let mut conditions = Vec::new();
         for (at, probe) in self.probes.iter().enumerate() {
-            let Some(probe) = probe else { continue };
+            let Some(probe) = probe.filter(|probe| *probe != Probe::Data) else { continue };
             let named = |condition: Condition| condition.of(probe.word()).of(probe.size());
-            let Some(verdict) = evidence.compared(CONNECTIVITY, ConfigId::new(at), worked) else {
+            let baseline = match at.checked_sub(1).map(|before| self.probes[before]) {
+                Some(Some(Probe::Data)) => ConfigId::new(at - 1),
+                _ => ConfigId::BASELINE,
+            };
+            let (Some(a), Some(b)) = (evidence.of(baseline), evidence.of(ConfigId::new(at))) else {
                 continue;
             };
+            let verdict = CONNECTIVITY.compared(worked(a), worked(b));
             let is_broken = verdict.class() == Class::Impaired;
-            let error = evidence.of(ConfigId::new(at)).and_then(|b| icmp::errors(b).next());
-            match error.filter(|_| is_broken) {
+            match icmp::errors(b).next().filter(|_| is_broken) {
                 // What the target does not take is no fault of the path.
                 Some(error) if error.from == target => {
                     let code = format!("{}.{}", error.kind, error.code);

@@ -7,7 +7,8 @@
 //! All are forged. The kernel's own Multipath TCP tries an ordinary SYN when some were lost, and so works
 //! where every SYN with the option is dropped; after that it asks for Multipath TCP no more for an hour.
 //!
-//! From here, a target that has not got Multipath TCP looks like a path that takes the option off.
+//! From here, a target that has not got Multipath TCP looks like a path that takes the option off. Only
+//! what routers quote tells them apart.
 
 mod chain;
 
@@ -32,6 +33,10 @@ conditions! {
     OTHER: absent("mptcp.negotiation.version:<version>", "the target wants another version");
     KEYLESS: impaired("mptcp.negotiation.keyless", "it had MP_CAPABLE of version 1 without a key");
     MIRRORED: impaired("mptcp.negotiation.mirrored", "it had our own MP_CAPABLE");
+    STRIPPED: impaired(
+        "mptcp.location.stripped",
+        "a router's quote shows that MP_CAPABLE was taken off on the way out"
+    );
     ALL_MIRRORED: impaired("mptcp.control.mirrored", "the SYN/ACK in C had our own option 253");
 }
 
@@ -95,6 +100,13 @@ impl Measurement for Mptcp {
             control.map(|_| ALL_MIRRORED),
         ];
         Ok(evidence.conclude(drawn.into_iter().flatten()))
+    }
+
+    fn located(&self, _: &Flows<'_>, location: &Location) -> Result<Vec<Condition>> {
+        let field = format!("tcpopt-{}", mptcp::KIND);
+        let is_stripped = location.config() == ConfigId::from(&MPTCP)
+            && location.changes().any(|change| change.field == field && change.is.is_null());
+        Ok(is_stripped.then_some(STRIPPED).into_iter().collect())
     }
 }
 

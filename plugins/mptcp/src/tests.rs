@@ -143,3 +143,18 @@ fn no_verdict_where_the_option_was_not_sent() {
     let found = conclude(flow(&[], true), unseen, flow(&[253], true));
     assert_eq!(found, ["mptcp.control.connectivity.works", "pathspider.not_observed"]);
 }
+
+#[test]
+fn a_quote_without_the_option_tells_stripped_from_refused() {
+    let flows = [PLAIN, MPTCP, CONTROL].map(|_| testing::flow(State::Ok));
+    let located = |config: Configuration, field: &str, is: Value| {
+        let change = Change::new(field, (vec![1_u8, 1], is), 3..=3);
+        let location = Location::new(&config).found([Finding::Changed(change)]);
+        testing::located(&testing::with_options::<Mptcp>(Record::new()), &flows, &location)
+    };
+    let absent = || Value::from(None::<u64>);
+    assert_eq!(located(MPTCP, "tcpopt-30", absent()), ["mptcp.location.stripped"]);
+    assert!(located(MPTCP, "tcpopt-30", vec![0_u8, 0].into()).is_empty(), "changed");
+    assert!(located(MPTCP, "tcpopt-4", absent()).is_empty(), "another one");
+    assert!(located(CONTROL, "tcpopt-30", absent()).is_empty());
+}

@@ -70,7 +70,7 @@ impl Measurement for Pmtud {
     fn options() -> Options {
         Options::none()
             .choice("connect", &MODES, "What to send to each target")
-            .flag("search", "Look for the largest size that passes, in eight connections at most")
+            .flag("search", "Look for the largest size that passes, in 13 connections at most, eight for 1,500 octets")
             .timeout()
     }
 

@@ -7,8 +7,8 @@ use crate::chain::pmtud;
 /// Octets of the baseline's packet, which every link of IPv6 carries (RFC 8200, section 5).
 pub(crate) const SMALL: u16 = 1280;
 
-/// Connections that search at most: enough to find any size between it and 1,500.
-pub(crate) const STEPS: usize = 8;
+/// Connections that search at most: enough to find any size between it and 9,000, which jumbo frames have.
+pub(crate) const STEPS: usize = 13;
 
 /// What is known of the path so far.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -107,6 +107,11 @@ fn flow(size: u16, answered: bool) -> TestFlow {
 
 /// What a search finds on a path that carries so many octets; the sizes that it tried.
 fn searched(carries: u16, says: bool) -> (Vec<String>, Vec<u16>) {
+    searched_from(1500, carries, says)
+}
+
+/// The same where the interface takes so many.
+fn searched_from(interface: u16, carries: u16, says: bool) -> (Vec<String>, Vec<u16>) {
     let measurement: Pmtud = testing::with_options(Record::new().with("search", true));
     let told = |size: u16| {
         let flow = flow(size, size <= carries);
@@ -118,7 +123,7 @@ fn searched(carries: u16, says: bool) -> (Vec<String>, Vec<u16>) {
             false => flow,
         }
     };
-    let mut flows = vec![told(1280), told(1500)];
+    let mut flows = vec![told(1280), told(interface)];
     let mut tried = Vec::new();
     while flows.len() < 2 + search::STEPS {
         let next = testing::with_flows(&flows, |flows| Search::of(flows.iter()).next());
@@ -143,6 +148,10 @@ fn any_size_is_found_and_what_is_told_is_tried_first() {
         let received = format!("pmtud.ptb.received:{carries}");
         assert_eq!(found[..3], [&*received, "pmtud.ptb.from:10.0.0.1", &mtu]);
         assert!(tried.len() <= 1, "{carries}: {tried:?}");
+    }
+    for carries in (1280..9000).step_by(7).chain([1280, 1500, 8999]) {
+        let (found, tried) = searched_from(9000, carries, false);
+        assert_eq!(found[2], format!("pmtud.mtu:{carries}"), "{tried:?}");
     }
     assert_eq!(searched(1500, false), (vec!["pmtud.connectivity.works".to_owned()], Vec::new()));
     assert!(searched(1279, false).0.contains(&"pmtud.connectivity.offline".to_owned()));

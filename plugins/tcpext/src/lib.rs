@@ -196,6 +196,12 @@ impl TcpExchange for Probing {
         Ok(())
     }
 
+    fn acknowledged(&mut self, stream: &mut Stream<'_>) -> Result<()> {
+        // That is what counts; an answer still has a second to come.
+        stream.close();
+        Ok(())
+    }
+
     fn outgoing(&mut self, segment: &mut Segment) {
         if segment.has(TcpFlags::SYN) {
             segment.set_options(&self.syn);

@@ -104,6 +104,16 @@ impl Network {
         run(self.lab.router(), shell(script), "")
     }
 
+    /// Runs a shell script at the vantage point, on the path, and where the targets are.
+    ///
+    /// # Panics
+    ///
+    /// It fails.
+    pub fn script_everywhere(&self, script: &str) {
+        let ends = [self.lab.vantage(), self.lab.router()].into_iter().chain(self.lab.servers());
+        ends.for_each(|namespace| run(namespace, shell(script), "").expect(0, &[]));
+    }
+
     /// Starts a web server on the path, at this port of its addresses; it ends when dropped.
     ///
     /// # Panics

@@ -40,7 +40,7 @@ fn linux_takes_options_and_extension_headers_that_it_does_not_know() {
     for (arguments, count) in [
         ("tcpext", [9, 9]),
         ("udpopt", [3, 3]),
-        ("ip6eh --size 8 16 32 64", [0, 13]),
+        ("ip6eh --size 8 16 32 64", [0, 14]),
         ("ip6eh --size 8 16 32 64 --connect dnsudp", [0, 14]),
         ("pmtud", [1, 1]),
         ("pmtud --connect dnsudp --search", [1, 1]),
@@ -80,6 +80,20 @@ fn a_router_with_a_smaller_link_is_heard_or_is_a_black_hole() {
         .expect(0, &[]);
     let hole: &[&str] = &["pmtud.connectivity.broken", "pmtud.blackhole"];
     expect_all(&measure(&network, "pmtud --timeout 4"), [hole, hole]);
+}
+
+#[test]
+fn jumbo_frames_are_as_large_as_the_interface_takes_them() {
+    let Some(network) = network(1, 1) else { return };
+    network.script_everywhere(
+        "for name in $(ls /sys/class/net); do [ $name = lo ] || ip link set $name mtu 9000; done",
+    );
+    let works: &[&str] = &["pmtud.connectivity.works"];
+    let ended = measure(&network, "--output-flows pmtud");
+    expect_all(&ended, [works, works]);
+    for record in ended.records() {
+        assert_eq!(record.flow_results.unwrap()[1].rest["pmtud_size"], 9000);
+    }
 }
 
 #[test]

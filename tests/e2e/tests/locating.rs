@@ -314,3 +314,63 @@ fn script(namespace: &Namespace, text: &str) -> String {
     namespace.place(&mut command);
     String::from_utf8(command.output().unwrap().stdout).unwrap()
 }
+
+/// Two ways from the first router to the target: packets whose flow label is in the upper half go by the
+/// other one.
+fn forked() -> [Namespace; 5] {
+    let hops =
+        ["vantage", "fork", "left", "right", "target"].map(|name| Namespace::new(name).unwrap());
+    let links = [(0, 1), (1, 2), (1, 3), (2, 4), (3, 4)];
+    for (number, (near, far)) in links.into_iter().enumerate() {
+        let there = hops[far].path();
+        let add = format!("link add to{far} type veth peer name from{near} netns {there}\n");
+        net::ip(&hops[near], &add).unwrap();
+        for (hop, name, last) in [(near, format!("to{far}"), 1), (far, format!("from{near}"), 2)] {
+            let address = format!("addr add fd50:{number}::{last}/64 dev {name} nodad\n");
+            net::ip(&hops[hop], &format!("{address}link set {name} up\n")).unwrap();
+        }
+    }
+    let routes = [
+        "route add default via fd50:0::2\n",
+        "route add fd60::/64 via fd50:1::2\nroute add fd60::/64 via fd50:2::2 table 100\n\
+         rule add fwmark 1 table 100\n",
+        "route add fd60::/64 via fd50:3::2\nroute add fd50:0::/64 via fd50:1::1\n",
+        "route add fd60::/64 via fd50:4::2\nroute add fd50:0::/64 via fd50:2::1\n",
+        "route add local fd60::/64 dev lo\nroute add fd50:0::/64 via fd50:3::1\n",
+    ];
+    for (hop, routes) in hops.iter().zip(routes) {
+        hop.sysctl("net.ipv6.conf.all.forwarding", "1").unwrap();
+        for line in routes.lines() {
+            assert_eq!(script(hop, &format!("ip -6 {line} && echo ok")), "ok\n", "{line}");
+        }
+    }
+    let by_label = "table ip6 ways {\nchain in {\ntype filter hook prerouting priority mangle;\n\
+                    ip6 flowlabel >= 0x80000 meta mark set 1\n}\n}\n";
+    net::nft(&hops[1], by_label).unwrap();
+    hops
+}
+
+#[test]
+fn a_flow_label_that_leads_another_way_shows_at_the_hop_that_differs() {
+    if let Err(error) = net::prepare() {
+        return pathspider_e2e::skipped(error);
+    }
+    let [vantage, _fork, _left, _right, target] = &forked();
+    let _server = FastHttp::start(target, 80, 1, false).unwrap();
+    let address = ("fd60::1".parse::<std::net::IpAddr>().unwrap(), 80).into();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100));
+    wait_until("links carry packets", || vantage.enter(connect).unwrap().is_ok());
+    let folder = pathspider_e2e::temp_dir("forked");
+    let mut command = Command::new(built("pathspider"));
+    command.args(plugin_waiver(&built("pathspider")));
+    command.args(["measure", "-i", "to1", "--allow-special", "--locate", "always", "--output"]);
+    command.arg(folder.join("records.ndjson"));
+    command.args(["flowlabel", "--timeout", "2", "fd60::1"]);
+    vantage.place(&mut command);
+    Ended::from(command.output().unwrap()).expect(0, &[]);
+    let text = fs::read_to_string(folder.join("records.ndjson")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let conditions = record["conditions"].as_array().unwrap();
+    assert!(conditions.contains(&"flowlabel.other.location.elsewhere:2".into()), "{record}");
+    assert!(!record["conditions"].to_string().contains("none.location.elsewhere"), "{record}");
+}

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// Octets that are received and not read yet, at most: the window.
 const RECEIVE: usize = 8 * 1024;
-/// Octets that are sent and not acknowledged yet, at most.
+/// Octets that are sent and not acknowledged yet, at most, where a packet is not larger.
 const SEND: usize = 2 * 1024;
 
 /// A connection, and all that it takes. An interface of its own costs less than one that is shared,
@@ -44,7 +44,7 @@ impl Stack {
             let _ = addresses.push(IpCidr::new(local.ip().into(), 0));
         });
         let buffer = |octets| SocketBuffer::new(vec![0; octets]);
-        let mut socket = Socket::new(buffer(RECEIVE), buffer(SEND));
+        let mut socket = Socket::new(buffer(RECEIVE), buffer(SEND.max(mtu)));
         socket.set_ack_delay(None);
         socket.set_nagle_enabled(false);
         let begun = socket.connect(interface.context(), remote, local);

@@ -138,6 +138,11 @@ impl KernelLab {
         &self.router
     }
 
+    /// Where the targets are, a namespace for each kind of server.
+    pub fn servers(&self) -> impl Iterator<Item = &Namespace> {
+        self.servers.iter().map(|(namespace, _)| namespace)
+    }
+
     /// Runs `command` at the vantage point and waits for it.
     ///
     /// # Errors
