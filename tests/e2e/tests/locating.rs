@@ -275,7 +275,8 @@ fn signalled(
     let output = folder.join("records.ndjson");
     let script = format!(
         "nft 'table ip seen {{ chain out {{ type filter hook output priority 0; ip ttl < 32 counter; }}; }}'
-         head -n 1 >$TMPDIR/job && $PATHSPIDER measure -i lab0 --allow-special --input $TMPDIR/job \
+         head -n 1 >$TMPDIR/job
+         $PATHSPIDER measure -i lab0 --allow-special --input $TMPDIR/job \
              --output {output} --locate always ecn --connect tcp --timeout 0.5 &
          while nft list table ip seen | grep -q 'packets 0 '; do kill -0 $! || exit 99; done
          {signals}
@@ -299,7 +300,7 @@ fn a_first_signal_lets_searches_end_and_a_second_one_ends_them() {
     ended.expect(0, &["1 path searched"]);
     assert!(record["conditions"].to_string().contains("ecn.location.rejected:3"), "{record}");
     assert_eq!(counts["cut_off"], 0, "{counts}");
-    let (ended, record, counts) = signalled(&path, "kill -TERM $!; kill -TERM $!");
+    let (ended, record, counts) = signalled(&path, "kill -TERM $!; kill -HUP $!");
     ended.expect(0, &["not located to the end"]);
     let found = record["conditions"].to_string();
     assert!(found.contains("ecn.connectivity.broken") && !found.contains(".location."), "{record}");
