@@ -14,6 +14,13 @@ use super::When;
 /// What a connection's flow keeps of its packets.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
+    opening: Option<Vec<u8>>,
+    data: Option<Vec<u8>>,
+    distance: Option<u8>,
+}
+
+/// The same, read: only what is searched for is worth that.
+struct Packets {
     opening: Option<Template>,
     data: Option<Template>,
     distance: Option<u8>,
@@ -34,15 +41,21 @@ pub(crate) struct Wanted {
 impl Seen {
     /// Of a flow that the chain `carrier` looked at.
     pub(crate) fn of(flow: Option<&FlowRecord>, ttls: Ttls) -> Seen {
-        let template = |name: &str| {
+        let octets = |name: &str| {
             let octets = flow?.value(name)?.as_list()?.first().and_then(Value::as_bytes)?;
-            Template::new(octets)
+            Some(octets.to_vec())
         };
         Seen {
-            opening: template(carrier::OPENING.name()),
-            data: template(carrier::DATA.name()),
+            opening: octets(carrier::OPENING.name()),
+            data: octets(carrier::DATA.name()),
             distance: ttls.first().map(hops),
         }
+    }
+
+    fn read(&self) -> Packets {
+        let template = |octets: &Option<Vec<u8>>| octets.as_deref().and_then(Template::new);
+        let (opening, data) = (template(&self.opening), template(&self.data));
+        Packets { opening, data, distance: self.distance }
     }
 }
 
@@ -124,8 +137,9 @@ fn subjects(
     (is_impaired, is_forged): (bool, bool),
 ) -> Vec<(Carrier, Subject)> {
     let (at, is_alone) = (experiment.id().index(), configurations.len() == 1);
-    let Some(marked) = seen.get(at) else { return Vec::new() };
-    let plain = seen.first().filter(|_| !is_alone);
+    let Some(marked) = seen.get(at).map(Seen::read) else { return Vec::new() };
+    let plain = seen.first().filter(|_| !is_alone).map(Seen::read);
+    let (marked, plain) = (&marked, plain.as_ref());
     let is_carried = |at: usize| conclusion.flows.get(at).is_some_and(|flow| flow.is_carried());
     // Where the baseline failed as well, nothing is to come again.
     let arrives = is_carried(at) || (!is_alone && !is_carried(0));
@@ -169,8 +183,8 @@ fn subjects(
 /// The segments with data, without the mark and with it; `None` where they do not differ.
 fn data(
     experiment: &Configuration,
-    plain: Option<&Seen>,
-    marked: &Seen,
+    plain: Option<&Packets>,
+    marked: &Packets,
 ) -> Option<(Template, Template)> {
     let (data, plain) = (marked.data.as_ref()?, plain?);
     let class = match (&plain.data, &plain.opening) {

@@ -44,14 +44,14 @@ impl Chain for Carrier {
                 flow.data = Some(octets.into());
             }
         }
-        Verdict::Continue
+        Verdict::done_if(flow.data.is_some())
     }
 
     fn udp(&self, flow: &mut Flow, _: &Udp<'_>, packet: &Packet<'_>) -> Verdict {
         if packet.direction() == Direction::Forward && flow.opening.is_none() {
             flow.opening = Some(packet.octets().into());
         }
-        Verdict::Continue
+        Verdict::done_if(flow.opening.is_some())
     }
 
     fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
