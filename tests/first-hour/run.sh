@@ -7,8 +7,13 @@ repository=$(cd "$(dirname "$0")/../.." && pwd)
 built=${1:+$(cd "$1" && pwd)}
 hour=$(mktemp -d)
 trap 'status=$?; rm -rf "$hour"; exit $status' EXIT
+# The compiler is the one that is there; all else is a new home's.
+export CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}"
 export HOME="$hour/home" PATHSPIDER_STATE_DIR="$hour/state" MAKEFLAGS=
+unset CARGO_TARGET_DIR
 mkdir -p "$HOME"
+# The repository may be another user's.
+printf '[safe]\n\tdirectory = *\n' >"$HOME/.gitconfig"
 began=$(date +%s)
 
 step() {
@@ -35,8 +40,13 @@ shown() {
 }
 
 step "a clean clone"
-# Also where a clone is another user's.
-git -c safe.directory='*' clone -q --no-hardlinks "$repository" "$hour/pathspider"
+if git -C "$repository" rev-parse -q --git-dir >/dev/null 2>&1; then
+    git clone -q --no-hardlinks "$repository" "$hour/pathspider"
+else
+    # Sources that came without their history.
+    mkdir "$hour/pathspider"
+    tar -C "$repository" --exclude=./target --exclude='*/target' -cf - . | tar -C "$hour/pathspider" -xf -
+fi
 cd "$hour/pathspider"
 
 shown README.md 'make build && sudo make install'
