@@ -44,14 +44,14 @@ impl Chain for Carrier {
                 flow.data = Some(octets.into());
             }
         }
-        Verdict::done_if(flow.data.is_some())
+        Verdict::Continue
     }
 
     fn udp(&self, flow: &mut Flow, _: &Udp<'_>, packet: &Packet<'_>) -> Verdict {
         if packet.direction() == Direction::Forward && flow.opening.is_none() {
             flow.opening = Some(packet.octets().into());
         }
-        Verdict::done_if(flow.opening.is_some())
+        Verdict::Continue
     }
 
     fn finish(&self, flow: Flow, fields: &mut Fields<'_>) {
