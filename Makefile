@@ -175,8 +175,13 @@ try: deps ## what an edit of one plugin takes: make try PLUGIN=ecn
 
 # Most of what the tests do is wait. So the lints and the documentation are checked beside them, at a
 # low priority, and what they say is shown after the tests.
-test: build rustc-web browser nats ## everything that has to hold
+test: deps ## everything that has to hold
 	$(CARGO) fmt --all --check
+	@# What some tests need beside is fetched while everything is compiled.
+	@said=$$(mktemp); \
+	$(MAKE) --no-print-directory rustc-web browser nats >$$said 2>&1 & \
+	$(MAKE) --no-print-directory build WHAT="$(WHAT)"; built=$$?; \
+	wait $$!; fetched=$$?; cat $$said; rm $$said; exit $$((built | fetched))
 ifneq ($(NEXTEST),)
 	@$(MAKE) --no-print-directory test-programs
 	@said=$$(mktemp); \
@@ -230,23 +235,24 @@ rustc-web: deps ## install Debian's other compiler for a test, where there is on
 
 # What measurements in Python run on. Debian names its library by the version.
 python: deps ## install Python's library, for measurements in Python
-	@library=$$(apt-cache depends libpython3-dev 2>/dev/null \
-		| sed -n 's/.*Depends: \(libpython3\.[0-9]*\)-dev$$/\1/p' | head -n 1); \
-	/sbin/ldconfig -p | grep -q 'libpython3\.[0-9]*\.so\.1\.0' && command -v python3 >/dev/null || { \
+	@/sbin/ldconfig -p | grep -q 'libpython3\.[0-9]*\.so\.1\.0' && command -v python3 >/dev/null || { \
+		$(SUDO) apt-get update -qq; \
+		library=$$(apt-cache depends libpython3-dev 2>/dev/null \
+			| sed -n 's/.*Depends: \(libpython3\.[0-9]*\)-dev$$/\1/p' | head -n 1); \
 		echo "installing: python3 $$library"; \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 			python3 $$library >/dev/null \
 			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
 	}
 
-# The page that `report --html` writes is looked at in a browser; queries are run by jq and, as tables of
-# `export` are read, by DuckDB and pandas, which come from PyPI into a folder beside what is built.
-browser: deps python ## install Chromium, jq and Python for tests of what is made of records
-	@command -v chromium >/dev/null && command -v jq >/dev/null \
+# The page that `report --html` writes is looked at in a browser; queries are run by jq and R and, as tables
+# of `export` are read, by DuckDB and pandas, which come from PyPI into a folder beside what is built.
+browser: deps python ## install Chromium, jq, R and Python for tests of what is made of records
+	@command -v chromium >/dev/null && command -v jq >/dev/null && command -v Rscript >/dev/null \
 		&& python3 -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "installing: chromium jq python3-venv"; \
-		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y -qq --no-install-recommends chromium jq python3-venv >/dev/null \
+		echo "installing: chromium jq python3-venv r-base-core"; \
+		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+			-qq --no-install-recommends chromium jq python3-venv r-base-core >/dev/null \
 			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
 	}
 

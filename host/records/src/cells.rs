@@ -46,6 +46,34 @@ impl Cell<'_> {
         }
     }
 
+    /// Writes the value as JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        // Nothing fails that is written into memory.
+        let _ = match self {
+            Cell::Null => serde_json::to_writer(out, &()),
+            Cell::Bool(value) => serde_json::to_writer(out, value),
+            Cell::Int(number) => serde_json::to_writer(out, number),
+            Cell::Float(number) => serde_json::to_writer(out, number),
+            Cell::Text(text) => serde_json::to_writer(out, text),
+            Cell::Octets(octets) => serde_json::to_writer(out, &in_base64(octets)),
+            Cell::List(list) => {
+                out.push(b'[');
+                for (number, cell) in list.iter().enumerate() {
+                    if number > 0 {
+                        out.push(b',');
+                    }
+                    cell.write(out);
+                }
+                out.push(b']');
+                Ok(())
+            }
+            Cell::Json(text) => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(())
+            }
+        };
+    }
+
     /// The same value in JSON's terms.
     pub fn into_value(self) -> Value {
         match self {
@@ -54,7 +82,7 @@ impl Cell<'_> {
             Cell::Int(number) => number.into(),
             Cell::Float(number) => number.into(),
             Cell::Text(text) => text.into_owned().into(),
-            Cell::Octets(octets) => serde_json::json!({ "base64": BASE64.encode(&octets) }),
+            Cell::Octets(octets) => in_base64(&octets),
             Cell::List(list) => list.into_iter().map(Cell::into_value).collect(),
             // It was made from a value, so it is one.
             Cell::Json(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
@@ -326,6 +354,11 @@ impl<'de> Visitor<'de> for AnyValue<'_, '_, 'de> {
     }
 }
 
+/// The object that stands for octets.
+fn in_base64(octets: &[u8]) -> Value {
+    serde_json::json!({ "base64": BASE64.encode(octets) })
+}
+
 /// The octets that an object stands for, if it is one of those that records write.
 pub fn octets(object: &Map<String, Value>) -> Option<Vec<u8>> {
     match object.get("base64") {
@@ -396,6 +429,9 @@ mod tests {
         keys.add(&["a"]);
         let mut cells = Line::of_object(&value, &keys).unwrap();
         let (_, cell) = cells.known.remove(0);
+        let mut written = Vec::new();
+        cell.write(&mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), value["a"].to_string());
         assert_eq!(cell.into_value(), value["a"]);
     }
 }

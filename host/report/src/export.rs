@@ -103,7 +103,7 @@ struct Outputs {
 
 impl Outputs {
     /// Adds rows to all outputs; whether that goes on.
-    fn add(&mut self, batches: &[Batch]) -> bool {
+    fn add(&mut self, batches: &[&Batch]) -> bool {
         for (path, output) in &mut self.all {
             for batch in batches {
                 if let Err(error) = output.add(batch) {
@@ -160,13 +160,15 @@ pub(crate) fn export(
         || Making::new(&plan),
         |making, piece, bad| {
             piece.lines(bad, |number, line| making.line(piece.source, number, line));
-            let batches = making.take();
-            turns.at(piece.place, |outputs| outputs.add(&batches))
+            let batches = making.ended();
+            let goes_on = turns.at(piece.place, |outputs| outputs.add(&batches));
+            making.clear();
+            goes_on
         },
     );
     let records = made.iter().map(|making| making.records).sum();
     let mut outputs = turns.into_inner();
-    outputs.add(&plan.runs());
+    outputs.add(&plan.runs().ended());
     if let Some(failed) = outputs.failed {
         return Err(failed);
     }

@@ -2,6 +2,7 @@
 //! record is held to the schema that the program gives, too.
 
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde::Deserialize;
@@ -71,6 +72,13 @@ pub struct Time {
     pub from: String,
     /// The last connection's end.
     pub to: String,
+}
+
+impl Time {
+    /// Both, as times of the clock.
+    pub fn ends(&self) -> [SystemTime; 2] {
+        [&self.from, &self.to].map(|text| humantime::parse_rfc3339(text).unwrap())
+    }
 }
 
 /// From how far the answers came: numbers that stand in it once, the lowest first.

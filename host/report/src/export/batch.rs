@@ -62,9 +62,16 @@ impl Texts {
         &self.octets[begin..self.ends[number]]
     }
 
-    /// All octets, and where each value ends.
-    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<usize>) {
-        (self.octets, self.ends)
+    fn clear(&mut self) {
+        self.octets.clear();
+        self.ends.clear();
+    }
+
+    /// Takes all octets, and where each value ends. There is room for as many again.
+    pub(crate) fn take(&mut self) -> (Vec<u8>, Vec<usize>) {
+        let room = Vec::with_capacity(self.octets.len());
+        let ends = Vec::with_capacity(self.ends.len());
+        (std::mem::replace(&mut self.octets, room), std::mem::replace(&mut self.ends, ends))
     }
 }
 
@@ -187,8 +194,21 @@ impl Vector {
     }
 
     /// Its levels of definition and repetition, and its values.
-    pub(crate) fn into_parts(self) -> (Vec<i16>, Vec<i16>, Values) {
-        (self.defined, self.repeated, self.values)
+    pub(crate) fn parts(&mut self) -> (&[i16], &[i16], &mut Values) {
+        (&self.defined, &self.repeated, &mut self.values)
+    }
+
+    /// Forgets its rows, and keeps their memory for others.
+    pub(crate) fn clear(&mut self) {
+        self.rows = 0;
+        self.defined.clear();
+        self.repeated.clear();
+        match &mut self.values {
+            Values::Bool(values) => values.clear(),
+            Values::Int(values) => values.clear(),
+            Values::Float(values) => values.clear(),
+            Values::Text(texts) => texts.clear(),
+        }
     }
 
     /// Its rows: `None` for null, else whether it is a list, and its values. One of these may be null.
@@ -286,7 +306,10 @@ impl Values {
             (Values::Text(texts), cell) => match (of, cell) {
                 (Simple::Text | Simple::Octets, Cell::Text(text)) => texts.push(text.as_bytes()),
                 (Simple::Octets, Cell::Octets(octets)) => texts.push(&octets),
-                (_, cell) => texts.push(cell.into_value().to_string().as_bytes()),
+                (_, cell) => {
+                    cell.write(&mut texts.octets);
+                    texts.ends.push(texts.octets.len());
+                }
             },
             _ => return false,
         }
@@ -335,6 +358,12 @@ impl Batch {
         self.columns.iter_mut().for_each(|column| column.pad(self.rows));
     }
 
+    /// Forgets its rows, and keeps their memory for others.
+    pub(crate) fn clear(&mut self) {
+        self.rows = 0;
+        self.columns.iter_mut().for_each(Vector::clear);
+    }
+
     /// The column of this name.
     pub(crate) fn column(&self, name: &str) -> Option<&Vector> {
         let place = self.schema.columns.iter().position(|column| column.name == name)?;
@@ -372,8 +401,11 @@ mod tests {
             assert_eq!(rows.next_row(), None);
             assert_eq!(rows.next_row(), Some(Vec::new()));
         }
-        let (defined, repeated, _) = vector.into_parts();
-        assert_eq!((defined, repeated), (vec![3, 2, 3, 0, 1], vec![0, 1, 1, 0, 0]));
+        let (defined, repeated, _) = vector.parts();
+        assert_eq!((defined, repeated), (&[3, 2, 3, 0, 1][..], &[0, 1, 1, 0, 0][..]));
+        vector.clear();
+        vector.push(Cell::List(vec![Cell::Int(7)])).unwrap();
+        assert_eq!(vector.rows().next_row(), Some(vec![Some(Shown::Int(7))]));
     }
 
     #[test]

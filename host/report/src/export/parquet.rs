@@ -154,24 +154,23 @@ impl Part {
         };
         let mut group = writer.next_row_group().map_err(failed)?;
         for vector in &mut self.columns {
-            let kind = vector.kind();
-            let (defined, repeated, values) =
-                std::mem::replace(vector, Vector::new(kind)).into_parts();
+            let is_list = vector.kind().is_list;
+            let (defined, repeated, values) = vector.parts();
             let Some(mut column) = group.next_column().map_err(failed)? else { break };
-            let repeated = kind.is_list.then_some(&repeated[..]);
-            let defined = Some(&defined[..]);
+            let repeated = is_list.then_some(repeated);
+            let defined = Some(defined);
             let written = match values {
                 Values::Bool(values) => {
-                    column.typed::<BoolType>().write_batch(&values, defined, repeated)
+                    column.typed::<BoolType>().write_batch(values, defined, repeated)
                 }
                 Values::Int(values) => {
-                    column.typed::<Int64Type>().write_batch(&values, defined, repeated)
+                    column.typed::<Int64Type>().write_batch(values, defined, repeated)
                 }
                 Values::Float(values) => {
-                    column.typed::<DoubleType>().write_batch(&values, defined, repeated)
+                    column.typed::<DoubleType>().write_batch(values, defined, repeated)
                 }
                 Values::Text(texts) => {
-                    let (octets, ends) = texts.into_parts();
+                    let (octets, ends) = texts.take();
                     let octets = bytes::Bytes::from(octets);
                     let mut begin = 0;
                     let values = ends.into_iter().map(|end| {
@@ -185,6 +184,7 @@ impl Part {
             };
             written.map_err(failed)?;
             column.close().map_err(failed)?;
+            vector.clear();
         }
         group.close().map_err(failed)?;
         self.rows = 0;

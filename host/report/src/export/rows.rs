@@ -117,7 +117,7 @@ impl Plan {
     }
 
     /// The runs of all sources, as rows.
-    pub(crate) fn runs(&self) -> Vec<Batch> {
+    pub(crate) fn runs(&self) -> Batches {
         let mut batches = Batches::default();
         let keys = self.schemas.keys(Table::Runs);
         for (number, beside) in self.sources.iter().enumerate() {
@@ -148,9 +148,12 @@ impl Plan {
                 self.row(batch, keys, &[Cell::Int(number as i64)], cells);
             }
         }
-        batches.take()
+        batches
     }
 }
+
+/// Of how many partitions a thread keeps the memory.
+const KEPT: usize = 8;
 
 /// The rows of one partition.
 struct Rows {
@@ -170,7 +173,7 @@ impl Rows {
 
 /// The rows of all partitions.
 #[derive(Default)]
-struct Batches {
+pub(crate) struct Batches {
     rows: Vec<Rows>,
     places: HashMap<Arc<Partition>, usize>,
     /// The place of the last row's, which is the next one's most of the time.
@@ -191,12 +194,23 @@ impl Batches {
         &mut self.rows[self.last]
     }
 
-    fn take(&mut self) -> Vec<Batch> {
-        self.places.clear();
-        let mut batches: Vec<Batch> =
-            self.rows.drain(..).flat_map(|rows| rows.tables).flatten().collect();
-        batches.iter_mut().for_each(Batch::end);
-        batches
+    /// Ends all batches that have rows, and gives them.
+    pub(crate) fn ended(&mut self) -> Vec<&Batch> {
+        let tables = self.rows.iter_mut().flat_map(|rows| &mut rows.tables).flatten();
+        let mut ended = Vec::new();
+        for batch in tables.filter(|batch| batch.rows > 0) {
+            batch.end();
+            ended.push(&*batch);
+        }
+        ended
+    }
+
+    /// Forgets all rows. The memory of a few partitions is kept, for the next rows are of these.
+    fn clear(&mut self) {
+        if self.rows.len() > KEPT {
+            *self = Batches::default();
+        }
+        self.rows.iter_mut().flat_map(|rows| &mut rows.tables).flatten().for_each(Batch::clear);
     }
 }
 
@@ -270,9 +284,14 @@ impl<'p> Making<'p> {
         Ok(())
     }
 
-    /// The rows that were made since they were taken the last time.
-    pub(crate) fn take(&mut self) -> Vec<Batch> {
-        self.batches.take()
+    /// The rows that were made since they were forgotten the last time.
+    pub(crate) fn ended(&mut self) -> Vec<&Batch> {
+        self.batches.ended()
+    }
+
+    /// Forgets these rows.
+    pub(crate) fn clear(&mut self) {
+        self.batches.clear();
     }
 }
 
