@@ -16,6 +16,7 @@ NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
 export PATHSPIDER_COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 SHARE    = $(DESTDIR)$(PREFIX)/share
+UNITS    = pathspider-agent@.service pathspider-restore.service
 # What is no plugin has a folder of its own.
 SDK      = $(DESTDIR)$(PREFIX)/lib/pathspider/sdk
 # Where shells look for completions.
@@ -84,6 +85,10 @@ install: ## install what was built under DESTDIR and PREFIX
 	$(DESTDIR)$(PREFIX)/bin/pathspider-report man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(DESTDIR)$(PREFIX)/bin/pathspider-fleet man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(DESTDIR)$(PREFIX)/bin/pathspider-lab man $(DESTDIR)$(PREFIX)/share/man/man1
+	@install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	@for unit in $(UNITS); do \
+		sed 's|@PREFIX@|$(PREFIX)|' systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+	done
 	@install -d $(COMPLETIONS:%=$(SHARE)/%)
 	$(DESTDIR)$(PREFIX)/bin/pathspider completions bash >$(SHARE)/bash-completion/completions/pathspider
 	$(DESTDIR)$(PREFIX)/bin/pathspider completions zsh >$(SHARE)/zsh/vendor-completions/_pathspider
@@ -97,6 +102,7 @@ install: ## install what was built under DESTDIR and PREFIX
 uninstall: ## remove what `install` put there; plugins of others, and journals, stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider-report \
 		$(DESTDIR)$(PREFIX)/bin/pathspider-fleet $(DESTDIR)$(PREFIX)/bin/pathspider-lab
+	rm -f $(UNITS:%=$(DESTDIR)$(PREFIX)/lib/systemd/system/%)
 	rm -f $(SHARE)/bash-completion/completions/pathspider $(SHARE)/zsh/vendor-completions/_pathspider \
 		$(SHARE)/fish/vendor_completions.d/pathspider.fish
 	@pspdr=$(DESTDIR)$(PREFIX)/bin/pspdr; \

@@ -4,9 +4,11 @@ mod collect;
 mod overview;
 mod submit;
 
+use std::time::{Duration, SystemTime};
+
 use serde::Serialize;
 
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, is_name};
 use crate::exit::{Exit, Failure};
 use crate::server::{Put, Server, Trouble};
 use crate::wire::{
@@ -19,6 +21,9 @@ pub(crate) use submit::{Submitted, submit};
 /// Tries to change what others change too.
 const MOST_TRIES: u32 = 100;
 
+/// An agent that said a word within this time is there.
+const PRESENT: Duration = Duration::from_secs(15);
+
 /// What the server has of a campaign.
 pub(crate) struct Found {
     pub(crate) definition: Definition,
@@ -26,7 +31,7 @@ pub(crate) struct Found {
     pub(crate) control: Control,
     /// The number of that word.
     last: u64,
-    pub(crate) submitted: std::time::SystemTime,
+    pub(crate) submitted: SystemTime,
 }
 
 /// Finds a campaign on a server.
@@ -60,17 +65,38 @@ pub(crate) async fn find(server: &Server, name: &str) -> Result<Found, Failure> 
 }
 
 impl Found {
-    /// The places that measure it.
+    /// The places that measure it: those that it lists, or those that have begun, and those whose agents are
+    /// there and will begin.
     ///
     /// # Errors
     ///
     /// The server does not say.
-    pub(crate) async fn places(&self, server: &Server) -> Result<Vec<String>, Failure> {
+    pub(crate) async fn places(
+        &self,
+        server: &Server,
+        now: SystemTime,
+    ) -> Result<Vec<String>, Failure> {
         if !self.campaign.vantages.is_empty() {
             return Ok(self.campaign.vantages.clone());
         }
         let subjects = server.subjects(AGENTS, wire::members(&self.campaign.name)).await?;
-        Ok(Members::of(subjects.iter().map(String::as_str)).places)
+        let mut places = Members::of(subjects.iter().map(String::as_str)).places;
+        let is_over = matches!(self.control.wanted, Wanted::Cancelled | Wanted::Collected);
+        if !is_over {
+            for subject in server.subjects(AGENTS, wire::holder("*")).await? {
+                let Some(place) = subject.rsplit('.').next().filter(|place| is_name(place)) else {
+                    continue;
+                };
+                if places.iter().any(|there| there == place) {
+                    continue;
+                }
+                let kept = server.get(AGENTS, subject.clone()).await?;
+                let age = kept.map(|kept| now.duration_since(kept.time).unwrap_or_default());
+                places.extend(age.is_some_and(|age| age < PRESENT).then(|| place.to_owned()));
+            }
+        }
+        places.sort();
+        Ok(places)
     }
 
     /// Results that are to come from each place; `None` without an end.

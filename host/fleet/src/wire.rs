@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use data_encoding::HEXLOWER;
+use pathspider_runtime::text::visible;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +19,9 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const MOST_SHARDS: usize = 50_000;
 const MOST_PLACES: usize = 10_000;
 const MOST_MEASURES: usize = 1000;
+
+/// Characters of a reason that are shown.
+const LONGEST_REASON: usize = 400;
 
 /// A name for the streams of campaigns, and of what is wanted of them: the last word counts.
 pub(crate) const CONTROL: &str = "PS_CONTROL";
@@ -298,7 +302,7 @@ impl Definition {
     pub(crate) fn read(text: &[u8], name: &str) -> Result<(Definition, Campaign), String> {
         let definition: Definition = parse(text)?;
         let mut campaign = Campaign::parse(&definition.text, Path::new("/"))
-            .map_err(|wrong| format!("its file: {}", wrong.reason))?;
+            .map_err(|wrong| format!("its file: {}", visible(&wrong.reason, LONGEST_REASON)))?;
         let is_sound = campaign.name == name
             && (1..=MOST_SHARDS).contains(&definition.shards.len())
             && (1..=MOST_MEASURES).contains(&campaign.measures.len())

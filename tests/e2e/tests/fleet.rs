@@ -11,6 +11,8 @@ mod rig;
 mod security;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use pathspider_e2e::{Program, network, temp_dir, wait_until};
 use rig::{Fleet, Nats};
@@ -59,6 +61,15 @@ fn a_campaign_is_measured_from_two_places(test: &str, nats: Nats) {
         let is_gone = |name: &str| !fleet.folder.join(name).join("campaigns/two").exists();
         ["state-zurich", "state-tokyo"].into_iter().all(is_gone)
     });
+    // Monitoring sees the shards that were sent.
+    let asked = fleet.network.enter(|| {
+        let mut stream = TcpStream::connect(("127.0.0.1", 9465)).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map(|_| text).unwrap()
+    });
+    let counted = "pathspider_campaign_runs_total{campaign=\"two\",vantage=\"zurich\"} 6\n";
+    assert!(asked.contains(counted), "{asked}");
     // Once more is no harm.
     fleet.collect("two", &["zurich", "tokyo"], &RUNS);
     for agent in agents {
@@ -74,6 +85,51 @@ fn a_campaign_is_measured_from_two_places_with_the_current_server() {
 #[test]
 fn a_campaign_is_measured_from_two_places_with_debians_server() {
     a_campaign_is_measured_from_two_places("fleet-debian", Nats::Debian);
+}
+
+/// The commands of the documentation, as they are written there.
+fn walk_through() -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/campaigns.md");
+    let page = fs::read_to_string(page).unwrap();
+    let part = page.split("### In ten minutes, without a fleet").nth(1).unwrap();
+    let block = part.split("```console\n# pathspider-lab fleet 3\n").nth(1).unwrap();
+    let block = block.split("```").next().unwrap();
+    block.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line).to_owned() + "\n").collect()
+}
+
+#[test]
+fn the_walk_through_of_the_documentation_shows_what_only_two_places_see() {
+    let Some(nats) = Nats::Debian.program() else { return };
+    if let Err(error) = pathspider_lab::net::prepare() {
+        return pathspider_e2e::skipped(error);
+    }
+    let folder = temp_dir("fleet-walk");
+    let programs = pathspider_e2e::built("pathspider").parent().unwrap().to_owned();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut command = std::process::Command::new(pathspider_e2e::built("pathspider-lab"));
+    command.args(["fleet", "3", "--targets", "2", "--nats"]).arg(nats);
+    // Plugins may be in somebody's checkout.
+    let waiver = pathspider_lab::runner::plugin_waiver(&programs.join("pathspider"));
+    let alias =
+        waiver.map(|word| format!("pathspider() {{ command pathspider {word} \"$@\"; }}\n"));
+    let script = format!("set -e\n{}{}", alias.unwrap_or_default(), walk_through());
+    command.args(["--", "sh", "-c", &script]).current_dir(&folder).env("PATH", path);
+    command.env("PATHSPIDER_STATE_DIR", pathspider_e2e::state_dir());
+    let end: pathspider_e2e::Ended = command.output().unwrap().into();
+    end.expect(0, &["study is submitted", "12 records"]);
+    assert!(end.stdout.contains("study: finished, 3 of 3 runs finished"), "{}", end.stdout);
+    for (place, condition) in [
+        ("a", "ecn.connectivity.works"),
+        ("b", "ecn.connectivity.broken"),
+        ("c", "ecn.connectivity.broken"),
+    ] {
+        let records = rig::records(&folder.join("study").join(place).join("0001/1-ecn"));
+        assert_eq!(records.len(), 4);
+        for record in records {
+            let conditions = record["conditions"].as_array().unwrap();
+            assert!(conditions.contains(&condition.into()), "{place}: {conditions:?}");
+        }
+    }
 }
 
 #[test]
@@ -139,7 +195,7 @@ fn a_server_without_jetstream_or_of_an_old_version_is_named() {
     command.args(["-a", "127.0.0.1", "-p", "4222"]);
     let mut server = network.start(command);
     wait_until("the server listens", || {
-        network.enter(|| std::net::TcpStream::connect(("127.0.0.1", 4222)).is_ok())
+        network.enter(|| TcpStream::connect(("127.0.0.1", 4222)).is_ok())
     });
     let words = ["campaign", "status", "two", "--server", "nats://127.0.0.1:4222"];
     network.run(Program::command(&words), "").expect(7, &["-js"]);
@@ -151,7 +207,6 @@ fn a_server_without_jetstream_or_of_an_old_version_is_named() {
     network.enter(|| {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 4222)).unwrap();
         std::thread::spawn(move || {
-            use std::io::{Read, Write};
             let Ok((mut stream, _)) = listener.accept() else { return };
             let _ = stream.write_all(info.as_bytes());
             let mut buffer = [0; 4096];

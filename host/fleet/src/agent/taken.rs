@@ -188,7 +188,7 @@ impl Taken {
         let is_due = self.said.as_ref().is_none_or(|(when, said)| {
             let has_changed = said.troubles != report.troubles
                 || said.places != report.places
-                || (said.measuring.is_some() && report.measuring.is_none())
+                || said.measuring.is_some() != report.measuring.is_some()
                 || (said.last_result.is_none() && report.last_result.is_some());
             let has_sent = said.last_result != report.last_result;
             let limit = if has_sent && busy.is_none() { SENT } else { REPORT };

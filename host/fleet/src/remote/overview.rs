@@ -53,7 +53,7 @@ pub(crate) async fn look(server: &Server, name: &str) -> Result<Overview, Failur
     let found = find(server, name).await?;
     let now = server.now().await?;
     let mut places = Vec::new();
-    for vantage in found.places(server).await? {
+    for vantage in found.places(server, now).await? {
         let results = server.subjects(RESULTS, wire::results(name, &vantage)).await?.len() as u64;
         let holder = server.get(AGENTS, wire::holder(&vantage)).await?;
         let report = server.get(AGENTS, wire::report(name, &vantage)).await?;

@@ -44,11 +44,8 @@ fn all_places_together_keep_the_rate_when_they_come_and_go() {
     let first = fleet.agent("a", &[]);
     wait_until("a result is there", || fleet.results("slow") >= 1);
     let second = fleet.agent("b", &[]);
-    wait_until("both measure", || {
-        let status = fleet.status("slow");
-        let places = status["places"].as_array().unwrap();
-        places.len() == 2 && places.iter().all(|place| place["measuring"].is_string())
-    });
+    // The place joins: from then on the rate is shared out, whoever is killed.
+    second.wait_for("campaign slow");
     first.kill();
     let first = fleet.agent("a", &[]);
     let output = fleet.collect("slow", &["a", "b"], &["0001/1-dscp"]);

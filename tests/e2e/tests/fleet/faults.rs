@@ -209,7 +209,8 @@ fn a_clock_that_is_an_hour_off_changes_nothing() {
     let Some(library) = library.into_iter().find(|path| Path::new(path).exists()) else {
         return pathspider_e2e::skipped("faketime is not installed");
     };
-    fleet.submit(&format!("{FAST}[schedule]\nevery = 1\ntimes = 2\n"), "4");
+    let text = format!("vantages = ['early', 'late']\n{FAST}[schedule]\nevery = 1\ntimes = 2\n");
+    fleet.submit(&text, "4");
     // The agents alone have another time; what measures has the packets' one.
     let folder = fleet.folder.join("bin");
     fs::create_dir_all(&folder).unwrap();

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod demo;
+mod fleet;
 mod run;
 mod speed;
 
@@ -26,7 +27,7 @@ struct Arguments {
 }
 
 const STATUSES: &str = "Exit status: 0 all as expected; 1 something measured differs; \
-    2 wrong arguments; 3 the lab or pathspider failed. `run` and `shell` give their command's own.";
+    2 wrong arguments; 3 the lab or pathspider failed. `run`, `shell` and `fleet` give their command's own.";
 
 #[derive(Subcommand)]
 enum Asked {
@@ -40,6 +41,8 @@ enum Asked {
     Run(run::Run),
     /// Open a shell at the vantage point of a scenario
     Shell(run::Shell),
+    /// Make vantage points with an agent each and a NATS server, and run a command beside the server
+    Fleet(fleet::Fleet),
     /// Compare pathspider's speed with a bare connect loop's on the same targets
     Bench(bench::Bench),
     /// Measure how fast the path emulator itself is
@@ -62,6 +65,10 @@ const ABOUTS: &[About] = &[About {
             "Measure over one of them",
             "pathspider-lab run ecn-blackhole -- sh -c 'pathspider ecn -i $LAB_INTERFACE \
              --allow-special --input $LAB_JOBS'",
+        ),
+        (
+            "See a campaign on three vantage points",
+            "pathspider-lab fleet 3 -- sh -c 'pathspider campaign status x --server $LAB_SERVER --nkey $LAB_KEY'",
         ),
         ("Compare a plugin's conclusions with what is true", "pathspider-lab check --plugin ecn"),
     ],
@@ -117,6 +124,7 @@ pub(crate) fn main() -> ExitCode {
             Asked::List(list) => list.run(),
             Asked::Run(run) => run.run(),
             Asked::Shell(shell) => shell.run(),
+            Asked::Fleet(fleet) => fleet.run(),
             Asked::Bench(bench) => bench.run(),
             Asked::Speed(speed) => speed.run(),
             Asked::Man { folder } => write_manual(&folder),
