@@ -194,8 +194,9 @@ pub fn varint(octets: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// A datagram that asks for a version that nobody speaks, whereupon servers name theirs: a long header
-/// with these connection IDs, and zeros up to so many octets. A server need not answer one of fewer than
-/// 1,200 octets.
+/// with these connection IDs, and zeros up to so many octets. What follows the IDs has the shape of an
+/// Initial, an empty token and a length, for some servers read that far before they look at the version.
+/// A server need not answer a datagram of fewer than 1,200 octets.
 pub fn probe(version: u32, destination: &[u8], source: &[u8], octets: usize) -> Vec<u8> {
     let mut datagram = Vec::with_capacity(octets.max(64));
     datagram.push(LONG | FIXED);
@@ -205,7 +206,13 @@ pub fn probe(version: u32, destination: &[u8], source: &[u8], octets: usize) -> 
         datagram.push(id.len() as u8);
         datagram.extend(id);
     }
-    datagram.resize(datagram.len().max(octets), 0);
+    let rest = octets.saturating_sub(datagram.len() + 1 + 4);
+    if rest > 0 {
+        datagram.push(0);
+        // A number of four octets (RFC 9000, section 16).
+        datagram.extend((rest as u32 & 0x3fff_ffff | 0x8000_0000).to_be_bytes());
+        datagram.resize(octets, 0);
+    }
     datagram
 }
 
@@ -294,6 +301,8 @@ mod tests {
     fn a_probe_is_answered_by_versions_and_swapped_ids_alone() {
         let asked = probe(RESERVED_VERSION, &ID, &[7; 4], 1200);
         assert!(asked.len() == 1200 && is_reserved(RESERVED_VERSION) && !is_reserved(VERSION_2));
+        let initial = probe(VERSION_1, &ID, &[7; 4], 1200);
+        assert_eq!(LongHeader::read(&initial).unwrap().length(), Some(1200));
         let mut answer = probe(0, &[7; 4], &ID, 0);
         assert!(!negotiates(&answer, &asked), "an empty list");
         answer.extend([VERSION_1, VERSION_2].map(u32::to_be_bytes).concat());

@@ -20,6 +20,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Octets of a datagram that a server has to answer (RFC 9000, section 14.1).
 const ANSWERED: u16 = 1200;
 
+/// Octets of its header: the first octet, the version, two IDs of eight octets with their lengths, no
+/// token, and the length.
+const HEADER: usize = 1 + 4 + 2 * 9 + 1 + 4;
+
 /// A question that is ready to be sent.
 pub(super) struct Question {
     version: u32,
@@ -38,9 +42,10 @@ impl Question {
         let octets = padding.unwrap_or(ANSWERED);
         let ids: [u8; 16] = rand::random();
         let mut datagram = quic::probe(version, &ids[..8], &ids[8..], octets.into());
-        // What follows looks like the sealed rest of a packet.
-        let header = LongHeader::read(&datagram).map_or(0, |_| 7 + ids.len());
-        rand::fill(&mut datagram[header..]);
+        // What follows the header looks like the sealed rest of a packet.
+        if let Some(rest) = datagram.get_mut(HEADER..) {
+            rand::fill(rest);
+        }
         Question { version, datagram, shared, is_ipv4 }
     }
 }
