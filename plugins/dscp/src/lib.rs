@@ -40,9 +40,10 @@ impl Measurement for Dscp {
     }
 
     fn options() -> Options {
-        use ConnectKind::{DnsTcp, DnsUdp, Http, Https, Tcp};
+        use ConnectKind::{DnsTcp, DnsUdp, Http, Https, Quic, Tcp};
         let help = "Code points to send, each compared with 0";
-        let options = Options::none().connect(&[Http, Https, Tcp, DnsTcp, DnsUdp]).timeout();
+        let kinds = [Http, Https, Tcp, DnsTcp, DnsUdp, Quic];
+        let options = Options::none().connect(&kinds).timeout();
         // Six bits (RFC 2474, section 3).
         options.integers("codepoint", 0..=63, &[48], help).words(names())
     }
@@ -73,7 +74,7 @@ impl Measurement for Dscp {
     }
 
     fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
-        if self.connection.kind() != ConnectKind::DnsUdp {
+        if !matches!(self.connection.kind(), ConnectKind::DnsUdp | ConnectKind::Quic) {
             self.ordinary.look(system);
         }
         Ok(())

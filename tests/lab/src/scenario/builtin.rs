@@ -82,6 +82,8 @@ const FILES: &[(&str, &str)] = scenarios![
     "dscp-dnsudp",
     "dscp-answers-fragmented",
     "dscp-dnsudp-dropped",
+    "dscp-quic",
+    "dscp-quic-dropped",
     "dscp-dead",
     "mss-clean",
     "mss-clean-ipv6",
