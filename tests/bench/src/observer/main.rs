@@ -3,6 +3,7 @@
 //! The capture is made here, the same on every machine. Each tool reads it several times, the
 //! tools in turn, so that a busy moment of the machine meets all of them; the median counts.
 
+mod bare;
 mod capture;
 mod random;
 
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-/// Compare the observer's speed with tcpdump, nfpcapd and argus.
+/// Compare the observer's speed with a bare loop, tcpdump, nfpcapd and argus.
 #[derive(Parser)]
 struct Arguments {
     /// The program to measure
@@ -35,7 +36,14 @@ struct Arguments {
     /// Only make the capture
     #[arg(long)]
     only_make: bool,
+
+    /// Only read the capture, with the bare loop: libpcap, slices of headers, one look-up
+    #[arg(long)]
+    only_bare: bool,
 }
+
+/// The name of the bare loop.
+const BARE: &str = "bare loop";
 
 const CORE: [&str; 3] = ["basic", "tcp", "ecn"];
 const ALL: [&str; 16] = [
@@ -57,6 +65,9 @@ fn main() -> Result<()> {
     }
     if arguments.only_make {
         return Ok(());
+    }
+    if arguments.only_bare {
+        return bare::run(path);
     }
     let packets = capture::count(path)?;
     let mut tools = tools(&arguments)?;
@@ -84,7 +95,10 @@ fn tools(arguments: &Arguments) -> Result<Vec<Tool>> {
         command
     };
     let folder = folder.to_string_lossy();
+    let mut bare = Command::new(std::env::current_exe()?);
+    bare.args(["--only-bare", "--capture"]).arg(capture);
     let mut tools = vec![
+        tool(BARE, bare),
         tool("tcpdump -w /dev/null", other("tcpdump", &["-r"], &["-w", "/dev/null"])),
         // Its option for the folder to write to was renamed; the first that works counts.
         tool("nfpcapd", other("nfpcapd", &["-r"], &["-w", &folder])),
@@ -119,11 +133,16 @@ fn print(packets: u64, tools: &mut [Tool]) {
         packets as f64 / tool.times[tool.times.len() / 2].as_secs_f64() / 1e6
     };
     let rates: Vec<f64> = tools.iter_mut().map(rate).collect();
-    let base = tools.iter().position(|tool| tool.name.starts_with("tcpdump")).map(|at| rates[at]);
+    let base =
+        |name: &str| tools.iter().position(|tool| tool.name.starts_with(name)).map(|at| rates[at]);
+    let bases = [base(BARE), base("tcpdump")];
     println!("{packets} packets; medians of {} rounds\n", tools[0].times.len());
-    println!("| tool | million packets/s | of tcpdump's copy |\n|---|---:|---:|");
-    for (tool, rate) in tools.iter().zip(rates) {
-        let ratio = base.map_or(String::new(), |base| format!("{:.2}", rate / base));
-        println!("| {} | {rate:.2} | {ratio} |", tool.name);
+    println!(
+        "| tool | million packets/s | of the bare loop | of tcpdump's copy |\n|---|---:|---:|---:|"
+    );
+    for (tool, rate) in tools.iter().zip(&rates) {
+        let [bare, copy] =
+            bases.map(|base| base.map_or(String::new(), |base| format!("{:.2}", rate / base)));
+        println!("| {} | {rate:.2} | {bare} | {copy} |", tool.name);
     }
 }
