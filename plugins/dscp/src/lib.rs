@@ -7,7 +7,7 @@
 //!
 //! 0 is a mark like any other: an answer whose mark a path bleached has it.
 
-use pathspider_plugin_api::chains::{basic, dscp, icmp, tcp};
+use pathspider_plugin_api::chains::{basic, dns, dscp, icmp, tcp};
 use pathspider_plugin_api::prelude::*;
 
 mod remarking;
@@ -70,7 +70,10 @@ impl Measurement for Dscp {
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        ChainName::list([basic::CHAIN, tcp::CHAIN, dscp::CHAIN, icmp::CHAIN])
+        let all = [basic::CHAIN, tcp::CHAIN, dscp::CHAIN, icmp::CHAIN];
+        // A flow over UDP has no end but the response.
+        let dns = (self.connection.kind() == ConnectKind::DnsUdp).then_some(dns::CHAIN);
+        ChainName::list(all.into_iter().chain(dns))
     }
 
     fn configure(&self, _: ConfigId, system: &mut System<'_>) -> Result<()> {
