@@ -2,13 +2,14 @@
 //!
 //! The course of a run (`course`) decides what is done and when, and knows neither sockets nor clocks.
 //! The shell does it, on one thread: it calls the plugin's configurator, opens the sockets and sends
-//! their first packets. What follows on a socket is an asynchronous task on the same thread. A
-//! plugin that blocks is called on worker threads instead (`workers`).
+//! their first packets. What follows on a socket is an asynchronous task on the same thread; answers to
+//! forged packets need none (`forging`). A plugin that blocks is called on worker threads instead (`workers`).
 
 mod cargo;
 mod connect;
 mod course;
 mod ephemeral;
+mod forging;
 mod lending;
 mod pace;
 mod ports;
@@ -38,7 +39,8 @@ use crate::job::Fed;
 use crate::route::Learned;
 use connect::Pool;
 use course::{Course, Rules};
-use pathspider_observer::Notice;
+use forging::Forging;
+use pathspider_observer::{Notice, Told};
 use pathspider_runtime::stop::Stop;
 use pathspider_system::Machine;
 use shell::{Incoming, Shell};
@@ -114,7 +116,7 @@ impl Engine {
     fn run_into(
         self,
         machine: &mut Machine,
-        Inbox { jobs, heard }: Inbox,
+        Inbox { jobs, heard, answers }: Inbox,
         end: &mut EngineEnd,
     ) -> Result<(), EngineError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -136,18 +138,20 @@ impl Engine {
             let now = Instant::now();
             let has_told_of_ports = false;
             let pool = Pool::new(self.plugin_timeout);
+            let forging = Forging::default();
             let shell = Shell {
                 engine: self,
                 machine,
                 course,
                 workers,
                 pool,
+                forging,
                 events,
                 end,
                 has_told_of_ports,
                 now,
             };
-            shell.run(Incoming { happened, jobs, heard }).await
+            shell.run(Incoming { happened, jobs, heard, answers }).await
         })
     }
 }
@@ -158,6 +162,8 @@ pub struct Inbox {
     pub jobs: mpsc::Receiver<Fed>,
     /// From the merger.
     pub heard: mpsc::UnboundedReceiver<Feedback>,
+    /// From the observer, where it is asked for answers.
+    pub answers: mpsc::UnboundedReceiver<Told>,
 }
 
 /// How the engine ended.

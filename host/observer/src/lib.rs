@@ -45,6 +45,8 @@ mod wheel;
 
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 pub use self::connection::{ConnectionId, JobNumber, Round, Visit};
 pub use self::counters::{Counters, Malformed, Unanswering};
 pub use self::dissect::{Dissected, Fragment, dissect};
@@ -53,7 +55,7 @@ pub use self::libpcap::libpcap;
 pub use self::link::{Behind, Link};
 pub use self::notice::{
     Answer, Await, Claim, Endpoint, Follow, Following, Heard, IcmpError, Notice, Observation, Seek,
-    Wanted,
+    Told, Wanted,
 };
 pub use self::observing::{Observed, Sink, observe};
 pub use self::replay::Replay;
@@ -79,8 +81,9 @@ pub struct Settings {
     pub inside: bool,
     /// Flows in the table at most. Beyond it, the one that was silent for longest leaves.
     pub max_flows: usize,
-    /// Whether it will be asked for what comes ([`Notice::Await`]). Only for [`watch`].
-    pub answers: bool,
+    /// Who is told of answers, where it will be asked for what comes ([`Notice::Await`]). Only for
+    /// [`watch`].
+    pub answers: Option<UnboundedSender<Told>>,
     /// A capture file for the packets of our own flows. Only for [`watch`].
     pub save: Option<PcapWriter>,
 }
@@ -93,7 +96,7 @@ impl Default for Settings {
             idle: Duration::from_secs(30),
             inside: false,
             max_flows: 1 << 20,
-            answers: false,
+            answers: None,
             save: None,
         }
     }

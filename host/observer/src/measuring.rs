@@ -95,7 +95,7 @@ impl Measuring {
             expected: Expected::default(),
             parts: Parts::default(),
             claims: Claims::default(),
-            awaiting: Awaiting::new(settings.answers),
+            awaiting: Awaiting::new(settings.answers.clone()),
             seeking: Seeking::default(),
             judges: Judges::default(),
             parked: HashMap::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pathspider_plugin_api::{Error, FlowRecord};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::connection::ConnectionId;
 use super::ttls::Ttls;
@@ -56,7 +56,7 @@ pub struct Seek {
 }
 
 /// A request for a notice at once of what comes on a flow: packets that were forged have no socket that
-/// would tell. The claim of the flow takes the request back.
+/// would tell. The claim of the flow takes the request back, and so does [`Notice::Forget`].
 #[derive(Debug)]
 pub struct Await {
     /// The transport protocol's IANA number.
@@ -72,10 +72,10 @@ pub struct Await {
 /// What of a flow somebody waits for.
 #[derive(Debug)]
 pub enum Wanted {
-    /// Its first answer.
-    First(oneshot::Sender<Answer>),
+    /// Its first answer, in the name of this connection.
+    First(ConnectionId),
     /// The packet with which a chain calls the flow complete; before it, a reset or an ICMP error.
-    Done(oneshot::Sender<Answer>),
+    Done(ConnectionId),
     /// All packets that come.
     All(Follow),
 }
@@ -84,7 +84,7 @@ impl Wanted {
     /// Whether whoever waited is gone.
     pub(crate) fn is_over(&self) -> bool {
         match self {
-            Wanted::First(answer) | Wanted::Done(answer) => answer.is_closed(),
+            Wanted::First(_) | Wanted::Done(_) => false,
             Wanted::All(follow) => follow.queue.is_closed(),
         }
     }
@@ -157,6 +157,15 @@ impl Following {
     }
 }
 
+/// The answer to a connection whose first answer, or whose completion, was wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The connection.
+    pub id: ConnectionId,
+    /// What came.
+    pub answer: Answer,
+}
+
 /// What came back first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -178,6 +187,15 @@ pub enum Notice {
     Await(Await),
     /// A connection that was expected did not begin.
     Withdraw(Endpoint),
+    /// Nobody wants to know any more of what comes on this flow: its first packet was not sent.
+    Forget {
+        /// The transport protocol's IANA number.
+        protocol: u8,
+        /// Our address and port.
+        local: SocketAddr,
+        /// The target's.
+        remote: SocketAddr,
+    },
     /// A connection that was expected has ended. It is answered by one [`Observation`], and it
     /// also takes the expectation back.
     Claim(Claim),

@@ -11,7 +11,7 @@ use crossbeam::channel::{Receiver, bounded, unbounded};
 use pathspider_observer::chains::Catalogue;
 use pathspider_observer::{
     Answer, Await, Claim, ConnectionId, Counters, Endpoint, Follow, Notice, Observation,
-    PcapWriter, Replay, Seek, Settings, Source, Unanswering, Wanted, last_ns, open, watch,
+    PcapWriter, Replay, Seek, Settings, Source, Told, Unanswering, Wanted, last_ns, open, watch,
 };
 use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::chains::flow;
@@ -78,7 +78,7 @@ fn again(notice: &Notice) -> Notice {
         Notice::Withdraw(end) => Notice::Withdraw(*end),
         Notice::Claim(claim) => Notice::Claim(*claim),
         Notice::Seek(seek) => Notice::Seek(*seek),
-        Notice::Await(_) => panic!("an answer can be asked for once"),
+        Notice::Await(_) | Notice::Forget { .. } => panic!("an answer can be asked for once"),
     }
 }
 
@@ -438,28 +438,49 @@ fn what_was_saved_gives_the_same_answers_again() {
     assert_eq!(flows, [Some(1), Some(2), None, Some(2), None]);
 }
 
-/// Has this capture observed, while somebody waits for what comes on the flow from our port 7.
-fn awaited(capture: &Capture, wanted: Wanted) {
+/// Has this capture observed, while somebody waits for what comes on the flow from our port 7. What is
+/// told then.
+fn awaited(capture: &Capture, wanted: Wanted) -> Option<Told> {
+    awaited_but(capture, wanted, None)
+}
+
+/// The same with a further notice before the capture.
+fn awaited_but(capture: &Capture, wanted: Wanted, further: Option<Notice>) -> Option<Told> {
     let (sender, receiver) = unbounded();
     let local = (IpAddr::from(US), 7).into();
     sender.send(expect()).unwrap();
     sender.send(Notice::Await(Await { protocol: TCP, local, remote: remote(), wanted })).unwrap();
+    further.into_iter().for_each(|notice| sender.send(notice).unwrap());
     drop(sender);
-    observe(capture, receiver, Settings { answers: true, ..Settings::default() });
+    let (answers, mut told) = tokio::sync::mpsc::unbounded_channel();
+    observe(capture, receiver, Settings { answers: Some(answers), ..Settings::default() });
+    let first = told.try_recv().ok();
+    assert_eq!(told.try_recv().ok(), None, "it is told once");
+    first
 }
 
 /// The notices of this capture for whoever waits for a flow's first answer.
 fn first_answer(capture: &Capture) -> Option<Answer> {
-    let (answer, mut told) = tokio::sync::oneshot::channel();
-    awaited(capture, Wanted::First(answer));
-    told.try_recv().ok()
+    let told = awaited(capture, Wanted::First(connection(3)))?;
+    assert_eq!(told.id, connection(3));
+    Some(told.answer)
 }
 
 /// The notices of this capture for whoever waits until the flow is complete.
 fn completion(capture: &Capture) -> Option<Answer> {
-    let (answer, mut told) = tokio::sync::oneshot::channel();
-    awaited(capture, Wanted::Done(answer));
-    told.try_recv().ok()
+    awaited(capture, Wanted::Done(connection(3))).map(|told| told.answer)
+}
+
+#[test]
+fn nothing_is_told_of_a_flow_that_was_not_sent() {
+    let capture = || {
+        let sent = Capture::raw().at(0, segment(7, There, SYN, 1));
+        sent.at(1, answer(7, SYN | ACK, 2, 1))
+    };
+    assert_eq!(first_answer(&capture()), Some(Answer::Packet));
+    let local = (IpAddr::from(US), 7).into();
+    let forget = Notice::Forget { protocol: TCP, local, remote: remote() };
+    assert_eq!(awaited_but(&capture(), Wanted::First(connection(3)), Some(forget)), None);
 }
 
 #[test]

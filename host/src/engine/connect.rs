@@ -40,7 +40,7 @@ use socket2::Socket;
 pub(super) use conversation::{Conversing, Pool, begin as converse};
 pub(super) use flow::{own_flow, possible_endpoints};
 pub use http::Requests;
-pub(super) use packets::Forged;
+pub(super) use packets::{Came, Forged};
 pub use packets::{Forger, RESERVED_SOCKETS};
 pub(crate) use packets::{Held, PortsError, Raw};
 pub(super) use progress::Progress;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use pathspider_observer::{ConnectionId, Notice};
+use pathspider_observer::{ConnectionId, Notice, Told};
 use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Error, Hold, Job, SystemChanges};
 use pathspider_plugins::rules::RunRule;
 use pathspider_runtime::say;
@@ -18,9 +18,12 @@ use pathspider_system::{Machine, Undeclared};
 use tokio::sync::mpsc;
 
 use super::cargo::{Plan, Real};
-use super::connect::{self, Attempt, BeginError, Begun, Flow, Forger, Pool, Progress};
+use super::connect::{
+    self, Attempt, BeginError, Begun, Came, Flow, Forged, Forger, Pool, Progress,
+};
 use super::course::{Action, Course, Event, First, Purpose};
 use super::ephemeral::Ephemeral;
+use super::forging::{Due, Forging};
 use super::workers::Workers;
 use super::{Engine, EngineEnd, EngineError, Feedback, Report, Work, stamp};
 use crate::job::Fed;
@@ -43,6 +46,8 @@ pub(super) struct Shell<'a> {
     pub(super) workers: Option<Workers>,
     /// Threads that call conversations; there are none before the first one.
     pub(super) pool: Rc<Pool>,
+    /// Forged packets whose answers are waited for.
+    pub(super) forging: Forging<Box<Forged>>,
     pub(super) events: mpsc::UnboundedSender<Event<Real>>,
     pub(super) end: &'a mut EngineEnd,
     /// Whether it was said that there is no local port at all.
@@ -57,6 +62,8 @@ pub(super) struct Incoming {
     pub(super) jobs: mpsc::Receiver<Fed>,
     /// From the merger.
     pub(super) heard: mpsc::UnboundedReceiver<Feedback>,
+    /// From the observer.
+    pub(super) answers: mpsc::UnboundedReceiver<Told>,
 }
 
 impl Shell<'_> {
@@ -85,6 +92,7 @@ impl Shell<'_> {
                 self.wait(&mut inbox, Some(self.now + pause), false).await?;
                 continue;
             }
+            self.look_after_forged();
             match self.act()? {
                 ControlFlow::Continue(Turn::Started) => {
                     started += 1;
@@ -94,6 +102,7 @@ impl Shell<'_> {
                 }
                 ControlFlow::Continue(Turn::Wait(due)) => {
                     let wants_jobs = self.course.wants_jobs();
+                    let due = due.into_iter().chain(self.forging.next()).min();
                     self.wait(&mut inbox, due, wants_jobs).await?;
                 }
                 ControlFlow::Break(()) => return Ok(()),
@@ -121,6 +130,9 @@ impl Shell<'_> {
         while let Ok(feedback) = inbox.heard.try_recv() {
             self.heard(feedback);
         }
+        while let Ok(told) = inbox.answers.try_recv() {
+            self.told(told);
+        }
         while self.course.wants_jobs() {
             match inbox.jobs.try_recv() {
                 Ok(job) => self.read(job),
@@ -144,6 +156,7 @@ impl Shell<'_> {
             () = until(due), if due.is_some() => Heard::Nothing,
             Some(event) = inbox.happened.recv() => Heard::Event(event),
             feedback = inbox.heard.recv() => Heard::Feedback(feedback),
+            told = inbox.answers.recv(), if self.forging.waits() => Heard::Told(told),
             job = inbox.jobs.recv(), if wants_jobs => Heard::Job(job),
             () = stop.changed() => Heard::Nothing,
         };
@@ -153,11 +166,49 @@ impl Shell<'_> {
             Heard::Nothing => {}
             Heard::Event(event) => self.course.handle(event, self.now),
             Heard::Feedback(Some(feedback)) => self.heard(feedback),
+            Heard::Told(Some(told)) => self.told(told),
+            Heard::Told(None) => self.give_up_forged(),
             Heard::Feedback(None) => return Err(EngineError::Gone("merger")),
             Heard::Job(Some(fed)) => self.read(fed),
             Heard::Job(None) => self.course.handle(Event::Fed, self.now),
         }
         Ok(())
+    }
+
+    /// Takes the answer to forged packets. It may come when they are not waited for any more.
+    fn told(&mut self, Told { id, answer }: Told) {
+        if let Some(forged) = self.forging.answered(id) {
+            let attempt = forged.end(Came::Answer(answer));
+            self.course.handle(Event::Ended(id, attempt), self.now);
+        }
+    }
+
+    /// Nobody tells of answers any more.
+    fn give_up_forged(&mut self) {
+        for (id, forged) in self.forging.give_up() {
+            self.course.handle(Event::Ended(id, forged.end(Came::NoWord)), self.now);
+        }
+    }
+
+    /// Does what forged packets are due for, as far as more may be sent.
+    fn look_after_forged(&mut self) {
+        while let Some(due) = self.forging.due(self.now) {
+            match due {
+                Due::Silent(id) => self.course.handle(Event::Silent(id), self.now),
+                Due::Again(id) => {
+                    if let Some(forged) = self.forging.get(id) {
+                        forged.send_again();
+                    }
+                }
+                Due::Over(id, forged) => {
+                    let attempt = forged.end(Came::Nothing);
+                    self.course.handle(Event::Ended(id, attempt), self.now);
+                }
+            }
+            if self.engine.forger.as_ref().is_some_and(|forger| forger.pause().is_some()) {
+                return;
+            }
+        }
     }
 
     fn read(&mut self, fed: Fed) {
@@ -310,15 +361,16 @@ impl Shell<'_> {
         to: SocketAddr,
         connect: Connect,
     ) -> Result<(), EngineError> {
-        let (notices, config) = (&self.engine.notices, id.config());
+        let notices = &self.engine.notices;
         let begun = match connect.kind() {
-            ConnectKind::Packets => self
-                .forger()
-                .and_then(|forger| forger.begin(job, connect, config, to.ip(), notices)),
+            ConnectKind::Packets => {
+                self.forger().and_then(|forger| forger.begin(job, connect, id, to.ip(), notices))
+            }
             ConnectKind::Syn => self
                 .forger()
-                .and_then(|forger| forger.open_with(job, connect, config, to.ip(), notices)),
+                .and_then(|forger| forger.open_with(job, connect, id, to.ip(), notices)),
             ConnectKind::Conversation => self.forger().and_then(|forger| {
+                let config = id.config();
                 connect::converse((forger, &self.pool), job, connect, config, to.ip(), notices)
             }),
             _ => connect::begin(&self.engine.dialer, job, connect, to.ip(), notices),
@@ -334,7 +386,9 @@ impl Shell<'_> {
             }
             Ok(Begun::Forged(forged)) => {
                 let first = First { remote: forged.remote(), is_deferred: false };
-                self.see_through(id, first, async move |_| Ok(forged.complete().await));
+                let watch = self.course.begun(id, first, self.now);
+                let waits = forged.waits(watch.silence.then_some(SILENCE));
+                self.forging.begin(id, forged, waits, self.now);
                 return Ok(());
             }
             Ok(Begun::Conversing(conversing)) => {
@@ -451,6 +505,7 @@ impl Shell<'_> {
 enum Heard {
     Event(Event<Real>),
     Feedback(Option<Feedback>),
+    Told(Option<Told>),
     Job(Option<Fed>),
     Nothing,
 }

@@ -19,7 +19,7 @@ use crate::locating::{Stage, Wire};
 use crate::merger::{Merger, Searches};
 use crate::output::{OutputError, RecordWriter, Summary};
 use crate::rounds::Standings;
-use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Watch};
+use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Told, Watch};
 use pathspider_runtime::patience::LAST_WORDS;
 use pathspider_runtime::say;
 use pathspider_runtime::stop::{Stop, Urgency};
@@ -34,6 +34,8 @@ pub(super) struct Pipeline {
     pub(super) places: crossbeam::channel::Sender<()>,
     /// From the merger to the engine.
     pub(super) heard: mpsc::UnboundedReceiver<Feedback>,
+    /// From the observer to the engine.
+    pub(super) answers: mpsc::UnboundedReceiver<Told>,
     /// How many jobs have ended.
     pub(super) ended: Arc<AtomicUsize>,
     pub(super) waiting: Arc<AtomicU64>,
@@ -58,8 +60,9 @@ impl Pipeline {
         let (reports, reported) = unbounded();
         let (places, freed) = bounded(options.workers + JOBS_BEHIND);
         let slots = Arc::clone(chains.slots());
+        let (told, answers) = mpsc::unbounded_channel();
         let keep = pathspider_observer::Settings {
-            answers: options.measurement.info.forges,
+            answers: options.measurement.info.forges.then_some(told),
             save,
             ..pathspider_observer::Settings::default()
         };
@@ -122,6 +125,7 @@ impl Pipeline {
             reports,
             places,
             heard,
+            answers,
             ended,
             waiting,
             watch,

@@ -93,7 +93,7 @@ impl Stages<'_> {
         let shown = showing
             .start(threads, move || known.snapshot())
             .map_err(|error| RunError::System(format!("cannot show the run: {error}")))?;
-        let Pipeline { measured, notices, reports, places, heard, ended, .. } = pipeline;
+        let Pipeline { measured, notices, reports, places, heard, answers, ended, .. } = pipeline;
         let (watch, merger, summary) = (pipeline.watch, pipeline.merger, pipeline.summary);
         let engine = Engine {
             measurement: measured,
@@ -120,7 +120,7 @@ impl Stages<'_> {
         let last =
             Last { measurement, plugin_timeout, threads, stop, began, fed, interface, elsewhere };
         let closing = Closing { watch, merger, summary, waiting: places, output };
-        let inbox = Inbox { jobs: read, heard };
+        let inbox = Inbox { jobs: read, heard, answers };
         Ok(Running { engine, inbox, rest: Rest { closing, watchdog, shown, last } })
     }
 }

@@ -1,12 +1,15 @@
 //! Whoever sent packets without a socket is told at once what comes back: of a flow's first answer or
 //! its completion, or of every packet. Nothing here waits for whom it tells.
 
+use std::net::SocketAddr;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::super::key::{Key, Tuple};
-use super::super::notice::{Answer, Await, Heard, Wanted};
+use super::super::notice::{Answer, Await, Heard, Told, Wanted};
 use super::super::place::FlowId;
 use super::Measuring;
 
@@ -14,12 +17,14 @@ use super::Measuring;
 pub(super) struct Awaiting {
     /// Whether anybody will ever ask. Where nobody does, a packet costs one branch here.
     pub(super) asked: bool,
+    /// Who is told.
+    tell: Option<UnboundedSender<Told>>,
     flows: HashMap<Key, Wanted, RandomState>,
 }
 
 impl Awaiting {
-    pub(super) fn new(asked: bool) -> Awaiting {
-        Awaiting { asked, flows: HashMap::default() }
+    pub(super) fn new(tell: Option<UnboundedSender<Told>>) -> Awaiting {
+        Awaiting { asked: tell.is_some(), tell, flows: HashMap::default() }
     }
 
     /// Takes a request, which came before the flow's first packet was sent.
@@ -34,6 +39,13 @@ impl Awaiting {
     pub(super) fn prune(&mut self) {
         if self.asked {
             self.flows.retain(|_, wanted| !wanted.is_over());
+        }
+    }
+
+    /// The flow's first packet was not sent; nobody waits for what comes.
+    pub(super) fn take_back(&mut self, protocol: u8, local: SocketAddr, remote: SocketAddr) {
+        if let Some(tuple) = Tuple::between(protocol, local, remote) {
+            self.forget(&tuple.key().0);
         }
     }
 
@@ -68,10 +80,11 @@ impl Measuring {
         };
         if is_answered
             && let Some(wanted) = self.awaiting.flows.remove(&key)
-            && let (Wanted::First(tell) | Wanted::Done(tell), Some(answer)) = (wanted, answer)
+            && let (Wanted::First(id) | Wanted::Done(id), Some(answer)) = (wanted, answer)
+            && let Some(tell) = &self.awaiting.tell
         {
-            // Whoever gave up has claimed the flow, or will.
-            let _ = tell.send(answer);
+            // The engine may have gone, on a second signal.
+            let _ = tell.send(Told { id, answer });
         }
     }
 }

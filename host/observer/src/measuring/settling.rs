@@ -47,6 +47,9 @@ impl Measuring {
                 self.withdraw(&Peer::new(end.protocol, end.address, end.port));
                 self.awaiting.prune();
             }
+            Notice::Forget { protocol, local, remote } => {
+                self.awaiting.take_back(protocol, local, remote);
+            }
             Notice::Await(request) => self.awaiting.ask(request),
             Notice::Claim(claim) => self.claim(&claim),
             Notice::Seek(seek) => self.seeking.add(seek, self.now),

@@ -5,6 +5,7 @@
 
 mod answer;
 mod fill;
+mod forged;
 mod pace;
 mod ports;
 mod raw;
@@ -17,14 +18,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::Sender;
-use pathspider_plugin_api::carriage::{self, Proof};
-use pathspider_plugin_api::packet::{TcpFlags, protocol};
-use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Job, Outcome, Value, forge};
+use pathspider_plugin_api::packet::protocol;
+use pathspider_plugin_api::{ConfigId, Connect, ConnectKind, Job, Outcome, forge};
 use pathspider_plugins::asked::{self, Header, Waiting};
-use tokio::sync::oneshot;
 
 pub(super) use self::fill::fill;
 use self::fill::opens;
+use self::forged::of_kind;
+pub(super) use self::forged::reset_at;
+pub(in crate::engine) use self::forged::{Came, Forged};
 use self::pace::Pace;
 pub(super) use self::ports::Pair;
 use self::ports::Ports;
@@ -36,7 +38,7 @@ use super::{Attempt, BeginError, Begun, Flow, destination};
 use crate::engine::{DEFAULT_TIMEOUT, stamp};
 use crate::job::Courtesy;
 use crate::route::{Routes, Way};
-use pathspider_observer::{Answer, Await, Endpoint, Notice, Wanted};
+use pathspider_observer::{Await, ConnectionId, Endpoint, Notice, Wanted};
 
 /// What a run sends forged packets with. All of it is opened before the first of them.
 pub struct Forger {
@@ -68,14 +70,6 @@ impl To {
     }
 }
 
-/// An outcome with its kind, where more than its state says whether the path carried the connection.
-fn of_kind(outcome: Outcome, kind: ConnectKind) -> Outcome {
-    match kind.proof() {
-        Proof::State => outcome,
-        _ => outcome.with(carriage::KIND, Value::text(kind.name())),
-    }
-}
-
 /// Why packets are not sent.
 enum Kept {
     /// They go to another address than the one that they have leave for.
@@ -99,22 +93,6 @@ struct Sending {
 
 /// How often a SYN is sent again, and after how long each time: as Linux does since 6.5.
 const AS_LINUX: Waiting = Waiting { after: Duration::from_secs(1), times: 5, until_done: false };
-
-/// Forged packets that were sent, and whose answer is waited for.
-pub(in crate::engine) struct Forged {
-    kind: ConnectKind,
-    forger: Rc<Forger>,
-    flow: Flow,
-    pair: Option<Pair>,
-    wait: Duration,
-    answer: oneshot::Receiver<Answer>,
-    /// What is sent again while there is no answer.
-    packets: Vec<Vec<u8>>,
-    waiting: Waiting,
-    /// The sequence number of the RST that frees the target.
-    next: Option<u32>,
-    way: Way,
-}
 
 impl Forger {
     /// Opens what is needed on this interface, for so many configurations. `routes` are those by the
@@ -167,7 +145,7 @@ impl Forger {
         self: &Rc<Self>,
         job: &Job,
         connect: Connect,
-        config: ConfigId,
+        id: ConnectionId,
         leave: IpAddr,
         notices: &Sender<Notice>,
     ) -> Result<Begun, BeginError> {
@@ -186,7 +164,7 @@ impl Forger {
         // What only the host knows.
         let is_open = |header: &Header| header.ports.is_some_and(|ports| ports.0 == 0);
         let pair = match headers.iter().any(is_open) {
-            true => Some(self.port(&to, first.protocol, config)?),
+            true => Some(self.port(&to, first.protocol, id.config())?),
             false => None,
         };
         let port = pair.map_or(0, |pair| pair.port);
@@ -205,7 +183,7 @@ impl Forger {
             waiting,
             wait: connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT),
         };
-        self.send_all(to, sending, notices)
+        self.send_all(id, to, sending, notices)
     }
 
     /// Sends the SYN that the plugin asked for in this configuration, to no other address than this one,
@@ -218,7 +196,7 @@ impl Forger {
         self: &Rc<Self>,
         job: &Job,
         connect: Connect,
-        config: ConfigId,
+        id: ConnectionId,
         leave: IpAddr,
         notices: &Sender<Notice>,
     ) -> Result<Begun, BeginError> {
@@ -233,7 +211,7 @@ impl Forger {
         };
         let pair = match settings.source_port.filter(|port| *port != 0) {
             Some(_) => None,
-            None => Some(self.port(&to, protocol::TCP, config)?),
+            None => Some(self.port(&to, protocol::TCP, id.config())?),
         };
         let port = pair.map_or(settings.source_port.unwrap_or(0), |pair| pair.port);
         let local = SocketAddr::new(way.source, port);
@@ -255,7 +233,7 @@ impl Forger {
             next: Some(opening.sequence.wrapping_add(1)),
             wait: settings.timeout.unwrap_or(DEFAULT_TIMEOUT),
         };
-        self.send_all(to, sending, notices)
+        self.send_all(id, to, sending, notices)
     }
 
     /// The way of packets that may be sent there; else what becomes of the connection.
@@ -285,6 +263,7 @@ impl Forger {
     /// Sends packets that have all that they need, of which the observer is told before.
     fn send_all(
         self: &Rc<Self>,
+        id: ConnectionId,
         to: To,
         sending: Sending,
         notices: &Sender<Notice>,
@@ -293,8 +272,7 @@ impl Forger {
         let To { kind, remote, started } = to;
         let flow = Flow { protocol, local: Some(local), remote, started };
         let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
-        let (tell, answer) = oneshot::channel();
-        let wanted = if waiting.until_done { Wanted::Done(tell) } else { Wanted::First(tell) };
+        let wanted = if waiting.until_done { Wanted::Done(id) } else { Wanted::First(id) };
         expect(endpoint, local, wanted, notices)?;
         for (at, packet) in packets.iter().enumerate() {
             if let Err(error) = self.send(packet, remote.ip(), way) {
@@ -302,12 +280,14 @@ impl Forger {
                 if at > 0 {
                     return Ok(Begun::Over(flow.end(to.kept(Failure::from(&error).outcome()))));
                 }
+                let notice = Notice::Forget { protocol, local, remote };
+                notices.send(notice).map_err(|_| BeginError::Gone)?;
                 notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
                 return Ok(Begun::Over(to.over((&error).into(), remote.ip())));
             }
         }
         let forger = Rc::clone(self);
-        let forged = Forged { kind, forger, flow, pair, wait, answer, packets, waiting, next, way };
+        let forged = Forged { kind, forger, flow, pair, wait, packets, waiting, next, way };
         Ok(Begun::Forged(Box::new(forged)))
     }
 
@@ -384,51 +364,6 @@ pub(super) fn expect(
         .map_err(|_| BeginError::Gone)
 }
 
-impl Forged {
-    /// The target's end.
-    pub(in crate::engine) fn remote(&self) -> SocketAddr {
-        self.flow.remote
-    }
-
-    /// Waits for the answer, or for as long as the plugin asked to.
-    pub(in crate::engine) async fn complete(mut self: Box<Self>) -> Attempt {
-        let came = match tokio::time::timeout(self.wait, self.answered()).await {
-            Ok(Ok(answer)) => Ok(answer),
-            // The observer answers nobody any more: the capture has failed, or the run is over.
-            Ok(Err(_)) => Err(Failure::Other),
-            Err(_) => Err(Failure::Timeout),
-        };
-        let Forged { kind, forger, flow, pair, next, way, .. } = *self;
-        if came.as_ref().is_ok_and(|answer| *answer == Answer::Packet)
-            && let Some(reset) = next.and_then(|next| reset_at(&flow, next))
-        {
-            // Where it cannot be sent, the target gives up by itself.
-            let _ = forger.send(&reset, flow.remote.ip(), way);
-        }
-        forger.release(pair);
-        let outcome = match came {
-            Ok(answer) => answer::outcome(answer, flow.protocol),
-            Err(failure) => failure.outcome(),
-        };
-        flow.end(of_kind(outcome, kind))
-    }
-
-    /// Waits for the answer, and sends the packets again as often as the plugin asked to.
-    async fn answered(&mut self) -> Result<Answer, oneshot::error::RecvError> {
-        for _ in 0..self.waiting.times {
-            if let Ok(answer) = tokio::time::timeout(self.waiting.after, &mut self.answer).await {
-                return answer;
-            }
-            self.forger.paused().await;
-            for packet in &self.packets {
-                // Where one cannot be sent again, those before may still be answered.
-                let _ = self.forger.send(packet, self.flow.remote.ip(), self.way);
-            }
-        }
-        (&mut self.answer).await
-    }
-}
-
 /// The sequence number of the RST that frees the target of a connection that forged packets half open
 /// (RFC 9293, section 3.5.3): nobody will go on with it, and the target would repeat its SYN/ACK for a
 /// minute. `None` where they open none.
@@ -437,12 +372,4 @@ fn next_sequence(protocol: u8, packets: &[Vec<u8>]) -> Option<u32> {
         return None;
     }
     packets.iter().filter_map(|packet| fill::sequence_end(packet)).next_back()
-}
-
-/// A RST on a flow with this sequence number.
-pub(super) fn reset_at(flow: &Flow, sequence: u32) -> Option<Vec<u8>> {
-    let (local, remote) = (flow.local?, flow.remote);
-    let packet = forge::Packet::to(remote.ip()).source(local.ip());
-    let segment = packet.tcp(remote.port()).source_port(local.port());
-    segment.flags(TcpFlags::RST).sequence(sequence).window(0).bytes().ok()
 }

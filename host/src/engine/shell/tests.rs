@@ -101,7 +101,8 @@ fn a_job_that_is_long_in_coming_has_its_whole_time() {
             }
             ended
         });
-        let end = engine.run(&mut Machine::new(), Inbox { jobs, heard });
+        let (_, answers) = mpsc::unbounded_channel();
+        let end = engine.run(&mut Machine::new(), Inbox { jobs, heard, answers });
         assert!(end.error.is_none(), "{:?}", end.error);
         assert_eq!(merger.join().unwrap(), [true, true], "the plugin was given up");
     });
