@@ -71,7 +71,7 @@ impl Measurement for Dscp {
 
     fn chains(&self) -> Vec<ChainName> {
         let all = [basic::CHAIN, tcp::CHAIN, dscp::CHAIN, icmp::CHAIN];
-        // A flow over UDP has no end but the response.
+        // A flow of DNS over UDP has no end but the response.
         let dns = (self.connection.kind() == ConnectKind::DnsUdp).then_some(dns::CHAIN);
         ChainName::list(all.into_iter().chain(dns))
     }
