@@ -1,6 +1,10 @@
 //! The kind `quic`: handshakes and pages by HTTP/3, what is known of them, and answers that are none.
 
-use pathspider_e2e::FlowResult;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use pathspider_e2e::{FlowResult, python_with};
 use pathspider_lab::scenario::{Mirrored, Quic, Server};
 use pathspider_plugin_api::packet::quic::{LongHeader, RESERVED_VERSION, VERSION_2, probe};
 use serde_json::{Value, json};
@@ -171,4 +175,48 @@ fn a_list_of_versions_without_end_is_cut() {
     assert_eq!((failure(&result), carried(&result)), ((1, "no_version", "tls"), Some(true)));
     assert_eq!(count(&result, "/versions_total"), Some(16_000));
     assert_eq!(result.rest["quic_info"]["versions"].as_array().map(Vec::len), Some(64));
+}
+
+/// A server in Python, in a place's namespace; it ends with this.
+struct Aioquic(std::process::Child);
+
+impl Drop for Aioquic {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts it; `None`, after saying so, where it cannot be had.
+fn aioquic(place: &Place, port: &str) -> Option<Aioquic> {
+    let python = python_with(Path::new(env!("CARGO_TARGET_TMPDIR")), "aioquic", "aioquic==1.*")?;
+    let mut command = Command::new(python);
+    command.args(["-c", include_str!("aioquic.py"), port]).stdout(Stdio::piped());
+    place.namespace.place(&mut command);
+    let mut server = Aioquic(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    Some(server)
+}
+
+#[test]
+fn a_server_of_another_make_speaks_both_versions() {
+    let Some(place) = spoken("quic-other", Quic::default()) else { return };
+    let Some(_server) = aioquic(&place, "4433") else { return };
+    let [two, reserved] = [VERSION_2, RESERVED_VERSION].map(|version| version.to_string());
+    for (more, version) in
+        [(&[][..], "0x00000001"), (&["--quic-version", &two, "--ecn", "2"][..], "0x6b3343cf")]
+    {
+        let page = place.result("quic", 4433, more);
+        assert_eq!(failure(&page), (0, "none", "none"), "{page:?}");
+        assert_eq!(page.rest["http_response_body"], "aioquic\n");
+        assert_eq!(page.rest["quic_info"]["version"], version);
+        assert!(count(&page, "/ecn/application/acknowledged") > Some(0));
+        assert_eq!(count(&page, "/ecn/application/ect0"), None, "it mirrors none");
+    }
+    let asked = place.result("quic", 4433, &["--quic-version", &reserved]);
+    assert_eq!(failure(&asked), (0, "none", "none"), "{asked:?}");
+    let versions = asked.rest["quic_info"]["versions"].as_array().unwrap();
+    assert!(["0x00000001", "0x6b3343cf"].iter().all(|one| versions.contains(&json!(one))));
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pathspider_e2e::{Program, network, skipped, temp_dir};
+use pathspider_e2e::{Program, network, python_with, temp_dir};
 use serde_json::{Value, json};
 
 use super::{cases, figures, jobs, record, run};
@@ -14,19 +14,7 @@ const PACKAGES: &str = "duckdb pandas pyarrow";
 
 /// A python with packages of PyPI; `None`, after saying so, where they cannot be had.
 pub(super) fn python() -> Option<Command> {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let install = format!(
-        "test -e python/whole || {{ rm -rf python && python3 -m venv python && \
-         python/bin/pip install --quiet {PACKAGES} && touch python/whole; }}"
-    );
-    let mut command = Command::new("flock");
-    command.args(["python.lock", "sh", "-c", &install]).current_dir(&folder);
-    let installed = command.output().unwrap();
-    if !installed.status.success() {
-        skipped(format!("pip: {}", String::from_utf8_lossy(&installed.stderr)));
-        return None;
-    }
-    Some(Command::new(folder.join("python/bin/python")))
+    python_with(Path::new(env!("CARGO_TARGET_TMPDIR")), "python", PACKAGES).map(Command::new)
 }
 
 /// What a script in python makes of these arguments, as JSON.
