@@ -203,7 +203,7 @@ fn modules_use_each_other_one_way() {
     let mut circles = Vec::new();
     for source in CRATES {
         let modules = modules(&host().join(source));
-        assert!(modules.len() > 2, "{source}");
+        assert!(!modules.is_empty(), "{source}");
         let uses = uses(&modules);
         for module in uses.keys().filter(|module| reaches(module, module, &uses)) {
             circles.push(format!("host/{source}: {}", module.join("::")));

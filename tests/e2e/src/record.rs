@@ -77,7 +77,10 @@ pub struct Time {
 impl Time {
     /// Both, as times of the clock.
     pub fn ends(&self) -> [SystemTime; 2] {
-        [&self.from, &self.to].map(|text| humantime::parse_rfc3339(text).unwrap())
+        [&self.from, &self.to].map(|text| match humantime::parse_rfc3339(text) {
+            Ok(time) => time,
+            Err(error) => panic!("{text}: {error}"),
+        })
     }
 }
 
