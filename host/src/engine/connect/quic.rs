@@ -246,7 +246,11 @@ async fn drive(
         });
         tokio::select! {
             biased;
-            end = step => if let Some(end) = end { return end; },
+            end = step => match end {
+                Some(end) => return end,
+                // What is written is sent now. Others have their turn, whatever the target does.
+                None => tokio::task::yield_now().await,
+            },
             arrival = under.link.receive(&shared.room) => match arrival {
                 Ok(arrival) => {
                     let now = Instant::now();

@@ -75,6 +75,15 @@ fn servers_that_mirror_no_marks_or_demand_a_token_are_known() {
 }
 
 #[test]
+fn a_server_that_grants_no_stream_holds_up_nobody() {
+    let Some(place) = spoken("quic-streams", Quic { streams: false, ..Quic::default() }) else {
+        return;
+    };
+    let result = place.result("quic", 443, &["--timeout", "0.5"]);
+    assert_eq!((failure(&result), carried(&result)), ((2, "timeout", "request"), Some(true)));
+}
+
+#[test]
 fn the_fixed_bit_is_cleared_where_the_server_takes_that() {
     for (test, grease) in [("quic-greased", true), ("quic-fixed", false)] {
         let Some(place) = spoken(test, Quic { grease, ..Quic::default() }) else { return };

@@ -50,11 +50,20 @@ pub struct Quic {
     pub grease: bool,
     /// Whether it demands a token first.
     pub retry: bool,
+    /// Whether it grants streams for requests.
+    pub streams: bool,
 }
 
 impl Default for Quic {
     fn default() -> Self {
-        Self { listening: true, advertised: true, ecn: Mirrored::All, grease: true, retry: false }
+        Self {
+            listening: true,
+            advertised: true,
+            ecn: Mirrored::All,
+            grease: true,
+            retry: false,
+            streams: true,
+        }
     }
 }
 

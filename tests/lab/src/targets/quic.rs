@@ -41,6 +41,9 @@ pub(super) fn serve(socket: Socket, mut tls: TlsConfig, quic: &Quic, slow: Durat
     let mut transport = TransportConfig::default();
     // Larger packets would be another path's.
     transport.mtu_discovery_config(None);
+    if !quic.streams {
+        transport.max_concurrent_bidi_streams(0_u32.into());
+    }
     config.transport_config(Arc::new(transport)).migration(false);
     let mut endpoint = EndpointConfig::default();
     endpoint.grease_quic_bit(quic.grease).supported_versions(vec![VERSION_1]);

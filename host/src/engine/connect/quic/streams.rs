@@ -42,8 +42,10 @@ impl Streams {
 
     fn open(&self, direction: Dir) -> Poll<Stream> {
         let mut course = self.0.borrow_mut();
-        course.is_touched = true;
         let id = course.connection.streams().open(direction);
+        // Where the target grants none, nothing has changed: to say so again and again would leave no
+        // time to hear it.
+        course.is_touched |= id.is_some();
         drop(course);
         self.stream(id)
     }
@@ -98,10 +100,12 @@ impl quic::Connection<Bytes> for Streams {
 impl quic::SendStream<Bytes> for Stream {
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
         let mut course = self.course.borrow_mut();
-        course.is_touched = true;
         while let Some(rest) = self.rest.as_mut().filter(|rest| rest.has_remaining()) {
             match course.connection.send_stream(self.id).write(rest.chunk()) {
-                Ok(written) => rest.advance(written),
+                Ok(written) => {
+                    rest.advance(written);
+                    course.is_touched = true;
+                }
                 Err(WriteError::Blocked) => return Poll::Pending,
                 Err(WriteError::Stopped(code)) => return Poll::Ready(Err(terminated(code))),
                 Err(WriteError::ClosedStream) => return Poll::Ready(Err(gone())),
@@ -123,7 +127,8 @@ impl quic::SendStream<Bytes> for Stream {
         let ready = self.poll_ready(context);
         if let Poll::Ready(Ok(())) = ready {
             // Where the target wants no more, that is as good as an end.
-            let _ = self.course.borrow_mut().connection.send_stream(self.id).finish();
+            let mut course = self.course.borrow_mut();
+            course.is_touched |= course.connection.send_stream(self.id).finish().is_ok();
         }
         ready
     }
