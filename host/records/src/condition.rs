@@ -240,6 +240,7 @@ mod tests {
             "demanded",
             "no_counts",
             "undercount",
+            "discarded",
         ];
         let pages = concat!(
             include_str!("../../../docs/measurements/accecn.md"),

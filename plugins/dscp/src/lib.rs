@@ -18,7 +18,7 @@ conditions! {
         "dscp.<codepoint>.replymark:<mark>",
         "an answer to packets with this code point had that one"
     );
-    REMARKED: unknown(
+    REMARKED: impaired(
         "dscp.<codepoint>.location.remarked:<behaviour>",
         "this behaviour of RFC 9435 explains how the code point was changed on the way out"
     );
