@@ -87,7 +87,7 @@ install: ## install what was built under DESTDIR and PREFIX
 	$(DESTDIR)$(PREFIX)/bin/pathspider-lab man $(DESTDIR)$(PREFIX)/share/man/man1
 	@install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	@for unit in $(UNITS); do \
-		sed 's|@PREFIX@|$(PREFIX)|' systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+		sed 's|@PREFIX@|$(PREFIX)|' host/systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
 	done
 	@install -d $(COMPLETIONS:%=$(SHARE)/%)
 	$(DESTDIR)$(PREFIX)/bin/pathspider completions bash >$(SHARE)/bash-completion/completions/pathspider

@@ -12,7 +12,7 @@ use crate::source;
 
 const BRIDGE: &str = include_str!("bridge.py");
 /// What plugins import as `pathspider`.
-const API: &str = include_str!("../../../sdk-template/python/pathspider.py");
+const API: &str = include_str!("../../../../sdk-template/python/pathspider.py");
 
 /// Packets of a flow that a chain is shown at most.
 const MOST_PACKETS: u64 = 256;
