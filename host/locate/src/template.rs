@@ -239,7 +239,7 @@ impl Template {
         } else if copy.asks_dns() {
             copy.put(at + 8, &stamp.token.number.to_be_bytes());
         } else if let Some(id) = copy.connection_id() {
-            // For a connection that it knows already, a target of QUIC says nothing.
+            // A target of QUIC takes no copy for a packet of the connection that it knows.
             copy.put(id, &stamp.token.number.to_be_bytes());
             copy.put(id + 2, &stamp.port.to_be_bytes());
         }
@@ -294,6 +294,12 @@ impl Template {
     /// Whether it is a datagram that asks a name server, whose identifier may be any.
     pub(crate) fn asks_dns(&self) -> bool {
         self.protocol == protocol::UDP && self.ports.1 == DNS && self.data_length() >= 12
+    }
+
+    /// Whether a target may answer a copy. One of QUIC's first datagram it cannot open, for the keys follow
+    /// from the connection ID (RFC 9001, section 5.2).
+    pub(crate) fn is_answerable(&self) -> bool {
+        self.connection_id().is_none()
     }
 
     /// Where the connection ID stands that a first datagram of QUIC has chosen for the target (RFC 9000,

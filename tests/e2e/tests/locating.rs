@@ -71,7 +71,12 @@ fn wrong(plugin: &str, arguments: &[String], scenarios: Vec<Scenario>) -> Vec<St
         arguments: arguments.to_vec(),
         rejudge: false,
     };
-    let port = if arguments.iter().any(|word| word.contains("dns")) { 53 } else { 80 };
+    let is_dns = arguments.iter().any(|word| word.contains("dns"));
+    let port = match plugin {
+        "quicecn" => 443,
+        _ if is_dns => 53,
+        _ => 80,
+    };
     let targets = paths.iter().flat_map(|path| {
         path.targets.iter().map(move |&address| Target {
             truth: &path.truth,

@@ -225,7 +225,9 @@ impl<'a> Found<'a> {
         }
         let lost = lowest(Position::Lost);
         let plain_beyond = self.known.iter().filter(|at| *at.0 > well && is_shown(*at.1)).count();
-        if !is_plain_there && plain_beyond < 2 {
+        // A target that never answers copies is not missed.
+        let is_answerable = self.evidence.subject.marked.is_answerable();
+        if !is_plain_there && plain_beyond < if is_answerable { 2 } else { 1 } {
             unknown.push("where packets are lost, for the baseline's were lost as well".to_owned());
             return (well > 0).then_some(Finding::Beyond(well));
         }
