@@ -88,7 +88,7 @@ impl Change {
 }
 
 impl Location {
-    /// That of a configuration of which nothing was found; for hosts, and for tests of plugins.
+    /// The location of a configuration that has no findings; for hosts, and for tests of plugins.
     pub fn new(config: impl Into<ConfigId>) -> Location {
         Location { config: config.into().number(), found: Record::new() }
     }

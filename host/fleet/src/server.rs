@@ -188,7 +188,7 @@ impl Server {
         found.map_ok(|(subject, _)| subject).try_collect().await.map_err(trouble)
     }
 
-    /// The server's clock, for who may write there.
+    /// The server's clock, for those that may write there.
     pub(crate) async fn now(&self) -> Answer<SystemTime> {
         self.replace(CLOCK.to_owned(), Vec::new()).await?;
         let kept = self.get(CONTROL, CLOCK.to_owned()).await?;

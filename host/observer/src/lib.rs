@@ -81,8 +81,7 @@ pub struct Settings {
     pub inside: bool,
     /// Flows in the table at most. Beyond it, the one that was silent for longest leaves.
     pub max_flows: usize,
-    /// Who is told of answers, where it will be asked for what comes ([`Notice::Await`]). Only for
-    /// [`watch`].
+    /// Where answers are reported, if [`Notice::Await`] will ask for what comes. Only for [`watch`].
     pub answers: Option<UnboundedSender<Told>>,
     /// A capture file for the packets of our own flows. Only for [`watch`].
     pub save: Option<PcapWriter>,

@@ -1,7 +1,7 @@
 //! Connections of forged packets that wait for an answer: what is due when. There is no task for each.
 //!
-//! It has no clock, no socket and no channel: it is told of the time and of answers, and says what is to
-//! be done.
+//! It has no clock, no socket and no channel. Time and answers are arguments, and what is to be done is the
+//! result.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

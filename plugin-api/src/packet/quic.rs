@@ -68,7 +68,7 @@ pub fn first_octet_as(first: u8, version: u32) -> u8 {
 pub enum QuicPacket<'a> {
     /// With a long header, which names its version and both connection IDs.
     Long(LongHeader<'a>),
-    /// With a short one, of which the first octet is readable.
+    /// With a short one, whose first octet is readable.
     Short(ShortHeader),
 }
 

@@ -13,7 +13,7 @@ const CE: usize = 2;
 pub(crate) struct Feedback {
     /// Packets that it acknowledged.
     acknowledged: u64,
-    /// Of these, those in spaces of which it told marks.
+    /// Of these, those in spaces whose marks it reported.
     told: u64,
     /// Packets that it counted with ECT(0), ECT(1) and CE.
     counts: [u64; 3],

@@ -17,7 +17,7 @@ use super::Measuring;
 pub(super) struct Awaiting {
     /// Whether anybody will ever ask. Where nobody does, a packet costs one branch here.
     pub(super) asked: bool,
-    /// Who is told.
+    /// Where answers are reported.
     tell: Option<UnboundedSender<Told>>,
     flows: HashMap<Key, Wanted, RandomState>,
 }

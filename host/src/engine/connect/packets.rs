@@ -50,7 +50,7 @@ pub struct Forger {
     mtu: u32,
 }
 
-/// Where packets go, of a connection of which kind.
+/// Where packets go, and the kind of their connection.
 struct To {
     kind: ConnectKind,
     remote: SocketAddr,
@@ -260,7 +260,7 @@ impl Forger {
         })
     }
 
-    /// Sends packets that have all that they need, of which the observer is told before.
+    /// Sends packets that have all that they need. The observer hears of them first.
     fn send_all(
         self: &Rc<Self>,
         id: ConnectionId,

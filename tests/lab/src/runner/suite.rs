@@ -128,7 +128,7 @@ impl Suite {
         self.measure_all(lab, plugin, of_path, opening::is_seen)
     }
 
-    /// Measures the paths of which something is known, with these arguments or the usual ones, and compares
+    /// Measures the paths with a known truth, by these arguments or the usual ones, and compares
     /// the conditions that count.
     fn measure_all(
         &self,
