@@ -242,8 +242,9 @@ impl Course {
     /// in TIME-WAIT takes a SYN whose number is higher.
     fn token(&self, number: u32) -> Token {
         let sequence = self.seed.wrapping_add(number.wrapping_mul(0x0010_0001));
-        let number = (self.seed >> 7).wrapping_add(number) as u16;
-        Token { sequence, number: number.max(1) }
+        // Of IPv4, 0 says nothing.
+        let number = (self.seed >> 7).wrapping_add(number) % u32::from(u16::MAX);
+        Token { sequence, number: number as u16 + 1 }
     }
 
     /// Takes a packet that came in; gives the answers that it asks for. `None` where it is none of this

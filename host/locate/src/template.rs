@@ -18,6 +18,9 @@ const MOST_DATA: usize = 1_100;
 /// TCP's option of timestamps (RFC 7323).
 const TIMESTAMPS: u8 = 8;
 
+/// Where TCP's window stands (RFC 9293, section 3.1).
+const WINDOW: usize = 14;
+
 const DNS: u16 = 53;
 
 /// A packet to be copied.
@@ -233,14 +236,12 @@ impl Template {
         copy.ports.0 = stamp.port;
         if copy.is_tcp() {
             copy.put(at + 4, &stamp.token.sequence.to_be_bytes());
-            if !copy.is_syn() {
-                copy.put(at + 14, &stamp.token.number.to_be_bytes());
-            }
-        } else if copy.asks_dns() {
-            copy.put(at + 8, &stamp.token.number.to_be_bytes());
-        } else if let Some(id) = copy.connection_id() {
+        }
+        if let Some(number) = copy.number_at() {
+            copy.put(at + number, &stamp.token.number.to_be_bytes());
+        }
+        if let Some(id) = copy.connection_id() {
             // A target of QUIC takes no copy for a packet of the connection that it knows.
-            copy.put(id, &stamp.token.number.to_be_bytes());
             copy.put(id + 2, &stamp.port.to_be_bytes());
         }
         match copy.is_v6() {
@@ -294,6 +295,16 @@ impl Template {
     /// Whether it is a datagram that asks a name server, whose identifier may be any.
     pub(crate) fn asks_dns(&self) -> bool {
         self.protocol == protocol::UDP && self.ports.1 == DNS && self.data_length() >= 12
+    }
+
+    /// Where in its transport header or data a copy carries the number of its token, beside IPv4's
+    /// identification.
+    pub(crate) fn number_at(&self) -> Option<usize> {
+        match self.protocol {
+            protocol::TCP => (!self.is_syn()).then_some(WINDOW),
+            _ if self.asks_dns() => Some(self.header),
+            _ => self.connection_id().map(|at| at - self.ip_length),
+        }
     }
 
     /// Whether a target may answer a copy. One of QUIC's first datagram it cannot open, for the keys follow

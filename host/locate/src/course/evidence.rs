@@ -61,8 +61,10 @@ pub(super) enum Cell<'a> {
     Open,
     /// An answer may still come, until then.
     Pending(Time),
-    /// None came, or none may be sent.
+    /// None came, and none may be sent any more.
     Silent,
+    /// None was sent, and none may be: it may come to the target, to which enough came.
+    Spared,
     Answered(&'a Fate),
 }
 
@@ -73,6 +75,8 @@ pub(super) enum Position {
     Pending(Time),
     /// Plain packets got no answer, so marked ones would say nothing.
     Dark,
+    /// It is not asked, to spare the target.
+    Spared,
     /// Plain packets came to their end here: the target, or whoever refuses them.
     End,
     /// Both came here.
@@ -159,7 +163,7 @@ impl Evidence {
         let is_spared = self.may_arrive(hop) && self.at_target(side) >= u32::from(most);
         let may_be_sent = may_be_sent && !is_spared;
         let Some(last) = last else {
-            return if may_be_sent { Cell::Open } else { Cell::Silent };
+            return if may_be_sent { Cell::Open } else { Cell::Spared };
         };
         let is_near = hop != ALL_HOPS && (tried == 1 || !may_be_sent);
         let until = last + if is_near { patience } else { spacing };
@@ -233,6 +237,7 @@ impl Evidence {
                 Cell::Open => return Position::Open(Side::Plain),
                 Cell::Pending(until) => return Position::Pending(until),
                 Cell::Silent => return Position::Dark,
+                Cell::Spared => return Position::Spared,
                 Cell::Answered(Fate::Seen { .. }) => {}
                 Cell::Answered(_) => return Position::End,
             }
@@ -243,6 +248,7 @@ impl Evidence {
             Cell::Pending(until) => Position::Pending(until),
             Cell::Silent if has_plain => Position::Lost,
             Cell::Silent => Position::Dark,
+            Cell::Spared => Position::Spared,
             Cell::Answered(Fate::Seen { .. }) => Position::Through,
             Cell::Answered(Fate::Refused { .. }) if has_plain => Position::Refused,
             Cell::Answered(_) => Position::End,

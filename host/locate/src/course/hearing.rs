@@ -1,8 +1,9 @@
 //! Which packet that came in answers which probe.
 //!
 //! A quote is matched by a number that every quote has: TCP's sequence number, which is in the eight
-//! octets that are quoted at the least, and for datagrams IPv4's identification. So a quote is ours
-//! whatever a translator made of its addresses and ports.
+//! octets that are quoted at the least, and for datagrams IPv4's identification, the identifier of a DNS
+//! query, or a connection ID of QUIC. So a quote is ours whatever a translator made of its addresses and
+//! ports.
 
 use pathspider_plugin_api::forge;
 use pathspider_plugin_api::packet::{Icmp, Packet, Quoted, Tcp, TcpFlags, protocol};
@@ -71,29 +72,29 @@ fn quoted_probe(evidence: &Evidence, quoted: &Quoted<'_>) -> Option<usize> {
     if quoted.ip().destination() != marked.remote().ip() {
         return None;
     }
+    // All copies within a connection have one sequence number, and datagrams have none.
+    let numbers = [number_in(quoted, marked.number_at()), quoted.ip().identification()];
+    let has_number = |probe: &Probe| numbers.contains(&Some(probe.token.number));
     if marked.is_tcp() {
         let sequence = quoted.tcp_sequence()?;
         let is_same = |probe: &Probe| probe.token.sequence == sequence;
-        if evidence.subject.handshake.is_none() {
-            return evidence.probes.iter().position(is_same);
-        }
-        // All copies of a connection have one number.
-        let window = quoted.transport().get(14..16).map(|two| u16::from_be_bytes([two[0], two[1]]));
-        let numbers = [window, quoted.ip().identification()];
-        let is_this = |probe: &Probe| is_same(probe) && numbers.contains(&Some(probe.token.number));
+        let is_opening = evidence.subject.handshake.is_none();
+        let is_this = |probe: &Probe| is_same(probe) && (is_opening || has_number(probe));
         return evidence.probes.iter().position(is_this);
     }
     if quoted.protocol() != protocol::UDP {
         return None;
     }
-    let identifier = quoted.transport().get(8..10).map(|two| u16::from_be_bytes([two[0], two[1]]));
-    let identifier = identifier.filter(|_| marked.asks_dns());
-    let numbers = [identifier, quoted.ip().identification()];
-    let is_this = |probe: &Probe| numbers.contains(&Some(probe.token.number));
-    let found = evidence.probes.iter().position(is_this);
-    // Datagrams of IPv6 that ask for no name have no number of their own: the last one is meant.
-    let has_none = quoted.ip().is_v6() && !marked.asks_dns();
+    let found = evidence.probes.iter().position(has_number);
+    // Some datagrams of IPv6 have no number at all: the last one is meant.
+    let has_none = quoted.ip().is_v6() && marked.number_at().is_none();
     found.or_else(|| evidence.probes.len().checked_sub(1).filter(|_| has_none))
+}
+
+/// The number that stands at a place of a quote's transport header or data.
+fn number_in(quoted: &Quoted<'_>, at: Option<usize>) -> Option<u16> {
+    let octets = quoted.transport().get(at?..)?.first_chunk::<2>()?;
+    Some(u16::from_be_bytes(*octets))
 }
 
 /// A segment for a SYN of ours.

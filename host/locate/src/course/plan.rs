@@ -51,7 +51,7 @@ fn reproduce(evidence: &Evidence, now: Time) -> Option<Want> {
     let cell = |flow, side| match evidence.cell(flow, side, ALL_HOPS, now) {
         Cell::Open => ask(evidence, flow, side, ALL_HOPS, now),
         Cell::Pending(until) => Some(Want::Wait(until)),
-        Cell::Silent | Cell::Answered(_) => None,
+        Cell::Silent | Cell::Spared | Cell::Answered(_) => None,
     };
     let plain = evidence.subject.plain.as_ref().and_then(|_| cell(0, Side::Plain));
     let of_first = plain.or_else(|| cell(0, Side::Marked));
@@ -187,7 +187,8 @@ fn deepest(known: &Known, far: u8, most: u8) -> Option<u8> {
     if is_open(&far) {
         return Some(far);
     }
-    let up = known.keys().next_back().map_or(far, |hop| hop + 1);
+    let asked = known.iter().rev().find(|at| *at.1 != Position::Spared);
+    let up = asked.map_or(far, |(hop, _)| hop + 1);
     match known.get(&(up - 1)) {
         // The target is at the next one, or the path is longer than its answers say.
         Some(Position::Dark) if up - 1 > far => None,
@@ -196,7 +197,7 @@ fn deepest(known: &Known, far: u8, most: u8) -> Option<u8> {
             let next = far.saturating_sub(dark as u8);
             (next > 0 && dark < DARK && is_open(&next)).then_some(next)
         }
-        _ => (up <= most).then_some(up),
+        _ => (up <= most && is_open(&up)).then_some(up),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use pathspider_observer::{Dissected, dissect, packet};
 use pathspider_plugin_api::forge::{self, checksum};
-use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags};
+use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags, quic};
 
 use super::*;
 use crate::field::{Field, Reading};
@@ -392,6 +392,19 @@ fn silent_routers_make_an_interval() {
 }
 
 #[test]
+fn silent_last_routers_hide_no_change_before_them() {
+    for shape in [Shape::Halves, Shape::Every] {
+        for silent in [vec![6], vec![5, 6]] {
+            let mut net = Net::new(6, bleaches_at(2));
+            net.silent = silent;
+            let location = search(&mut net, data(6), shaped(shape));
+            assert_eq!(words(&location), ["changed:ecn:3"], "{shape:?} {location:?}");
+            assert!(net.probes_at_target() <= 6, "{} at the target", net.probes_at_target());
+        }
+    }
+}
+
+#[test]
 fn two_changes_are_two() {
     let rule = |here: u8, packet: &mut Vec<u8>| {
         match here {
@@ -540,6 +553,28 @@ fn a_late_answer_is_that_of_the_packet_that_it_is_about() {
     let late = Time::from_millis(700);
     let mut net = Net { late, ..Net::new(6, at(4, || Act::Drop)) };
     assert_eq!(words(&search(&mut net, ecn(6), Settings::default())), ["dropped:5"]);
+}
+
+#[test]
+fn a_late_quote_of_a_datagram_of_ipv6_is_that_of_the_packet_that_it_is_about() {
+    let here = "2001:db8::2".parse().unwrap();
+    let first = quic::probe(quic::VERSION_1, &[7; 8], &[8; 8], 1_200);
+    let to_target = |ecn| forge::Packet::to("2001:db8::1".parse().unwrap()).source(here).ecn(ecn);
+    let datagram = |ecn| template(to_target(ecn).udp(443, &first).bytes());
+    let (plain, marked) = (Some(datagram(0)), datagram(1));
+    let subject = Subject { plain, marked, arrives: true, ..ecn(6) };
+    let mut now = Time::from_secs(1_000);
+    let mut course = Course::new(subject, Settings::default(), PORTS, 1, now);
+    let asked = course.send(now).unwrap();
+    now += Settings::default().patience;
+    assert_ne!(course.send(now).unwrap(), asked, "it is asked again");
+    let message = [&[3, 0, 0, 0, 0, 0, 0, 0][..], &asked].concat();
+    let router = "2001:db8::ff".parse().unwrap();
+    let mut quote = forge::Packet::to(here).source(router).raw(58, &message).unwrap();
+    forge::fill_checksums(&mut quote);
+    view(&quote, |quote| course.heard(quote, now)).unwrap();
+    let is_answered = course.evidence.probes.iter().map(|probe| probe.answer.is_some());
+    assert_eq!(is_answered.collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]
