@@ -156,6 +156,15 @@ fn chain() -> Vec<Namespace> {
         .unwrap();
         net::ip(&pair[1], &format!("addr add 10.50.{at}.2/30 dev in0\nlink set in0 up\n")).unwrap();
     }
+    // A router limits its errors for each address that they go to, so each measurement gets one of its own.
+    let sources = LOCATED.iter().enumerate().map(|(number, (_, targets))| {
+        let source = format!("10.51.0.{}", number + 1);
+        let routes = targets
+            .iter()
+            .map(|(host, _)| format!("route add 10.60.0.{host} via 10.50.0.2 src {source}\n"));
+        format!("addr add {source}/32 dev out0\n") + &routes.collect::<String>()
+    });
+    net::ip(&hops[0], &sources.collect::<String>()).unwrap();
     for (at, hop) in hops.iter().enumerate() {
         let mut routes = String::new();
         if at < last {
@@ -165,6 +174,9 @@ fn chain() -> Vec<Namespace> {
             routes += "route add default via 10.50.0.2\n";
         } else if at > 1 {
             routes += &format!("route add 10.50.0.0/16 via 10.50.{}.1\n", at - 1);
+        }
+        if at > 0 {
+            routes += &format!("route add 10.51.0.0/16 via 10.50.{}.1\n", at - 1);
         }
         if at == last {
             routes += "route add local 10.60.0.0/24 dev lo\n";

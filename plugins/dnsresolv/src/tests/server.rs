@@ -1,5 +1,6 @@
 //! A DNS server on loopback that answers as a test says, over UDP and TCP on the same port.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -26,8 +27,8 @@ pub(super) struct Asked {
     pub(super) over_tcp: bool,
     /// How many queries came before it.
     pub(super) number: usize,
-    /// How many connections came before its own, over TCP.
-    pub(super) connection: usize,
+    /// How often its name was asked for over TCP, this time included.
+    pub(super) times_over_tcp: usize,
     query: Message,
 }
 
@@ -51,6 +52,7 @@ type Script = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
 struct Stage {
     script: Script,
     names: Arc<Mutex<Vec<String>>>,
+    over_tcp: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 impl Server {
@@ -105,7 +107,8 @@ impl Server {
         script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
     ) -> (Server, Stage) {
         let names = Arc::new(Mutex::new(Vec::new()));
-        let stage = Stage { script: Arc::new(script), names: Arc::clone(&names) };
+        let stage =
+            Stage { script: Arc::new(script), names: Arc::clone(&names), over_tcp: Arc::default() };
         (Server { address: udp.local_addr().unwrap(), names, _kept: None }, stage)
     }
 }
@@ -121,7 +124,7 @@ fn sockets(address: IpAddr) -> (UdpSocket, TcpListener) {
 }
 
 impl Stage {
-    fn reply(&self, bytes: &[u8], over_tcp: bool, connection: usize) -> Reply {
+    fn reply(&self, bytes: &[u8], over_tcp: bool) -> Reply {
         let query = Message::from_vec(bytes).unwrap();
         let [question] = &query.queries[..] else { panic!("{query:?}") };
         let name = question.name().to_lowercase().to_ascii();
@@ -130,6 +133,12 @@ impl Stage {
             names.push(name.clone());
             names.len() - 1
         };
+        let times_over_tcp = {
+            let mut times = self.over_tcp.lock().unwrap();
+            let times = times.entry(name.clone()).or_default();
+            *times += usize::from(over_tcp);
+            *times
+        };
         let asked = Asked {
             name,
             kind: question.query_type(),
@@ -137,7 +146,7 @@ impl Stage {
             has_edns: query.edns.is_some(),
             over_tcp,
             number,
-            connection,
+            times_over_tcp,
             query,
         };
         (self.script)(&asked)
@@ -147,7 +156,7 @@ impl Stage {
 fn datagrams(socket: &UdpSocket, stage: &Stage) {
     let mut buffer = [0; 4096];
     while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-        match stage.reply(&buffer[..length], false, 0) {
+        match stage.reply(&buffer[..length], false) {
             Reply::Several(several) => several.iter().for_each(|one| send(socket, one, from)),
             one => send(socket, &one, from),
         }
@@ -161,22 +170,22 @@ fn send(socket: &UdpSocket, reply: &Reply, to: SocketAddr) {
 }
 
 fn connections(listener: &TcpListener, stage: &Stage) {
-    for (number, stream) in listener.incoming().enumerate() {
+    for stream in listener.incoming() {
         let stage = stage.clone();
         thread::spawn(move || {
             // Whoever asked may have gone.
-            let _ = connection(stream.unwrap(), &stage, number);
+            let _ = connection(stream.unwrap(), &stage);
         });
     }
 }
 
-fn connection(mut stream: TcpStream, stage: &Stage, number: usize) -> std::io::Result<()> {
+fn connection(mut stream: TcpStream, stage: &Stage) -> std::io::Result<()> {
     loop {
         let mut length = [0; 2];
         stream.read_exact(&mut length)?;
         let mut bytes = vec![0; u16::from_be_bytes(length).into()];
         stream.read_exact(&mut bytes)?;
-        match stage.reply(&bytes, true, number) {
+        match stage.reply(&bytes, true) {
             Reply::Message { bytes, announced, closes } => {
                 stream.write_all(&(announced as u16).to_be_bytes())?;
                 stream.write_all(&bytes)?;
