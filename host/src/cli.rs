@@ -98,8 +98,8 @@ fn conclude(arguments: &[OsString], result: Result<Exit, Failure>) -> Exit {
     let is_whole = streams::are_whole();
     if !is_whole {
         say!(
-            "descriptors that are this program's own were closed, which only a plugin can have done: \
-             what went wrong after that is no word on the targets"
+            "descriptors that are this program's own were closed, and only a plugin can have done \
+             that: later errors say nothing about the targets"
         );
     }
     let is_refused = exit == Exit::PluginRefused;

@@ -72,9 +72,9 @@ pub struct Engine {
     pub reports: Sender<Report>,
     /// Whether to stop.
     pub stop: Arc<Stop>,
-    /// How many jobs are in flight, for whoever shows it.
+    /// How many jobs are in flight, for the progress display.
     pub in_flight: Arc<AtomicUsize>,
-    /// How many jobs have ended since the beginning, for whoever says what a run came to.
+    /// How many jobs have ended since the beginning, for the metadata.
     pub ended: Arc<AtomicUsize>,
 }
 
@@ -156,7 +156,7 @@ impl Engine {
     }
 }
 
-/// What the engine is told by the other stages.
+/// What the other stages report to the engine.
 pub struct Inbox {
     /// From the feeder.
     pub jobs: mpsc::Receiver<Fed>,
@@ -175,7 +175,7 @@ pub struct EngineEnd {
     pub denied: bool,
     /// The kernel parameters that were changed: before, and what they were given.
     pub changed: Vec<(String, String, Vec<String>)>,
-    /// Why it ended before it was told to.
+    /// Why the engine ended by itself, before the input did.
     pub error: Option<EngineError>,
     is_settled: bool,
 }

@@ -53,7 +53,7 @@ impl When {
 pub struct Locating {
     /// Of which targets.
     pub when: When,
-    /// Of so many at the most.
+    /// Of this many at the most.
     pub most: u64,
     /// Packets a second at the most.
     pub rate: f64,

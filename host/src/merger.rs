@@ -52,13 +52,13 @@ pub struct Merger {
     pub with_flows: bool,
     /// Whether the chain `rtt` looks at the connections.
     pub with_round_trips: bool,
-    /// What the run has come to so far, for whoever shows it.
+    /// The counts of the run so far, for the progress display and the summary.
     pub summary: Arc<Mutex<Summary>>,
     /// What is known of this end of the paths.
     pub ends: Ends,
-    /// Of which targets the path is searched, where it is.
+    /// Whose paths are searched; `None` without `--locate`.
     pub locating: Option<When>,
-    /// Of so many at the most.
+    /// How many paths are searched at the most.
     pub most_located: u64,
     /// The plugin's configurations.
     pub configurations: Vec<Configuration>,

@@ -12,7 +12,7 @@ use pathspider::output::{Output, RecordWriter};
 use pathspider_plugin_api::{Record, Value};
 use pathspider_runtime::files::Existing;
 
-/// As many as a run writes in so many seconds, at full speed.
+/// As many as a run writes in this many seconds, at full speed.
 const RATE: u64 = 8_000;
 const SECONDS: u64 = 5;
 
@@ -54,8 +54,8 @@ fn record(n: u64) -> Record {
         .with("jobId", format!("18fc037e40bc04d8-{n}"))
 }
 
-/// Microseconds of processor time for each record, when so many flushes come a second; in real
-/// time, so that the disk is told as often as in a run.
+/// Microseconds of processor time for each record, when this many flushes come a second. It runs in real
+/// time, so that the disk is synced as often as in a run.
 fn measure(path: &Path, flushes: Option<u64>) -> f64 {
     let mut writer =
         RecordWriter::open(Output::File(path.to_owned()), Existing::Overwrite, &|| false).unwrap();
@@ -79,7 +79,7 @@ fn measure(path: &Path, flushes: Option<u64>) -> f64 {
 #[test]
 #[ignore = "a measurement of minutes"]
 fn writing_records() {
-    // Not in memory: the disk is to be told.
+    // On a disk, and not in memory: syncing is part of the cost.
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let file = |name: &str| folder.join(format!("writing-{}{name}", std::process::id()));
     let ways = [

@@ -196,7 +196,7 @@ impl Connect {
             .timeout(wait)
     }
 
-    /// Sends the packets of [`packets`](Connect::packets) again after so long without an answer, so
+    /// Sends the packets of [`packets`](Connect::packets) again after this long without an answer, so
     /// many times at the most. Not sooner than after 100 ms; a socket's SYN is repeated after a second.
     pub fn repeat(self, after: Duration, times: u32) -> Connect {
         self.set(Setting::RepeatAfter, milliseconds(after)).set(Setting::RepeatTimes, times.into())
@@ -366,7 +366,7 @@ impl Connect {
         self.set(Setting::Version, version.into())
     }
 
-    /// Fills the datagram that asks for a version that nobody speaks up to so many octets, header of UDP
+    /// Fills the datagram that asks for a version that nobody speaks up to this many octets, header of UDP
     /// not counted, in place of 1,200: servers need not answer one of fewer. Not for versions that are
     /// spoken: their first datagrams have 1,200 always.
     pub fn padding(self, octets: u16) -> Connect {
@@ -410,8 +410,8 @@ impl Connect {
     }
 
     /// The outcome that the plugin reported with [`Connect::done`] or [`Connect::skip`]; `None` for
-    /// a connection that the host makes. A connection that the plugin made and of which it gives no
-    /// state has failed.
+    /// a connection that the host makes. If the plugin made the connection and gives no state, the
+    /// connection has failed.
     pub fn into_outcome(self) -> Option<Outcome> {
         let Connect { kind, settings: mut record, .. } = self;
         match kind {
@@ -430,7 +430,7 @@ impl Connect {
         }
     }
 
-    /// The conversation, for whoever drives it; once.
+    /// Takes the conversation out, for the engine that drives it. Later calls give `None`.
     pub fn take_conversation(&mut self) -> Option<ConversationHandle> {
         self.conversation.take()
     }

@@ -128,7 +128,7 @@ impl Conversation for Box<dyn Conversation> {
 pub enum Next {
     /// The next packet.
     Wait,
-    /// The next packet, or for so long: then `timer` is called. Every call sets it anew.
+    /// The next packet, or for this long: then `timer` is called. Every call sets it anew.
     WaitFor(Duration),
     /// Nothing: it is over.
     Done,

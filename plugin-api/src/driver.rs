@@ -154,7 +154,7 @@ pub struct Driver<'m> {
 }
 
 impl<'m> Driver<'m> {
-    /// A driver of this object, which has so many configurations. `slots` are those of the chains that
+    /// A driver of this object, which has this many configurations. `slots` are those of the chains that
     /// it names; where it names one, flows are to be seen.
     pub fn new(
         object: &'m MeasurementObject,
@@ -408,7 +408,7 @@ const NOT_SUPPORTED: Condition = Condition::declare(
 const MISSED_FLOWS: Condition = Condition::declare(
     "pathspider.missed_flows:<number>",
     Class::Unknown,
-    "so many connections should be in the capture, and are not",
+    "this many connections should be in the capture, and are not",
 );
 const REFUSED: Condition = Condition::declare(
     "pathspider.refused:<address>",

@@ -220,8 +220,8 @@ impl From<ChainFields> for ChainName {
 /// mod hops {
 ///     pathspider_plugin_api::fields! {
 ///         pub CHAIN = "hops": "time to live of the first packets";
-///         FORWARD: u8 = "hops_fwd" in "hops": "of the originator's first packet";
-///         REVERSE: u8 = "hops_rev" in "hops": "of its peer's first; null if none";
+///         FORWARD: u8 = "hops_fwd" in "hops": "time to live of the originator's first packet";
+///         REVERSE: u8 = "hops_rev" in "hops": "time to live of the other side's first packet; null if none came";
 ///     }
 /// }
 /// assert_eq!(hops::REVERSE.name(), "hops_rev");

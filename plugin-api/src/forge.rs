@@ -103,13 +103,13 @@ impl Packet {
         self
     }
 
-    /// Sets the differentiated services code point (RFC 2474), of which six bits count.
+    /// Sets the differentiated services code point (RFC 2474): the lower six bits of the number.
     pub fn dscp(mut self, code_point: u8) -> Packet {
         self.traffic_class = code_point << 2 | self.traffic_class & 3;
         self
     }
 
-    /// Sets the ECN field (RFC 3168, section 5), of which two bits count: 0 Not-ECT, 1 ECT(1),
+    /// Sets the ECN field (RFC 3168, section 5), the lower two bits of the number: 0 Not-ECT, 1 ECT(1),
     /// 2 ECT(0), 3 CE.
     pub fn ecn(mut self, field: u8) -> Packet {
         self.traffic_class = self.traffic_class & !3 | field & 3;
@@ -128,8 +128,8 @@ impl Packet {
         self
     }
 
-    /// Sets IPv6's flow label, of which twenty bits count (RFC 6437). IPv4 has none: there it does
-    /// nothing.
+    /// Sets IPv6's flow label (RFC 6437): the lower twenty bits of the number. IPv4 has no flow label, so
+    /// there the call does nothing.
     pub fn flow_label(mut self, label: u32) -> Packet {
         self.flow_label = label & 0x000f_ffff;
         self

@@ -41,8 +41,8 @@ impl Hop {
     }
 }
 
-/// One thing that was found of a configuration's packets on their way to the target. Hops are counted
-/// from 1; several of them are one of which it is not known which one.
+/// One finding about a configuration's packets on their way to the target. Hops are counted from 1. A
+/// range of hops means one hop in that range; it is not known which.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Finding {
@@ -50,7 +50,7 @@ pub enum Finding {
     Changed(Change),
     /// Packets of the baseline came to these hops, and those of the experiment did not.
     Dropped(RangeInclusive<u8>),
-    /// Packets with so many hops to live were refused, and those of the baseline were not.
+    /// Packets with this many hops to live were refused, and those of the baseline were not.
     Rejected(RangeInclusive<u8>),
     /// Up to this hop nothing is wrong, and nobody beyond it quotes.
     Beyond(u8),

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{FlowRecord, Record, Value, ValueRef};
 
 impl Serialize for Value {
-    /// Bytes become text where they are UTF-8, else the object `{"base64": "…"}` (RFC 4648,
-    /// section 4), so that nothing is lost and each can be told from the other.
+    /// Bytes become text if they are UTF-8, else the object `{"base64": "…"}` (RFC 4648, section 4). So
+    /// nothing is lost, and a reader can distinguish the two.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.view() {
             ValueRef::Null => serializer.serialize_unit(),

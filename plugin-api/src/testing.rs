@@ -56,7 +56,7 @@ pub fn flow(state: State) -> TestFlow {
     TestFlow { state, is_seen: true, outcome: Record::new(), fields: Vec::new() }
 }
 
-/// A connection that ended so, and of which the capture has nothing.
+/// A connection that ended in this state, and has no flow in the capture.
 pub fn missed(state: State) -> TestFlow {
     TestFlow { is_seen: false, ..flow(state) }
 }
@@ -157,7 +157,7 @@ pub fn connect_after<M: Measurement>(
     Ok(connect)
 }
 
-/// The slots of the chains with these names: the host's own, and those of which a flow has a field.
+/// The slots of the chains with these names: the host's own, and those with a field in one of the flows.
 fn asked(names: &[ChainName], flows: &[TestFlow]) -> Slots {
     let said =
         flows.iter().flat_map(|flow| &flow.fields).map(|(chain, ..)| ChainInfo::from(**chain));
@@ -257,7 +257,7 @@ pub fn located<M: Measurement>(
     }
 }
 
-/// The texts of conditions, each of which the measurement declares.
+/// The texts of conditions. The measurement has to declare each of them.
 fn declared<M: Measurement>(measurement: &M, conditions: &[Condition]) -> Vec<String> {
     let declared = M::info().conditions;
     let configurations = measurement.configurations().len();

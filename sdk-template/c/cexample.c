@@ -30,8 +30,8 @@ static void hops_finish(const void *flow, ps_fields *fields)
 }
 
 static const ps_field hops_fields[] = {
-    { "cexample_hops_fwd", PS_FIELD_UINT, "hops", "of the originator's first packet" },
-    { "cexample_hops_rev", PS_FIELD_UINT, "hops", "of its peer's first; null if none" },
+    { "cexample_hops_fwd", PS_FIELD_UINT, "hops", "time to live of the originator's first packet" },
+    { "cexample_hops_rev", PS_FIELD_UINT, "hops", "time to live of the other side's first packet; null if none came" },
     { 0 },
 };
 
@@ -55,7 +55,7 @@ static const ps_option options[] = {
 
 static const ps_condition conditions[] = {
     { "cexample", PS_CONNECTIVITY, NULL },
-    { "cexample.hops:<hops>", PS_UNKNOWN, "the target's first packet in B came with so many hops left" },
+    { "cexample.hops:<hops>", PS_UNKNOWN, "the target's first packet in B came with this many hops left" },
     { 0 },
 };
 

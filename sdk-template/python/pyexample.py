@@ -11,8 +11,8 @@ class Hops(pathspider.Chain):
     name = "pyexample_hops"
     description = "time to live of the first packets"
     fields = [
-        pathspider.field("pyexample_hops_fwd", "uint", "hops", "of the originator's first packet"),
-        pathspider.field("pyexample_hops_rev", "uint", "hops", "of its peer's first; null if none"),
+        pathspider.field("pyexample_hops_fwd", "uint", "hops", "time to live of the originator's first packet"),
+        pathspider.field("pyexample_hops_rev", "uint", "hops", "time to live of the other side's first packet; null if none came"),
     ]
 
     def read(self, packets):
@@ -34,7 +34,7 @@ class Example(pathspider.Measurement):
     options = [pathspider.integer("ttl", 1, 255, 32, "The time to live of B"), pathspider.timeout()]
     conditions = [
         pathspider.connectivity("pyexample"),
-        pathspider.unknown("pyexample.hops:<hops>", "the target's first packet in B came with so many hops left"),
+        pathspider.unknown("pyexample.hops:<hops>", "the target's first packet in B came with this many hops left"),
     ]
     configurations = ["ordinary", "low ttl"]
     chains = ["basic", "tcp", "pyexample_hops"]

@@ -7,8 +7,8 @@ use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 pub mod hops {
     pathspider_plugin_api::fields! {
         pub CHAIN = "hops": "time to live of the first packets";
-        FORWARD: u8 = "hops_fwd" in "hops": "of the originator's first packet";
-        REVERSE: u8 = "hops_rev" in "hops": "of its peer's first; null if none";
+        FORWARD: u8 = "hops_fwd" in "hops": "time to live of the originator's first packet";
+        REVERSE: u8 = "hops_rev" in "hops": "time to live of the other side's first packet; null if none came";
     }
 }
 

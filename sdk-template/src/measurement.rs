@@ -13,7 +13,7 @@ const LOW: Configuration = Configuration::new(1, "low ttl").hold(Hold::Initiatio
 
 conditions! {
     CONNECTIVITY: connectivity("example");
-    HOPS: unknown("example.hops:<hops>", "the target's first packet in B came with so many hops left");
+    HOPS: unknown("example.hops:<hops>", "the target's first packet in B came with this many hops left");
 }
 
 /// The measurement of one run.

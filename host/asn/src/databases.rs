@@ -32,7 +32,7 @@ enum Content {
     Prefix2As(Prefix2As),
 }
 
-/// What a database is, for whoever reads results that come of it.
+/// Describes a database to readers of results that were made with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Described {
     /// Its file.

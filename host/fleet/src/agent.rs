@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How often it asks what is wanted.
 const ASK: Duration = Duration::from_secs(1);
 
-/// A child that was told to end has so long for what is in flight, where nothing more is to be sent.
+/// How long a stopping child may finish what is in flight, if its campaign is paused or cancelled.
 const FINISHING: Duration = Duration::from_secs(3);
 
 /// An agent.
@@ -322,7 +322,7 @@ impl<'a> Agent<'a> {
         if !folder.has_targets() {
             let shard = self.server.get(SHARDS, wire::shard(name, work.shard)).await;
             let shard = shard.map_err(|trouble| Refused::Shard(trouble.reason))?;
-            let none = || Refused::Shard("the server has not this shard".to_owned());
+            let none = || Refused::Shard("the server does not have this shard".to_owned());
             let shard = shard.ok_or_else(none)?;
             let sum = taken.definition.shards.get(work.shard as usize);
             if sum != Some(&wire::digest(&shard.payload)) {

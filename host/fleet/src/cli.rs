@@ -127,7 +127,7 @@ const ABOUTS: &[About] = &[
         exits: &[Exit::Finished.status(), Exit::Usage.status(), Exit::NoOutput.status()],
         files: &[
             ("DIR/nats-server.conf", "the configuration: nats-server -c DIR/nats-server.conf"),
-            ("DIR/NAME.nk", "the key of each place, and of whoever submits (coordinator.nk)"),
+            ("DIR/NAME.nk", "the key of each place, and the submitter's (coordinator.nk)"),
         ],
         environment: ENVIRONMENT,
         see_also: &["pathspider-agent", "pathspider-campaign-submit"],
@@ -219,7 +219,7 @@ const FILES: &[Named] = &[
 const ENVIRONMENT: &[Named] = &[
     ("PATHSPIDER_PLUGIN_PATH", "folders of plugins, separated by colons"),
     ("PATHSPIDER_STATE_DIR", "where changes of the system's settings are written down"),
-    ("NO_COLOR", "where it is set, help has no colours"),
+    ("NO_COLOR", "if it is set, help has no colours"),
 ];
 
 /// Runs the program with these arguments, the first being its name.

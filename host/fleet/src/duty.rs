@@ -57,7 +57,7 @@ pub(crate) enum Turn {
 }
 
 impl Duty {
-    /// The duty of the place that is `index`-th of so many.
+    /// The duty of the place that is `index`-th of this many.
     pub(crate) fn new(
         schedule: Schedule,
         submitted: SystemTime,

@@ -135,7 +135,7 @@ impl Folder {
         Ok(Folder { path: path.to_owned(), _lock: lock })
     }
 
-    /// What it is of; `None` where nothing was begun.
+    /// The campaign of the folder; `None` if none was begun in it.
     ///
     /// # Errors
     ///
@@ -352,7 +352,7 @@ impl RunFolder {
     }
 }
 
-/// Reads what a folder is of; `None` where nothing was begun in it.
+/// Reads which campaign a folder is of; `None` if none was begun in it.
 ///
 /// # Errors
 ///

@@ -48,7 +48,7 @@ pub(crate) struct Forecast {
 }
 
 impl Forecast {
-    /// What a measurement with this plan would do with so many targets.
+    /// What a measurement with this plan would do with this many targets.
     pub(crate) fn new(
         campaign: &Campaign,
         measure: &Measure,

@@ -51,7 +51,8 @@ pub(crate) fn inspect(
         Found { option: option.map(|option| option.name.clone()), refusal }
     })?;
     let plan: Plan = serde_json::from_slice(&answer.text).map_err(|error| {
-        let message = format!("what pathspider would do cannot be read: {error}");
+        let message =
+            format!("the answer of `pathspider measure --dry-run` cannot be read: {error}");
         whole(Refusal { exit: Exit::Failed, message })
     })?;
     let demanded = [

@@ -11,7 +11,7 @@ use crate::course::Step;
 use crate::exit::{Exit, Failure};
 use crate::folder::{Progress, RunFolder};
 
-/// Whoever asks has so long for that.
+/// How long a client may take for its request.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Octets of a question that are read.

@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::wire::{AGENTS, CLOCK, CONTROL, RESULTS, SHARDS};
 pub(crate) use access::{Access, Credentials};
 
-/// A request waits so long for its answer.
+/// A request waits this long for its answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where the account of a place finds what it may ask of JetStream, as `server-config` writes it.
@@ -136,8 +136,8 @@ impl Server {
             Err(error) => match error.kind() {
                 DirectGetErrorKind::NotFound => Ok(None),
                 DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => {
-                    let reason = "it has no campaigns for us: nothing was ever submitted, it is \
-                         without JetStream (-js), or we may not read there";
+                    let reason = "it has no campaigns: none was ever submitted, it runs without \
+                         JetStream (-js), or this key may not read them";
                     Err(Trouble { reason: reason.to_owned(), is_unknown: true })
                 }
                 // Between accounts, nobody says that nobody is there.
@@ -211,6 +211,6 @@ fn trouble(error: impl Error) -> Trouble {
 
 impl From<Trouble> for Failure {
     fn from(Trouble { reason, .. }: Trouble) -> Failure {
-        Failure::new(Exit::NoServer, format!("the server does not do what it is asked: {reason}"))
+        Failure::new(Exit::NoServer, format!("the server refuses the request: {reason}"))
     }
 }

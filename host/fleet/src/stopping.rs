@@ -76,7 +76,7 @@ impl Stopping {
         Ok(Passing(self))
     }
 
-    /// Waits so long, or until a signal comes.
+    /// Waits this long, or until a signal comes.
     pub(crate) fn wait(&self, time: Duration) {
         if self.is_asked() {
             return;

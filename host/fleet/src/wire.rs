@@ -23,7 +23,7 @@ const MOST_MEASURES: usize = 1000;
 /// Characters of a reason that are shown.
 const LONGEST_REASON: usize = 400;
 
-/// A name for the streams of campaigns, and of what is wanted of them: the last word counts.
+/// The stream of campaigns and of what is wanted of them. The last message of a subject counts.
 pub(crate) const CONTROL: &str = "PS_CONTROL";
 /// Targets: what is there stays.
 pub(crate) const SHARDS: &str = "PS_SHARDS";
@@ -171,11 +171,11 @@ impl Outcome {
         let head: Head = parse(head)?;
         let rest = rest.get(1..).unwrap_or_default();
         if head.records.checked_add(head.metadata) != Some(rest.len()) {
-            return Err("it has not the length that its head names".to_owned());
+            return Err("its length is not the one that its head names".to_owned());
         }
         let (records, metadata) = rest.split_at(head.records);
         if digest(records) != head.sha256 {
-            return Err("its records have not the sum that its head names".to_owned());
+            return Err("the sum of its records is not the one that its head names".to_owned());
         }
         Ok(Outcome { records: records.to_vec(), metadata: metadata.to_vec(), head })
     }
@@ -309,7 +309,7 @@ impl Definition {
             && definition.plugins.len() == campaign.measures.len()
             && campaign.measures.iter().all(|measure| is_name(&measure.plugin));
         if !is_sound {
-            return Err("it is no campaign's that this program would submit".to_owned());
+            return Err("this program would not submit such a campaign".to_owned());
         }
         // No campaign names files of another machine.
         campaign.targets.clear();

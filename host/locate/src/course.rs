@@ -123,7 +123,7 @@ pub struct Course {
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// A packet may go: with so many hops to live, to this router where it is known; or to the target.
+    /// A packet may go: with this many hops to live, to this router where it is known; or to the target.
     Ask { hop: Option<u8>, router: Option<IpAddr> },
     /// Nothing before this time.
     Wait(Time),

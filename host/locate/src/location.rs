@@ -9,7 +9,7 @@ use pathspider_plugin_api::Class;
 use crate::field::{Field, NotRead, Reading, Shown};
 use crate::{Shape, Side, Time};
 
-/// One hop, or several of which one it is.
+/// One hop, or the range that it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     /// The first that it may be.
@@ -60,7 +60,7 @@ pub enum Finding {
     },
     /// Plain packets came to the last of these hops and marked ones did not.
     Dropped(Span),
-    /// Marked packets with so many hops to live were refused, and plain ones were not.
+    /// Marked packets with this many hops to live were refused, and plain ones were not.
     Rejected(Span),
     /// Up to this hop nothing is wrong, and nobody beyond it quotes.
     Beyond(u8),
@@ -78,27 +78,35 @@ impl Finding {
         (
             "changed:<field>:<hop>",
             Class::Impaired,
-            "this hop, or the last of these, is the first to which the field came changed",
+            "the field was changed on the way to this hop, or to a hop of this range",
         ),
         (
             "dropped:<hop>",
             Class::Impaired,
-            "packets of the baseline came to this hop, or to the last of these, and those of the \
-             experiment did not",
+            "packets of the experiment were lost on the way to this hop, or to a hop of this range; \
+             packets of the baseline came there",
         ),
         (
             "rejected:<hop>",
             Class::Impaired,
-            "packets of the experiment with so many hops to live were refused, and those of the \
+            "packets of the experiment with this many hops to live were refused, and packets of the \
              baseline were not",
         ),
-        ("beyond:<hop>", Class::Unknown, "nothing is wrong up to this hop, and no later one tells"),
+        (
+            "beyond:<hop>",
+            Class::Unknown,
+            "packets came unharmed to this hop, and no router behind it shows more",
+        ),
         (
             "some_paths",
             Class::Unknown,
             "flows to the target, or packets of one flow, fare differently",
         ),
-        ("not_reproduced", Class::Unknown, "what was found before did not come again"),
+        (
+            "not_reproduced",
+            Class::Unknown,
+            "the search found no harm: what the measurement saw did not come again",
+        ),
         ("unquoted", Class::Unknown, "routers quote too little to show the difference"),
     ];
 
@@ -119,7 +127,7 @@ impl Finding {
 /// What became of one side's packets at a hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// None was sent with so many hops to live.
+    /// None was sent with this many hops to live.
     Unasked,
     /// Nothing came back.
     Silent,

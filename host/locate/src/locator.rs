@@ -53,7 +53,7 @@ pub struct Locator {
 }
 
 impl Locator {
-    /// With so many packets a second at the most.
+    /// With this many packets a second at the most.
     pub fn new(rate: f64) -> Locator {
         Locator {
             courses: HashMap::new(),

@@ -56,7 +56,7 @@ impl Pace {
         }
     }
 
-    /// Whom a packet with so many hops to live asks; without a number, the target.
+    /// Whom a packet with this many hops to live asks; without a number, the target.
     pub(crate) fn asked(&self, known: Option<IpAddr>, hop: Option<u8>) -> Asked {
         let Some(hop) = hop else { return Asked::Nobody };
         known.map_or(Asked::At(hop), Asked::Known)

@@ -70,7 +70,7 @@ impl Elsewhere {
         Elsewhere { listening: listening.take(MOST).collect() }
     }
 
-    /// What came in since; `None` where nothing did.
+    /// What came in since then; `None` if no packet did.
     pub fn close(self) -> Option<Strays> {
         let mut found: Option<Strays> = None;
         for Listening { interface, mut capture, before } in self.listening {

@@ -53,7 +53,7 @@ pub enum Link {
     FrameRelayWithDirection,
     /// Cisco's HDLC behind such an octet.
     CiscoHdlcWithDirection,
-    /// The tag of a switch of so many octets, between an Ethernet frame's addresses and its type.
+    /// The tag of a switch of this many octets, between an Ethernet frame's addresses and its type.
     SwitchTag(u8),
     /// Token Ring (IEEE 802.5).
     TokenRing,

@@ -55,8 +55,8 @@ pub struct Seek {
     pub ended_ns: i64,
 }
 
-/// A request for a notice at once of what comes on a flow: packets that were forged have no socket that
-/// would tell. The claim of the flow takes the request back, and so does [`Notice::Forget`].
+/// A request to report at once what comes on a flow, for forged packets have no socket that would notice
+/// it. The claim of the flow takes the request back, and so does [`Notice::Forget`].
 #[derive(Debug)]
 pub struct Await {
     /// The transport protocol's IANA number.
@@ -116,7 +116,7 @@ pub struct Heard {
 }
 
 impl Follow {
-    /// A queue of so many packets.
+    /// A queue of this many packets.
     pub fn new(room: usize) -> (Follow, Following) {
         let (queue, come) = mpsc::channel(room);
         let is_overrun = Arc::<AtomicBool>::default();
@@ -182,12 +182,12 @@ pub enum Answer {
 pub enum Notice {
     /// A connection to there is about to begin. Sent before its first packet.
     Expect(Endpoint),
-    /// Whoever is about to send a flow's first packet wants to know of what comes. It needs
+    /// The sender of a flow's first packet wants notices of what comes. It needs
     /// [`Settings::answers`](super::Settings::answers).
     Await(Await),
     /// A connection that was expected did not begin.
     Withdraw(Endpoint),
-    /// Nobody wants to know any more of what comes on this flow: its first packet was not sent.
+    /// Notices of this flow are no longer wanted: its first packet was not sent.
     Forget {
         /// The transport protocol's IANA number.
         protocol: u8,

@@ -77,7 +77,7 @@ pub fn observe(
         output: Ok(()),
     };
     observing.tracker.inside = settings.inside;
-    // Converters cut packets, and write the length of what is left as the length of the packet.
+    // Programs that convert captures cut packets, and write the remaining length as the packet's length.
     observing.tracker.trusts_headers = !source.is_live();
     let result = observing.run(source);
     observing.end_kept();

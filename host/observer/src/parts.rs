@@ -268,7 +268,7 @@ fn unfragmented_v6(ip: &[u8], before: usize) -> Option<Vec<u8>> {
     Some(headers)
 }
 
-/// Sets the packet's length in its headers, whose payload has so many octets.
+/// Sets the packet's length in its headers, whose payload has this many octets.
 fn set_length(headers: &mut [u8], payload: u16) {
     let length = headers.len() as u16;
     match headers[0] >> 4 {
@@ -281,7 +281,7 @@ fn traffic_class(headers: &[u8]) -> u8 {
     if headers[0] >> 4 == 6 { headers[0] << 4 | headers[1] >> 4 } else { headers[1] }
 }
 
-/// Marks a packet one of whose fragments met congestion (RFC 3168, section 5.3).
+/// Marks a packet as CE because a fragment of it was marked so (RFC 3168, section 5.3).
 fn experience(headers: &mut [u8]) {
     headers[1] |= if headers[0] >> 4 == 6 { 3 << 4 } else { 3 };
 }

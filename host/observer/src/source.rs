@@ -36,8 +36,8 @@ pub struct SourceOptions {
     pub filter: Option<String>,
     /// Whether the interface is to receive packets for other machines too.
     pub promiscuous: bool,
-    /// Whether packets that come in from the interface's own addresses are to be told from those
-    /// that leave. They are cut off then; there must be no filter beside.
+    /// Whether packets that come in from the interface's own addresses are marked, by cutting them
+    /// short, to distinguish them from packets that leave. No other filter may be set then.
     pub tells_reflected: bool,
 }
 

@@ -12,8 +12,8 @@ fn page() -> String {
          `pathspider observe --list-chains`\nshows them. *fwd* is the direction of the flow's \
          first packet (in a measurement, ours), *rev* the\nother. Every flow has `pkt_first` and \
          `pkt_last` too, the times of its first and last packet in\nseconds since the Unix epoch. \
-         This page is made from the chains' declarations.\n\nIn a measurement, chains see of what \
-         came only what answers what left us: see\n[what counts as an \
+         This page is made from the chains' declarations.\n\nIn a measurement, chains see \
+         only those incoming packets that answer ours: see\n[what counts as an \
          answer](architecture.md#what-counts-as-an-answer). An ICMP error is no answer: only the \
          chain\n`icmp` sees it.\n",
     );

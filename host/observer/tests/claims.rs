@@ -319,7 +319,7 @@ struct Lived {
 }
 
 impl Lived {
-    /// Claims come so many milliseconds after the end of their connection.
+    /// Claims come this many milliseconds after the end of their connection.
     fn new(capture: &Capture, claims: &[(i64, Notice)]) -> (Lived, Receiver<Notice>) {
         let (sender, receiver) = unbounded();
         let begin = claims.iter().map(|(_, notice)| (started_ns(notice), expect()));
@@ -376,7 +376,7 @@ fn chains() -> ChainSet {
 }
 
 /// Runs the observer over a capture, and again over what it saved: the answers, and those of then.
-/// Claims come so many milliseconds late.
+/// Claims come this many milliseconds late.
 fn replayed(
     name: &str,
     capture: &Capture,
@@ -455,18 +455,18 @@ fn awaited_but(capture: &Capture, wanted: Wanted, further: Option<Notice>) -> Op
     let (answers, mut told) = tokio::sync::mpsc::unbounded_channel();
     observe(capture, receiver, Settings { answers: Some(answers), ..Settings::default() });
     let first = told.try_recv().ok();
-    assert_eq!(told.try_recv().ok(), None, "it is told once");
+    assert_eq!(told.try_recv().ok(), None, "there is one notice");
     first
 }
 
-/// The notices of this capture for whoever waits for a flow's first answer.
+/// The notice of a flow's first answer in this capture.
 fn first_answer(capture: &Capture) -> Option<Answer> {
     let told = awaited(capture, Wanted::First(connection(3)))?;
     assert_eq!(told.id, connection(3));
     Some(told.answer)
 }
 
-/// The notices of this capture for whoever waits until the flow is complete.
+/// The notice that a flow of this capture is complete.
 fn completion(capture: &Capture) -> Option<Answer> {
     awaited(capture, Wanted::Done(connection(3))).map(|told| told.answer)
 }

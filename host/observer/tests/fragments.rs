@@ -7,7 +7,7 @@ use pathspider_observer::Unanswering;
 use super::answers::{TCP, UDP, measure};
 use super::wire::*;
 
-/// An IPv4 packet cut into fragments of so many octets.
+/// An IPv4 packet cut into fragments of this many octets.
 fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
     let (header, body) = packet.split_at(20);
     let last = body.len().div_ceil(size) - 1;

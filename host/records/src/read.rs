@@ -43,7 +43,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// In words, for so many.
+    /// In words, for this many.
     pub fn words(self, count: u64) -> &'static str {
         let of = |one, more| if count == 1 { one } else { more };
         match self {
@@ -133,7 +133,7 @@ impl Bad {
     }
 }
 
-/// Reads all sources with so many threads, each with what `make` gives; returns these, and what was
+/// Reads all sources with this many threads, each with what `make` gives; returns these, and what was
 /// not read.
 pub fn read<F: Fold>(
     sources: &[Source],
@@ -249,7 +249,7 @@ impl Piece {
     }
 }
 
-/// Reads all sources piece by piece with so many threads, each with what `make` gives, in the order of
+/// Reads all sources piece by piece with this many threads, each with what `make` gives, in the order of
 /// the pieces' places. `take` says whether its thread goes on; returns what the threads have, and what
 /// was not read.
 pub fn pieces<S: Send>(

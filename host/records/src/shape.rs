@@ -75,28 +75,36 @@ pub const RECORD: &[Key] = &[
         OrNull(&Text),
         "the target's address; of a target that is a name, absent or a result of the measurement",
     ),
-    perhaps("dp", OrNull(&Whole), "its port: the measurement's default where the line has none"),
-    perhaps("domain", OrNull(&Text), "its name, where the line has one or one was looked up"),
+    perhaps(
+        "dp",
+        OrNull(&Whole),
+        "the target's port; without one in the line, the measurement's default",
+    ),
+    perhaps("domain", OrNull(&Text), "the target's name, if the line has one or one was looked up"),
     perhaps(
         "domain_ascii",
         Text,
-        "only where `domain` is a name in another script: how it was looked up and sent",
+        "only if `domain` is in another script: the form that was looked up and sent",
     ),
     perhaps(
         names::INPUT,
         Anything,
-        "only where the line has keys that are named like those below: what it has under them, to the letter",
+        "only if the line has keys with names of this table: their values, to the letter",
     ),
-    perhaps(names::SIP, OrNull(&Address), "where the connections came from; null where none left"),
+    perhaps(
+        names::SIP,
+        OrNull(&Address),
+        "the source address of the connections; null if none left",
+    ),
     perhaps(
         names::PATH,
         Texts,
-        "`sip`, `*` for what lies between, `dip`; with public addresses and autonomous systems where they are known",
+        "`sip`, `*` for what lies between, `dip`; with public addresses and autonomous systems if they are known",
     ),
     perhaps(
         "sip_asn",
         Whole,
-        "with `--asn-db`: the source's autonomous system, of `--source-public` where that is given",
+        "with `--asn-db`: the autonomous system of the source, or of `--source-public` if that is given",
     ),
     perhaps("sip_prefix", Text, "with `--asn-db`: the prefix that the database has it for"),
     perhaps("sip_country", Text, "with `--asn-db`: the source's country, two letters (ISO 3166-1)"),
@@ -111,24 +119,24 @@ pub const RECORD: &[Key] = &[
     perhaps(
         names::TRANSLATED,
         Text,
-        "only where the target's address stands for one of IPv4: the [prefix](#who-answered) that says so",
+        "only if the target's address stands for an IPv4 address: the [prefix](#who-answered) that says so",
     ),
     perhaps(
         names::ANSWERED_FROM,
         Object(ANSWERED),
-        "from how far the answers came, a [hint](#who-answered); only where the capture has one",
+        "how far the answers came, as a [hint](#who-answered); only if the capture has an answer",
     ),
-    always(names::CONDITIONS, Texts, "what was concluded; empty where nothing could be"),
+    always(names::CONDITIONS, Texts, "the conclusions; empty if nothing could be concluded"),
     perhaps(names::TIME, Object(TIMES), "from the first connection's start to the last one's end"),
     perhaps(
         names::FAILURES,
         Objects(FAILURE),
-        "the connections that failed, in the order of the configurations; absent where none did",
+        "the connections that failed, in the order of the configurations; absent if none failed",
     ),
     perhaps(
         names::RTT,
         Objects(ROUND_TRIP),
-        "with `--chain rtt`, or where the measurement asks for that chain: the round trips and TTLs of the connections that were answered",
+        "with `--chain rtt`, or if the measurement uses that chain: the round trips and TTLs of the connections that were answered",
     ),
     perhaps(
         names::LOCATION,
@@ -148,7 +156,7 @@ pub const RECORD: &[Key] = &[
     perhaps(
         names::ERROR,
         Text,
-        "only where the plugin failed for this target: its reason. `conditions` has then at most what all rounds come to",
+        "only if the plugin failed for this target: its reason. `conditions` then has at most the sums of all rounds",
     ),
     always(
         names::JOB_ID,
@@ -164,7 +172,7 @@ pub const RECORD: &[Key] = &[
     always(names::PLUGIN, Text, "the measurement"),
     always(names::VERSION, Text, "the measurement's version"),
     perhaps(names::VANTAGE, Text, "with `--vantage`: the place that was measured from"),
-    perhaps(names::TAGS, TextsByName, "with `--tag`: what was said of the run"),
+    perhaps(names::TAGS, TextsByName, "with `--tag`: the words of the run"),
 ];
 
 const ANSWERED: &[Key] = &[
@@ -176,7 +184,7 @@ const ANSWERED: &[Key] = &[
     always(
         "hops",
         Numbers,
-        "how many routers these imply, where the sender began with the next of 32, 64, 128 and 255",
+        "how many routers these imply, if the sender began with the next of 32, 64, 128 and 255",
     ),
     always("other_ttl", Numbers, "the lowest and the highest TTL of the target's other packets"),
 ];
@@ -193,7 +201,7 @@ const LOCATION: &[Key] = &[
     always(
         "found",
         Texts,
-        "what was found, in the words of the conditions; empty where all that was seen is well",
+        "the findings, in the words of the conditions; empty if everything that was seen is unharmed",
     ),
     perhaps("changed", Objects(CHANGED), "the changes of fields, in the order of the fields"),
     perhaps(
@@ -203,7 +211,7 @@ const LOCATION: &[Key] = &[
     ),
     perhaps("last_well", Whole, "the last hop that a marked packet came to as it was sent"),
     perhaps("quoted_to", Whole, "the last hop that quoted a marked packet"),
-    perhaps("target_at", Whole, "the hop at which the target answered, where that was seen"),
+    perhaps("target_at", Whole, "the hop at which the target answered; absent if it is unknown"),
     always(
         "hops",
         Objects(HOP),
@@ -222,9 +230,9 @@ const LOCATION: &[Key] = &[
 
 const CHANGED: &[Key] = &[
     always("field", Text, "the field: `ecn`, `dscp`, `tcpflags`, `tcpopt-8`"),
-    always("hop", Text, "the first hop that shows it, or the hops among which that is"),
-    always("from", Text, "what it was before"),
-    always("to", Text, "what it was then; `absent` where it was gone"),
+    always("hop", Text, "the first hop that shows the change, or the range that this hop is in"),
+    always("from", Text, "its value before that"),
+    always("to", Text, "its value after that; `absent` if the field was gone"),
 ];
 
 const HOP: &[Key] = &[
@@ -232,7 +240,7 @@ const HOP: &[Key] = &[
     perhaps("from", Address, "the router that answered"),
     perhaps("asn", Whole, "with `--asn-db`: its autonomous system"),
     perhaps("rtt_us", Whole, "microseconds to the first answer: the router's, else the target's"),
-    perhaps("plain", Object(FATE), "what became of the plain packet; absent where none was sent"),
+    perhaps("plain", Object(FATE), "what became of the plain packet; absent if none was sent"),
     perhaps("marked", Object(FATE), "what became of the marked packet"),
 ];
 
@@ -242,7 +250,7 @@ const FATE: &[Key] = &[
         Word,
         "`seen` (a router quotes it), `silent`, `answered` (by the target), `refused`",
     ),
-    perhaps("quoted", Whole, "octets of it that are quoted"),
+    perhaps("quoted", Whole, "octets of the packet that are quoted"),
     perhaps("ttl", Whole, "the hops to live that are quoted"),
     perhaps(
         "differs",
@@ -252,7 +260,7 @@ const FATE: &[Key] = &[
     perhaps(
         "from",
         Address,
-        "who refused it, as the packet says; of one that was seen, its router, where that is another one than the hop's",
+        "who refused the packet, as the answer says. For a packet that was seen: the router, if it is not the hop's",
     ),
     perhaps("type", Whole, "the type of the ICMP error that refused it; absent for a reset"),
     perhaps("code", Whole, "its code"),
@@ -266,14 +274,14 @@ const TIMES: &[Key] = &[
 const FAILURE: &[Key] = &[
     always("config", Whole, "the configuration; 0 is the baseline"),
     always(names::ERROR, Text, "why, in a word"),
-    perhaps(names::PHASE, Word, "what it was doing then"),
+    perhaps(names::PHASE, Word, "the phase in which it failed"),
     perhaps(names::ICMP, Object(ICMP), "the ICMP error that came back"),
 ];
 
 const ICMP: &[Key] = &[
     always("type", Whole, "its type (IANA's registries of ICMP and ICMPv6)"),
     always("code", Whole, "its code"),
-    always("from", Address, "who sent it: a router, or the target"),
+    always("from", Address, "who sent the error: a router, or the target"),
 ];
 
 const ROUND_TRIP: &[Key] = &[
@@ -289,32 +297,32 @@ pub const FLOW: &[Key] = &[
     perhaps(
         "spdr_kind",
         Word,
-        "the kind of connection, see below; `conversation` for one of the plugin's own; absent where the plugin's packets were sent, or its own connection was reported",
+        "the kind of connection, see below; `conversation` for one of the plugin's own; absent if the host sent packets of the plugin, or the plugin reported a connection of its own",
     ),
     always("spdr_state", Whole, "how it ended: 0 OK, 1 failed, 2 time-out, 3 skipped, 4 discarded"),
     perhaps(
         "spdr_carried",
         Flag,
-        "whether the path carried it, see below; absent where `spdr_state` says so",
+        "whether the path carried the connection, see below; absent if `spdr_state` says so",
     ),
     perhaps(
         "spdr_not_supported",
         Flag,
-        "`true` where the plugin says that this machine cannot make the connection; `spdr_error` says why",
+        "`true` if the plugin says that this machine cannot make the connection; `spdr_error` says why",
     ),
     perhaps("spdr_start", Time, "when the connection was begun"),
     perhaps("spdr_stop", Time, "when it ended"),
-    perhaps(names::ERROR, Text, "why it failed, see below; absent where it did not"),
+    perhaps(names::ERROR, Text, "why the connection failed, see below; absent if it did not"),
     perhaps(
         names::PHASE,
         Word,
-        "what it was doing when it failed, unless the plugin forged its packets without a conversation: `connect` (the TCP handshake, or QUIC while nothing has answered), `tls` (the TLS handshake, and QUIC's), `request` (it had asked, or was about to, and had no complete answer)",
+        "the phase in which it failed: `connect` (the TCP handshake, or QUIC while nothing has answered), `tls` (the TLS handshake, and QUIC's), `request` (the request and its answer). Absent for forged packets without a conversation",
     ),
-    perhaps(names::ICMP, Object(ICMP), "the ICMP error that came back, where it failed"),
+    perhaps(names::ICMP, Object(ICMP), "if the connection failed: the ICMP error that came back"),
     perhaps(
         names::SIP,
         OrNull(&Address),
-        "our end of the connection: absent where nothing could be sent",
+        "our end of the connection; absent if nothing could be sent",
     ),
     perhaps("sp", OrNull(&Whole), "our port"),
     perhaps("dip", OrNull(&Address), "the other end"),
@@ -322,20 +330,20 @@ pub const FLOW: &[Key] = &[
     perhaps(
         "proto",
         OrNull(&Whole),
-        "the transport protocol (IANA); absent where nothing could be sent",
+        "the transport protocol (IANA); absent if nothing could be sent",
     ),
     always("observed", Flag, "whether the capture has its flow"),
     perhaps(
         "spdr_claimed",
         Flag,
-        "whether the capture was asked for its flow; not where nothing left this machine",
+        "whether the capture was asked for the flow; false if nothing left this machine",
     ),
     perhaps(
         "spdr_outcome",
         Object(OUTCOME),
-        "only where the plugin or a chain changed how the connection ended. [`pathspider rejudge`](commands.md#rejudge) begins with them",
+        "only if the plugin or a chain changed how the connection ended. [`pathspider rejudge`](commands.md#rejudge) begins with these values",
     ),
-    always(names::JOB_ID, Text, "that of the target's record, without the number of a row"),
+    always(names::JOB_ID, Text, "the `jobId` of the target's record, without the number of a row"),
 ];
 
 const OUTCOME: &[Key] = &[
@@ -358,7 +366,7 @@ pub const HTTP: &[Key] = &[
     perhaps(
         "http_response_body",
         Octets,
-        "the body, up to `--body-limit`; what goes beyond is not read. Only where the response came to its end or the limit",
+        "the body, up to `--body-limit`; the rest is not read. Only if the response came to its end or to the limit",
     ),
     perhaps("http_info", Object(HTTP_INFO), ""),
 ];
@@ -373,7 +381,7 @@ const HTTP_INFO: &[Key] = &[
     perhaps(
         "odd",
         Texts,
-        "what RFC 9112 forbids of the response; absent where nothing. `status_line`, `header`: read as browsers read them. `body`: its chunks cannot be told apart. `no_http`: another protocol, or HTTP/0.9",
+        "what in the response RFC 9112 forbids; absent if nothing. `status_line`, `header`: read as browsers read them. `body`: its chunks cannot be separated. `no_http`: another protocol, or HTTP/0.9",
     ),
 ];
 
@@ -382,7 +390,7 @@ pub const TLS_INFO: &[Key] = &[
     perhaps(
         "sni",
         OrNull(&Text),
-        "the server name that was sent: the job's `domain` where it is a DNS name",
+        "the server name that was sent: the job's `domain`, if it is a DNS name",
     ),
     perhaps("version", OrNull(&Text), "`TLSv1.2` or `TLSv1.3`"),
     perhaps("cipher_suite", OrNull(&Text), "its name in IANA's registry"),
@@ -414,12 +422,12 @@ pub const DNS_INFO: &[Key] = &[
         "the response's code (IANA's registry of DNS RCODEs; 0 no error, 3 no such name, 5 refused)",
     ),
     perhaps("answers", Whole, "resource records in its answer section, as its header counts them"),
-    perhaps("truncated", Flag, "whether it says that it is cut"),
-    perhaps("malformed", Flag, "only where its records cannot be read, and true then"),
+    perhaps("truncated", Flag, "whether the response says that it is cut off"),
+    perhaps("malformed", Flag, "true if its records cannot be read; otherwise absent"),
     perhaps(
         "ignored",
         Whole,
-        "only where there were some: messages before it that were no response to the query. They are passed over, also where no response came in time",
+        "only if there were some: messages that were no response to the query. They are passed over, and counted even if no response came in time",
     ),
 ];
 
@@ -436,12 +444,12 @@ pub const QUIC_INFO: &[Key] = &[
     perhaps(
         "handshake_us",
         Whole,
-        "microseconds from the first datagram to the handshake's end; absent where it did not end",
+        "microseconds from the first datagram to the handshake's end; absent if the handshake did not end",
     ),
     perhaps(
         "ecn",
         Object(QUIC_SPACES),
-        "what became of our packets, in each space in which some were sent",
+        "what became of our packets, for each packet number space in which some were sent",
     ),
     perhaps(
         "came",
@@ -451,19 +459,19 @@ pub const QUIC_INFO: &[Key] = &[
     perhaps(
         "greased",
         Whole,
-        "how many of our packets left without the bit that QUIC fixes to 1; absent where none did",
+        "how many of our packets left without the bit that QUIC fixes to 1; absent if none did",
     ),
     perhaps(
         "ignored",
         Whole,
-        "only where there were some: datagrams that do not belong to the connection. They are passed over",
+        "only if there were some: datagrams that do not belong to the connection. They are passed over",
     ),
     perhaps(
         "parameters",
         Object(QUIC_PARAMETERS),
         "the target's transport parameters: numbers by the names of RFC 9000, section 18.2, flags, and the others",
     ),
-    perhaps("close", Object(QUIC_CLOSE), "the code that ended the connection, where one did"),
+    perhaps("close", Object(QUIC_CLOSE), "the code that ended the connection; absent without one"),
 ];
 
 const QUIC_SPACES: &[Key] = &[
@@ -478,10 +486,10 @@ const QUIC_COUNTS: &[Key] = &[
     perhaps(
         "ect0",
         Whole,
-        "packets with ECT(0), as the target counts them; absent where it never said",
+        "packets with ECT(0), as the target counts them; absent if it sent no counts",
     ),
-    perhaps("ect1", Whole, "packets with ECT(1), the same"),
-    perhaps("ce", Whole, "packets with CE, the same"),
+    perhaps("ect1", Whole, "packets with ECT(1), as the target counts them"),
+    perhaps("ce", Whole, "packets with CE, as the target counts them"),
 ];
 
 const QUIC_CAME: &[Key] = &[
@@ -492,7 +500,7 @@ const QUIC_CAME: &[Key] = &[
 ];
 
 const QUIC_PARAMETERS: &[Key] = &[
-    perhaps("grease_quic_bit", Flag, "`true` where the target takes either value of the fixed bit"),
+    perhaps("grease_quic_bit", Flag, "`true` if the target accepts either value of the fixed bit"),
     perhaps("others", Texts, "the numbers of the first 32 others, in hexadecimal"),
 ];
 
@@ -500,7 +508,7 @@ const QUIC_CLOSE: &[Key] = &[
     perhaps("code", Whole, "IANA's registry of QUIC transport error codes, or HTTP/3's codes"),
     perhaps("by", Word, "`target` or `us`"),
     perhaps("application", Flag, "whether the code is the application's"),
-    perhaps("reason", Octets, "what was said of it, the first 256 octets"),
+    perhaps("reason", Octets, "the reason that was given, its first 256 octets"),
 ];
 
 /// A field of a chain, whose values may be null.

@@ -1,5 +1,4 @@
-//! The command line: `report`, `diff` and `export`, each of which `pathspider` starts under its own
-//! name.
+//! The command line: `report`, `diff` and `export`. `pathspider` starts each under its own name.
 
 mod diff;
 mod export;
@@ -36,7 +35,7 @@ const ABOUTS: &[About] = &[
             ("Compare vantage points", "pathspider report --by vantage campaign/"),
             ("Make a page for a browser", "pathspider report --html ecn.html ecn.ndjson"),
             (
-                "End with status 11 where too much is broken",
+                "End with status 11 if too much is broken",
                 "pathspider report --fail-if 'ecn.connectivity.broken > 5%' ecn.ndjson",
             ),
         ],
@@ -93,7 +92,7 @@ const READ: &[Status] = &[
 const FILES: &[Named] =
     &[("FILE.meta.json", "the metadata beside a FILE of records, which are read with it")];
 
-const ENVIRONMENT: &[Named] = &[("NO_COLOR", "where it is set, help has no colours")];
+const ENVIRONMENT: &[Named] = &[("NO_COLOR", "if it is set, help has no colours")];
 
 /// The commands.
 #[derive(Debug, Subcommand)]

@@ -26,7 +26,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// So many of so many.
+    /// So many of this many.
     pub(crate) fn of(cases: u64, of: u64) -> Share {
         if of == 0 {
             return Share { cases, of, share: None, low: None, high: None };

@@ -33,8 +33,9 @@ pub fn by_content(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read +
     let bzip2 = matches!(magic[..], [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A']);
     let other = OTHERS.iter().find(|(signature, _)| is(signature)).map(|(_, name)| *name);
     if let Some(name) = other.or(bzip2.then_some("bzip2")) {
-        let message =
-            format!("it is compressed with {name}; decompress it first (read are gzip, zstd, xz)");
+        let message = format!(
+            "it is compressed with {name}; decompress it first (gzip, zstd and xz can be read)"
+        );
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     let whole = Cursor::new(magic).chain(reader);

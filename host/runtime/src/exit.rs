@@ -35,7 +35,7 @@ pub enum Exit {
     Unfit = 13,
     /// A path impairs what was measured.
     Impaired = 14,
-    /// The server of a fleet is not there, does not let us in, or cannot be used.
+    /// The server of a fleet is not there, refuses this client, or cannot be used.
     NoServer = 15,
     /// Another agent works under the name of this place.
     NameTaken = 16,
@@ -62,7 +62,7 @@ impl Exit {
             Exit::RuleBroken => "a plugin broke a rule of the contract",
             Exit::Unfit => "something on this machine is not as measurements need it",
             Exit::Impaired => "the path impairs what was measured",
-            Exit::NoServer => "the server is not there, does not let us in, or cannot be used",
+            Exit::NoServer => "the server is not there, refuses this client, or cannot be used",
             Exit::NameTaken => "another agent works under the name of this place",
         }
     }

@@ -95,7 +95,7 @@ impl New {
         self.place = None;
     }
 
-    /// Has it count as empty with so many octets.
+    /// Has it count as empty with this many octets.
     pub fn begins_with(&mut self, header: usize) {
         self.empty = header as u64;
     }
@@ -153,7 +153,7 @@ pub fn lock(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<
                 let (file, regular) = match take(&place, true) {
                     Err(error) if is_without_reader(&place, &error) => {
                         if is_asked() {
-                            let reason = "told to stop while nobody reads it";
+                            let reason = "stopped while nobody read it";
                             return Err(io::Error::new(io::ErrorKind::Interrupted, reason));
                         }
                         thread::sleep(LOOK);
@@ -180,7 +180,7 @@ pub fn lock(path: &Path, existing: Existing, is_asked: Asked<'_>) -> io::Result<
 ///
 /// # Errors
 ///
-/// As for [`open`]; or it is no file.
+/// As for [`open`]; or it is not a file.
 pub fn lock_beside(path: &Path) -> io::Result<Option<Opened>> {
     let place = Place::find(path)?;
     let mut tries = Tries(0);
@@ -221,7 +221,7 @@ pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Opens what is to be read. It does not wait for whoever writes a named pipe, but its reader does.
+/// Opens a file to read. Opening a named pipe does not wait for its writer; the first read does.
 ///
 /// # Errors
 ///
@@ -249,7 +249,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn no_file() -> io::Error {
-    io::Error::other("it is no file")
+    io::Error::other("it is not a file")
 }
 
 /// Makes a file, which must not be there, not even as a link.
@@ -287,8 +287,8 @@ fn take(place: &Place, links: bool) -> io::Result<(OwnedFd, bool)> {
     // who may make one (fs.protected_hardlinks).
     if regular && place.shared && status.st_nlink > 1 {
         return Err(io::Error::other(
-            "it has a second name, and is where others could have given it that: remove it, or \
-             name the other one",
+            "it has a second name, in a folder that others can write to: remove it, or name the \
+             other one",
         ));
     }
     Ok((file, regular))

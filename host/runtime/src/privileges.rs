@@ -35,7 +35,10 @@ pub fn no_more() {
 
 /// What somebody can do who lacks a privilege, for messages.
 pub fn advice() -> String {
-    format!("run it as root, or let the members of a group do it, once, as root: {}", grant())
+    format!(
+        "run it as root; or let the members of a group run it, by this command as root: {}",
+        grant()
+    )
 }
 
 /// The command that lets the members of a group do what takes privileges.

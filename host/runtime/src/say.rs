@@ -105,7 +105,7 @@ fn send(queue: &Sender<Message>, message: Message) {
     }
 }
 
-/// Has the end of the process wait no longer than [`LAST_WORDS`] for whoever reads.
+/// Limits how long the end of the process waits for readers of its messages to [`LAST_WORDS`].
 pub fn hurry() {
     HURRIED.store(true, Ordering::SeqCst);
 }

@@ -92,7 +92,9 @@ pub fn restore(plugin: &str) -> io::Result<()> {
     }
     if !changed.is_empty() {
         let changed = changed.join(", ");
-        say!("the plugin {plugin} has changed {changed}, which is put back (rule process)");
+        say!(
+            "the plugin {plugin} has changed {changed}; pathspider has restored it (rule process)"
+        );
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub fn show(c: char, shown: &mut String) {
     if is_hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
 }
 
-/// The word for so many.
+/// The word for this many.
 pub fn of(count: u64, one: &'static str, more: &'static str) -> &'static str {
     if count == 1 { one } else { more }
 }

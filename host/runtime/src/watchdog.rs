@@ -142,7 +142,7 @@ impl Calls {
 /// Ends the process for a call that does not come back.
 fn give_up(running: Running) -> ! {
     let why = format!("{running} does not come back");
-    say!("{why}: the run is given up; the metadata and --resume tell how far it came");
+    say!("{why}: the run ends here; the metadata say how far it came, and --resume goes on");
     ending::give_up(why)
 }
 

@@ -19,7 +19,7 @@ use crate::{privileges, streams};
 const WHY: &str = "it was killed, or a plugin ended the process by a system call of its own. Whatever its \
                    exit status says, it did not finish";
 
-/// The witness, to be told who is being watched.
+/// The witness; it learns here which process it watches.
 static WITNESS: Mutex<Option<Survivor>> = Mutex::new(None);
 
 /// Its process, for handlers of signals; 0 while there is none.

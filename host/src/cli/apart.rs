@@ -48,7 +48,7 @@ pub(super) enum Said {
     Record(Record),
     /// A message, but for the last one.
     Message(String),
-    /// Somebody had this process stop, and the measurement was told.
+    /// This process was asked to stop, and has passed that on to the measurement.
     Stopped,
 }
 

@@ -93,7 +93,7 @@ fn start(
 fn exec(command: &str, words: impl IntoIterator<Item = OsString>) -> Result<Exit, Failure> {
     let program = PROGRAMS.iter().find(|(name, _)| *name == command);
     let Some((_, program)) = program else {
-        return Err(Failure::new(Exit::Usage, format!("{command} is no program of its own")));
+        return Err(Failure::new(Exit::Usage, format!("{command} is not a separate program")));
     };
     let path = beside(program).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot find the place of this program: {error}"))

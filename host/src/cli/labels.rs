@@ -72,9 +72,11 @@ fn tag(text: &str) -> Result<(String, String), String> {
         text.split_once('=').ok_or("there is no =: write KEY=VALUE, such as season=spring")?;
     let fits = |c: char| c.is_ascii_alphanumeric() || ['_', '-', '.'].contains(&c);
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(fits) {
-        return Err("its name is to begin with a letter, and to have letters, digits, _, - and . \
-                    alone (ASCII)"
-            .to_owned());
+        return Err(
+            "its name has to begin with a letter, and may have only letters, digits, _, - \
+                    and . (ASCII)"
+                .to_owned(),
+        );
     }
     if name.len() > LONGEST_NAME {
         return Err(format!("its name has more than {LONGEST_NAME} characters"));

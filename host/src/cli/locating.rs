@@ -1,4 +1,4 @@
-//! The arguments that say of which targets the path is searched for what harms packets.
+//! The arguments that decide for which targets the program searches where the path harms packets.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -36,28 +36,28 @@ pub(super) fn spelled_out(words: impl IntoIterator<Item = OsString>) -> Vec<OsSt
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where on the path")]
 pub(super) struct LocatingOptions {
-    /// Find where on the path packets are changed, dropped or refused, where the verdict is impaired
-    /// connectivity (broken, also without a word), where any condition is impaired (changed), or at
-    /// every target (always). Copies of the packets are sent with few hops to live
+    /// Find where on the path packets are changed, dropped or refused, by copies of them with few hops to
+    /// live. WHEN names the targets: those whose connectivity is impaired (broken, the default), those
+    /// with any impaired condition (changed), or all (always)
     #[arg(long, value_name = "WHEN", value_enum, num_args = 0..=1, default_missing_value = ALONE)]
     locate: Option<When>,
 
-    /// Search the paths of this many targets at the most
+    /// Search the paths of at most N targets
     #[arg(long, value_name = "N", default_value_t = 1000,
           value_parser = clap::value_parser!(u64).range(1..))]
     locate_max: u64,
 
-    /// Send this many packets a second at the most for it; a router is asked once a second in the long
-    /// run, whatever this says
+    /// Send at most N packets a second for --locate. A single router is asked once a second in the long
+    /// run, whatever N is
     #[arg(long, value_name = "N", default_value_t = 100.0, value_parser = rate)]
     locate_rate: f64,
 
-    /// Ask every hop up to the target for it, in place of those that decide
+    /// Ask every hop up to the target, instead of only the hops that decide
     #[arg(long)]
     locate_every_hop: bool,
 
-    /// End a search after this time with what it knows; the time in which its routers answer other
-    /// searches is not counted
+    /// End a search after this time with what it knows. Time that it waits for its turn at a router is
+    /// not counted
     #[arg(long, value_name = "TIME", default_value = "120", value_parser = time)]
     locate_time: Duration,
 }

@@ -292,9 +292,9 @@ fn report(ended: RunEnd, clock: Option<Clock>, summing: Summing) -> Result<Exit,
         let from = from.map(|from| format!(", the first from {from}")).unwrap_or_default();
         let noun = of(count, "packet that could be an answer", "packets that could be answers");
         say!(
-            "{count} {noun} came in by {interface}{from}: the kernel gives none of them to \
-             connections that leave by another interface, so these targets seem not to answer. \
-             Measure by the interface that the answers come in by"
+            "{count} {noun} came in by {interface}{from}: the kernel delivers none of them to \
+             connections that leave by another interface, so these targets seem silent. Measure on \
+             the interface where answers come in"
         );
     }
     let unanswering = capture.unanswering_total();
@@ -307,8 +307,8 @@ fn report(ended: RunEnd, clock: Option<Clock>, summing: Summing) -> Result<Exit,
     }
     if clock.is_some_and(|clock| !clock.is_synchronised) {
         say!(
-            "the clock of this machine is not synchronised, says the kernel: the times in the \
-             records are its own"
+            "the clock of this machine is not synchronised, says the kernel: times in the records \
+             may be wrong"
         );
     }
     if let Some(cause) = &cause {

@@ -54,7 +54,10 @@ pub(super) fn run(arguments: &MetadataArgs) -> Result<Exit, Failure> {
         }
     }
     if files.is_empty() {
-        return Err(Failure::new(Exit::Usage, "metadata of which file? none was named"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "no file is named: name the file of records whose metadata to make",
+        ));
     }
     let mut exit = Exit::Finished;
     for file in files {

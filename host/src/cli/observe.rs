@@ -49,7 +49,7 @@ pub(super) struct ObserveArgs {
     #[arg(long, value_name = "BPF")]
     filter: Option<String>,
 
-    /// Keep so many octets of each captured packet
+    /// Keep this many octets of each captured packet
     #[arg(long, value_name = "OCTETS", default_value_t = 65_535,
           value_parser = clap::value_parser!(u32).range(64..=262_144))]
     snaplen: u32,
@@ -71,7 +71,7 @@ pub(super) struct ObserveArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     idle: Duration,
 
-    /// Wait so long for late packets of complete flows
+    /// Wait this long for late packets of complete flows
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     linger: Duration,
 

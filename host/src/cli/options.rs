@@ -50,12 +50,12 @@ pub(super) struct MeasureOptions {
     #[arg(long, value_name = "TEXT", value_parser = contact)]
     pub(super) contact: Option<String>,
 
-    /// Keep so many octets of the body of an HTTP response; the rest is not read
+    /// Keep this many octets of the body of an HTTP response, and do not read the rest
     #[arg(long, value_name = "OCTETS", default_value_t = BODY_LIMIT,
           value_parser = clap::value_parser!(u32).range(..=67_108_864))]
     pub(super) body_limit: u32,
 
-    /// Keep so many octets of each captured packet
+    /// Keep this many octets of each captured packet
     #[arg(long, value_name = "OCTETS", default_value_t = 512,
           value_parser = clap::value_parser!(u32).range(128..=262_144))]
     pub(super) snaplen: u32,
@@ -69,8 +69,8 @@ pub(super) struct MeasureOptions {
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Stop, as after a first signal, when the process with this number is gone. It is to be the one that
-    /// started this program
+    /// Stop, as after a first signal, when the process with this number is gone. It has to be the process
+    /// that started this program
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=0x3fff_ffff))]
     pub(super) parent: Option<u32>,
 
@@ -116,7 +116,7 @@ pub(super) struct Running {
     #[arg(short, long, value_name = "IF")]
     pub(super) interface: Option<String>,
 
-    /// Measure so many targets at the same time [default: 100]
+    /// Measure N targets at the same time [default: 100]
     #[arg(short, long, alias = "worker-count", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) workers: Option<u32>,

@@ -12,7 +12,7 @@ const STATE_DIR: Named = (
     "PATHSPIDER_STATE_DIR",
     "the folder of journals: how to undo each change of the system's settings",
 );
-const NO_COLOR: Named = ("NO_COLOR", "where it is set, help has no colours");
+const NO_COLOR: Named = ("NO_COLOR", "if it is set, help has no colours");
 
 const PLUGINS: Named = (
     "/usr/lib/pathspider, /usr/local/lib/pathspider",
@@ -180,7 +180,7 @@ pub(super) const ABOUTS: &[About] = &[
         examples: &[
             ("Pick what is broken", "pathspider filter -c '*.broken' ecn.ndjson"),
             ("Count the conditions", "pathspider filter --count ecn.ndjson"),
-            ("Give targets another port", "pathspider filter --dp 443 --csv-input targets.csv"),
+            ("Give all targets another port", "pathspider filter --dp 443 --csv-input targets.csv"),
         ],
         exits: &[
             Finished.status(),

@@ -26,10 +26,10 @@ const LOCATING: u8 = 40;
 /// `pathspider probe`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each measurement is made in rounds of its own, with its default options. A port decides how it \
-                  connects: 443 by TLS, another one by a TCP handshake where there is no kind of connection for \
-                  it.\n\nExit status: 0 where nothing is impaired, 14 where something is, 9 where there is no \
-                  verdict on a target or a measurement failed, 10 where it was stopped."
+    after_help = "Each measurement is made in rounds of its own, with its default options. The port decides how it \
+                  connects: to 443 by TLS, to a port without a known protocol by a TCP handshake alone.\n\nExit \
+                  status: 0 if nothing is impaired, 14 if something is, 9 if a target has no verdict or a \
+                  measurement failed, 10 after a signal."
 )]
 pub(super) struct ProbeArgs {
     /// Addresses or names, perhaps with a port: HOST, HOST:PORT, [IPV6]:PORT
@@ -49,7 +49,7 @@ pub(super) struct ProbeArgs {
     #[arg(long)]
     no_locate: bool,
 
-    /// How long one connection may take, in seconds [default: what each measurement has, mostly 5]
+    /// How long one connection may take, in seconds [default: each measurement's own, mostly 5]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<f64>,
 
@@ -61,13 +61,13 @@ pub(super) struct ProbeArgs {
     #[arg(long)]
     allow_special: bool,
 
-    /// Never measure the addresses and prefixes in this file, one a line, # for comments; may be
+    /// Never measure the addresses and prefixes in this file: one a line, # begins a comment. May be
     /// given several times
     #[arg(long, value_name = "FILE")]
     blocklist: Vec<PathBuf>,
 
-    /// Whom to ask about these connections, an address or a URL; sent in the User-Agent of HTTP
-    /// requests [default: pathspider's own page]
+    /// Say in the User-Agent of HTTP requests whom to ask about them: an address or a URL [default:
+    /// pathspider's own page]
     #[arg(long, value_name = "TEXT")]
     contact: Option<OsString>,
 }

@@ -46,8 +46,8 @@ pub(super) struct Targets {
     #[arg(long)]
     shuffle: bool,
 
-    /// Choose the order of --shuffle: the same number gives the same order [default: random, and
-    /// shown]; and the division of --shard [default: 0]
+    /// Choose the order of --shuffle [default: random, and shown] and the division of --shard
+    /// [default: 0]. The same number gives the same order and the same division
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
@@ -57,11 +57,11 @@ pub(super) struct Targets {
     shard: Option<Shard>,
 
     /// Measure each target N times, in rounds. A round measures all targets, in an order of its own,
-    /// and begins when the former one is over. The record of the last round says what was stable
+    /// and begins when the round before it is over. The record of the last round says what was stable
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_ROUNDS))]
     repeat: Option<u16>,
 
-    /// Wait so long between two rounds: seconds, or a time such as 10m
+    /// Time between two rounds: seconds, or a time such as 10m
     #[arg(long, value_name = "TIME", value_parser = time, requires = "repeat")]
     repeat_interval: Option<Duration>,
 
@@ -81,7 +81,7 @@ pub(super) struct Targets {
     #[arg(long, value_name = "N", value_parser = rate)]
     per_target_rate: Option<f64>,
 
-    /// Wait so long between connections to one /24 or, for IPv6, /48: seconds, or a time such as 500ms
+    /// Time between connections to one /24 or, for IPv6, /48: seconds, or a time such as 500ms
     #[arg(long, value_name = "TIME", value_parser = time)]
     prefix_spacing: Option<Duration>,
 

@@ -27,13 +27,14 @@ const SHOWN: usize = 200;
 /// `pathspider trace`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "SYNs with few hops to live are sent, plain ones and ones with the features, and what routers \
-                  quote of them is compared with what was sent. Without --ecn, --dscp, --tcp-option and --with, ECN, \
-                  DSCP 46 and TCP's usual options are looked for.\n\nExit status: 0 where nothing is harmed, 14 where \
-                  something is, 9 where a target answered nothing or could not be traced, 10 where it was stopped."
+    after_help = "The command sends SYNs with few hops to live, with and without the features. Routers quote them \
+                  in their errors, and the command compares these quotes with what it sent. Without --ecn, --dscp, \
+                  --tcp-option and --with, it looks for ECN, DSCP 46 and TCP's usual options.\n\nExit status: 0 if \
+                  nothing is harmed, 14 if something is, 9 if a target answered nothing or could not be traced, 10 \
+                  after a signal."
 )]
 pub(super) struct TraceArgs {
-    /// Addresses or names, perhaps with a port: HOST, HOST:PORT, [IPV6]:PORT; port 80 where none is given
+    /// Addresses or names, perhaps with a port: HOST, HOST:PORT, [IPV6]:PORT; the port is 80 by default
     #[arg(value_name = "HOST", required = true)]
     pub(super) hosts: Vec<String>,
 
@@ -49,8 +50,8 @@ pub(super) struct TraceArgs {
     #[arg(long, value_name = "KIND", value_parser = clap::value_parser!(u8).range(3..=254))]
     tcp_option: Vec<u8>,
 
-    /// Measure with this plugin, and look for what its configurations send otherwise than its baseline;
-    /// with a number, for that configuration alone. May be given several times
+    /// Measure with this plugin, and look for each feature in which its configurations differ from its
+    /// baseline; with a number, only for that configuration's. May be given several times
     #[arg(long, value_name = "PLUGIN[:CONFIG]",
           conflicts_with_all = ["ecn", "dscp", "tcp_option", "watch", "max_hops"])]
     pub(super) with: Vec<String>,
@@ -63,7 +64,7 @@ pub(super) struct TraceArgs {
     #[arg(long)]
     watch: bool,
 
-    /// Leave this time between two traces of --watch: seconds, or such as 1m
+    /// Time between two traces of --watch: seconds, or a time such as 1m
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10", requires = "watch")]
     interval: Duration,
 
@@ -71,12 +72,12 @@ pub(super) struct TraceArgs {
     #[arg(long)]
     pub(super) names: bool,
 
-    /// Say in which autonomous system routers are, by this file: a MaxMind DB (.mmdb) or CAIDA's
-    /// prefix2as. May be given several times; the first that knows counts
+    /// Show the autonomous systems of routers, from this file: a MaxMind DB (.mmdb) or CAIDA's
+    /// prefix2as. May be given several times; the first file that knows an address counts
     #[arg(long, value_name = "FILE")]
     pub(super) asn_db: Vec<PathBuf>,
 
-    /// Go no further than so many hops
+    /// Go no further than N hops
     #[arg(long, value_name = "N", default_value_t = 30,
           value_parser = clap::value_parser!(u8).range(1..=60))]
     max_hops: u8,
@@ -89,7 +90,7 @@ pub(super) struct TraceArgs {
     #[arg(long)]
     pub(super) allow_special: bool,
 
-    /// Never send to the addresses and prefixes in this file, one a line, # for comments; may be
+    /// Never send to the addresses and prefixes in this file: one a line, # begins a comment. May be
     /// given several times
     #[arg(long, value_name = "FILE")]
     pub(super) blocklist: Vec<PathBuf>,

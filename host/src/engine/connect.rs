@@ -118,10 +118,10 @@ impl Connection {
     }
 }
 
-/// Opens the connection that the plugin asked for, and sends its first packet, to no other
-/// address than this one, for which it has leave.
+/// Opens the connection that the plugin asked for, and sends its first packet. It sends to no other
+/// address than this one, for the pace has given leave for this one alone.
 ///
-/// The observer is told to expect the target before that, so that it cannot miss the packet.
+/// Before that, it asks the observer to expect the target, so that the packet cannot be missed.
 ///
 /// # Errors
 ///
@@ -155,7 +155,7 @@ pub(super) fn begin(
     }
     let socket = match dialer.socket(protocol, remote, &settings) {
         Ok(socket) => socket,
-        // An ICMP error, of which a connection says the same, has not come yet.
+        // Nothing was sent yet, so this is no ICMP error, which would have the same number.
         Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
             return Ok(Begun::Over(fail(Failure::NotSupported)));
         }

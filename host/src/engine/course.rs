@@ -94,7 +94,7 @@ pub(super) enum Action<C: Cargo> {
     Fail(C::Work, C::Error),
     /// Hand on that the plugin did not come back; whether a new thread is to take the place.
     GiveUp(Purpose, C::Work, bool),
-    /// End the run: so many threads are stuck in the plugin.
+    /// End the run: this many threads are stuck in the plugin.
     Stuck(usize),
     /// Say that ports toward this endpoint are short, for the first time.
     Short(SocketAddr),

@@ -49,7 +49,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// A job that keeps so many of its connections once they are known.
+    /// A job that keeps this many of its connections once they are known.
     pub(super) fn new(Fed { job, came, turn }: Fed, depends: usize) -> Work {
         let answered = (0..depends).map(|_| OnceLock::new()).collect();
         Work { job, came, turn, prepared: OnceLock::new(), answered }

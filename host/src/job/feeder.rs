@@ -362,7 +362,7 @@ impl Sorter {
             }
             Err(wrong) => {
                 open.bad_line();
-                // Without the gate, for whoever reads messages may pause.
+                // The gate is released first, for the reader of messages may pause.
                 drop(gate);
                 self.tally.complain(&self.input, line, &wrong);
             }

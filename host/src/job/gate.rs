@@ -55,7 +55,7 @@ pub(super) struct Gate {
     done: Option<Done>,
     /// The port of targets that name none.
     port: u16,
-    /// Whether targets are told apart by their names.
+    /// Whether a target's name is part of its identity.
     names: bool,
     /// Which part of the targets is measured here.
     shard: Option<Shard>,

@@ -206,7 +206,7 @@ impl Lines {
         }
     }
 
-    /// Gives back so many lines, which were read last, to be read again.
+    /// Gives back this many lines, which were read last, to be read again.
     pub(super) fn put_back(&mut self, lines: Vec<u8>, count: u64) {
         let mut lines = lines;
         // In memory: nothing can fail.

@@ -1,4 +1,4 @@
-//! What the feeder is told to do with targets.
+//! The user's rules for the feeder: which targets, in which order, how often.
 
 use std::sync::Arc;
 

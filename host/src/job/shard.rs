@@ -14,7 +14,7 @@ use super::target::Target;
 /// Hosts at the most.
 const MOST: u32 = 100_000;
 
-/// A part of the targets, of so many.
+/// A part of the targets, of this many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
     /// Which part, from 1.

@@ -84,7 +84,7 @@ pub(crate) enum Wrong {
     Zone(Piece),
     /// It is a URL.
     Url(Piece),
-    /// It is an IPv6 address whose port cannot be told from it.
+    /// It is an IPv6 address, and its last part may be a port.
     Brackets(Piece),
     /// It is neither an address nor a name.
     NoName {
@@ -169,7 +169,7 @@ impl fmt::Display for Wrong {
                 "the line is XML: write targets as JSON objects or rows (of masscan -oJ, of nmap -oG)",
             ),
             Wrong::Nothing => f.write_str(
-                "it has neither dip, the target's address, nor domain: write \
+                "it has neither dip (the target's address) nor domain: write \
                  {\"dip\":\"192.0.2.1\",\"dp\":443}, or a row 192.0.2.1,443",
             ),
             Wrong::NoText { key, value } => {
@@ -186,7 +186,7 @@ impl fmt::Display for Wrong {
                 write!(f, "{address} is the unspecified address, which no host has")
             }
             Wrong::Prefix(text) => {
-                write!(f, "{text} is many addresses: write each on a line of its own")
+                write!(f, "{text} stands for many addresses: write each on a line of its own")
             }
             Wrong::Zone(text) => write!(
                 f,

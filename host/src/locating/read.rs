@@ -1,4 +1,4 @@
-//! A location as records have it, read again: what was found, for whoever shows it.
+//! Reads a location from a record, for the commands that show it.
 
 use pathspider_locate::field::{NotRead, Shown};
 use pathspider_locate::location::{Fate, HopSeen};

@@ -118,7 +118,7 @@ impl Clock {
 }
 
 impl Driver {
-    /// With so many packets a second at the most.
+    /// With this many packets a second at the most.
     pub(crate) fn new(wire: Wire, rate: f64) -> Driver {
         let routes = Routes::new(wire.interface.as_deref());
         let (locator, ways) = (Locator::new(rate), HashMap::new());

@@ -39,7 +39,7 @@ const LOCAL: [(&str, &str); 5] = [
     ("no_address_family", "this machine does not have the targets' IP version"),
     ("no_descriptor", "this process may open no more sockets: raise `ulimit -n` or lower -w"),
     ("no_memory", "this machine has no memory for more sockets: lower -w"),
-    ("not_supported", "this kernel does not do what the connections ask for"),
+    ("not_supported", "this kernel does not support what the connections ask for"),
 ];
 
 /// Reasons of this machine or of the path.

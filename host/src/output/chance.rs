@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Targets that failed in the baseline alone, before anything is said of chance.
 const FEWEST: u64 = 3;
 
-/// Of so many targets that failed in the baseline alone or in others alone, one at least failed in the
+/// Of this many targets that failed in the baseline alone or in others alone, one at least failed in the
 /// baseline. A table that is full refuses what comes last, so chance need not treat both alike.
 const ONE_OF: u64 = 11;
 

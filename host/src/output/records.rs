@@ -169,8 +169,8 @@ impl RecordWriter {
         RecordWriter { answers, ..self }
     }
 
-    /// Notes jobs without a record in this file, of which so many octets are good where it is there
-    /// already.
+    /// Notes jobs without a record in this file. If the file is there already, its first `good` octets
+    /// stay.
     pub(crate) fn note_jobs_without(
         &mut self,
         path: PathBuf,
@@ -216,7 +216,7 @@ impl RecordWriter {
         self.flush_if_full()
     }
 
-    /// How many jobs' records wait to be written, for whoever has to end the run without the writer.
+    /// How many jobs' records wait to be written, for an end of the run that does not wait for the writer.
     pub(crate) fn waiting(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.waiting)
     }

@@ -41,7 +41,7 @@ impl Sink {
         Sink { outlet, codec, written: Instant::now() }
     }
 
-    /// Whether so many octets of lines should be given now.
+    /// Whether this many octets of lines should be given now.
     pub(super) fn wants(&self, length: usize) -> bool {
         match self.codec {
             Codec::Plain => length > 0,

@@ -118,15 +118,15 @@ impl Page {
         &self.hosts
     }
 
-    /// How often these targets are to be measured next. Where nothing has answered in all rounds of a
-    /// measurement, one round of each other one shows whether it is different.
+    /// How many rounds the next measurement of these targets has. If a target answered nothing in all
+    /// rounds of a measurement, one round of each other measurement shows whether that one is different.
     pub(crate) fn rounds_of(&self, hosts: &[usize]) -> u16 {
         let is_silent = |place: &usize| self.hosts[*place].answers == Some(false);
         if hosts.iter().all(is_silent) { 1 } else { self.rounds }
     }
 
-    /// Adds a record of a measurement of which so many rounds were asked for. Whether it is of a target
-    /// that was asked for.
+    /// Adds a record of a measurement with this many rounds. Gives whether its target is one that the user
+    /// named.
     pub(crate) fn add(&mut self, info: &Info, asked: u16, record: Record) -> bool {
         let Some(at) = self.hosts.iter().position(|host| host.has(&record)) else { return false };
         let measurement = self.measurement(info);

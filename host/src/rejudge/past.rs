@@ -282,8 +282,8 @@ pub(super) fn conditions(record: &Record) -> Vec<String> {
     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Whether a connection is claimed again. Of one whose end nobody knew, and of which the run found no
-/// flow, there is nothing to be found.
+/// Whether a connection is claimed again. If its local end is unknown and the run found no flow, the
+/// capture has none either.
 pub(super) fn is_claimed(restored: &Restored) -> bool {
     let is_known = restored.outcome.record().get("sip").is_some() || restored.last.is_some();
     restored.is_claimed && is_known

@@ -61,7 +61,7 @@ fn identity(path: &Path) -> Option<(u64, u64, Option<&OsStr>)> {
     Some((folder.dev(), folder.ino(), Some(path.file_name()?)))
 }
 
-/// How many open files so many jobs at a time need.
+/// How many open files this many jobs at a time need.
 pub(crate) fn descriptors(workers: usize) -> u64 {
     workers as u64 + SPARE_DESCRIPTORS
 }

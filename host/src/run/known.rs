@@ -1,5 +1,5 @@
-//! What is known of a run while its stages go on: for whoever shows it, and for the metadata's last
-//! word.
+//! What is known of a run while its stages go on: for the progress display, and for the end of the
+//! metadata.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -16,9 +16,7 @@ pub(super) fn stop_with(parent: u32, stop: &Stop) -> std::io::Result<()> {
     let is_there = getppid().map(Pid::as_raw_nonzero).map(i32::from);
     if is_there != i32::try_from(parent).ok() {
         stop.finish("the end of the process that started it");
-        say!(
-            "the process {parent}, which was to have started this one, is gone: nothing is measured"
-        );
+        say!("the process of --parent {parent} is gone: nothing is measured");
     }
     Ok(())
 }

@@ -203,16 +203,16 @@ fn sentences(traced: &Traced) -> Vec<String> {
         }
     }
     if !traced.has_routers() {
-        said.push("No router on the path said anything, so nothing is known of where.".to_owned());
+        said.push("No router on the path answered, so the place is unknown.".to_owned());
     }
     said.push(match (traced.is_answered(), traced.has_arrived()) {
         (false, _) => "The target answered nothing: it is offline, or a firewall is silent.".into(),
         (true, true) if traced.is_impaired() => "All packets came to the target.".to_owned(),
         (true, true) => format!(
-            "{} came to the target, and nothing on the way was seen to be changed.",
+            "{} came to the target, and no change on the way was seen.",
             listed(&traced.marks)
         ),
-        (true, false) => "The target answers, and not to all of these packets.".to_owned(),
+        (true, false) => "The target answered some of these packets, and not all.".to_owned(),
     });
     let hidden = traced.hidden();
     if !hidden.is_empty() {

@@ -84,7 +84,7 @@ pub(super) struct Row {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "was", content = "what")]
 pub(super) enum Cell {
-    /// None was sent with so many hops to live.
+    /// None was sent with this many hops to live.
     NotSent,
     /// No answer came.
     Silent,

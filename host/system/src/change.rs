@@ -227,7 +227,8 @@ fn undo_sysctl(
     interface: Option<&Interface>,
     ours: &[String],
 ) -> io::Result<Undone> {
-    let gone = || Undone::Left(format!("{key} is no more, so there is nothing to restore"));
+    let gone =
+        || Undone::Left(format!("{key} does not exist any more, so there is nothing to restore"));
     let Some(file) = open(key, interface)? else { return Ok(gone()) };
     let found = match sysctl::read(&file) {
         // Its interface has gone just now.

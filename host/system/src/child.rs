@@ -98,7 +98,7 @@ pub(super) fn wait(mut child: Child, limit: Duration) -> io::Result<Option<Outpu
     Ok(None)
 }
 
-/// Waits until one of these has something, or so long.
+/// Waits until one of these has something, or this long.
 fn wait_for_any<'a>(these: impl Iterator<Item = &'a OwnedFd>, long: Duration) {
     let mut polled: Vec<PollFd<'_>> =
         these.map(|one| PollFd::from_borrowed_fd(one.as_fd(), PollFlags::IN)).collect();

@@ -107,8 +107,8 @@ impl Duty<'_> {
                 journal::amend(place, name, &over)
             };
         }
-        // Nobody is to wait for who reads what we say: the lock goes first, and then we do, be it
-        // said or not.
+        // The lock is released before the message is written, so that no run waits for a reader of
+        // messages. The process ends whether or not the message could be written.
         // SAFETY: the descriptor is open, and nothing of this process uses it any more.
         unsafe { libc::close(self.lock.as_raw_fd()) };
         let what = if restored.is_empty() {

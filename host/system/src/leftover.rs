@@ -115,7 +115,7 @@ fn find(places: &[Place], closed: &[(PathBuf, io::Error)]) -> Found {
     let mut found = Found::default();
     let folder_unread = |path: &Path, error: &io::Error| {
         format!(
-            "cannot look for journals in {} ({error}), so what they may tell of is not restored",
+            "cannot look for journals in {} ({error}), so changes noted there are not restored",
             path.display()
         )
     };
@@ -141,8 +141,8 @@ fn find(places: &[Place], closed: &[(PathBuf, io::Error)]) -> Found {
                 Err(error) => error.to_string(),
             };
             found.unreadable.push(format!(
-                "cannot read the journal {} ({why}), so what it may tell of is not restored; it \
-                 stays: delete it when no run of pathspider is under way",
+                "cannot read the journal {} ({why}), so changes noted in it are not restored; the \
+                 file stays: delete it when no run of pathspider is under way",
                 folder.path.join(name).display()
             ));
         }
@@ -215,8 +215,8 @@ fn undo(run: &str, leftover: &mut Leftover, place: &Place, restored: &mut Restor
     if leftover.strange > 0 {
         all = false;
         restored.failed.push(format!(
-            "after {run}: {} lines of its journal {} cannot be read, so what they may tell of is not \
-             restored; it stays: `pathspider restore --forget` removes it",
+            "after {run}: {} lines of its journal {} cannot be read, so changes noted there are not \
+             restored; the file stays: `pathspider restore --forget` removes it",
             leftover.strange,
             place.path.join(&leftover.name).display()
         ));

@@ -148,8 +148,8 @@ impl Machine {
         machine
     }
 
-    /// A machine that is to be changed: nobody else changes it meanwhile. Waits for whoever does,
-    /// and undoes what earlier runs left behind.
+    /// A machine that only this run changes. Waits while another run changes it, and undoes what earlier
+    /// runs left behind.
     ///
     /// It forks (see `keeper`), so there must be no thread yet.
     ///

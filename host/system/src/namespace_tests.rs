@@ -141,7 +141,7 @@ fn a_parameter_goes_with_its_interface() {
             sh(script);
             let Restoration { left, failed, .. } = machine.changes.undo(|_| {});
             assert_eq!(failed, [""; 0], "{script}");
-            let gone = [format!("{key} is no more, so there is nothing to restore")];
+            let gone = [format!("{key} does not exist any more, so there is nothing to restore")];
             assert_eq!(left, if expected == "1" { &[][..] } else { &gone }, "{script}");
             if let Some(parameter) = parameter {
                 assert_eq!(value(parameter), expected, "{script}");

@@ -1,4 +1,4 @@
-//! Which plugin's function the present thread is in: for whoever has to name it when it crashes.
+//! Notes which plugin's function the present thread is in, so that the report of a crash can name it.
 //!
 //! It is noted at the host's end of every call, in a thread-local that needs neither a destructor
 //! nor memory of the heap, so that a signal handler of the same thread may read it. A thread may

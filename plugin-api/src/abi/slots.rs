@@ -19,7 +19,7 @@ pub struct Slots {
     names: RVec<RStr<'static>>,
 }
 
-/// A chain's slots: so many from the first on.
+/// A chain's slots: this many from the first on.
 #[repr(C)]
 #[derive(Debug)]
 pub struct ChainSlots {

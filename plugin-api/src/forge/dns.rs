@@ -35,7 +35,7 @@ pub fn dns_query(name: &str, id: u16) -> Result<Vec<u8>> {
     Ok(query)
 }
 
-/// A [`dns_query`] that is filled up to so many octets with the padding of EDNS(0) (RFC 6891, RFC 7830),
+/// A [`dns_query`] that is filled up to this many octets with the padding of EDNS(0) (RFC 6891, RFC 7830),
 /// which servers ignore.
 ///
 /// # Errors

@@ -69,8 +69,8 @@ impl Datagram {
 }
 
 /// UDP options with the checksum that they begin with (RFC 9868, sections 8 and 9), as the surplus of a
-/// datagram with so many octets of data. Together with the datagram, they have the checksum of the whole
-/// IP payload right too, for whoever takes UDP's length to be that.
+/// datagram with this many octets of data. They also make the checksum over the whole IP payload right, for
+/// receivers that take the IP payload's length for UDP's.
 pub fn udp_options(data: usize, options: &[u8]) -> Vec<u8> {
     let padding = data % 2;
     let mut surplus = vec![0; padding + 2];
@@ -84,7 +84,7 @@ pub fn udp_options(data: usize, options: &[u8]) -> Vec<u8> {
     surplus
 }
 
-/// Whether the surplus of a datagram with so many octets of data begins with the checksum of its
+/// Whether the surplus of a datagram with this many octets of data begins with the checksum of its
 /// options, and that is right.
 pub fn is_udp_options(data: usize, surplus: &[u8]) -> bool {
     let Some(options) = surplus.get(data % 2..).filter(|options| options.len() >= 2) else {

@@ -34,7 +34,7 @@ pub enum Fit {
 }
 
 impl Pieces {
-    /// No piece yet, and room for so many octets.
+    /// No piece yet, and room for this many octets.
     pub fn new(limit: u32) -> Pieces {
         Pieces { octets: Vec::new(), there: Vec::new(), limit }
     }

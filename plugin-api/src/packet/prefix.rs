@@ -121,14 +121,14 @@ mod tests {
 
     const ISN: u32 = u32::MAX - 2;
 
-    /// A segment at this distance from the SYN, with so many octets captured.
+    /// A segment at this distance from the SYN, with this many octets captured.
     struct Segment(u32, u8, Vec<u8>, usize);
 
     fn segment(at: u32, flags: u8, data: &[u8]) -> Segment {
         Segment(at, flags, data.to_vec(), data.len())
     }
 
-    /// What a reader was asked with that is content with so many octets.
+    /// What a reader was asked with that is content with this many octets.
     fn asked(segments: &[Segment], wanted: usize) -> Vec<Vec<u8>> {
         let (mut prefix, mut asked) = (Prefix::default(), Vec::new());
         for Segment(at, flags, data, captured) in segments {

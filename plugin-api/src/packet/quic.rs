@@ -194,7 +194,7 @@ pub fn varint(octets: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// A datagram that asks for a version that nobody speaks, whereupon servers name theirs: a long header
-/// with these connection IDs, and zeros up to so many octets. What follows the IDs has the shape of an
+/// with these connection IDs, and zeros up to this many octets. What follows the IDs has the shape of an
 /// Initial, an empty token and a length, for some servers read that far before they look at the version.
 /// A server need not answer a datagram of fewer than 1,200 octets.
 pub fn probe(version: u32, destination: &[u8], source: &[u8], octets: usize) -> Vec<u8> {

@@ -34,7 +34,10 @@ const ONLY: Configuration = Configuration::new(0, "lookup");
 
 conditions! {
     SUCCEEDED: good("dnsresolv.resolution.succeeded", "the resolver gave an address");
-    FAILED: unknown("dnsresolv.resolution.failed", "it gave none: dns_error says why");
+    FAILED: unknown(
+        "dnsresolv.resolution.failed",
+        "the resolver gave no address: dns_error says why"
+    );
 }
 
 /// The lookups of one run.

@@ -16,11 +16,11 @@ conditions! {
     CONNECTIVITY: connectivity("dscp.<codepoint>");
     REPLYMARK: unknown(
         "dscp.<codepoint>.replymark:<mark>",
-        "an answer to packets with this code point had that one"
+        "an answer to packets with this code point had that mark"
     );
     REMARKED: impaired(
         "dscp.<codepoint>.location.remarked:<behaviour>",
-        "this behaviour of RFC 9435 explains how the code point was changed on the way out"
+        "the code point was changed on the way out, by this behaviour of RFC 9435"
     );
 }
 

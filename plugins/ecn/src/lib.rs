@@ -40,12 +40,13 @@ conditions! {
     SEEN: good("ecn.ipmark.<ect0|ect1|ce>.seen", "a packet of the target had this mark in B");
     NOT_SEEN: unknown(
         "ecn.ipmark.<ect0|ect1|ce>.not_seen",
-        "packets of the target were seen in B, none with this mark"
+        "packets of the target were seen in B, and none had this mark"
     );
     ECHOED: good("ecn.ce.echoed", "a segment that acknowledged data with CE had ECE");
     IGNORED: unknown(
         "ecn.ce.ignored",
-        "none had it: the target does not echo CE, or the path cleared one of the two"
+        "no segment that acknowledged data with CE had ECE: the target does not echo CE, or the \
+         path cleared CE or ECE"
     );
     UNACKNOWLEDGED: unknown("ecn.ce.unacknowledged", "nothing acknowledged data with CE");
 }
@@ -77,7 +78,8 @@ impl Measurement for Ecn {
         use ConnectKind::{DnsTcp, Http, Https, Syn, Tcp};
         Options::none().connect(&[Http, Https, Tcp, DnsTcp, Syn]).timeout().flag(
             CE_FLAG,
-            "Also send data with CE in a connection that negotiates ECN, and see whether that is echoed",
+            "Also send data with CE in a connection that negotiates ECN, and see whether that is \
+             echoed",
         )
     }
 

@@ -18,7 +18,7 @@ conditions! {
     SEEN: good("evilbit.mark.seen", "a packet of the target had the flag in B");
     NOT_SEEN: unknown(
         "evilbit.mark.not_seen",
-        "packets of the target were seen in B, none had it"
+        "packets of the target were seen in B, and none had the flag"
     );
 }
 

@@ -7,11 +7,11 @@ use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 pub(crate) mod flowlabel {
     pathspider_plugin_api::fields! {
         pub(crate) CHAIN = "flowlabel": "IPv6 flow labels";
-        SENT: u32 = "flowlabel_sent": "that of the originator's first packet; null in IPv4";
+        SENT: u32 = "flowlabel_sent": "flow label of the originator's first packet; null in IPv4";
         SENT_SAME: bool = "flowlabel_sent_same":
-            "its later packets but resets have the same; null in IPv4";
-        CAME: u32 = "flowlabel_came": "that of its peer's first packet; null if none came";
-        TTL: u8 = "flowlabel_ttl" in "hops": "the hop limit of that packet as it came; null if none came";
+            "the originator's later packets, except resets, have the same; null in IPv4";
+        CAME: u32 = "flowlabel_came": "flow label of the other side's first packet; null if none came";
+        TTL: u8 = "flowlabel_ttl" in "hops": "hop limit of that packet as it came; null if none came";
     }
 }
 

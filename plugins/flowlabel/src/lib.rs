@@ -27,13 +27,16 @@ conditions! {
     );
     HOPS: unknown(
         "flowlabel.<none|other>.hops.differ",
-        "the answer came through another number of routers than that of A"
+        "the answer came through another number of routers than the answer in A"
     );
     ELSEWHERE: unknown(
         "flowlabel.<none|other>.location.elsewhere:<hop>",
-        "at this hop another router answered packets with this label than those of A, with the same ports"
+        "at this hop, another router answered than for packets of A with the same ports"
     );
-    REFLECTED: unknown("flowlabel.answer.same_label", "in A and in C, the answer had the label that was sent");
+    REFLECTED: unknown(
+        "flowlabel.answer.same_label",
+        "the answers in A and in C had the labels that were sent"
+    );
 }
 
 /// What is sent: the words of `--connect`, the default first.

@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
         Some(self.take(octets)?.iter().fold(0, |number, &octet| number << 8 | usize::from(octet)))
     }
 
-    /// A block with its length, a number of so many octets, before it: as much of it as is there.
+    /// A block with its length, a number of this many octets, before it: as much of it as is there.
     fn block(&mut self, octets: usize) -> Option<Reader<'a>> {
         let length = self.number(octets)?;
         let there = length.min(self.rest.len());

@@ -19,8 +19,8 @@ const HTTP2: Configuration =
 
 conditions! {
     CONNECTIVITY: connectivity("h2");
-    CHANGED: good("h2.upgrade.success", "the target changed to HTTP/2, or chose it");
-    NOT_CHANGED: absent("h2.upgrade.failed", "it answered, and did not");
+    CHANGED: good("h2.upgrade.success", "the target changed to HTTP/2, or chose it by ALPN");
+    NOT_CHANGED: absent("h2.upgrade.failed", "the target answered without HTTP/2");
 }
 
 /// What a client says of itself with the upgrade (RFC 7540, section 3.2.1): a SETTINGS frame's

@@ -14,11 +14,17 @@ conditions! {
     CONNECTIVITY: connectivity("h3", "the page came");
     ABSENT: absent(
         "h3.protocol.absent",
-        "the page came over TCP and not by HTTP/3, which the target does not say that it speaks"
+        "the page came over TCP and not by HTTP/3, and the target does not say that it speaks HTTP/3"
     );
-    OFFERED: good("h3.response.offered", "the response over TCP says that HTTP/3 is spoken on this port (Alt-Svc)");
-    UNOFFERED: absent("h3.response.unoffered", "it does not say so");
-    FAILURE: unknown("h3.<tcp|quic>.failure:<reason>", "what failed, and what it was doing: PHASE_REASON");
+    OFFERED: good(
+        "h3.response.offered",
+        "the response over TCP says that HTTP/3 is spoken on this port (Alt-Svc)"
+    );
+    UNOFFERED: absent(
+        "h3.response.unoffered",
+        "the response over TCP does not say that HTTP/3 is spoken on this port"
+    );
+    FAILURE: unknown("h3.<tcp|quic>.failure:<reason>", "where HTTP/3 failed, and why: PHASE_REASON");
 }
 
 /// The measurement of one run.

@@ -13,9 +13,9 @@ pub(crate) mod ip6eh {
             "those of its first packet: the first one's number, a colon, and the octets of all in \
              hexadecimal, the first 72, a fragment's identification as 0; empty if there are none; null in \
              IPv4";
-        SENT_SAME: bool = "ip6eh_sent_same": "its later packets but resets have the same; null in IPv4";
-        LATER: u32 = "ip6eh_later" in "packets": "fragments of its that do not begin a packet; null in IPv4";
-        CAME: bool = "ip6eh_came": "a packet of its peer has an extension header; null if none came";
+        SENT_SAME: bool = "ip6eh_sent_same": "the originator's later packets, except resets, have the same; null in IPv4";
+        LATER: u32 = "ip6eh_later" in "packets": "the originator's fragments that do not begin a packet; null in IPv4";
+        CAME: bool = "ip6eh_came": "a packet of the other side has an extension header; null if none came";
     }
 }
 

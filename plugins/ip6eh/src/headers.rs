@@ -23,7 +23,7 @@ const FIXED: usize = 40;
 /// What a configuration has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
-    /// Options for each hop, of so many octets.
+    /// Options for each hop, of this many octets.
     HopByHop(u8),
     /// Options for the destination.
     Destination(u8),
@@ -117,7 +117,7 @@ fn fragment(offset: usize, more: bool, identification: u32) -> Vec<u8> {
     header
 }
 
-/// A packet without extension headers, in two fragments, the first of so many octets (a multiple of
+/// A packet without extension headers, in two fragments, the first of this many octets (a multiple of
 /// eight) behind the header.
 pub(crate) fn fragments(packet: &[u8], first: usize) -> Vec<Vec<u8>> {
     let (fixed, rest) = packet.split_at(FIXED.min(packet.len()));

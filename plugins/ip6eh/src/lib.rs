@@ -27,13 +27,17 @@ conditions! {
     );
     TARGET: absent(
         "ip6eh.<hbh|dst|rh|frag>.<size>.refused.target:<code>",
-        "an ICMPv6 error of this type and code came from the target's address: it does not take the header"
+        "an ICMPv6 error of this type and code came from the target's address: it does not take \
+         the header"
     );
     ROUTER: impaired(
         "ip6eh.<hbh|dst|rh|frag>.<size>.refused.router:<code>",
-        "one came from another address"
+        "an ICMPv6 error of this type and code came from another address"
     );
-    BY: unknown("ip6eh.<hbh|dst|rh|frag>.<size>.refused.by:<address>", "it came from there");
+    BY: unknown(
+        "ip6eh.<hbh|dst|rh|frag>.<size>.refused.by:<address>",
+        "the ICMPv6 error came from this address"
+    );
 }
 
 /// What is sent: the words of `--connect`, the default first.
@@ -69,7 +73,8 @@ impl Measurement for Ip6eh {
             .text(
                 "headers",
                 "hbh,dst,rh,atomic,frag",
-                "Which headers: hop-by-hop options, destination options, routing, an atomic fragment, real fragments",
+                "Which headers: hop-by-hop options, destination options, routing, an atomic \
+                 fragment, real fragments",
             )
             .integers("size", 8..=64, &[8, 64], "Octets of the first three, a multiple of 8")
             .timeout()

@@ -30,16 +30,20 @@ conditions! {
         "l4s.<ect0|ect1>.intact",
         "data arrived with the mark that they left with, say the target's counters"
     );
-    BLEACHED: impaired("l4s.<ect0|ect1>.bleached", "they arrived without a mark");
-    REMARKED: impaired("l4s.<ect0|ect1>.remarked:<mark>", "they arrived with this one");
+    BLEACHED: impaired("l4s.<ect0|ect1>.bleached", "data arrived without a mark");
+    REMARKED: impaired("l4s.<ect0|ect1>.remarked:<mark>", "data arrived with this mark instead");
     CONGESTED: unknown(
         "l4s.<ect0|ect1>.congested",
-        "some arrived so, and some with CE: of a queue that is full, or changed"
+        "some arrived with their mark and some with CE: a queue on the path was full, or a box \
+         changed the mark"
     );
     COUNTERS: good("l4s.feedback.counters", "the target counts octets by their mark (Accurate ECN)");
-    ACE: good("l4s.feedback.ace", "it counts packets with CE, and says no more (Accurate ECN)");
-    CLASSIC: absent("l4s.feedback.classic", "it says whether CE came, and no more (RFC 3168)");
-    SILENT: absent("l4s.feedback.absent", "it says nothing of marks");
+    ACE: good(
+        "l4s.feedback.ace",
+        "the target counts packets with CE alone (Accurate ECN without the option)"
+    );
+    CLASSIC: absent("l4s.feedback.classic", "the target says only whether CE came (RFC 3168)");
+    SILENT: absent("l4s.feedback.absent", "the target says nothing about marks");
 }
 
 /// The measurement of one run.

@@ -28,14 +28,17 @@ conditions! {
     AGREED: good("mptcp.negotiation.succeeded", "the SYN/ACK in B had MP_CAPABLE with a key");
     NONE: unknown(
         "mptcp.negotiation.none",
-        "it had no MP_CAPABLE: the target has not got it, or the path took it off"
+        "the SYN/ACK in B had no MP_CAPABLE: the target does not support it, or the path removed it"
     );
     OTHER: absent("mptcp.negotiation.version:<version>", "the target wants another version");
-    KEYLESS: impaired("mptcp.negotiation.keyless", "it had MP_CAPABLE of version 1 without a key");
-    MIRRORED: impaired("mptcp.negotiation.mirrored", "it had our own MP_CAPABLE");
+    KEYLESS: impaired(
+        "mptcp.negotiation.keyless",
+        "the SYN/ACK in B had MP_CAPABLE of version 1 without a key"
+    );
+    MIRRORED: impaired("mptcp.negotiation.mirrored", "the SYN/ACK in B had our own MP_CAPABLE");
     STRIPPED: impaired(
         "mptcp.location.stripped",
-        "a router's quote shows that MP_CAPABLE was taken off on the way out"
+        "a router's quote shows that MP_CAPABLE was removed on the way out"
     );
     ALL_MIRRORED: impaired("mptcp.control.mirrored", "the SYN/ACK in C had our own option 253");
 }

@@ -36,7 +36,7 @@ fn observed(config: &Configuration, answer: Option<(u8, &[u8])>) -> FlowRecord {
     testing::observe(ChainHandle::of::<chain::MptcpChain>(), &packets).unwrap()
 }
 
-/// Whether it is mirrored, of which version, and whether there is a key.
+/// The chain's fields: whether the option is mirrored, its version, and whether it has a key.
 fn fields(
     config: &Configuration,
     answer: Option<(u8, &[u8])>,

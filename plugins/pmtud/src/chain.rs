@@ -11,12 +11,12 @@ pub(crate) mod pmtud {
 
     pathspider_plugin_api::fields! {
         pub(crate) CHAIN = "pmtud": "sizes of packets with data, and packet-too-big errors";
-        SIZE: u16 = "pmtud_size" in "octets": "the originator's largest IP packet with data; null if none";
-        COUNT: u32 = "pmtud_count" in "packets": "how often it sent one as large; null if none";
+        SIZE: u16 = "pmtud_size" in "octets": "the originator's largest IP packet with data; null without one";
+        COUNT: u32 = "pmtud_count" in "packets": "how often the originator sent a packet of that size; null without one";
         WHOLE: bool = "pmtud_whole":
-            "all of its packets with data are that large and may not be fragmented; null if none";
+            "all packets of the originator with data have that size and may not be fragmented; null without one";
         ANSWERED: bool = "pmtud_answered":
-            "all of its data were acknowledged, or over UDP answered; null if it sent none";
+            "all data of the originator were acknowledged, or over UDP answered; null if it sent none";
         PTB_MTU: u32 = "pmtud_ptb_mtu" in "octets":
             "the smallest size that a packet-too-big error names, 0 where it names none; null without one";
         PTB_FROM: IpAddr = "pmtud_ptb_from": "who sent the first such error; null without one";

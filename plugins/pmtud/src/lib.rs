@@ -29,17 +29,21 @@ conditions! {
     CONNECTIVITY: connectivity("pmtud", "the packet's data were acknowledged, or its query answered");
     RECEIVED: good(
         "pmtud.ptb.received:<octets>",
-        "an ICMP error said that a packet was too big, and what is not"
+        "an ICMP error said that a packet was too big, and named this size (0: none)"
     );
-    FROM: unknown("pmtud.ptb.from:<address>", "it came from there");
+    FROM: unknown("pmtud.ptb.from:<address>", "the ICMP error came from this address");
     BLACKHOLE: impaired(
         "pmtud.blackhole",
-        "the large packet was sent at least three times, and nobody answered or said that it is too big"
+        "the large packet was sent at least three times; nothing answered it, and no ICMP error came"
     );
-    MTU: unknown("pmtud.mtu:<octets>", "the largest packet that was answered, and the next was not");
+    MTU: unknown(
+        "pmtud.mtu:<octets>",
+        "the largest packet that was answered had this size; larger ones were not answered"
+    );
     CLAMPED: unknown(
         "pmtud.mss.clamped:<octets>",
-        "the SYN/ACK announced segments that fill the largest packet, and none of the interface's"
+        "the SYN/ACK announced this segment size: it fits the largest packet that passed, and is smaller \
+         than the interface allows"
     );
 }
 
@@ -70,7 +74,7 @@ impl Measurement for Pmtud {
     fn options() -> Options {
         Options::none()
             .choice("connect", &MODES, "What to send to each target")
-            .flag("search", "Look for the largest size that passes, in 13 connections at most, eight for 1,500 octets")
+            .flag("search", "Look for the largest size that passes: eight connections for 1,500 octets, 13 at most")
             .timeout()
     }
 

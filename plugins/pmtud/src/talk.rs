@@ -31,7 +31,7 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
-    /// The size where the interface takes so many octets at most; else why there is none.
+    /// The size where the interface takes this many octets at most; else why there is none.
     pub(crate) fn size(self, mtu: usize) -> std::result::Result<usize, String> {
         let small = usize::from(SMALL);
         match self {
@@ -140,7 +140,7 @@ impl Sending {
     }
 }
 
-/// A request of so many octets.
+/// A request of this many octets.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@ use pathspider_plugin_api::testing::{self, Peer, Server, Talked, TestFlow};
 
 use super::*;
 
-/// A server behind a path that carries so many octets, and says so or not.
+/// A server behind a path that carries this many octets, and says so or not.
 struct Path {
     server: Server,
     carries: usize,
@@ -95,7 +95,7 @@ fn an_interface_that_takes_no_such_packet_is_not_measured() {
     assert_eq!(Wanted::Mtu.size(1400), Ok(1400));
 }
 
-/// A packet of so many octets that was sent often, and whether it was answered.
+/// A packet of this many octets that was sent often, and whether it was answered.
 fn flow(size: u16, answered: bool) -> TestFlow {
     testing::flow(if answered { State::Ok } else { State::Timeout })
         .with(pmtud::SIZE, size)
@@ -105,12 +105,12 @@ fn flow(size: u16, answered: bool) -> TestFlow {
         .with(mss::VALUE_REV, 1460u64)
 }
 
-/// What a search finds on a path that carries so many octets; the sizes that it tried.
+/// What a search finds on a path that carries this many octets; the sizes that it tried.
 fn searched(carries: u16, says: bool) -> (Vec<String>, Vec<u16>) {
     searched_from(1500, carries, says)
 }
 
-/// The same where the interface takes so many.
+/// The same where the interface takes this many.
 fn searched_from(interface: u16, carries: u16, says: bool) -> (Vec<String>, Vec<u16>) {
     let measurement: Pmtud = testing::with_options(Record::new().with("search", true));
     let told = |size: u16| {

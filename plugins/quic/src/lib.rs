@@ -27,17 +27,26 @@ const PADDED: u16 = 1200;
 conditions! {
     CONNECTIVITY: connectivity(
         "quic.<v2|reserved>",
-        "something came that only who has read our packets can have made"
+        "an answer came that only a reader of our packets can make"
     );
     GREASE: connectivity("quic.greased", "the page came after the handshake");
     ONLINE: online("quic.v1");
     SPOKEN: good("quic.<v1|v2>.spoken", "a handshake of this version was completed");
-    UNSPOKEN: absent("quic.<v1|v2>.unspoken", "the target named other versions in place of an answer");
-    OFFERED: good("quic.version.offered:<version>", "the target named this version, when asked for one that nobody speaks");
+    UNSPOKEN: absent(
+        "quic.<v1|v2>.unspoken",
+        "the target named other versions in place of an answer"
+    );
+    OFFERED: good(
+        "quic.version.offered:<version>",
+        "the target named this version in answer to a version that nobody speaks"
+    );
     UNTAKEN: absent("quic.greased.untaken", "the target does not take packets without the fixed bit");
     RETRY: unknown("quic.retry.demanded", "the target demanded a token before it went on");
     ANSWERED: good("quic.unpadded.answered", "a datagram of 300 octets was answered with versions");
-    UNANSWERED: unknown("quic.unpadded.unanswered", "it was not, as the rules have it");
+    UNANSWERED: unknown(
+        "quic.unpadded.unanswered",
+        "a datagram of 300 octets was not answered, as RFC 9000 demands"
+    );
 }
 
 /// How long an answer to the short datagram is waited for at the most: servers that keep to the rules give

@@ -20,7 +20,7 @@ const CE: Configuration = Configuration::new(3, "ce").hold(Hold::Initiation);
 conditions! {
     CONNECTIVITY: connectivity(
         "quicecn.<ect0|ect1|ce>",
-        "something came that only who has read our packets can have made"
+        "an answer came that only a reader of our packets can make"
     );
     PASSED: good(
         "quicecn.<ect0|ect1|ce>.passed",
@@ -28,21 +28,29 @@ conditions! {
     );
     CONGESTED: unknown(
         "quicecn.<ect0|ect1>.congested",
-        "some arrived so, and some with CE: of a queue that is full, or changed"
+        "some arrived with their mark and some with CE: a queue on the path was full, or a box \
+         changed the mark"
     );
-    ALL_CE: impaired("quicecn.<ect0|ect1>.all_ce", "every one arrived with CE");
-    REMARKED: impaired("quicecn.<ect0|ect1|ce>.remarked:<mark>", "some arrived with this mark");
+    ALL_CE: impaired(
+        "quicecn.<ect0|ect1>.all_ce",
+        "every packet that the target acknowledged arrived with CE"
+    );
+    REMARKED: impaired(
+        "quicecn.<ect0|ect1|ce>.remarked:<mark>",
+        "some packets arrived with this mark"
+    );
     BLEACHED: impaired(
         "quicecn.<ect0|ect1|ce>.bleached",
-        "they arrived without a mark: the target counts others"
+        "packets arrived without a mark: the target counts packets with other marks"
     );
     UNDERCOUNT: unknown(
         "quicecn.<ect0|ect1|ce>.undercount",
-        "the target counts fewer than it acknowledged: some arrived without a mark, or it counts wrongly"
+        "the target counts fewer marks than packets that it acknowledged: some arrived without a \
+         mark, or it counts wrongly"
     );
     NO_COUNTS: unknown(
         "quicecn.<ect0|ect1|ce>.no_counts",
-        "the target counts no marks at all: it does not mirror them, or the path takes all of them off"
+        "the target counts no marks at all: it does not mirror them, or the path clears them all"
     );
     MIRRORS: good("quicecn.target.mirrors", "the target tells which marks arrive");
     USES: good("quicecn.target.uses_ecn", "packets of the target came with ECT or CE");

@@ -6,7 +6,7 @@ use super::*;
 
 const FIELDS: [Field<bool>; 3] = [ecn::ECT1_DATA_FWD, ecn::ECT0_DATA_FWD, ecn::CE_DATA_FWD];
 
-/// A space with so many acknowledged packets, and counts of ECT(0), ECT(1) and CE.
+/// A space with this many acknowledged packets, and counts of ECT(0), ECT(1) and CE.
 fn space(acknowledged: u64, counts: Option<[u64; 3]>) -> Record {
     let space = Record::new().with("sent", acknowledged + 1).with("acknowledged", acknowledged);
     let Some([ect0, ect1, ce]) = counts else { return space };

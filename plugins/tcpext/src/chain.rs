@@ -10,15 +10,15 @@ pub(crate) mod tcpext {
     pathspider_plugin_api::fields! {
         pub(crate) CHAIN = "tcpext": "TCP options as they are on the wire, and what echoes them";
         SYN: String = "tcpext_syn": "options of the originator's first SYN, in hexadecimal; null if none";
-        SYN_SAME: bool = "tcpext_syn_same": "its later SYNs have the same; null without a SYN";
+        SYN_SAME: bool = "tcpext_syn_same": "the originator's later SYNs have the same; null without a SYN";
         DATA: String = "tcpext_data":
             "options of the originator's first segment with data, in hexadecimal; null if none";
-        DATA_SAME: bool = "tcpext_data_same": "its later ones have the same; null if none";
-        ACKED: bool = "tcpext_acked": "its peer acknowledged all of these data; null if there are none";
+        DATA_SAME: bool = "tcpext_data_same": "the originator's later segments with data have the same; null if none";
+        ACKED: bool = "tcpext_acked": "the other side acknowledged all of these data; null if there are none";
         SYN_ECHOED: bool = "tcpext_syn_echoed":
-            "its peer's SYN/ACK has an option 253 or 254 of this experiment; null if there is none";
+            "the other side's SYN/ACK has an option 253 or 254 of this experiment; null without SYN/ACK";
         DATA_ECHOED: bool = "tcpext_data_echoed":
-            "a later segment of its peer has one; null if none came";
+            "a later segment of the other side has such an option; null if none came";
     }
 }
 

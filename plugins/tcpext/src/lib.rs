@@ -25,15 +25,30 @@ conditions! {
         "tcpext.<syn|data>.<form>",
         "the handshake was made, or the data were acknowledged"
     );
-    DROPPED: impaired("tcpext.<syn|data>.<form>.failure.dropped", "nothing answered them, as it did in A");
-    RESET: impaired("tcpext.<syn|data>.<form>.failure.reset", "they were answered with a reset");
-    ICMP: impaired("tcpext.<syn|data>.<form>.failure.icmp", "an ICMP error came about them");
+    DROPPED: impaired(
+        "tcpext.<syn|data>.<form>.failure.dropped",
+        "nothing answered segments with the options; in A it did"
+    );
+    RESET: impaired(
+        "tcpext.<syn|data>.<form>.failure.reset",
+        "segments with the options were answered with a reset"
+    );
+    ICMP: impaired(
+        "tcpext.<syn|data>.<form>.failure.icmp",
+        "an ICMP error about segments with the options came"
+    );
     ECHOED: impaired(
         "tcpext.<syn|data>.<form>.option.mirrored",
-        "what came in answer had our own option, which no target knows"
+        "the answer had our own option, which no target knows"
     );
-    READ: good("tcpext.syn.sled.option.read", "SACK was agreed to, which stands behind the NOPs");
-    UNREAD: unknown("tcpext.syn.sled.option.unread", "SACK was agreed to in A, and not behind the NOPs");
+    READ: good(
+        "tcpext.syn.sled.option.read",
+        "the target agreed to SACK, which stands behind the NOPs"
+    );
+    UNREAD: unknown(
+        "tcpext.syn.sled.option.unread",
+        "the target agreed to SACK in A, and not behind the NOPs"
+    );
 }
 
 /// The words of `--on`, the default first.

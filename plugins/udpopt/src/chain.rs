@@ -13,11 +13,11 @@ pub(crate) mod udpopt {
         SENT: String = "udpopt_sent":
             "octets behind the originator's first datagram, in hexadecimal, the first 32; empty if there \
              are none; null without a datagram";
-        SENT_SAME: bool = "udpopt_sent_same": "behind its later ones are the same; null without one";
+        SENT_SAME: bool = "udpopt_sent_same": "the octets behind the originator's later datagrams are the same; null without a datagram";
         CAME: String = "udpopt_came":
-            "octets behind the first datagram of its peer that has some, as above; null if none has";
+            "octets behind the other side's first datagram that has some, in the same form; null if none has";
         CAME_VALID: bool = "udpopt_came_valid":
-            "they are UDP options with a right checksum (RFC 9868); null if there are none";
+            "these octets are UDP options with a right checksum (RFC 9868); null if there are none";
     }
 }
 

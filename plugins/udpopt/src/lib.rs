@@ -1,9 +1,9 @@
 //! Whether a path carries UDP datagrams with something behind them in their IP packet: UDP options
 //! (RFC 9868), the same with a wrong checksum, and octets that are none.
 //!
-//! A: an ordinary DNS query. B: the same with options whose checksum is right; then the whole packet has
-//! a right checksum too, for whoever takes UDP's length for that. C: with a wrong one. D: with bare
-//! octets. All are forged, so that they differ in nothing else.
+//! A: an ordinary DNS query. B: the same with options whose checksum is right. The checksum over the whole
+//! IP payload is right then too, for boxes that take the IP payload's length for UDP's. C: with options
+//! whose checksum is wrong. D: with bare octets. All are forged, so that they differ in nothing else.
 
 mod chain;
 
@@ -26,11 +26,14 @@ conditions! {
     CONNECTIVITY: connectivity("udpopt.<options|wrong|bare>", "the query was answered");
     WHOLE: impaired(
         "udpopt.checksum.of_packet",
-        "options with a right checksum were answered, and nothing else behind a datagram: somebody \
-         takes UDP's length for the packet's"
+        "options with a right checksum were answered, and other octets behind a datagram were not: a box \
+         takes the IP payload's length for UDP's"
     );
     ANSWERED: good("udpopt.answer.options", "a response in B had UDP options");
-    OCTETS: unknown("udpopt.answer.octets", "it had octets behind it that are no UDP options");
+    OCTETS: unknown(
+        "udpopt.answer.octets",
+        "a response in B had octets behind it that are no UDP options"
+    );
 }
 
 /// The maximum datagram size, which says what its sender takes (RFC 9868, section 11.5), and two NOPs.
@@ -107,7 +110,7 @@ fn query(job: &Job) -> Result<Vec<u8>> {
     dns_query(job.domain().unwrap_or("."), identifier())
 }
 
-/// What follows a datagram with so many octets of data.
+/// What follows a datagram with this many octets of data.
 fn surplus(config: ConfigId, data: usize) -> Vec<u8> {
     let mut surplus = udp_options(data, &MDS);
     match config {

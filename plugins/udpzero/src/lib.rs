@@ -18,8 +18,8 @@ conditions! {
     CONNECTIVITY: connectivity("udpzero");
     DISCARDED: unknown(
         "udpzero.connectivity.discarded",
-        "over IPv6, the baseline was answered and the datagram without a checksum was not: its target is \
-         to discard it (RFC 8200), so this says nothing of the path"
+        "over IPv6, the baseline was answered and the datagram without a checksum was not: targets have \
+         to discard it (RFC 8200), so this says nothing about the path"
     );
 }
 

@@ -18,7 +18,7 @@ pub struct Network {
     lab: KernelLab,
 }
 
-/// Makes a network with so many IPv4 and IPv6 targets behind each kind of path. `None`, after
+/// Makes a network with this many IPv4 and IPv6 targets behind each kind of path. `None`, after
 /// saying so, where the privilege for it is missing; in CI that is a failure.
 ///
 /// # Panics
@@ -160,7 +160,7 @@ pub struct Path {
     lab: EmulatedLab,
 }
 
-/// Makes a path of this scenario, which needs no summary, with so many targets of each version.
+/// Makes a path of this scenario, which needs no summary, with this many targets of each version.
 /// `None` as for [`network`].
 ///
 /// # Panics
@@ -200,7 +200,7 @@ pub struct Names {
     folder: PathBuf,
 }
 
-/// Makes a network with so many IPv4 targets, and a resolver. `None` as for [`network`].
+/// Makes a network with this many IPv4 targets, and a resolver. `None` as for [`network`].
 ///
 /// # Panics
 ///

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use pathspider_e2e::{Ended, Program, temp_dir};
 
-/// What fish would be told in place of the last of these words.
+/// What the program suggests to fish in place of the last of these words.
 fn suggested(words: &[&str]) -> Vec<String> {
     let place = (words.len() - 1).to_string();
     let mut all = vec!["complete", "fish", &place, "--"];

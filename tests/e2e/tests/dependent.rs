@@ -82,7 +82,7 @@ fn over_udp_the_next_one_waits_for_packets_that_may_be_late() {
     }
 }
 
-/// A run of targets that come again and again, of which each rests twice, and where its records go.
+/// A run whose targets come again and again and rest twice each, and the file of its records.
 struct Endless {
     child: Child,
     feeder: JoinHandle<()>,

@@ -35,7 +35,7 @@ const FAULTS: [(&str, &str, &str); 4] = [
     (
         "firewall",
         "nft add table inet pathspider",
-        "pathspider restore; where the table stays: nft delete table inet pathspider",
+        "pathspider restore; if the table stays: nft delete table inet pathspider",
     ),
 ];
 

@@ -71,7 +71,7 @@ impl Steady {
         Steady { pid, output, fed, feeder, is_over }
     }
 
-    /// Waits for so many more targets, or for the end of the run.
+    /// Waits for this many more targets, or for the end of the run.
     fn wait_for(&self, more: usize) {
         let until = self.fed.load(Ordering::Relaxed) + more;
         wait_until("targets are taken", || {

@@ -168,7 +168,7 @@ fn metadata_says_how_the_records_came_about() {
     Program::run(&["metadata", "_owner=", &path]).expect(0, &[]);
     assert_eq!(metadata(&path).get("_owner"), None);
     assert_eq!(metadata(&path)["campaign"], "1.10");
-    Program::run(&["metadata", "_owner=x"]).expect(2, &["which file"]);
+    Program::run(&["metadata", "_owner=x"]).expect(2, &["no file is named"]);
     Program::run(&["metadata", "/nonexistent/x"]).expect(7, &["cannot read /nonexistent/x"]);
 }
 

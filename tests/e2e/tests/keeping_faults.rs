@@ -105,7 +105,7 @@ fn a_torn_list_of_jobs_without_a_record_is_mended() {
         assert!(fs::read_to_string(&list).unwrap().starts_with(&whole[..whole.len() / 2]));
     }
     assert_eq!(lines(&path), 3);
-    // Damage is told as what it is.
+    // Damage is reported as damage.
     fs::write(&list, whole.replacen("{", "?", 1)).unwrap();
     measure(&network, &resume, &plugin, &jobs).expect(8, &["cannot read", "line 1 is no record"]);
 }
@@ -240,7 +240,7 @@ fn damage_within_a_capture_is_not_cut_off() {
     let word = format!("it is damaged at octet {sixth}: packets follow at octet");
     measure(&network, &resume, &ECN, &jobs).expect(8, &["cannot read", &word]);
     assert_eq!((fs::read(&path).unwrap(), fs::read(&capture).unwrap()), (records, damaged));
-    // At the end the same is a tear, which is told.
+    // At the file's end, the same damage is a tear, and is reported as one.
     fs::write(&capture, &whole[..whole.len() - 5]).unwrap();
     measure(&network, &resume, &ECN, &jobs).expect(0, &["10 targets", "octets of a torn end"]);
     let replayed = Program::run(&["observe", "-i", capture.to_str().unwrap(), "basic"]);
@@ -285,7 +285,7 @@ fn a_crash_loses_no_record_that_was_finished() {
     let path = temp_dir("crash").join("out.ndjson").display().to_string();
     let arguments = ["--output", &path, "--resume", "-w", "200"];
     let plugin = ["misbehaving", "--how", "crash-in-hundredth-combine"];
-    // A hundredth of a second's, of which this plugin concludes two.
+    // Records of the last hundredth of a second may be lost. This plugin concludes two in that time.
     let end = measure(&network, &arguments, &plugin, &network.jobs("clean"));
     end.expect(-1, &["crashed in `combine`, by SIGSEGV"]);
     assert!((96..=99).contains(&lines(&path)), "{}", lines(&path));
@@ -462,7 +462,7 @@ fn a_full_disk_ends_the_run_and_tears_nothing() {
         } else {
             let written = records(&text(&copy)).len();
             assert!(written > 10, "{name}");
-            // What is told is what is there; the rest is told as lost.
+            // The message names the records that are there, and reports the rest as lost.
             let meta = metadata(&copy);
             assert!(meta["_time_end"].is_string(), "{meta}");
             let run = &meta["runs"][0];

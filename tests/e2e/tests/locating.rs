@@ -252,7 +252,7 @@ fn routers_of_the_kernel_show_it_too_and_the_target_is_spared() {
     assert_eq!(half_open.lines().filter(is_half_open).count(), 0, "{half_open}");
 }
 
-/// The records of a measurement of these targets, each of which has the locations that are true for it.
+/// The records of a measurement of these targets. Each target has the locations that are true for it.
 fn located(vantage: &Namespace, plugin: &str, targets: &[Located]) -> Vec<serde_json::Value> {
     let mut words = plugin.split(' ');
     let folder = pathspider_e2e::temp_dir(&format!("located-{}", words.clone().next().unwrap()));

@@ -12,7 +12,7 @@ use pathspider_e2e::{Record, ranks, records};
 /// How many targets a run has, at fifty a second.
 const TARGETS: u64 = 1000;
 
-/// What was written so long before is on the disk.
+/// What was written this long before is on the disk.
 const DURABLE: Duration = Duration::from_secs(2);
 
 /// A script for the vantage point of a lab, which has the jobs in `jobs.ndjson`.

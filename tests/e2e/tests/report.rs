@@ -68,7 +68,7 @@ fn figures_are_those_of_the_records_of_a_run() {
     let Some(network) = network(20, 10) else { return };
     let folder = temp_dir("report-run");
     let paths = [("clean", 64500), ("ecn-syn-dropped", 64501), ("dead", 64502)];
-    // Each target twice, of which the second is left out.
+    // Each target comes twice, and its second line is left out.
     let input = jobs(&network, &paths).repeat(2) + "no target\n";
     let output = folder.join("a.ndjson.zst").display().to_string();
     let arguments =

@@ -165,7 +165,7 @@ fn a_run_that_leaves_lines_out_is_finished_only_at_the_end() {
             assert_eq!(end.status, 10, "before it began: {}", end.stderr);
             continue;
         }
-        if end.stderr.contains("told to stop while it was read") {
+        if end.stderr.contains("stopped while it was read") {
             assert_eq!(end.status, 10);
             continue;
         }

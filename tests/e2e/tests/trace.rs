@@ -3,7 +3,7 @@
 use pathspider_e2e::{Ended, Path, path};
 use serde_json::Value;
 
-/// Traces so many targets of a path, which has one of each version.
+/// Traces this many targets of a path, which has one of each version.
 fn trace(path: &Path, targets: usize, options: &str) -> (Ended, Vec<Value>) {
     let jobs = path.jobs();
     let targets = jobs.lines().take(targets).map(|line| {

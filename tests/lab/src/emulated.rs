@@ -55,7 +55,7 @@ impl EmulatedLab {
         Self::with_vantages(scenarios, targets, 1)
     }
 
-    /// The same with at least so many vantage points.
+    /// The same with at least this many vantage points.
     ///
     /// # Errors
     /// As for [`new`](Self::new).

@@ -27,7 +27,7 @@ const IPV4_BITS: u8 = 10;
 const IPV6_LENGTH: u8 = 64;
 
 impl Plan {
-    /// Gives every scenario the networks it states, or ones of its own, with room for so many targets.
+    /// Gives every scenario the networks it states, or ones of its own, with room for this many targets.
     pub(crate) fn new(scenarios: &[Scenario], targets: u16) -> Result<Self> {
         let has_room = |length: &&u8| u32::from(targets) < (1 << (32 - **length)) - 1;
         let length = IPV4_LENGTHS.iter().find(has_room).copied().unwrap_or(16);

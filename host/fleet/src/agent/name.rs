@@ -11,7 +11,7 @@ use crate::wire::{self, AGENTS};
 /// How often the name is renewed.
 const RENEW: Duration = Duration::from_secs(2);
 
-/// After so long without a word, another agent may take the name.
+/// If the owner of a name says nothing for this long, another agent may take the name.
 const SILENCE: Duration = Duration::from_secs(7);
 
 /// How often a name that another one has is looked at.
@@ -136,8 +136,8 @@ impl Name {
 
 fn taken(place: &str, how: &str) -> Failure {
     let message = format!(
-        "another agent {how} the name {place}: nothing is lost; stop one of the two, or name this place \
-         otherwise"
+        "another agent {how} the name {place}: nothing is lost; stop one of the two, or give this place \
+         another name"
     );
     Failure::new(Exit::NameTaken, message)
 }

@@ -8,10 +8,10 @@ use crate::duty::Duty;
 use crate::server::{Server, Trouble};
 use crate::wire::{self, AGENTS, Control, Definition, Members, RESULTS, Report, VERSION, Work};
 
-/// Who has not heard of the server for so long gives up its share of a rate.
+/// An agent that has not heard of the server for this long gives up its share of a rate.
 const DEAF: Duration = Duration::from_secs(8);
 
-/// Whose agent was silent for so long has given its share up, and has nothing in flight any more.
+/// A place whose agent was silent for this long has given its share up, and has nothing in flight.
 const GONE: Duration = Duration::from_secs(40);
 
 /// How often an agent says what it does, where nothing has changed.

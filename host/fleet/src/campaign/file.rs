@@ -88,8 +88,8 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Campaign, Wrong> {
     let name = shape.name;
     if !is_name(name.get_ref()) {
         let reason = format!(
-            "name: {:?} is no name: it is to begin with a letter or digit, and to have no more than \
-             {LONGEST_NAME} letters, digits, _ and - (ASCII)",
+            "name: {:?} is no name: it has to begin with a letter or digit, and may have only \
+             letters, digits, _ and - (ASCII), {LONGEST_NAME} at the most",
             visible(name.get_ref(), LONGEST_NAME)
         );
         return Err(at(name.span().start, reason));
@@ -108,7 +108,7 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Campaign, Wrong> {
     };
     let count = |key: &str, value: Option<Spanned<u32>>| match value {
         Some(count) if *count.get_ref() == 0 => {
-            Err(at(count.span().start, format!("{key}: 0 is none: it is 1 at the least")))
+            Err(at(count.span().start, format!("{key} is 0: it has to be 1 or more")))
         }
         count => Ok(count.map(Spanned::into_inner)),
     };
@@ -127,12 +127,12 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Campaign, Wrong> {
         .map(|table| Measure::take(table, &lines))
         .collect::<Result<_, Wrong>>()?;
     if measures.is_empty() {
-        return Err(at(place, "measure: nothing is to be measured".to_owned()));
+        return Err(at(place, "measure: the campaign has no measurement".to_owned()));
     }
     let vantages = vantages(shape.vantages, &lines)?;
     let ScheduleShape { every, until, times } = shape.schedule;
     if let Some(every) = every.as_ref().filter(|every| every.get_ref().0.is_zero()) {
-        return Err(at(every.span().start, "every: it is to be longer than 0".to_owned()));
+        return Err(at(every.span().start, "every: it has to be longer than 0".to_owned()));
     }
     let alone = times.as_ref().map(Spanned::span).or(until.as_ref().map(Spanned::span));
     if let Some(span) = alone.filter(|_| every.is_none()) {

@@ -24,11 +24,11 @@ pub(super) struct AgentArgs {
     #[command(flatten)]
     access: Access,
 
-    /// The place that is measured from: one agent a name
+    /// The name of this place; a name has one agent
     #[arg(long, value_name = "NAME", value_parser = super::place::place)]
     vantage: String,
 
-    /// Keep what is measured in this folder, until somebody has collected it
+    /// Keep results in this folder until they are collected
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
 
@@ -36,11 +36,11 @@ pub(super) struct AgentArgs {
     #[arg(short, long, value_name = "IF")]
     interface: Option<String>,
 
-    /// Start so many connections a second at the most, whatever a campaign asks for
+    /// Start at most N connections a second, even if a campaign asks for more
     #[arg(long, value_name = "N", value_parser = rate)]
     max_rate: Option<f64>,
 
-    /// Use this plugin; may be given several times. Without it, campaigns may use any
+    /// Allow campaigns only this plugin; may be given several times [default: any plugin]
     #[arg(long, value_name = "PLUGIN")]
     allow_plugin: Vec<String>,
 
@@ -48,12 +48,12 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "FILE")]
     blocklist: Vec<PathBuf>,
 
-    /// Never measure special-purpose addresses, also where a campaign allows it
+    /// Never measure special-purpose addresses, even if a campaign allows them
     #[arg(long)]
     deny_special: bool,
 
-    /// Answer HTTP at this address with counters (OpenMetrics), under /metrics, for monitoring; a port alone
-    /// is answered to this machine only [default: off]
+    /// Serve counters for monitoring (OpenMetrics) by HTTP at this address, under /metrics. A port alone
+    /// listens for this machine only [default: off]
     #[arg(long, value_name = "ADDR", value_parser = metrics::address)]
     metrics: Option<SocketAddr>,
 }

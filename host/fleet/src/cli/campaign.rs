@@ -42,21 +42,21 @@ enum Command {
     Check(CheckArgs),
     /// Carry a campaign out here, or go on with it
     Run(RunArgs),
-    /// Show how far the campaign in a folder, or on a server, is
+    /// Show the progress of a campaign in a folder or on a server
     Status(StatusArgs),
-    /// Have the agents of a server carry a campaign out
+    /// Submit a campaign to a server, for its agents to carry out
     Submit(SubmitArgs),
-    /// Show how far a campaign on a server is, again and again, until it is over
+    /// Show the progress of a campaign on a server until it is over
     Watch(NamedArgs),
-    /// Have agents begin nothing more of a campaign for now
+    /// Pause a campaign: agents begin nothing more of it
     Pause(NamedArgs),
-    /// Have agents go on with a campaign
+    /// Resume a paused campaign
     Resume(NamedArgs),
-    /// Have agents end a campaign for good. What is there can be collected
+    /// End a campaign for good. Its results so far can still be collected
     Cancel(NamedArgs),
-    /// Give a campaign another blocklist while it goes on
+    /// Replace the blocklist of a running campaign
     Blocklist(BlocklistArgs),
-    /// Collect what agents measured into a folder
+    /// Collect the results of all agents into a folder
     Collect(CollectArgs),
     /// Write the configuration of a NATS server for agents, with their keys
     ServerConfig(ConfigArgs),
@@ -69,8 +69,8 @@ struct RunArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Keep all that is measured in this folder. Where it has a part of this campaign already, the
-    /// campaign goes on there
+    /// Keep all results in this folder. If it has a part of this campaign already, the campaign goes on
+    /// there
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
 
@@ -82,8 +82,8 @@ struct RunArgs {
     #[arg(long, value_name = "NAME", value_parser = super::place::place)]
     vantage: Option<String>,
 
-    /// Answer HTTP at this address with counters (OpenMetrics), under /metrics, for monitoring; a port alone
-    /// is answered to this machine only [default: off]
+    /// Serve counters for monitoring (OpenMetrics) by HTTP at this address, under /metrics. A port alone
+    /// listens for this machine only [default: off]
     #[arg(long, value_name = "ADDR", value_parser = metrics::address)]
     metrics: Option<SocketAddr>,
 }

@@ -33,7 +33,7 @@ pub(super) struct ConfigArgs {
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
 
-    /// A place that is measured from; may be given several times
+    /// The name of a place; may be given several times
     #[arg(long, value_name = "NAME", value_parser = super::place::place)]
     vantage: Vec<String>,
 
@@ -45,7 +45,7 @@ pub(super) struct ConfigArgs {
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
 
-    /// How much that may be, such as 500M or 20G
+    /// How large the store may become, such as 500M or 20G
     #[arg(long, value_name = "SIZE", default_value = "10G", value_parser = size)]
     max_store: String,
 
@@ -57,8 +57,8 @@ pub(super) struct ConfigArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// The version of nats-server. 2.9, which is Debian 12's, cannot have each message on the disk before it
-    /// is acknowledged
+    /// The version of nats-server. 2.9 (Debian 12's) cannot write each message to the disk before it
+    /// acknowledges the message
     #[arg(long, value_name = "VERSION", default_value = "2.15", value_parser = ["2.9", "2.15"])]
     nats: String,
 }
@@ -76,7 +76,7 @@ type Place = (String, String);
 /// Runs `pathspider campaign server-config`.
 pub(super) fn run(arguments: &ConfigArgs) -> Result<Exit, Failure> {
     if arguments.vantage.iter().any(|place| place == COORDINATOR) {
-        let message = format!("--vantage: {COORDINATOR} is the key of whoever submits");
+        let message = format!("--vantage: {COORDINATOR} is the name of the submitter's key");
         return Err(Failure::new(Exit::Usage, message));
     }
     let folder = files::absolute(&arguments.output);
@@ -197,8 +197,8 @@ fn ready(place: &str) -> String {
     format!("ps.member.*.{place}.ready")
 }
 
-/// An account for whoever submits, and one for each place. The imports of a place are its rights: to limit what
-/// its user may publish is not enough, for a server writes its answer to whatever reply subject it is given.
+/// An account for those who submit, and one for each place. The imports of a place are its rights. A limit on
+/// what its user may publish is not enough, for a server writes its answer to any reply subject that it is given.
 fn accounts(coordinator: &str, places: &[Place]) -> String {
     let mut text =
         "# What a place imports is all that it can do.\naccounts {\n    FLEET {\n".to_owned();

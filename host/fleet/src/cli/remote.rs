@@ -33,7 +33,7 @@ pub(super) struct SubmitArgs {
     #[command(flatten)]
     access: Access,
 
-    /// Give an agent so many targets at a time
+    /// Give an agent N targets at a time
     #[arg(long, value_name = "N", default_value_t = 1000,
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     shard: u32,

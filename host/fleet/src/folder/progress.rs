@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// The last row is within so many octets of the file's end.
+/// The last row is within this many octets of the file's end.
 const LONGEST_ROW: u64 = 64 * 1024;
 
 /// How far a run is.

@@ -11,7 +11,7 @@ use crate::exit::Failure;
 use crate::server::Server;
 use crate::wire::{self, AGENTS, RESULTS, Report, Wanted};
 
-/// After so long without a word, an agent is named as silent.
+/// After this long without a word, an agent is named as silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// How far a campaign is.

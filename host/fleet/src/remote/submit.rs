@@ -26,7 +26,7 @@ pub(crate) struct Submitted {
     pub(crate) has_bad_lines: bool,
 }
 
-/// Puts a campaign on a server, with so many targets in a shard. `plugins`: the version of each
+/// Puts a campaign on a server, with this many targets in a shard. `plugins`: the version of each
 /// measurement's plugin, where it is here.
 ///
 /// # Errors

@@ -43,7 +43,7 @@ pub(crate) struct Credentials {
     #[arg(long, value_name = "FILE")]
     creds: Option<PathBuf>,
 
-    /// The certificates of who may sign the server's, as a PEM file [default: the system's]
+    /// The authorities that may sign the server's certificate, as a PEM file [default: the system's]
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
 }
@@ -93,7 +93,7 @@ impl Access {
         let client = self.credentials.options()?.connect(&self.server).await.map_err(|error| {
             let why = match error.kind() {
                 ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-                    "it does not let us in: give the right --nkey or --creds".to_owned()
+                    "it refuses this client: give the right --nkey or --creds".to_owned()
                 }
                 _ => visible(&super::trouble(error).reason, LONGEST_REASON),
             };

@@ -94,7 +94,7 @@ impl<'a> Found<'a> {
         found
     }
 
-    /// Whether another flow fares as this one; `None` where nothing was asked of both.
+    /// Whether another flow fares as this one; `None` if no hop was asked in both.
     fn agrees(&self, flow: usize) -> Option<bool> {
         let other = self.evidence.resolved(flow, self.now);
         let mut has_common = false;

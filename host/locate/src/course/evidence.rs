@@ -9,7 +9,7 @@ use crate::field::{Field, Reading, of_sent};
 use crate::location::Fate;
 use crate::template::{Template, Token};
 
-/// How often a hop is asked where answers were lost: a loss by chance is to be told from one by rule.
+/// How often a hop is asked where answers were lost, to distinguish a loss by chance from one by rule.
 const TRIES_WITH_LOSS: u8 = 6;
 
 /// How often a connection is asked for.
@@ -54,7 +54,7 @@ pub(super) struct Evidence {
     last: usize,
 }
 
-/// What came of the packets of one side with so many hops to live, in one flow.
+/// What came of the packets of one side with this many hops to live, in one flow.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Cell<'a> {
     /// One may be sent.
@@ -142,7 +142,7 @@ impl Evidence {
         self.probes.iter().filter(is_of)
     }
 
-    /// What came of the packets of a side with so many hops to live.
+    /// What came of the packets of a side with this many hops to live.
     pub(super) fn cell(&self, flow: usize, side: Side, hop: u8, now: Time) -> Cell<'_> {
         if let Some(fate) = self.of_cell(flow, side, hop).find_map(|probe| probe.answer.as_ref()) {
             return Cell::Answered(fate);
@@ -150,7 +150,7 @@ impl Evidence {
         let Settings { tries: most, patience, spacing, .. } = self.settings;
         let tried = self.of_cell(flow, side, hop).count();
         let last = self.of_cell(flow, side, hop).map(|probe| probe.sent).max();
-        // Of a packet that is known to arrive, a loss is to be no chance.
+        // The packet is known to arrive, so a loss by chance must be excluded.
         let has_plain = self.subject.plain.is_some();
         let is_known_to_arrive = self.subject.arrives && has_plain && side == Side::Marked;
         let is_doubtful = self.has_loss || is_known_to_arrive;
@@ -203,7 +203,7 @@ impl Evidence {
         Some((hop, of_hop.count() == 1))
     }
 
-    /// Whether a packet with so many hops to live may come to the target, for all that is known.
+    /// Whether a packet with this many hops to live may come to the target, for all that is known.
     fn may_arrive(&self, hop: u8) -> bool {
         let is_far = self.subject.distance.is_none_or(|distance| hop >= distance);
         hop == ALL_HOPS || (is_far && hop > self.deepest)
@@ -255,7 +255,7 @@ impl Evidence {
         }
     }
 
-    /// The hops of a flow of which nothing more is to come.
+    /// The hops of a flow whose answers are complete.
     pub(super) fn resolved(&self, flow: usize, now: Time) -> BTreeMap<u8, Position> {
         let hops = 1..=self.settings.most_hops;
         let known = hops.map(|hop| (hop, self.position(flow, hop, now)));

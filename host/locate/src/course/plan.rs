@@ -22,7 +22,7 @@ pub(super) enum Want {
 /// Hops that may be under way at a time, where none of them is near the target.
 const AT_ONCE: usize = 3;
 
-/// So many dark hops in a row are the end of what can be asked.
+/// After this many dark hops in a row, no later hop is asked.
 const DARK: usize = 5;
 
 /// What is wanted now.
@@ -137,7 +137,7 @@ fn every(evidence: &Evidence, flow: usize, known: &Known, now: Time) -> Option<W
     settle(evidence, flow, &window, now)
 }
 
-/// The hop that tells most, of those of which nothing is known.
+/// The unknown hop whose answer decides most.
 fn halves(evidence: &Evidence, flow: usize, known: &Known, now: Time) -> Option<u8> {
     let most = evidence.settings.most_hops;
     let is_open = |hop: &u8| !known.contains_key(hop);

@@ -33,7 +33,7 @@ enum Act {
 
 type Rule = Box<dyn FnMut(u8, &mut Vec<u8>) -> Act>;
 
-/// A path of so many routers.
+/// A path of this many routers.
 struct Net {
     hops: u8,
     rule: Rule,
@@ -194,7 +194,7 @@ fn syn(flags: TcpFlags) -> Template {
 
 const ECN: TcpFlags = TcpFlags::ECE.and(TcpFlags::CWR);
 
-/// Plain SYNs and such that ask for ECN, which were lost on a path of so many routers.
+/// Plain SYNs and such that ask for ECN, which were lost on a path of this many routers.
 fn ecn(hops: u8) -> Subject {
     Subject {
         plain: Some(syn(TcpFlags::NONE)),

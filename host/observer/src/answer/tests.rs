@@ -362,7 +362,7 @@ fn a_ping_is_answered_by_its_own_reply() {
     }
 }
 
-/// Whether an error that quotes so many octets of a packet is about something that was sent.
+/// Whether an error that quotes this many octets of a packet is about something that was sent.
 fn is_quoted(state: Judge, packet: &[u8], octets: usize) -> bool {
     let is_v6 = packet[0] >> 4 == 6;
     let mut error = Vec::new();

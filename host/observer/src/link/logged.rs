@@ -46,8 +46,8 @@ fn is_ip(family: u32) -> bool {
     matches!(family, 2 | 10 | 24 | 28 | 30)
 }
 
-/// Netfilter's log: family, version, resource; then values with length and type, in the byte order
-/// of who captured, one of which is the packet.
+/// Netfilter's log: family, version, resource; then values with length and type. The packet is one of
+/// these values. Their byte order is that of the capturing machine.
 pub(super) fn netfilter(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     const PAYLOAD: u16 = 9;
     if !is_ip(octet(frame, 0)?.into()) {

@@ -52,7 +52,7 @@ fn by_organisation(header: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     }
 }
 
-/// A switch's tag of so many octets after the addresses.
+/// A switch's tag of this many octets after the addresses.
 pub(super) fn tagged(tagged: &[u8], tag: usize) -> Result<Option<&[u8]>, Malformed> {
     const ADDRESSES: usize = 12;
     carried(be16(tagged, ADDRESSES + tag)?, from(tagged, ADDRESSES + tag + 2)?)

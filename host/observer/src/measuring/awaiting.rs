@@ -1,5 +1,5 @@
-//! Whoever sent packets without a socket is told at once what comes back: of a flow's first answer or
-//! its completion, or of every packet. Nothing here waits for whom it tells.
+//! Senders without a socket get a notice at once of what comes back: of a flow's first answer, of its
+//! completion, or of every packet. Nothing here waits for the receivers of notices.
 
 use std::net::SocketAddr;
 

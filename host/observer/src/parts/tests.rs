@@ -8,7 +8,7 @@ use crate::dissect::dissect;
 
 const SECOND: i64 = 1_000_000_000;
 
-/// A datagram of so many octets of payload.
+/// A datagram of this many octets of payload.
 fn datagram(payload: usize) -> Vec<u8> {
     let length = (8 + payload) as u16;
     let mut datagram = [&[0, 53, 0x9c, 0x40][..], &length.to_be_bytes(), &[0, 0]].concat();
@@ -43,7 +43,7 @@ fn fragment(is_v6: bool, id: u16, at: usize, data: &[u8], more: bool) -> Vec<u8>
     packet
 }
 
-/// A datagram's fragments, of so many octets each.
+/// A datagram's fragments, of this many octets each.
 fn fragments(is_v6: bool, id: u16, datagram: &[u8], size: usize) -> Vec<Vec<u8>> {
     let last = datagram.len().div_ceil(size) - 1;
     let pieces = datagram.chunks(size).enumerate();

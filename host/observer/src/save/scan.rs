@@ -26,8 +26,8 @@ pub struct Saved {
 ///
 /// # Errors
 ///
-/// It cannot be read, is none that this program wrote, or is damaged; `Interrupted` where it was told
-/// to stop meanwhile.
+/// The file cannot be read, was not written by this program, or is damaged. `Interrupted` if the run was
+/// told to stop meanwhile.
 pub fn scan(opened: &Opened, existing: Existing, is_asked: Asked<'_>) -> io::Result<Saved> {
     if existing != Existing::Continue || !opened.regular {
         return Ok(Saved::default());

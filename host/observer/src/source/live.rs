@@ -115,8 +115,8 @@ fn devices() -> Vec<Device> {
     Device::list().unwrap_or_default()
 }
 
-/// The addresses that packets may leave from by an interface: its own first, then the machine's others,
-/// one of which a route may choose. None for the loopback interface, for there all packets come in.
+/// The source addresses of packets that leave by an interface: its own first, then the machine's others,
+/// for a route may choose one of these. None for the loopback interface, where all packets come in.
 fn own_addresses(name: &str) -> Vec<IpAddr> {
     let devices = devices();
     let Some(device) = devices.iter().find(|device| device.name == name) else {

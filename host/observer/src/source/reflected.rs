@@ -48,9 +48,9 @@ mod code {
     /// Loads a word from a fixed place, or the packet's length.
     pub(super) const LOAD: u16 = 0x20;
     pub(super) const LOAD_LENGTH: u16 = 0x80;
-    /// Goes on after so many instructions.
+    /// Goes on after this many instructions.
     pub(super) const JUMP: u16 = 0x05;
-    /// Goes on after so many if what was loaded equals the constant, or is no less; else after so
+    /// Goes on after this many if what was loaded equals the constant, or is no less; else after so
     /// many others.
     pub(super) const IF_EQUAL: u16 = 0x15;
     pub(super) const IF_AT_LEAST: u16 = 0x35;
@@ -59,7 +59,7 @@ mod code {
 
     /// Where the kernel's own knowledge of a packet begins: the first is its EtherType.
     pub(super) const PROTOCOL: u32 = -0x1000_i32 as u32;
-    /// Whether it leaves or comes, and for whom.
+    /// Whether the packet leaves or comes, and whether it is for this machine.
     pub(super) const DIRECTION: u32 = PROTOCOL + 4;
     /// The kind of interface.
     pub(super) const HARDWARE: u32 = PROTOCOL + 28;
@@ -69,7 +69,7 @@ mod code {
     pub(super) const LEAVES: u32 = 4;
 }
 
-/// The filter, for packets with so many octets before the IP header.
+/// The filter, for packets with this many octets before the IP header.
 fn program(addresses: &[IpAddr], before: u32, snaplen: u32) -> Vec<SockFilter> {
     let whole = || instruction(code::RETURN, snaplen);
     let mut program = vec![

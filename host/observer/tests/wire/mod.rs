@@ -34,7 +34,7 @@ pub fn connection(number: u64) -> ConnectionId {
 pub struct Capture {
     pub link: u32,
     pub packets: Vec<(i64, Vec<u8>)>,
-    /// Of the packet of this number, only so many octets were captured.
+    /// Of the packet of this number, only this many octets were captured.
     pub cut: Option<(usize, usize)>,
 }
 

@@ -1,5 +1,5 @@
-//! A measurement's jobs from `pre_connect` to `rows`, without a network: connections end as they
-//! are told to, and flows are what they are told to be.
+//! A measurement's jobs from `pre_connect` to `rows`, without a network: the rules set how connections
+//! end and which flows the capture has.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

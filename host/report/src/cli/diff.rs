@@ -16,16 +16,16 @@ use pathspider_program::{Exit, Failure};
 /// `pathspider diff`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A target is compared with itself: the same measurement, address and port, or name. Whether a change is \
-more than chance is tested by McNemar's test, and exactly where fewer than 25 targets changed; p is not \
-corrected for the number of tests. A target whose verdicts within A, or within B, differ is \"(several)\" \
-there, and in no test.")]
+Each target is compared with itself: records of the same measurement with the same address and port, or the \
+same name. McNemar's test says whether a change is more than chance; if fewer than 25 targets changed, the \
+test is exact. p is not corrected for the number of tests. If the verdicts on a target differ within A or \
+within B, the target is shown as \"(several)\" and is in no test.")]
 pub(super) struct DiffArgs {
-    /// Records of before: a file, or a folder of them
+    /// The earlier records: a file, or a folder of them
     #[arg(value_name = "A")]
     before: PathBuf,
 
-    /// Records of after
+    /// The later records
     #[arg(value_name = "B")]
     after: PathBuf,
 

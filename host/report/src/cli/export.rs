@@ -16,12 +16,12 @@ use pathspider_program::{Exit, Failure};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("format").required(true).multiple(true).args(["parquet", "csv", "pto"])))]
 #[command(after_help = "\
-DIR is a folder that does not exist yet, or is empty. It gets three tables: targets (a record each), flows \
-(a connection each, where records have them) and runs. Their columns are the keys of records; a dot goes \
-into objects (info.ASN). What has no column is in the column more, as JSON.
+DIR is a folder that does not exist yet, or is empty. It gets three tables: targets (one row for each record), \
+flows (one row for each connection, if the records have connections) and runs. Columns are named like the \
+keys of records; a dot goes into objects (info.ASN). Values without a column stand in the column more, as JSON.
 
-With --anonymise, addresses are encrypted so that two with a common prefix have one afterwards too; names, \
-texts of targets and all keys of targets that are not --keep'd are left out.")]
+With --anonymise, addresses are encrypted. Addresses with a common prefix have a common prefix afterwards too. \
+Names, texts of targets, and keys of targets without --keep are left out.")]
 pub(super) struct ExportArgs {
     /// Records (ndjson, perhaps compressed), or folders of them; - or none is standard input
     #[arg(value_name = "FILE|DIR")]
@@ -42,7 +42,7 @@ pub(super) struct ExportArgs {
     #[command(flatten)]
     networks: Networks,
 
-    /// Make addresses unknown with the key in this file: 64 hexadecimal digits
+    /// Encrypt addresses with the key in this file: 64 hexadecimal digits
     #[arg(long, value_name = "KEYFILE")]
     anonymise: Option<PathBuf>,
 

@@ -10,8 +10,8 @@ use pathspider_program::{Exit, Failure};
 /// Where networks are looked up.
 #[derive(Debug, Args)]
 pub(super) struct Networks {
-    /// Look up the network of targets whose records do not have it (dip_asn, dip_prefix, dip_country) in
-    /// this file, a MaxMind DB or CAIDA's prefix2as; may be given several times
+    /// Look up the networks of targets (dip_asn, dip_prefix, dip_country) in this file if records lack them:
+    /// a MaxMind DB or CAIDA's prefix2as. May be given several times
     #[arg(long, value_name = "FILE")]
     asn_db: Vec<PathBuf>,
 }

@@ -5,11 +5,11 @@ use clap::Args;
 /// Of the groups by a key, those that are shown, and how.
 #[derive(Debug, Args)]
 pub(super) struct Ranking {
-    /// Leave values of keys with fewer cases than this out of rankings
+    /// Leave values with fewer than N cases out of rankings
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(super) min: u64,
 
-    /// Show so many rows of each ranking
+    /// Show N rows of each ranking
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(super) top: usize,
 

@@ -23,20 +23,20 @@ const KEYS: [&str; 7] =
 /// `pathspider report`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each share is of the records that have a verdict on its aspect: those that were not sent, applied or \
-observed are left out and counted. Intervals are Wilson's, of 95 %.
+Each share is of the records that have a verdict on its aspect. Records whose packets were not sent, \
+applied or observed are left out of the share, and counted. Intervals are Wilson's, of 95 %.
 
 KEY is a key of records; a dot goes into objects (info.ASN). Beside them there are ip_version, prefix \
 (/24 and /48) and date. LIMIT is a condition, <, <=, > or >=, and a share or a number of cases: \
-'ecn.connectivity.broken > 5%'. Where it is passed, or no record has a verdict on it, the exit status \
-is 11.")]
+'ecn.connectivity.broken > 5%'. The exit status is 11 if the limit is passed, or if no record has a \
+verdict on it.")]
 pub(super) struct ReportArgs {
     /// Records (ndjson, perhaps compressed), or folders of them; - or none is standard input
     #[arg(value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
 
-    /// Show shares by this key; may be given several times. By default those keys that tell records
-    /// apart, of aspects with something impaired
+    /// Show shares by this key; may be given several times. By default, aspects with something impaired
+    /// are shown by each key that has more than one value
     #[arg(long, value_name = "KEY", value_parser = key)]
     by: Vec<String>,
 
@@ -46,15 +46,15 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     networks: Networks,
 
-    /// Write a page with tables and pictures, which needs nothing else, to this file
+    /// Write a page with tables and pictures to this file; the page needs no other file
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     html: Option<PathBuf>,
 
-    /// Write over a page that is there already
+    /// Replace a page that exists already
     #[arg(long, requires = "html")]
     force: bool,
 
-    /// End with status 11 where this limit is passed; may be given several times
+    /// End with status 11 if this limit is passed; may be given several times
     #[arg(long, value_name = "LIMIT")]
     fail_if: Vec<Threshold>,
 }

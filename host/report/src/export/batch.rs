@@ -125,7 +125,7 @@ impl Vector {
         self.kind
     }
 
-    /// Adds nulls until it has so many rows.
+    /// Adds nulls until it has this many rows.
     pub(crate) fn pad(&mut self, rows: usize) {
         let more = rows.saturating_sub(self.rows);
         self.defined.resize(self.defined.len() + more, 0);

@@ -39,7 +39,7 @@ impl Answers {
     }
 }
 
-/// Over so many routers at the most, an answer comes from near by.
+/// Over this many routers at the most, an answer comes from near by.
 const NEAR: u8 = 1;
 
 #[cfg(test)]

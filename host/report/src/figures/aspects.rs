@@ -44,7 +44,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts so many records with these conditions.
+    /// Counts this many records with these conditions.
     pub(super) fn add(&mut self, view: &View<'_>, conditions: &[u32], records: u64) {
         self.verdicts += records;
         for &condition in conditions {

@@ -43,7 +43,7 @@ pub(crate) struct RoundTrips {
     pub(crate) connections: u64,
     /// In microseconds, by per cent of the connections: 5, 25, 50, 75, 95, 99.
     pub(crate) percentiles: BTreeMap<u8, u64>,
-    /// The distribution: so many microseconds or less, by this share of the connections.
+    /// The distribution: this many microseconds or less, by this share of the connections.
     pub(crate) distribution: Vec<(u64, f64)>,
 }
 

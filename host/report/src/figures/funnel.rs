@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::view::{Facts, View, Why};
 use crate::gather::Context;
 
-/// A stage that so many targets came through.
+/// A stage that this many targets came through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Stage {
     pub(crate) stage: &'static str,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use pathspider_records::Flow;
 
-/// The most reasons that are told apart.
+/// How many different reasons are counted by name.
 const MOST_REASONS: usize = 256;
 
 /// Of a time in microseconds this many digits are kept.

@@ -50,7 +50,7 @@ fn inputs(inputs: &Inputs, text: &mut String) {
     for (count, what) in [
         (passed_over, of(passed_over, "other file passed over", "other files passed over")),
         (twice, of(twice, "file named twice", "files named twice")),
-        (crowded, "counted without their conditions, which are too many different ones"),
+        (crowded, "counted without their conditions: there are too many different ones"),
     ] {
         if count > 0 {
             let _ = write!(line, ", {} {what}", number(count));

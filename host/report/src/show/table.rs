@@ -29,7 +29,7 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Writes it, each line after so many spaces.
+    /// Writes it, each line after this many spaces.
     pub(crate) fn write(&self, indent: usize, text: &mut String) {
         let columns = self.heads.len();
         let width = |column: usize| {

@@ -12,7 +12,7 @@ use super::Opened;
 use super::ours::Ours;
 use crate::privileges;
 
-/// How often the disk is told to keep what it was given.
+/// How often written data are synced to the disk.
 const SYNC: Duration = Duration::from_secs(1);
 
 /// Takes octets in pieces: lines, frames, packets.
@@ -140,8 +140,8 @@ impl Kept {
     }
 }
 
-/// Has the disk keep what a file has, which is so much at least. One that was removed or moved keeps
-/// nothing for whoever looks for it.
+/// Syncs a file to the disk, and looks that it still has at least `good` octets under its name. A file
+/// that was removed or moved is lost to its readers.
 fn keep(ours: &Ours, good: u64) -> io::Result<()> {
     ours.file().sync_data()?;
     ours.is_in_place(good)
@@ -179,7 +179,7 @@ impl Syncer {
         Ok(Syncer { wake: Some(wake), failure, good, dirty: false, last, thread })
     }
 
-    /// The file was written, and has so many octets now.
+    /// The file was written, and has this many octets now.
     fn written(&mut self, good: u64) {
         self.good.store(good, Ordering::Release);
         self.dirty = true;

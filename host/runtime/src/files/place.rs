@@ -63,7 +63,10 @@ impl Place {
     /// There is no such folder, or a link on the way that others may have put there.
     pub(super) fn find(path: &Path) -> io::Result<Place> {
         let Some(name) = path.file_name() else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no name of a file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not the name of a file",
+            ));
         };
         let begin = if path.is_absolute() { "/" } else { "." };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -32,7 +32,7 @@ pub fn read_through<T>(
     let result = read(BufReader::with_capacity(PIECE, through));
     match was_told.get() {
         // Whatever the end that it saw looked like.
-        true => Err(io::Error::new(io::ErrorKind::Interrupted, "told to stop while it was read")),
+        true => Err(io::Error::new(io::ErrorKind::Interrupted, "stopped while it was read")),
         false => result,
     }
 }

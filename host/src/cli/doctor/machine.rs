@@ -29,7 +29,7 @@ pub(super) fn kernel() -> Finding {
         Ok(Some(value)) => Finding::good(SUBJECT, format!("{kernel}; {ECN} is {value}")),
         Ok(None) => Finding::bad(
             SUBJECT,
-            format!("{kernel} has no {ECN}, so it does not say what connections ask for"),
+            format!("{kernel} has no {ECN}, so it is unknown whether connections ask for ECN"),
             "measure on Linux with /proc mounted: mount -t proc proc /proc",
         ),
         Err(error) => Finding::bad(
@@ -50,14 +50,14 @@ pub(super) fn clock() -> Finding {
         ),
         Some(_) => Finding::bad(
             SUBJECT,
-            "it is not synchronised: the times in the records would be this machine's own",
+            "it is not synchronised: times in the records may be wrong",
             "timedatectl set-ntp true (or apt-get install chrony)",
         ),
         None => Finding::good(SUBJECT, "the kernel does not say whether it is synchronised"),
     }
 }
 
-/// Whether there are local ports for so many targets at a time that are at one address.
+/// Whether there are local ports for this many targets at a time that are at one address.
 pub(super) fn ports(workers: usize) -> Finding {
     const SUBJECT: &str = "ports";
     let ports = Ephemeral::read();
@@ -73,7 +73,7 @@ pub(super) fn ports(workers: usize) -> Finding {
     }
 }
 
-/// Whether so many connections may be open. The limit is raised as a run raises it, for this process.
+/// Whether this many connections may be open. The limit is raised as a run raises it, for this process.
 pub(super) fn files(workers: usize) -> Finding {
     const SUBJECT: &str = "files";
     let needed = descriptors(workers);

@@ -42,7 +42,7 @@ pub(super) fn interface(source: Option<&str>, is_named: bool) -> Finding {
     if is_recorded(source) {
         return Finding::bad(
             SUBJECT,
-            format!("{source} is a recorded capture, which nothing leaves by"),
+            format!("{source} is a recorded capture, so nothing can be sent from it"),
             "name an interface: pathspider doctor -i IF",
         );
     }
@@ -73,7 +73,7 @@ pub(super) fn capture(source: Option<&str>) -> Option<Finding> {
             return Some(Finding::good(SUBJECT, says));
         }
         Err(SourceError::NoPrivilege { .. }) => {
-            let says = "this program lacks CAP_NET_RAW, which capturing takes";
+            let says = "this program lacks CAP_NET_RAW, which capturing needs";
             return Some(Finding::bad(SUBJECT, says, privileges::grant()));
         }
         Err(SourceError::InterfaceDown { name }) => {
@@ -142,8 +142,8 @@ pub(super) fn firewall() -> Finding {
         }
         Ok(true) => Finding::bad(
             SUBJECT,
-            "there is a table inet pathspider that no run under way has made",
-            "pathspider restore; where the table stays: nft delete table inet pathspider",
+            "there is a table inet pathspider, and no current run has made it",
+            "pathspider restore; if the table stays: nft delete table inet pathspider",
         ),
         Err(error) if error.message().contains("not permitted") => {
             Finding::bad(SUBJECT, error.message(), privileges::grant())

@@ -34,9 +34,9 @@ pub(super) fn all(path: &SearchPath) -> Vec<Finding> {
 
 fn trust(trust: Trust) -> String {
     match trust {
-        Trust::Owners { beside_root: None } => "files of root's alone are taken".to_owned(),
+        Trust::Owners { beside_root: None } => "only files of root are taken".to_owned(),
         Trust::Owners { beside_root: Some(user) } => {
-            format!("files of root and of user {user} alone are taken")
+            format!("only files of root and of user {user} are taken")
         }
         Trust::Anyone => "anybody's files are taken".to_owned(),
     }

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-/// So many lines that are wrong in one way are each named.
+/// The first lines that are wrong in the same way are named one by one: this many.
 const NAMED: u64 = 10;
 
-/// Ways to be wrong that are told apart; what comes later is only counted.
+/// How many kinds of wrong lines are counted separately; later kinds are only counted together.
 const WAYS: usize = 1000;
 
 /// Lines that are no records.

@@ -37,7 +37,7 @@ pub(super) struct Observing {
     tally: Arc<Tally>,
 }
 
-/// How far it is, for whoever waits for it.
+/// How far the writing is, for threads that wait for it.
 struct Tally {
     /// Flows that have ended.
     ended: AtomicU64,
@@ -117,7 +117,7 @@ impl Observing {
         let (_, lost) = self.tally.now();
         let over = self.tally.over.load(Ordering::Relaxed);
         if over && lost == 0 {
-            let what = "all records are written, and the disk does not say that it has them";
+            let what = "all records are written, but the disk has not confirmed that";
             return Failure::new(Exit::NoOutput, format!("{output}: {what}"));
         }
         let others = if over { "" } else { ", and those of flows that went on" };

@@ -252,7 +252,7 @@ impl Conversing {
         self.end(ending).await
     }
 
-    /// The packets that are there, of which this is the first.
+    /// All packets that have come so far: this one, and those after it.
     fn all_heard(&mut self, first: Heard) -> Vec<Heard> {
         let mut heard = vec![first];
         while heard.len() < AT_ONCE

@@ -68,7 +68,7 @@ impl Failure {
         if self == Failure::Timeout { State::Timeout } else { State::Failed }
     }
 
-    /// The outcome of a connection of which nothing else is known.
+    /// The outcome of a connection that has nothing but this failure.
     pub(super) fn outcome(self) -> Outcome {
         Outcome::new(self.state()).with("spdr_error", Value::text(self.word()))
     }
@@ -87,7 +87,7 @@ impl Failure {
             libc::EPROTO | libc::ENOPROTOOPT => Failure::ProtocolError,
             libc::EACCES | libc::EPERM => Failure::Prohibited,
             libc::EOPNOTSUPP | libc::EPROTONOSUPPORT => Failure::NotSupported,
-            // The last one is what a datagram socket is told.
+            // A datagram socket gets the last one.
             libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EAGAIN => Failure::NoLocalPort,
             libc::EAFNOSUPPORT => Failure::NoAddressFamily,
             libc::EMFILE | libc::ENFILE => Failure::NoDescriptor,

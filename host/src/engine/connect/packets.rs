@@ -95,7 +95,7 @@ struct Sending {
 const AS_LINUX: Waiting = Waiting { after: Duration::from_secs(1), times: 5, until_done: false };
 
 impl Forger {
-    /// Opens what is needed on this interface, for so many configurations. `routes` are those by the
+    /// Opens what is needed on this interface, for this many configurations. `routes` are those by the
     /// same interface. Nothing is sent to whom `courtesy` refuses.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ impl Phase {
 
 /// The progress of one connection. Its parts share it, for each sees something else of it.
 pub(in super::super) struct Progress {
-    /// The point that the scheduler is yet to be told of.
+    /// The point that is not yet reported to the scheduler.
     awaited: Cell<Option<Hold>>,
     tell: Box<dyn Fn(Hold)>,
     /// Whether its handshake is over, or it has none.

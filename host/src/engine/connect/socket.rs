@@ -167,8 +167,8 @@ fn bind(socket: &Socket, source: IpAddr) -> io::Result<()> {
 }
 
 /// Connects without waiting: on return TCP's SYN is out, unless it is deferred
-/// (`Opened::is_deferred`), which is told. Gives the local end, whose port the kernel has chosen by
-/// now, for connections that will fail too.
+/// (`Opened::is_deferred` says so). Gives the local end. The kernel has chosen its port by now, even if
+/// the connection fails later.
 ///
 /// The socket is not bound before, because `bind` takes ports from one small pool, while
 /// `connect` chooses them per pair of ends.

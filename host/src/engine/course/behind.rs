@@ -23,7 +23,7 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    /// A job of so many octets has ended.
+    /// A job of this many octets has ended.
     pub(super) fn insert(&mut self, visit: Visit, octets: usize) {
         self.jobs.insert(visit, octets);
         self.octets += octets;

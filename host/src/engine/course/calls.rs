@@ -83,7 +83,7 @@ impl Calls {
     ///
     /// # Errors
     ///
-    /// Too many are stuck: so many.
+    /// Too many are stuck: this many.
     pub(super) fn give_up(&mut self) -> Result<bool, usize> {
         self.stuck += 1;
         if self.stuck > MOST_STUCK {

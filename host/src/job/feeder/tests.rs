@@ -62,7 +62,7 @@ fn folder(name: &str) -> PathBuf {
     path
 }
 
-/// A target, so many lines that are left out, and another target.
+/// A target, this many lines that are left out, and another target.
 fn text(skipped: usize) -> String {
     let kinds = ["192.0.2.1,80,\n", "127.0.0.1,80,\n", "8.8.8.8,80,\n"];
     let mut skipped: String = kinds.iter().cycle().take(skipped - 1).copied().collect();

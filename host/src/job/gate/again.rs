@@ -19,7 +19,7 @@ pub(super) struct Again {
 }
 
 impl Again {
-    /// A run before has measured so many of the targets.
+    /// A run before has measured this many of the targets.
     pub(super) fn new(standings: Arc<Standings>, before: u64) -> Again {
         Again { standings, kept: None, unfound: before }
     }

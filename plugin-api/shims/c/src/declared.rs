@@ -232,7 +232,8 @@ impl CCondition {
             2 => Class::Impaired,
             3 => Class::Unknown,
             other => {
-                let what = format_args!("its condition {name} has the kind {other}, which is none");
+                let what =
+                    format_args!("its condition {name} has the kind {other}, which does not exist");
                 return Err(Error::contract(what));
             }
         };
@@ -256,7 +257,8 @@ impl COption {
                 options.choice(name, &words, help)
             }
             other => {
-                let what = format_args!("its option {name} has the kind {other}, which is none");
+                let what =
+                    format_args!("its option {name} has the kind {other}, which does not exist");
                 return Err(Error::contract(what));
             }
         };

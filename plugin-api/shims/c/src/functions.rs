@@ -166,13 +166,13 @@ functions! {
     }
 
     fn ps_add_packet(connect: &mut Connecting, packet: *const u8, octets: usize) {
-        // SAFETY: there are so many octets.
+        // SAFETY: there are this many octets.
         let packet = unsafe { std::slice::from_raw_parts(packet, octets) };
         connect.add("packets".to_owned(), packet.to_vec().into());
     }
 
     fn ps_fill_checksums(packet: *mut u8, octets: usize) {
-        // SAFETY: there are so many octets, which nobody else refers to.
+        // SAFETY: there are this many octets, which nobody else refers to.
         forge::fill_checksums(unsafe { std::slice::from_raw_parts_mut(packet, octets) });
     }
 

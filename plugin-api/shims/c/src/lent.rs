@@ -61,7 +61,7 @@ impl Connecting {
 
     pub(crate) fn done(self) -> Result<Connect> {
         if self.kind.is_empty() {
-            Err(Error::contract("connect: it says no ps_kind"))
+            Err(Error::contract("connect: it does not set ps_kind"))
         } else {
             Connect::by_name(&self.kind, self.settings)
         }

@@ -137,7 +137,7 @@ fn begin(library: &Library) -> Result<()> {
     Ok(())
 }
 
-/// Whether nothing in the environment would choose code for a Python that cannot be told to ignore it.
+/// Refuses variables of Python that could choose code. This Python has no setting that ignores them.
 fn heeds_no_environment() -> Result<()> {
     let heeded = std::env::vars_os().find(|(name, _)| name.to_string_lossy().starts_with("PYTHON"));
     match heeded {
@@ -252,7 +252,7 @@ impl Module {
         let held = Held::take(functions);
         let failed = || Error::new(format_args!("Python: {} failed", name.to_string_lossy()));
         let text = |text: &str| {
-            // SAFETY: the lock is held, and there are so many octets of UTF-8.
+            // SAFETY: the lock is held, and there are this many octets of UTF-8.
             let object = unsafe { (functions.text)(text.as_ptr().cast(), text.len() as isize) };
             Owned::given(object, &held).ok_or_else(failed)
         };
@@ -275,7 +275,7 @@ impl Module {
             (functions.clear_error)();
             return Err(failed());
         }
-        // SAFETY: so many octets live as long as the object, which is ours.
+        // SAFETY: this many octets live as long as the object, which is ours.
         let octets = unsafe { std::slice::from_raw_parts(octets.cast::<u8>(), length as usize) };
         Ok(String::from_utf8_lossy(octets).into_owned())
     }

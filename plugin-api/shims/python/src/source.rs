@@ -8,7 +8,7 @@ use pathspider_plugin_api::{Error, Result};
 ///
 /// # Errors
 ///
-/// There is none, or where the library is cannot be told.
+/// There is no such file, or the library's own path is unknown.
 pub(crate) fn beside() -> Result<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     let library = mapped(&maps, beside as *const () as usize)

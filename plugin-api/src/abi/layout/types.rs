@@ -69,7 +69,7 @@ fn collect(layout: &'static TypeLayout, types: &mut BTreeMap<String, String>) {
     if types.contains_key(&name) || PLAIN.contains(&layout.name()) {
         return;
     }
-    // What is inside a type of `abi_stable`, its own version decides; hence its size alone.
+    // The version of `abi_stable` decides what is inside its types, so only their size is noted here.
     let text = if is_ours(layout) { body(layout) } else { head(layout) };
     types.insert(name, text);
     for field in all_fields(layout) {

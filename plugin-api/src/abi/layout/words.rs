@@ -52,8 +52,8 @@ pub(super) fn numbers() -> Vec<String> {
     numbers.into_iter().map(|(name, number)| format!("    {name} = {number}")).collect()
 }
 
-/// Keys of records with their types, and texts that have a meaning. More of them need no new
-/// version, for whoever does not know one says so.
+/// Keys of records with their types, and texts that have a meaning. A new one needs no new version, for
+/// a side that does not know it refuses it by name.
 pub(super) fn words() -> Vec<String> {
     let mut words = Vec::new();
     tell("measurement", &measurement_to_record(full_info(), &full_options()), &mut words);

@@ -161,7 +161,7 @@ impl<E: TcpExchange> TcpClient<E> {
         }
     }
 
-    /// Makes segments smaller by so many octets, for options that `outgoing` adds.
+    /// Makes segments smaller by this many octets, for options that `outgoing` adds.
     pub fn option_room(mut self, octets: usize) -> TcpClient<E> {
         self.option_room = octets;
         self

@@ -73,7 +73,7 @@ fn ask(text: (&str, &str), peer: &mut impl Peer, timeout: Duration) -> (Talked, 
     (talked, seen)
 }
 
-/// A server that answers with so many octets.
+/// A server that answers with this many octets.
 fn server(octets: usize) -> Server {
     Server::new((0..octets).map(|n| n as u8).collect::<Vec<u8>>())
 }

@@ -72,7 +72,7 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// A network with so many targets, and a server whose configuration `server-config` wrote.
+    /// A network with this many targets, and a server whose configuration `server-config` wrote.
     pub(super) fn new(test: &str, targets: u16, nats: Nats, words: &[&str]) -> Option<Fleet> {
         static PORT: AtomicU16 = AtomicU16::new(4222);
         let program = nats.program()?;

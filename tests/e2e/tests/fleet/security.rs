@@ -119,7 +119,7 @@ fn strangers_are_not_let_in_and_the_server_is_known_by_its_certificate() {
         fs::write(file("stranger.nk"), stranger).unwrap();
         let words = ["campaign", "status", "one", "--server", &url];
         let end = fleet.network.run(Program::command(&[&words[..], &trust, &more].concat()), "");
-        end.expect(15, &["does not let us in"]);
+        end.expect(15, &["refuses this client"]);
         assert_eq!(end.stderr.lines().count(), 1, "{}", end.stderr);
     }
     // The key of a place is none of whoever submits.

@@ -162,7 +162,7 @@ fn a_pipe_that_nobody_reads_or_writes_keeps_no_run() {
         measure(&network, &[], &ECN, &jobs).expect(0, &["2 targets"]);
         signal(&run, Signal::TERM);
         let end = Ended::from(run.wait_with_output().unwrap());
-        end.expect(10, &["cannot write to", "told to stop while nobody reads it"]);
+        end.expect(10, &["cannot write to", "stopped while nobody read it"]);
         // With a reader it goes on as with any pipe.
         let script = format!(
             "timeout 20 cat {fifo} >{out} & $PATHSPIDER measure -i {} --allow-special {option} \
@@ -197,7 +197,7 @@ fn what_stands_beside_an_output_is_read_from_files_alone() {
         let fifo = format!("{path}{ending}");
         pipe(&fifo);
         let end = measure(&network, &["--output", &path, "--resume"], &ECN, "");
-        end.expect(status, &[&*fifo, "it is no file"]);
+        end.expect(status, &[&*fifo, "it is not a file"]);
         fs::remove_file(fifo).unwrap();
     }
 }

@@ -40,7 +40,7 @@ fn a_run_waits_no_longer_than_it_may_run() {
     // For a reader it waits no longer either.
     let fifo = name("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    ends(&["--output", &fifo], &["told to stop while nobody reads it"]);
+    ends(&["--output", &fifo], &["stopped while nobody read it"]);
     drop(first.stdin.take());
     assert!(first.wait().unwrap().success());
 }
@@ -128,7 +128,7 @@ fn a_run_that_reads_what_is_there_can_be_stopped() {
         signal(&run, stop);
         signal(&run, Signal::CONT);
         let end = Ended::from(run.wait_with_output().unwrap());
-        end.expect(10, &["cannot read", "told to stop while it was read"]);
+        end.expect(10, &["cannot read", "stopped while it was read"]);
     }
     assert_eq!(fs::metadata(&path).unwrap().len(), length);
     assert_eq!(fs::read_to_string(format!("{out}.meta.json")).unwrap(), metadata);

@@ -42,7 +42,7 @@ fn all_work(place: &Place, port: u16, each: usize, plugin: &[&str]) -> Vec<Recor
     all_work_by(200, place, port, each, plugin)
 }
 
-/// The same with so many targets at a time.
+/// The same with this many targets at a time.
 fn all_work_by(
     workers: usize,
     place: &Place,

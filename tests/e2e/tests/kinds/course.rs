@@ -109,7 +109,7 @@ fn a_plugin_that_does_not_come_back_is_named_and_given_up() {
         let measure = [&measure[..], &["--duplicates"]].concat();
         let ended = place.connect(&measure, &["--connect", "tcp", "--stall", function], &input);
         let named = format!("{function} in ");
-        ended.expect(1, &[&named, "connector.so", "(rule blocking)", "is given up"]);
+        ended.expect(1, &[&named, "connector.so", "(rule blocking)", "the run ends here"]);
         let written = std::fs::read_to_string(&output).unwrap();
         assert_eq!(pathspider_e2e::records(&written).len(), 1, "what was finished: {written}");
         let metadata = metadata(path);

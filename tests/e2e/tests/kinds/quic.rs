@@ -138,7 +138,7 @@ fn nobody_there_has_its_words_over_quic_too() {
 /// What answers a first datagram with these connection IDs.
 type Answer = fn(&LongHeader<'_>) -> Vec<u8>;
 
-/// A list of so many versions for a datagram.
+/// A list of this many versions for a datagram.
 fn versions(asked: &LongHeader<'_>, count: usize) -> Vec<u8> {
     let list = RESERVED_VERSION.to_be_bytes().repeat(count);
     [probe(0, asked.source(), asked.destination(), 0), list].concat()

@@ -111,7 +111,7 @@ fn page(test: &str, records: &str) -> PathBuf {
     page
 }
 
-/// Records of so many networks, of which some are hostile to pages.
+/// Records of this many networks. The names of some are hostile to pages.
 fn of_networks(networks: u32) -> String {
     let mut text = String::new();
     for network in 0..networks {

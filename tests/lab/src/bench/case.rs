@@ -1,5 +1,5 @@
-//! Owns the cases of the benchmark: what each compares, on how many targets, and in which words it
-//! is told.
+//! Owns the cases of the benchmark: what each compares, on how many targets, and how the report
+//! describes it.
 
 use std::str::FromStr;
 

@@ -15,7 +15,7 @@ use crate::net::{packets, possible_open_files, resident_memory, thread_time};
 use crate::runner::{Comparison, Measurement, Target, WorkDir};
 use crate::targets::THREADS;
 
-/// One target in so many is dead, where some are.
+/// One target in this many is dead, where some are.
 const DEAD: u32 = 20;
 /// How long pathspider waits for a dead one where nobody says, in seconds.
 const TIMEOUT: f64 = 5.0;
@@ -222,7 +222,7 @@ impl Contest {
         })
     }
 
-    /// Counts what leaves while somebody sends so many SYNs to each target, where that is asked for.
+    /// Counts what leaves while somebody sends this many SYNs to each target, where that is asked for.
     fn counted(&self, syns: u32, work: impl FnOnce() -> Result<Run> + Send) -> Result<Run> {
         if self.case != Case::Forged {
             return work();
@@ -270,7 +270,7 @@ fn members<'a>(groups: &'a [Group], name: &str, port: u16) -> Vec<Target<'a>> {
     groups.flat_map(|group| group.addresses().map(move |a| target(&group.truth, a))).collect()
 }
 
-/// The groups of a network with so many living and dead targets.
+/// The groups of a network with this many living and dead targets.
 fn groups(live: u32, dead: u32) -> Vec<Group> {
     let mut groups = standard_groups(live, 0);
     groups.retain(|group| match &*group.truth.name {

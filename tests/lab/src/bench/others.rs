@@ -57,7 +57,7 @@ impl Other {
         }
     }
 
-    /// Its arguments, in words without blanks; of a scanner, for so many packets a second.
+    /// Its arguments, in words without blanks; of a scanner, for this many packets a second.
     fn arguments(self, lab: &KernelLab, rate: f64) -> Result<String> {
         Ok(match self {
             Other::Pathspider => {
@@ -125,7 +125,7 @@ fn router(lab: &KernelLab) -> Result<String> {
     address.map(ToString::to_string).ok_or_else(|| Error::invalid(INTERFACE, "no router is known"))
 }
 
-/// Runs it on `targets`, if it is installed: a scanner as fast as it can, or with so many packets a
+/// Runs it on `targets`, if it is installed: a scanner as fast as it can, or with this many packets a
 /// second as pathspider sent.
 pub(super) fn run_other(
     lab: &KernelLab,

@@ -39,9 +39,9 @@ impl Demo {
             .collect::<Result<Vec<_>>>()?;
         let paths: usize = shows.iter().map(|show| show.lab.paths().len()).sum();
         say(&format!(
-            "\nNetworks on this machine, made for this run: vantage points, {paths} paths of which we\n\
-             know what each does, and targets behind them, in IPv4 and IPv6. What pathspider found\n\
-             from the vantage points, beside what is true:\n"
+            "\nNetworks on this machine, made for this run: vantage points, {paths} paths with known\n\
+             faults, and targets behind them, in IPv4 and IPv6. The table compares what pathspider\n\
+             found from the vantage points with what is true:\n"
         ))?;
         // Each has a network of its own, so that all can measure at the same time.
         let (mut right, mut targets) = (true, 0);

@@ -19,7 +19,7 @@ const MOST: u8 = 26;
 
 const PORT: u16 = 4222;
 
-/// The server and the agents have so long to begin.
+/// The server and the agents have this long to begin.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often it is looked whether they have begun.

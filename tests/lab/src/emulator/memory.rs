@@ -74,7 +74,7 @@ impl Memory {
         enough
     }
 
-    /// Takes one of so many places for this long; false when there is none.
+    /// Takes one of this many places for this long; false when there is none.
     pub(super) fn take_place(&mut self, now: Time, places: usize, lasts: Duration) -> bool {
         while self.places.front().is_some_and(|free| *free <= now) {
             self.places.pop_front();

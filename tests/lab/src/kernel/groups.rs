@@ -80,7 +80,7 @@ impl Group {
 /// What `dscp` finds where nothing harms a code point, of servers that do not reflect them.
 const DSCP: &[&str] = &["dscp.48.connectivity.works", "dscp.0.replymark:0", "dscp.48.replymark:0"];
 
-/// How many numbers a group with so many IPv4 targets covers, a power of two: each has room for
+/// How many numbers a group with this many IPv4 targets covers, a power of two: each has room for
 /// those of a `/16`, and the last address of the whole is left out.
 fn numbers(ipv4: u32) -> u32 {
     (ipv4 + 2).div_ceil(1 << 16).next_power_of_two()

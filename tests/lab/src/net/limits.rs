@@ -23,7 +23,7 @@ pub fn raise_open_files() -> Result<u64> {
     Ok(hard)
 }
 
-/// How many files a command of the lab can open if it needs so many: these, where the system lets
+/// How many files a command of the lab can open if it needs this many: these, where the system lets
 /// limits be raised, or else as many as it allows.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ const UNIT: usize = 8;
 const FRAGMENT: u8 = 44;
 
 impl Packet {
-    /// The packet in fragments that carry so many octets each, rounded down to units of eight. What is
+    /// The packet in fragments that carry this many octets each, rounded down to units of eight. What is
     /// a fragment already, or fits into one, stays as it is.
     pub fn fragments(&self, size: usize) -> Vec<Packet> {
         let size = (size / UNIT).max(1) * UNIT;
@@ -54,7 +54,7 @@ impl Packet {
         })
     }
 
-    /// The segment in several with so many octets of data each. What has no more stays as it is.
+    /// The segment in several with this many octets of data each. What has no more stays as it is.
     pub fn segments(&self, size: usize) -> Vec<Packet> {
         let data = self.data();
         if !self.is_tcp() || self.fragmented || data.len() <= size.max(1) {

@@ -221,8 +221,8 @@ impl Packet {
         checksum::sum(&self.bytes[self.transport..end], pseudo)
     }
 
-    /// Whether the UDP checksum is right over all of the packet's payload, as it is for whoever takes
-    /// UDP's length to be that; `None` where there is no checksum.
+    /// Whether the UDP checksum is right over the whole IP payload, for boxes that take the IP payload's
+    /// length for UDP's; `None` without a checksum.
     pub fn whole_checksum_is_right(&self) -> Option<bool> {
         let has_one = self.udp_checksum().is_some_and(|sum| sum != 0) && !self.fragmented;
         has_one.then(|| checksum::finish(self.sum_to(self.bytes.len())) == 0)

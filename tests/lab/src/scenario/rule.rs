@@ -123,13 +123,13 @@ pub enum Action {
     Delay(DelayAction),
     /// Held until later packets of the same target and direction have gone by.
     Reorder(ReorderAction),
-    /// Sent so many times more.
+    /// Sent this many times more.
     Duplicate(u8),
-    /// Cut into fragments of IP that carry so many bytes each, in units of eight.
+    /// Cut into fragments of IP that carry this many bytes each, in units of eight.
     Fragment(u16),
     /// The same, the last fragment first.
     FragmentReversed(u16),
-    /// TCP data sent in segments of so many bytes.
+    /// TCP data sent in segments of this many bytes.
     Segment(u16),
     /// Dropped when there are too many, counted for each target.
     Rate(RateAction),
@@ -160,7 +160,7 @@ pub enum Action {
     MirrorOptions,
     /// On a SYN/ACK, the SYN's own option of this kind sent back, and no other.
     MirrorOption(u8),
-    /// The packet goes through so many routers more, which say nothing.
+    /// The packet goes through this many routers more, which say nothing.
     Further(u8),
     /// What follows a UDP datagram in its packet taken off.
     StripSurplus,

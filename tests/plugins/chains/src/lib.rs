@@ -7,7 +7,7 @@ use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict, export_plugin};
 mod ttl {
     pathspider_plugin_api::fields! {
         pub(crate) CHAIN = "ttl": "time to live";
-        FORWARD: u8 = "ttl_fwd" in "hops": "of the originator's first packet";
+        FORWARD: u8 = "ttl_fwd" in "hops": "time to live of the originator's first packet";
         REVERSE: u8 = "ttl_rev" in "hops": "of the first packet back; null if none";
     }
 }

@@ -3,7 +3,7 @@
 use pathspider_plugin_api::chains::icmp::{self, IcmpError};
 use pathspider_plugin_api::{Flow, State};
 
-/// How far a SYN with so many hops came.
+/// How far a SYN with this many hops came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rung {
     /// It was not sent, or not as it was meant, or not seen.

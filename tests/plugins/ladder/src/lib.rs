@@ -20,7 +20,7 @@ const MARKED: Configuration = Configuration::new(1, "marked").hold(Hold::Initiat
 
 conditions! {
     CONNECTIVITY: connectivity("ladder");
-    LENGTH: unknown("ladder.length:<hops>", "a plain SYN needs so many hops to the target");
+    LENGTH: unknown("ladder.length:<hops>", "a plain SYN needs this many hops to the target");
     CHANGED: impaired(
         "ladder.mark.changed:<hop>",
         "the mark came to this router, or to the last of these, with another value"
@@ -128,7 +128,7 @@ impl Ladder {
     }
 }
 
-/// The rung at so many hops: every other configuration after A and B.
+/// The rung at this many hops: every other configuration after A and B.
 fn rung(hops: usize, kind: Configuration) -> ConfigId {
     ConfigId::new(2 * hops + kind.id().index())
 }

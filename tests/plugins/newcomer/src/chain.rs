@@ -10,16 +10,16 @@ use crate::made;
 pub(crate) mod hops {
     pathspider_plugin_api::fields! {
         pub(crate) CHAIN = "newcomer": "time to live of the first packets";
-        FORWARD: u8 = "newcomer_fwd" in "hops": "of the originator's first packet";
-        REVERSE: u8 = "newcomer_rev" in "hops": "of its peer's first; null if none";
+        FORWARD: u8 = "newcomer_fwd" in "hops": "time to live of the originator's first packet";
+        REVERSE: u8 = "newcomer_rev" in "hops": "time to live of the other side's first packet; null if none came";
     }
 
     /// The same in a chain that has the name of one of the host's, which is no mistake.
     mod namesake {
         pathspider_plugin_api::fields! {
             pub(crate) CHAIN = "tcp": "time to live of the first packets";
-            FORWARD: u8 = "newcomer_fwd" in "hops": "of the originator's first packet";
-            REVERSE: u8 = "newcomer_rev" in "hops": "of its peer's first; null if none";
+            FORWARD: u8 = "newcomer_fwd" in "hops": "time to live of the originator's first packet";
+            REVERSE: u8 = "newcomer_rev" in "hops": "time to live of the other side's first packet; null if none came";
         }
     }
 

@@ -17,7 +17,7 @@ const B: Configuration = Configuration::new(1, "low ttl").hold(Hold::Initiation)
 
 conditions! {
     CONNECTIVITY: connectivity("newcomer");
-    HOPS: unknown("newcomer.hops:<hops>", "the target's first packet in B came with so many hops left");
+    HOPS: unknown("newcomer.hops:<hops>", "the target's first packet in B came with this many hops left");
 }
 
 /// Declarations that are wrong by themselves.

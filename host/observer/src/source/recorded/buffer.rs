@@ -126,7 +126,7 @@ impl Buffer {
     }
 }
 
-/// A reader that ends when it is told to, though nothing comes.
+/// A reader that can be stopped while it waits for input.
 pub(super) struct Interruptible<R> {
     reader: R,
     stop: Arc<AtomicBool>,

@@ -148,7 +148,7 @@ impl Pcapng {
         Ok(Progress::More)
     }
 
-    /// The file's end. One of whose packets none could be read is no capture for us.
+    /// The file's end. If no packet of the file could be read, it is an error.
     fn end(&self) -> Result<Progress, SourceError> {
         match self.foreign {
             Some(link) if self.readable == 0 => Err(match link {

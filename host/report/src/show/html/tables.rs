@@ -195,7 +195,7 @@ pub(super) fn multipoint(all: &[Multipoint]) -> Markup {
             h3 { "Targets that were measured from several places" }
             (table(&heads(&["condition", ">targets", ">%", ">95 % interval"]), rows))
             @if not_comparable > 0 {
-                p { (number(not_comparable)) " verdicts of which only one place says something" }
+                p { (number(not_comparable)) " verdicts that only one place gives" }
             }
         }
     }

@@ -46,7 +46,7 @@ pub(super) enum Lost {
 }
 
 impl Pool {
-    /// A pool whose calls may take so long.
+    /// A pool whose calls may take this long.
     pub(in crate::engine) fn new(limit: Duration) -> Rc<Pool> {
         Rc::new(Pool {
             queue: Arc::default(),

@@ -27,7 +27,7 @@ pub(super) enum Chunks {
     Size(u8, u64),
     /// In what follows the length on its line.
     Extension(u64),
-    /// In a chunk: so many octets are still to come.
+    /// In a chunk: this many octets are still to come.
     Data(u64),
     /// In the end of a chunk's last line.
     DataEnd,

@@ -89,7 +89,7 @@ mod tests {
 
     const STEP: Duration = Duration::from_micros(10);
 
-    /// Sends for so long, and gives the rate; `loses` says whether packets are lost at a rate.
+    /// Sends for this long, and gives the rate; `loses` says whether packets are lost at a rate.
     fn send(pace: &mut Pace, now: &mut Instant, time: Duration) -> f64 {
         let (end, mut sent) = (*now + time, 0.0);
         while *now < end {

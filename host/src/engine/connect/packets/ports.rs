@@ -43,9 +43,9 @@ pub(crate) enum PortsError {
     /// The system refuses a socket.
     #[error(transparent)]
     System(#[from] io::Error),
-    /// There are fewer than configurations, each of which needs one of its own.
+    /// There are fewer ports than configurations, and each configuration needs one of its own.
     #[error(
-        "it takes {needed} local {noun}, one for each configuration, and {found} {verb} free: {ports}",
+        "it needs {needed} local {noun}, one for each configuration, and {found} {verb} free: {ports}",
         noun = of(*.needed as u64, "port", "ports"),
         verb = of(*.found as u64, "is", "are")
     )]
@@ -71,7 +71,7 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// Takes ports for so many configurations. On the interface that packets leave by, they are
+    /// Takes ports for this many configurations. On the interface that packets leave by, they are
     /// kept silent: answers come in there, and sockets that are bound to none get nothing of an
     /// interface in a VRF (`tcp_l3mdev_accept`).
     pub(super) fn reserve(

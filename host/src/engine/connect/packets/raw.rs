@@ -64,8 +64,8 @@ fn open(domain: Domain, interface: Option<&str>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sends a packet once. The kernel does not look for the route by the packet's own source address,
-/// so where there is a route for one address alone, it is told which (ip(7) and ipv6(7), PKTINFO).
+/// Sends a packet once. The kernel does not look for the route by the packet's own source address. So if
+/// only one address has a route, the call names that address (ip(7) and ipv6(7), PKTINFO).
 fn send(socket: &Socket, packet: &[u8], target: IpAddr, way: Way) -> io::Result<()> {
     // A port would have to be the protocol's number (raw(7), ipv6(7)).
     let remote = SocketAddr::new(target, 0);

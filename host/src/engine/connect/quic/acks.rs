@@ -125,7 +125,7 @@ fn ack(octets: &[u8], has_marks: bool) -> Option<(Ack<'_>, &[u8])> {
     Some((Ack { largest, first, ranges, count, marks }, rest))
 }
 
-/// What follows so many numbers.
+/// What follows this many numbers.
 fn numbers(octets: &[u8], count: usize) -> Option<&[u8]> {
     (0..count).try_fold(octets, |rest, _| Some(varint(rest)?.1))
 }

@@ -33,7 +33,7 @@ struct Given {
     told: Vec<String>,
 }
 
-/// A run in rounds over so many targets.
+/// A run in rounds over this many targets.
 struct Rounds {
     schedule: Schedule,
     most: Option<u64>,
@@ -43,7 +43,7 @@ struct Rounds {
 }
 
 impl Rounds {
-    /// Runs after a run that gave `before`; stops when it was given so many more.
+    /// Runs after a run that gave `before`; stops when it was given this many more.
     fn run(&self, input: &Input, before: &[Given], stop_after: usize) -> (Vec<Given>, Counts) {
         let mut done = Done::new(false, false).in_rounds(declared());
         for given in before {
@@ -108,7 +108,7 @@ impl Rounds {
     }
 }
 
-/// A file of so many targets, in a folder of its own.
+/// A file of this many targets, in a folder of its own.
 fn input(name: &str, targets: u64) -> (PathBuf, Input) {
     let folder = folder(name);
     let path = folder.join("x");

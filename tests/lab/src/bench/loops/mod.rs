@@ -22,7 +22,7 @@ use crate::error::{Context, Result};
 /// Connections to each target.
 const CONNECTIONS: u8 = 2;
 
-/// After so long without any event, what may have been lost is sent again; and after so many times
+/// After this long without any event, what may have been lost is sent again; and after this many times
 /// that what is still open has failed.
 const QUIET_MILLIS: u16 = 1000;
 const PATIENCE: u32 = 5;

@@ -10,7 +10,7 @@ const ONLY: Configuration = Configuration::new(0, "only").carrier(Carrier::Data)
 
 conditions! {
     ONLINE: online("NAME");
-    SEGMENTS_SEEN: unknown("NAME.segments:<number>", "so many segments were seen");
+    SEGMENTS_SEEN: unknown("NAME.segments:<number>", "this many segments were seen");
 }
 
 fields! {
