@@ -13,6 +13,7 @@ mod prefix;
 pub mod quic;
 mod quoted;
 mod tcp;
+pub mod tcp_option;
 mod udp;
 
 use std::marker::PhantomData;
@@ -26,6 +27,18 @@ pub use prefix::Prefix;
 pub use quoted::{ExtensionObject, Extensions as IcmpExtensions, Quoted};
 pub use tcp::{Tcp, TcpFlags, TcpOption, TcpOptions};
 pub use udp::Udp;
+
+/// The values of the ECN field in an IP header (RFC 3168, section 5).
+pub mod ecn {
+    /// Not ECN-capable transport.
+    pub const NOT_ECT: u8 = 0;
+    /// ECN-capable transport, ECT(1); L4S marks its packets so (RFC 9331).
+    pub const ECT_1: u8 = 1;
+    /// ECN-capable transport, ECT(0).
+    pub const ECT_0: u8 = 2;
+    /// Congestion experienced.
+    pub const CE: u8 = 3;
+}
 
 /// IANA protocol numbers that the observer knows.
 pub mod protocol {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use pathspider_plugin_api::packet::{Quoted, TcpOption, protocol};
+use pathspider_plugin_api::packet::{Quoted, TcpOption, tcp_option};
 
 use crate::template::Template;
 
@@ -29,7 +29,7 @@ pub enum Field {
     Ports,
     /// Source and destination address.
     Addresses,
-    /// The checksum of the transport header, where nothing that it covers explains the change.
+    /// The checksum of the transport header, if no change of what it covers explains it.
     Checksum,
 }
 
@@ -226,7 +226,9 @@ fn of_ip(ip: pathspider_plugin_api::packet::Ip<'_>) -> Vec<(Field, Reading)> {
 
 fn of_option(option: TcpOption<'_>) -> (Field, Reading) {
     match (option.kind, option.data) {
-        (2, &[high, low]) => (Field::Mss, Reading::Number(u16::from_be_bytes([high, low]).into())),
+        (tcp_option::MSS, &[high, low]) => {
+            (Field::Mss, Reading::Number(u16::from_be_bytes([high, low]).into()))
+        }
         (kind, data) => (Field::TcpOption(kind), Reading::Octets(data.to_vec())),
     }
 }
@@ -235,11 +237,9 @@ fn of_option(option: TcpOption<'_>) -> (Field, Reading) {
 /// live, IPv4's own checksum) is not compared.
 pub(crate) fn compare(sent: &Template, quoted: &Quoted<'_>) -> Shown {
     let (was, is) = (of_sent(sent), of_quote(quoted));
-    // What ends before the header does may have an option behind its end.
-    let has_all_options = quoted.tcp_options().is_some() && {
-        let header = quoted.transport().get(12).map_or(60, |offset| usize::from(offset >> 4) * 4);
-        quoted.transport().len() >= header
-    };
+    // If the quote ends within the header, an option may stand behind its end.
+    let has_all_options =
+        quoted.tcp_header_length().is_some_and(|length| quoted.transport().len() >= length);
     let mut shown = Shown { octets: quoted.length(), ttl: quoted.ip().ttl(), ..Shown::default() };
     for (field, reading) in &was {
         let found = is.iter().find(|(other, _)| other == field).map(|(_, reading)| reading);
@@ -281,20 +281,17 @@ fn of_quote(quoted: &Quoted<'_>) -> Vec<(Field, Reading)> {
         fields.push((Field::TcpFlags, Reading::Number(flags.0.into())));
     }
     // An option that is cut off at the quote's end was not seen.
-    let whole = |option: &TcpOption<'_>| option.data.len() + 2 == usize::from(option.length);
-    fields.extend(quoted.tcp_options().into_iter().flatten().filter(whole).map(of_option));
-    let tcp_checksum = || {
-        let header = quoted.transport().get(16..18)?;
-        let is_tcp = quoted.protocol() == protocol::TCP && quoted.later_fragment().is_none();
-        is_tcp.then(|| u16::from_be_bytes([header[0], header[1]]))
+    let whole = |option: &TcpOption<'_>| {
+        option.data.len() + tcp_option::HEADER == usize::from(option.length)
     };
-    let checksum = quoted.udp_checksum().or_else(tcp_checksum);
+    fields.extend(quoted.tcp_options().into_iter().flatten().filter(whole).map(of_option));
+    let checksum = quoted.udp_checksum().or_else(|| quoted.tcp_checksum());
     fields.extend(checksum.map(|sum| (Field::Checksum, Reading::Number(sum.into()))));
     fields
 }
 
-/// Leaves a checksum out that had to follow a change of what it covers: a translator's, or one of a
-/// field. One that came or went is a change of its own.
+/// Leaves out a checksum that had to change because something that it covers did: addresses, ports, or a
+/// field. A checksum that was added or removed is a change of its own.
 fn explain_checksum(shown: &mut Shown, sent: &Template) {
     let covered = |change: &Change| {
         !matches!(

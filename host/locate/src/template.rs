@@ -10,13 +10,14 @@ use std::net::{IpAddr, SocketAddr};
 use pathspider_observer::{Dissected, dissect, packet};
 use pathspider_plugin_api::forge::{self, checksum};
 use pathspider_plugin_api::packet::quic::{LongHeader, is_known};
+use pathspider_plugin_api::packet::tcp_option::{END, HEADER, NOP, TIMESTAMPS, TIMESTAMPS_LENGTH};
 use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags, protocol};
 
 /// Octets of data that a copy has at the most: with all headers it fits the smallest path of IPv6.
 const MOST_DATA: usize = 1_100;
 
-/// TCP's option of timestamps (RFC 7323).
-const TIMESTAMPS: u8 = 8;
+/// Octets of the option of timestamps.
+const TIMESTAMPS_OCTETS: usize = TIMESTAMPS_LENGTH as usize;
 
 /// Where TCP's window stands (RFC 9293, section 3.1).
 const WINDOW: usize = 14;
@@ -43,7 +44,7 @@ pub(crate) struct Stamp {
     pub(crate) token: Token,
 }
 
-/// How a copy is told from others, in quotes and in answers.
+/// What distinguishes a copy from others, in quotes and in answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token {
     /// TCP's sequence number; 0 for UDP.
@@ -130,8 +131,8 @@ impl Template {
     /// connection has others, which mean nothing.
     pub fn with_accidents_of(mut self, other: &Template) -> Template {
         if let (Some(at), Some(from)) = (self.option_at(TIMESTAMPS), other.option_at(TIMESTAMPS)) {
-            let stamps = other.octets[from..from + 10].to_vec();
-            self.octets[at..at + 10].copy_from_slice(&stamps);
+            let stamps = other.octets[from..from + TIMESTAMPS_OCTETS].to_vec();
+            self.octets[at..at + TIMESTAMPS_OCTETS].copy_from_slice(&stamps);
             self.fill_checksum();
         }
         if self.is_v6() && other.is_v6() {
@@ -180,8 +181,8 @@ impl Template {
         if self.is_v6() { &self.octets[8..40] } else { &self.octets[12..20] }
     }
 
-    /// What the kernel leaves in the checksum where the card is to fill it in: the sum of the pseudo
-    /// header, of which `captured` is how long the packet was.
+    /// What the kernel leaves in the checksum if the card fills it in: the sum of the pseudo header of
+    /// a packet that was `captured` octets long.
     fn partial_checksum(&self, captured: usize) -> u16 {
         let length = (captured - self.ip_length) as u32;
         let numbers = [u32::from(self.protocol).to_be_bytes(), length.to_be_bytes()].concat();
@@ -262,7 +263,8 @@ impl Template {
         copy.put(copy.ip_length + 8, &number.to_be_bytes());
         if let (Some(at), Some(timestamp)) = (copy.option_at(TIMESTAMPS), timestamp) {
             // Options may stand at odd places, and a sum is of words: the whole header is summed anew.
-            copy.octets[at + 6..at + 10].copy_from_slice(&timestamp.to_be_bytes());
+            let echo = at + HEADER + size_of::<u32>();
+            copy.octets[echo..echo + size_of::<u32>()].copy_from_slice(&timestamp.to_be_bytes());
             copy.fill_checksum();
         }
         copy
@@ -283,10 +285,10 @@ impl Template {
         let (mut at, end) = (self.ip_length + 20, self.ip_length + self.header);
         while at < end {
             match self.octets[at] {
-                0 => return None,
-                1 => at += 1,
-                found if found == kind && at + 10 <= end => return Some(at),
-                _ => at += usize::from(*self.octets.get(at + 1)?).max(2),
+                END => return None,
+                NOP => at += 1,
+                found if found == kind && at + TIMESTAMPS_OCTETS <= end => return Some(at),
+                _ => at += usize::from(*self.octets.get(at + 1)?).max(HEADER),
             }
         }
         None

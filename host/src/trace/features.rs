@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use pathspider_locate::{Field, Template};
 use pathspider_plugin_api::Result;
 use pathspider_plugin_api::forge::Packet;
-use pathspider_plugin_api::packet::TcpFlags;
+use pathspider_plugin_api::packet::{TcpFlags, ecn, tcp_option};
 use serde::{Serialize, Serializer};
 
 /// A feature of packets.
@@ -23,11 +23,12 @@ pub(crate) enum Feature {
     Option(u8),
 }
 
-/// ECT(0) of RFC 3168.
-const ECT_0: u8 = 2;
-
 /// The kinds of TCP's usual options, with a value each: RFC 7323 and RFC 2018.
-const USUAL: [(u8, &[u8]); 3] = [(4, &[]), (8, &[0, 0, 0, 1, 0, 0, 0, 0]), (3, &[7])];
+const USUAL: [(u8, &[u8]); 3] = [
+    (tcp_option::SACK_PERMITTED, &[]),
+    (tcp_option::TIMESTAMPS, &[0, 0, 0, 1, 0, 0, 0, 0]),
+    (tcp_option::WINDOW_SCALE, &[7]),
+];
 
 /// What an option of another kind carries: as one of an experiment does (RFC 6994), a number that says
 /// whose it is.
@@ -83,7 +84,7 @@ pub(super) fn syn(features: &[Feature], source: IpAddr, target: SocketAddr) -> R
     for feature in features {
         match *feature {
             Feature::Ecn => {
-                packet = packet.ecn(ECT_0);
+                packet = packet.ecn(ecn::ECT_0);
                 flags = flags.and(TcpFlags::ECE).and(TcpFlags::CWR);
             }
             Feature::Dscp(code_point) => packet = packet.dscp(code_point),
@@ -115,7 +116,7 @@ mod tests {
             assert!(plain.is_syn() && plain.traffic_class() == 0 && plain.remote() == target);
             let all = [&Feature::USUAL[..], &[Feature::Option(253)]].concat();
             let marked = syn(&all, source, target).unwrap();
-            assert_eq!(marked.traffic_class(), 46 << 2 | ECT_0);
+            assert_eq!(marked.traffic_class(), 46 << 2 | ecn::ECT_0);
             // 4 (MSS) + 2 + 10 + 3 + 4, padded.
             assert_eq!(marked.octets().len() - plain.octets().len(), 20);
         }
@@ -123,12 +124,13 @@ mod tests {
 
     #[test]
     fn each_field_is_of_one_feature() {
-        let fields = [Field::Ecn, Field::Dscp, Field::TcpFlags, Field::TcpOption(8)];
+        let fields =
+            [Field::Ecn, Field::Dscp, Field::TcpFlags, Field::TcpOption(tcp_option::TIMESTAMPS)];
         for field in fields {
             let of = Feature::USUAL.iter().filter(|feature| feature.has(field)).count();
             assert_eq!(of, 1, "{field}");
         }
         assert!(Feature::Option(253).has(Field::TcpOption(253)));
-        assert!(!Feature::Option(253).has(Field::TcpOption(8)));
+        assert!(!Feature::Option(253).has(Field::TcpOption(tcp_option::TIMESTAMPS)));
     }
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::packet::TcpFlags;
 use crate::packet::protocol::{TCP, UDP, UDP_LITE};
 use crate::packet::quic::{VERSION_1, VERSION_2};
+use crate::packet::{TcpFlags, tcp_option};
 use crate::{Connect, ConnectKind, Error, Record, Setting, Value};
 
 /// The settings of every kind; the first three are no socket's.
@@ -196,7 +196,7 @@ impl<'a> Settings<'a> {
             }
             Setting::TcpOptions => {
                 let takes = "at most 40 octets";
-                let octets = value.as_bytes().filter(|octets| octets.len() <= OPTIONS);
+                let octets = value.as_bytes().filter(|octets| octets.len() <= tcp_option::ROOM);
                 self.tcp_options = Some(octets.ok_or(takes)?);
             }
             // No kind that is read here has them.
@@ -215,9 +215,6 @@ const PORTS: RangeInclusive<u64> = 0..=65_535;
 
 /// All nine flags of TCP (RFC 9293, section 3.1; AE is RFC 9768's).
 const FLAGS: RangeInclusive<u64> = 0..=0x1ff;
-
-/// Octets of options that a header has at most (RFC 9293, section 3.1).
-const OPTIONS: usize = 40;
 
 /// A whole number in a range.
 fn number<T: TryFrom<u64>>(value: &Value, range: RangeInclusive<u64>) -> Option<T> {

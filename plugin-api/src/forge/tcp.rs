@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use super::Packet;
 use crate::error::{Error, Result};
+use crate::packet::tcp_option::{
+    self, HEADER, MSS_LENGTH, NOP, ROOM, SACK_PERMITTED, SACK_PERMITTED_LENGTH, TIMESTAMPS,
+    TIMESTAMPS_LENGTH, WINDOW_SCALE, WINDOW_SCALE_LENGTH,
+};
 use crate::packet::{TcpFlags, protocol};
-
-/// Octets of options that a header can have at most.
-const OPTIONS: usize = 40;
 
 /// The MSS that a SYN to this target announces where nobody says another: packets of 1,500 octets less
 /// the headers (RFC 6691, section 2).
@@ -19,8 +20,13 @@ pub fn ordinary_mss(target: IpAddr) -> u16 {
 /// NOP, window scaling by 7.
 pub fn ordinary_options(mss: u16) -> [u8; 20] {
     let [high, low] = mss.to_be_bytes();
-    let [a, b, c, d] = super::random().to_be_bytes();
-    [2, 4, high, low, 4, 2, 8, 10, a, b, c, d, 0, 0, 0, 0, 1, 3, 3, 7]
+    let mut options = [0; 20];
+    options[..4].copy_from_slice(&[tcp_option::MSS, MSS_LENGTH, high, low]);
+    options[4..6].copy_from_slice(&[SACK_PERMITTED, SACK_PERMITTED_LENGTH]);
+    options[6..8].copy_from_slice(&[TIMESTAMPS, TIMESTAMPS_LENGTH]);
+    options[8..12].copy_from_slice(&super::random().to_be_bytes());
+    options[16..].copy_from_slice(&[NOP, WINDOW_SCALE, WINDOW_SCALE_LENGTH, 7]);
+    options
 }
 
 /// A TCP segment to be built.
@@ -90,16 +96,16 @@ impl Segment {
 
     /// Adds the option of the maximum segment size (RFC 9293, section 3.7.1).
     pub fn mss(self, octets: u16) -> Segment {
-        self.option(2, &octets.to_be_bytes())
+        self.option(tcp_option::MSS, &octets.to_be_bytes())
     }
 
     /// Adds an option of this kind and value; its length is filled in. Kinds 0 and 1 are single
     /// octets without one. Behind the last option the header is padded with zeros.
     pub fn option(mut self, kind: u8, value: &[u8]) -> Segment {
         self.options.push(kind);
-        if kind > 1 {
+        if kind > NOP {
             // Values too long for the header are refused when it is built.
-            self.options.push(value.len().saturating_add(2).min(usize::from(u8::MAX)) as u8);
+            self.options.push(value.len().saturating_add(HEADER).min(usize::from(u8::MAX)) as u8);
             self.options.extend(value);
         }
         self
@@ -124,8 +130,8 @@ impl Segment {
     /// Options or payload do not fit, or its addresses are of different versions.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         let padded = self.options.len().next_multiple_of(4);
-        if padded > OPTIONS {
-            return Err(Error::new(format!("{padded} octets of TCP options; {OPTIONS} fit")));
+        if padded > ROOM {
+            return Err(Error::new(format!("{padded} octets of TCP options; {ROOM} fit")));
         }
         let mut rest = Vec::with_capacity(20 + padded + self.payload.len());
         rest.extend(self.ports.0.to_be_bytes());

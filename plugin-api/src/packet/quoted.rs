@@ -117,8 +117,19 @@ impl<'a> Quoted<'a> {
     /// TCP's options, as far as they are quoted; `None` where the fixed header is not all there.
     pub fn tcp_options(&self) -> Option<TcpOptions<'a>> {
         let header = self.header_of(protocol::TCP, 20)?;
-        let length = usize::from(header[12] >> 4) * 4;
+        let length = self.tcp_header_length()?;
         Some(TcpOptions::new(&header[20..header.len().min(length).max(20)]))
+    }
+
+    /// The octets that TCP's header has by its own word, options included; `None` if the fixed header is
+    /// not all there.
+    pub fn tcp_header_length(&self) -> Option<usize> {
+        Some(usize::from(self.header_of(protocol::TCP, 20)?[12] >> 4) * 4)
+    }
+
+    /// TCP's checksum field.
+    pub fn tcp_checksum(&self) -> Option<u16> {
+        Some(be16(self.header_of(protocol::TCP, 18)?, 16))
     }
 
     /// UDP's length field.
@@ -131,7 +142,7 @@ impl<'a> Quoted<'a> {
         Some(be16(self.header_of(protocol::UDP, 8)?, 6))
     }
 
-    /// The transport header's octets, where so many are there.
+    /// The transport header's octets, where this many are there.
     fn header(&self, octets: usize) -> Option<&'a [u8]> {
         (self.later_fragment.is_none() && self.transport.len() >= octets).then_some(self.transport)
     }

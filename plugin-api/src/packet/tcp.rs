@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{BitAnd, BitOr};
 
+use super::tcp_option::{END, HEADER, NOP};
 use super::{be16, be32};
 
 /// A TCP header with its options.
@@ -192,9 +193,7 @@ impl<'a> Iterator for TcpOptions<'a> {
     type Item = TcpOption<'a>;
 
     fn next(&mut self) -> Option<TcpOption<'a>> {
-        const END: u8 = 0;
-        const NO_OPERATION: u8 = 1;
-        while let [NO_OPERATION, rest @ ..] = self.rest {
+        while let [NOP, rest @ ..] = self.rest {
             self.rest = rest;
         }
         match *self.rest {
@@ -204,7 +203,7 @@ impl<'a> Iterator for TcpOptions<'a> {
             }
             [kind, length, ..] => {
                 let end = usize::from(length).min(self.rest.len());
-                let option = TcpOption { kind, length, data: &self.rest[2..end] };
+                let option = TcpOption { kind, length, data: &self.rest[HEADER..end] };
                 self.rest = &self.rest[end..];
                 Some(option)
             }

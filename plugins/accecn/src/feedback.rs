@@ -2,16 +2,13 @@
 
 use pathspider_plugin_api::chains::accecn::{self, Arrived};
 use pathspider_plugin_api::chains::tcp;
+use pathspider_plugin_api::packet::ecn::{CE, ECT_1};
 use pathspider_plugin_api::prelude::*;
 
 use crate::{
     ACE_ZEROED, COUNTED, DATA_CHANGED, DATA_CONNECTIVITY, DATA_INTACT, NOT_COUNTED, OPTION_NONE,
     OPTION_SEEN, OPTION_STRIPPED, OPTION_ZEROED, mode,
 };
-
-/// The ECN fields of the data.
-const ECT1: u8 = 1;
-const CE: u8 = 3;
 
 /// The conclusions from B, beside the baseline A.
 pub(crate) fn conclude(a: Flow<'_>, b: Flow<'_>) -> Vec<Condition> {
@@ -26,7 +23,7 @@ pub(crate) fn conclude(a: Flow<'_>, b: Flow<'_>) -> Vec<Condition> {
         found.push(DATA_CONNECTIVITY.compared(a.connected(), b.connected()));
     }
     found.extend(ace(b));
-    found.extend(Arrived::before_ce(b).map(|arrived| marked(arrived, ECT1)));
+    found.extend(Arrived::before_ce(b).map(|arrived| marked(arrived, ECT_1)));
     if sent(b, accecn::SENT_CE) > 0 {
         found.extend(Arrived::from_ce(b).map(|arrived| marked(arrived, CE)));
     }

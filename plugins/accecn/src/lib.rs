@@ -17,7 +17,7 @@ use std::time::Duration;
 use pathspider_plugin_api::chains::{accecn, basic, syn, tcp};
 use pathspider_plugin_api::conversation::tcp::{AccurateEcn, EcnMode, TcpClient};
 use pathspider_plugin_api::forge::HttpRequest;
-use pathspider_plugin_api::packet::TcpFlags;
+use pathspider_plugin_api::packet::{TcpFlags, ecn};
 use pathspider_plugin_api::prelude::*;
 
 use talk::{Asks, Talk};
@@ -27,9 +27,9 @@ const ACCURATE: Configuration = Configuration::new(1, "accurate ecn").hold(Hold:
 
 /// The same with a mark on the SYN: the ECN field's value.
 const MARKED: [(Configuration, u8); 3] = [
-    (Configuration::new(2, "ect0 on the syn").hold(Hold::Initiation), 2),
-    (Configuration::new(3, "ect1 on the syn").hold(Hold::Initiation), 1),
-    (Configuration::new(4, "ce on the syn").hold(Hold::Initiation), 3),
+    (Configuration::new(2, "ect0 on the syn").hold(Hold::Initiation), ecn::ECT_0),
+    (Configuration::new(3, "ect1 on the syn").hold(Hold::Initiation), ecn::ECT_1),
+    (Configuration::new(4, "ce on the syn").hold(Hold::Initiation), ecn::CE),
 ];
 
 conditions! {
@@ -37,29 +37,45 @@ conditions! {
     SYN_CONNECTIVITY: connectivity("accecn.<ect0|ect1|ce>", "a handshake was made");
     DATA_CONNECTIVITY: connectivity("accecn.data", "the request was answered");
     AGREED: good("accecn.negotiation.accurate", "the target agreed to Accurate ECN in B");
-    FELL_BACK: absent("accecn.negotiation.classic", "it agreed to ECN of RFC 3168");
-    NONE: absent("accecn.negotiation.failed", "it agreed to neither");
+    FELL_BACK: absent("accecn.negotiation.classic", "the target agreed to ECN of RFC 3168 in B");
+    NONE: absent("accecn.negotiation.failed", "the target agreed to neither kind of ECN in B");
     REFLECTED: impaired("accecn.negotiation.reflected", "the SYN/ACK had the SYN's own three bits");
     SYN_INTACT: good(
         "accecn.syn.<notect|ect0|ect1|ce>.intact",
         "the SYN arrived with the mark that it left with, says the SYN/ACK"
     );
-    SYN_CHANGED: impaired("accecn.syn.<notect|ect0|ect1|ce>.became:<mark>", "it arrived with this one");
+    SYN_CHANGED: impaired(
+        "accecn.syn.<notect|ect0|ect1|ce>.became:<mark>",
+        "the SYN arrived with this mark instead"
+    );
     DATA_INTACT: good(
         "accecn.data.<ect1|ce>.intact",
         "data arrived with the mark that they left with, say the target's counters"
     );
-    DATA_CHANGED: impaired("accecn.data.<ect1|ce>.became:<mark>", "they arrived with this one");
+    DATA_CHANGED: impaired(
+        "accecn.data.<ect1|ce>.became:<mark>",
+        "data arrived with this mark instead"
+    );
     COUNTED: good("accecn.ce.counted", "the ACE field rose with data that had CE");
     NOT_COUNTED: unknown(
         "accecn.ce.not_counted",
-        "it did not: the path cleared the mark, or the target does not count"
+        "the ACE field did not rise: the path cleared the mark, or the target does not count it"
     );
-    ACE_ZEROED: impaired("accecn.ace.zeroed", "the ACE field is zero, which begins at five");
+    ACE_ZEROED: impaired("accecn.ace.zeroed", "the ACE field is zero, although it begins at five");
     OPTION_SEEN: good("accecn.option.seen", "the target's segments have the AccECN option");
-    OPTION_NONE: unknown("accecn.option.none", "none has it: the target does not send it, or the path takes it off");
-    OPTION_STRIPPED: impaired("accecn.option.stripped", "the SYN/ACK has it, and no segment after it");
-    OPTION_ZEROED: impaired("accecn.option.zeroed", "a counter in it is zero that begins at one");
+    OPTION_NONE: unknown(
+        "accecn.option.none",
+        "no segment of the target has the AccECN option: the target does not send it, or the path \
+         removes it"
+    );
+    OPTION_STRIPPED: impaired(
+        "accecn.option.stripped",
+        "the SYN/ACK has the AccECN option, and no later segment has it"
+    );
+    OPTION_ZEROED: impaired(
+        "accecn.option.zeroed",
+        "a counter in the AccECN option is zero, although it begins at one"
+    );
 }
 
 /// The measurement of one run.
@@ -106,7 +122,7 @@ impl Measurement for AccEcn {
         };
         if self.is_forged() {
             let (flags, mark) = match asks {
-                Asks::Classic => (TcpFlags::ECE.and(TcpFlags::CWR), 0),
+                Asks::Classic => (TcpFlags::ECE.and(TcpFlags::CWR), ecn::NOT_ECT),
                 Asks::Accurate(mark) => (TcpFlags::ASK_FOR_ECN, mark),
             };
             return Ok(self.connection.clone().tcp_flags(flags).ecn(mark));

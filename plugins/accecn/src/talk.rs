@@ -5,7 +5,7 @@ use pathspider_plugin_api::Result;
 use pathspider_plugin_api::conversation::tcp::{
     AccurateEcn, EcnMode, Segment, Stream, TcpExchange,
 };
-use pathspider_plugin_api::packet::{Packet, TcpFlags};
+use pathspider_plugin_api::packet::{Packet, TcpFlags, ecn};
 
 /// What a SYN asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,9 @@ pub(crate) struct Talk {
     mark: u8,
 }
 
-/// The ECN fields of the parts: ECT(1), then CE.
-const FIRST: u8 = 1;
-const SECOND: u8 = 3;
+/// The ECN fields of the parts.
+const FIRST: u8 = ecn::ECT_1;
+const SECOND: u8 = ecn::CE;
 
 impl Talk {
     /// A handshake alone.

@@ -1,13 +1,11 @@
 //! The conversation of `--ce`: a connection that negotiates ECN, whose data have CE.
 
 use pathspider_plugin_api::conversation::tcp::{Segment, Stream, TcpExchange};
+use pathspider_plugin_api::packet::ecn::CE;
 use pathspider_plugin_api::packet::{Packet, TcpFlags};
 use pathspider_plugin_api::prelude::*;
 
 use crate::ECN_FLAGS;
-
-/// The ECN field of a packet on which congestion was experienced (RFC 3168, section 5).
-const CE: u8 = 3;
 
 /// A request whose data have CE, where the target agreed to ECN.
 pub(crate) struct Congested {

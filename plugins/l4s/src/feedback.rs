@@ -3,11 +3,11 @@
 use pathspider_plugin_api::chains::accecn::{self, Arrived};
 use pathspider_plugin_api::conversation::tcp::EcnMode;
 use pathspider_plugin_api::packet::TcpFlags;
+use pathspider_plugin_api::packet::ecn::CE;
 use pathspider_plugin_api::prelude::*;
 
 use crate::{ACE, BLEACHED, CLASSIC, CONGESTED, COUNTERS, INTACT, REMARKED, SILENT};
 
-const CE: u8 = 3;
 /// What the ACE field begins at (RFC 9768, section 3.2.1).
 const FIRST_ACE: u8 = 5;
 

@@ -5,15 +5,17 @@ use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 /// What the chain writes.
 pub(crate) mod mptcp {
-    /// The TCP option of Multipath TCP, and one that is free for experiments (RFC 4727).
-    pub(crate) const KIND: u8 = 30;
-    pub(crate) const UNKNOWN_KIND: u8 = 253;
+    use pathspider_plugin_api::packet::tcp_option;
+
+    /// The TCP option of Multipath TCP, and one that is free for experiments.
+    pub(crate) const KIND: u8 = tcp_option::MULTIPATH;
+    pub(crate) const UNKNOWN_KIND: u8 = tcp_option::EXPERIMENTS[0];
 
     pathspider_plugin_api::fields! {
         pub(crate) CHAIN = "mptcp": "how the first SYN/ACK answers options 30 and 253 of the SYN";
-        MIRRORED: bool = "mptcp_mirrored": "it has the SYN's own; null if there is no SYN/ACK";
-        VERSION: u8 = "mptcp_version": "the version of its MP_CAPABLE; null if it has none";
-        KEY: bool = "mptcp_key": "its MP_CAPABLE has a key; null if it has none";
+        MIRRORED: bool = "mptcp_mirrored": "the SYN/ACK has the SYN's own option; null without SYN/ACK";
+        VERSION: u8 = "mptcp_version": "the version of the SYN/ACK's MP_CAPABLE; null if it has none";
+        KEY: bool = "mptcp_key": "the SYN/ACK's MP_CAPABLE has a key; null if it has none";
     }
 }
 

@@ -4,6 +4,7 @@
 //! One configuration: an ordinary connection, or one whose SYN announces the size of `--mss`.
 
 use pathspider_plugin_api::chains::{basic, mss, syn, tcp};
+use pathspider_plugin_api::packet::tcp_option::MSS_LENGTH;
 use pathspider_plugin_api::prelude::*;
 
 const ONLY: Configuration = Configuration::new(0, "mss").hold(Hold::Initiation);
@@ -13,16 +14,13 @@ conditions! {
     LOCAL: unknown("mss.option.local.value:<octets>", "what our SYN announced");
     REMOTE: unknown("mss.option.remote.value:<octets>", "what the SYN/ACK announced");
     ABSENT: absent("mss.option.received.absent", "the SYN/ACK announced nothing");
-    UNCHANGED: unknown("mss.option.received.unchanged", "it announced what our SYN did");
-    INFLATED: unknown("mss.option.received.inflated", "it announced more than our SYN did");
-    DEFLATED: unknown("mss.option.received.deflated", "it announced less than our SYN did");
+    UNCHANGED: unknown("mss.option.received.unchanged", "the SYN/ACK announced the same as our SYN");
+    INFLATED: unknown("mss.option.received.inflated", "the SYN/ACK announced more than our SYN");
+    DEFLATED: unknown("mss.option.received.deflated", "the SYN/ACK announced less than our SYN");
 }
 
 /// The sizes that Linux takes for a socket (`TCP_MAXSEG`): from `TCP_MIN_MSS` to `MAX_TCP_WINDOW`.
 const SIZES: std::ops::RangeInclusive<u16> = 88..=32767;
-
-/// The length of the option: kind, length and two octets (RFC 9293, section 3.2).
-const LENGTH: u8 = 4;
 
 /// The MSS measurement of one run.
 pub struct Mss {
@@ -110,12 +108,12 @@ fn values(flow: Flow<'_>) -> impl Iterator<Item = Condition> {
 
 /// What our SYN announced, if its option has the right length.
 fn local(flow: Flow<'_>) -> Option<u64> {
-    flow.get(mss::VALUE_FWD).filter(|_| flow.get(mss::LENGTH_FWD) == Some(LENGTH))
+    flow.get(mss::VALUE_FWD).filter(|_| flow.get(mss::LENGTH_FWD) == Some(MSS_LENGTH))
 }
 
 /// What the target's announced, by the same rule.
 fn remote(flow: Flow<'_>) -> Option<u64> {
-    flow.get(mss::VALUE_REV).filter(|_| flow.get(mss::LENGTH_REV) == Some(LENGTH))
+    flow.get(mss::VALUE_REV).filter(|_| flow.get(mss::LENGTH_REV) == Some(MSS_LENGTH))
 }
 
 export_plugin!(Mss);

@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+use pathspider_plugin_api::packet::tcp_option::{
+    self, MSS_LENGTH, NOP, SACK_PERMITTED, SACK_PERMITTED_LENGTH,
+};
+
 /// Which segments of ours have the options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -47,17 +51,17 @@ impl Form {
     }
 }
 
-/// Octets of options that a header has at most (RFC 9293, section 3.1).
-pub(crate) const MOST: usize = 40;
+/// Octets of options that a header has at most.
+pub(crate) const MOST: usize = tcp_option::ROOM;
 
-const NOP: u8 = 1;
 /// The kinds for experiments.
-pub(crate) const KINDS: [u8; 2] = [253, 254];
+pub(crate) const KINDS: [u8; 2] = tcp_option::EXPERIMENTS;
 /// The experiment (RFC 6994, section 3): nobody's.
 pub(crate) const EXPERIMENT: [u8; 2] = [0x70, 0x73];
 
 /// What an ordinary SYN has: an MSS that all paths carry, and SACK.
-const USUAL: [u8; 6] = [2, 4, 0x04, 0xc4, 4, 2];
+const USUAL: [u8; 6] =
+    [tcp_option::MSS, MSS_LENGTH, 0x04, 0xc4, SACK_PERMITTED, SACK_PERMITTED_LENGTH];
 
 /// The options in a place; without a form, those of the baseline, which are as long as one short option.
 pub(crate) fn list(place: Place, form: Option<Form>) -> Vec<u8> {
@@ -80,7 +84,7 @@ pub(crate) fn list(place: Place, form: Option<Form>) -> Vec<u8> {
     list
 }
 
-/// An option for experiments that has so many octets.
+/// An option for experiments that has this many octets.
 fn experiment(kind: u8, octets: usize) -> Vec<u8> {
     let mut option = vec![kind, octets as u8];
     option.extend(EXPERIMENT);

@@ -8,22 +8,29 @@
 
 use pathspider_plugin_api::chains::{basic, syn, tcp, tcpopt};
 use pathspider_plugin_api::forge::ordinary_mss;
+use pathspider_plugin_api::packet::tcp_option::{
+    self, MSS_LENGTH, NOP, SACK_PERMITTED, SACK_PERMITTED_LENGTH, TIMESTAMPS, TIMESTAMPS_LENGTH,
+    WINDOW_SCALE, WINDOW_SCALE_LENGTH,
+};
 use pathspider_plugin_api::prelude::*;
 
 conditions! {
     CONNECTIVITY: connectivity("<tsopt|wsopt|sack>");
     SUCCEEDED: good(
         "<tsopt|wsopt|sack>.negotiation.succeeded",
-        "the SYN/ACK had the option offered"
+        "the SYN/ACK had the option, which the SYN offered"
     );
-    FAILED: absent("<tsopt|wsopt|sack>.negotiation.failed", "the SYN/ACK did not have it");
+    FAILED: absent(
+        "<tsopt|wsopt|sack>.negotiation.failed",
+        "the SYN/ACK did not have the option, which the SYN offered"
+    );
     UNSOLICITED: impaired(
         "<tsopt|wsopt|sack>.unsolicited.seen",
-        "a SYN/ACK had it that was not offered it"
+        "a SYN/ACK had the option, which its SYN did not offer"
     );
     NOT_UNSOLICITED: good(
         "<tsopt|wsopt|sack>.unsolicited.not_seen",
-        "no SYN/ACK not offered it had it"
+        "no SYN/ACK had the option if its SYN did not offer it"
     );
 }
 
@@ -48,26 +55,26 @@ const FEATURES: [Feature; 3] = [
     Feature {
         configuration: Configuration::new(1, "timestamps").hold(Hold::Handshake),
         word: "tsopt",
-        kind: 8,
+        kind: TIMESTAMPS,
         accepted: tcpopt::TIMESTAMPS,
         parameter: "net.ipv4.tcp_timestamps",
-        option: &[1, 1, 8, 10, 0x70, 0x73, 0x70, 0x64, 0, 0, 0, 0],
+        option: &[NOP, NOP, TIMESTAMPS, TIMESTAMPS_LENGTH, 0x70, 0x73, 0x70, 0x64, 0, 0, 0, 0],
     },
     Feature {
         configuration: Configuration::new(2, "window scaling").hold(Hold::Handshake),
         word: "wsopt",
-        kind: 3,
+        kind: WINDOW_SCALE,
         accepted: tcpopt::WINDOW_SCALE,
         parameter: "net.ipv4.tcp_window_scaling",
-        option: &[1, 3, 3, 7],
+        option: &[NOP, WINDOW_SCALE, WINDOW_SCALE_LENGTH, 7],
     },
     Feature {
         configuration: Configuration::new(3, "sack").hold(Hold::Handshake),
         word: "sack",
-        kind: 4,
+        kind: SACK_PERMITTED,
         accepted: tcpopt::SACK,
         parameter: "net.ipv4.tcp_sack",
-        option: &[1, 1, 4, 2],
+        option: &[NOP, NOP, SACK_PERMITTED, SACK_PERMITTED_LENGTH],
     },
 ];
 
@@ -123,7 +130,7 @@ impl Measurement for Tcpopt {
         let [high, low] = ordinary_mss(attempt.job().target()).to_be_bytes();
         let feature = FEATURES.into_iter().find(|feature| attempt.is(&feature.configuration));
         let option = feature.map_or(&[][..], |feature| feature.option);
-        Ok(connection.tcp_options(&[&[2, 4, high, low], option].concat()))
+        Ok(connection.tcp_options(&[&[tcp_option::MSS, MSS_LENGTH, high, low], option].concat()))
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {

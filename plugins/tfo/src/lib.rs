@@ -13,6 +13,9 @@
 
 use pathspider_plugin_api::chains::{basic, syn, tcp, tfo};
 use pathspider_plugin_api::forge::{ordinary_mss, ordinary_options};
+use pathspider_plugin_api::packet::tcp_option::{
+    EXPERIMENTS, FAST_OPEN, FAST_OPEN_EXPERIMENT as EXPERIMENT,
+};
 use pathspider_plugin_api::prelude::*;
 
 const PLAIN: Configuration = Configuration::new(0, "no fast open").hold(Hold::Initiation);
@@ -25,17 +28,20 @@ const DATA: Configuration = Configuration::new(2, "data").hold(Hold::Initiation)
 const AGAIN: Configuration = Configuration::new(2, "cookie again").hold(Hold::Initiation);
 
 /// What asks for a cookie: the option (RFC 7413, section 4.1.1), and its precursor (RFC 6994).
-const ASKS: [&[u8]; 2] = [&[34, 2], &[254, 4, 0xf9, 0x89]];
+const ASKS: [&[u8]; 2] = [&[FAST_OPEN, 2], &[EXPERIMENTS[1], 4, EXPERIMENT[0], EXPERIMENT[1]]];
 
 conditions! {
     CONNECTIVITY: connectivity("tfo");
     RECEIVED: good("tfo.cookie.received", "a SYN/ACK carried a cookie");
     NOT_RECEIVED: absent(
         "tfo.cookie.not_received",
-        "a SYN that asked for one was answered without"
+        "a SYN that asked for a cookie was answered without one"
     );
     ACKED: good("tfo.syndata.acked", "the SYN/ACK acknowledged all data on the SYN");
-    NOT_ACKED: unknown("tfo.syndata.not_acked", "the SYN/ACK did not acknowledge all of them");
+    NOT_ACKED: unknown(
+        "tfo.syndata.not_acked",
+        "the SYN/ACK did not acknowledge all data on the SYN"
+    );
     FAILED: impaired("tfo.syndata.failed", "the SYN with data was not answered");
 }
 

@@ -6,7 +6,7 @@
 //! ports.
 
 use pathspider_plugin_api::forge;
-use pathspider_plugin_api::packet::{Icmp, Packet, Quoted, Tcp, TcpFlags, protocol};
+use pathspider_plugin_api::packet::{Icmp, Packet, Quoted, Tcp, TcpFlags, protocol, tcp_option};
 
 use super::evidence::{Evidence, Made, Probe};
 use super::{ALL_HOPS, FLOWS};
@@ -14,8 +14,6 @@ use crate::Time;
 use crate::field::compare;
 use crate::location::Fate;
 use crate::template::{Stamp, Token};
-
-const TIMESTAMPS: u8 = 8;
 
 /// Takes a packet; gives the answers that it asks for. `None` where it is none of this search's.
 pub(super) fn heard(
@@ -161,7 +159,7 @@ fn in_connection(
             if !is_syn {
                 return Vec::new();
             }
-            let stamps = tcp.option(TIMESTAMPS).map(|option| option.data);
+            let stamps = tcp.option(tcp_option::TIMESTAMPS).map(|option| option.data);
             let timestamp = stamps.and_then(|data| data.first_chunk::<4>());
             let timestamp = timestamp.map(|octets| u32::from_be_bytes(*octets));
             let theirs = tcp.sequence().wrapping_add(1);

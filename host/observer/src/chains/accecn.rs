@@ -4,13 +4,13 @@
 //! then. Data with CE divide the connection: what was fed back of data before them, and what with them.
 
 use pathspider_plugin_api::chains::accecn;
-use pathspider_plugin_api::packet::{Direction, Layers, Packet, Tcp, TcpFlags};
+use pathspider_plugin_api::packet::{Direction, Layers, Packet, Tcp, TcpFlags, ecn, tcp_option};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 /// The options AccECN0 and AccECN1, which have the same counters in opposite orders (section 3.2.3).
-const KINDS: [u8; 2] = [172, 174];
-/// The ECN field of a packet on which congestion was experienced.
-const CE: usize = 0b11;
+const KINDS: [u8; 2] = [tcp_option::ACCURATE_ECN_0, tcp_option::ACCURATE_ECN_1];
+/// The place of CE in lists by ECN field.
+const CE: usize = ecn::CE as usize;
 
 /// The chain `accecn`.
 #[derive(Default)]
@@ -189,7 +189,7 @@ mod tests {
     const REMOTE: &str = "198.51.100.7";
     const SYN_ACK: TcpFlags = TcpFlags::SYN.and(TcpFlags::ACK);
 
-    /// A segment of ours with so many octets of data from this number on.
+    /// A segment of ours with this many octets of data from this number on.
     fn ours(flags: TcpFlags, mark: u8, sequence: u32, octets: usize) -> Vec<u8> {
         let packet = forge::Packet::to(REMOTE.parse().unwrap()).source(LOCAL.parse().unwrap());
         let segment = packet.ecn(mark).tcp(80).source_port(9).sequence(sequence).flags(flags);

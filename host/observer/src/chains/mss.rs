@@ -1,12 +1,10 @@
 //! `mss`: the maximum segment size option (RFC 9293, section 3.2).
 
 use pathspider_plugin_api::chains::mss;
-use pathspider_plugin_api::packet::{Layers, Packet, Tcp, TcpFlags};
+use pathspider_plugin_api::packet::{Layers, Packet, Tcp, TcpFlags, tcp_option};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 use super::side::{Both, side};
-
-const MSS: u8 = 2;
 
 /// The chain `mss`. The first option that was seen in a direction counts.
 #[derive(Default)]
@@ -34,7 +32,7 @@ impl Chain for Mss {
         let found = &mut flow.found[side(packet)];
         if tcp.has(TcpFlags::SYN)
             && found.is_none()
-            && let Some(option) = tcp.option(MSS)
+            && let Some(option) = tcp.option(tcp_option::MSS)
         {
             *found = Some((option.length, number(option.data)));
         }

@@ -5,7 +5,7 @@
 //! (RFC 7323, section 3), of several DNS queries by the identifier.
 
 use pathspider_plugin_api::chains::rtt;
-use pathspider_plugin_api::packet::{Ip, Layers, Packet, Tcp, TcpFlags};
+use pathspider_plugin_api::packet::{Ip, Layers, Packet, Tcp, TcpFlags, tcp_option};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 use super::dns::message::{Heading, heading};
@@ -157,7 +157,7 @@ impl Flow {
         true
     }
 
-    /// The marks of what asked.
+    /// The marks of the packets that asked.
     fn marks(&self) -> impl Iterator<Item = Mark> {
         let count = usize::from(self.count).min(ASKED);
         self.asked[..count].iter().map(|asked| asked.mark).filter(Option::is_some)
@@ -176,8 +176,7 @@ impl Flow {
 
 /// The time stamp of a segment, and the one that it echoes.
 fn time_stamps(tcp: &Tcp<'_>) -> Option<(u32, u32)> {
-    const TIMESTAMPS: u8 = 8;
-    let data = tcp.option(TIMESTAMPS)?.data.first_chunk::<8>()?;
+    let data = tcp.option(tcp_option::TIMESTAMPS)?.data.first_chunk::<8>()?;
     let [own, echoed] =
         [0, 4].map(|at| u32::from_be_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]));
     Some((own, echoed))

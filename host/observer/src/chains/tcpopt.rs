@@ -1,14 +1,11 @@
 //! `tcpopt`: which options the other side's SYN/ACK carries.
 
 use pathspider_plugin_api::chains::tcpopt;
+use pathspider_plugin_api::packet::tcp_option::{SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp, TcpFlags};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 use super::side::side;
-
-const WINDOW_SCALE: u8 = 3;
-const SACK_PERMITTED: u8 = 4;
-const TIMESTAMPS: u8 = 8;
 
 /// The chain `tcpopt`.
 #[derive(Default)]

@@ -1,16 +1,14 @@
 //! `tfo`: TCP Fast Open (RFC 7413).
 
 use pathspider_plugin_api::chains::tfo;
+use pathspider_plugin_api::packet::tcp_option::{FAST_OPEN, FAST_OPEN_EXPERIMENT};
 use pathspider_plugin_api::packet::{Layers, Packet, Tcp, TcpFlags, TcpOption};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 use super::side::side;
 
-/// The option's kind.
-const FAST_OPEN: u8 = 34;
-/// Kinds for experiments, whose data begin with the experiment's number (RFC 6994).
+/// The kinds in which the option was an experiment, as PATHspider reads them.
 const EXPERIMENTS: [u8; 2] = [254, 255];
-const EXPERIMENT: [u8; 2] = [0xf9, 0x89];
 
 /// The chain `tfo`.
 #[derive(Default)]
@@ -84,7 +82,7 @@ impl Chain for Tfo {
 fn cookie(option: TcpOption<'_>) -> Option<Cookie> {
     let cookie = match option.kind {
         FAST_OPEN => option.data,
-        kind if EXPERIMENTS.contains(&kind) => option.data.strip_prefix(&EXPERIMENT)?,
+        kind if EXPERIMENTS.contains(&kind) => option.data.strip_prefix(&FAST_OPEN_EXPERIMENT)?,
         _ => return None,
     };
     Some(Cookie { kind: option.kind, length: cookie.len() as u8 })

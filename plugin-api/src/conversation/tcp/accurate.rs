@@ -2,10 +2,10 @@
 //! segments. It says nothing of marks: which ECN field a segment has is the measurement's to say.
 
 use super::segment::Segment;
-use crate::packet::{Packet, TcpFlags};
+use crate::packet::{Packet, TcpFlags, ecn, tcp_option};
 
-/// The option AccECN0: counters E0B, CEB and E1B of 24 bits each (RFC 9768, section 3.2.3).
-const OPTION: u8 = 172;
+/// The option with the counters E0B, CEB and E1B of 24 bits each (RFC 9768, section 3.2.3).
+const OPTION: u8 = tcp_option::ACCURATE_ECN_0;
 /// What the counter of packets with CE begins at (section 3.2.1).
 const FIRST_COUNT: u8 = 5;
 /// What the counters of octets begin at.
@@ -31,10 +31,10 @@ impl EcnMode {
         match bits & 7 {
             0b000 => EcnMode::None,
             0b001 => EcnMode::Classic,
-            0b010 => EcnMode::Accurate(Some(0)),
-            0b011 => EcnMode::Accurate(Some(1)),
-            0b100 => EcnMode::Accurate(Some(2)),
-            0b110 => EcnMode::Accurate(Some(3)),
+            0b010 => EcnMode::Accurate(Some(ecn::NOT_ECT)),
+            0b011 => EcnMode::Accurate(Some(ecn::ECT_1)),
+            0b100 => EcnMode::Accurate(Some(ecn::ECT_0)),
+            0b110 => EcnMode::Accurate(Some(ecn::CE)),
             0b111 => EcnMode::Reflected,
             _ => EcnMode::Accurate(None),
         }
@@ -121,10 +121,10 @@ impl AccurateEcn {
             let mode = EcnMode::of_answer(tcp.flags().ace());
             let is_first = self.mode.replace(mode).is_none();
             self.third = mode.is_accurate().then(|| third(mark));
-            self.congested += u8::from(is_first && mark == 3);
+            self.congested += u8::from(is_first && mark == ecn::CE);
             return;
         }
-        self.congested = (self.congested + u8::from(mark == 3)) & 7;
+        self.congested = (self.congested + u8::from(mark == ecn::CE)) & 7;
         let place = match mark {
             2 => 0,
             3 => 1,

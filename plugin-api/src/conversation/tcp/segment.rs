@@ -5,10 +5,8 @@ use std::net::IpAddr;
 
 use crate::error::{Error, Result};
 use crate::forge::checksum;
+use crate::packet::tcp_option::{HEADER, NOP, ROOM};
 use crate::packet::{TcpFlags, protocol};
-
-/// Octets of options that a header can have at most.
-const OPTIONS: usize = 40;
 
 /// A segment on its way out. What is not edited is as the client made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,9 +161,9 @@ impl Segment {
         // The list's end, if there is one, is padding: what follows it would not be read.
         self.options.truncate(used(&self.options));
         self.options.push(kind);
-        if kind > 1 {
+        if kind > NOP {
             // What is too long for the header is refused when the segment is put together.
-            self.options.push(value.len().saturating_add(2).min(usize::from(u8::MAX)) as u8);
+            self.options.push(value.len().saturating_add(HEADER).min(usize::from(u8::MAX)) as u8);
             self.options.extend(value);
         }
     }
@@ -188,8 +186,8 @@ impl Segment {
     pub(super) fn into_packet(mut self) -> Result<Vec<u8>> {
         self.options.resize(self.options.len().next_multiple_of(4), 0);
         let options = self.options.len();
-        if options > OPTIONS {
-            return Err(Error::new(format!("{options} octets of TCP options; {OPTIONS} fit")));
+        if options > ROOM {
+            return Err(Error::new(format!("{options} octets of TCP options; {ROOM} fit")));
         }
         self.tcp[12] = self.tcp[12] & 0x0f | ((5 + options / 4) as u8) << 4;
         self.tcp[16..18].fill(0);
