@@ -11,8 +11,25 @@ use pathspider_e2e::{Program, built, network, temp_dir};
 struct Build {
     name: &'static str,
     edition: &'static str,
-    /// Debian's compiler for the web browsers, newer than its ordinary one.
+    /// Debian's compiler for the web browsers, newer than its ordinary one. It builds for the author's own
+    /// tests, the other one to be installed: so each compiler compiles the contract once.
     debian: bool,
+}
+
+impl Build {
+    /// Where what it builds lies.
+    fn target(&self, folder: &Path) -> PathBuf {
+        folder.join(if self.debian { "debian" } else { "own" })
+    }
+
+    fn profile(&self) -> &[&str] {
+        if self.debian { &[] } else { &["--release"] }
+    }
+
+    fn library(&self, folder: &Path) -> PathBuf {
+        let profile = if self.debian { "debug" } else { "release" };
+        self.target(folder).join(profile).join(format!("libpathspider_{}.so", self.name))
+    }
 }
 
 const BUILDS: [Build; 3] = [
@@ -81,13 +98,13 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
     // What was resolved for the project is there; the registry may not be.
     fs::copy(root().join("Cargo.lock"), copy.join("Cargo.lock")).unwrap();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.current_dir(&copy).args(["build", "--release", "--quiet"]);
-    cargo.env("CARGO_TARGET_DIR", target.join(if build.debian { "debian" } else { "own" }));
+    cargo.current_dir(&copy).args(["build", "--quiet"]).args(build.profile());
+    cargo.env("CARGO_TARGET_DIR", build.target(target));
     for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
         cargo.env_remove(inherited);
     }
-    // That it is compiled is the point, and not how well.
-    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+    // That it is compiled is the point, and not how well; and nobody debugs it.
+    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
     if build.debian {
         let Some(compiler) = debians() else {
             assert!(!is_ci() || !debian_offers(), "rustc-web is to be had: `make rustc-web`");
@@ -99,11 +116,7 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
     }
     succeed(&mut cargo);
     let mut tests = Command::new(cargo.get_program());
-    tests.current_dir(&copy).args(["test", "--quiet"]);
-    if build.name != BUILDS[0].name {
-        // What was built already serves; one builds all anew, as its author would.
-        tests.arg("--release");
-    }
+    tests.current_dir(&copy).args(["test", "--quiet"]).args(build.profile());
     tests.envs(cargo.get_envs().filter_map(|(key, value)| Some((key, value?))));
     for (key, _) in cargo.get_envs().filter(|(_, value)| value.is_none()) {
         tests.env_remove(key);
@@ -114,10 +127,9 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
     for tests in ["4 passed", "1 passed"] {
         assert!(passed.contains(tests), "{}: {passed}", build.name);
     }
-    let built = target.join(if build.debian { "debian" } else { "own" }).join("release");
-    let name = format!("libpathspider_{}.so", build.name);
-    let library = folder.join("plugins").join(&name);
-    fs::copy(built.join(&name), &library).unwrap();
+    let built = build.library(target);
+    let library = folder.join("plugins").join(built.file_name().unwrap());
+    fs::copy(built, &library).unwrap();
     Some(library)
 }
 
