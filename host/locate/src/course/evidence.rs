@@ -10,7 +10,7 @@ use crate::location::Fate;
 use crate::template::{Template, Token};
 
 /// How often a hop is asked where answers were lost, to distinguish a loss by chance from one by rule.
-const TRIES_WITH_LOSS: u8 = 6;
+const TRIES_WITH_LOSS: u8 = 8;
 
 /// How often a connection is asked for.
 const CONNECTING: u8 = 3;

@@ -48,7 +48,7 @@ pub(super) fn heard(
 /// An error that quotes one of ours.
 fn error(evidence: &mut Evidence, packet: &Packet<'_>, icmp: Icmp<'_>, now: Time) -> Option<()> {
     let quoted = icmp.quoted()?;
-    let at = quoted_probe(evidence, &quoted)?;
+    let at = quoted_probe(evidence, &quoted, now)?;
     let probe = &evidence.probes[at];
     let (from, after) = (packet.ip().source(), now.saturating_sub(probe.sent));
     let fate = match icmp.failure() {
@@ -65,7 +65,7 @@ fn error(evidence: &mut Evidence, packet: &Packet<'_>, icmp: Icmp<'_>, now: Time
     Some(())
 }
 
-fn quoted_probe(evidence: &Evidence, quoted: &Quoted<'_>) -> Option<usize> {
+fn quoted_probe(evidence: &Evidence, quoted: &Quoted<'_>, now: Time) -> Option<usize> {
     let marked = &evidence.subject.marked;
     if quoted.ip().destination() != marked.remote().ip() {
         return None;
@@ -84,9 +84,20 @@ fn quoted_probe(evidence: &Evidence, quoted: &Quoted<'_>) -> Option<usize> {
         return None;
     }
     let found = evidence.probes.iter().position(has_number);
-    // Some datagrams of IPv6 have no number at all: the last one is meant.
+    // Some datagrams of IPv6 have no number at all.
     let has_none = quoted.ip().is_v6() && marked.number_at().is_none();
-    found.or_else(|| evidence.probes.len().checked_sub(1).filter(|_| has_none))
+    found.or_else(|| has_none.then(|| only_one_that_waits(evidence, now)).flatten())
+}
+
+/// The last probe, unless a quote of another one may still come.
+fn only_one_that_waits(evidence: &Evidence, now: Time) -> Option<usize> {
+    let (last, others) = evidence.probes.split_last()?;
+    let cell = |probe: &Probe| (probe.flow, probe.side, probe.hop);
+    let waits = |other: &Probe| {
+        let age = now.saturating_sub(other.sent);
+        other.answer.is_none() && cell(other) != cell(last) && age < evidence.settings.spacing
+    };
+    (!others.iter().any(waits)).then_some(others.len())
 }
 
 /// The number that stands at a place of a quote's transport header or data.

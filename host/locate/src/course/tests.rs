@@ -555,26 +555,58 @@ fn a_late_answer_is_that_of_the_packet_that_it_is_about() {
     assert_eq!(words(&search(&mut net, ecn(6), Settings::default())), ["dropped:5"]);
 }
 
+const HERE: &str = "2001:db8::2";
+
+/// The datagram over IPv6 without a mark, and marked ECT(1).
+fn datagrams_of_ipv6(port: u16, data: &[u8]) -> Subject {
+    let to_target = |ecn| {
+        let packet = forge::Packet::to("2001:db8::1".parse().unwrap());
+        packet.source(HERE.parse().unwrap()).ecn(ecn).udp(port, data).bytes()
+    };
+    let (plain, marked) = (Some(template(to_target(0))), template(to_target(1)));
+    Subject { plain, marked, arrives: true, ..ecn(6) }
+}
+
+/// What a router of IPv6 says whose packet's hops ran out.
+fn exceeded(about: &[u8]) -> Vec<u8> {
+    let message = [&[3, 0, 0, 0, 0, 0, 0, 0][..], about].concat();
+    let from = forge::Packet::to(HERE.parse().unwrap()).source("2001:db8::ff".parse().unwrap());
+    let mut quote = from.raw(58, &message).unwrap();
+    forge::fill_checksums(&mut quote);
+    quote
+}
+
+fn answered(course: &Course) -> Vec<bool> {
+    course.evidence.probes.iter().map(|probe| probe.answer.is_some()).collect()
+}
+
 #[test]
-fn a_late_quote_of_a_datagram_of_ipv6_is_that_of_the_packet_that_it_is_about() {
-    let here = "2001:db8::2".parse().unwrap();
+fn a_late_quote_of_quic_is_that_of_the_packet_that_it_is_about() {
     let first = quic::probe(quic::VERSION_1, &[7; 8], &[8; 8], 1_200);
-    let to_target = |ecn| forge::Packet::to("2001:db8::1".parse().unwrap()).source(here).ecn(ecn);
-    let datagram = |ecn| template(to_target(ecn).udp(443, &first).bytes());
-    let (plain, marked) = (Some(datagram(0)), datagram(1));
-    let subject = Subject { plain, marked, arrives: true, ..ecn(6) };
     let mut now = Time::from_secs(1_000);
+    let subject = datagrams_of_ipv6(443, &first);
     let mut course = Course::new(subject, Settings::default(), PORTS, 1, now);
     let asked = course.send(now).unwrap();
     now += Settings::default().patience;
     assert_ne!(course.send(now).unwrap(), asked, "it is asked again");
-    let message = [&[3, 0, 0, 0, 0, 0, 0, 0][..], &asked].concat();
-    let router = "2001:db8::ff".parse().unwrap();
-    let mut quote = forge::Packet::to(here).source(router).raw(58, &message).unwrap();
-    forge::fill_checksums(&mut quote);
-    view(&quote, |quote| course.heard(quote, now)).unwrap();
-    let is_answered = course.evidence.probes.iter().map(|probe| probe.answer.is_some());
-    assert_eq!(is_answered.collect::<Vec<_>>(), [true, false]);
+    view(&exceeded(&asked), |quote| course.heard(quote, now)).unwrap();
+    assert_eq!(answered(&course), [true, false]);
+}
+
+#[test]
+fn a_quote_that_may_be_about_two_packets_is_about_none() {
+    let settings = Settings { tries: 1, ..Settings::default() };
+    let mut now = Time::from_secs(1_000);
+    let mut course = Course::new(datagrams_of_ipv6(7, b"echo"), settings, PORTS, 1, now);
+    let first = course.send(now).unwrap();
+    now += settings.patience;
+    let second = course.send(now).unwrap();
+    assert_ne!(second[7], first[7], "another hop is asked");
+    view(&exceeded(&second), |quote| course.heard(quote, now));
+    assert_eq!(answered(&course), [false, false]);
+    now += settings.spacing;
+    view(&exceeded(&second), |quote| course.heard(quote, now)).unwrap();
+    assert_eq!(answered(&course), [false, true]);
 }
 
 #[test]
