@@ -18,6 +18,7 @@ mod recent;
 mod socket;
 mod tcp;
 mod tls;
+mod turns;
 mod wire;
 
 use std::io;
@@ -164,7 +165,12 @@ pub(super) fn begin(
     let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
     notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
     let another = || dialer.socket(protocol, remote, &settings);
-    match start(&*exchange, socket, remote, another, &dialer.recent) {
+    let chooses = settings.source_port.is_none();
+    let started_from = match exchange.datagram() {
+        Some(datagram) => send_first(datagram, socket, remote, another, &dialer.recent),
+        None => dialer.connect(socket, remote, chooses),
+    };
+    match started_from {
         Ok((opened, local)) => Ok(Begun::Under(Box::new(Connection {
             kind: kind.kind(),
             exchange,
@@ -177,7 +183,7 @@ pub(super) fn begin(
             notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
             let failure = Failure::from(&error);
             // Of a port that the plugin chose, waiting would free none.
-            let may_be_short = failure == Failure::NoLocalPort && settings.source_port.is_none();
+            let may_be_short = failure == Failure::NoLocalPort && chooses;
             match may_be_short && dialer.has_way(remote.ip()) {
                 true => Err(BeginError::NoPort(remote, Box::new(fail(failure)))),
                 false => Ok(Begun::Over(fail(failure))),
@@ -189,26 +195,23 @@ pub(super) fn begin(
 /// How many ports are tried for one that no flow to the same target had a moment ago.
 const PORTS_TRIED: usize = 16;
 
-/// Sends the first packet; gives the socket and its local end.
+/// Sends a datagram that begins a flow; gives the socket and its local end.
 ///
-/// A datagram leaves from a port that the last flow to this target did not have, for nothing in it
-/// shows where a flow over UDP begins. `another` opens a further socket.
-fn start(
-    exchange: &dyn Exchange,
+/// It leaves from a port that the last flow to this target did not have, for nothing in it shows where
+/// a flow over UDP begins. `another` opens a further socket.
+fn send_first(
+    datagram: &[u8],
     mut socket: Socket,
     remote: SocketAddr,
     another: impl Fn() -> io::Result<Socket>,
     recent: &Recent,
 ) -> io::Result<(Opened, SocketAddr)> {
-    let (mut local, is_deferred) = socket::connect(&socket, remote)?;
-    let Some(datagram) = exchange.datagram() else {
-        return Ok((Opened { socket, is_deferred }, local));
-    };
+    let (mut local, _) = socket::connect(&socket, remote)?;
     // They keep their ports until another one is found.
     let mut taken = Vec::new();
     while recent.has((local, remote), Instant::now()) {
         if taken.len() == PORTS_TRIED {
-            return Err(io::ErrorKind::AddrNotAvailable.into());
+            return Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL));
         }
         taken.push(std::mem::replace(&mut socket, another()?));
         local = socket::connect(&socket, remote)?.0;

@@ -44,6 +44,11 @@ impl Ephemeral {
         Ephemeral { range, reserved }
     }
 
+    /// From the first to the last of them, with those that are kept back.
+    pub(crate) fn range(&self) -> RangeInclusive<u16> {
+        self.range.clone()
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.range.len().saturating_sub(self.reserved)

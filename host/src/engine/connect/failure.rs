@@ -126,6 +126,7 @@ impl From<&io::Error> for Failure {
             io::ErrorKind::UnexpectedEof => Failure::Closed,
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Failure::Reset,
             io::ErrorKind::InvalidData => Failure::BadResponse,
+            io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => Failure::NoLocalPort,
             _ => Failure::Other,
         }
     }
@@ -167,6 +168,8 @@ mod tests {
         assert_eq!(of(libc::ECONNREFUSED).state(), State::Failed);
         assert_eq!(of(libc::ECONNREFUSED), Failure::Refused);
         assert_eq!(of(libc::ENETUNREACH), Failure::Unreachable);
+        let without_code = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        assert_eq!(Failure::from(without_code), of(libc::EADDRNOTAVAIL));
     }
 
     #[test]

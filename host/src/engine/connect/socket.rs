@@ -12,9 +12,11 @@ use pathspider_plugins::asked::Settings;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::http::Requests;
+use super::kind::Opened;
 use super::quic::Shared;
 use super::recent::Recent;
 use super::tls::Tls;
+use super::turns::Turns;
 use crate::job::Courtesy;
 use crate::route::Routes;
 
@@ -28,6 +30,7 @@ pub struct Dialer {
     pub(super) tls: Tls,
     pub(super) quic: Rc<Shared>,
     pub(super) recent: Rc<Recent>,
+    turns: Turns,
 }
 
 impl Dialer {
@@ -45,8 +48,9 @@ impl Dialer {
     ) -> Result<Dialer, rustls::Error> {
         let (user_agent, body_limit) = (requests.caller().user_agent, requests.body_limit);
         let (tls, recent) = (Tls::new()?, Rc::new(Recent::new(Instant::now())));
+        let turns = Turns::new();
         let quic = Rc::new(Shared::new(tls.initial_suite()?));
-        Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls, quic, recent })
+        Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls, quic, recent, turns })
     }
 
     /// Opens a socket for a connection to `remote`, with its settings.
@@ -74,6 +78,25 @@ impl Dialer {
             (None, None) => {}
         }
         Ok(socket)
+    }
+
+    /// Connects a TCP socket without waiting, from any port where it may choose; gives it and its local
+    /// end (see [`connect`]).
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent.
+    pub(super) fn connect(
+        &self,
+        socket: Socket,
+        remote: SocketAddr,
+        chooses: bool,
+    ) -> io::Result<(Opened, SocketAddr)> {
+        let (local, is_deferred) = match chooses {
+            true => self.turns.connect(&socket, remote)?,
+            false => connect(&socket, remote)?,
+        };
+        Ok((Opened { socket, is_deferred }, local))
     }
 
     /// The address that a socket has to be bound to, so that there is a route to a target. Without an
@@ -184,6 +207,6 @@ pub(super) fn connect(socket: &Socket, remote: SocketAddr) -> io::Result<(Socket
         Err(error) => return Err(error),
     };
     let local = socket.local_addr()?.as_socket();
-    let local = local.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+    let local = local.ok_or_else(|| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))?;
     Ok((local, is_deferred))
 }

@@ -11,6 +11,8 @@ use crate::error::Error;
 pub enum Case {
     /// Handshakes with live targets.
     Connect,
+    /// Handshakes that are forged: a SYN to each target, and what answers it.
+    Syn,
     /// The same with one target in twenty dead.
     Dead,
     /// GET requests.
@@ -54,8 +56,9 @@ const TCP: Measured = Measured {
 
 impl Case {
     /// All of them, in the order in which they run.
-    pub const ALL: [Case; 11] = [
+    pub const ALL: [Case; 12] = [
         Case::Connect,
+        Case::Syn,
         Case::Dead,
         Case::Http,
         Case::Https,
@@ -72,6 +75,7 @@ impl Case {
     pub fn name(self) -> &'static str {
         match self {
             Case::Connect => "connect",
+            Case::Syn => "syn",
             Case::Dead => "dead",
             Case::Http => "http",
             Case::Https => "https",
@@ -89,6 +93,7 @@ impl Case {
     pub(super) fn title(self) -> &'static str {
         match self {
             Case::Connect => "Handshakes",
+            Case::Syn => "Forged handshakes",
             Case::Dead => "Dead targets",
             Case::Http => "HTTP",
             Case::Https => "HTTPS",
@@ -108,6 +113,10 @@ impl Case {
             Case::Connect => {
                 "Two handshakes with each of the targets, all of them alive. PATHspider gets fewer \
                  targets."
+            }
+            Case::Syn => {
+                "The same two handshakes, of which only the SYN is sent and its answer waited for. The \
+                 bare loop makes two ordinary connections."
             }
             Case::Dead => {
                 "One target in twenty is dead, spread evenly among the others: nothing comes back \
@@ -168,7 +177,7 @@ impl Case {
     /// How many targets it has where nobody says.
     pub fn targets(self) -> u32 {
         match self {
-            Case::Connect | Case::Dead => 20_000,
+            Case::Connect | Case::Syn | Case::Dead => 20_000,
             // So many that starting the threads does not count.
             Case::Blocking => 100_000,
             Case::Http | Case::Https | Case::DnsUdp => 10_000,
@@ -190,12 +199,13 @@ impl Case {
 
     /// Whether each of them needs an open file.
     pub(super) fn needs_files(self) -> bool {
-        self.measured().plugin != "evilbit"
+        !matches!(self, Case::Syn | Case::Forged | Case::MemoryForged)
     }
 
     pub(super) fn measured(self) -> Measured {
         match self {
             Case::Connect | Case::Dead | Case::Scale | Case::Memory => TCP,
+            Case::Syn => Measured { arguments: &["--connect", "syn"], ..TCP },
             Case::OneAddress => Measured { options: &["--duplicates"], ..TCP },
             Case::Http => {
                 Measured { arguments: &["--connect", "http"], exchanged: Exchanged::Http, ..TCP }

@@ -14,6 +14,7 @@ fn columns(case: Case) -> &'static [Column] {
     };
     match case {
         Case::Connect => &[Targets, Rate, Share, Cpu, Peak, MissedFlows, Wrong],
+        Case::Syn => &[Targets, Rate, Share, Answered, Cpu, Peak, MissedFlows, Wrong],
         Case::Dead => &[Targets, Seconds, Share, Cpu, Peak, MissedFlows, Wrong],
         Case::Http | Case::Https | Case::DnsUdp => {
             &[Targets, Rate, Share, Cpu, ServerCpu, Peak, MissedFlows, Wrong]
