@@ -93,7 +93,7 @@ impl Dialer {
         chooses: bool,
     ) -> io::Result<(Opened, SocketAddr)> {
         let (local, is_deferred) = match chooses {
-            true => self.turns.connect(&socket, remote)?,
+            true => self.turns.connect(&socket, remote, connect)?,
             false => connect(&socket, remote)?,
         };
         Ok((Opened { socket, is_deferred }, local))

@@ -18,7 +18,6 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::SetStruct;
 use socket2::Socket;
 
-use super::socket;
 use crate::engine::ephemeral::Ephemeral;
 
 /// How many ports the kernel is given first, and how many times as many when all of them are taken.
@@ -53,20 +52,22 @@ impl Turns {
         Turns { first: *Ephemeral::read().range().start(), busy: RefCell::default() }
     }
 
-    /// As [`socket::connect`], of a TCP socket that may leave from any port.
+    /// Connects a TCP socket that may leave from any port, by a function that gives the local end and
+    /// something more.
     ///
     /// # Errors
     ///
     /// Nothing was sent.
-    pub(super) fn connect(
+    pub(super) fn connect<T>(
         &self,
         socket: &Socket,
         remote: SocketAddr,
-    ) -> io::Result<(SocketAddr, bool)> {
+        connect: impl Fn(&Socket, SocketAddr) -> io::Result<(SocketAddr, T)>,
+    ) -> io::Result<(SocketAddr, T)> {
         let mut busy = self.busy.borrow_mut();
         let turn = if busy.is_empty() { None } else { busy.get_mut(&remote) };
         let Some(turn) = turn else {
-            let connected = socket::connect(socket, remote)?;
+            let connected = connect(socket, remote)?;
             if self.is_of_second_half(connected.0.port()) && busy.len() < MOST {
                 busy.insert(remote, Turn::new(Ephemeral::read().range()));
             }
@@ -76,7 +77,7 @@ impl Turns {
             let both = u32::from(*ports.end()) << 16 | u32::from(*ports.start());
             // An older kernel goes on choosing from all.
             let _ = setsockopt(socket, LocalPorts, &both);
-            socket::connect(socket, remote)
+            connect(socket, remote)
         })
     }
 
@@ -199,7 +200,12 @@ mod tests {
         let next = all.start() + (all.len() / 2) as u16;
         turns.busy.borrow_mut().insert(remote, Turn { next, ..Turn::new(all) });
         let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
-        let (local, _) = turns.connect(&socket, remote).unwrap();
+        let connect = |socket: &Socket, remote: SocketAddr| {
+            // It is under way on return, which is an error.
+            let _ = socket.connect(&remote.into());
+            Ok((socket.local_addr()?.as_socket().unwrap(), ()))
+        };
+        let (local, ()) = turns.connect(&socket, remote, connect).unwrap();
         let next = turns.busy.borrow()[&remote].next;
         // A kernel that knows no such setting chooses from all.
         let chooses = setsockopt(&socket, LocalPorts, &0).is_err();
