@@ -343,6 +343,24 @@ impl Connect {
         self.set(Setting::Alpn, protocols.iter().copied().collect())
     }
 
+    /// Offers version 1.3 of TLS and no other. A target that speaks only older ones ends the connection.
+    pub fn only_tls13(self) -> Connect {
+        self.set(Setting::OnlyTls13, true.into())
+    }
+
+    /// Offers Encrypted Client Hello (RFC 9849), made up of random octets as section 6.2 has it: no target
+    /// can open it, and each goes on as if it were not there. TLS is version 1.3 then, as with
+    /// [`only_tls13`](Connect::only_tls13).
+    pub fn ech_grease(self) -> Connect {
+        self.set(Setting::EchGrease, true.into())
+    }
+
+    /// Sends this server name in TLS (RFC 6066, section 3), in place of the job's domain. The HTTP request
+    /// has the job's domain all the same.
+    pub fn server_name(self, name: &str) -> Connect {
+        self.set(Setting::ServerName, name.into())
+    }
+
     /// Adds a header to the HTTP request.
     pub fn header(mut self, name: &str, value: &str) -> Connect {
         let mut headers =

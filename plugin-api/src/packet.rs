@@ -14,6 +14,7 @@ pub mod quic;
 mod quoted;
 mod tcp;
 pub mod tcp_option;
+pub mod tls;
 mod udp;
 
 use std::marker::PhantomData;

@@ -246,6 +246,7 @@ mod tests {
             include_str!("../../../docs/measurements/accecn.md"),
             include_str!("../../../docs/measurements/dnsresolv.md"),
             include_str!("../../../docs/measurements/dscp.md"),
+            include_str!("../../../docs/measurements/ech.md"),
             include_str!("../../../docs/measurements/ecn.md"),
             include_str!("../../../docs/measurements/evilbit.md"),
             include_str!("../../../docs/measurements/flowlabel.md"),

@@ -390,7 +390,12 @@ pub const TLS_INFO: &[Key] = &[
     perhaps(
         "sni",
         OrNull(&Text),
-        "the server name that was sent: the job's `domain`, if it is a DNS name",
+        "the server name that was sent: the measurement's own, or the job's `domain`, if it is a DNS name",
+    ),
+    perhaps(
+        "ech",
+        Word,
+        "`grease` where the ClientHello offered Encrypted Client Hello, made up (RFC 9849, section 6.2)",
     ),
     perhaps("version", OrNull(&Text), "`TLSv1.2` or `TLSv1.3`"),
     perhaps("cipher_suite", OrNull(&Text), "its name in IANA's registry"),

@@ -49,6 +49,12 @@ settings! {
     FastOpen = "fast_open",
     /// The protocols that TLS offers.
     Alpn = "alpn",
+    /// Whether TLS offers version 1.3 alone.
+    OnlyTls13 = "only_tls13",
+    /// Whether TLS offers Encrypted Client Hello, made up.
+    EchGrease = "ech_grease",
+    /// The server name of TLS, in place of the job's domain.
+    ServerName = "server_name",
     /// Further headers of an HTTP request.
     Headers = "headers",
     /// The name that a DNS query asks for.
@@ -104,6 +110,9 @@ mod tests {
             .port(0)
             .source_port(0)
             .alpn(&[])
+            .only_tls13()
+            .ech_grease()
+            .server_name("")
             .header("", "")
             .query("")
             .version(0)

@@ -24,14 +24,24 @@ const EVERY_KINDS: [Setting; 6] = [
 /// elsewhere.
 fn own(kind: ConnectKind) -> Option<&'static [Setting]> {
     use Setting::{
-        Alpn, CongestionControl, Ecn, FastOpen, FixedBit, Headers, Mptcp, Mss, Padding, Protocol,
-        Query, TcpFlags, TcpOptions, Version,
+        Alpn, CongestionControl, EchGrease, Ecn, FastOpen, FixedBit, Headers, Mptcp, Mss,
+        OnlyTls13, Padding, Protocol, Query, ServerName, TcpFlags, TcpOptions, Version,
     };
     Some(match kind {
         // Not Fast Open, which needs data to send.
         ConnectKind::Tcp => &[Mss, CongestionControl, Mptcp],
         ConnectKind::Http => &[Mss, CongestionControl, Mptcp, FastOpen, Headers],
-        ConnectKind::Https => &[Mss, CongestionControl, Mptcp, FastOpen, Headers, Alpn],
+        ConnectKind::Https => &[
+            Mss,
+            CongestionControl,
+            Mptcp,
+            FastOpen,
+            Headers,
+            Alpn,
+            OnlyTls13,
+            EchGrease,
+            ServerName,
+        ],
         ConnectKind::DnsTcp => &[Mss, CongestionControl, Mptcp, FastOpen, Query],
         ConnectKind::DnsUdp => &[Ecn, Query],
         ConnectKind::Syn => &[Mss, Ecn, TcpFlags, TcpOptions],
@@ -79,6 +89,12 @@ pub struct Settings<'a> {
     pub fast_open: bool,
     /// The protocols that TLS offers.
     pub alpn: Option<Vec<Vec<u8>>>,
+    /// Whether TLS offers version 1.3 alone.
+    pub only_tls13: bool,
+    /// Whether TLS offers Encrypted Client Hello, made up.
+    pub ech_grease: bool,
+    /// The server name of TLS, in place of the job's domain.
+    pub server_name: Option<&'a str>,
     /// Further headers of an HTTP request.
     pub headers: Option<&'a Record>,
     /// The name that a DNS query asks for.
@@ -175,6 +191,9 @@ impl<'a> Settings<'a> {
                 let takes = "a list of names of 1 to 255 octets";
                 self.alpn = Some(protocols(value).ok_or(takes)?);
             }
+            Setting::OnlyTls13 => self.only_tls13 = value.as_bool().ok_or("true or false")?,
+            Setting::EchGrease => self.ech_grease = value.as_bool().ok_or("true or false")?,
+            Setting::ServerName => self.server_name = Some(value.as_str().ok_or("a domain name")?),
             Setting::Headers => self.headers = Some(value.as_record().ok_or("names with values")?),
             Setting::Query => self.query = Some(value.as_str().ok_or("a domain name")?),
             Setting::Version => {
@@ -252,6 +271,9 @@ mod tests {
             Setting::Mptcp => connect.mptcp(),
             Setting::FastOpen => connect.fast_open(),
             Setting::Alpn => connect.alpn(&["h2"]),
+            Setting::OnlyTls13 => connect.only_tls13(),
+            Setting::EchGrease => connect.ech_grease(),
+            Setting::ServerName => connect.server_name("www.example"),
             Setting::Headers => connect.header("X", "y"),
             Setting::Query => connect.query("www.example"),
             Setting::TcpFlags => connect.tcp_flags(TcpFlags::ECE),
@@ -312,6 +334,8 @@ mod tests {
             (Connect::tcp().tcp_options(&[]), "tcp_options"),
             (Connect::syn().fast_open(), "fast_open"),
             (Connect::new(ConnectKind::Https).alpn(&["h2", ""]), "alpn"),
+            (Connect::http().ech_grease(), "ech_grease"),
+            (Connect::quic().server_name("www.example"), "server_name"),
             (Connect::quic().version(0), "version"),
             (Connect::quic().padding(1000), "padding"),
             (Connect::quic().version(RESERVED_VERSION).padding(63), "padding"),

@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 
+use pathspider_plugin_api::packet::tls::{Extensions, First};
 use pathspider_plugin_api::packet::{Direction, Layers, Packet, Prefix, Tcp};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict, fields};
 
@@ -79,12 +80,9 @@ impl Said {
 
 /// Whether data offer HTTP/2.
 pub(crate) fn offer(data: &[u8]) -> Reading {
-    const HANDSHAKE: u8 = 22;
-    const CLIENT_HELLO: u8 = 1;
-    match data {
-        [] => ControlFlow::Continue(()),
-        [HANDSHAKE, _, _, _, _, kind, ..] if *kind != CLIENT_HELLO => ControlFlow::Break(None),
-        [HANDSHAKE, ..] => match client_hello(Reader::new(data)) {
+    match First::read(data) {
+        First::Cut => ControlFlow::Continue(()),
+        First::ClientHello(extensions) => match offers(&extensions) {
             Some(offers) => ControlFlow::Break(Some(offers)),
             None => ControlFlow::Continue(()),
         },
@@ -127,37 +125,14 @@ fn head(data: &[u8]) -> Option<usize> {
     None
 }
 
-/// Reads a ClientHello (RFC 8446, section 4.1.2) up to its protocols (RFC 7301, section 3.1).
-fn client_hello(mut record: Reader<'_>) -> Option<bool> {
-    const PROTOCOLS: usize = 16;
-
-    // Type and version of the record.
-    record.take(3)?;
-    let mut message = record.block(2)?;
-    // The message's type.
-    message.take(1)?;
-    let mut hello = message.block(3)?;
-    // The version and the random number, then session, cipher suites and compression methods.
-    hello.take(34)?;
-    for size in [1, 2, 1] {
-        hello.block(size)?;
-    }
-    if hello.is_empty()? {
-        return Some(false);
-    }
-    let mut extensions = hello.block(2)?;
-    while !extensions.is_empty()? {
-        let kind = extensions.number(2)?;
-        let mut extension = extensions.block(2)?;
-        if kind == PROTOCOLS {
-            let mut names = extension.block(2)?;
-            while !names.is_empty()? {
-                let name = names.block(1)?;
-                if name.rest == b"h2" {
-                    return (!name.is_cut).then_some(true);
-                }
-            }
-            return Some(false);
+/// Whether a ClientHello has it among its protocols (RFC 7301, section 3.1).
+fn offers(extensions: &Extensions<'_>) -> Option<bool> {
+    const PROTOCOLS: u16 = 16;
+    let Some(mut extension) = extensions.find(PROTOCOLS)? else { return Some(false) };
+    let mut names = extension.block(2)?;
+    while !names.is_empty()? {
+        if names.block(1)?.whole()? == b"h2" {
+            return Some(true);
         }
     }
     Some(false)
@@ -190,39 +165,4 @@ fn request(data: &[u8]) -> Reading {
         }
     }
     ControlFlow::Continue(())
-}
-
-/// What is left to read. It may be cut, by the segment's end or the capture's: what lies beyond
-/// reads as `None`.
-struct Reader<'a> {
-    rest: &'a [u8],
-    is_cut: bool,
-}
-
-impl<'a> Reader<'a> {
-    fn new(rest: &'a [u8]) -> Reader<'a> {
-        Reader { rest, is_cut: false }
-    }
-
-    fn take(&mut self, octets: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(octets)?;
-        self.rest = rest;
-        Some(taken)
-    }
-
-    fn number(&mut self, octets: usize) -> Option<usize> {
-        Some(self.take(octets)?.iter().fold(0, |number, &octet| number << 8 | usize::from(octet)))
-    }
-
-    /// A block with its length, a number of this many octets, before it: as much of it as is there.
-    fn block(&mut self, octets: usize) -> Option<Reader<'a>> {
-        let length = self.number(octets)?;
-        let there = length.min(self.rest.len());
-        Some(Reader { rest: self.take(there)?, is_cut: there < length })
-    }
-
-    /// Whether all was read; `None` where nobody knows what would follow.
-    fn is_empty(&self) -> Option<bool> {
-        if self.rest.is_empty() && self.is_cut { None } else { Some(self.rest.is_empty()) }
-    }
 }

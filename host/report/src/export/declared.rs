@@ -223,7 +223,7 @@ fn secrecy_of_flow(way: &[&str]) -> Secrecy {
             | "http_response_code",
         ]
         | [names::ICMP | "http_info", _]
-        | ["tls_info", "version" | "cipher_suite" | "alert"]
+        | ["tls_info", "version" | "cipher_suite" | "alert" | "ech"]
         | ["dns_info", "rcode" | "answers" | "truncated" | "malformed" | "ignored"] => Kept,
         _ => Hidden,
     }

@@ -20,7 +20,7 @@ impl Kind for Https {
     }
 
     fn prepare(&self, asked: &Asked<'_>) -> Result<Box<dyn Exchange>, Error> {
-        let hello = asked.dialer.tls.hello(asked);
+        let hello = asked.dialer.tls.hello(asked)?;
         let request = Request::new(asked, self.kind().default_port())?;
         Ok(Box::new(Secured { hello, request }))
     }

@@ -2,16 +2,21 @@
 //! path carries does not depend on whom it leads to.
 
 mod certificate;
+mod grease;
 
 use std::sync::Arc;
 
-use pathspider_plugin_api::{Record, Value};
-use rustls::client::Resumption;
+use pathspider_plugin_api::{Error, Record, Value};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WantsClientCert};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 use rustls::quic::Suite;
-use rustls::{CipherSuite, ClientConfig, CommonState, DigitallySignedStruct, SignatureScheme};
+use rustls::version::TLS13;
+use rustls::{
+    CipherSuite, ClientConfig, CommonState, ConfigBuilder, DigitallySignedStruct, SignatureScheme,
+    WantsVerifier,
+};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -24,12 +29,17 @@ use super::wire::Wire;
 #[derive(Debug, Clone)]
 pub(super) struct Tls {
     config: Arc<ClientConfig>,
+    /// The same with version 1.3 alone.
+    only_tls13: Arc<ClientConfig>,
+    /// The same as that with Encrypted Client Hello, made up.
+    greased: Arc<ClientConfig>,
 }
 
 /// What one connection says of itself.
 pub(super) struct Hello {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    is_greased: bool,
 }
 
 impl Tls {
@@ -37,14 +47,20 @@ impl Tls {
     /// depends on an earlier one.
     pub(super) fn new() -> Result<Tls, rustls::Error> {
         let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(TakesAny(Arc::clone(&provider)));
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok(Tls { config: Arc::new(config) })
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(TakesAny(Arc::clone(&provider)));
+        let builder = || ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let made = |builder: ConfigBuilder<ClientConfig, WantsVerifier>| {
+            let builder: ConfigBuilder<ClientConfig, WantsClientCert> =
+                builder.dangerous().with_custom_certificate_verifier(Arc::clone(&verifier));
+            let mut config = builder.with_no_client_auth();
+            config.resumption = Resumption::disabled();
+            Arc::new(config)
+        };
+        Ok(Tls {
+            config: made(builder().with_safe_default_protocol_versions()?),
+            only_tls13: made(builder().with_protocol_versions(&[&TLS13])?),
+            greased: made(builder().with_ech(grease::mode())?),
+        })
     }
 
     /// For handshakes within QUIC.
@@ -67,17 +83,35 @@ impl Tls {
     }
 
     /// The handshake for a job.
-    pub(super) fn hello(&self, asked: &Asked<'_>) -> Hello {
-        let name = name(asked);
-        let config = match &asked.settings.alpn {
-            None => Arc::clone(&self.config),
+    ///
+    /// # Errors
+    ///
+    /// The plugin's server name is no domain name.
+    pub(super) fn hello(&self, asked: &Asked<'_>) -> Result<Hello, Error> {
+        let settings = asked.settings;
+        let name = match settings.server_name {
+            None => name(asked),
+            Some(name) => {
+                let known = DnsName::try_from(name.to_owned()).map_err(|_| {
+                    Error::contract(format!("connect: server_name is {name:?}, no domain name"))
+                })?;
+                ServerName::DnsName(known)
+            }
+        };
+        let config = match (settings.ech_grease, settings.only_tls13) {
+            (true, _) => &self.greased,
+            (false, true) => &self.only_tls13,
+            (false, false) => &self.config,
+        };
+        let config = match &settings.alpn {
+            None => Arc::clone(config),
             Some(protocols) => {
-                let mut config = ClientConfig::clone(&self.config);
+                let mut config = ClientConfig::clone(config);
                 config.alpn_protocols.clone_from(protocols);
                 Arc::new(config)
             }
         };
-        Hello { config, name }
+        Ok(Hello { config, name, is_greased: settings.ech_grease })
     }
 }
 
@@ -105,7 +139,10 @@ pub(super) async fn shake(
     progress: &Progress,
 ) -> Result<TlsStream<Wire>, Failure> {
     progress.enter(Phase::Tls);
-    let known = known(&hello.name);
+    let mut known = known(&hello.name);
+    if hello.is_greased {
+        known.set("ech", "grease");
+    }
     progress.note("tls_info", known.clone());
     let stream = TlsConnector::from(hello.config).connect(hello.name, stream).await?;
     progress.note("tls_info", info(stream.get_ref().1, known));

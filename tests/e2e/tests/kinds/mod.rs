@@ -73,6 +73,28 @@ fn the_certificate_and_the_version_of_http_are_recorded() {
 }
 
 #[test]
+fn tls_has_the_name_and_the_offer_that_a_measurement_asks_for() {
+    let old = Server { tls13: false, ..Server::default() };
+    let places = (place("tls", &Server::default()), place("tls-old", &old));
+    let (Some(place), Some(old)) = places else { return };
+    let tls = |arguments: &[&str]| {
+        let result = place.result("https", 443, arguments);
+        assert_eq!(failure(&result), (0, "none", "none"), "{result:?}");
+        let info = &result.rest["tls_info"];
+        assert_eq!(info["version"], "TLSv1.3");
+        (info["sni"].clone(), info.get("ech").cloned())
+    };
+    assert_eq!(tls(&["--only-tls13"]), (json!("lab.example"), None));
+    assert_eq!(tls(&["--ech-grease"]), (json!("lab.example"), Some(json!("grease"))));
+    let other = tls(&["--ech-grease", "--server-name", "other.example", "--alpn", "h2"]);
+    assert_eq!(other, (json!("other.example"), Some(json!("grease"))));
+    // A server of TLS 1.2 alone has no version to choose.
+    assert_eq!(failure(&old.result("https", 443, &[])), (0, "none", "none"));
+    let refused = old.result("https", 443, &["--only-tls13"]);
+    assert_eq!(failure(&refused), (1, "tls_alert", "tls"), "{refused:?}");
+}
+
+#[test]
 fn an_upgrade_is_an_outcome() {
     let agrees = Server { h2c: true, alpn: vec!["http/1.1".into()], ..Server::default() };
     let Some(place) = place("upgrade", &agrees) else { return };
@@ -312,6 +334,8 @@ fn settings_of_other_kinds_are_refused_by_name() {
         (&["dnsudp", "--fast-open"], "fast_open"),
         (&["http", "--alpn", "h2"], "alpn"),
         (&["https", "--alpn", "h2,"], "alpn"),
+        (&["http", "--ech-grease"], "ech_grease"),
+        (&["https", "--server-name", "a..example"], "server_name"),
         (&["http", "--query", "a.example"], "query"),
         (&["dnstcp", "--header", "A:b"], "headers"),
         (&["https", "--ecn", "1"], "ecn"),

@@ -245,7 +245,8 @@ fn edit_options(packet: &mut Packet, edit: impl FnOnce(&mut Vec<TcpOption>) -> b
 
 /// The segment that the other end would answer with, but for what is forged.
 fn forged_segment(packet: &Packet, forge: &ForgeSegment) -> Option<Packet> {
-    let reply = Reply { flags: forge.flags.set, options: Vec::new(), data: Vec::new() };
+    let data = forge.data.clone().into_bytes();
+    let reply = Reply { flags: forge.flags.set, options: Vec::new(), data };
     let mut segment = packet.tcp_reply(&reply)?;
     segment.add_to_tcp_numbers(forge.sequence_off, forge.acknowledgment_off);
     segment.set_traffic_class(forge.dscp << 2);

@@ -31,6 +31,7 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         extension,
         extensions_size,
         flow_label,
+        tls_extension,
         quic_version,
         quic_long,
         quic_fixed_bit,
@@ -64,6 +65,7 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         && flow_label
             .as_ref()
             .is_none_or(|span| packet.flow_label().is_some_and(|label| span.contains(label)))
+        && tls_extension.is_none_or(|number| packet.has_tls_extension(number))
         && quic_version
             .as_ref()
             .is_none_or(|span| packet.quic_version().is_some_and(|version| span.contains(version)))

@@ -264,7 +264,7 @@ fn a_script_answers_in_the_targets_place() {
 #[test]
 fn a_forged_segment_comes_back_beside_the_packet() {
     let forge = "[[rule]]\nhop = 2\naction = { forge-segment = { flags = 'SYN ACK ECE', \
-                 acknowledgment-off = 10, ports = '4000..4001', dscp = 9 } }";
+                 acknowledgment-off = 10, ports = '4000..4001', dscp = 9, data = 'no' } }";
     let mut engine = engine(forge);
     let sent = send(&mut engine, START, Side::Vantage, out(flag::SYN));
     assert_eq!(sent[0].0, SERVERS);
@@ -274,6 +274,7 @@ fn a_forged_segment_comes_back_beside_the_packet() {
         assert_eq!(packet.tcp_flags(), Some(flag::SYN | flag::ACK | flag::ECE));
         assert_eq!(packet.tcp_numbers().unwrap().1, 2 + 10);
         assert_eq!(packet.traffic_class(), 9 << 2);
+        assert_eq!(packet.data(), b"no");
     }
 }
 

@@ -6,6 +6,7 @@ mod checksum;
 mod cut;
 mod edit;
 mod options;
+mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -180,6 +181,11 @@ impl Packet {
     /// Whether a datagram begins with the bit that QUIC fixes to 1.
     pub fn quic_fixed_bit(&self) -> Option<bool> {
         Some(self.datagram()?.first()? & 0x40 != 0)
+    }
+
+    /// Whether TCP data begin with a ClientHello that has an extension of this number.
+    pub fn has_tls_extension(&self, number: u16) -> bool {
+        self.is_tcp() && tls::has_extension(self.data(), number) == Some(true)
     }
 
     /// The data of a UDP datagram.

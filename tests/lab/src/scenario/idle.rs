@@ -64,11 +64,11 @@ fn of_flags(rule: &RuleText) -> Option<&'static str> {
 
 /// A protocol, or a version of IP, that has not got what it looks for or changes.
 fn of_protocols(rule: &RuleText, scenario: &Scenario) -> Option<&'static str> {
-    let Match { protocol, flags, option, evil, zero_checksum, .. } = &rule.matching;
+    let Match { protocol, flags, option, tls_extension, evil, zero_checksum, .. } = &rule.matching;
     let Match { quic_version, quic_long, quic_fixed_bit, .. } = &rule.matching;
     let of_quic = quic_version.is_some() || quic_long.is_some() || quic_fixed_bit.is_some();
     let matched = [
-        (flags.is_some() || option.is_some(), Protocol::Tcp),
+        (flags.is_some() || option.is_some() || tls_extension.is_some(), Protocol::Tcp),
         (zero_checksum.is_some() || of_quic, Protocol::Udp),
     ];
     let acts_on = rule.action.protocol();

@@ -101,6 +101,8 @@ pub struct Match {
     pub extensions_size: Option<Span>,
     /// IPv6's flow label.
     pub flow_label: Option<Span>,
+    /// The number of an extension that a ClientHello has, where one begins the TCP data.
+    pub tls_extension: Option<u16>,
     /// The version in a long header of QUIC that begins the datagram.
     pub quic_version: Option<Span>,
     /// Whether the datagram begins with a long header of QUIC.
@@ -280,6 +282,9 @@ pub struct ForgeSegment {
     /// Its code point.
     #[serde(default)]
     pub dscp: u8,
+    /// Its data.
+    #[serde(default)]
+    pub data: String,
     /// The ports of the vantage point that get one each, instead of the packet's own.
     pub ports: Option<Span>,
 }

@@ -26,6 +26,8 @@ pub struct Server {
     pub reflect_flow_label: bool,
     /// Whether anyone listens; without, the kernel resets connections and refuses datagrams.
     pub listening: bool,
+    /// Whether the HTTPS server speaks TLS 1.3; without, it speaks 1.2 alone.
+    pub tls13: bool,
     /// What the HTTPS server offers by ALPN, the preferred one first; none if empty.
     pub alpn: Vec<String>,
     /// Whether the HTTP server changes to HTTP/2 when asked.
@@ -107,6 +109,7 @@ impl Default for Server {
             reflect_dscp: false,
             reflect_flow_label: false,
             listening: true,
+            tls13: true,
             alpn: ["h2", "http/1.1"].map(Into::into).into(),
             h2c: false,
             quic: Quic::default(),

@@ -76,8 +76,11 @@ impl Services {
         // be there.
         let _inside = runtime.enter();
         let tcp = |port| sockets::asynchronous(listener(namespace, port, server)?);
-        let tls = web::tls()?;
-        let acceptor = web::acceptor(&tls, &server.alpn);
+        let tls = web::tls(true)?;
+        let acceptor = match server.tls13 {
+            true => web::acceptor(&tls, &server.alpn),
+            false => web::acceptor(&web::tls(false)?, &server.alpn),
+        };
         runtime.spawn(web::https(tcp(443)?, acceptor, server.quic.advertised, slow));
         runtime.spawn(web::echo(tcp(7)?, slow));
         runtime.spawn(dns::over_tcp(tcp(53)?, slow));

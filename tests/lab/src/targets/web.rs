@@ -27,16 +27,17 @@ const NAME: &str = "lab.example";
 /// Where HTTP/3 is spoken (RFC 7838, RFC 9114).
 const HTTP3: &str = "h3=\":443\"; ma=3600";
 
-/// TLS with a self-signed certificate.
-pub(super) fn tls() -> Result<ServerConfig> {
+/// TLS with a self-signed certificate; without `tls13`, version 1.2 alone.
+pub(super) fn tls(tls13: bool) -> Result<ServerConfig> {
     let failed =
         |error: &dyn std::fmt::Display| Error::invalid("the TLS server", error.to_string());
     let made = rcgen::generate_simple_self_signed(vec![NAME.to_string()]);
     let made = made.map_err(|error| failed(&error))?;
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = if tls13 { rustls::DEFAULT_VERSIONS } else { &[&rustls::version::TLS12] };
     ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .and_then(|builder| {
             builder.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)
         })

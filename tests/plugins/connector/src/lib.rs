@@ -42,6 +42,9 @@ impl Measurement for Connector {
             .flag("fast-open", "TCP Fast Open")
             .choice("stall", &["nowhere", "connect", "combine"], "Where it stays for ever")
             .text("alpn", "", "Protocols, with commas between")
+            .flag("only-tls13", "TLS 1.3 and no other")
+            .flag("ech-grease", "Encrypted Client Hello, made up")
+            .text("server-name", "", "The server name of TLS")
             .text("query", "", "The name that is asked")
             .text("header", "", "NAME:VALUE, with | between")
             .text("to", "", "Another address to connect to")
@@ -64,6 +67,15 @@ impl Measurement for Connector {
         }
         if let Some(list) = options.text("alpn")? {
             connect = connect.alpn(&list.split(',').collect::<Vec<_>>());
+        }
+        if options.flag("only-tls13")? {
+            connect = connect.only_tls13();
+        }
+        if options.flag("ech-grease")? {
+            connect = connect.ech_grease();
+        }
+        if let Some(name) = options.text("server-name")? {
+            connect = connect.server_name(name);
         }
         if let Some(name) = options.text("query")? {
             connect = connect.query(name);
