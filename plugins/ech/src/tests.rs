@@ -202,8 +202,8 @@ fn offers_and_names_are_read_from_a_client_hello() {
         Some(Hello { offered: Some(offered), name: name.map(str::to_owned) })
     };
     assert_eq!(read(&[named.clone(), offer.clone()]), said(true, Some(OWN)));
-    assert_eq!(read(&[named.clone()]), said(false, Some(OWN)));
-    assert_eq!(read(&[offer.clone()]), said(true, None));
+    assert_eq!(read(std::slice::from_ref(&named)), said(false, Some(OWN)));
+    assert_eq!(read(std::slice::from_ref(&offer)), said(true, None));
     // A capture that cuts the extension shows that it is there.
     let whole = message(1, &[named, offer]);
     assert_eq!(hello(&whole[..whole.len() - 400]).break_value(), said(true, Some(OWN)));
