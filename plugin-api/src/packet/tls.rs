@@ -109,19 +109,19 @@ impl<'a> Reader<'a> {
         Reader { rest, is_cut: false }
     }
 
-    /// The next so many octets.
+    /// The next octets, this many.
     pub fn take(&mut self, octets: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(octets)?;
         self.rest = rest;
         Some(taken)
     }
 
-    /// A number of so many octets.
+    /// A number of this many octets.
     pub fn number(&mut self, octets: usize) -> Option<usize> {
         Some(self.take(octets)?.iter().fold(0, |number, &octet| number << 8 | usize::from(octet)))
     }
 
-    /// A block with its length, a number of so many octets, before it: as much of it as is there.
+    /// A block with its length, a number of this many octets, before it: as much of it as is there.
     pub fn block(&mut self, octets: usize) -> Option<Reader<'a>> {
         let length = self.number(octets)?;
         let there = length.min(self.rest.len());

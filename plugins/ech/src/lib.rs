@@ -26,7 +26,7 @@ conditions! {
     TLS13_ABSENT: absent("ech.tls13.absent", "the target does not speak TLS 1.3, which ECH needs");
     NAME_ABSENT: absent(
         "ech.outername.absent",
-        "the target says by an alert that it knows no server of the other name"
+        "an alert of the target says that it knows no server of the other name"
     );
     FAILURE: unknown(
         "ech.<plain|grease|outername|control>.failure:<how>",
