@@ -16,8 +16,9 @@ pub enum AsnError {
     },
     /// It is of another format.
     #[error(
-        "{} is no database of networks that is known here: {reason}. Read are MaxMind DBs (.mmdb) \
-         with AS or country, and CAIDA's prefix2as (lines such as 192.0.2.0<TAB>24<TAB>64500)",
+        "{} is no database of networks that pathspider can read: {reason}. It reads MaxMind DBs \
+         (.mmdb) with AS or country, and CAIDA's prefix2as (lines such as \
+         192.0.2.0<TAB>24<TAB>64500)",
         .path.display()
     )]
     Format {

@@ -224,7 +224,24 @@ const ENVIRONMENT: &[Named] = &[
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    pathspider_program::main(arguments, |_| "pathspider help campaign".to_owned(), run)
+    pathspider_program::main(arguments, help, run)
+}
+
+/// The command that shows what is possible in place of these words.
+fn help(words: &[OsString]) -> String {
+    let is_named = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    let words = words.iter().skip(1).map_while(|word| word.to_str());
+    let mut named = words.take_while(is_named);
+    let parser = Arguments::command();
+    let campaign = parser.find_subcommand("campaign");
+    let is_command = |word: &str| campaign.is_some_and(|all| all.find_subcommand(word).is_some());
+    match (named.next(), named.next()) {
+        (Some("campaign"), Some(command)) if is_command(command) => {
+            format!("pathspider campaign {command} --help")
+        }
+        (Some("agent"), _) => "pathspider help agent".to_owned(),
+        _ => "pathspider help campaign".to_owned(),
+    }
 }
 
 fn run(words: &[OsString]) -> Result<Exit, Failure> {

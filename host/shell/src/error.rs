@@ -29,8 +29,19 @@ pub fn line(error: &clap::Error, help: &str) -> String {
         Some(tip.split(" tip: ").next().unwrap_or(tip).to_owned())
     });
     let tip = tip.map(|tip| format!(" ({tip})")).unwrap_or_default();
-    let line = format!("{what}{tip}; see {help}");
+    let line = format!("{}{tip}; see {help}", in_words(what));
     line.chars().flat_map(shown).collect()
+}
+
+/// A range that the parser writes as Rust does, in words: "0 is not in 1..=10" becomes "0 is not between 1
+/// and 10".
+fn in_words(what: &str) -> String {
+    const BEFORE: &str = " is not in ";
+    let range = what.rsplit_once(BEFORE).and_then(|(value, range)| {
+        let (least, most) = range.split_once("..=")?;
+        Some(format!("{value} is not between {least} and {most}"))
+    });
+    range.unwrap_or_else(|| what.to_owned())
 }
 
 /// A character as a terminal may be given it: what is typed can be anything.
@@ -55,7 +66,9 @@ mod tests {
     fn said(words: &[&str]) -> String {
         let kind = Arg::new("connect").long("connect").value_parser(["tcp", "http"]);
         let needed = Arg::new("chain").value_name("CHAIN").required(true);
-        let command = Command::new("x").no_binary_name(true).args([kind, needed]);
+        let number = clap::value_parser!(u16).range(1..=9);
+        let number = Arg::new("number").long("number").value_name("N").value_parser(number);
+        let command = Command::new("x").no_binary_name(true).args([kind, needed, number]);
         line(&command.try_get_matches_from(words).unwrap_err(), "x --help")
     }
 
@@ -73,6 +86,10 @@ mod tests {
                  --help",
             ),
             (&[], "the following required arguments were not provided: <CHAIN>; see x --help"),
+            (
+                &["--number", "0"],
+                "invalid value '0' for '--number <N>': 0 is not between 1 and 9; see x --help",
+            ),
         ] {
             assert_eq!(said(words), expected);
         }

@@ -180,7 +180,8 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     let time = match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
-        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|_| "write seconds, or a time such as 10m or 2h 30m".to_owned())?,
     };
     if time > YEAR { Err("more than a year".to_owned()) } else { Ok(time) }
 }

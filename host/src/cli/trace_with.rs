@@ -159,6 +159,17 @@ impl Showing<'_> {
             write(&traced, host, &self.around, self.arguments.json)?;
         }
         if !is_told {
+            let flows = record.get(names::FLOW_RESULTS).and_then(Value::as_list);
+            let configurations = flows.map_or(0, <[Value]>::len) as u64;
+            if let Some(config) = config.filter(|config| *config >= configurations.max(1))
+                && configurations > 0
+            {
+                let why = format!(
+                    "--with {plugin}:{config}: {plugin} has no such configuration; `pathspider help \
+                     {plugin}` lists them"
+                );
+                return Err(Failure::new(Exit::Usage, why));
+            }
             let why = record.str(names::ERROR).unwrap_or(
                 "it sent nothing there that differs from its baseline and could be copied",
             );

@@ -182,7 +182,7 @@ fn what_cannot_be_said_of_a_run_is_refused() {
         (&["--tag", "a=1", "--tag", "a=2"], 2, "the tag a is given twice: \"1\" and \"2\""),
         (&["--vantage", " "], 2, "it is empty"),
         (&["--chain", "nope"], 2, "--chain: no chain \"nope\""),
-        (&["--asn-db", &list], 7, "is no database of networks that is known here"),
+        (&["--asn-db", &list], 7, "is no database of networks that pathspider can read"),
         (&["--asn-db", "/nowhere"], 7, "cannot read the database /nowhere"),
     ];
     for (arguments, status, words) in cases {

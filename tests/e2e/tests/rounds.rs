@@ -316,11 +316,11 @@ fn what_cannot_be_rounds_is_refused() {
         let all = [&["measure", "--input", "/dev/null"][..], arguments, &["ecn"]].concat();
         Program::run(&all).expect(2, words);
     };
-    refused(&["--repeat", "0"], &["0 is not in 1..=10000"]);
+    refused(&["--repeat", "0"], &["0 is not between 1 and 10000"]);
     refused(&["--repeat", "-1"], &["--repeat"]);
-    refused(&["--repeat", "10001"], &["not in 1..=10000"]);
+    refused(&["--repeat", "10001"], &["not between 1 and 10000"]);
     refused(&["--repeat", "x"], &["invalid"]);
-    refused(&["--confirm", "0"], &["0 is not in 1..=10000"]);
+    refused(&["--confirm", "0"], &["0 is not between 1 and 10000"]);
     refused(&["--repeat-interval", "10"], &["--repeat <N>"]);
     refused(&["--repeat", "2", "--repeat-interval", "-1"], &["--repeat-interval"]);
     refused(&["--repeat", "2", "--repeat-interval", "soon"], &["invalid"]);
