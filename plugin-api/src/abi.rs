@@ -45,7 +45,7 @@ pub use describe::{
     chain_from_record, chain_to_record, measurement_from_record, measurement_to_record,
 };
 pub use descriptor::{ABI_VERSION, AbiVersion, DESCRIPTOR_SYMBOL, Descriptor, Refusal};
-pub use export::{Exports, chain, measurement};
+pub use export::{Exports, NUMBERED, Numbered, chain, measurement, numbered};
 pub use flows::{ChainSet, FlowState};
 #[cfg(test)]
 pub(crate) use layout::{Fields, pinned_fields, type_of};

@@ -21,23 +21,23 @@ pub struct Condition {
     meaning: &'static str,
 }
 
-/// What a condition says of the path. What selects or sums up conditions goes by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Class {
-    /// The path carries it, or the target has it.
-    Good,
-    /// The target has not got it. The path is not to blame.
-    Absent,
-    /// The path harmed it.
-    Impaired,
-    /// It says neither: a value that was seen, or what has several reasons.
-    Unknown,
+crate::variants! {
+    /// What a condition says of the path. What selects or sums up conditions goes by it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Class {
+        /// The path carries it, or the target has it.
+        Good,
+        /// The target has not got it. The path is not to blame.
+        Absent,
+        /// The path harmed it.
+        Impaired,
+        /// It says neither: a value that was seen, or what has several reasons.
+        Unknown,
+    }
 }
 
 impl Class {
-    const ALL: [Class; 4] = [Class::Good, Class::Absent, Class::Impaired, Class::Unknown];
-
     /// The word for it.
     pub fn name(self) -> &'static str {
         match self {

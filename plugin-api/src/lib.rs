@@ -40,6 +40,7 @@ mod system;
 pub mod testing;
 mod validity;
 mod value;
+mod variants;
 
 pub use abi::data::{Record, Value};
 pub use address::is_of_no_host;

@@ -6,43 +6,32 @@ use serde::{Serialize, Serializer};
 
 use pathspider_runtime::text::of;
 
-/// Why a packet that says it is IP could not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Malformed {
-    /// The link header is cut short.
-    Link,
-    /// The IP header is too short, or of another version than 4 and 6.
-    IpHeader,
-    /// The IP packet claims more octets than the frame had, or fewer than its header.
-    IpLength,
-    /// An IPv6 extension header is cut short or reaches beyond the packet.
-    Extension,
-    /// The first fragment does not hold the transport header (RFC 1858, RFC 7112).
-    Fragment,
-    /// The TCP header is too short or reaches beyond the packet.
-    Tcp,
-    /// The UDP header is too short or claims more octets than the packet has.
-    Udp,
-    /// The header of another transport protocol is too short.
-    Transport,
-    /// The capture's snap length cut the packet within its headers.
-    CutShort,
+pathspider_plugin_api::variants! {
+    /// Why a packet that says it is IP could not be used.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Malformed {
+        /// The link header is cut short.
+        Link,
+        /// The IP header is too short, or of another version than 4 and 6.
+        IpHeader,
+        /// The IP packet claims more octets than the frame had, or fewer than its header.
+        IpLength,
+        /// An IPv6 extension header is cut short or reaches beyond the packet.
+        Extension,
+        /// The first fragment does not hold the transport header (RFC 1858, RFC 7112).
+        Fragment,
+        /// The TCP header is too short or reaches beyond the packet.
+        Tcp,
+        /// The UDP header is too short or claims more octets than the packet has.
+        Udp,
+        /// The header of another transport protocol is too short.
+        Transport,
+        /// The capture's snap length cut the packet within its headers.
+        CutShort,
+    }
 }
 
 impl Malformed {
-    /// All kinds, in the order in which they are reported.
-    pub const ALL: [Malformed; 9] = [
-        Malformed::Link,
-        Malformed::IpHeader,
-        Malformed::IpLength,
-        Malformed::Extension,
-        Malformed::Fragment,
-        Malformed::Tcp,
-        Malformed::Udp,
-        Malformed::Transport,
-        Malformed::CutShort,
-    ];
-
     /// The kind's name in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -59,40 +48,30 @@ impl Malformed {
     }
 }
 
-/// Why a packet of one of our connections is no part of it: it answers nothing that left us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unanswering {
-    /// It came from an address of our own: something that we sent was sent back.
-    Reflected,
-    /// Nothing had left us from that port to there yet.
-    Unasked,
-    /// A SYN that acknowledges nothing.
-    Syn,
-    /// A TCP segment that acknowledges nothing that we sent.
-    Acknowledgment,
-    /// A TCP segment whose sequence number is none that the target could send.
-    Sequence,
-    /// A datagram that is no response to what we asked, or an ICMP reply to no request of ours.
-    Query,
-    /// An ICMP error about a packet that we did not send.
-    Quote,
-    /// A reset of our own system, in answer to one of the above.
-    OurReset,
+pathspider_plugin_api::variants! {
+    /// Why a packet of one of our connections is no part of it: it answers nothing that left us.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Unanswering {
+        /// It came from an address of our own: something that we sent was sent back.
+        Reflected,
+        /// Nothing had left us from that port to there yet.
+        Unasked,
+        /// A SYN that acknowledges nothing.
+        Syn,
+        /// A TCP segment that acknowledges nothing that we sent.
+        Acknowledgment,
+        /// A TCP segment whose sequence number is none that the target could send.
+        Sequence,
+        /// A datagram that is no response to what we asked, or an ICMP reply to no request of ours.
+        Query,
+        /// An ICMP error about a packet that we did not send.
+        Quote,
+        /// A reset of our own system, in answer to one of the above.
+        OurReset,
+    }
 }
 
 impl Unanswering {
-    /// All kinds, in the order in which they are reported.
-    pub const ALL: [Unanswering; 8] = [
-        Unanswering::Reflected,
-        Unanswering::Unasked,
-        Unanswering::Syn,
-        Unanswering::Acknowledgment,
-        Unanswering::Sequence,
-        Unanswering::Query,
-        Unanswering::Quote,
-        Unanswering::OurReset,
-    ];
-
     /// The kind's name in reports.
     pub fn name(self) -> &'static str {
         match self {

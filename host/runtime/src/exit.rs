@@ -2,43 +2,45 @@
 
 use std::process::ExitCode;
 
-/// How a program ends. The numbers are documented in `docs/exit-status.md`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// Everything that was asked for was done.
-    Finished = 0,
-    /// Something failed while it ran.
-    Failed = 1,
-    /// The arguments make no sense.
-    Usage = 2,
-    /// No plugin has the name given.
-    NoPlugin = 3,
-    /// The plugin asked for cannot be used.
-    PluginRefused = 4,
-    /// A privilege is missing.
-    NoPrivilege = 5,
-    /// The interface does not exist or is down.
-    NoInterface = 6,
-    /// The input, or a blocklist, cannot be read; nothing of it is a record.
-    NoInput = 7,
-    /// The output cannot be written.
-    NoOutput = 8,
-    /// It ended, but some of the input was no job or no record, or the plugin failed for some jobs.
-    FinishedWithErrors = 9,
-    /// A signal or a limit stopped it before the input's end; what was finished is written.
-    Stopped = 10,
-    /// A limit of `--fail-if` is passed, or there is nothing to judge it by.
-    Passed = 11,
-    /// A plugin that was checked broke a rule of the contract.
-    RuleBroken = 12,
-    /// `doctor` found something on this machine that is not as measurements need it.
-    Unfit = 13,
-    /// A path impairs what was measured.
-    Impaired = 14,
-    /// The server of a fleet is not there, refuses this client, or cannot be used.
-    NoServer = 15,
-    /// Another agent works under the name of this place.
-    NameTaken = 16,
+pathspider_plugin_api::variants! {
+    /// How a program ends. The numbers are documented in `docs/exit-status.md`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Exit {
+        /// Everything that was asked for was done.
+        Finished = 0,
+        /// Something failed while it ran.
+        Failed = 1,
+        /// The arguments make no sense.
+        Usage = 2,
+        /// No plugin has the name given.
+        NoPlugin = 3,
+        /// The plugin asked for cannot be used.
+        PluginRefused = 4,
+        /// A privilege is missing.
+        NoPrivilege = 5,
+        /// The interface does not exist or is down.
+        NoInterface = 6,
+        /// The input, or a blocklist, cannot be read; nothing of it is a record.
+        NoInput = 7,
+        /// The output cannot be written.
+        NoOutput = 8,
+        /// It ended, but some of the input was no job or no record, or the plugin failed for some jobs.
+        FinishedWithErrors = 9,
+        /// A signal or a limit stopped it before the input's end; what was finished is written.
+        Stopped = 10,
+        /// A limit of `--fail-if` is passed, or there is nothing to judge it by.
+        Passed = 11,
+        /// A plugin that was checked broke a rule of the contract.
+        RuleBroken = 12,
+        /// `doctor` found something on this machine that is not as measurements need it.
+        Unfit = 13,
+        /// A path impairs what was measured.
+        Impaired = 14,
+        /// The server of a fleet is not there, refuses this client, or cannot be used.
+        NoServer = 15,
+        /// Another agent works under the name of this place.
+        NameTaken = 16,
+    }
 }
 
 impl Exit {
@@ -74,26 +76,7 @@ impl Exit {
 
     /// The meaning of a program's status; `None` where it is none of ours.
     pub fn from_code(code: i32) -> Option<Exit> {
-        const ALL: [Exit; 17] = [
-            Exit::Finished,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::NoPlugin,
-            Exit::PluginRefused,
-            Exit::NoPrivilege,
-            Exit::NoInterface,
-            Exit::NoInput,
-            Exit::NoOutput,
-            Exit::FinishedWithErrors,
-            Exit::Stopped,
-            Exit::Passed,
-            Exit::RuleBroken,
-            Exit::Unfit,
-            Exit::Impaired,
-            Exit::NoServer,
-            Exit::NameTaken,
-        ];
-        ALL.into_iter().find(|exit| *exit as i32 == code)
+        Exit::ALL.into_iter().find(|exit| *exit as i32 == code)
     }
 }
 

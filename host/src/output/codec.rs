@@ -14,13 +14,15 @@ pub(crate) enum Codec {
     Frames(Compression),
 }
 
-/// A compression. Its frames in a row are one file for every reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
-    /// RFC 8878.
-    Zstd,
-    /// RFC 1952. A frame is a member of its file.
-    Gzip,
+pathspider_plugin_api::variants! {
+    /// A compression. Its frames in a row are one file for every reader.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Compression {
+        /// RFC 8878.
+        Zstd,
+        /// RFC 1952. A frame is a member of its file.
+        Gzip,
+    }
 }
 
 impl Codec {
@@ -33,9 +35,6 @@ impl Codec {
 }
 
 impl Compression {
-    /// All of them.
-    pub(super) const ALL: [Compression; 2] = [Compression::Zstd, Compression::Gzip];
-
     /// What a file's name ends in that asks for it.
     pub(super) fn ending(self) -> &'static str {
         match self {

@@ -31,7 +31,7 @@ use crate::options::OptionValues;
 use crate::outcome::{Outcome, State};
 use crate::system::System;
 
-pub use chain::chain;
+pub use chain::{NUMBERED, Numbered, chain, numbered};
 
 /// What a library exports; `export_plugin!` implements it.
 pub trait Exports: 'static {

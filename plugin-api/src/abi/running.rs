@@ -9,66 +9,40 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 
-/// A function of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-#[allow(missing_docs)] // They are named like the functions of `Measurement` and `Chain`.
-pub enum Function {
-    Describe,
-    Canary,
-    New,
-    Drop,
-    Configurations,
-    Configure,
-    PreConnect,
-    Connect,
-    PostConnect,
-    Chains,
-    Merge,
-    Combine,
-    Rows,
-    Located,
-    Finish,
-    ChainDescribe,
-    ChainNew,
-    ChainNewFlow,
-    ChainPacket,
-    ChainFinish,
-    ConversationBegin,
-    ConversationPacket,
-    ConversationTimer,
-    ConversationEnd,
+crate::variants! {
+    /// A function of the contract.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[repr(u8)]
+    #[allow(missing_docs)] // They are named like the functions of `Measurement` and `Chain`.
+    pub enum Function {
+        Describe,
+        Canary,
+        New,
+        Drop,
+        Configurations,
+        Configure,
+        PreConnect,
+        Connect,
+        PostConnect,
+        Chains,
+        Merge,
+        Combine,
+        Rows,
+        Located,
+        Finish,
+        ChainDescribe,
+        ChainNew,
+        ChainNewFlow,
+        ChainPacket,
+        ChainFinish,
+        ConversationBegin,
+        ConversationPacket,
+        ConversationTimer,
+        ConversationEnd,
+    }
 }
 
 impl Function {
-    /// All of them, in the order of their numbers.
-    const ALL: [Function; 24] = [
-        Function::Describe,
-        Function::Canary,
-        Function::New,
-        Function::Drop,
-        Function::Configurations,
-        Function::Configure,
-        Function::PreConnect,
-        Function::Connect,
-        Function::PostConnect,
-        Function::Chains,
-        Function::Merge,
-        Function::Combine,
-        Function::Rows,
-        Function::Located,
-        Function::Finish,
-        Function::ChainDescribe,
-        Function::ChainNew,
-        Function::ChainNewFlow,
-        Function::ChainPacket,
-        Function::ChainFinish,
-        Function::ConversationBegin,
-        Function::ConversationPacket,
-        Function::ConversationTimer,
-        Function::ConversationEnd,
-    ];
-
     /// The name that authors know it by.
     pub fn name(self) -> &'static str {
         match self {

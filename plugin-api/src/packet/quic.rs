@@ -27,23 +27,22 @@ pub fn is_known(version: u32) -> bool {
     matches!(version, VERSION_1 | VERSION_2) || is_reserved(version)
 }
 
-/// What a packet with a long header is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LongKind {
-    /// The first flight: its keys follow from what everybody can read.
-    Initial,
-    /// Data before the handshake.
-    ZeroRtt,
-    /// The rest of the handshake.
-    Handshake,
-    /// A demand to ask again with a token.
-    Retry,
+crate::variants! {
+    /// What a packet with a long header is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum LongKind {
+        /// The first flight: its keys follow from what everybody can read.
+        Initial,
+        /// Data before the handshake.
+        ZeroRtt,
+        /// The rest of the handshake.
+        Handshake,
+        /// A demand to ask again with a token.
+        Retry,
+    }
 }
 
 impl LongKind {
-    const ALL: [LongKind; 4] =
-        [LongKind::Initial, LongKind::ZeroRtt, LongKind::Handshake, LongKind::Retry];
-
     /// By the two bits of the first octet; version 2 has them one further on.
     fn of(first: u8, version: u32) -> Option<LongKind> {
         let shift = match version {

@@ -6,18 +6,18 @@ use pathspider_plugin_api::packet::tcp_option::{
     self, MSS_LENGTH, NOP, SACK_PERMITTED, SACK_PERMITTED_LENGTH,
 };
 
-/// Which segments of ours have the options.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The SYN.
-    Syn,
-    /// Segments with data.
-    Data,
+pathspider_plugin_api::variants! {
+    /// Which segments of ours have the options.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Place {
+        /// The SYN.
+        Syn,
+        /// Segments with data.
+        Data,
+    }
 }
 
 impl Place {
-    pub(crate) const ALL: [Place; 2] = [Place::Syn, Place::Data];
-
     pub(crate) fn word(self) -> &'static str {
         match self {
             Place::Syn => "syn",
@@ -26,21 +26,21 @@ impl Place {
     }
 }
 
-/// What is unusual about a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// An option of one of the two kinds for experiments (RFC 4727, RFC 6994).
-    Exp253,
-    Exp254,
-    /// One such option that fills the header.
-    Long,
-    /// The usual ones, behind so many NOPs that they fill the header.
-    Sled,
+pathspider_plugin_api::variants! {
+    /// What is unusual about a list.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Form {
+        /// An option of one of the two kinds for experiments (RFC 4727, RFC 6994).
+        Exp253,
+        Exp254,
+        /// One such option that fills the header.
+        Long,
+        /// The usual ones, behind so many NOPs that they fill the header.
+        Sled,
+    }
 }
 
 impl Form {
-    pub(crate) const ALL: [Form; 4] = [Form::Exp253, Form::Exp254, Form::Long, Form::Sled];
-
     pub(crate) fn word(self) -> &'static str {
         match self {
             Form::Exp253 => "exp253",

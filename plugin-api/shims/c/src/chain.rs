@@ -3,15 +3,13 @@
 use std::ffi::c_void;
 use std::sync::OnceLock;
 
+use pathspider_plugin_api::abi::NUMBERED;
 use pathspider_plugin_api::packet::{Direction, Icmp, Ip, Layers, Packet};
 use pathspider_plugin_api::{Chain, ChainInfo, Error, Fields as Written, Verdict};
 
 use crate::declared::{self, CChain};
 use crate::failure::called;
 use crate::lent::Fields;
-
-/// How many a library may have.
-const MOST: usize = 8;
 
 /// A chain, as it was declared.
 struct Described {
@@ -25,7 +23,7 @@ pub(crate) struct Own<const N: usize>;
 
 impl<const N: usize> Own<N> {
     fn described() -> &'static Described {
-        static ALL: [OnceLock<Described>; MOST] = [const { OnceLock::new() }; MOST];
+        static ALL: [OnceLock<Described>; NUMBERED] = [const { OnceLock::new() }; NUMBERED];
         ALL[N].get_or_init(|| {
             let chains = declared::plugin().map_or(&[][..], |plugin| plugin.chains());
             let own = &chains[N];

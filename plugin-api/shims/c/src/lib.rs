@@ -22,25 +22,20 @@ mod functions;
 mod lent;
 mod measurement;
 
-use pathspider_plugin_api::abi::{self, ChainRef, Descriptor, Exports, MeasurementRef};
+use pathspider_plugin_api::abi::{self, ChainRef, Descriptor, Exports, MeasurementRef, Numbered};
 
 use chain::Own;
 use measurement::Foreign;
 
 struct Plugin;
 
+impl Numbered for Plugin {
+    type Chain<const N: usize> = Own<N>;
+}
+
 impl Exports for Plugin {
     const MEASUREMENTS: &'static [MeasurementRef] = &[abi::measurement::<Foreign>()];
-    const CHAINS: &'static [ChainRef] = &[
-        abi::chain::<Own<0>>(),
-        abi::chain::<Own<1>>(),
-        abi::chain::<Own<2>>(),
-        abi::chain::<Own<3>>(),
-        abi::chain::<Own<4>>(),
-        abi::chain::<Own<5>>(),
-        abi::chain::<Own<6>>(),
-        abi::chain::<Own<7>>(),
-    ];
+    const CHAINS: &'static [ChainRef] = &abi::numbered::<Plugin>();
 
     fn chains() -> &'static [ChainRef] {
         let count = declared::plugin().map_or(0, |plugin| plugin.chains().len());

@@ -25,6 +25,29 @@ pub const fn chain<C: Chain>() -> ChainRef {
     ChainRef(ChainTables::<C>::TABLE.static_as_prefix())
 }
 
+/// Chains that are one type with a number: those of a library that learns only when it runs how many it has.
+pub trait Numbered {
+    /// The chain of this number.
+    type Chain<const N: usize>: Chain;
+}
+
+/// How many chains [`numbered`] gives.
+pub const NUMBERED: usize = 8;
+
+/// The tables of chains that have numbers.
+pub const fn numbered<C: Numbered>() -> [ChainRef; NUMBERED] {
+    [
+        chain::<C::Chain<0>>(),
+        chain::<C::Chain<1>>(),
+        chain::<C::Chain<2>>(),
+        chain::<C::Chain<3>>(),
+        chain::<C::Chain<4>>(),
+        chain::<C::Chain<5>>(),
+        chain::<C::Chain<6>>(),
+        chain::<C::Chain<7>>(),
+    ]
+}
+
 thread_local! {
     static LAST_FAILURE: RefCell<Option<Failure>> = const { RefCell::new(None) };
 }
