@@ -177,7 +177,7 @@ fn what_cannot_be_said_of_a_run_is_refused() {
     fs::write(&list, "rank,domain\n1,www.example.org\n").unwrap();
     let cases: [(&[&str], i32, &str); 8] = [
         (&["--tag", "season"], 2, "write KEY=VALUE"),
-        (&["--tag", "__proto__=x"], 2, "is to begin with a letter"),
+        (&["--tag", "__proto__=x"], 2, "has to begin with a letter"),
         (&["--tag", "a=x\u{1b}[2J"], 2, "characters that cannot be shown"),
         (&["--tag", "a=1", "--tag", "a=2"], 2, "the tag a is given twice: \"1\" and \"2\""),
         (&["--vantage", " "], 2, "it is empty"),

@@ -176,7 +176,7 @@ fn who_closes_what_is_not_its_own_ends_the_run() {
     let ended = measure(&network, &[], "new", "close-all");
     ended.expect(4, &["cannot be set up", "descriptors that are this program's own were closed"]);
     let ended = measure(&network, &[], "connect", "close-all");
-    ended.expect(1, &["were closed, which only a plugin can have done"]);
+    ended.expect(1, &["were closed, and only a plugin can have done that"]);
     assert_eq!(ended.records().len(), 0, "{ended:?}");
 }
 
