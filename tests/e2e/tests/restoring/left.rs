@@ -26,7 +26,7 @@ fn a_journal_that_cannot_be_read_is_told_and_stays() {
     }
     let other_start = Program::run(&["--list-plugins"]);
     other_start.expect(0, &words);
-    other_start.expect(0, &["others may write to it", "is not restored; the file stays"]);
+    other_start.expect(0, &["others may write to it", "are not restored; the file stays"]);
     assert_eq!(journals(), 3);
 }
 
