@@ -368,6 +368,11 @@ impl Ended {
         self.stamp.state == State::Discard.number()
     }
 
+    /// A value as the capture has it, whatever the plugin made of it.
+    pub fn seen(&self, key: &str) -> Option<&Value> {
+        self.fields.as_ref()?.value(key)
+    }
+
     /// A value of its record; the capture's word counts, where it has one.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let fields = self.fields.as_ref().filter(|_| !self.is_merged);

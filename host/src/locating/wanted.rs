@@ -2,28 +2,16 @@
 
 use pathspider_locate::field::differ;
 use pathspider_locate::{Subject, Template};
-use pathspider_observer::{Ttls, hops};
 use pathspider_plugin_api::chains::carrier;
-use pathspider_plugin_api::driver::Conclusion;
-use pathspider_plugin_api::{
-    Carrier, Class, Condition, ConfigId, Configuration, FlowRecord, Value,
-};
+use pathspider_plugin_api::driver::{Conclusion, Ended};
+use pathspider_plugin_api::{Carrier, Class, Condition, ConfigId, Configuration, Value};
 
 use super::When;
 
-/// What a connection's flow keeps of its packets.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
-    opening: Option<Vec<u8>>,
-    data: Option<Vec<u8>>,
-    distance: Option<u8>,
-}
-
-/// The same, read: only what is searched for is worth that.
+/// What the chain `carrier` kept of a connection's packets, read.
 struct Packets {
     opening: Option<Template>,
     data: Option<Template>,
-    distance: Option<u8>,
 }
 
 /// A search that is wanted.
@@ -38,24 +26,13 @@ pub(crate) struct Wanted {
     pub(crate) subject: Subject,
 }
 
-impl Seen {
-    /// Of a flow that the chain `carrier` looked at.
-    pub(crate) fn of(flow: Option<&FlowRecord>, ttls: Ttls) -> Seen {
-        let octets = |name: &str| {
-            let octets = flow?.value(name)?.as_list()?.first().and_then(Value::as_bytes)?;
-            Some(octets.to_vec())
+impl Packets {
+    fn of(flow: &Ended) -> Packets {
+        let template = |name: &str| {
+            let octets = flow.seen(name)?.as_list()?.first().and_then(Value::as_bytes)?;
+            Template::new(octets)
         };
-        Seen {
-            opening: octets(carrier::OPENING.name()),
-            data: octets(carrier::DATA.name()),
-            distance: ttls.first().map(hops),
-        }
-    }
-
-    fn read(&self) -> Packets {
-        let template = |octets: &Option<Vec<u8>>| octets.as_deref().and_then(Template::new);
-        let (opening, data) = (template(&self.opening), template(&self.data));
-        Packets { opening, data, distance: self.distance }
+        Packets { opening: template(carrier::OPENING.name()), data: template(carrier::DATA.name()) }
     }
 }
 
@@ -79,11 +56,11 @@ fn is_about(condition: &Condition, aspect: &str) -> bool {
 }
 
 /// What is wanted of a job, for what was concluded. `is_forged`: whether the measurement makes its packets
-/// itself.
+/// itself. `distances`: how many routers the answers of each connection imply.
 pub(crate) fn wanted(
     (when, is_forged): (When, bool),
     configurations: &[Configuration],
-    seen: &[Seen],
+    distances: &[Option<u8>],
     conclusion: &Conclusion,
 ) -> Vec<Wanted> {
     let aspects = aspects(&conclusion.conditions);
@@ -115,8 +92,13 @@ pub(crate) fn wanted(
             When::Always => true,
         };
         if is_wanted || conclusion.wishes.locates() {
-            let subjects =
-                subjects(configurations, experiment, seen, conclusion, (is_impaired, is_forged));
+            let subjects = subjects(
+                configurations,
+                experiment,
+                distances,
+                conclusion,
+                (is_impaired, is_forged),
+            );
             found.extend(subjects.into_iter().map(|(carrier, subject)| Wanted {
                 config: experiment.id(),
                 aspect: aspect.to_owned(),
@@ -132,18 +114,19 @@ pub(crate) fn wanted(
 fn subjects(
     configurations: &[Configuration],
     experiment: &Configuration,
-    seen: &[Seen],
+    distances: &[Option<u8>],
     conclusion: &Conclusion,
     (is_impaired, is_forged): (bool, bool),
 ) -> Vec<(Carrier, Subject)> {
     let (at, is_alone) = (experiment.id().index(), configurations.len() == 1);
-    let Some(marked) = seen.get(at).map(Seen::read) else { return Vec::new() };
-    let plain = seen.first().filter(|_| !is_alone).map(Seen::read);
+    let Some(marked) = conclusion.flows.get(at).map(Packets::of) else { return Vec::new() };
+    let plain = conclusion.flows.first().filter(|_| !is_alone).map(Packets::of);
     let (marked, plain) = (&marked, plain.as_ref());
     let is_carried = |at: usize| conclusion.flows.get(at).is_some_and(|flow| flow.is_carried());
     // Where the baseline failed as well, nothing is to come again.
     let arrives = is_carried(at) || (!is_alone && !is_carried(0));
-    let distance = plain.and_then(|plain| plain.distance).or(marked.distance);
+    let distance_of = |at: usize| distances.get(at).copied().flatten();
+    let distance = distance_of(0).or_else(|| distance_of(at));
     let mut found = Vec::new();
     let Some(opening) = &marked.opening else { return found };
     let of_plain = plain.and_then(|plain| plain.opening.as_ref());

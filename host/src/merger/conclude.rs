@@ -14,10 +14,10 @@ use super::theirs::Theirs;
 use super::{Merger, answered};
 use crate::engine::{Report, Work};
 use crate::job::Verbatim;
-use crate::locating::{self, Found, Seen, Wanted};
+use crate::locating::{self, Found, Wanted};
 use crate::output::{JobId, Summary, Told};
 use crate::rounds::Turn;
-use pathspider_observer::JobNumber;
+use pathspider_observer::{JobNumber, hops};
 use pathspider_records::names;
 use pathspider_runtime::say;
 use pathspider_runtime::text::visible;
@@ -79,10 +79,8 @@ impl<'a> Conclude<'a> {
         };
         let hint = answered::hint(connections.iter().map(|connection| connection.ttls));
         let when = self.merger.locating;
-        let seen: Vec<Seen> = match when {
-            Some(_) => {
-                connections.iter().map(|one| Seen::of(one.flow.as_ref(), one.ttls)).collect()
-            }
+        let distances: Vec<Option<u8>> = match when {
+            Some(_) => connections.iter().map(|one| one.ttls.first().map(hops)).collect(),
             None => Vec::new(),
         };
         let connections = connections.into_iter().map(judged).collect();
@@ -93,7 +91,8 @@ impl<'a> Conclude<'a> {
         let wanted = match (when, &conclusion) {
             (Some(when), Ok(conclusion)) if !conclusion.is_discarded => {
                 let is_forged = self.merger.measurement.info.forges;
-                locating::wanted((when, is_forged), &self.merger.configurations, &seen, conclusion)
+                let configurations = &self.merger.configurations;
+                locating::wanted((when, is_forged), configurations, &distances, conclusion)
             }
             _ => Vec::new(),
         };
