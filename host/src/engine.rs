@@ -16,6 +16,7 @@ mod ports;
 mod queue;
 mod scheduler;
 mod shell;
+mod turns;
 mod work;
 mod workers;
 
@@ -33,6 +34,7 @@ pub(crate) use connect::{Held, PortsError, Raw};
 pub(crate) use course::JOBS_BEHIND;
 pub(crate) use ephemeral::Ephemeral;
 pub use pace::Limits;
+pub use turns::Turns;
 pub use work::{Feedback, Measured, Report, Work};
 
 use crate::job::Fed;

@@ -1,36 +1,39 @@
 //! An agent: measures the shards of its place's campaigns, one after the other, and sends the results. It is
-//! a thin shell: what comes next is decided by `duty`, and what is there is the server's.
+//! a thin shell: what comes next is decided by `duty`, how fast by `sharing`, and what is there is the
+//! server's.
 
+mod busy;
+mod campaigns;
+mod clock;
 mod name;
+mod sharing;
 mod site;
 mod taken;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pathspider_runtime::say;
 
-use crate::campaign::is_name;
 use crate::duty::Turn;
 use crate::exit::{Exit, Failure};
-use crate::measuring::{Ended, Running};
+use crate::measuring::Ended;
 use crate::metrics::{Current, Shared};
 use crate::server::{Put, Server, Trouble};
-use crate::stopping::{Passing, Stopping};
-use crate::wire::{self, BOARD, Board, CONTROL, Control, Definition, SHARDS, Wanted, Work};
+use crate::stopping::Stopping;
+use crate::wire::{self, SHARDS, Work};
+use busy::{Busy, Obeyed, Told};
+use campaigns::Campaigns;
+use clock::Clock;
 use name::Name;
+use sharing::Turns;
 pub(crate) use site::{Limits, Site};
-use taken::Taken;
 
 /// How often an agent looks at its child and at signals.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How often it asks what is wanted.
 const ASK: Duration = Duration::from_secs(1);
-
-/// How long a stopping child may finish what is in flight, if its campaign is paused or cancelled.
-const FINISHING: Duration = Duration::from_secs(3);
 
 /// An agent.
 pub(crate) struct Agent<'a> {
@@ -40,28 +43,11 @@ pub(crate) struct Agent<'a> {
     pub(crate) place: String,
     pub(crate) stopping: &'a Stopping,
     pub(crate) counters: Shared,
-    campaigns: BTreeMap<String, Taken>,
-    /// Campaigns, by their names, that are not ours, or over.
-    others: BTreeSet<String>,
-    connects: u64,
+    campaigns: Campaigns,
     /// Whether the server has campaigns for us.
     is_known: bool,
     /// What was said last of a server that does not answer.
     said: Option<String>,
-}
-
-/// A child at work.
-struct Busy<'a> {
-    name: String,
-    work: Work,
-    running: Running,
-    _passing: Passing<'a>,
-    /// The blocklist that it obeys, and among how many places the rate is shared out.
-    blocklist: String,
-    places: usize,
-    /// When it was told to end, and whether it was told twice.
-    told: Option<Instant>,
-    is_told_twice: bool,
 }
 
 /// Why a piece of work is not begun, or not over.
@@ -82,19 +68,9 @@ impl<'a> Agent<'a> {
         counters: Shared,
     ) -> Agent<'a> {
         counters.change(|counters| place.clone_into(&mut counters.vantage));
-        let (campaigns, others, connects, is_known, said) = Default::default();
-        Agent {
-            server,
-            site,
-            place,
-            stopping,
-            counters,
-            campaigns,
-            others,
-            connects,
-            is_known,
-            said,
-        }
+        let campaigns = Campaigns::new(place.clone());
+        let (is_known, said) = (false, None);
+        Agent { server, site, place, stopping, counters, campaigns, is_known, said }
     }
 
     /// Works until a signal comes.
@@ -109,11 +85,14 @@ impl<'a> Agent<'a> {
         let (mut busy, mut asked) = (None::<Busy<'a>>, None::<Instant>);
         loop {
             if let Some(child) = &mut busy {
-                self.tell(child);
+                // Of a signal it hears itself.
+                if !self.stopping.is_asked() {
+                    child.tell(self.campaigns.get(&child.name), &self.place, &name.clock);
+                }
                 if let Some(ended) = child.running.look().map_err(failed)? {
                     if let Some(child) = busy.take() {
                         self.counters.change(|counters| counters.current = None);
-                        self.ended(child, ended, &name).await;
+                        self.ended(child, ended, &name.clock).await;
                     }
                     continue;
                 }
@@ -133,7 +112,7 @@ impl<'a> Agent<'a> {
             }
             if asked.is_none_or(|asked| asked.elapsed() >= ASK) {
                 asked = Some(Instant::now());
-                let heard = self.ask().await;
+                let heard = self.campaigns.ask(&self.server, &self.site.state).await;
                 self.say_of_server(heard);
                 if !self.is_known {
                     // It may have streams for us by now, or JetStream.
@@ -142,38 +121,12 @@ impl<'a> Agent<'a> {
                 self.report(busy.as_ref()).await;
             }
             if busy.is_none() && !self.stopping.is_asked() {
-                busy = self.begin(&name).await;
+                busy = self.begin(&name.clock).await;
                 if busy.is_some() {
                     continue;
                 }
             }
             tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Has a child end that is to do otherwise, or nothing.
-    fn tell(&self, child: &mut Busy<'a>) {
-        let taken = self.campaigns.get(&child.name);
-        let goes_on = taken.is_some_and(|taken| {
-            taken.control.wanted == Wanted::Running
-                && taken.control.blocklist == child.blocklist
-                && (taken.sharing() == child.places || !taken.shares())
-                && taken.may_measure()
-        });
-        // Of a signal it hears itself.
-        if goes_on || self.stopping.is_asked() {
-            return;
-        }
-        match child.told {
-            None => {
-                child.told = Some(Instant::now());
-                child.running.finish();
-            }
-            Some(told) if told.elapsed() >= FINISHING && !child.is_told_twice => {
-                child.is_told_twice = true;
-                child.running.finish();
-            }
-            Some(_) => {}
         }
     }
 
@@ -190,81 +143,18 @@ impl<'a> Agent<'a> {
         self.said = reason;
     }
 
-    /// Asks what there is to do.
-    async fn ask(&mut self) -> Result<(), Trouble> {
-        let Some(board) = self.server.get(CONTROL, BOARD.to_owned()).await? else { return Ok(()) };
-        let board: Board = wire::parse(&board.payload).map_err(unread)?;
-        // After a power cut it may have lost what it had.
-        let connects = self.server.connects();
-        let has_reconnected = self.connects != connects;
-        for name in board.campaigns.iter().filter(|name| is_name(name)) {
-            if self.others.contains(name) {
-                continue;
-            }
-            let control = self.server.get(CONTROL, wire::control(name)).await?;
-            let Some(control) = control else { continue };
-            let control: Control = match wire::parse(&control.payload) {
-                Ok(control) => control,
-                Err(reason) => {
-                    say!("{}: what is wanted of {name} is not obeyed: {reason}", self.place);
-                    self.others.insert(name.clone());
-                    continue;
-                }
-            };
-            if matches!(control.wanted, Wanted::Cancelled | Wanted::Collected) {
-                self.drop_campaign(name);
-            } else if let Some(taken) = self.campaigns.get_mut(name) {
-                taken.control = control;
-                taken.update(&self.server, &self.place).await?;
-                if has_reconnected {
-                    taken.find_results(&self.server, &self.place).await?;
-                }
-            } else {
-                self.take(name, control).await?;
-            }
-        }
-        self.connects = connects;
-        Ok(())
-    }
-
-    /// Nothing more is wanted of a campaign, and nobody needs our files.
-    fn drop_campaign(&mut self, name: &str) {
-        self.others.insert(name.to_owned());
-        if self.campaigns.remove(name).is_some() {
-            say!("{}: campaign {name} is over", self.place);
-        }
-        self.site.state.forget(name);
-    }
-
-    async fn take(&mut self, name: &str, control: Control) -> Result<(), Trouble> {
-        let found = self.server.get(CONTROL, wire::campaign(name)).await?;
-        let Some(found) = found else { return Ok(()) };
-        let (definition, campaign) = match Definition::read(&found.payload, name) {
-            Ok(read) => read,
-            Err(reason) => {
-                say!("{}: campaign {name} is not measured: {reason}", self.place);
-                self.others.insert(name.to_owned());
-                return Ok(());
-            }
-        };
-        if !campaign.vantages.is_empty() && !campaign.vantages.contains(&self.place) {
-            self.others.insert(name.to_owned());
-            return Ok(());
-        }
-        say!("{}: campaign {name}: {} targets", self.place, definition.targets);
-        let of = (definition, campaign, found.time);
-        let taken = Taken::join(&self.server, &self.place, of, control).await?;
-        self.campaigns.insert(name.to_owned(), taken);
-        Ok(())
-    }
-
     /// Begins the next piece of work, where there is one.
-    async fn begin(&mut self, clock: &Name) -> Option<Busy<'a>> {
-        let now = clock.now();
+    async fn begin(&mut self, clock: &Clock) -> Option<Busy<'a>> {
+        let now = Instant::now();
+        let time = clock.now(now);
         let mut next = None;
-        for (name, taken) in &mut self.campaigns {
-            match taken.duty.next(taken.control.wanted, now) {
+        for (name, taken) in self.campaigns.iter_mut() {
+            match taken.duty.next(taken.control.wanted, time) {
                 Turn::Measure(work) if taken.may_measure() => {
+                    if let Some(reason) = taken.is_untimely(&self.place, clock, now) {
+                        taken.duty.fail_all(work.step.measure, reason, time);
+                        continue;
+                    }
                     next = Some((name.clone(), work));
                     break;
                 }
@@ -282,14 +172,14 @@ impl<'a> Agent<'a> {
         }
     }
 
-    fn fail(&mut self, name: &str, work: Work, refused: Refused, clock: &Name) {
+    fn fail(&mut self, name: &str, work: Work, refused: Refused, clock: &Clock) {
         let (Refused::Shard(reason) | Refused::Measure(reason)) = &refused;
         say!("{}: campaign {name}, {}, shard {}: {reason}", self.place, work.step, work.shard + 1);
         let Some(taken) = self.campaigns.get_mut(name) else { return };
         match refused {
-            Refused::Shard(reason) => taken.duty.fail(work, reason, clock.now()),
+            Refused::Shard(reason) => taken.duty.fail(work, reason, clock.now(Instant::now())),
             Refused::Measure(reason) => {
-                taken.duty.fail_all(work.step.measure, reason, clock.now());
+                taken.duty.fail_all(work.step.measure, reason, clock.now(Instant::now()));
             }
         }
     }
@@ -299,7 +189,7 @@ impl<'a> Agent<'a> {
         &mut self,
         name: &str,
         work: Work,
-        clock: &Name,
+        clock: &Clock,
     ) -> Result<Option<Busy<'a>>, Refused> {
         let gone = || Refused::Shard("the campaign is gone".to_owned());
         let taken = self.campaigns.get_mut(name).ok_or_else(gone)?;
@@ -312,8 +202,8 @@ impl<'a> Agent<'a> {
             return Err(Refused::Shard("the run of a killed agent is not over yet".to_owned()));
         }
         let measure = taken.campaign.measures.get(work.step.measure).cloned().ok_or_else(gone)?;
-        let places = taken.sharing();
-        let mut ours = self.site.limits.apply(&taken.campaign, places);
+        let share = taken.share(&self.place);
+        let mut ours = self.site.limits.apply(&taken.campaign, share.places);
         if !taken.inspected.contains(&work.step.measure) {
             // Somebody may install the plugin meanwhile: only what was good is not asked again.
             self.site.examine(&ours, &measure).map_err(Refused::Measure)?;
@@ -334,31 +224,36 @@ impl<'a> Agent<'a> {
         let blocklist = taken.control.blocklist.clone();
         let list = self.site.state.keep_blocklist(name, &blocklist).map_err(Refused::Shard)?;
         ours.courtesy.blocklists.push(list);
+        let cannot = |error: std::io::Error| Refused::Shard(format!("cannot start: {error}"));
+        let turns = share
+            .seat
+            .zip(taken.rhythm)
+            .map(|(seat, rhythm)| Turns::new(seat, rhythm, clock, Instant::now()));
+        let word = turns.map(|turns| turns.word()).transpose().map_err(cannot)?;
         let running =
-            self.site.start(&ours, &measure, &folder).map_err(|failure| match failure {
+            self.site.start(&ours, &measure, word, &folder).map_err(|failure| match failure {
                 Failure::Told { message, .. } => Refused::Shard(message),
                 Failure::Parser(error) => Refused::Shard(error.to_string()),
             })?;
-        let passing = self.stopping.pass_to(running.child());
-        let passing = passing.map_err(|error| Refused::Shard(format!("cannot start: {error}")))?;
+        let passing = self.stopping.pass_to(running.child()).map_err(cannot)?;
         self.counters.change(|counters| {
             name.clone_into(&mut counters.campaign);
             let (plugin, folder) = (measure.plugin.clone(), folder.run());
             counters.current = Some(Current { step: work.step, plugin, folder });
         });
-        let (name, told, is_told_twice) = (name.to_owned(), None, false);
-        let busy =
-            Busy { name, work, running, _passing: passing, blocklist, places, told, is_told_twice };
-        Ok(Some(busy))
+        let (name, told, _passing) = (name.to_owned(), Told::Nothing, passing);
+        let obeys = Obeyed { blocklist, share, turns };
+        Ok(Some(Busy { name, work, running, _passing, obeys, told }))
     }
 
     /// A child has ended: its result is sent.
-    async fn ended(&mut self, busy: Busy<'a>, ended: Ended, clock: &Name) {
-        let Busy { name, work, running, told, .. } = busy;
+    async fn ended(&mut self, busy: Busy<'a>, ended: Ended, clock: &Clock) {
+        let was_told = busy.was_told();
+        let Busy { name, work, running, .. } = busy;
         let has_errors = match ended {
             Ended::With(Exit::Finished) => false,
             Ended::With(Exit::FinishedWithErrors) => true,
-            _ if told.is_some() || self.stopping.is_asked() => return,
+            _ if was_told || self.stopping.is_asked() => return,
             Ended::With(
                 Exit::NoPlugin
                 | Exit::PluginRefused
@@ -387,7 +282,7 @@ impl<'a> Agent<'a> {
         name: &str,
         work: Work,
         has_errors: bool,
-        clock: &Name,
+        clock: &Clock,
     ) -> Result<(), Refused> {
         let Some(taken) = self.campaigns.get_mut(name) else { return Ok(()) };
         let folder = self.site.state.folder(name, &taken.id, work);
@@ -408,7 +303,7 @@ impl<'a> Agent<'a> {
         match self.server.put(wire::result(name, &self.place, work), text, 0).await {
             // What is there was sent before; perhaps by us, and its answer was lost.
             Ok(Put::Kept(_) | Put::Taken) => {
-                taken.sent(work, clock.now());
+                taken.sent(work, clock.now(Instant::now()));
                 folder.is_sent();
                 self.counters.change(|counters| counters.finished += 1);
                 Ok(())
@@ -421,15 +316,12 @@ impl<'a> Agent<'a> {
 
     /// Says how it goes, when that is another thing than before, and now and then.
     async fn report(&mut self, busy: Option<&Busy<'a>>) {
-        for (name, taken) in &mut self.campaigns {
-            let busy = busy.filter(|busy| busy.name == *name).map(|busy| (busy.work, busy.places));
+        for (name, taken) in self.campaigns.iter_mut() {
+            let busy = busy.filter(|busy| busy.name == *name);
+            let busy = busy.map(|busy| (busy.work, &busy.obeys.share));
             taken.report(&self.server, &self.place, busy).await;
         }
     }
-}
-
-fn unread(reason: String) -> Trouble {
-    Trouble { reason: format!("the list of campaigns: {reason}"), is_unknown: false }
 }
 
 fn failed(error: std::io::Error) -> Failure {

@@ -179,22 +179,7 @@ const ABOUTS: &[About] = &[
     },
 ];
 
-/// How a command ends that measures, or asks what would be measured.
-const RUN: &[Status] = &[
-    Exit::Finished.status(),
-    Exit::Failed.status(),
-    Exit::Usage.status(),
-    Exit::NoPlugin.status(),
-    Exit::PluginRefused.status(),
-    Exit::NoPrivilege.status(),
-    Exit::NoInterface.status(),
-    Exit::NoInput.status(),
-    Exit::NoOutput.status(),
-    Exit::FinishedWithErrors.status(),
-    Exit::Stopped.status(),
-];
-
-/// The same with a server.
+/// How a command with a server ends that measures, or asks what would be measured.
 const FLEET: &[Status] = &[
     Exit::Finished.status(),
     Exit::Failed.status(),
@@ -210,6 +195,9 @@ const FLEET: &[Status] = &[
     Exit::NoServer.status(),
     Exit::NameTaken.status(),
 ];
+
+/// The same without a server, which the last two are about.
+const RUN: &[Status] = FLEET.split_at(FLEET.len() - 2).0;
 
 const FILES: &[Named] = &[
     ("DIR/campaign.json, campaign.toml, targets.ndjson.zst", "what a campaign's folder is of"),

@@ -57,14 +57,13 @@ pub(crate) enum Turn {
 }
 
 impl Duty {
-    /// The duty of the place that is `index`-th of this many.
+    /// The duty of a place that begins with the `first` shard.
     pub(crate) fn new(
         schedule: Schedule,
         submitted: SystemTime,
         (measures, shards): (usize, u32),
-        (index, places): (usize, usize),
+        first: u32,
     ) -> Duty {
-        let first = (index as u64 * u64::from(shards) / places.max(1) as u64) as u32;
         Duty {
             schedule,
             submitted,
@@ -183,15 +182,15 @@ mod tests {
         Work { step: Step { time: 0, measure }, shard }
     }
 
-    fn duty(index: usize) -> Duty {
-        Duty::new(Schedule::default(), at(0), (2, 3), (index, 3))
+    fn duty(first: u32) -> Duty {
+        Duty::new(Schedule::default(), at(0), (2, 3), first)
     }
 
     #[test]
     fn each_place_has_its_own_order_and_does_all() {
         let mut orders = Vec::new();
-        for index in 0..3 {
-            let mut duty = duty(index);
+        for first in 0..3 {
+            let mut duty = duty(first);
             let mut order = Vec::new();
             while let Turn::Measure(work) = duty.next(Wanted::Running, at(0)) {
                 order.push((work.step.measure, work.shard));
@@ -256,7 +255,7 @@ mod tests {
     fn times_wait_and_what_is_wanted_decides() {
         let every = Some(Time(Duration::from_secs(100)));
         let schedule = Schedule { every, times: Some(2), until: None };
-        let mut duty = Duty::new(schedule, at(0), (1, 1), (0, 1));
+        let mut duty = Duty::new(schedule, at(0), (1, 1), 0);
         for wanted in [Wanted::Paused, Wanted::Cancelled, Wanted::Collected] {
             assert_eq!(duty.next(wanted, at(0)), Turn::Rest);
         }

@@ -12,7 +12,7 @@ use crate::campaign::{Campaign, is_name};
 use crate::exit::{Exit, Failure};
 use crate::server::{Put, Server, Trouble};
 use crate::wire::{
-    self, AGENTS, BOARD, Board, CONTROL, Control, Definition, Members, VERSION, Wanted,
+    self, AGENTS, BOARD, Board, CONTROL, Control, Definition, Members, VERSION, Wanted, Work,
 };
 pub(crate) use collect::collect;
 pub(crate) use overview::{Overview, look};
@@ -97,6 +97,14 @@ impl Found {
         }
         places.sort();
         Ok(places)
+    }
+
+    /// Whether the campaign asks for this piece of work: a place may have sent what it likes.
+    pub(crate) fn has(&self, work: Work) -> bool {
+        let Work { step, shard } = work;
+        self.campaign.schedule.begin(step.time, self.submitted).is_some()
+            && step.measure < self.campaign.measures.len()
+            && (shard as usize) < self.definition.shards.len()
     }
 
     /// Results that are to come from each place; `None` without an end.

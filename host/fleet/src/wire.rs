@@ -5,9 +5,9 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use pathspider_runtime::text::visible;
+use ring::digest::{self, SHA256};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::campaign::{Campaign, is_name};
 use crate::course::Step;
@@ -92,6 +92,9 @@ pub(crate) struct Report {
     pub(crate) last_result: Option<String>,
     /// Among how many places it takes the rate to be shared out.
     pub(crate) places: usize,
+    /// What tells the order of the places in which it takes turns from others; empty without turns.
+    #[serde(default)]
+    pub(crate) order: String,
     /// Why shards wait.
     pub(crate) troubles: Vec<Trouble>,
 }
@@ -265,13 +268,6 @@ impl Members {
         members.ready.sort();
         members
     }
-
-    /// Among how many places the rate is shared out: `listed` are those that the campaign names, if it
-    /// names any.
-    pub(crate) fn sharing(&self, listed: &[String]) -> usize {
-        let places = if listed.is_empty() { &self.places } else { listed };
-        places.iter().filter(|place| !self.ready.contains(place)).count().max(1)
-    }
 }
 
 /// Reads a message of ours.
@@ -323,16 +319,16 @@ impl Definition {
 
     /// Which campaign it is, however often its name was used.
     pub(crate) fn id(&self) -> String {
-        let mut sum = Sha256::new();
-        sum.update(&self.text);
-        self.shards.iter().for_each(|shard| sum.update(shard));
-        HEXLOWER.encode(&sum.finalize())
+        let mut sum = digest::Context::new(&SHA256);
+        sum.update(self.text.as_bytes());
+        self.shards.iter().for_each(|shard| sum.update(shard.as_bytes()));
+        HEXLOWER.encode(sum.finish().as_ref())
     }
 }
 
 /// The SHA-256 of a text, in hexadecimal digits.
 pub(crate) fn digest(text: &[u8]) -> String {
-    HEXLOWER.encode(&Sha256::digest(text))
+    HEXLOWER.encode(digest::digest(&SHA256, text).as_ref())
 }
 
 #[cfg(test)]
@@ -369,14 +365,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_shared_among_those_that_have_work() {
+    fn subjects_name_places_and_those_that_have_measured_all() {
         let subjects = ["ps.member.a.z", "ps.member.a.b", "ps.member.a.b.ready", "ps.member.a. "];
         let members = Members::of(subjects);
-        assert_eq!(members.places, ["b", "z"]);
-        assert_eq!(members.sharing(&[]), 1);
-        assert_eq!(Members::default().sharing(&[]), 1);
-        let listed = ["b", "c", "d"].map(str::to_owned);
-        assert_eq!(members.sharing(&listed), 2);
+        assert_eq!(
+            (members.places, members.ready),
+            (vec!["b".into(), "z".into()], vec!["b".into()])
+        );
     }
 
     #[test]

@@ -27,5 +27,6 @@ pub mod surroundings;
 pub mod survivor;
 pub mod text;
 pub mod threads;
+pub mod uptime;
 pub mod watchdog;
 pub mod witness;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::{Exit, Failure};
-use crate::engine::Limits;
+use crate::engine::{Limits, Turns};
 use crate::job::{Blocklist, Courtesy, Rules, Shard, random_seed};
 use crate::merger::Ends;
 use crate::rounds::Schedule;
@@ -85,6 +85,11 @@ pub(super) struct Targets {
     #[arg(long, value_name = "TIME", value_parser = time)]
     prefix_spacing: Option<Duration>,
 
+    /// Share addresses with other places: begin connections to one only when it is this place's turn. What
+    /// starts this program says when that is
+    #[arg(long, value_name = "I/N,OPEN/LENGTH,BEGIN")]
+    turns: Option<Turns>,
+
     /// Name the source address that targets see, for `path`; once for each family
     #[arg(long, value_name = "ADDR")]
     source_public: Vec<IpAddr>,
@@ -104,6 +109,7 @@ impl Targets {
             rate: self.rate,
             address_spacing: self.per_target_rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
             prefix_spacing: self.prefix_spacing,
+            turns: self.turns,
         }
     }
 

@@ -191,11 +191,12 @@ impl<C: Cargo> Course<C> {
     pub(super) fn new(rules: Rules<'_>) -> Course<C> {
         let never_overlaps = rules.depends || rules.limits.space_targets();
         let beside = if never_overlaps { 0 } else { rules.beside };
+        let configurations = rules.holds.len();
         Course {
-            configurations: rules.holds.len(),
+            configurations,
             workers: rules.workers,
             scheduler: Scheduler::new(rules.holds),
-            pace: Pace::new(rules.limits),
+            pace: Pace::new(rules.limits, configurations),
             ports: Ports::default(),
             was_short: false,
             permits: Permits::new(beside),
@@ -367,7 +368,11 @@ impl<C: Cargo> Course<C> {
 
     /// The turn of a connection has come.
     fn start(&mut self, ticket: Ticket<C>, lease: Lease, now: Instant) {
-        self.pace.started(&ticket, now);
+        let Some(ticket) = self.pace.start(ticket, now) else {
+            self.scheduler.give_back(lease);
+            // What is held makes room for others.
+            return self.release(now);
+        };
         let Some(Ticket { id, to, plan }) = self.ports.enter(ticket.to, ticket) else {
             return self.scheduler.give_back(lease);
         };

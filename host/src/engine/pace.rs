@@ -1,14 +1,17 @@
 //! Decides when a connection may start: at a steady rate over all, and with a distance in time to
 //! the last one to the same address or prefix.
 //!
-//! A connection that must wait for its address or prefix is held here, so that the scheduler only
-//! sees those that may start, and nobody waits for somebody else's prefix. Time is an argument.
+//! A connection that must wait for its address or prefix, or for the turn that this place has with it
+//! (`turns`), is held here, so that the scheduler only sees those that may start, and nobody waits for
+//! somebody else's prefix. Time is an argument.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use super::turns::{Gate, Rank, Turns};
 
 /// How far the overall rate may lag and still catch up: timers are coarse, and beyond it no burst
 /// shall follow a stall. Over any second it is one hundredth too much at the most.
@@ -23,12 +26,21 @@ pub struct Limits {
     pub address_spacing: Option<Duration>,
     /// Time between connections to one /24 (IPv4) or /48 (IPv6).
     pub prefix_spacing: Option<Duration>,
+    /// Where other places measure the same addresses: when they are this one's.
+    pub turns: Option<Turns>,
 }
 
 impl Limits {
     /// Whether connections to one target must keep a distance in time.
     pub(super) fn space_targets(&self) -> bool {
         self.address_spacing.is_some() || self.prefix_spacing.is_some()
+    }
+
+    /// The gate for the turns of jobs with so many connections.
+    fn gate<T>(&self, connections: usize) -> Option<Gate<T>> {
+        let spacing = self.address_spacing.max(self.prefix_spacing).unwrap_or_default();
+        let others = u32::try_from(connections.saturating_sub(1)).unwrap_or(u32::MAX);
+        Some(Gate::new(self.turns?, spacing.saturating_mul(others)))
     }
 }
 
@@ -39,6 +51,7 @@ pub(super) struct Pace<T> {
     next: Option<Instant>,
     addresses: Option<Spacing<IpAddr, T>>,
     prefixes: Option<Spacing<IpAddr, T>>,
+    turns: Option<Gate<T>>,
 }
 
 /// What is to be paced.
@@ -51,17 +64,19 @@ pub(super) trait Paced {
 }
 
 impl<T: Paced> Pace<T> {
-    pub(super) fn new(limits: &Limits) -> Pace<T> {
+    /// The pace of jobs with so many connections.
+    pub(super) fn new(limits: &Limits, connections: usize) -> Pace<T> {
         Pace {
             interval: limits.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
             next: None,
             addresses: limits.address_spacing.map(Spacing::new),
             prefixes: limits.prefix_spacing.map(Spacing::new),
+            turns: limits.gate(connections),
         }
     }
 
     /// Takes a connection that is to be made, and gives it back where it may start by its address
-    /// and prefix; [`started`](Pace::started) is to follow. Otherwise it is held.
+    /// and prefix; [`start`](Pace::start) is to follow. Otherwise it is held.
     pub(super) fn enter(&mut self, ticket: T, now: Instant) -> Option<T> {
         let Some(target) = ticket.target() else { return Some(ticket) };
         let ticket = match &mut self.addresses {
@@ -72,10 +87,20 @@ impl<T: Paced> Pace<T> {
     }
 
     fn enter_prefix(&mut self, target: IpAddr, ticket: T, now: Instant) -> Option<T> {
-        match &mut self.prefixes {
-            Some(prefixes) => prefixes.enter(prefix(target), ticket, now),
-            None => Some(ticket),
-        }
+        let ticket = match &mut self.prefixes {
+            Some(prefixes) => prefixes.enter(prefix(target), ticket, now)?,
+            None => ticket,
+        };
+        self.enter_turn(ticket, now)
+    }
+
+    fn enter_turn(&mut self, ticket: T, now: Instant) -> Option<T> {
+        let (Some(turns), Some(target)) = (&mut self.turns, ticket.target()) else {
+            return Some(ticket);
+        };
+        let key = if self.prefixes.is_some() { prefix(target) } else { target };
+        let rank = if ticket.is_begun() { Rank::Begun } else { Rank::New };
+        turns.enter(key, rank, ticket, now)
     }
 
     /// The next held connection that may start by now.
@@ -86,7 +111,12 @@ impl<T: Paced> Pace<T> {
                 return Some(ticket);
             }
         }
-        self.prefixes.as_mut()?.release(now)
+        while let Some(ticket) = self.prefixes.as_mut().and_then(|held| held.release(now)) {
+            if let Some(ticket) = self.enter_turn(ticket, now) {
+                return Some(ticket);
+            }
+        }
+        self.turns.as_mut()?.release(now)
     }
 
     /// Until when the overall rate allows no connection.
@@ -94,31 +124,37 @@ impl<T: Paced> Pace<T> {
         self.next.filter(|&next| next > now)
     }
 
-    /// A connection starts.
-    pub(super) fn started(&mut self, ticket: &T, now: Instant) {
+    /// A connection that was given back starts now, and is given back again; `None` where its turn has
+    /// passed while it waited for something else. Then it is held for the next one.
+    pub(super) fn start(&mut self, ticket: T, now: Instant) -> Option<T> {
+        let ticket = self.enter_turn(ticket, now)?;
         if let Some(interval) = self.interval {
             let due = self.next.unwrap_or(now);
             let latest = now.checked_sub(CATCH_UP).unwrap_or(now);
             self.next = Some(due.max(latest) + interval);
         }
-        let Some(target) = ticket.target() else { return };
+        let Some(target) = ticket.target() else { return Some(ticket) };
         if let Some(addresses) = &mut self.addresses {
             addresses.started(target, now);
         }
         if let Some(prefixes) = &mut self.prefixes {
             prefixes.started(prefix(target), now);
         }
+        Some(ticket)
     }
 
     /// When a held connection may start at the earliest.
     pub(super) fn next_release(&self) -> Option<Instant> {
         let spacings = [&self.addresses, &self.prefixes];
-        spacings.into_iter().flatten().filter_map(Spacing::next).min()
+        let spacings = spacings.into_iter().flatten().filter_map(Spacing::next);
+        spacings.chain(self.turns.as_ref().and_then(Gate::next)).min()
     }
 
     /// How many connections are held.
     pub(super) fn held(&self) -> usize {
-        [&self.addresses, &self.prefixes].into_iter().flatten().map(|spacing| spacing.held).sum()
+        let spacings = [&self.addresses, &self.prefixes].into_iter().flatten();
+        let for_turns = self.turns.as_ref().map_or(0, Gate::held);
+        spacings.map(|spacing| spacing.held).sum::<usize>() + for_turns
     }
 
     /// A connection that was given back will not start after all.
@@ -132,7 +168,7 @@ impl<T: Paced> Pace<T> {
         }
     }
 
-    /// A connection that [`started`](Pace::started) then has sent nothing to its address: it is as if
+    /// A connection that was [`start`](Pace::start)ed has then sent nothing to its address: it is as if
     /// it had never been let through.
     pub(super) fn not_sent(&mut self, ticket: &T, started: Instant, now: Instant) {
         if let (Some(interval), Some(next)) = (self.interval, self.next) {
@@ -150,6 +186,10 @@ impl<T: Paced> Pace<T> {
     /// Drops the held connections of jobs that are not begun, and gives them.
     pub(super) fn drop_unbegun(&mut self, now: Instant) -> Vec<T> {
         let mut dropped = self.addresses.as_mut().map_or_else(Vec::new, Spacing::drop_unbegun);
+        // What waited for its turn had its address and its prefix already.
+        let late = self.turns.as_mut().map_or_else(Vec::new, Gate::drop_unbegun);
+        late.iter().for_each(|ticket| self.cancelled(ticket, now));
+        dropped.extend(late);
         // What waited for its prefix had its address already.
         let gone = self.prefixes.as_mut().map_or_else(Vec::new, Spacing::drop_unbegun);
         for target in gone.iter().filter_map(Paced::target) {

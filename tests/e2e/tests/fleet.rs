@@ -4,11 +4,14 @@
 //! - `faults`: what happens on the way
 //! - `security`: agents that lie
 //! - `courtesy`: how fast all places are together, and how soon they stop
+//! - `units`: the units for systemd
 
 mod courtesy;
 mod faults;
+mod raw;
 mod rig;
 mod security;
+mod units;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -184,6 +187,57 @@ fn what_cannot_be_done_is_said_in_one_line() {
     let second = fleet.agent("a", &[]);
     let again = second.said();
     assert_eq!(second.wait(), 8, "{again}");
+    agent.end();
+}
+
+#[test]
+fn a_campaign_of_another_version_is_named_and_the_others_are_measured() {
+    let Some(fleet) = Fleet::new("fleet-version", 2, Nats::Current, &["--vantage", "a"]) else {
+        return;
+    };
+    fleet.submit(&TWO.replace("tags", "vantages = ['a']\ntags"), "2");
+    let mut newer = raw::Raw::connect(&fleet, "coordinator");
+    for (subject, text) in [
+        ("ps.campaign.newer", "{\"version\":2,\"targets\":{\"kind\":\"unheard of\"}}"),
+        ("ps.control.newer", "{\"version\":1,\"wanted\":\"running\",\"blocklist\":\"\"}"),
+        ("ps.campaign.changed", "{\"version\":1}"),
+        ("ps.control.changed", "{\"version\":3,\"wanted\":\"dancing\"}"),
+        ("ps.board", "{\"version\":1,\"campaigns\":[\"newer\",\"changed\",\"../x\",\"two\"]}"),
+    ] {
+        let answer = newer.request(subject, text);
+        assert!(answer.contains("\"seq\""), "{subject}: {answer}");
+    }
+    let output = fleet.folder.join("newer").display().to_string();
+    for words in
+        [&["status", "newer"][..], &["pause", "newer"], &["collect", "newer", "--output", &output]]
+    {
+        let end = fleet.campaign(words);
+        end.expect(7, &["newer on the server: it is of version 2, and this program has version 1"]);
+        assert_eq!(end.stderr.lines().count(), 1, "{}", end.stderr);
+    }
+    assert!(!fs::exists(&output).unwrap(), "nothing is left");
+    let agent = fleet.agent("a", &[]);
+    agent.wait_for("campaign newer is not measured: it is of version 2");
+    agent.wait_for("what is wanted of changed is not obeyed: it is of version 3");
+    fleet.collect("two", &["a"], &RUNS);
+    // A shard that is not what was submitted.
+    let kept = newer.request("$JS.API.DIRECT.GET.PS_CONTROL.ps.campaign.two", "");
+    let definition = &kept[kept.find("{\"version").unwrap()..];
+    for (subject, text) in [
+        ("ps.shard.torn.0", "noise"),
+        ("ps.campaign.torn", &definition.trim_end().replace("'two'", "'torn'")),
+        ("ps.control.torn", "{\"version\":1,\"wanted\":\"running\",\"blocklist\":\"\"}"),
+        ("ps.board", "{\"version\":1,\"campaigns\":[\"torn\"]}"),
+    ] {
+        let answer = newer.request(subject, text);
+        assert!(answer.contains("\"seq\""), "{subject}: {answer}");
+    }
+    wait_until("its place waits", || fleet.troubles("torn").contains("the shard cannot be read"));
+    let end = fleet.campaign(&["collect", "torn", "--output", &output]);
+    end.expect(7, &["shard 1 on the server cannot be read"]);
+    // What campaigns there are, in another version: nothing is done, and it is said.
+    newer.request("ps.board", "{\"version\":2}");
+    agent.wait_for("the list of campaigns: it is of version 2");
     agent.end();
 }
 

@@ -1,8 +1,9 @@
 //! The place's name on the server: one agent has it at a time. Beside, the server's clock: an agent's own may
 //! be wrong.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use super::clock::Clock;
 use crate::exit::{Exit, Failure};
 use crate::server::{Put, Server, Trouble};
 use crate::stopping::Stopping;
@@ -24,8 +25,8 @@ pub(super) struct Name {
     word: Vec<u8>,
     number: u64,
     renewed: Instant,
-    /// The server's clock, as it was at a moment of ours.
-    clock: Option<(SystemTime, Instant)>,
+    /// The server's clock.
+    pub(super) clock: Clock,
 }
 
 impl Name {
@@ -62,11 +63,11 @@ impl Name {
             }
             if number == 0 || was_ours || since.elapsed() >= SILENCE {
                 let (place, word) = (place.to_owned(), word.clone());
-                let (renewed, clock) = (Instant::now(), None);
+                let (renewed, clock) = (Instant::now(), Clock::default());
                 match server.put(subject.clone(), word.clone(), number).await {
                     Ok(Put::Kept(number)) => {
                         let mut name = Name { place, word, number, renewed, clock };
-                        name.look(server).await;
+                        name.look(server, Some((renewed, Instant::now()))).await;
                         return Ok(name);
                     }
                     Ok(Put::Taken) => {}
@@ -91,14 +92,15 @@ impl Name {
         if self.renewed.elapsed() < RENEW {
             return Ok(());
         }
-        self.renewed = Instant::now();
+        let sent = Instant::now();
+        self.renewed = sent;
         match server.put(wire::holder(&self.place), self.word.clone(), self.number).await {
             Ok(Put::Kept(number)) => {
                 self.number = number;
-                self.look(server).await;
+                self.look(server, Some((sent, Instant::now()))).await;
             }
             // What is there may be ours, put without its answer; or the server has lost what it had.
-            Ok(Put::Taken) if !self.look(server).await => {
+            Ok(Put::Taken) if !self.look(server, None).await => {
                 return Err(taken(&self.place, "has taken"));
             }
             // The network is cut, perhaps.
@@ -107,14 +109,14 @@ impl Name {
         Ok(())
     }
 
-    /// Looks at what is there: the number and the clock. Whether the name is ours, or may be.
-    async fn look(&mut self, server: &Server) -> bool {
-        let before = Instant::now();
+    /// Looks at what is there. Whether the name is ours, or may be. `put`: when our last message was sent, and
+    /// when that was answered.
+    async fn look(&mut self, server: &Server, put: Option<(Instant, Instant)>) -> bool {
         match server.get(AGENTS, wire::holder(&self.place)).await {
             Ok(Some(kept)) if kept.payload == self.word => {
-                // A message of ours that was put before this renewal tells no time.
-                if kept.sequence == self.number {
-                    self.clock = Some((kept.time, before));
+                // Another message of ours tells no time.
+                if let Some((sent, answered)) = put.filter(|_| kept.sequence == self.number) {
+                    self.clock.heard(kept.time, sent, answered);
                 }
                 self.number = kept.sequence;
                 true
@@ -126,11 +128,6 @@ impl Name {
             }
             Err(_) => true,
         }
-    }
-
-    /// The server's clock, where it was heard.
-    pub(super) fn now(&self) -> SystemTime {
-        self.clock.map_or_else(SystemTime::now, |(time, since)| time + since.elapsed())
     }
 }
 

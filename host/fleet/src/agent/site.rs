@@ -1,5 +1,6 @@
 //! The machine of an agent: its limits, its files, and how it measures.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use pathspider_runtime::files;
 use pathspider_runtime::text::{path as shown, visible};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::campaign::{Campaign, Measure, Time};
+use crate::campaign::{Campaign, Measure};
 use crate::exit::Failure;
 use crate::folder::{RunFolder, Unfit};
 use crate::inspection::inspect;
@@ -48,16 +49,13 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// A campaign as this place measures it: with its share of the pace, and within these limits.
+    /// A campaign as one of so many places measures it: with its share of the rate, and within these limits.
+    /// The distances are kept as they are, for each place has turns of its own.
     pub(super) fn apply(&self, campaign: &Campaign, places: usize) -> Campaign {
         let mut ours = campaign.clone();
-        let places = places.max(1) as f64;
         let courtesy = &mut ours.courtesy;
-        let share = courtesy.rate.map(|rate| rate / places);
+        let share = courtesy.rate.map(|rate| rate / places.max(1) as f64);
         courtesy.rate = share.into_iter().chain(self.max_rate).reduce(f64::min);
-        courtesy.per_target_rate = courtesy.per_target_rate.map(|rate| rate / places);
-        courtesy.prefix_spacing =
-            courtesy.prefix_spacing.map(|Time(time)| Time(time.mul_f64(places)));
         courtesy.blocklists.clone_from(&self.blocklists);
         courtesy.allow_special &= !self.deny_special;
         ours
@@ -87,14 +85,16 @@ impl Site<'_> {
         found.map(|_| ()).map_err(|found| found.refusal.message)
     }
 
-    /// Starts a child that measures.
+    /// Starts a child that measures; `turns`: the word that says which turns it has.
     pub(super) fn start(
         &self,
         campaign: &Campaign,
         measure: &Measure,
+        turns: Option<OsString>,
         folder: &WorkFolder,
     ) -> Result<Running, Failure> {
-        let words = measuring::words(campaign, measure, &self.here);
+        let mut words = measuring::words(campaign, measure, &self.here);
+        words.splice(1..1, turns);
         let said = folder.path.join(SAID);
         measuring::start(self.program, words, &folder.files(), measure.capture, Some(said))
     }
@@ -244,8 +244,6 @@ impl WorkFolder {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -254,8 +252,8 @@ mod tests {
             allow_special = true\nblocklists = ['/b']\n[[measure]]\nplugin = 'ecn'\n";
         let campaign = Campaign::parse(text, Path::new("/")).unwrap();
         let ours = Limits::default().apply(&campaign, 4).courtesy;
-        assert_eq!((ours.rate, ours.per_target_rate), (Some(25.0), Some(1.0)));
-        assert_eq!(ours.prefix_spacing, Some(Time(Duration::from_secs(8))));
+        assert_eq!((ours.rate, ours.per_target_rate), (Some(25.0), Some(4.0)));
+        assert_eq!(ours.prefix_spacing, campaign.courtesy.prefix_spacing);
         assert!(ours.allow_special && ours.blocklists.is_empty());
         let blocklists = vec![PathBuf::from("/ours")];
         let limits = Limits {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::clock::Clock;
+use super::sharing::{Circle, MOST_ERROR, Rhythm, Share};
 use crate::campaign::Campaign;
 use crate::duty::Duty;
 use crate::server::{Server, Trouble};
@@ -29,7 +31,9 @@ pub(super) struct Taken {
     pub(super) duty: Duty,
     /// The measurements that this machine takes.
     pub(super) inspected: BTreeSet<usize>,
-    members: Members,
+    circle: Circle,
+    /// How long turns are, where places take turns with addresses.
+    pub(super) rhythm: Option<Rhythm>,
     /// Whether the other places know that this one is there: before, its share of the rate is theirs.
     is_known: bool,
     /// When the server was heard last.
@@ -47,39 +51,41 @@ impl Taken {
         (definition, campaign, submitted): (Definition, Campaign, SystemTime),
         control: Control,
     ) -> Result<Taken, Trouble> {
-        server.replace(wire::member(&campaign.name, place), Vec::new()).await?;
-        let members = members(server, &campaign.name).await?;
-        let places = match campaign.vantages.is_empty() {
-            true => &members.places,
-            false => &campaign.vantages,
-        };
-        let index = places.iter().position(|name| name == place).unwrap_or_default();
+        let mut circle = Circle::new(&campaign.vantages);
+        enter(server, &campaign.name, place, &mut circle).await?;
+        let shards = definition.shards.len() as u32;
         let duty = Duty::new(
             campaign.schedule.clone(),
             submitted,
-            (campaign.measures.len(), definition.shards.len() as u32),
-            (index, places.len()),
+            (campaign.measures.len(), shards),
+            circle.first_shard(place, shards),
         );
-        let (inspected, last_result, said) = (BTreeSet::new(), None, None);
-        let (id, heard) = (definition.id(), Instant::now());
-        let (is_known, is_ready_said) = (false, false);
         let mut taken = Taken {
-            id,
+            id: definition.id(),
+            rhythm: Rhythm::of(&campaign.courtesy),
             definition,
             campaign,
             control,
             duty,
-            inspected,
-            members,
-            is_known,
-            heard,
-            last_result,
-            said,
-            is_ready_said,
+            inspected: BTreeSet::new(),
+            circle,
+            is_known: false,
+            heard: Instant::now(),
+            last_result: None,
+            said: None,
+            is_ready_said: false,
         };
         taken.find_results(server, place).await?;
         taken.update(server, place).await?;
         Ok(taken)
+    }
+
+    /// The server may have lost what it had: results are looked for, and this place joins once more.
+    pub(super) async fn join_again(&mut self, server: &Server, place: &str) -> Result<(), Trouble> {
+        self.find_results(server, place).await?;
+        self.circle.forget();
+        (self.is_known, self.is_ready_said) = (false, false);
+        enter(server, &self.campaign.name, place, &mut self.circle).await
     }
 
     /// Finds which results of the place the server has.
@@ -95,30 +101,48 @@ impl Taken {
     }
 
     /// Whether something is shared out among the places that are there.
-    pub(super) fn shares(&self) -> bool {
-        let courtesy = &self.campaign.courtesy;
-        courtesy.rate.is_some()
-            || courtesy.per_target_rate.is_some()
-            || courtesy.prefix_spacing.is_some()
+    fn shares(&self) -> bool {
+        self.campaign.courtesy.rate.is_some() || self.rhythm.is_some()
     }
 
-    /// Among how many places the rate is shared out.
-    pub(super) fn sharing(&self) -> usize {
-        self.members.sharing(&self.campaign.vantages)
+    /// What this place has of the pace.
+    pub(super) fn share(&self, place: &str) -> Share {
+        self.circle.share(place, self.rhythm.is_some())
+    }
+
+    /// Whether a run with this share may go on.
+    pub(super) fn holds(&self, share: &Share, place: &str) -> bool {
+        !self.shares() || *share == self.share(place)
     }
 
     /// Whether this place's share is its own: the others know of it, and it would hear of another one.
     pub(super) fn may_measure(&self) -> bool {
         // With a list of places, their number only falls.
-        let is_fixed = !self.shares() || !self.campaign.vantages.is_empty();
+        let is_fixed = !self.shares() || self.circle.is_fixed();
         is_fixed || (self.is_known && self.heard.elapsed() < DEAF)
+    }
+
+    /// Why turns cannot be taken, if so: the server's clock is not known well enough.
+    pub(super) fn is_untimely(&self, place: &str, clock: &Clock, now: Instant) -> Option<String> {
+        self.share(place).seat?;
+        match clock.error(now) {
+            None => {
+                Some("the server's clock is not known yet, and places take turns by it".to_owned())
+            }
+            Some(error) if error > MOST_ERROR => Some(format!(
+                "the server's clock is known to {} ms only, and places take turns by it: its answers take \
+                 too long",
+                error.as_millis()
+            )),
+            Some(_) => None,
+        }
     }
 
     /// The server was heard: who else is there?
     pub(super) async fn update(&mut self, server: &Server, place: &str) -> Result<(), Trouble> {
         if self.shares() {
-            self.members = members(server, &self.campaign.name).await?;
-            if !self.is_known && self.campaign.vantages.is_empty() {
+            look_round(server, &self.campaign.name, &mut self.circle).await?;
+            if !self.is_known && !self.circle.is_fixed() {
                 self.is_known = self.is_known_to_all(server, place).await?;
             }
         }
@@ -128,16 +152,13 @@ impl Taken {
 
     /// Whether each other place that measures shares the rate with this one, too.
     async fn is_known_to_all(&self, server: &Server, place: &str) -> Result<bool, Trouble> {
-        let (name, sharing) = (&self.campaign.name, self.sharing());
-        let others = self
-            .members
-            .places
-            .iter()
-            .filter(|other| *other != place && !self.members.ready.contains(other));
-        for other in others {
+        let (name, share) = (&self.campaign.name, self.share(place));
+        for other in self.circle.others(place) {
             let report = server.get(AGENTS, wire::report(name, other)).await?;
             let report = report.and_then(|kept| wire::parse::<Report>(&kept.payload).ok());
-            if report.is_some_and(|report| report.places >= sharing) {
+            let knows =
+                |report: Report| report.places >= share.places && report.order == share.order;
+            if report.is_some_and(knows) {
                 continue;
             }
             // By the server's clock: ours was heard just now.
@@ -168,13 +189,15 @@ impl Taken {
     }
 
     /// Says how it goes, when that is another thing than before, and now and then. `busy`: what is
-    /// measured, and among how many places its rate is shared out.
+    /// measured, and with which share.
     pub(super) async fn report(
         &mut self,
         server: &Server,
         place: &str,
-        busy: Option<(Work, usize)>,
+        busy: Option<(Work, &Share)>,
     ) {
+        let Share { places, order, .. } =
+            busy.map_or_else(|| self.share(place), |(_, share)| share.clone());
         let report = Report {
             version: VERSION,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -182,12 +205,13 @@ impl Taken {
             last_result: self
                 .last_result
                 .map(|time| humantime::format_rfc3339_seconds(time).to_string()),
-            places: busy.map_or_else(|| self.sharing(), |(_, places)| places),
+            places,
+            order,
             troubles: self.duty.troubles(),
         };
         let is_due = self.said.as_ref().is_none_or(|(when, said)| {
             let has_changed = said.troubles != report.troubles
-                || said.places != report.places
+                || (said.places, &said.order) != (report.places, &report.order)
                 || said.measuring.is_some() != report.measuring.is_some()
                 || (said.last_result.is_none() && report.last_result.is_some());
             let has_sent = said.last_result != report.last_result;
@@ -204,7 +228,28 @@ impl Taken {
     }
 }
 
-async fn members(server: &Server, name: &str) -> Result<Members, Trouble> {
+/// Says that a place measures a campaign, and finds the others that do. What the place has said before stays,
+/// for it decides the order of places.
+async fn enter(
+    server: &Server,
+    name: &str,
+    place: &str,
+    circle: &mut Circle,
+) -> Result<(), Trouble> {
+    server.put(wire::member(name, place), Vec::new(), 0).await?;
+    look_round(server, name, circle).await
+}
+
+/// Finds the places that measure a campaign.
+async fn look_round(server: &Server, name: &str, circle: &mut Circle) -> Result<(), Trouble> {
     let subjects = server.subjects(AGENTS, wire::members(name)).await?;
-    Ok(Members::of(subjects.iter().map(String::as_str)))
+    let Members { places, ready } = Members::of(subjects.iter().map(String::as_str));
+    let unknown: Vec<String> = circle.unknown(&places).cloned().collect();
+    for place in unknown {
+        if let Some(kept) = server.get(AGENTS, wire::member(name, &place)).await? {
+            circle.join(place, kept.sequence);
+        }
+    }
+    circle.set_ready(ready);
+    Ok(())
 }

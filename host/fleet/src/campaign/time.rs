@@ -1,6 +1,7 @@
 //! Times in a campaign's file: seconds, or words such as `10m`.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -18,10 +19,26 @@ impl Time {
         if time > LONGEST { Err("more than a year".to_owned()) } else { Ok(Time(time)) }
     }
 
+    fn of_words(text: &str) -> Result<Time, String> {
+        humantime::parse_duration(text).map_err(|error| error.to_string()).and_then(Time::checked)
+    }
+
     fn seconds(seconds: f64) -> Result<Time, String> {
         Duration::try_from_secs_f64(seconds)
             .map_err(|error| error.to_string())
             .and_then(Time::checked)
+    }
+}
+
+/// Seconds, or words such as `10m`.
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Time, String> {
+        match text.parse() {
+            Ok(seconds) => Time::seconds(seconds),
+            Err(_) => Time::of_words(text),
+        }
     }
 }
 
@@ -61,8 +78,7 @@ impl<'de> Deserialize<'de> for Time {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Time, E> {
-                let time = humantime::parse_duration(text).map_err(E::custom)?;
-                Time::checked(time).map_err(E::custom)
+                Time::of_words(text).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Reader)

@@ -9,7 +9,7 @@ use pathspider_runtime::files;
 use super::check::{self, CheckArgs};
 use super::config::{self, ConfigArgs};
 use super::read::Read;
-use super::remote::{self, BlocklistArgs, CollectArgs, NamedArgs, SubmitArgs};
+use super::remote::{self, BlocklistArgs, CollectArgs, NamedArgs, SubmitArgs, WatchArgs};
 use super::status::{self, StatusArgs};
 use crate::exit::{Exit, Failure};
 use crate::measuring::Here;
@@ -47,7 +47,7 @@ enum Command {
     /// Submit a campaign to a server, for its agents to carry out
     Submit(SubmitArgs),
     /// Show the progress of a campaign on a server until it is over
-    Watch(NamedArgs),
+    Watch(WatchArgs),
     /// Pause a campaign: agents begin nothing more of it
     Pause(NamedArgs),
     /// Resume a paused campaign

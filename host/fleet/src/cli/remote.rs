@@ -11,6 +11,7 @@ use pathspider_runtime::{files, say};
 
 use super::read::Read;
 use super::{write, write_json};
+use crate::campaign::Time;
 use crate::exit::{Exit, Failure};
 use crate::inspection::inspect;
 use crate::measuring::Here;
@@ -33,10 +34,9 @@ pub(super) struct SubmitArgs {
     #[command(flatten)]
     access: Access,
 
-    /// Give an agent N targets at a time
-    #[arg(long, value_name = "N", default_value_t = 1000,
-        value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    shard: u32,
+    /// Give an agent N targets at a time [default: 1000 to 10,000, depending on their number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    shard: Option<u32>,
 }
 
 /// A campaign on a server.
@@ -48,6 +48,24 @@ pub(super) struct NamedArgs {
 
     #[command(flatten)]
     pub(super) access: Access,
+}
+
+/// When an agent is called silent.
+#[derive(Debug, Args)]
+pub(super) struct SilenceArgs {
+    /// Call an agent silent that said nothing for longer: seconds, or a time such as 5m
+    #[arg(long, value_name = "TIME", default_value = "1m")]
+    silent_after: Time,
+}
+
+/// `pathspider campaign watch`.
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    #[command(flatten)]
+    named: NamedArgs,
+
+    #[command(flatten)]
+    silence: SilenceArgs,
 }
 
 /// `pathspider campaign blocklist`.
@@ -119,8 +137,9 @@ pub(super) fn submit(arguments: &SubmitArgs, program: &Program) -> Result<Exit, 
         });
     }
     let campaign = (&read.campaign, &*read.text);
+    let size = arguments.shard.map(|size| size as usize);
     let submitted = with_server(&arguments.access, |server| async move {
-        remote::submit(&server, program, campaign, plugins, arguments.shard as usize).await
+        remote::submit(&server, program, campaign, plugins, size).await
     })?;
     let Submitted { targets, shards, has_bad_lines } = submitted;
     say!(
@@ -162,10 +181,16 @@ fn steer(arguments: &NamedArgs, change: impl Fn(&mut Control)) -> Result<(), Fai
 }
 
 /// Shows how far a campaign on a server is.
-pub(super) fn status(name: &str, access: &Access, json: bool) -> Result<Exit, Failure> {
+pub(super) fn status(
+    name: &str,
+    access: &Access,
+    silence: &SilenceArgs,
+    json: bool,
+) -> Result<Exit, Failure> {
     super::place::place(name)
         .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", visible(name, 64))))?;
-    let overview = with_server(access, |server| async move { look(&server, name).await })?;
+    let Time(silence) = silence.silent_after;
+    let overview = with_server(access, |server| async move { look(&server, name, silence).await })?;
     match json {
         true => write_json(&overview)?,
         false => write(&overview.text())?,
@@ -174,12 +199,14 @@ pub(super) fn status(name: &str, access: &Access, json: bool) -> Result<Exit, Fa
 }
 
 /// Runs `pathspider campaign watch`.
-pub(super) fn watch(arguments: &NamedArgs) -> Result<Exit, Failure> {
+pub(super) fn watch(arguments: &WatchArgs) -> Result<Exit, Failure> {
     let stopping = listen()?;
-    with_server(&arguments.access, |server| async move {
+    let (WatchArgs { named, silence }, stopping) = (arguments, &stopping);
+    let Time(silence) = silence.silent_after;
+    with_server(&named.access, |server| async move {
         let mut before = String::new();
         loop {
-            let overview = look(&server, &arguments.name).await?;
+            let overview = look(&server, &named.name, silence).await?;
             let text = overview.text();
             if text != before {
                 write(&text)?;

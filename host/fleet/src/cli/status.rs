@@ -11,6 +11,7 @@ use pathspider_runtime::files;
 use pathspider_runtime::text::{of, path as shown};
 use serde::Serialize;
 
+use super::remote::SilenceArgs;
 use super::{remote, write, write_json};
 use crate::campaign::Campaign;
 use crate::course::{Course, Next, Step};
@@ -32,6 +33,9 @@ pub(super) struct StatusArgs {
 
     #[command(flatten)]
     credentials: Credentials,
+
+    #[command(flatten)]
+    silence: SilenceArgs,
 
     /// Write one JSON object
     #[arg(long)]
@@ -79,7 +83,7 @@ pub(super) fn run(arguments: StatusArgs) -> Result<Exit, Failure> {
     if let Some(server) = arguments.server {
         let name = arguments.folder.to_string_lossy();
         let access = Access { server, credentials: arguments.credentials };
-        return remote::status(&name, &access, arguments.json);
+        return remote::status(&name, &access, &arguments.silence, arguments.json);
     }
     let path = files::absolute(&arguments.folder);
     let no_input = |message: String| Failure::new(Exit::NoInput, message);

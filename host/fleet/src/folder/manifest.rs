@@ -7,8 +7,8 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 use pathspider_records::find::MANIFEST;
 use pathspider_runtime::{decompress, files};
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// What a run was, and the sums of its files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,10 +78,10 @@ impl Manifest {
 /// What the system says.
 pub(crate) fn sum(path: &Path) -> io::Result<(u64, String)> {
     let mut file = File::open(path)?;
-    let (mut digest, mut octets, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    let (mut digest, mut octets, mut buffer) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok((octets, HEXLOWER.encode(&digest.finalize()))),
+            0 => return Ok((octets, HEXLOWER.encode(digest.finish().as_ref()))),
             read => {
                 digest.update(&buffer[..read]);
                 octets += read as u64;

@@ -52,16 +52,19 @@ pub(crate) async fn collect(
     let mut state = begin(server, &folder, &found).await?;
     let mut collecting =
         Collecting { server, folder: &folder, found: &found, whole: BTreeSet::new() };
+    let mut said = None;
     loop {
-        let overview = look(server, name).await?;
-        let is_last = overview.complete || !wait || overview.wanted == Wanted::Cancelled;
-        let collected = collecting.take(&mut state, &overview, is_last).await?;
-        if is_last {
-            if collected.is_complete && overview.wanted != Wanted::Collected {
-                // Only now need agents not keep their files any more.
-                steer(server, name, |control| control.wanted = Wanted::Collected).await?;
+        match collecting.look_round(&mut state, wait).await {
+            Ok(Some(collected)) => return Ok(collected),
+            Ok(None) => said = None,
+            // It is started again, perhaps, or the network is cut.
+            Err(Failure::Told { exit: Exit::NoServer | Exit::NoInput, message }) if wait => {
+                if said.as_ref() != Some(&message) {
+                    say!("{message}; it is waited for");
+                }
+                said = Some(message);
             }
-            return Ok(collected);
+            Err(failure) => return Err(failure),
         }
         if stopping.is_asked() {
             return Err(Failure::new(Exit::Stopped, "stopped; the same command goes on"));
@@ -120,6 +123,24 @@ struct Collecting<'a> {
 }
 
 impl Collecting<'_> {
+    /// Takes what is there. What was collected, where nothing more is to be waited for.
+    async fn look_round(
+        &mut self,
+        state: &mut State,
+        wait: bool,
+    ) -> Result<Option<Collected>, Failure> {
+        let name = &self.found.campaign.name;
+        // Who is silent is of no concern here.
+        let overview = look(self.server, name, Duration::MAX).await?;
+        let is_last = overview.complete || !wait || overview.wanted == Wanted::Cancelled;
+        let collected = self.take(state, &overview, is_last).await?;
+        if collected.is_complete && is_last && overview.wanted != Wanted::Collected {
+            // Only now need agents not keep their files any more.
+            steer(self.server, name, |control| control.wanted = Wanted::Collected).await?;
+        }
+        Ok(is_last.then_some(collected))
+    }
+
     /// Takes the runs that are whole, and as the last thing also those that are not.
     async fn take(
         &mut self,
@@ -140,10 +161,9 @@ impl Collecting<'_> {
             let (name, shards) = (&self.found.campaign.name, self.found.definition.shards.len());
             let subjects = self.server.subjects(RESULTS, wire::results(name, place)).await?;
             let mut steps = BTreeMap::<Step, BTreeSet<u32>>::new();
-            for Work { step, shard } in subjects.iter().filter_map(|of| wire::work_of(of)) {
-                if (shard as usize) < shards {
-                    steps.entry(step).or_default().insert(shard);
-                }
+            let works = subjects.iter().filter_map(|of| wire::work_of(of));
+            for Work { step, shard } in works.filter(|work| self.found.has(*work)) {
+                steps.entry(step).or_default().insert(shard);
             }
             for (step, there) in steps {
                 let is_whole = there.len() == shards;

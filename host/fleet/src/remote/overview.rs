@@ -11,8 +11,8 @@ use crate::exit::Failure;
 use crate::server::Server;
 use crate::wire::{self, AGENTS, RESULTS, Report, Wanted};
 
-/// After this long without a word, an agent is named as silent.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Troubles of a place that are shown: whatever its agent says.
+const MOST_TROUBLES: usize = 20;
 
 /// How far a campaign is.
 #[derive(Debug, Serialize)]
@@ -36,7 +36,7 @@ pub(crate) struct PlaceStatus {
     pub(crate) results: u64,
     /// Seconds since its agent's last word, by the server's clock; null where it never said one.
     pub(crate) last_word: Option<u64>,
-    /// Whether that is more than a minute ago.
+    /// Whether that is too long ago.
     pub(crate) silent: bool,
     /// When its last result was sent.
     pub(crate) last_result: Option<String>,
@@ -44,27 +44,34 @@ pub(crate) struct PlaceStatus {
     pub(crate) troubles: Vec<wire::Trouble>,
 }
 
-/// Looks how far a campaign is.
+/// Looks how far a campaign is. An agent that said nothing for longer than `silence` is silent.
 ///
 /// # Errors
 ///
 /// There is none of this name, or the server does not answer.
-pub(crate) async fn look(server: &Server, name: &str) -> Result<Overview, Failure> {
+pub(crate) async fn look(
+    server: &Server,
+    name: &str,
+    silence: Duration,
+) -> Result<Overview, Failure> {
     let found = find(server, name).await?;
     let now = server.now().await?;
     let mut places = Vec::new();
     for vantage in found.places(server, now).await? {
-        let results = server.subjects(RESULTS, wire::results(name, &vantage)).await?.len() as u64;
+        let results = server.subjects(RESULTS, wire::results(name, &vantage)).await?;
+        let results = results.iter().filter_map(|subject| wire::work_of(subject));
+        let results = results.filter(|work| found.has(*work)).count() as u64;
         let holder = server.get(AGENTS, wire::holder(&vantage)).await?;
         let report = server.get(AGENTS, wire::report(name, &vantage)).await?;
         let report = report.and_then(|kept| wire::parse::<Report>(&kept.payload).ok());
-        let Report { measuring, last_result, troubles, .. } = report.unwrap_or_default();
+        let Report { measuring, last_result, mut troubles, .. } = report.unwrap_or_default();
+        troubles.truncate(MOST_TROUBLES);
         let age = holder.map(|kept| now.duration_since(kept.time).unwrap_or_default());
         places.push(PlaceStatus {
             vantage,
             results,
             last_word: age.map(|age| age.as_secs()),
-            silent: age.is_none_or(|age| age > SILENCE),
+            silent: age.is_none_or(|age| age > silence),
             last_result,
             measuring,
             troubles,

@@ -19,6 +19,11 @@ use crate::wire::{self, CONTROL, Control, Definition, MOST_SHARDS, SHARDS, VERSI
 /// How hard shards are compressed.
 const LEVEL: i32 = 3;
 
+/// Records of a result at the most, where nobody says how many targets a shard has: a result is one message.
+/// Those with the results of each connection are large.
+const MOST_RECORDS: u64 = 10_000;
+const MOST_WITH_FLOWS: u64 = 1000;
+
 /// What was submitted.
 pub(crate) struct Submitted {
     pub(crate) targets: u64,
@@ -26,7 +31,7 @@ pub(crate) struct Submitted {
     pub(crate) has_bad_lines: bool,
 }
 
-/// Puts a campaign on a server, with this many targets in a shard. `plugins`: the version of each
+/// Puts a campaign on a server, with this many targets in a shard where `size` says. `plugins`: the version of each
 /// measurement's plugin, where it is here.
 ///
 /// # Errors
@@ -37,11 +42,12 @@ pub(crate) async fn submit(
     program: &Program,
     (campaign, text): (&Campaign, &str),
     plugins: Vec<Option<String>>,
-    size: usize,
+    size: Option<usize>,
 ) -> Result<Submitted, Failure> {
     let made = tempfile::Builder::new().prefix("pathspider-").suffix(".ndjson.zst").tempfile();
     let file = made.map_err(|error| no_output("cannot make a file for the targets", &error))?;
     let gathered = targets::gather(program, campaign, file.path())?;
+    let size = size.unwrap_or_else(|| usual_size(campaign, gathered.count));
     let shards = gathered.count.div_ceil(size as u64);
     if shards > MOST_SHARDS as u64 {
         let message = format!("{shards} shards are too many: give a larger --shard than {size}");
@@ -99,6 +105,19 @@ pub(crate) async fn submit(
     })
 }
 
+/// How many targets a shard has, where nobody says. Each costs an agent the start of a run, and a turn of all
+/// places where these take turns; but the more there are, the sooner a result is there.
+fn usual_size(campaign: &Campaign, targets: u64) -> usize {
+    let has_flows = campaign.measures.iter().any(|measure| measure.flows);
+    let rounds = campaign.measures.iter().filter_map(|measure| measure.rounds).max().unwrap_or(1);
+    let most = if has_flows { MOST_WITH_FLOWS } else { MOST_RECORDS };
+    let most = (most / u64::from(rounds).max(1)).max(10);
+    let courtesy = &campaign.courtesy;
+    let takes_turns = courtesy.per_target_rate.is_some() || courtesy.prefix_spacing.is_some();
+    let size = if takes_turns { most } else { (targets / 20).clamp(1000.min(most), most) };
+    size as usize
+}
+
 fn taken(name: &str) -> Failure {
     let message = format!(
         "the server has another campaign of the name {name}, and the results of both would be mixed: \
@@ -152,6 +171,26 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shards_grow_with_their_number_and_results_stay_small() {
+        let of = |more: &str, targets| {
+            let text = format!("name = 'x'\ntargets = 't'\n{more}[[measure]]\nplugin = 'ecn'\n");
+            let campaign = Campaign::parse(&text, Path::new("/")).unwrap();
+            usual_size(&campaign, targets)
+        };
+        for (targets, size) in
+            [(1, 1000), (20_000, 1000), (100_000, 5000), (1_000_000, 10_000), (1 << 40, 10_000)]
+        {
+            assert_eq!(of("", targets), size);
+        }
+        assert_eq!(of("prefix_spacing = 1\n", 1), 10_000);
+        let flows = "[[measure]]\nplugin = 'ecn'\nflows = true\n";
+        assert_eq!(of(flows, 1_000_000), 1000);
+        let rounds = "[[measure]]\nplugin = 'ecn'\nrounds = 100\n";
+        assert_eq!(of(rounds, 1_000_000), 100);
+        assert_eq!(of(&rounds.replace("100", "10000"), 1_000_000), 10);
+    }
 
     #[test]
     fn shards_are_all_targets_in_their_order() {

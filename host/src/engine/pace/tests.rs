@@ -18,7 +18,7 @@ const MS: Duration = Duration::from_millis(1);
 /// Starts whatever may start, millisecond by millisecond; the milliseconds and what started.
 fn run(limits: Limits, items: &[&'static str], millis: u32) -> Vec<(u32, &'static str)> {
     let begun = Instant::now();
-    let mut pace: Pace<&'static str> = Pace::new(&limits);
+    let mut pace: Pace<&'static str> = Pace::new(&limits, 2);
     let mut ready: VecDeque<&str> =
         items.iter().filter_map(|item| pace.enter(item, begun)).collect();
     let mut started = Vec::new();
@@ -29,7 +29,7 @@ fn run(limits: Limits, items: &[&'static str], millis: u32) -> Vec<(u32, &'stati
         }
         while pace.wait(now).is_none() {
             let Some(item) = ready.pop_front() else { break };
-            pace.started(&item, now);
+            pace.start(item, now);
             started.push((at, item));
         }
     }
@@ -50,12 +50,12 @@ fn the_rate_is_steady() {
 #[test]
 fn after_a_stall_there_is_no_burst() {
     let begun = Instant::now();
-    let mut pace: Pace<&str> = Pace::new(&Limits { rate: Some(1000.0), ..Limits::default() });
-    pace.started(&"", begun);
+    let mut pace: Pace<&str> = Pace::new(&Limits { rate: Some(1000.0), ..Limits::default() }, 2);
+    pace.start("", begun);
     let now = begun + MS * 500;
     let mut burst = 0;
     while pace.wait(now).is_none() {
-        pace.started(&"", now);
+        pace.start("", now);
         burst += 1;
     }
     assert!((10..=12).contains(&burst), "{burst}");
@@ -83,12 +83,12 @@ fn a_prefix_keeps_its_distance_and_delays_nobody_else() {
 fn the_distance_counts_from_the_start() {
     let begun = Instant::now();
     let limits = Limits { address_spacing: Some(MS * 10), ..Limits::default() };
-    let mut pace: Pace<&str> = Pace::new(&limits);
+    let mut pace: Pace<&str> = Pace::new(&limits, 2);
     assert_eq!(pace.enter("192.0.2.1", begun), Some("192.0.2.1"));
     assert_eq!(pace.enter("192.0.2.1", begun), None);
     // The scheduler had something else to do before.
     assert_eq!((pace.release(begun + MS * 50), pace.next_release()), (None, None));
-    pace.started(&"192.0.2.1", begun + MS * 50);
+    pace.start("192.0.2.1", begun + MS * 50);
     assert_eq!(pace.next_release(), Some(begun + MS * 60));
     assert_eq!(pace.release(begun + MS * 59), None);
     assert_eq!(pace.release(begun + MS * 60), Some("192.0.2.1"));
@@ -112,10 +112,10 @@ fn an_address_that_waits_does_not_hold_up_its_prefix() {
 fn nothing_is_remembered_for_longer_than_needed() {
     let begun = Instant::now();
     let limits = Limits { prefix_spacing: Some(MS * 10), ..Limits::default() };
-    let mut pace: Pace<&str> = Pace::new(&limits);
+    let mut pace: Pace<&str> = Pace::new(&limits, 2);
     for item in ["192.0.2.1", "198.51.100.1"] {
         assert_eq!(pace.enter(item, begun), Some(item));
-        pace.started(&item, begun);
+        pace.start(item, begun);
     }
     assert_eq!(pace.release(begun + MS * 10), None);
     let prefixes = pace.prefixes.as_ref().unwrap();
@@ -126,15 +126,15 @@ fn nothing_is_remembered_for_longer_than_needed() {
 fn what_was_begun_goes_first_and_stays() {
     let begun = Instant::now();
     let limits = Limits { prefix_spacing: Some(MS * 10), ..Limits::default() };
-    let mut pace: Pace<&str> = Pace::new(&limits);
+    let mut pace: Pace<&str> = Pace::new(&limits, 2);
     for item in ["192.0.2.1", "192.0.2.2", "192.0.2.3+", "192.0.2.4", "192.0.2.5+"] {
         pace.enter(item, begun);
     }
     assert_eq!(pace.held(), 4);
-    pace.started(&"192.0.2.1", begun);
+    pace.start("192.0.2.1", begun);
     assert_eq!(pace.release(begun + MS * 10), Some("192.0.2.3+"), "it was begun");
     assert_eq!(pace.drop_unbegun(begun).len(), 2);
-    pace.started(&"192.0.2.3+", begun + MS * 10);
+    pace.start("192.0.2.3+", begun + MS * 10);
     assert_eq!(pace.release(begun + MS * 20), Some("192.0.2.5+"));
     assert_eq!((pace.held(), pace.next_release()), (0, None));
 }
@@ -147,7 +147,7 @@ fn what_never_starts_holds_nobody_up() {
         address_spacing: Some(MS * 10),
         ..Limits::default()
     };
-    let mut pace: Pace<&str> = Pace::new(&limits);
+    let mut pace: Pace<&str> = Pace::new(&limits, 2);
     assert_eq!(pace.enter("192.0.2.1", begun), Some("192.0.2.1"));
     // Held for the prefix, and with its own address; the third for that address.
     assert_eq!(pace.enter("192.0.2.2", begun), None);
@@ -165,17 +165,18 @@ fn what_was_not_sent_takes_nobody_s_turn() {
         rate: Some(10.0),
         address_spacing: Some(MS * 1000),
         prefix_spacing: Some(MS * 100),
+        ..Limits::default()
     };
-    let mut pace: Pace<&str> = Pace::new(&limits);
+    let mut pace: Pace<&str> = Pace::new(&limits, 2);
     assert_eq!(pace.enter("192.0.2.1", begun), Some("192.0.2.1"));
     assert_eq!(pace.enter("192.0.2.2", begun), None);
-    pace.started(&"192.0.2.1", begun);
+    pace.start("192.0.2.1", begun);
     assert!(pace.wait(begun).is_some());
     assert_eq!(pace.release(begun + MS * 50), None);
     pace.not_sent(&"192.0.2.1", begun, begun + MS * 50);
     assert_eq!(pace.wait(begun + MS * 50), None, "the rate is another's");
     assert_eq!(pace.release(begun + MS * 50), Some("192.0.2.2"), "and so is the prefix");
-    pace.started(&"192.0.2.2", begun + MS * 50);
+    pace.start("192.0.2.2", begun + MS * 50);
     assert_eq!(pace.enter("192.0.2.1", begun + MS * 60), None, "for the prefix alone");
     assert_eq!(pace.release(begun + MS * 149), None);
     assert_eq!(pace.release(begun + MS * 150), Some("192.0.2.1"));
@@ -185,14 +186,47 @@ fn what_was_not_sent_takes_nobody_s_turn() {
 fn what_was_not_sent_does_not_shorten_the_distance_of_another() {
     let begun = Instant::now();
     let limits = Limits { address_spacing: Some(MS * 10), ..Limits::default() };
-    let mut pace: Pace<&str> = Pace::new(&limits);
+    let mut pace: Pace<&str> = Pace::new(&limits, 2);
     for _ in 0..3 {
         pace.enter("192.0.2.1", begun);
     }
-    pace.started(&"192.0.2.1", begun);
+    pace.start("192.0.2.1", begun);
     assert_eq!(pace.release(begun + MS * 10), Some("192.0.2.1"));
-    pace.started(&"192.0.2.1", begun + MS * 10);
+    pace.start("192.0.2.1", begun + MS * 10);
     pace.not_sent(&"192.0.2.1", begun, begun + MS * 12);
     assert_eq!(pace.release(begun + MS * 19), None);
     assert_eq!(pace.release(begun + MS * 20), Some("192.0.2.1"));
+}
+
+#[test]
+fn a_turn_that_has_passed_meanwhile_is_waited_for() {
+    let begun = Instant::now();
+    let turns = "1/2,1/2,0".parse().unwrap();
+    let limits = Limits {
+        address_spacing: Some(MS * 10),
+        prefix_spacing: Some(MS * 100),
+        turns: Some(turns),
+        ..Limits::default()
+    };
+    let mut pace: Pace<&str> = Pace::new(&limits, 2);
+    let mut now = begun;
+    let mut entered = pace.enter("192.0.2.1", now);
+    while entered.is_none() {
+        now = pace.next_release().unwrap();
+        entered = pace.release(now);
+    }
+    // Its configuration came too late, so no other place is met, and those behind it wait too.
+    assert_eq!(pace.enter("192.0.2.2+", now), None);
+    assert_eq!(pace.start("192.0.2.1", now + MS * 1100), None);
+    assert_eq!(pace.held(), 2);
+    let next = pace.next_release().unwrap();
+    assert!(next > now + MS * 2000, "{:?}", next - now);
+    assert_eq!((pace.release(next - MS), pace.release(next)), (None, Some("192.0.2.1")));
+    assert_eq!(pace.start("192.0.2.1", next), Some("192.0.2.1"));
+    assert_eq!(pace.release(next + MS * 100), Some("192.0.2.2+"));
+    assert_eq!(pace.start("192.0.2.2+", next + MS * 100), Some("192.0.2.2+"));
+    // A stop leaves what has not begun, also of what waits for its turn.
+    assert_eq!(pace.enter("192.0.2.3", next + MS * 1500), None);
+    assert_eq!(pace.drop_unbegun(next + MS * 1500), ["192.0.2.3"]);
+    assert_eq!(pace.held(), 0);
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use pathspider_e2e::{Program, built, wait_until};
+use pathspider_e2e::{Ended, Program, built, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::rig::{Fleet, Nats};
@@ -44,6 +44,10 @@ fn a_server_that_is_killed_loses_nothing() {
         let Some(mut fleet) = Fleet::new(&test, 40, nats, &[]) else { return };
         fleet.submit(SLOW, "4");
         let agent = fleet.agent("a", &[]);
+        // Somebody waits for all of it meanwhile.
+        let output = fleet.folder.join("waited").display().to_string();
+        let collector = fleet.command(&["collect", "slow", "--wait", "--output", &output]);
+        let collector = fleet.network.start(collector);
         for results in [1, 3] {
             wait_until("results are there", || fleet.results("slow") >= results);
             let before = fleet.results("slow");
@@ -51,9 +55,32 @@ fn a_server_that_is_killed_loses_nothing() {
             fleet.start_server();
             assert!(fleet.results("slow") >= before);
         }
+        let waited: Ended = collector.wait_with_output().unwrap().into();
+        waited.expect(0, &["all there are", "40 records"]);
         fleet.collect("slow", &["a"], &RUNS);
         agent.end();
     }
+}
+
+#[test]
+fn a_silent_agent_is_named_with_its_last_result() {
+    let Some(fleet) = Fleet::new("fleet-silent", 4, Nats::Debian, &[]) else { return };
+    fleet.submit(FAST, "4");
+    let agent = fleet.agent("a", &[]);
+    wait_until("its result is there", || {
+        fleet.status("slow")["places"][0]["last_result"].is_string()
+    });
+    agent.kill();
+    // A minute is long: here a second is enough.
+    let soon = ["status", "slow", "--silent-after", "1"];
+    wait_until("it is named", || {
+        fleet.campaign(&soon).stdout.contains("its agent is silent since")
+    });
+    let text = fleet.campaign(&soon).stdout;
+    let place = &fleet.status("slow")["places"][0];
+    let last = format!("it sent its last result {}", place["last_result"].as_str().unwrap());
+    assert!(text.contains(&last), "{text}");
+    assert_eq!(place["silent"], place["last_word"].as_u64().unwrap() > 60, "{place}");
 }
 
 #[test]
@@ -92,8 +119,16 @@ fn a_network_that_is_cut_is_waited_for() {
     // It measures on, and says what it cannot do.
     agent.wait_for("the server:");
     fleet.network.script("nft delete table ip cut", "").expect(0, &[]);
-    fleet.collect("slow", &["a"], &RUNS);
     agent.wait_for("the server answers");
+    // The connection is gone for good, and another one is made.
+    let count = |words: &str| agent.said().matches(words).count();
+    let (silent, heard) = (count("the server:"), count("the server answers"));
+    let script = cut.replace("drop", "reject with tcp reset");
+    fleet.network.script(&script, "").expect(0, &[]);
+    wait_until("it says so again", || count("the server:") > silent);
+    fleet.network.script("nft delete table ip cut", "").expect(0, &[]);
+    fleet.collect("slow", &["a"], &RUNS);
+    wait_until("it is heard", || count("the server answers") > heard);
     agent.end();
 }
 

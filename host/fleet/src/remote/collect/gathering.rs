@@ -15,6 +15,9 @@ use crate::wire::Outcome;
 /// Octets of the records of one result at the most, when they are decompressed.
 const MOST_OCTETS: u64 = 1 << 30;
 
+/// Octets of one record at the most: as many as `report` reads.
+const LONGEST_RECORD: u64 = 64 << 20;
+
 /// The records of a run.
 pub(super) struct Gathering {
     file: File,
@@ -91,11 +94,12 @@ fn count(records: &[u8], place: &str) -> Result<u64, String> {
     }
     let unread = |error: io::Error| format!("its records cannot be read: {error}");
     let content = decompress::by_content(Box::new(io::Cursor::new(records.to_vec())));
-    let mut content = BufReader::new(content.map_err(unread)?.take(MOST_OCTETS));
+    let mut content = BufReader::new(content.map_err(unread)?);
     let (mut line, mut counted, mut octets) = (Vec::new(), 0, 0);
     loop {
         line.clear();
-        octets += content.read_until(b'\n', &mut line).map_err(unread)? as u64;
+        let mut next = (&mut content).take(LONGEST_RECORD);
+        octets += next.read_until(b'\n', &mut line).map_err(unread)? as u64;
         if line.is_empty() {
             return Ok(counted);
         }

@@ -258,8 +258,18 @@ fn hold() -> impl Strategy<Value = Hold> {
 
 fn limits() -> impl Strategy<Value = Limits> {
     let spacing = || prop::option::of((1u64..3000).prop_map(Duration::from_millis));
-    (prop::option::weighted(0.3, 1.0..1000.0), spacing(), spacing()).prop_map(
-        |(rate, address_spacing, prefix_spacing)| Limits { rate, address_spacing, prefix_spacing },
+    let turns = (1u32..4, 1u32..2000, 0u32..2000).prop_map(|(number, open, rest)| {
+        let (open, rest) = (f64::from(open) / 1000.0, f64::from(rest) / 1000.0);
+        format!("{number}/3,{open}/{},0", open + rest).parse().unwrap()
+    });
+    let rate = prop::option::weighted(0.3, 1.0..1000.0);
+    (rate, spacing(), spacing(), prop::option::of(turns)).prop_map(
+        |(rate, address_spacing, prefix_spacing, turns)| Limits {
+            rate,
+            address_spacing,
+            prefix_spacing,
+            turns,
+        },
     )
 }
 

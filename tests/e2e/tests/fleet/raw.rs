@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::rig::Fleet;
+use super::rig::Fleet;
 
 /// A connection.
 pub(super) struct Raw {
