@@ -270,7 +270,7 @@ mod tests {
             assert_eq!((read.open, read.length), (SECOND * 3 / 2, SECOND * 5 / 2));
             let to_come = (read.begin - Instant::now()).as_secs_f64();
             let off = (to_come - (begin - uptime)).rem_euclid(20.0);
-            assert!(off < 1.0 || off > 19.0, "{off}");
+            assert!(!(1.0..=19.0).contains(&off), "{off}");
         }
         for text in [
             "",

@@ -24,9 +24,15 @@ mkdir "$base/upper" "$base/work" "$base/root"
 mount -t overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" overlay "$base/root"
 cd "$base/root"
 mount -t proc proc proc
-mount --rbind /dev dev
+mount -t tmpfs -o mode=755 tmpfs dev
+for node in null zero full random urandom tty; do touch "dev/$node"; mount --bind "/dev/$node" "dev/$node"; done
+mkdir dev/shm dev/pts
+mount -t tmpfs -o mode=1777 tmpfs dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
 # What it says goes there in place of the console of this machine.
 : >"$given/said"
+touch dev/console
 mount --bind "$given/said" dev/console
 mount -t sysfs sysfs sys 2>/dev/null || mount --rbind /sys sys
 mountpoint -q sys/fs/cgroup || mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
@@ -46,19 +52,26 @@ chmod 600 etc/pathspider/*.nk
 for file in "$given"/units/*.service; do
 	name=$(basename "$file")
 	sed s,@PREFIX@,/run/prefix, "$file" >"run/systemd/system/$name"
-	# Of this machine nothing else is started.
+	# Of this machine nothing else is started, and no journal.
 	mkdir -p "run/systemd/system/$name.d"
-	printf "[Unit]\nDefaultDependencies=no\n" >"run/systemd/system/$name.d/alone.conf"
+	printf "[Unit]\nDefaultDependencies=no\n[Service]\nStandardError=append:/run/given/said\n" \
+		>"run/systemd/system/$name.d/alone.conf"
 done
 ln -s /dev/null run/systemd/system/network-online.target
 printf "[Unit]\nDefaultDependencies=no\nWants=pathspider-restore.service %s\n" "$unit" \
 	>run/systemd/system/given.target
+mkdir run/before
+pivot_root . run/before
+umount -l /run/before
+# In a container systemd leaves that to who starts it, and credentials reach units by it.
+mount --make-rshared /
+cd /run/given
 (
-	until [ -e "$given/stop" ]; do sleep 0.1; done
-	chroot . systemctl stop "$unit"
-	chroot . systemctl show -p Result -p ExecMainStatus -p ActiveState "$unit" >"$given/ending"
-	chroot . systemctl show -p Result -p ExecMainStatus pathspider-restore >>"$given/ending"
-	mv "$given/ending" "$given/ended"
+	until [ -e stop ]; do sleep 0.1; done
+	systemctl stop "$unit"
+	systemctl show -p Result -p ExecMainStatus -p ActiveState "$unit" >ending
+	systemctl show -p Result -p ExecMainStatus pathspider-restore >>ending
+	mv ending ended
 ) &
-exec env container=lxc chroot . /lib/systemd/systemd --system --unit=given.target --log-target=console
+exec env container=lxc /lib/systemd/systemd --system --unit=given.target --log-target=console
 '
