@@ -8,7 +8,7 @@ program=$(cd "$(dirname "$0")/../.." && pwd)/target/release/pathspider
 targets=${1:-10000} shard=${2:-} count=${3:-8}
 folder=$(mktemp -d)
 agents= server= collector=
-trap 'kill $agents $server $collector 2>/dev/null; wait; rm -rf "$folder"' EXIT
+trap 'kill $agents $server $collector 2>/dev/null || :; wait; rm -rf "$folder"' EXIT
 cd "$folder"
 ip link set lo up
 awk -v n="$targets" 'BEGIN { for (i = 0; i < n; i++)
@@ -68,7 +68,7 @@ while kill -0 $collector 2>/dev/null && memory=$(peak $collector) && [ -n "$memo
 	sleep 0.2
 done
 wait $collector
-to=$(now)
+collector= to=$(now)
 all=$((count * targets))
 time=$(($(used $$) - before - looking + $(used $server)))
 for process in $agents; do time=$((time + $(used "$process"))); done
