@@ -16,7 +16,7 @@ NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
 export PATHSPIDER_COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 SHARE    = $(DESTDIR)$(PREFIX)/share
-UNITS    = pathspider-agent@.service pathspider-restore.service
+UNITS    = pathspider-agent@.service pathspider-respond.service pathspider-restore.service
 # What is no plugin has a folder of its own.
 SDK      = $(DESTDIR)$(PREFIX)/lib/pathspider/sdk
 # Where shells look for completions.
@@ -55,7 +55,7 @@ deps: ## install the Debian packages that are missing
 
 # `program` is what measures, and the lab: whoever builds it to measure needs no more.
 PROGRAM := -p pathspider -p pathspider-lab $(PLUGINS:%=-p pathspider-%)
-WHAT     = $(PROGRAM) -p pathspider-report -p pathspider-fleet -p pathspider-c -p pathspider-python
+WHAT     = $(PROGRAM) -p pathspider-report -p pathspider-fleet -p pathspider-respond -p pathspider-c -p pathspider-python
 program: WHAT = $(PROGRAM)
 build: ## build pathspider, the programs beside it, and every plugin into target/release/plugins
 build program: deps
@@ -72,6 +72,7 @@ install: ## install what was built under DESTDIR and PREFIX
 	install -D -m 755 $(TARGET)/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider
 	install -D -m 755 $(TARGET)/pathspider-report $(DESTDIR)$(PREFIX)/bin/pathspider-report
 	install -D -m 755 $(TARGET)/pathspider-fleet $(DESTDIR)$(PREFIX)/bin/pathspider-fleet
+	install -D -m 755 $(TARGET)/pathspider-respond $(DESTDIR)$(PREFIX)/bin/pathspider-respond
 	@for plugin in $(PLUGINS); do \
 		install -D -m 644 -v $(TARGET)/plugins/$$plugin.so \
 			$(DESTDIR)$(PREFIX)/lib/pathspider/$$plugin.so || exit 1; \
@@ -84,6 +85,7 @@ install: ## install what was built under DESTDIR and PREFIX
 	$(DESTDIR)$(PREFIX)/bin/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1 $(PLUGINS)
 	$(DESTDIR)$(PREFIX)/bin/pathspider-report man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(DESTDIR)$(PREFIX)/bin/pathspider-fleet man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(DESTDIR)$(PREFIX)/bin/pathspider-respond man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(DESTDIR)$(PREFIX)/bin/pathspider-lab man $(DESTDIR)$(PREFIX)/share/man/man1
 	@install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	@for unit in $(UNITS); do \
@@ -101,7 +103,7 @@ install: ## install what was built under DESTDIR and PREFIX
 
 uninstall: ## remove what `install` put there; plugins of others, and journals, stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/pathspider $(DESTDIR)$(PREFIX)/bin/pathspider-report \
-		$(DESTDIR)$(PREFIX)/bin/pathspider-fleet $(DESTDIR)$(PREFIX)/bin/pathspider-lab
+		$(DESTDIR)$(PREFIX)/bin/pathspider-fleet $(DESTDIR)$(PREFIX)/bin/pathspider-respond $(DESTDIR)$(PREFIX)/bin/pathspider-lab
 	rm -f $(UNITS:%=$(DESTDIR)$(PREFIX)/lib/systemd/system/%)
 	rm -f $(SHARE)/bash-completion/completions/pathspider $(SHARE)/zsh/vendor-completions/_pathspider \
 		$(SHARE)/fish/vendor_completions.d/pathspider.fish

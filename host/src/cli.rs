@@ -196,6 +196,7 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
         Some(Command::Agent(arguments)) => {
             beside::run_with_plugins("agent", arguments, &folders, is_insecure)
         }
+        Some(Command::Respond(arguments)) => beside::run("respond", arguments),
         Some(Command::Schema) => schema::run(),
         Some(Command::Metadata(arguments)) => metadata::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The crates of the host. `plugin-api` is none of them: what crosses its boundary (`abi`) and what
 /// authors see are two sides of the same types.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 14] = [
+    "arrivals/src",
     "asn/src",
     "src",
     "fleet/src",
@@ -20,6 +21,7 @@ const CRATES: [&str; 12] = [
     "program/src",
     "records/src",
     "report/src",
+    "respond/src",
     "runtime/src",
     "shell/src",
     "system/src",

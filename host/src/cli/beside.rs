@@ -13,12 +13,13 @@ use pathspider_shell::complete::{self, Shell};
 use super::exit::{Exit, Failure};
 
 /// The program that each of these commands starts.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("report", REPORT),
     ("diff", REPORT),
     ("export", REPORT),
     ("campaign", FLEET),
     ("agent", FLEET),
+    ("respond", RESPOND),
 ];
 
 /// The program that reads records.
@@ -26,6 +27,9 @@ const REPORT: &str = "pathspider-report";
 
 /// The program that starts this one again, to measure.
 const FLEET: &str = "pathspider-fleet";
+
+/// The program that says which packets came to it.
+const RESPOND: &str = "pathspider-respond";
 
 /// What follows such a command: the program itself reads it.
 #[derive(Debug, Args)]

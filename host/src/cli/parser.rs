@@ -92,6 +92,9 @@ pub(super) enum Command {
     /// Measure, from this place, the campaigns that are submitted to a server
     #[command(disable_help_flag = true)]
     Agent(BesideArgs),
+    /// Say, to whoever has the key, which packets of a measurement came to this machine
+    #[command(disable_help_flag = true)]
+    Respond(BesideArgs),
     /// Conclude again from the records and the capture of an earlier run
     Rejudge(RejudgeArgs),
     /// Check plugins' files against the contract

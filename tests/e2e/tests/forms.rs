@@ -158,7 +158,7 @@ fn the_form_of_2_x_under_its_name() {
 fn mistyped_names_and_names_that_are_gone() {
     let run = |arguments: &[&str]| Program::run(arguments);
     let lists = [
-        "the commands measure, probe, trace, observe, filter, report, diff, export, campaign, agent, rejudge, check",
+        "the commands measure, probe, trace, observe, filter, report, diff, export, campaign, agent, respond, rejudge, check",
         "the plugins ",
         "ecn",
     ];

@@ -24,6 +24,7 @@
 //! - `conversations`: packets that depend on answers
 //! - `answers`: forged and sprayed answers, and packets that are sent back
 //! - `middle`: boxes on the way that keep state
+//! - `responding`: the far end of a path that one owns
 //! - `inputs`: formats, names, duplicates, courtesy, order and limits
 //! - `observe`: sources, chains from plugins, signals
 //! - `discovery`: finding plugins among files of every kind
@@ -85,6 +86,7 @@ mod probe;
 mod progress;
 mod rejudging;
 mod report;
+mod responding;
 mod restoring;
 mod rounds;
 mod soak;

@@ -1,0 +1,7 @@
+//! The program `pathspider-respond`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pathspider_respond::cli::main(std::env::args_os())
+}
