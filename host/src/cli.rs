@@ -25,6 +25,7 @@ mod plugin_args;
 mod plugin_info;
 mod probe;
 mod rejudge;
+mod responders;
 mod restore;
 mod schema;
 mod shell;

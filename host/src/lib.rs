@@ -1,8 +1,8 @@
 //! pathspider's host: runs a plugin's measurement, and writes what was found.
 //!
 //! The modules are the stages of a run, in the order in which a job passes through them: `job` →
-//! `engine` → `merger` → `output`. `run` joins them, `locating` stands beside `merger`, `rejudge`
-//! concludes again without them, and `cli` is the front. What they stand on are
+//! `engine` → `merger` → `output`. `run` joins them, `locating` and `forward` stand beside `merger`,
+//! `rejudge` concludes again without them, and `cli` is the front. What they stand on are
 //! crates of their own, in folders beside this one: `observer` (packets and chains), `plugins`
 //! (finding and loading), `system` (changes to the machine) and `runtime` (the process itself).
 
@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod engine;
+pub mod forward;
 pub mod job;
 pub mod locating;
 pub mod merger;

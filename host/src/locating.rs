@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use pathspider_locate::Settings;
 
-pub(crate) use condition::conditions;
 pub use condition::declared;
+pub(crate) use condition::{aspects_of, conditions};
 pub(crate) use of_plugin::of_plugin;
 pub(crate) use read::{Told, told};
 pub(crate) use record::{hops, record};
 pub(crate) use stage::{Ask, Found, Stage};
-pub(crate) use wanted::{Wanted, wanted};
+pub(crate) use wanted::{Wanted, experiments, wanted};
 pub use wire::WireError;
 pub(crate) use wire::{Driver, Turned, Wire};
 

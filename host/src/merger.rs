@@ -5,6 +5,7 @@
 //! claimed one is answered.
 
 mod answered;
+mod asking;
 mod conclude;
 mod evidence;
 mod icmp;
@@ -23,6 +24,7 @@ use crate::engine::{Feedback, Measured, Report};
 use crate::locating::{Ask, Found, Wanted, When};
 use crate::output::{OutputError, RecordWriter, RunNumber, Summary};
 use crate::rounds::Standings;
+pub use asking::Asking;
 use conclude::{Conclude, Concluded, Drawn, Open, judged};
 pub(crate) use evidence::failures;
 pub use path::Ends;
@@ -129,10 +131,10 @@ impl Merger {
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
         engine: ToEngine,
-        searches: Searches,
+        beside: (Asking, Searches),
         mut writer: RecordWriter,
     ) -> Option<OutputError> {
-        let ended = self.merge(reports, observations, engine, searches, &mut writer);
+        let ended = self.merge(reports, observations, engine, beside, &mut writer);
         // What was concluded before a failure is kept.
         let finished = writer.finish();
         let lost = writer.lost();
@@ -148,7 +150,7 @@ impl Merger {
         reports: Receiver<Report>,
         observations: Receiver<Observation>,
         engine: ToEngine,
-        mut searches: Searches,
+        (mut asking, mut searches): (Asking, Searches),
         writer: &mut RecordWriter,
     ) -> Result<(), OutputError> {
         let mut pending = PendingJobs::new(self.measurement.configurations);
@@ -158,8 +160,24 @@ impl Merger {
         let mut flushed = Instant::now();
         let never_report = crossbeam::channel::never();
         let never_observation = crossbeam::channel::never();
-        while reports.is_some() || observations.is_some() || searches.has_open() {
+        while reports.is_some()
+            || observations.is_some()
+            || asking.has_open()
+            || searches.has_open()
+        {
+            let mut ready = Vec::new();
             let (of, done) = select! {
+                recv(asking.answers()) -> answered => {
+                    match answered {
+                        Ok(answered) => {
+                            let is_forged = self.measurement.info.forges;
+                            ready.extend(asking.close(&answered, is_forged));
+                        }
+                        // It answers all that it was asked before it ends.
+                        Err(_) => ready.extend(asking.lose()),
+                    }
+                    (None, None)
+                },
                 recv(searches.found) -> found => match found {
                     Ok(found) => {
                         if let Some((visit, open)) = searches.close(&found) {
@@ -205,9 +223,10 @@ impl Merger {
                 // The engine may have ended, on a second signal.
                 let _ = engine.send(Feedback::Known(id));
             }
-            if let Some(complete) = done {
-                let visit = complete.visit();
-                match conclude.draw(complete) {
+            ready.extend(done.and_then(|complete| asking.pass(complete)));
+            for ready in ready {
+                let visit = ready.complete.visit();
+                match conclude.draw(ready) {
                     Drawn::Open(open, wanted) if searches.asks(self.most_located) => {
                         searches.ask(visit, *open, wanted);
                     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use pathspider_plugin_api::packet::{Quoted, TcpOption, tcp_option};
+use pathspider_plugin_api::packet::{Packet, Quoted, TcpOption, tcp_option};
 
 use crate::template::Template;
 
@@ -31,6 +31,14 @@ pub enum Field {
     Addresses,
     /// The checksum of the transport header, if no change of what it covers explains it.
     Checksum,
+    /// An extension header of IPv6, by its number.
+    Extension(u8),
+    /// The length of a datagram, as its header says it.
+    UdpLength,
+    /// What follows a datagram in its packet.
+    Surplus,
+    /// The first octets of data.
+    Data,
 }
 
 impl Field {
@@ -53,6 +61,10 @@ impl fmt::Display for Field {
             Field::Ports => "ports",
             Field::Addresses => "addresses",
             Field::Checksum => "checksum",
+            Field::Extension(number) => return write!(f, "ext-{number}"),
+            Field::UdpLength => "udplength",
+            Field::Surplus => "surplus",
+            Field::Data => "data",
         };
         f.write_str(name)
     }
@@ -73,9 +85,17 @@ impl FromStr for Field {
             "ports" => Field::Ports,
             "addresses" => Field::Addresses,
             "checksum" => Field::Checksum,
+            "udplength" => Field::UdpLength,
+            "surplus" => Field::Surplus,
+            "data" => Field::Data,
             other => {
-                let kind = other.strip_prefix("tcpopt-").ok_or(NotRead)?;
-                Field::TcpOption(kind.parse().map_err(|_| NotRead)?)
+                let (kind, number) = other.split_once('-').ok_or(NotRead)?;
+                let number = number.parse().map_err(|_| NotRead)?;
+                match kind {
+                    "tcpopt" => Field::TcpOption(number),
+                    "ext" => Field::Extension(number),
+                    _ => return Err(NotRead),
+                }
             }
         })
     }
@@ -125,7 +145,7 @@ impl Reading {
         let number = |text: &str| text.parse().map_err(|_| NotRead);
         Ok(match field {
             _ if text == "absent" => Reading::Absent,
-            Field::TcpOption(_) => {
+            Field::TcpOption(_) | Field::Extension(_) | Field::Surplus | Field::Data => {
                 let octets = (0..text.len()).step_by(2).map(octet);
                 Reading::Octets(octets.collect::<Option<_>>().ok_or(NotRead)?)
             }
@@ -190,25 +210,28 @@ pub fn differ(one: &Template, other: &Template) -> bool {
 
 /// All fields of a packet that was sent, with what they say.
 pub(crate) fn of_sent(template: &Template) -> Vec<(Field, Reading)> {
-    template.view(|packet| {
-        let ip = packet.ip();
-        let mut fields = of_ip(ip);
-        if let Some((source, destination)) = packet.ports() {
-            fields.push((Field::Ports, Reading::Ports(source, destination)));
+    template.view(of_packet)
+}
+
+/// The same of a packet whose headers are whole.
+pub(crate) fn of_packet(packet: &Packet<'_>) -> Vec<(Field, Reading)> {
+    let ip = packet.ip();
+    let mut fields = of_ip(ip);
+    if let Some((source, destination)) = packet.ports() {
+        fields.push((Field::Ports, Reading::Ports(source, destination)));
+    }
+    let checksum = match (packet.tcp(), packet.udp()) {
+        (Some(tcp), _) => {
+            fields.push((Field::TcpFlags, Reading::Number(tcp.flags().0.into())));
+            fields.extend(tcp.options().map(of_option));
+            Some(tcp.checksum())
         }
-        let checksum = match (packet.tcp(), packet.udp()) {
-            (Some(tcp), _) => {
-                fields.push((Field::TcpFlags, Reading::Number(tcp.flags().0.into())));
-                fields.extend(tcp.options().map(of_option));
-                Some(tcp.checksum())
-            }
-            (None, Some(udp)) => Some(udp.checksum()),
-            (None, None) => None,
-        };
-        fields.extend(checksum.map(|sum| (Field::Checksum, Reading::Number(sum.into()))));
-        fields.sort_by_key(|(field, _)| *field);
-        fields
-    })
+        (None, Some(udp)) => Some(udp.checksum()),
+        (None, None) => None,
+    };
+    fields.extend(checksum.map(|sum| (Field::Checksum, Reading::Number(sum.into()))));
+    fields.sort_by_key(|(field, _)| *field);
+    fields
 }
 
 fn of_ip(ip: pathspider_plugin_api::packet::Ip<'_>) -> Vec<(Field, Reading)> {
@@ -263,7 +286,7 @@ pub(crate) fn compare(sent: &Template, quoted: &Quoted<'_>) -> Shown {
             shown.changes.push(Change { field, sent: Reading::Absent, seen });
         }
     }
-    explain_checksum(&mut shown, sent);
+    explain_checksum(&mut shown.changes, sent.is_tcp());
     shown.changes.sort_by_key(|change| change.field);
     shown
 }
@@ -292,7 +315,7 @@ fn of_quote(quoted: &Quoted<'_>) -> Vec<(Field, Reading)> {
 
 /// Leaves out a checksum that had to change because something that it covers did: addresses, ports, or a
 /// field. A checksum that was added or removed is a change of its own.
-fn explain_checksum(shown: &mut Shown, sent: &Template) {
+pub(crate) fn explain_checksum(changes: &mut Vec<Change>, is_tcp: bool) {
     let covered = |change: &Change| {
         !matches!(
             change.field,
@@ -300,9 +323,9 @@ fn explain_checksum(shown: &mut Shown, sent: &Template) {
         )
     };
     let zero = |reading: &Reading| *reading == Reading::Number(0);
-    let is_explained = shown.changes.iter().any(covered) || sent.is_tcp();
-    shown.changes.retain(|change| {
-        let has_come = zero(&change.sent) != zero(&change.seen) && !sent.is_tcp();
+    let is_explained = changes.iter().any(covered) || is_tcp;
+    changes.retain(|change| {
+        let has_come = zero(&change.sent) != zero(&change.seen) && !is_tcp;
         change.field != Field::Checksum || has_come || !is_explained
     });
 }

@@ -15,9 +15,12 @@
 //! Time is a duration since any moment. `Settings::shape` chooses between a search by halves, which
 //! spares routers and is for campaigns, and every hop, which is for people.
 //!
+//! Where the far end says itself what came to it, [`Template::compare`] compares that with what left.
+//!
 //! How few packets come to the target is a rule of the course ([`course`]), and how often routers are
 //! asked is one of [`pace`].
 
+mod arrived;
 pub mod course;
 pub mod field;
 pub mod location;
@@ -25,6 +28,7 @@ mod locator;
 pub mod pace;
 mod template;
 
+pub use arrived::{Came, Compared};
 pub use course::{Course, Settings, Shape, Side, Subject};
 pub use field::{Change, Field, Reading};
 pub use location::{Finding, HopSeen, Location, Span};

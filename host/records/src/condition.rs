@@ -119,6 +119,11 @@ pub fn is_of_location(condition: &str) -> bool {
     name(condition).contains(".location.")
 }
 
+/// Whether a condition says how packets came to a target that says so itself, `ecn.forward.intact`.
+pub fn is_of_forward(condition: &str) -> bool {
+    name(condition).contains(".forward.")
+}
+
 /// The measurement that gives a condition: its first word, but for those that name what they measure.
 pub fn measurement(condition: &str) -> &str {
     let end = condition.find(['.', ':']).unwrap_or(condition.len());

@@ -23,6 +23,8 @@ pub const INPUT: &str = "input";
 pub const RTT: &str = "rtt";
 /// Where on the path packets were harmed.
 pub const LOCATION: &str = "location";
+/// What the target says of the packets that came to it.
+pub const FORWARD: &str = "forward";
 
 /// Which of several measurements of the target, from 0.
 pub const ROUND: &str = "round";
@@ -75,6 +77,7 @@ pub fn is_ours(key: &str) -> bool {
                 | INPUT
                 | RTT
                 | LOCATION
+                | FORWARD
                 | ANSWERED_FROM
                 | TRANSLATED
                 | ROUND

@@ -144,6 +144,11 @@ pub const RECORD: &[Key] = &[
         "with `--locate`: [where on the path](location.md) packets are harmed, one for each configuration and packet that was looked at",
     ),
     perhaps(
+        names::FORWARD,
+        Objects(FORWARD),
+        "with `--responder-key`, of targets that [respond](respond.md): how packets came to them, one for each configuration and packet",
+    ),
+    perhaps(
         names::MISSED_FLOWS,
         Whole,
         "with `--output-flows`: connections that the capture has no flow of",
@@ -187,6 +192,29 @@ const ANSWERED: &[Key] = &[
         "how many routers these imply, if the sender began with the next of 32, 64, 128 and 255",
     ),
     always("other_ttl", Numbers, "the lowest and the highest TTL of the target's other packets"),
+];
+
+const FORWARD: &[Key] = &[
+    always("config", Whole, "the configuration"),
+    always(
+        "carrier",
+        Word,
+        "which packet: `opening` (the SYN, the first datagram) or `data` (the first segment with data)",
+    ),
+    perhaps(
+        "differs",
+        Texts,
+        "the fields that came otherwise than they were sent: `field:sent>seen`; empty where it came as it left",
+    ),
+    perhaps("hops", Whole, "how many routers took one of its hops to live"),
+    perhaps("from", Address, "the address that it came from, as the target says"),
+    perhaps("from_port", Whole, "the port that it came from"),
+    perhaps("unknown", Text, "in place of these: why it is not known how it came"),
+    perhaps(
+        "found_by",
+        Text,
+        "by what the target knew its flow: `port and mark`, `mark` (the port was translated) or `port` (the sequence number, or the data, came otherwise)",
+    ),
 ];
 
 const LOCATION: &[Key] = &[

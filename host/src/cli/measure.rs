@@ -14,11 +14,11 @@ use super::exit::{self, Exit, Failure};
 use super::options::{MeasureOptions, measure_option_names, measure_options};
 use super::{help, names, plugin_args, shell, source};
 use crate::job::{Format, Input};
-use crate::locating::declared;
 use crate::merger::Ends;
 use crate::output::{Counted, Output};
 use crate::progress::Showing;
 use crate::run::{RunEnd, RunError, RunOptions, foresee, run};
+use crate::{forward, locating};
 use pathspider_observer::{SourceOptions, Strays, is_recorded};
 use pathspider_plugins::{Found, Loaded, Registry};
 use pathspider_runtime::crash;
@@ -170,6 +170,7 @@ fn start(
     }
     let labels = arguments.labelling.labels()?;
     let databases = arguments.labelling.databases()?;
+    let responders = arguments.responders.responders()?;
     let mut rules = arguments.targets.rules()?;
     let named = !matches!(from, From::Input);
     rules.resolve |= named;
@@ -192,6 +193,7 @@ fn start(
     showing.quiet |= summing != Summing::Whole;
     let clock = Clock::now();
     let is_dry = arguments.dry_run;
+    let info = &found.info;
     let options = RunOptions {
         measurement: &measurement,
         plugin_options,
@@ -201,7 +203,8 @@ fn start(
         source,
         capture: SourceOptions {
             snaplen: snaplen(arguments.snaplen, &measurement)
-                .max(arguments.locating.least_snaplen()),
+                .max(arguments.locating.least_snaplen())
+                .max(arguments.responders.least_snaplen()),
             tells_reflected: true,
             buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
             ..SourceOptions::default()
@@ -214,13 +217,16 @@ fn start(
         max_runtime: arguments.targets.max_runtime(),
         parent: arguments.parent,
         locating: arguments.locating.locating(),
+        responders,
         ends: Ends { databases: Arc::new(databases), ..arguments.targets.ends() },
         labels,
         more_chains: ChainName::list(arguments.labelling.chains),
         output,
         clock,
-        answers: (summing == Summing::Brief)
-            .then(|| [found.info.conditions.clone(), declared(&found.info)].concat()),
+        answers: (summing == Summing::Brief).then(|| {
+            let (located, forward) = (locating::declared(info), forward::declared(info));
+            [info.conditions.clone(), located, forward].concat()
+        }),
         with_flows: arguments.output_flows,
         save_pcap: arguments.save_pcap.map(|path| files::absolute(&path)),
         plugin_timeout: arguments.plugin_timeout,

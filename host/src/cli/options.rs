@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, FromArgMatches};
 use super::keeping::Keeping;
 use super::labels::Labelling;
 use super::locating::LocatingOptions;
+use super::responders::ResponderOptions;
 use super::targets::{Targets, time};
 use crate::engine::Requests;
 use crate::progress::Showing;
@@ -82,6 +83,9 @@ pub(super) struct MeasureOptions {
 
     #[command(flatten)]
     pub(super) locating: LocatingOptions,
+
+    #[command(flatten)]
+    pub(super) responders: ResponderOptions,
 
     #[command(flatten)]
     pub(super) labelling: Labelling,

@@ -12,7 +12,7 @@ use pathspider_plugin_api::{
 };
 use serde::Serialize;
 
-use crate::locating::declared;
+use crate::{forward, locating};
 
 use pathspider_observer::chains::{Catalogue, Entry};
 use pathspider_plugins::{Found, Registry};
@@ -136,8 +136,8 @@ impl PluginInfo {
             (info.forges, "CAP_NET_RAW", "to send packets of its own making"),
             (info.changes_system, "CAP_NET_ADMIN", "to change the system's settings"),
         ];
-        // The host's own of each measurement, which --locate gives.
-        let located = declared(info);
+        // The host's own of each measurement, which --locate and --responder-key give.
+        let hosts = [locating::declared(info), forward::declared(info)].concat();
         PluginInfo {
             name: info.name.clone(),
             version: info.version.clone(),
@@ -152,7 +152,7 @@ impl PluginInfo {
             default_port: set_up.default_port,
             configurations: set_up.configurations,
             chains: set_up.chains,
-            conditions: info.conditions.iter().chain(&located).map(ConditionInfo::of).collect(),
+            conditions: info.conditions.iter().chain(&hosts).map(ConditionInfo::of).collect(),
             privileges: privileges
                 .into_iter()
                 .filter(|(needed, ..)| *needed)

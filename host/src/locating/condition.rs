@@ -49,8 +49,8 @@ fn condition(aspect: &str, finding: &Finding) -> Condition {
     }
 }
 
-/// The conditions of location that a measurement's records may have.
-pub fn declared(info: &Info) -> Vec<ConditionInfo> {
+/// What a measurement's verdicts are about.
+pub(crate) fn aspects_of(info: &Info) -> Vec<&str> {
     let mut aspects: Vec<&str> = Vec::new();
     for condition in &info.conditions {
         if let Some((aspect, _)) = condition.name.split_once(".connectivity.")
@@ -59,6 +59,11 @@ pub fn declared(info: &Info) -> Vec<ConditionInfo> {
             aspects.push(aspect);
         }
     }
+    aspects
+}
+
+/// The conditions of location that a measurement's records may have.
+pub fn declared(info: &Info) -> Vec<ConditionInfo> {
     let each = |aspect: &str| {
         let named = Finding::DECLARED.map(|(words, class, meaning)| ConditionInfo {
             name: format!("{aspect}.location.{words}"),
@@ -67,5 +72,5 @@ pub fn declared(info: &Info) -> Vec<ConditionInfo> {
         });
         Vec::from(named)
     };
-    aspects.into_iter().flat_map(each).collect()
+    aspects_of(info).into_iter().flat_map(each).collect()
 }

@@ -55,22 +55,18 @@ fn is_about(condition: &Condition, aspect: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// What is wanted of a job, for what was concluded. `is_forged`: whether the measurement makes its packets
-/// itself. `distances`: how many routers the answers of each connection imply.
-pub(crate) fn wanted(
-    (when, is_forged): (When, bool),
-    configurations: &[Configuration],
-    distances: &[Option<u8>],
-    conclusion: &Conclusion,
-) -> Vec<Wanted> {
-    let aspects = aspects(&conclusion.conditions);
+/// The experiments of which there is a verdict, and what it is about.
+pub(crate) fn experiments<'a>(
+    configurations: &'a [Configuration],
+    concluded: &'a [Condition],
+) -> Vec<(&'a Configuration, &'a str)> {
+    let aspects = aspects(concluded);
     let experiments = match configurations {
         [only] => std::slice::from_ref(only),
         [_, experiments @ ..] => experiments,
         [] => return Vec::new(),
     };
-    let mut found = Vec::new();
-    for (place, experiment) in experiments.iter().enumerate() {
+    let with_aspect = |(place, experiment): (usize, &'a Configuration)| {
         // One verdict for each experiment, in their order; where one is missing, the label tells.
         let aspect = match aspects.len() == experiments.len() {
             true => aspects.get(place).copied(),
@@ -79,11 +75,26 @@ pub(crate) fn wanted(
                 aspects.iter().copied().find(|aspect| *aspect == label)
             }
         };
-        let Some(aspect) = aspect else { continue };
+        Some((experiment, aspect?))
+    };
+    experiments.iter().enumerate().filter_map(with_aspect).collect()
+}
+
+/// What is wanted of a job, for what was concluded. `is_forged`: whether the measurement makes its packets
+/// itself. `distances`: how many routers the answers of each connection imply.
+pub(crate) fn wanted(
+    (when, is_forged): (When, bool),
+    configurations: &[Configuration],
+    distances: &[Option<u8>],
+    conclusion: &Conclusion,
+) -> Vec<Wanted> {
+    let mut found = Vec::new();
+    for (experiment, aspect) in experiments(configurations, &conclusion.conditions) {
         let impaired = |condition: &&Condition| {
             condition.class() == Class::Impaired && is_about(condition, aspect)
         };
-        let mut impaired = conclusion.conditions.iter().filter(impaired).peekable();
+        let all = conclusion.conditions.iter().chain(&conclusion.added);
+        let mut impaired = all.filter(impaired).peekable();
         let is_impaired = impaired.peek().is_some();
         let is_broken = impaired.any(|one| one.aspect().ends_with(".connectivity"));
         let is_wanted = match when {

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use pathspider_plugin_api::driver::{self, Conclusion, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 
+use super::asking::Ready;
 use super::evidence::{failures, round_trips};
 use super::nat64::Translators;
 use super::pending::{Complete, Connection};
 use super::theirs::Theirs;
 use super::{Merger, answered};
 use crate::engine::{Report, Work};
+use crate::forward;
 use crate::job::Verbatim;
 use crate::locating::{self, Found, Wanted};
 use crate::output::{JobId, Summary, Told};
@@ -45,7 +47,16 @@ pub(super) enum Drawn {
 pub(super) struct Open {
     work: Arc<Work>,
     hint: Option<Record>,
+    forward: Vec<Record>,
     conclusion: Conclusion,
+}
+
+/// What is known of a job beside what its measurement concludes.
+struct Beside<'a> {
+    answered_from: Option<Record>,
+    /// What the target says of what came to it.
+    forward: Vec<Record>,
+    located: &'a [(Wanted, pathspider_locate::Location)],
 }
 
 /// What is written of a job.
@@ -69,7 +80,7 @@ impl<'a> Conclude<'a> {
     }
 
     /// Concludes from a job's connections.
-    pub(super) fn draw(&self, complete: Complete<Arc<Work>>) -> Drawn {
+    pub(super) fn draw(&self, Ready { complete, forward: said }: Ready) -> Drawn {
         let failed = |target, error| {
             Drawn::Concluded(Concluded::Records(vec![self.error_record(target, error)]))
         };
@@ -86,8 +97,15 @@ impl<'a> Conclude<'a> {
         let connections = connections.into_iter().map(judged).collect();
         let prepared = work.prepared().map_err(Fault::from);
         let driver = self.driver().in_round(work.round().number());
-        let conclusion =
+        let mut conclusion =
             prepared.and_then(|prepared| driver.conclude(&work.job, prepared, connections));
+        if let Ok(conclusion) = &mut conclusion {
+            let configurations = &self.merger.configurations;
+            let name = &self.merger.measurement.info.name;
+            let found = forward::conditions(name, configurations, &said, &conclusion.conditions);
+            conclusion.added.extend(found);
+        }
+        let forward = forward::record(&said);
         let wanted = match (when, &conclusion) {
             (Some(when), Ok(conclusion)) if !conclusion.is_discarded => {
                 let is_forged = self.merger.measurement.info.forges;
@@ -98,7 +116,7 @@ impl<'a> Conclude<'a> {
         };
         let conclusion = match conclusion {
             Ok(conclusion) if !wanted.is_empty() => {
-                return Drawn::Open(Box::new(Open { work, hint, conclusion }), wanted);
+                return Drawn::Open(Box::new(Open { work, hint, forward, conclusion }), wanted);
             }
             other => other,
         };
@@ -114,7 +132,8 @@ impl<'a> Conclude<'a> {
             }
             Ok(conclusion) => {
                 self.report_not_supported(&conclusion);
-                Concluded::Records(self.job_records(target, hint, conclusion, &[]))
+                let beside = Beside { answered_from: hint, forward, located: &[] };
+                Concluded::Records(self.job_records(target, conclusion, beside))
             }
             Err(fault) => return failed(target, fault.into()),
         })
@@ -122,7 +141,7 @@ impl<'a> Conclude<'a> {
 
     /// The records of a job that was to be located: with what was found of it, or without.
     pub(super) fn located(&self, open: Open, found: &Found) -> Concluded {
-        let Open { work, hint, mut conclusion } = open;
+        let Open { work, hint, forward, mut conclusion } = open;
         self.report_not_supported(&conclusion);
         let driver = self.driver().in_round(work.round().number());
         let mut theirs = Vec::new();
@@ -144,7 +163,8 @@ impl<'a> Conclude<'a> {
             summary.located.at_targets += found.at_target;
         });
         let target = into_target(work);
-        Concluded::Records(self.job_records(target, hint, conclusion, &found.located))
+        let beside = Beside { answered_from: hint, forward, located: &found.located };
+        Concluded::Records(self.job_records(target, conclusion, beside))
     }
 
     /// Says of each configuration that this machine does not support, once in a run, why.
@@ -181,9 +201,8 @@ impl<'a> Conclude<'a> {
     fn job_records(
         &self,
         target: Target,
-        answered_from: Option<Record>,
         conclusion: Conclusion,
-        located: &[(Wanted, pathspider_locate::Location)],
+        Beside { answered_from, forward, located }: Beside<'_>,
     ) -> Vec<Told> {
         let folded = self.end_turn(target.turn, &conclusion.conditions);
         let id = self.job_id(&target);
@@ -197,7 +216,7 @@ impl<'a> Conclude<'a> {
         let named = target.is_unspecified();
         let (own, theirs) = self.own_keys(job);
         let Conclusion { flows, conditions, added, mut rows, missed, .. } = conclusion;
-        let mut found = Record::with_capacity(18);
+        let mut found = Record::with_capacity(19);
         push_round(&mut found, turn);
         // A name has no path.
         if !named {
@@ -234,6 +253,9 @@ impl<'a> Conclude<'a> {
             let each = located.iter();
             let each = each.map(|(wanted, one)| locating::record(wanted, one, databases));
             found.push(names::LOCATION, each.collect::<Value>());
+        }
+        if !forward.is_empty() {
+            found.push(names::FORWARD, forward.into_iter().collect::<Value>());
         }
         if self.merger.with_flows {
             found.push(names::MISSED_FLOWS, missed);

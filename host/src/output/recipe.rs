@@ -65,6 +65,9 @@ pub struct RecipeOfRecords {
     /// Of which targets the path is searched; absent where of none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locate: Option<String>,
+    /// Whether targets are asked what came to them; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responders: Option<bool>,
     /// The chains that look at the connections beside the measurement's.
     pub chains: Vec<String>,
 }
@@ -146,6 +149,7 @@ mod tests {
                 tags: BTreeMap::from([("day".to_owned(), "1".to_owned())]),
                 asn_db: false,
                 locate: None,
+                responders: None,
                 chains: vec!["tcp".to_owned()],
             },
         }

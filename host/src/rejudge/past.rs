@@ -15,7 +15,7 @@ use crate::job::{Identity, Input, Lines, Verbatim, in_ascii, parse_to_the_letter
 use crate::merger::{Theirs, failures};
 use crate::output::{ReadJobId, Told};
 use crate::rounds::is_fold;
-use pathspider_records::condition::is_of_location;
+use pathspider_records::condition::{is_of_forward, is_of_location};
 use pathspider_records::names;
 
 /// A line longer than this is no record: it bounds the memory that a damaged file can take.
@@ -57,10 +57,11 @@ impl Past {
         version: &str,
     ) -> Vec<Told> {
         let Conclusion { flows, conditions, added, rows, missed, .. } = concluded;
-        // The capture has no packets of the search.
+        // The capture has neither the packets of the search nor the target's own word.
         let past = self.conditions();
-        let located = past.iter().map(String::as_str).filter(|one| is_of_location(one));
-        let texts = conditions.iter().chain(&added).map(Condition::as_str).chain(located);
+        let kept = past.iter().map(String::as_str);
+        let kept = kept.filter(|one| is_of_location(one) || is_of_forward(one));
+        let texts = conditions.iter().chain(&added).map(Condition::as_str).chain(kept);
         let texts = texts.chain(folded.iter().map(Condition::as_str));
         let conditions: Value = texts.map(Value::from).collect();
         let failures = failures(&flows);

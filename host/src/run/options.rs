@@ -7,6 +7,7 @@ use pathspider_plugin_api::{ChainName, ConditionInfo, OptionValues};
 
 use super::keeping::Keep;
 use crate::engine::{Limits, Requests};
+use crate::forward::Responders;
 use crate::job::{Format, Input, Rules};
 use crate::locating::Locating;
 use crate::merger::Ends;
@@ -55,6 +56,8 @@ pub struct RunOptions<'a> {
     pub parent: Option<u32>,
     /// Where on the path it is looked for what harms packets.
     pub locating: Option<Locating>,
+    /// How targets are asked that say themselves what came to them.
+    pub responders: Option<Responders>,
     /// What is known of this end of the paths.
     pub ends: Ends,
     /// What is said of the run.

@@ -14,9 +14,10 @@ use super::known::Known;
 use super::plan::Plan;
 use super::{RunError, RunOptions};
 use crate::engine::{Feedback, JOBS_BEHIND, Measured, Report};
+use crate::forward;
 use crate::job::Feed;
 use crate::locating::{Stage, Wire};
-use crate::merger::{Merger, Searches};
+use crate::merger::{Asking, Merger, Searches};
 use crate::output::{OutputError, RecordWriter, Summary};
 use crate::rounds::Standings;
 use pathspider_observer::{Counters, Observation, PcapWriter, Source, SourceError, Told, Watch};
@@ -94,6 +95,18 @@ impl Pipeline {
             }
             _ => Searches::none(),
         };
+        let asking = match &options.responders {
+            Some(responders) => {
+                let (ask, asked) = unbounded();
+                let (tell, answered) = unbounded();
+                let (responders, interface) = (responders.clone(), options.interface.clone());
+                let (ends, stop) = ((asked, tell), Arc::clone(stop));
+                let stage = forward::Stage::new(responders, interface, ends, stop);
+                threads.start("responders", move || stage.run()).map_err(RunError::no_thread)?;
+                Asking::new(ask, answered)
+            }
+            None => Asking::none(),
+        };
         let merger = Merger {
             locating: locating.map(|locating| locating.when),
             most_located: locating.map_or(0, |locating| locating.most),
@@ -111,7 +124,7 @@ impl Pipeline {
         let merger = threads
             .start("merger", move || {
                 watchdog::watch_this_thread();
-                let failure = merger.run(reported, observations, tell, searches, writer);
+                let failure = merger.run(reported, observations, tell, (asking, searches), writer);
                 if failure.is_some() {
                     // What cannot be written need not be measured.
                     output_stop.terminate("the output");

@@ -44,8 +44,9 @@ impl Plan {
             return Err(RunError::Settings(format!("--chain: {error}")));
         }
         let chains = measurement.chains().map_err(fail)?;
-        let of_search = options.locating.map(|_| ChainName(carrier::CHAIN.name.into()));
-        let more = options.more_chains.iter().cloned().chain(of_search);
+        let keeps = options.locating.is_some() || options.responders.is_some();
+        let keeper = keeps.then(|| ChainName(carrier::CHAIN.name.into()));
+        let more = options.more_chains.iter().cloned().chain(keeper);
         let chains = ChainName::union(chains, more);
         let found = options.chains.resolve_for(Some(&found.file.name()), &chains);
         let found = found.map_err(|error| fail(Error::new(error)))?;

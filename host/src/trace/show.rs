@@ -274,6 +274,10 @@ fn name_of(field: Field) -> String {
         Field::Ports => "the ports".to_owned(),
         Field::Addresses => "the addresses".to_owned(),
         Field::Checksum => "the checksum".to_owned(),
+        Field::Extension(number) => format!("the extension header {number}"),
+        Field::UdpLength => "the datagram's length".to_owned(),
+        Field::Surplus => "what follows the datagram".to_owned(),
+        Field::Data => "the data".to_owned(),
     }
 }
 

@@ -7,10 +7,10 @@ use pathspider_plugin_api::abi::ABI_VERSION;
 use serde_json::{Map, Value, json};
 
 use super::recipe;
-use crate::locating::declared;
 use crate::output::{FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER};
 use crate::run::RunOptions;
 use crate::run::plan::Plan;
+use crate::{forward, locating};
 use pathspider_observer::interface;
 use pathspider_plugins::PluginFile;
 use pathspider_records::names;
@@ -39,8 +39,10 @@ pub(super) fn describe(options: &RunOptions<'_>, plan: &Plan, path: &Path) -> io
     let found = options.measurement;
     metadata.extend("plugin", library(&found.file)?);
     let chains: Vec<String> = plan.chains.iter().map(ToString::to_string).collect();
-    let located = options.locating.map(|_| declared(&found.info)).unwrap_or_default();
-    let conditions = found.info.conditions.iter().chain(&located).map(|condition| {
+    let located = options.locating.map(|_| locating::declared(&found.info)).unwrap_or_default();
+    let forward = options.responders.as_ref().map(|_| forward::declared(&found.info));
+    let more = located.iter().chain(forward.iter().flatten());
+    let conditions = found.info.conditions.iter().chain(more).map(|condition| {
         json!({
             "name": condition.name,
             "aspect": condition.aspect(),

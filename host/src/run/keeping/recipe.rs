@@ -30,6 +30,7 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
         ends: Ends { public, asn, databases },
         labels: Labels { vantage, tags },
         locating,
+        responders,
         more_chains,
         with_flows,
         // The path may be another one, which each run says for itself.
@@ -80,6 +81,7 @@ pub(super) fn of(options: &RunOptions<'_>, plan: &Plan) -> Recipe {
             asn_db: !databases.is_empty(),
             // How many are searched and how fast is no other meaning.
             locate: locating.map(|locating| locating.when.name().to_owned()),
+            responders: responders.is_some().then_some(true),
             chains: more_chains.iter().map(ToString::to_string).collect(),
         },
     }
