@@ -165,16 +165,16 @@ impl Merger {
             || asking.has_open()
             || searches.has_open()
         {
-            let mut ready = Vec::new();
+            let mut ready = None;
             let (of, done) = select! {
-                recv(asking.answers()) -> answered => {
+                recv(asking.answered) -> answered => {
                     match answered {
                         Ok(answered) => {
                             let is_forged = self.measurement.info.forges;
-                            ready.extend(asking.close(&answered, is_forged));
+                            ready = asking.close(&answered, is_forged);
                         }
                         // It answers all that it was asked before it ends.
-                        Err(_) => ready.extend(asking.lose()),
+                        Err(_) => asking.lose(),
                     }
                     (None, None)
                 },
@@ -223,8 +223,8 @@ impl Merger {
                 // The engine may have ended, on a second signal.
                 let _ = engine.send(Feedback::Known(id));
             }
-            ready.extend(done.and_then(|complete| asking.pass(complete)));
-            for ready in ready {
+            let ready = ready.or_else(|| asking.pass(done?)).or_else(|| asking.unanswered());
+            if let Some(ready) = ready {
                 let visit = ready.complete.visit();
                 match conclude.draw(ready) {
                     Drawn::Open(open, wanted) if searches.asks(self.most_located) => {

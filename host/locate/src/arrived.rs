@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use pathspider_observer::{Dissected, dissect, packet};
 use pathspider_plugin_api::forge::checksum;
-use pathspider_plugin_api::packet::{Direction, Ip, Packet, TcpFlags, protocol};
+use pathspider_plugin_api::packet::{Direction, Ip, Packet, TcpFlags, protocol, tcp_option};
 
 use crate::field::{Change, Field, Reading, explain_checksum, of_packet};
 use crate::template::Template;
@@ -19,9 +19,6 @@ const SHOWN: usize = 8;
 /// Extension headers whose length is not in units of eight octets (RFC 8200, section 4.5; RFC 4302, section 2.2).
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
-
-/// TCP's option of timestamps (RFC 7323).
-const TIMESTAMPS: u8 = 8;
 
 /// A packet that came.
 #[derive(Debug, Clone, Copy)]
@@ -158,7 +155,7 @@ fn differences(was: Vec<(Field, Reading)>, mut is: Vec<(Field, Reading)>) -> Vec
 fn is_same(sent: &Packet<'_>, came: &Packet<'_>) -> Option<bool> {
     let stamp = |view: &Packet<'_>| {
         let tcp = view.tcp()?;
-        tcp.option(TIMESTAMPS)?.data.first_chunk::<4>().copied()
+        tcp.option(tcp_option::TIMESTAMPS)?.data.first_chunk::<4>().copied()
     };
     let stamps = stamp(sent).zip(stamp(came)).map(|(one, other)| one == other);
     let numbers = sent.ip().identification().zip(came.ip().identification());

@@ -27,6 +27,9 @@ const SOCKET_BUFFER: usize = 4 << 20;
 const BATCH: usize = quinn_udp::BATCH_SIZE;
 const TOGETHER: usize = 65_535;
 
+/// Times that datagrams are taken of one socket before the other one is looked at.
+const AT_ONCE: usize = 16;
+
 /// Between two messages of the same kind.
 const BETWEEN: Time = Time::from_secs(60);
 
@@ -223,7 +226,8 @@ impl Counter {
     /// Answers what has come in at a socket.
     fn take(&mut self, at: usize, buffers: &mut [Vec<u8>]) {
         let mut metas = [RecvMeta::default(); BATCH];
-        loop {
+        // The other socket is not to wait for long.
+        for _ in 0..AT_ONCE {
             let Counted { socket, state } = &self.sockets[at];
             let mut slices: Vec<IoSliceMut<'_>> =
                 buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();

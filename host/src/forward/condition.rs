@@ -26,24 +26,32 @@ const OF_CHANGED: Condition =
 /// Octets of a value that a condition has.
 const SHOWN: usize = 8;
 
-/// What is concluded of a job's configurations, the baseline first. `concluded` has the conditions of the
-/// measurement of this name.
+/// What is concluded of a job's configurations, the baseline first. `concluded` has the measurement's own
+/// conditions.
 pub(crate) fn conditions(
-    measurement: &str,
+    info: &Info,
     configurations: &[Configuration],
     found: &[OfConfig],
     concluded: &[Condition],
 ) -> Vec<Condition> {
+    if found.is_empty() {
+        return Vec::new();
+    }
     let baseline = found.first().filter(|_| configurations.len() > 1);
-    let with_verdict = experiments(configurations, concluded);
+    // A verdict on the baseline is none on an experiment.
+    let concluded: Vec<Condition> = match baseline {
+        Some(_) => concluded.iter().filter(|one| !is_of_baseline(info, one)).cloned().collect(),
+        None => concluded.to_vec(),
+    };
+    let with_verdict = experiments(configurations, &concluded);
     let mut conditions = Vec::new();
     for experiment in configurations.iter().skip(usize::from(baseline.is_some())) {
         let Some(of) = found.get(experiment.id().index()) else { continue };
         let verdict = with_verdict.iter().find(|(other, _)| other.id() == experiment.id());
         let aspect = match verdict {
             Some((_, aspect)) => (*aspect).to_owned(),
-            None => by_label(experiment, concluded)
-                .unwrap_or_else(|| format!("{measurement}.{}", experiment.id().index())),
+            None => by_label(experiment, &concluded)
+                .unwrap_or_else(|| format!("{}.{}", info.name, experiment.id().index())),
         };
         for condition in of_experiment(&aspect, of, baseline) {
             if !conditions.contains(&condition) {
@@ -52,6 +60,13 @@ pub(crate) fn conditions(
         }
     }
     conditions
+}
+
+/// Whether a verdict is one that is never compared with the baseline's: whether the target answers at all.
+fn is_of_baseline(info: &Info, condition: &Condition) -> bool {
+    let of_aspect = |one: &&ConditionInfo| one.aspect() == condition.aspect();
+    let mut declared = info.conditions.iter().filter(of_aspect).peekable();
+    declared.peek().is_some() && declared.all(|one| !one.name.ends_with(".works"))
 }
 
 /// What the verdict is about whose last words are the experiment's label.

@@ -28,7 +28,8 @@ impl Ready {
 /// Jobs that wait for their target's word, and who asks for it.
 pub struct Asking {
     ask: Option<Sender<Ask>>,
-    answered: Receiver<Answered>,
+    /// Where answers come.
+    pub(super) answered: Receiver<Answered>,
     open: HashMap<u64, (Complete<Arc<Work>>, Vec<Sent>)>,
     asked: u64,
 }
@@ -47,11 +48,6 @@ impl Asking {
 
     pub(super) fn has_open(&self) -> bool {
         !self.open.is_empty()
-    }
-
-    /// Where answers come.
-    pub(super) fn answers(&self) -> Receiver<Answered> {
-        self.answered.clone()
     }
 
     /// Takes a job whose connections are over; gives it where its target is not asked.
@@ -88,15 +84,21 @@ impl Asking {
     }
 
     /// The stage is gone: nobody is asked any more.
-    pub(super) fn lose(&mut self) -> Vec<Ready> {
+    pub(super) fn lose(&mut self) {
         self.ask = None;
         self.answered = crossbeam::channel::never();
+    }
+
+    /// One of the jobs that nobody asks for any more.
+    pub(super) fn unanswered(&mut self) -> Option<Ready> {
+        if self.ask.is_some() {
+            return None;
+        }
+        let ticket = *self.open.keys().next()?;
+        let (complete, sent) = self.open.remove(&ticket)?;
         let gone = Reply::Unknown("what asks for it has failed");
-        let judged = |(complete, sent): (_, Vec<Sent>)| {
-            let forward = sent.iter().map(|own| judge(own, (None, false), &gone)).collect();
-            Ready { complete, forward }
-        };
-        self.open.drain().map(|(_, open)| judged(open)).collect()
+        let forward = sent.iter().map(|own| judge(own, (None, false), &gone)).collect();
+        Some(Ready { complete, forward })
     }
 }
 

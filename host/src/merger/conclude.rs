@@ -101,8 +101,8 @@ impl<'a> Conclude<'a> {
             prepared.and_then(|prepared| driver.conclude(&work.job, prepared, connections));
         if let Ok(conclusion) = &mut conclusion {
             let configurations = &self.merger.configurations;
-            let name = &self.merger.measurement.info.name;
-            let found = forward::conditions(name, configurations, &said, &conclusion.conditions);
+            let info = &self.merger.measurement.info;
+            let found = forward::conditions(info, configurations, &said, &conclusion.conditions);
             conclusion.added.extend(found);
         }
         let forward = forward::record(&said);

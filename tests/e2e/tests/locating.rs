@@ -15,6 +15,8 @@ use pathspider_lab::runner::{Measurement, Target, plugin_waiver};
 use pathspider_lab::scenario::{self, Scenario};
 use pathspider_lab::targets::FastHttp;
 
+use crate::responding::{are_alike, key_file, responder};
+
 /// The paths, in the order of their names.
 fn scenarios() -> Vec<Scenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lab/location");
@@ -122,23 +124,45 @@ const FAULTS: [(usize, usize, &str); 7] = [
     (ROUTERS, 7, "tcp flags syn reset tcp option timestamp"),
 ];
 
-/// A target's number, and what is located there.
-type Located = (usize, &'static [&'static str]);
+/// A target's number, what is located there, and what the target itself says; `*` stands for any value.
+type Located = (usize, &'static [&'static str], &'static [&'static str]);
 
 /// What measurements locate at the targets of these numbers. A router's kernel looks at the hops to live
-/// before it does what nftables says, so the next router shows it, and of the last one nobody.
+/// before it does what nftables says, so the next router shows it, and of the last one nobody: then the target's
+/// word says that something is harmed beyond.
 const LOCATED: [(&str, &[Located]); 3] = [
     (
         "ecn --connect http --timeout 2",
         &[
-            (1, &["ecn.location.changed:ecn:4"]),
-            (2, &["ecn.location.dropped:4"]),
-            (3, &["ecn.location.rejected:3"]),
+            (1, &["ecn.location.changed:ecn:4"], &["ecn.forward.changed:ecn:2:0"]),
+            // What did not come did not come otherwise, and a repeat without ECN is another packet.
+            (2, &["ecn.location.dropped:4"], &[]),
+            (3, &["ecn.location.rejected:3"], &[]),
+            (LIED_ABOUT, &["ecn.location.changed:ecn:2"], &["ecn.forward.intact"]),
         ],
     ),
-    ("mss --connect tcp --timeout 2", &[(4, &["mss.location.changed:mss:3"]), (5, &[])]),
-    ("tcpopt --connect tcp --timeout 2", &[(6, &["tsopt.location.changed:tcpopt-8:4"]), (7, &[])]),
+    (
+        "mss --connect tcp --timeout 2",
+        &[
+            (4, &["mss.location.changed:mss:3"], &["mss.forward.changed:mss:1460:1200"]),
+            (5, &["mss.location.beyond:4"], &["mss.forward.changed:mss:1460:1200"]),
+        ],
+    ),
+    (
+        "tcpopt --connect tcp --timeout 2",
+        &[
+            (6, &["tsopt.location.changed:tcpopt-8:4"], STAMPS_GONE),
+            (7, &["tsopt.location.beyond:4"], STAMPS_GONE),
+        ],
+    ),
 ];
+
+const STAMPS_GONE: &[&str] =
+    &["sack.forward.intact", "tsopt.forward.changed:tcpopt-8:*:absent", "wsopt.forward.intact"];
+
+/// The target to which packets come unharmed, although routers quote them as if their mark were gone: what has
+/// no more hops to live is changed before it is quoted.
+const LIED_ABOUT: usize = 8;
 
 /// A chain of namespaces: the vantage point, the routers, the targets. Each link is a veth pair.
 fn chain() -> Vec<Namespace> {
@@ -161,7 +185,7 @@ fn chain() -> Vec<Namespace> {
         let source = format!("10.51.0.{}", number + 1);
         let routes = targets
             .iter()
-            .map(|(host, _)| format!("route add 10.60.0.{host} via 10.50.0.2 src {source}\n"));
+            .map(|(host, ..)| format!("route add 10.60.0.{host} via 10.50.0.2 src {source}\n"));
         format!("addr add {source}/32 dev out0\n") + &routes.collect::<String>()
     });
     net::ip(&hops[0], &sources.collect::<String>()).unwrap();
@@ -189,9 +213,15 @@ fn chain() -> Vec<Namespace> {
         let chain = "type filter hook forward priority 0;";
         let faults = format!("table ip faults {{\nchain forward {{\n{chain}\n{rules}}}\n}}\n");
         net::nft(hop, &faults).unwrap();
+        if (2..last).contains(&at) {
+            let lie = format!("ip daddr 10.60.0.{LIED_ABOUT} ip ttl 1 ip ecn set not-ect");
+            let chain = "type filter hook prerouting priority mangle;";
+            let lies = format!("table ip lies {{\nchain in {{\n{chain}\n{lie}\n}}\n}}\n");
+            net::nft(hop, &lies).unwrap();
+        }
     }
     let translated = "table ip nat {\nchain out {\ntype nat hook postrouting priority 100;\n\
-                      ip daddr 10.60.0.1 masquerade\n}\n}\n";
+                      ip daddr 10.60.0.1 masquerade fully-random\n}\n}\n";
     net::nft(&hops[1], translated).unwrap();
     // Counts the openings that come to a target, and what resets them.
     let counted = "table ip seen {\nchain in {\ntype filter hook input priority 0;\n\
@@ -214,12 +244,15 @@ fn routers_of_the_kernel_show_it_too_and_the_target_is_spared() {
     let address = ([10, 60, 0, 1], 80).into();
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100));
     wait_until("links carry packets", || vantage.enter(connect).unwrap().is_ok());
+    let key = key_file(&pathspider_e2e::temp_dir("located-key"), 0o600);
+    let _responder = responder(target, &key, &["--rate-per-source", "1000"]);
     let [of_ecn, others @ ..] = LOCATED;
-    let records = located(vantage, of_ecn.0, of_ecn.1);
+    let records = located(vantage, &key, of_ecn.0, of_ecn.1);
     // Those change no setting that the other one relies on.
     std::thread::scope(|scope| {
-        let runs =
-            others.map(|(plugin, targets)| scope.spawn(move || located(vantage, plugin, targets)));
+        let key = &key;
+        let run = |(plugin, targets)| scope.spawn(move || located(vantage, key, plugin, targets));
+        let runs = others.map(run);
         runs.into_iter().for_each(|run| drop(run.join().unwrap()));
     });
     // What each router said stands in the record, and the routers in its path.
@@ -232,6 +265,11 @@ fn routers_of_the_kernel_show_it_too_and_the_target_is_spared() {
         "{search}"
     );
     assert_eq!(fourth["from"], "10.50.3.2");
+    // The target knows the flow by its sequence number, whatever the translator made of its port.
+    let mut said = records[0]["forward"].as_array().unwrap().iter();
+    let data = said.find(|one| one["config"] == 1 && one["carrier"] == "data").unwrap();
+    assert_eq!((&data["found_by"], &data["from"]), (&"mark".into(), &"10.50.1.1".into()), "{data}");
+    assert_eq!(data["hops"], ROUTERS, "{data}");
     assert!(records[0]["path"].as_array().unwrap().contains(&"10.50.3.2".into()));
     assert!(records.iter().all(|record| {
         let searches = record["location"].as_array().unwrap().iter();
@@ -253,15 +291,23 @@ fn routers_of_the_kernel_show_it_too_and_the_target_is_spared() {
 }
 
 /// The records of a measurement of these targets. Each target has the locations that are true for it.
-fn located(vantage: &Namespace, plugin: &str, targets: &[Located]) -> Vec<serde_json::Value> {
+fn located(
+    vantage: &Namespace,
+    key: &Path,
+    plugin: &str,
+    targets: &[Located],
+) -> Vec<serde_json::Value> {
     let mut words = plugin.split(' ');
     let folder = pathspider_e2e::temp_dir(&format!("located-{}", words.clone().next().unwrap()));
     let (output, input) = (folder.join("records.ndjson"), folder.join("jobs.ndjson"));
-    let jobs = targets.iter().map(|(host, _)| format!("{{\"dip\":\"10.60.0.{host}\"}}\n"));
+    let jobs = targets
+        .iter()
+        .map(|(host, ..)| format!("{{\"dip\":\"10.60.0.{host}\",\"responder\":true}}\n"));
     fs::write(&input, jobs.collect::<String>()).unwrap();
     let mut command = Command::new(built("pathspider"));
     command.args(plugin_waiver(&built("pathspider")));
     command.args(["measure", "-i", "out0", "--allow-special", "--locate", "always"]);
+    command.arg("--responder-key").arg(key);
     command.arg("--input").arg(&input).arg("--output").arg(&output);
     command.args(&mut words);
     vantage.place(&mut command);
@@ -272,12 +318,18 @@ fn located(vantage: &Namespace, plugin: &str, targets: &[Located]) -> Vec<serde_
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     records.sort_by_key(|record| record["dip"].to_string());
     assert_eq!(records.len(), targets.len(), "{text}");
-    for (record, (_, expected)) in records.iter().zip(targets) {
+    for (record, (_, expected, said)) in records.iter().zip(targets) {
         let conditions = record["conditions"].as_array().unwrap().iter();
-        let conditions = conditions.map(|condition| condition.as_str().unwrap());
-        let found: Vec<&str> =
-            conditions.filter(|condition| condition.contains(".location.")).collect();
-        assert_eq!(found, *expected, "{plugin}: {record}");
+        let conditions: Vec<&str> = conditions.map(|one| one.as_str().unwrap()).collect();
+        let of = |word: &str| {
+            let mut found: Vec<&str> =
+                conditions.iter().copied().filter(|one| one.contains(word)).collect();
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(of(".location."), *expected, "{plugin}: {record}");
+        let found = of(".forward.");
+        assert!(are_alike(&found, said), "{plugin}: {found:?}, not {said:?}: {record}");
     }
     records
 }

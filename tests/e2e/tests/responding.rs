@@ -6,11 +6,12 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pathspider_arrivals::{Answer, Key, LENGTH, Mark, Match, PORT, Question, Sought};
 use pathspider_e2e::{Ended, built, temp_dir, wait_until};
 use pathspider_lab::net::{self, Namespace, Running};
+use pathspider_lab::runner::plugin_waiver;
 use rustix::net::sockopt::{set_ip_tos, set_ipv6_tclass};
 
 /// The far end's addresses, of each version two.
@@ -34,7 +35,7 @@ fn ends() -> (Namespace, Namespace) {
 }
 
 /// A key's file, of this mode.
-fn key_file(folder: &Path, mode: u32) -> std::path::PathBuf {
+pub(crate) fn key_file(folder: &Path, mode: u32) -> std::path::PathBuf {
     let path = folder.join("key");
     let made = Command::new(built("pathspider-respond"))
         .args(["respond", "--new-key"])
@@ -48,7 +49,7 @@ fn key_file(folder: &Path, mode: u32) -> std::path::PathBuf {
 }
 
 /// A responder that answers, started as users start it.
-fn responder(far: &Namespace, key: &Path, options: &[&str]) -> Running {
+pub(crate) fn responder(far: &Namespace, key: &Path, options: &[&str]) -> Running {
     let mut command = Command::new(built("pathspider"));
     command.args(["respond", "--key"]).arg(key).args(options);
     far.place(&mut command);
@@ -203,4 +204,227 @@ fn a_key_that_others_can_read_and_other_mistakes_are_one_clear_line() {
     fs::write(&path, Key::new_line().unwrap()).unwrap();
     respond(&["--key", &file, "-i", "nowhere0"]).expect(6, &["no interface \"nowhere0\""]);
     respond(&["--key", &file, "--rate", "0"]).expect(2, &["--rate"]);
+}
+
+/// What measurements find out from the target at an address, which a router changes packets to like this; `*`
+/// stands for any value. Nobody listens there, which does not matter.
+const SAID: [(&str, &str, &str, &[&str]); 5] = [
+    (
+        "dscp --connect dnsudp --timeout 1",
+        "10.72.1.11",
+        "ip dscp set cs0",
+        &["dscp.48.forward.changed:dscp:48:0"],
+    ),
+    (
+        "quicecn --timeout 1",
+        "fd72:1::12",
+        "ip6 ecn set not-ect",
+        &[
+            "quicecn.ce.forward.changed:ecn:3:0",
+            "quicecn.ect0.forward.changed:ecn:2:0",
+            "quicecn.ect1.forward.changed:ecn:1:0",
+        ],
+    ),
+    (
+        "quic --timeout 1",
+        "10.72.1.13",
+        "counter",
+        &[
+            "quic.1.forward.intact",
+            "quic.2.forward.intact",
+            "quic.3.forward.intact",
+            "quic.4.forward.intact",
+        ],
+    ),
+    (
+        "udpopt --timeout 1",
+        "fd72:1::14",
+        "counter",
+        &[
+            "udpopt.bare.forward.intact",
+            "udpopt.options.forward.intact",
+            "udpopt.wrong.forward.intact",
+        ],
+    ),
+    (
+        "flowlabel --timeout 1",
+        "fd72:1::15",
+        "ip6 flowlabel set 0",
+        &["flowlabel.none.forward.intact", "flowlabel.other.forward.changed:flowlabel:*:0"],
+    ),
+];
+
+/// A vantage point, a router that changes packets, and the targets.
+fn behind_a_router() -> [Namespace; 3] {
+    let hops = ["near", "router", "far"].map(|name| Namespace::new(name).unwrap());
+    for at in 0..2 {
+        let (there, link) = (hops[at + 1].path(), at * 10);
+        let near = format!(
+            "link add out0 type veth peer name in0 netns {there}\n\
+             addr add 10.72.{link}.1/24 dev out0\naddr add fd72:{link}::1/64 dev out0 nodad\n\
+             link set out0 up\n"
+        );
+        net::ip(&hops[at], &near).unwrap();
+        let far = format!(
+            "addr add 10.72.{link}.2/24 dev in0\naddr add fd72:{link}::2/64 dev in0 nodad\n\
+             link set in0 up\nlink set lo up\n"
+        );
+        net::ip(&hops[at + 1], &far).unwrap();
+    }
+    let routes = [
+        "route add default via 10.72.0.2\nroute add default via fd72:0::2\n",
+        "route add 10.72.1.0/24 via 10.72.10.2\nroute add fd72:1::/64 via fd72:10::2\n",
+        "route add local 10.72.1.0/24 dev lo\n\
+         route add default via 10.72.10.1\nroute add default via fd72:10::1\n",
+    ];
+    for (hop, routes) in hops.iter().zip(routes) {
+        for line in routes.lines() {
+            let version = if line.contains(':') { "-6" } else { "-4" };
+            let mut command = Command::new("ip");
+            command.arg(version).args(line.split(' '));
+            hop.place(&mut command);
+            assert!(command.status().unwrap().success(), "{line}");
+        }
+        hop.sysctls(&[
+            ("net.ipv4.ip_forward", "1"),
+            ("net.ipv6.conf.all.forwarding", "1"),
+            // A machine that measures itself is quick to say that a port is closed.
+            ("net.ipv4.icmp_ratelimit", "0"),
+        ])
+        .unwrap();
+    }
+    for to in SAID.iter().map(|(_, to, ..)| to).chain([&"fd72:1::1"]).filter(|to| to.contains(':'))
+    {
+        net::ip(&hops[2], &format!("addr add {to}/128 dev lo nodad\n")).unwrap();
+    }
+    let rule = |(_, to, what, _): &(&str, &str, &str, &[&str])| {
+        let version = if to.contains(':') { "ip6" } else { "ip" };
+        format!("{version} daddr {to} {what}\n")
+    };
+    let rules: String = SAID.iter().map(rule).collect();
+    let chain = "type filter hook forward priority 0;";
+    let table = format!("table inet faults {{\nchain forward {{\n{chain}\n{rules}}}\n}}\n");
+    net::nft(&hops[1], &table).unwrap();
+    hops
+}
+
+#[test]
+fn datagrams_of_both_versions_are_compared_whatever_they_carry() {
+    if let Err(error) = net::prepare() {
+        return pathspider_e2e::skipped(error);
+    }
+    let [near, _router, far] = &behind_a_router();
+    let folder = temp_dir("responding-datagrams");
+    let key = key_file(&folder, 0o600);
+    let _responder = responder(far, &key, &["--rate-per-source", "1000"]);
+    // The kernel brings new links up a moment after it is asked to.
+    near.enter(|| {
+        for address in ["10.72.1.1", "fd72:1::1"] {
+            let to: IpAddr = address.parse().unwrap();
+            let (socket, sought) = flow(to, b"are the links up?");
+            let key = Key::read(&key, None).unwrap();
+            wait_until("links carry packets", || {
+                let question = Question::new(sought, now()).unwrap();
+                let _ = socket.send_to(&question.written(&key), (to, PORT));
+                socket.recv_from(&mut [0; LENGTH]).is_ok()
+            });
+        }
+    })
+    .unwrap();
+    std::thread::scope(|scope| {
+        for (words, target, _, expected) in SAID {
+            let (folder, key) = (&folder, &key);
+            scope.spawn(move || said(near, (folder, key), words, target, expected));
+        }
+    });
+}
+
+/// Measures a target, and compares what it says.
+fn said(
+    near: &Namespace,
+    (folder, key): (&Path, &Path),
+    words: &str,
+    target: &str,
+    expected: &[&str],
+) {
+    let input = folder.join(format!("{target}.ndjson"));
+    fs::write(&input, format!("{{\"dip\":\"{target}\",\"responder\":true}}\n")).unwrap();
+    let mut command = Command::new(built("pathspider"));
+    command.args(plugin_waiver(&built("pathspider")));
+    command.args(["measure", "-i", "out0", "--allow-special", "--responder-key"]).arg(key);
+    command.arg("--input").arg(&input).args(words.split(' '));
+    near.place(&mut command);
+    let ended = Ended::from(command.output().unwrap());
+    ended.expect(0, &[]);
+    let record: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let conditions = record["conditions"].as_array().unwrap().iter();
+    let conditions = conditions.map(|one| one.as_str().unwrap());
+    let mut found: Vec<&str> = conditions.filter(|one| one.contains(".forward.")).collect();
+    found.sort_unstable();
+    assert!(are_alike(&found, expected), "{words}: {found:?}, not {expected:?}: {record}");
+}
+
+/// Whether these conditions are those, where `*` stands for any value.
+pub(crate) fn are_alike(found: &[&str], expected: &[&str]) -> bool {
+    let is_like = |(one, like): (&&str, &&str)| match like.split_once('*') {
+        Some((start, end)) => one.starts_with(start) && one.ends_with(end),
+        None => one == like,
+    };
+    found.len() == expected.len() && found.iter().zip(expected).all(is_like)
+}
+
+/// Datagrams that are under way at a time.
+const WINDOW: usize = 64;
+
+/// How many of these come back in a second.
+fn rate(from: &UdpSocket, to: SocketAddr, datagrams: &[[u8; LENGTH]]) -> f64 {
+    let begun = Instant::now();
+    let (mut sent, mut came, mut buffer) = (0, 0, [0; 2_048]);
+    while came < datagrams.len() {
+        while sent < datagrams.len() && sent < came + WINDOW {
+            from.send_to(&datagrams[sent], to).unwrap();
+            sent += 1;
+        }
+        // What is lost is not waited for.
+        came = if from.recv_from(&mut buffer).is_ok() { came + 1 } else { sent };
+    }
+    datagrams.len() as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// The speed of the responder beside the least that a program must do to answer: `recvfrom`, `sendto`.
+#[test]
+#[ignore = "it measures: cargo test --release -p pathspider-e2e --test main -- responding --ignored --nocapture"]
+fn answers_a_second_beside_a_bare_loop() {
+    if let Err(error) = net::prepare() {
+        return pathspider_e2e::skipped(error);
+    }
+    let alone = Namespace::new("alone").unwrap();
+    net::ip(&alone, "link set lo up\n").unwrap();
+    let path = key_file(&temp_dir("responding-speed"), 0o600);
+    let key = Key::read(&path, None).unwrap();
+    let limits = ["--rate", "1e6", "--rate-per-source", "1e6", "-i", "lo"];
+    let _responder = responder(&alone, &path, &limits);
+    alone
+        .enter(|| {
+            let here: IpAddr = [127, 0, 0, 1].into();
+            let bare = UdpSocket::bind((here, 0)).unwrap();
+            let echo = bare.local_addr().unwrap();
+            std::thread::spawn(move || {
+                let mut buffer = [0; 2_048];
+                while let Ok((length, from)) = bare.recv_from(&mut buffer) {
+                    let _ = bare.send_to(&buffer[..length], from);
+                }
+            });
+            for round in 0..5 {
+                let (socket, sought) = flow(here, b"the flow that is asked for");
+                socket.send_to(b"the flow that is asked for", (here, 5353)).unwrap();
+                let ask = |_| Question::new(sought, now()).unwrap().written(&key);
+                let datagrams: Vec<_> = (0..20_000).map(ask).collect();
+                let loops = rate(&socket, echo, &datagrams);
+                let answers = rate(&socket, (here, PORT).into(), &datagrams);
+                let ratio = answers / loops;
+                println!("{round}: {loops:.0} echoes/s, {answers:.0} answers/s, ratio {ratio:.2}");
+            }
+        })
+        .unwrap();
 }

@@ -4,7 +4,7 @@ use pathspider_arrivals::Arrival;
 use pathspider_locate::Reading;
 use pathspider_plugin_api::forge::{Packet, Segment};
 use pathspider_plugin_api::packet::TcpFlags;
-use pathspider_plugin_api::{Class, Condition, Configuration};
+use pathspider_plugin_api::{Class, Condition, Configuration, Info, info};
 
 use super::super::condition::conditions;
 use super::*;
@@ -135,12 +135,16 @@ const PLAIN: Configuration = Configuration::new(0, "baseline");
 const MARKED: Configuration = Configuration::new(1, "x");
 const WORKS: Condition = Condition::declare("x.connectivity.works", Class::Good, "it works");
 
+fn info() -> Info {
+    info!("x", "of these tests")
+}
+
 /// The conditions of a baseline and an experiment, each as it left and as it came.
 fn concluded(plain: (&[u8], &[u8]), marked: (&[u8], &[u8])) -> Vec<String> {
     let (own, other) = (sent(marked.0, None), sent(plain.0, None));
     let baseline = judge(&other, (None, false), &reply(Match::Both, &[(50, plain.1)]));
     let found = judge(&own, (Some(&other), false), &reply(Match::Both, &[(50, marked.1)]));
-    let all = conditions("x", &[PLAIN, MARKED], &[baseline, found], &[WORKS]);
+    let all = conditions(&info(), &[PLAIN, MARKED], &[baseline, found], &[WORKS]);
     all.iter().map(|condition| condition.as_str().to_owned()).collect()
 }
 
@@ -171,7 +175,7 @@ fn where_a_packet_is_not_known_nothing_is_intact() {
     let own = sent(&first, None);
     for reply in [Reply::Unknown("no answer came"), reply(Match::Nothing, &[])] {
         let found = judge(&own, (Some(&own), false), &reply);
-        assert_eq!(conditions("x", &[PLAIN, MARKED], &[found.clone(), found], &[WORKS]), []);
+        assert_eq!(conditions(&info(), &[PLAIN, MARKED], &[found.clone(), found], &[WORKS]), []);
     }
 }
 
@@ -183,7 +187,7 @@ fn an_experiment_without_a_verdict_of_its_own_is_named_by_its_label_or_its_numbe
     let labelled = Configuration::new(1, "one two");
     let all = [PLAIN, labelled, Configuration::new(2, "another")];
     let verdict = Condition::declare("x.one.two.connectivity.works", Class::Good, "it works");
-    let conditions = conditions("x", &all, &found, &[verdict]);
+    let conditions = conditions(&info(), &all, &found, &[verdict]);
     let texts: Vec<&str> = conditions.iter().map(Condition::as_str).collect();
     assert_eq!(texts, ["x.one.two.forward.intact", "x.2.forward.intact"]);
 }
