@@ -18,7 +18,8 @@ done
 export given unit groups
 exec unshare --pid --fork --kill-child --mount --uts --ipc --cgroup sh -ec '
 mount --make-rprivate /
-base=$(mktemp -d)
+base=$given/base
+mkdir "$base"
 mount -t tmpfs -o mode=755 tmpfs "$base"
 mkdir "$base/upper" "$base/work" "$base/root"
 mount -t overlay -o "lowerdir=/,upperdir=$base/upper,workdir=$base/work" overlay "$base/root"
