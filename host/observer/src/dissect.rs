@@ -125,7 +125,8 @@ impl<'a> Dissected<'a> {
 /// were on the wire.
 ///
 /// Of a first fragment that is too short for its transport header ([`Malformed::Fragment`]), `into`
-/// is what it is without: a fragment without ports.
+/// is what it is without: a fragment without ports. Of a packet whose transport header the capture cut
+/// behind the ports ([`Malformed::CutShort`]), it is one with ports and without that header.
 #[inline(always)]
 pub fn dissect<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
     match packet.first().map(|byte| byte >> 4) {
@@ -260,8 +261,10 @@ fn transport<'a>(network: Network<'a>, into: &mut Dissected<'a>) -> Result<(), M
             Ok(())
         }
         Err(kind) => {
-            if kind == Malformed::Fragment {
-                put(&network, headless, into);
+            match kind {
+                Malformed::Fragment => put(&network, headless, into),
+                Malformed::CutShort => put(&network, (network.rest, &[], Layers::L4), into),
+                _ => {}
             }
             Err(kind)
         }

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use hashbrown::hash_map::Entry;
 
-use super::dissect::{Dissected, Fragment, FragmentId};
+use pathspider_plugin_api::packet::protocol;
+
+use super::dissect::{Dissected, Fragment, FragmentId, has_ports};
 use super::key::Tuple;
 
 /// How many fragmented packets are remembered at once. Beyond it the oldest is forgotten, and its
@@ -34,7 +36,7 @@ pub(crate) struct Fragments {
 
 impl Fragments {
     /// Gives a later fragment its ports, and notes those of a first one. `false` when a later
-    /// fragment's first was not seen.
+    /// fragment has ports and its first was not seen.
     #[cold]
     pub(crate) fn resolve(&mut self, packet: &mut Dissected<'_>, time_ns: i64) -> bool {
         match packet.fragment {
@@ -45,7 +47,7 @@ impl Fragments {
             }
             Fragment::Later(identification) => {
                 let id = FragmentId::new(&packet.tuple, identification);
-                self.complete(id, &mut packet.tuple)
+                self.complete(id, &mut packet.tuple) || is_without_ports(&packet.tuple)
             }
             Fragment::None => true,
         }
@@ -81,5 +83,14 @@ impl Fragments {
             self.order.pop_front();
             self.heads.remove(&oldest);
         }
+    }
+}
+
+/// Whether a later fragment says of itself whose it is. In version 6 the protocol that it names may be an
+/// extension header's.
+fn is_without_ports(tuple: &Tuple) -> bool {
+    match tuple.is_v6 {
+        true => tuple.protocol == protocol::ICMPV6,
+        false => !has_ports(tuple.protocol),
     }
 }

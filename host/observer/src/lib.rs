@@ -20,6 +20,7 @@ mod clock;
 mod connection;
 mod counters;
 mod dissect;
+mod early;
 mod elsewhere;
 mod fragments;
 mod index;

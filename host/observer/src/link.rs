@@ -6,7 +6,7 @@ mod others;
 mod wireless;
 
 use super::counters::Malformed;
-pub(crate) use ether::{carried, ppp};
+pub(crate) use ether::{BRIDGED, MPLS_OF_ONE as MPLS, carried, ppp};
 
 /// A link layer that the observer can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +67,20 @@ pub enum Link {
     AtmClip,
     /// ATM with Sun's header.
     AtmSun,
-    /// ARCNET, as Linux shows it.
-    Arcnet,
+    /// ARCNET; its kind of protocol stands at this octet.
+    Arcnet(u8),
+    /// Multilink Frame Relay (FRF.16).
+    FrameRelayOfMany,
+    /// Cable modems' frames (DOCSIS).
+    Cable,
+    /// A record of Endace's cards.
+    Endace,
+    /// Ethernet with its preamble, which says whether the frame is whole (IEEE 802.3br).
+    Preempted,
     /// So many octets that say nothing about what follows, which is IP.
     BeforeIp(u8),
-    /// The same before an EtherType and two octets that are not used.
-    BeforeType(u8),
+    /// The same before an EtherType and so many octets that are not used.
+    BeforeType(u8, u8),
     /// The same before an Ethernet frame.
     BeforeEthernet(u8),
     /// The same before LLC.
@@ -121,16 +129,26 @@ impl Link {
             181 => Link::Juniper(Behind::CiscoHdlc),
             106 => Link::AtmClip,
             123 => Link::AtmSun,
-            129 => Link::Arcnet,
+            7 => Link::Arcnet(2),
+            129 => Link::Arcnet(4),
+            182 => Link::FrameRelayOfMany,
+            143 => Link::Cable,
+            197 => Link::Endace,
+            274 => Link::Preempted,
             // SLIP of BSD and of BSD/OS; OpenBSD's view of IPsec; Solaris' of its interfaces.
             8 => Link::BeforeIp(16),
             226 => Link::BeforeIp(24),
             102 => Link::BeforeIp(24),
             109 => Link::BeforeIp(12),
             // IP over InfiniBand, behind a global route header (RFC 4391).
-            242 => Link::BeforeType(40),
+            242 => Link::BeforeType(40, 2),
+            // IP over IEEE 1394, behind two names (RFC 2734).
+            138 => Link::BeforeType(16, 0),
             // What Hilscher's analyser writes.
             240 => Link::BeforeEthernet(4),
+            // The same with the preamble, and a passive optical network's preamble.
+            241 => Link::BeforeEthernet(12),
+            259 => Link::BeforeEthernet(8),
             // IP over Fibre Channel, behind two names (RFC 2625).
             122 => Link::BeforeLlc(16),
             _ => return None,
@@ -154,6 +172,9 @@ impl Link {
         });
         match named {
             Some((name, description)) => format!("{number} ({name}: {description})"),
+            None if number == 252 => {
+                "252 (WIRESHARK_UPPER_PDU: what Wireshark exported)".to_owned()
+            }
             None if (147..=162).contains(&number) => {
                 format!("{number} (USER{}: for private use)", number - 147)
             }
@@ -182,6 +203,8 @@ impl Link {
             Link::Ppp => ppp(frame),
             Link::PppWithDirection => ppp(from(frame, 1)?),
             Link::Pppoe => ppp(from(frame, 6)?),
+            // Either may stand behind either number.
+            Link::CiscoHdlc if frame.starts_with(&[0xff, 3]) => ppp(frame),
             Link::CiscoHdlc => carried(be16(frame, 2)?, from(frame, 4)?),
             Link::Llc => ether::llc(frame),
             Link::Mpls => ether::labelled(frame),
@@ -202,11 +225,15 @@ impl Link {
             Link::Juniper(behind) => others::juniper(frame, behind),
             Link::AtmClip => others::atm(frame),
             Link::AtmSun => others::atm_of_sun(frame),
-            Link::Arcnet => others::arcnet(frame),
+            Link::Arcnet(at) => others::arcnet(frame, at.into()),
+            Link::FrameRelayOfMany => others::frame_relay_of_many(frame),
+            Link::Cable => others::cable(frame),
+            Link::Endace => others::endace(frame),
+            Link::Preempted => others::preempted(frame),
             Link::BeforeIp(octets) => from(frame, octets.into()).map(Some),
-            Link::BeforeType(octets) => {
+            Link::BeforeType(octets, unused) => {
                 let at = usize::from(octets);
-                carried(be16(frame, at)?, from(frame, at + 4)?)
+                carried(be16(frame, at)?, from(frame, at + 2 + usize::from(unused))?)
             }
             Link::BeforeEthernet(octets) => ether::frame(from(frame, octets.into())?),
             Link::BeforeLlc(octets) => ether::llc(from(frame, octets.into())?),

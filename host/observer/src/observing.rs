@@ -10,6 +10,7 @@ use pathspider_plugin_api::{Error, FlowRecord};
 use super::clock::{Moment, PacketClock, Reading};
 use super::counters::Counters;
 use super::dissect::Dissected;
+use super::early::{Answer, Early};
 use super::index::Hash;
 use super::key::Key;
 use super::link::Link;
@@ -70,6 +71,7 @@ pub fn observe(
         lives: Lives::observing(settings),
         record: tracker.record(),
         tracker,
+        early: Early::default(),
         clock_ns: i64::MIN,
         clock: PacketClock::new(nanoseconds(settings.idle)),
         kept: None,
@@ -79,6 +81,7 @@ pub fn observe(
     observing.tracker.inside = settings.inside;
     // Programs that convert captures cut packets, and write the remaining length as the packet's length.
     observing.tracker.trusts_headers = !source.is_live();
+    observing.tracker.takes_cut = true;
     let result = observing.run(source);
     observing.end_kept();
     observing.flush();
@@ -92,6 +95,8 @@ pub fn observe(
 
 struct Observing<'a> {
     tracker: Tracker,
+    /// Answers that stand before what they answer.
+    early: Early,
     lives: Lives,
     /// The time of the last packet.
     clock_ns: i64,
@@ -231,6 +236,13 @@ impl Observing<'_> {
             None => return self.begin(*place, *is_first, time_ns, dissected),
         };
         let forward = self.tracker.table.get(id).forward_is_first == *is_first;
+        if !self.early.is_empty()
+            && let Some(answer) = self.early.take(id)
+            && !forward
+            && answer.answers(dissected)
+        {
+            return self.turn(id, answer, (*place, *is_first), time_ns, dissected);
+        }
         self.show(id, &packet(dissected, time_ns, direction(forward)));
     }
 
@@ -289,6 +301,27 @@ impl Observing<'_> {
         let id = self.tracker.begin(place, is_first, &packet, due_ns);
         self.tracker.table.get(id).open(dissected.opening);
         self.show(id, &packet);
+        self.early.note(id, dissected, time_ns);
+    }
+
+    /// Begins a flow with the SYN that its first packet has answered: the file has them the wrong way
+    /// round.
+    #[cold]
+    fn turn(
+        &mut self,
+        id: FlowId,
+        answer: Answer,
+        (place, is_first): ((Hash, Key), bool),
+        time_ns: i64,
+        dissected: &Dissected<'_>,
+    ) {
+        self.tracker.forget(id);
+        self.begin(place, is_first, time_ns, dissected);
+        if let Some(id) = self.tracker.table.find(place.0, &place.1) {
+            answer.show(|dissected, time_ns| {
+                self.show(id, &packet(dissected, time_ns, direction(false)));
+            });
+        }
     }
 
     #[inline]
@@ -321,6 +354,7 @@ impl Observing<'_> {
     }
 
     fn end(&mut self, id: FlowId) {
+        self.early.take(id);
         self.record.clear();
         if let Some(result) = self.tracker.end_into(id, &mut self.record)
             && self.output.is_ok()

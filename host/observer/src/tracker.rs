@@ -10,7 +10,7 @@ use pathspider_plugin_api::packet::{Direction, Packet, Parts};
 use pathspider_plugin_api::{Error, FlowRecord};
 
 use super::counters::{Counters, Malformed};
-use super::dissect::{Dissected, Fragment, Quote, claimed_length, dissect};
+use super::dissect::{Dissected, Fragment, Quote, claimed_length, dissect, has_ports};
 use super::fragments::Fragments;
 use super::index::Hash;
 use super::key::Key;
@@ -33,6 +33,8 @@ pub(crate) struct Tracker {
     pub inside: bool,
     /// Whether a packet that claims more octets than the frame had was cut by whoever wrote the file.
     pub trusts_headers: bool,
+    /// Whether a packet counts of which no more than the ports was captured.
+    pub takes_cut: bool,
 }
 
 /// What there is in a frame for a flow.
@@ -66,6 +68,7 @@ impl Tracker {
             errors: HashMap::default(),
             inside: false,
             trusts_headers: false,
+            takes_cut: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl Tracker {
             Ok(()) if into.fragment == Fragment::None => Sliced::Packet,
             Ok(()) => Sliced::Fragment,
             Err(Malformed::Fragment) => Sliced::ShortFragment,
+            Err(Malformed::CutShort) if self.takes_cut && is_named(into) => Sliced::Packet,
             Err(kind) => {
                 self.counters.count_malformed(kind);
                 Sliced::Nothing
@@ -218,6 +222,13 @@ impl Tracker {
         }
     }
 
+    /// Takes a flow out of the table that was begun by mistake.
+    #[cold]
+    pub(crate) fn forget(&mut self, id: FlowId) {
+        self.table.remove(id);
+        self.counters.flows -= 1;
+    }
+
     /// As [`end`](Tracker::end), into an empty record; `None` where there is nothing to say.
     pub(crate) fn end_into(
         &mut self,
@@ -255,6 +266,12 @@ impl Tracker {
     pub(crate) fn touch(&self, hashes: &[Hash]) {
         self.table.touch(hashes, |state| self.chains.touch(state));
     }
+}
+
+/// Whether a packet that the capture cut has what names its flow.
+#[cold]
+fn is_named(cut: &Dissected<'_>) -> bool {
+    !cut.ip.is_empty() && (cut.transport.len() >= 4 || !has_ports(cut.tuple.protocol))
 }
 
 /// The packet as chains see it.

@@ -1,12 +1,20 @@
 //! Looks into tunnels: the innermost IP packet of IP in IP (RFC 2003, RFC 2473, RFC 4213) and GRE
-//! (RFC 2784, RFC 2890, RFC 2637). A packet that is a part of another, or whose tunnel cannot be read,
-//! stays what it is.
+//! (RFC 2784, RFC 2890, RFC 2637), of Ethernet (RFC 3378) and labels (RFC 4023) in IP, of what IPsec signs
+//! and does not hide (RFC 4302), and of tunnels over UDP. A packet that is a part of another, or whose
+//! tunnel cannot be read, stays what it is.
 
-use super::link::{carried, ppp};
+mod datagram;
+
+use super::dissect::be16;
+use super::link::{BRIDGED, MPLS, carried, ppp};
 
 const IPV4_IN: u8 = 4;
+const UDP: u8 = 17;
 const IPV6_IN: u8 = 41;
 const GRE: u8 = 47;
+const SIGNED: u8 = 51;
+const ETHERNET_IN: u8 = 97;
+const MPLS_IN: u8 = 137;
 
 /// Tunnels in tunnels that are followed at the most.
 const DEEPEST: usize = 8;
@@ -30,11 +38,27 @@ fn inside(packet: &[u8]) -> Option<&[u8]> {
         _ => return None,
     };
     let inner = match protocol {
-        IPV4_IN | IPV6_IN => payload,
-        GRE => gre(payload)?,
-        _ => return None,
+        UDP => datagram::inside(payload)?,
+        SIGNED => {
+            // Its length is in words of four octets, less two.
+            let length = (usize::from(*payload.get(1)?) + 2) * 4;
+            by_protocol(*payload.first()?, payload.get(length..)?)?
+        }
+        protocol => by_protocol(protocol, payload)?,
     };
     matches!(inner.first()? >> 4, 4 | 6).then_some(inner)
+}
+
+/// What a protocol of IP that is a tunnel carries.
+fn by_protocol(protocol: u8, payload: &[u8]) -> Option<&[u8]> {
+    match protocol {
+        IPV4_IN | IPV6_IN => Some(payload),
+        GRE => gre(payload),
+        // A version, and an octet that is not used.
+        ETHERNET_IN => carried(BRIDGED, payload.get(2..)?).ok()?,
+        MPLS_IN => carried(MPLS, payload).ok()?,
+        _ => None,
+    }
 }
 
 fn ipv4(packet: &[u8]) -> Option<(u8, &[u8])> {
@@ -69,12 +93,15 @@ fn gre(packet: &[u8]) -> Option<&[u8]> {
     /// and eight more where a flag says so.
     const MIRRORED: u16 = 0x88be;
     const MIRRORED_3: u16 = 0x22eb;
-    const BRIDGED: u16 = 0x6558;
+    /// What a router redirects to a cache (WCCP), behind four octets in the second version.
+    const REDIRECTED: u16 = 0x883e;
     let word = |at: usize| Some(u16::from_be_bytes([*packet.get(at)?, *packet.get(at + 1)?]));
     let (flags, kind) = (word(0)?, word(2)?);
     let has = |flag: u16| usize::from(flags & flag != 0) * 4;
+    let routed = flags & ROUTING != 0;
     let header = match flags & VERSION {
-        0 if flags & ROUTING == 0 => 4 + has(CHECKSUM) + has(KEY) + has(SEQUENCE),
+        0 if routed => route_ends(packet, 8 + has(KEY) + has(SEQUENCE))?,
+        0 => 4 + has(CHECKSUM) + has(KEY) + has(SEQUENCE),
         1 => 4 + has(KEY) + has(SEQUENCE) + has(ACKNOWLEDGMENT),
         _ => return None,
     };
@@ -86,9 +113,26 @@ fn gre(packet: &[u8]) -> Option<&[u8]> {
             carried(BRIDGED, payload.get(12 + more..)?)
         }
         PPP if flags & VERSION == 1 => ppp(payload),
+        REDIRECTED => match payload.first()? >> 4 {
+            4 => Ok(Some(payload)),
+            _ => Ok(payload.get(4..)),
+        },
         kind => carried(kind, payload),
     };
     found.ok()?
+}
+
+/// Where the list of a packet's way ends: by an entry without a family and octets (RFC 1701). A field before
+/// the list says where in it the packet is.
+fn route_ends(packet: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let entry = packet.get(at..at + 4)?;
+        let length = usize::from(entry[3]);
+        at += 4 + length;
+        if be16(entry, 0) == 0 && length == 0 {
+            return Some(at);
+        }
+    }
 }
 
 /// PPP in version 1 of GRE (RFC 2637, section 4.1).
@@ -138,10 +182,25 @@ mod tests {
         for header in same {
             assert_eq!(innermost(&packet(header)), inner, "{header:x?}");
         }
-        let routed = packet(&[0x40, 0, 8, 0]);
-        assert_eq!(innermost(&routed), routed);
+        let way = [0x40, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 4, 1, 2, 3, 4, 0, 0, 0, 0];
+        assert_eq!(innermost(&packet(&way)), inner);
+        let routed = packet(&way[..8]);
+        assert_eq!(innermost(&routed), routed, "its way does not end");
+        assert_eq!(innermost(&packet(&[0, 0, 0x88, 0x3e])), inner);
+        assert_eq!(innermost(&packet(&[0, 0, 0x88, 0x3e, 0, 0, 0, 0])), inner);
         let other = packet(&[0, 0, 8, 6]);
         assert_eq!(innermost(&other), other);
+    }
+
+    #[test]
+    fn other_protocols_that_are_tunnels() {
+        let inner = v4(6, b"tcp");
+        let ethernet = [&[0x30, 0][..], &[0x66; 12], &[8, 0], &inner].concat();
+        assert_eq!(innermost(&v4(ETHERNET_IN, &ethernet)), inner);
+        assert_eq!(innermost(&v6(MPLS_IN, &[&[0, 1, 1, 64][..], &inner].concat())), inner);
+        let signed = |next: u8| v4(SIGNED, &[&[next, 1][..], &[0; 10], &inner].concat());
+        assert_eq!(innermost(&signed(IPV4_IN)), inner);
+        assert_eq!(innermost(&signed(6)), signed(6), "no tunnel");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use crate::wire::*;
-use pathspider_observer::Malformed;
+use std::io::Cursor;
+
+use pathspider_observer::{Malformed, Settings, Source, SourceOptions};
 use serde_json::json;
 
 #[test]
@@ -16,6 +18,25 @@ fn both_directions_are_one_flow_of_whoever_spoke_first() {
     assert_eq!((&flow["sip"], &flow["sp"]), (&json!("198.51.100.7"), &json!(80)));
     assert_eq!((&flow["pkt_fwd"], &flow["pkt_rev"]), (&json!(1), &json!(1)));
     assert_eq!((&flow["oct_fwd"], &flow["oct_rev"]), (&json!(40), &json!(45)));
+}
+
+#[test]
+fn the_sender_of_a_syn_is_the_originator_also_where_its_answer_stands_first() {
+    let answer = tcp_from(OUR_PORT, Back, SYN | ACK, (700, 1_001), &[], &[]);
+    let syn = |sequence| tcp_from(OUR_PORT, There, SYN, (sequence, 0), &[], &[]);
+    let third = tcp_from(OUR_PORT, There, ACK, (1_001, 701), &[], &[]);
+    let capture = Capture::raw().at(3, answer.clone()).at(1, syn(1_000)).at(4, third);
+    let seen = capture.observe(&["basic", "tcp", "syn"]);
+    let flow = seen.flow();
+    assert_eq!((&flow["sip"], &flow["sp"]), (&json!("192.0.2.1"), &json!(OUR_PORT)));
+    assert_eq!((&flow["pkt_fwd"], &flow["pkt_rev"]), (&json!(2), &json!(1)));
+    assert_eq!((&flow["tcp_connected"], &flow["syn_count_rev"]), (&json!(true), &json!(1)));
+    assert_eq!((&flow["pkt_first"], seen.counters.flows), (&json!(1_700_000_000.001), 1));
+    // It answers another SYN; and nobody's.
+    let other = Capture::raw().at(3, answer.clone()).at(1, syn(5)).observe(&["basic"]);
+    assert_eq!(other.flow()["sip"], "198.51.100.7");
+    let twice = Capture::raw().at(3, answer.clone()).at(4, answer).observe(&["basic", "syn"]);
+    assert_eq!(twice.flow()["syn_count_fwd"], 2);
 }
 
 #[test]
@@ -176,6 +197,15 @@ fn later_fragments_follow_the_first() {
     let (first, later) = (piece(0x2000, &whole[20..36]), piece(2, &whole[36..]));
     let seen = Capture::raw().at(0, first).at(1, later.clone()).observe(&["basic", "udp"]);
     assert_eq!((&seen.flow()["pkt_fwd"], &seen.flow()["sp"]), (&json!(2), &json!(40_000)));
+    let ping = |place: u16, part: &[u8]| {
+        let mut packet = piece(place, part);
+        packet[9] = 1;
+        packet
+    };
+    let parts = [ping(2, &[7; 8]), ping(0x2000, &[8, 0, 0, 0, 0, 1, 0, 1, 7, 7, 7, 7, 7, 7, 7, 7])];
+    let [last, start] = parts;
+    let seen = Capture::raw().at(0, last).at(1, start).observe(&["basic"]);
+    assert_eq!((&seen.flow()["pkt_fwd"], seen.counters.orphaned), (&json!(2), 0), "without ports");
     // Alone, it has no ports, so no flow.
     let seen = Capture::raw().at(0, later).observe(&["basic"]);
     assert_eq!((seen.flows.len(), seen.counters.orphaned), (0, 1));
@@ -187,6 +217,24 @@ fn later_fragments_follow_the_first() {
         .at(1, v6(true, 44, &place(2 << 3), &datagram[16..]))
         .observe(&["basic"]);
     assert_eq!((&seen.flow()["pkt_fwd"], &seen.flow()["dp"]), (&json!(2), &json!(53)));
+}
+
+#[test]
+fn a_packet_that_is_cut_behind_its_ports_has_a_flow() {
+    let (syn, query) = (tcp(There, SYN, &[], &[]), udp(There, b"abc"));
+    for (packet, kept) in [(&syn, 39), (&syn, 24), (&query, 24)] {
+        let mut capture = Capture::raw().at(0, packet.clone()).file();
+        let at = capture.len() - packet.len();
+        // The octets that were captured, which the packet's header in the file says.
+        capture[at - 8..at - 4].copy_from_slice(&(kept as u32).to_le_bytes());
+        capture.truncate(at + kept);
+        let source = Source::from_reader(Cursor::new(capture), "x", &SourceOptions::default());
+        let seen = see(source.unwrap(), &["basic", "tcp"], &Settings::default());
+        let flow = seen.flow();
+        assert_eq!((&flow["sp"], &flow["pkt_fwd"]), (&json!(OUR_PORT), &json!(1)), "{kept}");
+        assert_eq!(flow["oct_fwd"], packet.len(), "{kept}");
+        assert_eq!(seen.counters.malformed_total(), 0);
+    }
 }
 
 #[test]

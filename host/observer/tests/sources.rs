@@ -87,6 +87,21 @@ fn pcapng_of_either_byte_order_and_any_resolution() {
         &Settings::default(),
     );
     assert_eq!(seen.flow()["pkt_first"].as_f64(), Some(1_700_000_000.0));
+    for finest in [20, 0xff] {
+        let file = pcapng(u32::to_le_bytes, Some(finest), 1);
+        let seen = see(open(file).unwrap(), &["basic"], &Settings::default());
+        assert_eq!((seen.flow()["pkt_fwd"].as_u64(), seen.source), (Some(2), Ok(())), "{finest}");
+    }
+}
+
+#[test]
+fn a_block_whose_length_leaves_the_padding_out_is_read() {
+    let mut file = pcapng(u32::to_le_bytes, None, 1_000_000);
+    // The block that nobody knows has five octets.
+    let at = 28;
+    assert_eq!(file[at..at + 8], [0xad, 0x0b, 0, 0, 20, 0, 0, 0]);
+    (file[at + 4], file[at + 16]) = (17, 17);
+    check("padding", file);
 }
 
 /// A section of two interfaces, of these link types, with clocks of microseconds. Packets are of an

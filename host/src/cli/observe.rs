@@ -63,7 +63,8 @@ pub(super) struct ObserveArgs {
     #[arg(long)]
     promiscuous: bool,
 
-    /// Look at the packets inside tunnels (GRE, IP in IP), not at the tunnels' own packets
+    /// Look at the packets inside tunnels (GRE, IP in IP, VXLAN, GTP and others), not at the tunnels'
+    /// own packets
     #[arg(long)]
     inside: bool,
 

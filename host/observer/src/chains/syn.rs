@@ -38,8 +38,10 @@ impl Chain for Syn {
 
     fn tcp(&self, flow: &mut Both<Side>, tcp: &Tcp<'_>, packet: &Packet<'_>) -> Verdict {
         let side = side(packet);
-        // The originator's SYN/ACK answers a SYN that crossed its own: it is no repeated one.
-        let crossed = side == 0 && tcp.has(TcpFlags::ACK) && flow[0].seen();
+        // The originator's SYN/ACK answers a SYN that crossed its own: it is no repeated one. A flow
+        // whose SYN nobody saw begins with a SYN/ACK, and that may be repeated.
+        let opened = flow[0].seen() && !flow[0].flags_all.has(TcpFlags::ACK);
+        let crossed = side == 0 && tcp.has(TcpFlags::ACK) && opened;
         if tcp.has(TcpFlags::SYN) && !crossed {
             flow[side].note(tcp);
         }

@@ -49,19 +49,23 @@ fn is_ip(family: u32) -> bool {
 /// Netfilter's log: family, version, resource; then values with length and type. The packet is one of
 /// these values. Their byte order is that of the capturing machine.
 pub(super) fn netfilter(frame: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const HEADER: u16 = 1;
     const PAYLOAD: u16 = 9;
-    if !is_ip(octet(frame, 0)?.into()) {
-        return Ok(None);
-    }
+    // A bridge's packets have a family of their own, and the EtherType in their header.
+    let mut kind = None;
+    let is_ip = is_ip(octet(frame, 0)?.into());
     let mut rest = from(frame, 4)?;
     // A length is below 256 in one order, or the type would not be.
     let is_little = le16(rest, 2)? < 0x100;
     let number = |bytes, at| if is_little { le16(bytes, at) } else { be16(bytes, at) };
     while !rest.is_empty() {
-        let (length, kind) = (usize::from(number(rest, 0)?), number(rest, 2)?);
+        let (length, attribute) = (usize::from(number(rest, 0)?), number(rest, 2)?);
         let value = rest.get(4..length).ok_or(Malformed::Link)?;
-        if kind == PAYLOAD {
-            return Ok(Some(value));
+        match attribute {
+            HEADER => kind = be16(value, 0).ok(),
+            PAYLOAD if is_ip => return Ok(Some(value)),
+            PAYLOAD => return kind.map_or(Ok(None), |kind| carried(kind, value)),
+            _ => {}
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
     }

@@ -125,16 +125,68 @@ pub(super) fn atm_of_sun(packet: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     }
 }
 
-/// ARCNET: two addresses of one octet, an offset, a protocol; the newer kinds have three octets for parts
-/// of packets (RFC 1201).
-pub(super) fn arcnet(packet: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+/// ARCNET: two addresses of one octet, in Linux an offset, a protocol; the newer kinds have three octets
+/// for parts of packets (RFC 1201).
+pub(super) fn arcnet(packet: &[u8], at: usize) -> Result<Option<&[u8]>, Malformed> {
     const IPV4_OLD: u8 = 240;
     const IPV4: u8 = 212;
     const IPV6: u8 = 196;
-    match octet(packet, 4)? {
-        IPV4_OLD => from(packet, 5).map(Some),
+    match octet(packet, at)? {
+        IPV4_OLD => from(packet, at + 1).map(Some),
         // A part of a packet is none.
-        IPV4 | IPV6 if octet(packet, 5)? == 0 => from(packet, 8).map(Some),
+        IPV4 | IPV6 if octet(packet, at + 1)? == 0 => from(packet, at + 4).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Frame Relay over several links: a part's flags and number (FRF.16.1, section 3). Only what is whole is
+/// a frame.
+pub(super) fn frame_relay_of_many(part: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const WHOLE: u8 = 0xc0;
+    match octet(part, 0)? & WHOLE {
+        WHOLE => frame_relay(from(part, 2)?),
+        _ => Ok(None),
+    }
+}
+
+/// A cable modem's frame: control, a parameter, the length, perhaps a longer header, a check sequence.
+/// Only the kind that carries Ethernet is of interest.
+pub(super) fn cable(cable: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const KIND: u8 = 0xc0;
+    const LONGER: u8 = 0x01;
+    let control = octet(cable, 0)?;
+    if control & KIND != 0 {
+        return Ok(None);
+    }
+    let longer = if control & LONGER != 0 { octet(cable, 1)? } else { 0 };
+    frame(from(cable, 6 + usize::from(longer))?)
+}
+
+/// A record of Endace's cards (ERF): time, kind, lengths, perhaps more headers, the frame.
+pub(super) fn endace(record: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const MORE: u8 = 0x80;
+    let kind = octet(record, 8)?;
+    let (mut more, mut at) = (kind & MORE != 0, 16);
+    while more {
+        more = octet(record, at)? & MORE != 0;
+        at += 8;
+    }
+    let packet = from(record, at)?;
+    match kind & !MORE {
+        // Over SONET: PPP, or Cisco's HDLC.
+        1 | 10 | 15 | 17 => ppp(packet),
+        // Ethernet, behind an offset and an octet that is not used.
+        2 | 11 | 16 | 20 => frame(from(packet, 2)?),
+        22 | 23 => Ok(Some(packet)),
+        _ => Ok(None),
+    }
+}
+
+/// A frame behind its preamble, whose last octet says whether it is a part.
+pub(super) fn preempted(packet: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    const WHOLE: u8 = 0xd5;
+    match octet(packet, 7)? {
+        WHOLE => frame(from(packet, 8)?),
         _ => Ok(None),
     }
 }

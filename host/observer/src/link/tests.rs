@@ -98,6 +98,32 @@ fn other_mac_headers() {
 }
 
 #[test]
+fn meshes_and_service_chains() {
+    let inner = ethernet(&[0x81, 0, 0, 9, 0x08, 0]);
+    for tag in [
+        &[0x22, 0xf3, 0, 0, 0, 1, 0, 2][..],
+        // With one word of options.
+        &[0x22, 0xf3, 0, 0x40, 0, 1, 0, 2, 9, 9, 9, 9],
+        &[0x89, 0x4f, 0x0f, 0xc2, 1, 3, 0, 0, 1, 255],
+        &[0x43, 0x05, 0x40, 15, 50, 1, 2, 0, 0, 0, 0, 3],
+        &[&[0x43, 0x05, 0x42, 15, 50, 1][..], &[2; 14]].concat(),
+        &[&[0x43, 0x05, 0x01, 15, 50, 0][..], &[2; 10]].concat(),
+        // Bridged by LLC.
+        &[0, 90, 0xaa, 0xaa, 3, 0, 0x80, 0xc2, 0, 7, 0, 0],
+    ] {
+        assert!(found(Link::Ethernet, &ethernet(&[tag, &inner].concat())), "{tag:x?}");
+    }
+    assert!(found(Link::Ethernet, &ethernet(&[0x89, 0x4f, 0, 3, 2, 1, 0, 0, 1, 255, 9, 9, 9, 9])));
+    assert!(found(Link::Ethernet, &ethernet(&[0x89, 0x4f, 0, 2, 1, 5, 0, 0, 1, 255, 0, 1, 1, 64])));
+    for other in [&[0x43, 0x05, 0, 15, 50, 1][..], &[0x89, 0x4f, 0, 2, 1, 9, 0, 0, 1, 255]] {
+        assert_eq!(Link::Ethernet.ip_packet(&frame(&ethernet(other))), Ok(None), "{other:x?}");
+    }
+    // Each takes something off.
+    let endless = [&[0x89, 0x4f][..], &[0, 0, 1, 4].repeat(40_000)].concat();
+    assert!(Link::Ethernet.ip_packet(&ethernet(&endless)).is_err());
+}
+
+#[test]
 fn cooked_captures() {
     assert!(found(Link::Sll, &[&[0; 14][..], &[0x86, 0xdd]].concat()));
     assert!(found(Link::Sll2, &[&[0x08, 0][..], &[0; 18]].concat()));
@@ -118,6 +144,15 @@ fn wireless_data_frames() {
     assert!(found(Link::Wireless, &whole(mac(0x08, 1, 24))));
     assert!(found(Link::Wireless, &whole(mac(0x88, 1, 26))), "with quality of service");
     assert!(found(Link::Wireless, &whole(mac(0x88, 0x83, 36))), "four addresses, a control field");
+    let mesh = |flags: u8, addresses: usize| {
+        let mut header = mac(0x88, 3, 32);
+        header[31] = 1;
+        [header, vec![flags, 31, 0, 0, 0, 7], vec![2; addresses * 6], snap.to_vec()].concat()
+    };
+    assert!(found(Link::Wireless, &mesh(0, 0)) && found(Link::Wireless, &mesh(2, 2)));
+    let mut queued = mac(0x88, 3, 32);
+    queued[31] = 1;
+    assert!(found(Link::Wireless, &whole(queued)), "four addresses and no mesh");
     let radiotap = |fields: &[u8]| {
         let length = 4 + fields.len() as u8;
         [&[0, 0, length, 0][..], fields].concat()
@@ -142,6 +177,11 @@ fn firewall_logs() {
     let big = [10, 0, 0, 30, 0, 7, 0, 10, b'a', b'b', 0, 0, 0, 6, 0, 9];
     assert!(found(Link::Nflog, &big));
     assert_eq!(Link::Nflog.ip_packet(&little[..14]), Err(Malformed::Link));
+    let bridge = [7, 0, 0, 30, 8, 0, 1, 0, 0x08, 0, 1, 0, 6, 0, 9, 0];
+    assert!(found(Link::Nflog, &bridge));
+    let tagged = [7, 0, 0, 30, 8, 0, 1, 0, 0x81, 0, 1, 0, 10, 0, 9, 0, 0, 5, 0x86, 0xdd];
+    assert!(found(Link::Nflog, &tagged));
+    assert_eq!(Link::Nflog.ip_packet(&frame(&[7, 0, 0, 30, 6, 0, 9, 0])), Ok(None));
     assert!(found(Link::Pflog, &[&[61, 2][..], &[0; 62]].concat()));
 }
 
@@ -158,6 +198,18 @@ fn ppp_with_and_without_its_framing() {
     assert!(found(Link::Ppp, &[0x57]));
     assert!(found(Link::Pppoe, &[0x11, 0, 0, 1, 0, 4, 0, 0x21]));
     assert!(found(Link::CiscoHdlc, &[0x0f, 0, 0x08, 0]));
+    // Each is found behind the other's number.
+    assert!(found(Link::Ppp, &[0x8f, 0, 0x86, 0xdd]) && found(Link::CiscoHdlc, &[0xff, 3, 0x21]));
+    // Bridged, with a LAN's number and without; and all of it on one of several links.
+    for bridged in [&[0, 0x31, 0, 1][..], &[0x31, 0x40, 1, 0, 0, 0, 7]] {
+        assert!(found(Link::Ppp, &[bridged, &ethernet(&[0x08, 0])].concat()));
+    }
+    for whole in [&[0, 0x3d, 0xc0, 0, 0, 1, 0, 0x21][..], &[0x3d, 0xc0, 1, 0xff, 3, 0x57]] {
+        assert!(found(Link::Ppp, whole), "{whole:x?}");
+    }
+    assert_eq!(Link::Ppp.ip_packet(&frame(&[0, 0x3d, 0x80, 0, 0, 1, 0, 0x21])), Ok(None));
+    let endless = [0xff, 3, 0, 0x3d, 0xc0, 0, 0, 1].repeat(8_000);
+    assert_eq!(Link::Ppp.ip_packet(&endless), Ok(None));
     assert_eq!(Link::Ppp.ip_packet(&frame(&[0xc0, 0x21])), Ok(None));
     assert_eq!(Link::Ppp.ip_packet(&[]), Err(Malformed::Link));
 }
@@ -250,6 +302,29 @@ fn rings_and_other_headers() {
         found(number(129), &[1, 2, 0, 0, 240]) && found(number(129), &[1, 2, 0, 0, 212, 0, 0, 7])
     );
     assert_eq!(number(129).ip_packet(&frame(&[1, 2, 0, 0, 212, 1, 0, 7])), Ok(None), "a part");
+    assert!(found(number(7), &[1, 2, 240]) && found(number(7), &[1, 2, 196, 0, 0, 7]));
+    assert!(found(number(138), &behind(16, &[0x08, 0])));
+    assert!(found(number(182), &[0xc0, 1, 0x18, 0x41, 3, 0xcc]));
+    assert_eq!(number(182).ip_packet(&frame(&[0x80, 1, 0x18, 0x41, 3, 0xcc])), Ok(None));
+    assert!(found(number(143), &[&[0, 0, 0, 18, 0, 0][..], &ethernet(&[0x08, 0])].concat()));
+    let longer = [&[1, 2, 0, 20, 9, 9, 0, 0][..], &ethernet(&[0x08, 0])].concat();
+    assert!(found(number(143), &longer));
+    assert_eq!(number(143).ip_packet(&frame(&[0xc0, 0, 0, 18, 0, 0])), Ok(None));
+    let endace = |kind: u8, rest: &[u8]| [&[0; 8][..], &[kind], &[0; 7], rest].concat();
+    let record = [&[0, 0][..], &ethernet(&[0x08, 0])].concat();
+    assert!(found(number(197), &endace(2, &record)));
+    let more = [&[0x83, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0][..], &record].concat();
+    assert!(found(number(197), &endace(0x82, &more)), "two more headers");
+    assert!(
+        found(number(197), &endace(1, &[0x0f, 0, 0x08, 0])) && found(number(197), &endace(22, &[]))
+    );
+    assert_eq!(number(197).ip_packet(&frame(&endace(21, &[]))), Ok(None));
+    for preamble in [241, 259, 274] {
+        let before = if preamble == 241 { 4 } else { 0 };
+        let start = [&vec![0x55; before + 7][..], &[0xd5], &ethernet(&[0x08, 0])].concat();
+        assert!(found(number(preamble), &start), "{preamble}");
+    }
+    assert_eq!(number(274).ip_packet(&frame(&[0x55; 8])), Ok(None), "a part");
     let juniper = |flags: u8, rest: &[u8]| [b"MGC", &[flags][..], rest].concat();
     assert!(found(number(178), &juniper(1, &ethernet(&[0x08, 0]))));
     assert!(found(number(179), &juniper(0x80, &[0, 2, 9, 9, 0xff, 3, 0, 0x21])));
@@ -274,5 +349,6 @@ fn link_types_have_names() {
     }
     assert!(Link::name(127).starts_with("127 (IEEE802_11_RADIO: "), "{}", Link::name(127));
     assert_eq!(Link::name(149), "149 (USER2: for private use)");
+    assert!(Link::name(252).starts_with("252 (WIRESHARK_UPPER_PDU: "), "{}", Link::name(252));
     assert_eq!(Link::name(70_000), "70000");
 }

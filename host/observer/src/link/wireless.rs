@@ -29,6 +29,7 @@ fn payload(frame: &[u8], padding: Padding) -> Result<Option<&[u8]>, Malformed> {
     const PROTECTED: u8 = 0x40;
     const ORDER: u8 = 0x80;
     const AGGREGATE: u8 = 0x80;
+    const MESH: u8 = 0x01;
     let (control, flags) = (octet(frame, 0)?, octet(frame, 1)?);
     if control & KIND != DATA || control & NO_DATA != 0 || flags & PROTECTED != 0 {
         return Ok(None);
@@ -41,11 +42,13 @@ fn payload(frame: &[u8], padding: Padding) -> Result<Option<&[u8]>, Malformed> {
     if flags & BOTH_SYSTEMS == BOTH_SYSTEMS {
         header += 6;
     }
+    let mut mesh = false;
     if control & QOS != 0 {
         if octet(frame, header)? & AGGREGATE != 0 {
             // Several frames in one; only the first has a place here.
             return first_of_many(from(frame, header + 2)?);
         }
+        mesh = flags & BOTH_SYSTEMS == BOTH_SYSTEMS && octet(frame, header + 1)? & MESH != 0;
         header += 2;
         if flags & ORDER != 0 {
             header += 4;
@@ -54,7 +57,18 @@ fn payload(frame: &[u8], padding: Padding) -> Result<Option<&[u8]>, Malformed> {
     if padding == Padding::ToWord {
         header = header.next_multiple_of(4);
     }
-    llc(from(frame, header)?)
+    let body = from(frame, header)?;
+    llc(if mesh { from(body, mesh_control(body)?)? } else { body })
+}
+
+/// Octets of a mesh's control field (section 9.2.4.8.3): flags, TTL, a number, perhaps more addresses. In
+/// frames that have none, LLC begins where it would.
+fn mesh_control(body: &[u8]) -> Result<usize, Malformed> {
+    const ADDRESSES: u8 = 3;
+    if body.starts_with(&[0xaa, 0xaa, 3]) {
+        return Ok(0);
+    }
+    Ok(6 + usize::from(octet(body, 0)? & ADDRESSES) * 6)
 }
 
 /// The first frame of an aggregate: addresses, a length, LLC (section 9.3.2.2).

@@ -119,8 +119,8 @@ impl Pcapng {
             return None;
         }
         let big_endian = byte_order(window, self.big_endian)?;
-        let length = word(window, 4, big_endian) as usize;
-        let fits = length >= 12 && length.is_multiple_of(4) && length <= window.len();
+        let length = padded(word(window, 4, big_endian));
+        let fits = length >= 12 && length <= window.len();
         fits.then_some(length)
     }
 
@@ -137,8 +137,8 @@ impl Pcapng {
         let Some(big_endian) = byte_order(header, self.big_endian) else {
             return Err(self.buffer.damaged("a section without a byte order"));
         };
-        let length = word(header, 4, big_endian) as usize;
-        if !(12..=LONGEST_BLOCK).contains(&length) || !length.is_multiple_of(4) {
+        let length = padded(word(header, 4, big_endian));
+        if !(12..=LONGEST_BLOCK).contains(&length) {
             let reason = format!("a block of {length} octets");
             return Err(self.buffer.damaged(reason));
         }
@@ -265,9 +265,15 @@ impl Pcapng {
         Some(Interface {
             link_number: if self.big_endian { link >> 16 } else { link & 0xffff },
             snaplen: word(block, 12, self.big_endian),
-            clock: clock(&block[16..block.len() - 4], self.big_endian)?,
+            clock: clock(&block[16..block.len() - 4], self.big_endian),
         })
     }
+}
+
+/// The length of a block that says this of itself. Some writers leave the padding out of it.
+#[inline]
+fn padded(length: u32) -> usize {
+    (length as usize).next_multiple_of(4)
 }
 
 /// The byte order of the block: a section's header says it, the rest has its section's.
@@ -283,9 +289,8 @@ fn byte_order(block: &[u8], of_section: bool) -> Option<bool> {
     }
 }
 
-/// The clock that an interface's options describe; microseconds without any. `None` for a
-/// resolution beyond 64 bits.
-fn clock(mut options: &[u8], big_endian: bool) -> Option<Clock> {
+/// The clock that an interface's options describe; microseconds without any.
+fn clock(mut options: &[u8], big_endian: bool) -> Clock {
     const TIME_RESOLUTION: u32 = 9;
     const TIME_OFFSET: u32 = 14;
     let mut clock = Clock { units: 1_000_000, offset: 0 };
@@ -301,7 +306,8 @@ fn clock(mut options: &[u8], big_endian: bool) -> Option<Clock> {
             (0, _) => break,
             (TIME_RESOLUTION, &[bits, ..]) => {
                 let (base, power) = if bits & 0x80 != 0 { (2, bits & 0x7f) } else { (10, bits) };
-                clock.units = u64::checked_pow(base, power.into())?;
+                // Nobody counts so finely that it matters: 64 bits would be over in two seconds.
+                clock.units = u64::saturating_pow(base, power.into());
             }
             (TIME_OFFSET, &[a, b, c, d, e, f, g, h]) => {
                 let octets = [a, b, c, d, e, f, g, h];
@@ -315,5 +321,5 @@ fn clock(mut options: &[u8], big_endian: bool) -> Option<Clock> {
         }
         options = options.get(4 + length.next_multiple_of(4)..).unwrap_or(&[]);
     }
-    Some(clock)
+    clock
 }
