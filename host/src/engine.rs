@@ -34,6 +34,7 @@ pub(crate) use connect::{Held, PortsError, Raw};
 pub(crate) use course::JOBS_BEHIND;
 pub(crate) use ephemeral::Ephemeral;
 pub use pace::Limits;
+pub(crate) use pace::prefix;
 pub use turns::Turns;
 pub use work::{Feedback, Measured, Report, Work};
 

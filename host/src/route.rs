@@ -29,6 +29,28 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Answers that are kept at the most, a power of two: more than there are jobs in flight.
 const KEPT: usize = 4096;
 
+/// Where packets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Whither {
+    address: IpAddr,
+    /// The protocol and port, where the kernel's rules are asked for them: for sockets. For packets that we
+    /// forge, it looks at addresses alone.
+    service: Option<(u8, u16)>,
+}
+
+impl Whither {
+    /// To a port, by a socket of this protocol.
+    pub(crate) fn service(protocol: u8, remote: SocketAddr) -> Whither {
+        Whither { address: remote.ip(), service: Some((protocol, remote.port())) }
+    }
+}
+
+impl From<IpAddr> for Whither {
+    fn from(address: IpAddr) -> Whither {
+        Whither { address, service: None }
+    }
+}
+
 /// The way to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Way {
@@ -51,7 +73,7 @@ pub(crate) struct Routes {
 /// An answer that is kept.
 #[derive(Clone, Copy)]
 struct Kept {
-    target: IpAddr,
+    to: Whither,
     until: Instant,
     way: Result<Way, i32>,
 }
@@ -86,29 +108,29 @@ impl Routes {
     /// # Errors
     ///
     /// There is none: no route, or no source address.
-    pub(crate) fn way(&self, target: IpAddr) -> io::Result<Way> {
-        let now = Instant::now();
-        let at = self.hasher.hash_one(target) as usize % KEPT;
+    pub(crate) fn way(&self, to: impl Into<Whither>) -> io::Result<Way> {
+        let (to, now) = (to.into(), Instant::now());
+        let at = self.hasher.hash_one(to) as usize % KEPT;
         if let Some(kept) = self.kept.borrow()[at]
-            && kept.target == target
+            && kept.to == to
             && now < kept.until
         {
             return kept.way.map_err(io::Error::from_raw_os_error);
         }
-        let way = self.find(target);
+        let way = self.find(to);
         let number = |error: &io::Error| error.raw_os_error().unwrap_or(libc::ENETUNREACH);
-        let kept = Kept { target, until: now + FRESH, way: way.as_ref().copied().map_err(number) };
+        let kept = Kept { to, until: now + FRESH, way: way.as_ref().copied().map_err(number) };
         self.kept.borrow_mut()[at] = Some(kept);
         way
     }
 
-    fn find(&self, target: IpAddr) -> io::Result<Way> {
-        let plain = self.source(target, None);
+    fn find(&self, to: Whither) -> io::Result<Way> {
+        let plain = self.source(to, None);
         if let Ok(source) = plain {
             return Ok(Way { source, is_by_source: false });
         }
-        let mut sources = self.interface.iter().flat_map(|interface| interface.sources(target));
-        match sources.find(|&source| self.source(target, Some(source)).is_ok()) {
+        let mut sources = self.interface.iter().flat_map(|interface| interface.sources(to.address));
+        match sources.find(|&source| self.source(to, Some(source)).is_ok()) {
             Some(source) => Ok(Way { source, is_by_source: true }),
             None => plain.map(|source| Way { source, is_by_source: false }),
         }
@@ -116,13 +138,13 @@ impl Routes {
 
     /// The source address of packets to a target, where there is a route for them; perhaps for
     /// those from an address alone.
-    fn source(&self, target: IpAddr, from: Option<IpAddr>) -> io::Result<IpAddr> {
-        let Some(routing) = &self.routing else { return self.try_out(target, from) };
+    fn source(&self, to: Whither, from: Option<IpAddr>) -> io::Result<IpAddr> {
+        let Some(routing) = &self.routing else { return self.try_out(to.address, from) };
         let Some(interface) = &self.interface else {
-            return routing.ask(Question { target, from, interface: None }).map(|a| a.source)?;
+            return routing.ask(Question { to, from, interface: None }).map(|a| a.source)?;
         };
         let link = interface.link()?;
-        let answer = routing.ask(Question { target, from, interface: Some(link.index) });
+        let answer = routing.ask(Question { to, from, interface: Some(link.index) });
         if answer.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV)) {
             interface.link.set(None);
         }
@@ -189,11 +211,15 @@ impl Interface {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn this_machine_reaches_itself() {
         for text in ["127.0.0.1", "127.9.9.9"] {
             for interface in [None, Some("lo")] {
-                let way = Routes::new(interface).way(text.parse().unwrap()).unwrap();
+                let way = Routes::new(interface).way(address(text)).unwrap();
                 assert!(way.source.is_loopback() && !way.is_by_source, "{way:?}");
             }
         }
@@ -202,12 +228,12 @@ mod tests {
     #[test]
     fn an_interface_that_is_not_there_leads_nowhere() {
         let routes = Routes::new(Some("no-such-if0"));
-        assert!(routes.way("127.0.0.1".parse().unwrap()).is_err());
+        assert!(routes.way(address("127.0.0.1")).is_err());
     }
 
     #[test]
     fn without_the_kernels_word_a_socket_tries() {
         let routes = Routes { routing: None, ..Routes::new(Some("lo")) };
-        assert!(routes.way("127.0.0.1".parse().unwrap()).unwrap().source.is_loopback());
+        assert!(routes.way(address("127.0.0.1")).unwrap().source.is_loopback());
     }
 }

@@ -13,6 +13,8 @@ pub struct Answered {
     pub hops: Vec<u8>,
     /// The lowest and the highest TTL of the target's other packets.
     pub other_ttl: Vec<u8>,
+    /// Where that is far from it, over how many routers other targets of the prefix answered.
+    pub prefix_hops: Vec<u8>,
 }
 
 impl Answered {
@@ -20,6 +22,11 @@ impl Answered {
     pub(crate) fn read(value: &RawValue) -> Option<Answered> {
         let answered: Answered = serde_json::from_str(value.get()).ok()?;
         (!answered.ttl.is_empty()).then_some(answered)
+    }
+
+    /// Whether the target answered from much nearer or farther than others of its prefix.
+    pub fn is_out_of_place(&self) -> bool {
+        !self.prefix_hops.is_empty()
     }
 
     /// Whether other packets had another TTL than the first answers: another box may have answered.

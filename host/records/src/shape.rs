@@ -192,6 +192,11 @@ const ANSWERED: &[Key] = &[
         "how many routers these imply, if the sender began with the next of 32, 64, 128 and 255",
     ),
     always("other_ttl", Numbers, "the lowest and the highest TTL of the target's other packets"),
+    perhaps(
+        "prefix_hops",
+        Numbers,
+        "over how many routers other targets of the prefix (/24, /48) had answered, the fewest and the most; only where all `hops` are three or more from that",
+    ),
 ];
 
 const FORWARD: &[Key] = &[

@@ -202,8 +202,9 @@ impl<T: Paced> Pace<T> {
     }
 }
 
-/// The prefix that shares a pace: /24 or /48, what is announced to the whole Internet at the least.
-fn prefix(address: IpAddr) -> IpAddr {
+/// The prefix of an address, which shares a pace: /24 or /48, what is announced to the whole Internet at the
+/// least.
+pub(crate) fn prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & !0xff).into()),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 80 << 80).into()),

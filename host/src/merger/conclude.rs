@@ -7,12 +7,13 @@ use std::sync::Arc;
 use pathspider_plugin_api::driver::{self, Conclusion, Driver, Ended, Fault, Sighting};
 use pathspider_plugin_api::{Condition, Error, Job, Record, Value};
 
+use super::Merger;
+use super::answered::Neighbours;
 use super::asking::Ready;
 use super::evidence::{failures, round_trips};
 use super::nat64::Translators;
 use super::pending::{Complete, Connection};
 use super::theirs::Theirs;
-use super::{Merger, answered};
 use crate::engine::{Report, Work};
 use crate::forward;
 use crate::job::Verbatim;
@@ -31,6 +32,7 @@ const SHOWN: usize = 200;
 pub(super) struct Conclude<'a> {
     merger: &'a Merger,
     translators: RefCell<Translators>,
+    neighbours: RefCell<Neighbours>,
     /// The configurations that this machine was reported not to support.
     reported: RefCell<BTreeSet<usize>>,
 }
@@ -69,7 +71,8 @@ pub(super) enum Concluded {
 
 impl<'a> Conclude<'a> {
     pub(super) fn new(merger: &'a Merger) -> Conclude<'a> {
-        Conclude { merger, translators: RefCell::default(), reported: RefCell::default() }
+        let (translators, neighbours, reported) = Default::default();
+        Conclude { merger, translators, neighbours, reported }
     }
 
     /// Notes of what targets there will be records.
@@ -88,7 +91,8 @@ impl<'a> Conclude<'a> {
             Complete::Broken { work, error } => return failed(into_target(work), error),
             Complete::Job { work, connections } => (work, connections),
         };
-        let hint = answered::hint(connections.iter().map(|connection| connection.ttls));
+        let ttls = connections.iter().map(|connection| connection.ttls);
+        let hint = self.neighbours.borrow_mut().hint(work.job.target(), ttls);
         let when = self.merger.locating;
         let distances: Vec<Option<u8>> = match when {
             Some(_) => connections.iter().map(|one| one.ttls.first().map(hops)).collect(),

@@ -157,16 +157,28 @@ fn way(record: &Record) -> Option<String> {
     };
     let (ttl, others) = (numbers("ttl"), numbers("other_ttl"));
     let (nearest, farthest) = (*numbers("hops").first()?, *numbers("hops").last()?);
-    let hops = match nearest == farthest {
-        true => format!("{nearest} {}", of(nearest, "router", "routers")),
-        false => format!("{nearest} to {farthest} routers"),
-    };
+    let hops = routers(nearest, farthest);
     let mut text = format!("the answers came over {hops} (TTL {})", listed(&ttl));
     if others.iter().any(|other| !ttl.contains(other)) {
         let others = listed(&others);
         let _ = write!(text, ", other packets had TTL {others}: another box may have answered");
     }
+    if let [fewest, ..] = numbers("prefix_hops")[..] {
+        let most = numbers("prefix_hops").last().copied().unwrap_or(fewest);
+        let neighbours = routers(fewest, most);
+        let _ = write!(
+            text,
+            ", other targets of its prefix over {neighbours}: one of them may not have answered itself"
+        );
+    }
     Some(text)
+}
+
+fn routers(fewest: u64, most: u64) -> String {
+    match fewest == most {
+        true => format!("{fewest} {}", of(fewest, "router", "routers")),
+        false => format!("{fewest} to {most} routers"),
+    }
 }
 
 fn listed(numbers: &[u64]) -> String {
@@ -303,6 +315,16 @@ mod tests {
             way(&record(&[63, 64], &[0, 1], &[117, 118])).unwrap(),
             "the answers came over 0 to 1 routers (TTL 63, 64), other packets had TTL 117, 118: \
              another box may have answered"
+        );
+        let list = [7u8, 9].into_iter().collect::<Value>();
+        let mut near = record(&[64], &[0], &[64]);
+        if let Some(hint) = near.get("answered_from").and_then(Value::as_record) {
+            near = Record::new().with("answered_from", hint.clone().with("prefix_hops", list));
+        }
+        assert_eq!(
+            way(&near).unwrap(),
+            "the answers came over 0 routers (TTL 64), other targets of its prefix over 7 to 9 routers: one \
+             of them may not have answered itself"
         );
         assert_eq!(way(&Record::new()), None);
         let behind = Record::new().with("translated", "64:ff9b::/96");

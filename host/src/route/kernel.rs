@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use socket2::{Domain, Socket, Type};
 
+use super::Whither;
+
 /// Octets of a message's header (`nlmsghdr`), and of a route's (`rtmsg`).
 pub(super) const MESSAGE: usize = 16;
 const ROUTE: usize = 12;
@@ -13,8 +15,13 @@ const ROUTE: usize = 12;
 /// Octets of an attribute's header (`rtattr`).
 const ATTRIBUTE: usize = 4;
 
-/// Two headers and three attributes; two of these are addresses.
-const LONGEST: usize = MESSAGE + ROUTE + 2 * (ATTRIBUTE + 16) + ATTRIBUTE + 4;
+/// Two headers and five attributes; two of these are addresses.
+const LONGEST: usize = MESSAGE + ROUTE + 2 * (ATTRIBUTE + 16) + 3 * (ATTRIBUTE + 4);
+
+/// Attributes that name a protocol and its port (Linux's `rtnetlink.h`). Kernels that have no rules for
+/// these pass them over.
+const PROTOCOL: u16 = 27;
+const PORT: u16 = 29;
 
 /// A socket to ask.
 pub(super) struct Routing {
@@ -26,7 +33,7 @@ pub(super) struct Routing {
 /// Which way would packets go?
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question {
-    pub(super) target: IpAddr,
+    pub(super) to: Whither,
     /// From this address alone.
     pub(super) from: Option<IpAddr>,
     /// Out of the interface with this number.
@@ -80,8 +87,9 @@ impl Routing {
 impl Question {
     fn message(&self, serial: u32) -> Vec<u8> {
         let mut message = Vec::with_capacity(LONGEST);
-        let bits = if self.target.is_ipv4() { 32 } else { 128 };
-        let family = if self.target.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let Whither { address: target, service } = self.to;
+        let bits = if target.is_ipv4() { 32 } else { 128 };
+        let family = if target.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
         message.extend(0u32.to_ne_bytes());
         message.extend(libc::RTM_GETROUTE.to_ne_bytes());
         message.extend((libc::NLM_F_REQUEST as u16).to_ne_bytes());
@@ -92,12 +100,16 @@ impl Question {
         message.extend([family as u8, bits, source_bits, 0, 0, 0, 0, 0]);
         // The answer is to say which table the route is in: 0 where it is in none.
         message.extend(libc::RTM_F_LOOKUP_TABLE.to_ne_bytes());
-        add_address(&mut message, libc::RTA_DST, self.target);
+        add_address(&mut message, libc::RTA_DST, target);
         if let Some(from) = self.from {
             add_address(&mut message, libc::RTA_SRC, from);
         }
         if let Some(interface) = self.interface {
             add(&mut message, libc::RTA_OIF, &interface.to_ne_bytes());
+        }
+        if let Some((protocol, port)) = service {
+            add(&mut message, PROTOCOL, &[protocol]);
+            add(&mut message, PORT, &port.to_be_bytes());
         }
         let length = message.len() as u32;
         message[..4].copy_from_slice(&length.to_ne_bytes());
@@ -113,6 +125,8 @@ fn add_address(message: &mut Vec<u8>, kind: u16, address: IpAddr) {
 }
 
 pub(super) fn add(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    // Each begins at a multiple of four octets.
+    message.resize(message.len().next_multiple_of(4), 0);
     message.extend(((ATTRIBUTE + value.len()) as u16).to_ne_bytes());
     message.extend(kind.to_ne_bytes());
     message.extend(value);
@@ -148,7 +162,8 @@ fn read(message: &[u8], serial: u32, question: Question) -> Option<io::Result<An
         // Attributes begin at multiples of four octets.
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    let is_guess = question.target.is_ipv4() && table == Some(0) && route_type == libc::RTN_UNICAST;
+    let is_guess =
+        question.to.address.is_ipv4() && table == Some(0) && route_type == libc::RTN_UNICAST;
     let source = source.ok_or_else(|| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL));
     Some(Ok(Answer { source, is_guess, interface }))
 }
@@ -174,19 +189,21 @@ mod tests {
     fn the_kernel_understands_and_is_understood() {
         let routing = Routing::open().unwrap();
         for _ in 0..3 {
-            let target = Ipv4Addr::LOCALHOST.into();
-            let answer = routing.ask(Question { target, from: None, interface: None }).unwrap();
+            let target = IpAddr::from(Ipv4Addr::LOCALHOST);
+            let to = target.into();
+            let answer = routing.ask(Question { to, from: None, interface: None }).unwrap();
             assert_eq!(answer.source.unwrap(), target);
             assert!(!answer.is_guess && answer.interface.is_some());
             let from = Some("127.9.9.9".parse().unwrap());
-            let answer = routing.ask(Question { target, from, interface: None }).unwrap();
+            let answer = routing.ask(Question { to, from, interface: None }).unwrap();
             assert_eq!(Some(answer.source.unwrap()), from);
         }
     }
 
     #[test]
     fn an_answer_that_is_cut_is_none() {
-        let question = Question { target: Ipv4Addr::LOCALHOST.into(), from: None, interface: None };
+        let to = IpAddr::from(Ipv4Addr::LOCALHOST).into();
+        let question = Question { to, from: None, interface: None };
         let mut answer = question.message(7);
         answer[4..6].copy_from_slice(&libc::RTM_NEWROUTE.to_ne_bytes());
         add(&mut answer, libc::RTA_TABLE, &0u32.to_ne_bytes());

@@ -49,14 +49,15 @@ pub(crate) fn answer(message: &Message, name: &Name, kind: RecordType) -> Result
     }
 }
 
-/// The addresses that a host may have, each once.
+/// The addresses that a host may have, each once. One of IPv4 that is written as one of IPv6 is that of
+/// IPv4: no packet has the other (RFC 4291, section 2.5.5.2).
 ///
 /// # Errors
 ///
 /// There is none among them.
 pub(crate) fn usable(found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Reason> {
     let mut addresses: Vec<IpAddr> = Vec::with_capacity(found.len());
-    for address in found {
+    for address in found.into_iter().map(|address| address.to_canonical()) {
         if !is_of_no_host(address) && !addresses.contains(&address) {
             addresses.push(address);
         }

@@ -247,6 +247,14 @@ fn an_address_comes_once_and_only_if_a_host_may_have_it() {
 }
 
 #[test]
+fn an_address_of_version_4_that_is_written_as_one_of_version_6_comes_as_the_former() {
+    let found = ["::ffff:192.0.2.1", "2001:db8::1", "192.0.2.1"].map(|text| text.parse().unwrap());
+    let usable = crate::answer::usable(found.to_vec()).unwrap_or_default();
+    let usable: Vec<String> = usable.iter().map(ToString::to_string).collect();
+    assert_eq!(usable, ["192.0.2.1", "2001:db8::1"]);
+}
+
+#[test]
 fn aliases_are_followed_in_any_order_and_asked_for() {
     let server = Server::new(|asked| match &*asked.name {
         "chain.example." => asked.records(&[

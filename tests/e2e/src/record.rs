@@ -94,6 +94,9 @@ pub struct AnsweredFrom {
     pub hops: Vec<u8>,
     /// The lowest and the highest TTL of the other packets.
     pub other_ttl: Vec<u8>,
+    /// Where that is far from it, over how many routers other targets of the prefix answered.
+    #[serde(default)]
+    pub prefix_hops: Vec<u8>,
 }
 
 /// One connection's result.

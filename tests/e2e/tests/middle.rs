@@ -19,7 +19,7 @@ fn from_how_far_answers_came_hints_at_who_answered() {
     let Some(network) = network(2, 2) else { return };
     let from = |ttl: u8| {
         let hops = vec![64 - ttl];
-        Some(AnsweredFrom { ttl: vec![ttl], hops, other_ttl: vec![ttl] })
+        Some(AnsweredFrom { ttl: vec![ttl], hops, other_ttl: vec![ttl], prefix_hops: vec![] })
     };
     let dead = network.jobs("dead");
     for record in measured(&network, &["ecn", "--timeout", "1"], &some(&dead, 1)) {

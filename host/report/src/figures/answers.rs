@@ -13,6 +13,8 @@ pub(crate) struct Answers {
     pub(crate) records: u64,
     /// Those where other packets had another TTL than the first answers.
     pub(crate) apart: u64,
+    /// Those that answered from much nearer or farther than others of their prefix.
+    pub(crate) out_of_place: u64,
     /// Records of addresses that a translator stands for.
     pub(crate) translated: u64,
     /// How many records have each number of routers, the fewest of their first answers.
@@ -21,8 +23,9 @@ pub(crate) struct Answers {
 
 /// The hints of a measurement; `None` where its records have none.
 pub(super) fn of(tally: Option<&AnswerTally>) -> Option<Answers> {
-    let AnswerTally { hops, apart, translated } = tally.filter(|tally| !tally.is_empty())?.clone();
-    Some(Answers { records: hops.values().sum(), apart, translated, hops })
+    let tally = tally.filter(|tally| !tally.is_empty())?.clone();
+    let AnswerTally { hops, apart, out_of_place, translated } = tally;
+    Some(Answers { records: hops.values().sum(), apart, out_of_place, translated, hops })
 }
 
 impl Answers {
@@ -33,6 +36,7 @@ impl Answers {
             (self.records, "records say from how far the answers came"),
             (near.sum(), "of them over one router or none, so from near by"),
             (self.apart, "of them where other packets had another TTL than the first answers"),
+            (self.out_of_place, "of them from much nearer or farther than others of their prefix"),
             (self.translated, "records of addresses that a translator stands for (NAT64)"),
         ];
         rows.into_iter().filter(|(count, _)| *count > 0)
@@ -50,8 +54,11 @@ mod tests {
     fn rows_are_of_what_there_is() {
         assert!(of(None).is_none() && of(Some(&AnswerTally::default())).is_none());
         let hops = [(0, 2), (1, 3), (9, 5)].into();
-        let answers = of(Some(&AnswerTally { hops, apart: 0, translated: 1 })).unwrap();
+        let tally = AnswerTally { hops, translated: 1, ..AnswerTally::default() };
+        let answers = of(Some(&tally)).unwrap();
         let counts: Vec<u64> = answers.rows().map(|(count, _)| count).collect();
         assert_eq!(counts, [10, 5, 1]);
+        let answers = of(Some(&AnswerTally { out_of_place: 2, ..tally })).unwrap();
+        assert_eq!(answers.rows().map(|(count, _)| count).collect::<Vec<_>>(), [10, 5, 2, 1]);
     }
 }

@@ -18,7 +18,7 @@ use super::recent::Recent;
 use super::tls::Tls;
 use super::turns::Turns;
 use crate::job::Courtesy;
-use crate::route::Routes;
+use crate::route::{Routes, Whither};
 
 /// Opens sockets for the engine.
 pub struct Dialer {
@@ -70,7 +70,7 @@ impl Dialer {
             _ => (Type::DGRAM, Protocol::UDP),
         };
         let socket = self.open(Domain::for_address(remote), kind, number)?;
-        let source = self.source(remote.ip())?;
+        let source = self.source(protocol, remote)?;
         apply(&socket, remote, settings)?;
         match (settings.source_port, source) {
             (Some(port), _) => bind_port(&socket, source.unwrap_or(any(remote)), port)?,
@@ -101,11 +101,11 @@ impl Dialer {
 
     /// The address that a socket has to be bound to, so that there is a route to a target. Without an
     /// interface, the kernel says by itself when there is none.
-    fn source(&self, target: IpAddr) -> io::Result<Option<IpAddr>> {
+    fn source(&self, protocol: u8, remote: SocketAddr) -> io::Result<Option<IpAddr>> {
         if self.interface.is_none() {
             return Ok(None);
         }
-        let way = self.routes.way(target)?;
+        let way = self.routes.way(Whither::service(protocol, remote))?;
         Ok(way.is_by_source.then_some(way.source))
     }
 

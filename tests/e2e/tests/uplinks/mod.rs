@@ -151,7 +151,12 @@ impl Uplinks {
 
     /// Each kind reaches both targets by this interface, from these addresses of it.
     fn reaches(&self, case: &str, interface: &str, sources: [&str; 2]) {
-        for plugin in KINDS {
+        self.reaches_by(&KINDS, case, interface, sources);
+    }
+
+    /// As [`reaches`](Uplinks::reaches), with these kinds.
+    fn reaches_by(&self, kinds: &[&[&str]], case: &str, interface: &str, sources: [&str; 2]) {
+        for plugin in kinds {
             let what = format!("{case}: {plugin:?} by {interface}");
             let found = flows(&self.measure(interface, plugin, &TARGETS), &what);
             assert_eq!(found.len(), 2, "{what}");
@@ -213,6 +218,19 @@ fn the_interface_that_is_named_is_the_one() {
     uplinks.rules("add from 10.9.2.1 lookup 100", "add from fd09:2::1 lookup 100");
     uplinks.reaches("rules for the source", "second", SECOND);
     uplinks.reaches("rules for the source of another", "first", FIRST);
+    uplinks.rules("del from 10.9.2.1 lookup 100", "del from fd09:2::1 lookup 100");
+    let services = ["tcp dport 80", "udp dport 53"];
+    let rule =
+        |change: &str, service: &str| format!("{change} oif second ipproto {service} lookup 100");
+    for service in services {
+        uplinks.rules(&rule("add", service), &rule("add", service));
+    }
+    // The kernel sees no ports where packets are forged.
+    uplinks.reaches_by(&KINDS[..3], "rules for the service", "second", SECOND);
+    for service in services {
+        uplinks.rules(&rule("del", service), &rule("del", service));
+    }
+    uplinks.rules("add from 10.9.2.1 lookup 100", "add from fd09:2::1 lookup 100");
     let more: &[&str] = &["connector", "--connect", "tcp", "--times", "3"];
     let ended = uplinks.measure("second", more, &TARGETS);
     let ports: Vec<u64> =
