@@ -214,6 +214,7 @@ impl<'a> Conclude<'a> {
         let failures = failures(&conclusion.flows);
         self.merger.count(|summary| {
             count(&conclusion, &folded, &failures, summary);
+            summary.heard += u64::from(answered_from.is_some());
             summary.a_target.get_or_insert(job.target());
         });
         let target = job.target();

@@ -148,6 +148,13 @@ impl Here {
             );
             return (why, true);
         }
+        if counted.summary.heard * 2 >= counted.summary.targets {
+            let why = format!(
+                "answers came in by {interface}, and no connection got one; does a firewall of this \
+                 machine drop them, or do they come too late?"
+            );
+            return (why, false);
+        }
         let observed = counted.capture.packets > 0;
         if counted.summary.missed_flows >= counted.summary.meant() {
             let why = format!(
@@ -228,6 +235,14 @@ mod tests {
         expect(&counted(1, &[("timeout", 2)]), &here("lo"), "(-i eth0)", true);
         let full = Here { tracked: Some((65_500, 65_536)), ..here("eth0") };
         expect(&silent, &full, "nf_conntrack_max", true);
+        let mut dropped = silent.clone();
+        dropped.summary.heard = 60;
+        expect(
+            &dropped,
+            &here("eth0"),
+            "answers came in by eth0, and no connection got one",
+            false,
+        );
         let mut unseen = silent.clone();
         unseen.summary.missed_flows = 200;
         expect(&unseen, &here("eth1"), "was seen on eth1", true);

@@ -54,6 +54,9 @@ pub struct Summary {
     /// Those of them that the path carried.
     #[serde(skip)]
     pub carried: u64,
+    /// Targets that sent something, ICMP errors left out, whether a connection got it or not.
+    #[serde(skip)]
+    pub heard: u64,
     /// Targets that answered one configuration alone.
     pub chance: Chance,
     /// What became of the searches for where on the path.
@@ -244,6 +247,7 @@ impl fmt::Display for Lines<'_> {
             skipped,
             connections: _,
             carried: _,
+            heard: _,
             chance: _,
             located,
         } = self.summary;

@@ -137,12 +137,17 @@ impl Uplinks {
 
     /// Drops what comes in there and matches.
     fn drop_at_the_far_end(&self, matches: &str) {
+        Uplinks::drop_in(&self.there, matches);
+    }
+
+    /// Drops what comes in at one of the ends and matches.
+    fn drop_in(end: &Namespace, matches: &str) {
         let rules = format!(
             "add table inet silent\n\
              add chain inet silent in {{ type filter hook input priority 0; }}\n\
              add rule inet silent in {matches} drop\n"
         );
-        nft(&self.there, &rules).unwrap_or_else(|error| panic!("{rules}: {error}"));
+        nft(end, &rules).unwrap_or_else(|error| panic!("{rules}: {error}"));
     }
 
     fn run(&self, command: Command, input: &str) -> Ended {
@@ -311,6 +316,16 @@ fn answers_that_come_in_by_another_interface_are_told() {
     let ended = uplinks.measure("second", KINDS[0], &TARGETS[..1]);
     ended.expect(0, &[]);
     assert!(!ended.stderr.contains("came in by"), "{}", ended.stderr);
+}
+
+#[test]
+fn answers_that_a_firewall_of_this_machine_drops_are_told_from_silence() {
+    let Some(uplinks) = uplinks("own-firewall") else { return };
+    Uplinks::drop_in(&uplinks.here, "tcp sport 80");
+    let targets = [TARGETS[0], TARGETS[1], "10.9.1.2"];
+    let kind = ["connector", "--connect", "tcp", "--timeout", "1"];
+    let ended = uplinks.measure("first", &kind, &targets);
+    ended.expect(0, &["answers came in by first, and no connection got one; does a firewall"]);
 }
 
 #[test]
