@@ -111,11 +111,7 @@ impl Lookup {
         if !named.is_empty() {
             return whole(named);
         }
-        // Names are absolute: search domains are for people's typing.
-        let name = match Name::from_utf8(format!("{text}.")) {
-            Ok(name) if !name.is_root() => name,
-            _ => return Err(Failed(vec![Reason::BadName])),
-        };
+        let Some(name) = absolute(text) else { return Err(Failed(vec![Reason::BadName])) };
         match special(&name) {
             Special::Local => {
                 let own = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -174,4 +170,19 @@ fn special(name: &Name) -> Special {
         }
         () => Special::None,
     }
+}
+
+/// A name as it is asked for: absolute, for search domains are for people's typing. Labels in ASCII are taken as
+/// they are, since hosts have names that are no host names (`x_y.example`, `-x.example`).
+fn absolute(text: &str) -> Option<Name> {
+    if !text.is_ascii() {
+        return Name::from_utf8(format!("{text}.")).ok();
+    }
+    let text = text.to_ascii_lowercase();
+    let is_shown = text.bytes().all(|octet| octet.is_ascii_graphic());
+    let labels = text.split('.');
+    if !is_shown || labels.clone().any(str::is_empty) {
+        return None;
+    }
+    Name::from_labels(labels.map(str::as_bytes)).ok()
 }

@@ -339,3 +339,15 @@ fn names_in_other_scripts_are_asked_for_in_their_form_for_dns() {
     assert_eq!(found(&ipv4(&[&server]), "bücher.example"), "192.0.2.7");
     assert_eq!(server.asked(), ["xn--bcher-kva.example."]);
 }
+
+#[test]
+fn names_that_are_no_host_names_are_asked_for() {
+    let server = Server::new(good);
+    let lookup = ipv4(&[&server]);
+    for name in ["x_y.example", "-x.example", "a-.b--c.example", "*.example", "_a._b.Example"] {
+        assert_eq!(found(&lookup, name), "192.0.2.7", "{name}");
+    }
+    for name in ["a b.example", "a\t.example"] {
+        assert_eq!(found(&lookup, name), "not a name", "{name:?}");
+    }
+}
