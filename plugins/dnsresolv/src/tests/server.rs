@@ -214,7 +214,13 @@ impl Asked {
                 Ok(address) => RData::from(address),
                 Err(_) => RData::CNAME(CNAME(Name::from_ascii(data).unwrap())),
             };
-            Record::from_rdata(Name::from_ascii(name).unwrap(), 60, data)
+            // The name that was asked for may be no host's.
+            let owner = if *name == self.name {
+                self.query.queries[0].name().clone()
+            } else {
+                Name::from_ascii(name).unwrap()
+            };
+            Record::from_rdata(owner, 60, data)
         }));
         Reply::of(&message)
     }
