@@ -5,6 +5,7 @@
 //! their first packets. What follows on a socket is an asynchronous task on the same thread; answers to
 //! forged packets need none (`forging`). A plugin that blocks is called on worker threads instead (`workers`).
 
+mod account;
 mod cargo;
 mod connect;
 mod course;
@@ -23,12 +24,13 @@ mod workers;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
-use pathspider_plugin_api::{Configuration, Error, Outcome};
+use pathspider_plugin_api::{Configuration, Error};
 use tokio::sync::mpsc;
 
+pub use account::Account;
 pub use connect::{Dialer, Forger, RESERVED_SOCKETS, Requests};
 pub(crate) use connect::{Held, PortsError, Raw};
 pub(crate) use course::JOBS_BEHIND;
@@ -196,9 +198,3 @@ impl EngineEnd {
 
 /// The time-out of a connection whose plugin set none.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// An outcome's keys that every connection has.
-fn stamp(outcome: Outcome, started: SystemTime) -> Outcome {
-    let text = |time| humantime::format_rfc3339_micros(time).to_string();
-    outcome.with("spdr_start", text(started)).with("spdr_stop", text(SystemTime::now()))
-}

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam::channel::Sender;
 use pathspider_plugin_api::{Connect, ConnectKind, Error, Job, Outcome, State, Value, carriage};
 
-use super::{DEFAULT_TIMEOUT, stamp};
+use super::{Account, DEFAULT_TIMEOUT};
 use failure::Failure;
 pub(super) use flow::Flow;
 use kind::{Asked, Exchange, Opened};
@@ -49,7 +49,7 @@ pub use socket::Dialer;
 
 /// The end of a connection, and its flow where one was sent.
 pub(super) struct Attempt {
-    pub(super) outcome: Outcome,
+    pub(super) account: Account,
     pub(super) flow: Option<Flow>,
 }
 
@@ -146,7 +146,7 @@ pub(super) fn begin(
     let fail = |failure: Failure| {
         let outcome = Progress::new(None, |_| {}).outcome(Err(failure));
         let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
-        Attempt { outcome: stamp(outcome, started), flow: None }
+        Attempt { account: Account::new(outcome, started), flow: None }
     };
     if let Some((_, refusal)) = destination::refused(job, &connect, &dialer.courtesy) {
         return Ok(Begun::Over(fail(refusal.into())));
@@ -231,8 +231,8 @@ fn without_socket(connect: Connect) -> Result<Begun, BeginError> {
     match connect.kind() {
         ConnectKind::Done | ConnectKind::Skip => {
             let outcome = connect.into_outcome().unwrap_or_else(no_outcome);
-            let outcome = stamp(outcome, SystemTime::now());
-            Ok(Begun::Over(Attempt { outcome, flow: None }))
+            let account = Account::new(outcome, SystemTime::now());
+            Ok(Begun::Over(Attempt { account, flow: None }))
         }
         other => Err(BeginError::Plugin(Error::contract(format!(
             "connect: this host makes no connections of kind {}",

@@ -25,7 +25,7 @@ use super::course::{Action, Course, Event, First, Purpose};
 use super::ephemeral::Ephemeral;
 use super::forging::{Due, Forging};
 use super::workers::Workers;
-use super::{Engine, EngineEnd, EngineError, Feedback, Report, Work, stamp};
+use super::{Account, Engine, EngineEnd, EngineError, Feedback, Report, Work};
 use crate::job::Fed;
 
 /// Starts in a row before the connections under way get their turn. Each takes two steps of a task
@@ -88,7 +88,9 @@ impl Shell<'_> {
             }
             self.publish();
             self.take_what_is_there(&mut inbox);
-            if let Some(pause) = self.engine.forger.as_ref().and_then(|forger| forger.pause()) {
+            if let Some(pause) =
+                self.engine.forger.as_ref().and_then(|forger| forger.pause(self.now))
+            {
                 self.wait(&mut inbox, Some(self.now + pause), false).await?;
                 continue;
             }
@@ -205,7 +207,7 @@ impl Shell<'_> {
                     self.course.handle(Event::Ended(id, attempt), self.now);
                 }
             }
-            if self.engine.forger.as_ref().is_some_and(|forger| forger.pause().is_some()) {
+            if self.engine.forger.as_ref().is_some_and(|forger| forger.pause(self.now).is_some()) {
                 return;
             }
         }
@@ -274,12 +276,12 @@ impl Shell<'_> {
                     }
                     return started;
                 }
-                Action::Report(id, work, Attempt { outcome, flow }) => {
+                Action::Report(id, work, Attempt { account, flow }) => {
                     let claimed = flow.is_some();
                     if let Some(flow) = flow {
                         self.notify(flow.into_notice(id))?;
                     }
-                    self.report(Report::Connection { id, work, outcome, claimed })?;
+                    self.report(Report::Connection { id, work, account, claimed })?;
                 }
                 Action::Discard(attempt) => {
                     for endpoint in attempt.flow.iter().flat_map(Flow::endpoints) {
@@ -347,7 +349,7 @@ impl Shell<'_> {
         let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
         let attempt = match own {
             Some(flow) => flow.end(outcome),
-            None => Attempt { outcome: stamp(outcome, started), flow: None },
+            None => Attempt { account: Account::new(outcome, started), flow: None },
         };
         self.course.handle(Event::Ended(id, attempt), self.now);
         Ok(())

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use pathspider_observer::{ConnectionId, JobNumber, Round, Visit};
 use pathspider_plugin_api::abi::{MeasurementObject, PreparedHandle, Slots};
 use pathspider_plugin_api::driver::{Asked, Connection, Driver, Ended};
-use pathspider_plugin_api::{ConfigId, Connect, Error, Info, Job, Outcome};
+use pathspider_plugin_api::{ConfigId, Connect, Error, Info, Job};
 
+use super::Account;
 use crate::job::{Fed, Verbatim};
 use crate::rounds::Turn;
 
@@ -127,7 +128,7 @@ pub enum Report<W = Arc<Work>> {
         /// Its job.
         work: W,
         /// How it ended.
-        outcome: Outcome,
+        account: Account,
         /// Whether the observer was asked for its flow, and so will answer.
         claimed: bool,
     },

@@ -87,10 +87,10 @@ impl<W> PendingJobs<W> {
                 }
                 Some(Complete::Broken { work, error })
             }
-            Report::Connection { id, work, outcome, claimed } => {
+            Report::Connection { id, work, account, claimed } => {
                 let job = self.job(id);
                 job.work = Some(work);
-                job.slot(id)?.ended = Some((outcome, claimed));
+                job.slot(id)?.ended = Some((account.into_outcome(), claimed));
                 self.take_if_complete(id.visit())
             }
         }

@@ -7,7 +7,7 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugin_api::{Connect, ConnectKind, Job, Outcome, State};
 
 use super::Attempt;
-use crate::engine::stamp;
+use crate::engine::Account;
 use pathspider_observer::{Claim, ConnectionId, Endpoint, Notice, Seek};
 
 /// The flow of a connection whose first packet was sent, or may have been.
@@ -46,16 +46,9 @@ impl Flow {
 
     /// The attempt's end, with the keys that tell which flow it was.
     pub(in crate::engine) fn end(self, outcome: Outcome) -> Attempt {
-        let outcome = match self.local {
-            Some(local) => {
-                let outcome = outcome.with("sip", local.ip()).with("sp", local.port());
-                outcome.with("proto", self.protocol)
-            }
-            None => outcome,
-        };
-        let outcome = outcome.with("dip", self.remote.ip()).with("dp", self.remote.port());
-        let outcome = stamp(outcome, self.started);
-        Attempt { outcome, flow: Some(self) }
+        let account = Account::new(outcome, self.started);
+        let account = account.on(self.protocol, self.local, self.remote);
+        Attempt { account, flow: Some(self) }
     }
 }
 

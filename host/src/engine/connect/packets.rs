@@ -35,7 +35,7 @@ pub(crate) use self::ports::{Held, PortsError};
 pub(crate) use self::raw::Raw;
 use super::failure::Failure;
 use super::{Attempt, BeginError, Begun, Flow, destination};
-use crate::engine::{DEFAULT_TIMEOUT, stamp};
+use crate::engine::{Account, DEFAULT_TIMEOUT};
 use crate::job::Courtesy;
 use crate::route::{Routes, Way};
 use pathspider_observer::{Await, ConnectionId, Endpoint, Notice, Wanted};
@@ -45,7 +45,10 @@ pub struct Forger {
     raw: Raw,
     routes: Rc<Routes>,
     courtesy: Arc<Courtesy>,
+    /// At which the kernel says nothing.
     ports: RefCell<Ports>,
+    /// At which the kernel resets what it does not know; `None` where too few are free.
+    resetting: RefCell<Option<Ports>>,
     pace: RefCell<Pace>,
     mtu: u32,
 }
@@ -61,7 +64,7 @@ impl To {
     /// The end of the connection where nothing was sent, because of this address.
     fn over(&self, failure: Failure, address: IpAddr) -> Attempt {
         let outcome = failure.outcome().with("dip", address).with("dp", self.remote.port());
-        Attempt { outcome: stamp(self.kept(outcome), self.started), flow: None }
+        Attempt { account: Account::new(self.kept(outcome), self.started), flow: None }
     }
 
     /// An outcome with what says how it is to be read.
@@ -112,6 +115,7 @@ impl Forger {
             routes,
             courtesy,
             ports: RefCell::new(Ports::reserve(configurations, interface)?),
+            resetting: RefCell::new(Ports::resetting(configurations, interface)),
             pace: RefCell::new(Pace::new(Box::new(|| 0), Instant::now())),
             mtu: mtu(interface),
         })
@@ -124,13 +128,13 @@ impl Forger {
     }
 
     /// How long to wait before more is sent, where the machine cannot keep up.
-    pub(in crate::engine) fn pause(&self) -> Option<Duration> {
-        self.pace.borrow_mut().pause(Instant::now())
+    pub(in crate::engine) fn pause(&self, now: Instant) -> Option<Duration> {
+        self.pace.borrow_mut().pause(now)
     }
 
     /// Waits until more may be sent.
     pub(super) async fn paused(&self) {
-        while let Some(pause) = self.pause() {
+        while let Some(pause) = self.pause(Instant::now()) {
             tokio::time::sleep(pause).await;
         }
     }
@@ -163,8 +167,9 @@ impl Forger {
 
         // What only the host knows.
         let is_open = |header: &Header| header.ports.is_some_and(|ports| ports.0 == 0);
+        let half_opens = first.opening.is_some() && !waiting.until_done;
         let pair = match headers.iter().any(is_open) {
-            true => Some(self.port(&to, first.protocol, id.config())?),
+            true => Some(self.port(&to, (first.protocol, half_opens), id.config())?),
             false => None,
         };
         let port = pair.map_or(0, |pair| pair.port);
@@ -178,7 +183,7 @@ impl Forger {
             local: SocketAddr::new(own, own_port),
             pair,
             way,
-            next: next_sequence(first.protocol, &packets),
+            next: next_sequence(first.protocol, &packets).filter(|_| needs_reset(pair)),
             packets,
             waiting,
             wait: connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT),
@@ -211,7 +216,7 @@ impl Forger {
         };
         let pair = match settings.source_port.filter(|port| *port != 0) {
             Some(_) => None,
-            None => Some(self.port(&to, protocol::TCP, id.config())?),
+            None => Some(self.port(&to, (protocol::TCP, true), id.config())?),
         };
         let port = pair.map_or(settings.source_port.unwrap_or(0), |pair| pair.port);
         let local = SocketAddr::new(way.source, port);
@@ -230,7 +235,7 @@ impl Forger {
             way,
             packets: vec![syn],
             waiting: AS_LINUX,
-            next: Some(opening.sequence.wrapping_add(1)),
+            next: Some(opening.sequence.wrapping_add(1)).filter(|_| needs_reset(pair)),
             wait: settings.timeout.unwrap_or(DEFAULT_TIMEOUT),
         };
         self.send_all(id, to, sending, notices)
@@ -248,13 +253,22 @@ impl Forger {
         self.way(to.remote.ip()).map_err(|error| over((&error).into(), to.remote.ip()))
     }
 
-    /// A port for a connection in this configuration.
+    /// A port for a connection in this configuration, of a protocol; of one that is only half opened, where
+    /// the kernel resets what comes back.
     ///
     /// # Errors
     ///
     /// All are in use with this target.
-    fn port(&self, to: &To, protocol: u8, config: ConfigId) -> Result<Pair, BeginError> {
-        self.take_port(protocol, to.remote, config).ok_or_else(|| {
+    fn port(
+        &self,
+        to: &To,
+        (protocol, half_opens): (u8, bool),
+        config: ConfigId,
+    ) -> Result<Pair, BeginError> {
+        let mut resetting = self.resetting.borrow_mut();
+        let resetting = resetting.as_mut().filter(|_| half_opens);
+        let pair = resetting.and_then(|ports| ports.take(protocol, to.remote, config.index()));
+        pair.or_else(|| self.take_port(protocol, to.remote, config)).ok_or_else(|| {
             let attempt = to.over(Failure::NoLocalPort, to.remote.ip());
             BeginError::NoPort(to.remote, Box::new(attempt))
         })
@@ -332,10 +346,17 @@ impl Forger {
 
     /// The connection that had the port has ended.
     pub(super) fn release(&self, pair: Option<Pair>) {
-        if let Some(pair) = pair {
-            self.ports.borrow_mut().release(pair, Instant::now());
+        let Some(pair) = pair else { return };
+        match (pair.is_reset, &mut *self.resetting.borrow_mut()) {
+            (true, Some(resetting)) => resetting.release(pair, Instant::now()),
+            _ => self.ports.borrow_mut().release(pair, Instant::now()),
         }
     }
+}
+
+/// Whether the host has to free the target of a connection from there.
+fn needs_reset(pair: Option<Pair>) -> bool {
+    pair.is_none_or(|pair| !pair.is_reset)
 }
 
 /// Octets of the largest packet that is sent by an interface, which is no larger than what the

@@ -1,6 +1,7 @@
 //! Jobs in the order in which their parts may come, and in every other that can be.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use pathspider_observer::{JobNumber, Round};
 use pathspider_plugin_api::chains::basic;
@@ -8,6 +9,7 @@ use pathspider_plugin_api::{ConfigId, State};
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::Account;
 
 const CONFIGURATIONS: usize = 3;
 
@@ -26,7 +28,8 @@ fn mark(id: ConnectionId) -> u64 {
 
 fn ended<W>(id: ConnectionId, work: W, claimed: bool) -> Report<W> {
     let outcome = Outcome::new(State::Ok).with("mark", mark(id));
-    Report::Connection { id, work, outcome, claimed }
+    let account = Account::new(outcome, SystemTime::UNIX_EPOCH);
+    Report::Connection { id, work, account, claimed }
 }
 
 fn seen(id: ConnectionId) -> Observation {

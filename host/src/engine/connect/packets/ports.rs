@@ -7,6 +7,10 @@
 //! drops it, and says nothing. A TCP socket that is only bound would not do, for what does not
 //! belong to a connection is given to listeners alone. It takes no privilege and no firewall rule,
 //! and ends with the process, however that ends. Captures see the packets before.
+//!
+//! A connection that is only half opened is to be reset when it is answered, so that the target need not
+//! repeat its SYN/ACK for a minute. For those there are ports with a socket that is bound and does not
+//! listen: the kernel resets at once what comes there, for less than it takes to send a RST.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -23,7 +27,7 @@ use crate::engine::ephemeral::Ephemeral;
 const PORTS: usize = 128;
 
 /// Sockets that hold them, at the most.
-pub const RESERVED_SOCKETS: usize = 2 * PORTS;
+pub const RESERVED_SOCKETS: usize = 3 * PORTS;
 
 /// For how long a port is not used again with the same target if others are free: late packets of
 /// the connection before would be taken for its own.
@@ -35,6 +39,8 @@ pub(in crate::engine::connect) struct Pair {
     pub(in crate::engine::connect) port: u16,
     protocol: u8,
     remote: SocketAddr,
+    /// Whether the kernel resets what comes from the target.
+    pub(super) is_reset: bool,
 }
 
 /// Why there are no ports.
@@ -62,6 +68,8 @@ pub(crate) enum PortsError {
 /// The ports of a run.
 pub(super) struct Ports {
     numbers: Vec<u16>,
+    /// Whether the kernel resets what comes there.
+    is_reset: bool,
     /// Where the search begins next, for each configuration.
     next: Vec<usize>,
     /// Pairs in use, and since when those are free that were used a moment ago.
@@ -84,10 +92,25 @@ impl Ports {
         Ok(Ports::of(numbers, configurations, sockets))
     }
 
+    /// Takes ports of TCP at which the kernel resets what it does not know, of a small range a quarter.
+    /// `None` where there are fewer than configurations.
+    pub(super) fn resetting(configurations: usize, interface: Option<&str>) -> Option<Ports> {
+        let needed = configurations.clamp(1, PORTS);
+        let wanted = (Ephemeral::read().count() / 4).min(PORTS);
+        let taken = (0..wanted).map_while(|_| {
+            let socket = bound(Type::STREAM, Protocol::TCP, 0, interface).ok()?;
+            Some((socket.local_addr().ok()?.as_socket()?.port(), socket))
+        });
+        let (numbers, sockets): (Vec<u16>, Vec<Socket>) = taken.unzip();
+        let is_enough = numbers.len() >= needed;
+        is_enough.then(|| Ports { is_reset: true, ..Ports::of(numbers, configurations, sockets) })
+    }
+
     fn of(numbers: Vec<u16>, configurations: usize, sockets: Vec<Socket>) -> Ports {
         Ports {
             next: vec![0; configurations.clamp(1, numbers.len().max(1))],
             numbers,
+            is_reset: false,
             used: HashMap::default(),
             resting: VecDeque::new(),
             _sockets: sockets,
@@ -99,13 +122,14 @@ impl Ports {
     ///
     /// `None` when all are in use with this target.
     pub(super) fn take(&mut self, protocol: u8, remote: SocketAddr, config: usize) -> Option<Pair> {
-        let shares = self.next.len();
+        let (shares, is_reset) = (self.next.len(), self.is_reset);
         let share = config % shares;
         let size = (self.numbers.len() - share).div_ceil(shares);
         let mut longest_free: Option<(Instant, Pair)> = None;
         for step in 0..size {
             let at = (self.next[share] + step) % size;
-            let pair = Pair { port: self.numbers[share + at * shares], protocol, remote };
+            let port = self.numbers[share + at * shares];
+            let pair = Pair { port, protocol, remote, is_reset };
             match self.used.get(&pair) {
                 None => {
                     self.next[share] = at + 1;
@@ -180,14 +204,21 @@ impl Held {
     }
 }
 
-/// A socket at this port of all addresses, IPv4 and IPv6, that gets nothing. Port 0 is one that the
-/// kernel chooses.
+/// A socket at this port of all addresses, IPv4 and IPv6, that gets nothing.
 fn silent(
     kind: Type,
     protocol: Protocol,
     port: u16,
     interface: Option<&str>,
 ) -> io::Result<Socket> {
+    let socket = bound(kind, protocol, port, interface)?;
+    // BPF_RET with 0 octets: the packet is dropped (socket(7), SO_ATTACH_FILTER).
+    socket.attach_filter(&[SockFilter::new(0x06, 0, 0, 0)])?;
+    Ok(socket)
+}
+
+/// A socket at this port of all addresses, IPv4 and IPv6. Port 0 is one that the kernel chooses.
+fn bound(kind: Type, protocol: Protocol, port: u16, interface: Option<&str>) -> io::Result<Socket> {
     let both = |domain| -> io::Result<Socket> {
         let socket = Socket::new(domain, kind, Some(protocol))?;
         socket.bind_device(interface.map(str::as_bytes))?;
@@ -198,8 +229,6 @@ fn silent(
             }
             _ => (Ipv4Addr::UNSPECIFIED, port).into(),
         };
-        // BPF_RET with 0 octets: the packet is dropped (socket(7), SO_ATTACH_FILTER).
-        socket.attach_filter(&[SockFilter::new(0x06, 0, 0, 0)])?;
         socket.bind(&SockAddr::from(any))?;
         Ok(socket)
     };
@@ -258,6 +287,11 @@ mod tests {
             assert!(TcpListener::bind(("127.0.0.1", port)).is_err());
             assert!(UdpSocket::bind(("127.0.0.1", port)).is_err());
             assert!(UdpSocket::bind(("::1", port)).is_err());
+        }
+        let resetting = Ports::resetting(2, None).unwrap();
+        for &port in &resetting.numbers {
+            assert!(TcpListener::bind(("127.0.0.1", port)).is_err());
+            assert!(!ports.numbers.contains(&port));
         }
     }
 }
