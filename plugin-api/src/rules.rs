@@ -68,11 +68,12 @@ pub const BLOCKLISTED: &str = "blocklisted";
 pub const SPECIAL_ADDRESS: &str = "special_address";
 
 /// Keys that the host writes into a job's record.
-pub const JOB_KEYS: [&str; 21] = [
+pub const JOB_KEYS: [&str; 22] = [
     "answered_from",
     "conditions",
     "failures",
     "flow_results",
+    "forward",
     "input",
     "jobId",
     "location",

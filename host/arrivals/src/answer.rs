@@ -96,9 +96,9 @@ impl Answer {
         octets.extend(self.count.to_be_bytes());
         octets.extend(from.octets());
         for arrival in &self.arrivals {
-            let place = LENGTH.saturating_sub(octets.len() + TAG + PACKET_HEAD);
             let Ok(length) = u16::try_from(arrival.octets.len()) else { continue };
-            if arrival.octets.len() > place || octets[25] == u8::MAX {
+            let end = octets.len() + PACKET_HEAD + arrival.octets.len() + TAG;
+            if end > LENGTH || octets[25] == u8::MAX {
                 continue;
             }
             octets[25] += 1;

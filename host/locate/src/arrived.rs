@@ -45,51 +45,33 @@ pub struct Compared {
     pub from: SocketAddr,
 }
 
-impl Template {
-    /// The fields in which it differs from another packet that is sent, but for those that each connection has
-    /// of its own: ports, addresses, checksum and data.
-    pub fn differs_in(&self, other: &Template) -> Vec<Field> {
-        let changes = self.view(|one| other.view(|other| differences(all(one), all(other))));
-        let fields = changes.into_iter().map(|change| change.field);
-        fields.filter(|field| !field.is_of_translation()).collect()
-    }
+/// The fields in which a packet differs from another one that is sent, but for those that each connection has
+/// of its own: ports, addresses, checksum and data.
+pub fn differs_in(one: &Template, other: &Template) -> Vec<Field> {
+    let changes = one.view(|one| other.view(|other| differences(all(one), all(other))));
+    let fields = changes.into_iter().map(|change| change.field);
+    fields.filter(|field| !field.is_of_translation()).collect()
+}
 
-    /// The sequence number, where it is TCP.
-    pub fn sequence(&self) -> Option<u32> {
-        self.view(|packet| packet.tcp().map(|tcp| tcp.sequence()))
+/// Compares a packet with one that came; `None` where that is none of the same kind.
+pub fn compare(template: &Template, came: Came<'_>) -> Option<Compared> {
+    let mut dissected = Dissected::NONE;
+    let wire = came.wire.max(u32::try_from(came.octets.len()).ok()?);
+    dissect(came.octets, wire, &mut dissected).ok()?;
+    let view = packet(&dissected, 0, Direction::Forward);
+    let is_cut = wire > came.octets.len() as u32;
+    // Of a header that is cut, nothing is known to have gone.
+    let header = view.transport().get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
+    if is_cut && view.tcp().is_some() && view.transport().len() < header {
+        return None;
     }
-
-    /// The address and port that it is sent from.
-    pub fn local(&self) -> SocketAddr {
-        let port = self.view(|packet| packet.ports()).map_or(0, |(source, _)| source);
-        SocketAddr::new(self.view(|packet| packet.ip().source()), port)
-    }
-
-    /// Its first octets of data, no more than so many.
-    pub fn first_data(&self, most: usize) -> Vec<u8> {
-        self.view(|packet| packet.payload().iter().copied().take(most).collect())
-    }
-
-    /// Compares it with a packet that came; `None` where that is none of the same kind.
-    pub fn compare(&self, came: Came<'_>) -> Option<Compared> {
-        let mut dissected = Dissected::NONE;
-        let wire = came.wire.max(u32::try_from(came.octets.len()).ok()?);
-        dissect(came.octets, wire, &mut dissected).ok()?;
-        let view = packet(&dissected, 0, Direction::Forward);
-        let is_cut = wire > came.octets.len() as u32;
-        // Of a header that is cut, nothing is known to have gone.
-        let header = view.transport().get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
-        if is_cut && view.tcp().is_some() && view.transport().len() < header {
-            return None;
-        }
-        let is_alike = self.view(|sent| {
-            sent.ip().is_v6() == view.ip().is_v6()
-                && sent.protocol() == view.protocol()
-                && sent.tcp().is_some() == view.tcp().is_some()
-                && sent.udp().is_some() == view.udp().is_some()
-        });
-        is_alike.then(|| self.view(|sent| compared(self, sent, &view, is_cut)))
-    }
+    let is_alike = template.view(|sent| {
+        sent.ip().is_v6() == view.ip().is_v6()
+            && sent.protocol() == view.protocol()
+            && sent.tcp().is_some() == view.tcp().is_some()
+            && sent.udp().is_some() == view.udp().is_some()
+    });
+    is_alike.then(|| template.view(|sent| compared(template, sent, &view, is_cut)))
 }
 
 /// All fields of a packet but its data.

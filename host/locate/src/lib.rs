@@ -28,7 +28,7 @@ mod locator;
 pub mod pace;
 mod template;
 
-pub use arrived::{Came, Compared};
+pub use arrived::{Came, Compared, compare, differs_in};
 pub use course::{Course, Settings, Shape, Side, Subject};
 pub use field::{Change, Field, Reading};
 pub use location::{Finding, HopSeen, Location, Span};

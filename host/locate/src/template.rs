@@ -97,6 +97,21 @@ impl Template {
         self.protocol == protocol::TCP
     }
 
+    /// The sequence number, where it is TCP.
+    pub fn sequence(&self) -> Option<u32> {
+        self.view(|packet| packet.tcp().map(|tcp| tcp.sequence()))
+    }
+
+    /// The address and port that it is sent from.
+    pub fn local(&self) -> SocketAddr {
+        SocketAddr::new(self.view(|packet| packet.ip().source()), self.ports.0)
+    }
+
+    /// Its first octets of data, no more than so many.
+    pub fn first_data(&self, most: usize) -> Vec<u8> {
+        self.view(|packet| packet.payload().iter().copied().take(most).collect())
+    }
+
     /// Where it goes.
     pub fn remote(&self) -> SocketAddr {
         SocketAddr::new(self.view(|packet| packet.ip().destination()), self.ports.1)

@@ -1,6 +1,6 @@
 //! The conditions of what came to a target, which every measurement has: under the aspect that they explain.
 
-use pathspider_locate::{Change, Field, Reading};
+use pathspider_locate::{Change, Reading};
 use pathspider_plugin_api::{Class, Condition, ConditionInfo, Configuration, Info};
 
 use super::judge::{Fate, OfConfig};
@@ -113,9 +113,4 @@ pub fn declared(info: &Info) -> Vec<ConditionInfo> {
     // A configuration without a verdict of its own is named by its number.
     let by_number = format!("{}.<config>", info.name);
     aspects_of(info).into_iter().chain([by_number.as_str()]).flat_map(each).collect()
-}
-
-/// Whether a change explains nothing by itself: what translators do, wherever they stand.
-pub(super) fn is_of_translator(field: Field) -> bool {
-    matches!(field, Field::Ports | Field::Addresses)
 }

@@ -8,10 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use pathspider_arrivals::{Answer, Mark, Match, Sought};
 use pathspider_locate::field::{Change, Field};
-use pathspider_locate::{Came, Compared, Template};
+use pathspider_locate::{Came, Compared, Template, compare, differs_in};
 use pathspider_plugin_api::Carrier;
 
-use super::condition::is_of_translator;
 use super::questions::Reply;
 
 /// Within this time after a connection began, nothing of it was repeated: the first repeat comes after a second
@@ -110,8 +109,8 @@ impl Sent {
         let differ = |(own, other): (&Option<Template>, &Option<Template>)| {
             let (Some(own), Some(other)) = (own, other) else { return Vec::new() };
             match is_forged {
-                true => own.differs_in(other),
-                false => own.clone().with_accidents_of(other).differs_in(other),
+                true => differs_in(own, other),
+                false => differs_in(&own.clone().with_accidents_of(other), other),
             }
         };
         pairs.into_iter().flat_map(differ).collect()
@@ -153,7 +152,7 @@ fn candidates(sent: &Template, answer: &Answer, at: SystemTime) -> Vec<Candidate
     let each = answer.arrivals.iter().filter_map(|arrival| {
         let came = Came { octets: &arrival.octets, wire: arrival.wire };
         let until = at.checked_sub(Duration::from_micros(arrival.age_us));
-        Some(Candidate { compared: sent.compare(came)?, until })
+        Some(Candidate { compared: compare(sent, came)?, until })
     });
     each.collect()
 }
@@ -222,6 +221,11 @@ impl Candidate {
     fn has(&self, field: Field) -> bool {
         self.compared.changes.iter().any(|change| change.field == field)
     }
+}
+
+/// Whether a change explains nothing by itself: what translators do, wherever they stand.
+fn is_of_translator(field: Field) -> bool {
+    matches!(field, Field::Ports | Field::Addresses)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ fn our_own_plugins_keep_all_rules() {
         let expected = match file.file_stem().unwrap().to_str().unwrap() {
             "pmtud" | "tcpext" => vec![],
             "accecn" | "ecn" | "l4s" => CHAINS.to_vec(),
-            "flowlabel" | "h2" | "ip6eh" | "mptcp" | "udpopt" => vec![CONVERSATIONS],
+            "ech" | "flowlabel" | "h2" | "ip6eh" | "mptcp" | "udpopt" => vec![CONVERSATIONS],
             "dnsresolv" => vec!["blocking", "no-flow", CHAINS[0], CHAINS[1], CONVERSATIONS],
             _ => vec![CHAINS[0], CHAINS[1], CONVERSATIONS],
         };

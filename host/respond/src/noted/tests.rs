@@ -12,7 +12,8 @@ fn flows(most: usize) -> NotedFlows {
 }
 
 fn packet_here() -> forge::Packet {
-    forge::Packet::to(HERE).source(THERE)
+    // The same packet each time: it would have a number of its own.
+    forge::Packet::to(HERE).source(THERE).identification(7)
 }
 
 fn syn(port: u16, sequence: u32) -> Vec<u8> {

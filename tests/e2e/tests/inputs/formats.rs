@@ -108,7 +108,7 @@ fn lines_that_are_wrong_alike_are_summed_up() {
     end.expect(
         9,
         &[
-            "standard input:1: not a job: \"10.0.0.0/24\" is many addresses",
+            "standard input:1: not a job: \"10.0.0.0/24\" stands for many addresses",
             "standard input: 9 more lines, the last of them line 10, are not jobs for the reason of",
             "standard input has no targets: no line of it is one",
             "10 lines were not jobs",
