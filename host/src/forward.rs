@@ -9,6 +9,8 @@ mod judge;
 mod questions;
 mod record;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use pathspider_arrivals::Key;
 use pathspider_plugin_api::{Job, ValueRef};

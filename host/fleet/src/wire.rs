@@ -392,10 +392,10 @@ mod tests {
         assert!(campaign.targets.is_empty() && campaign.courtesy.blocklists.is_empty());
         assert!(!campaign.measures[0].capture);
         assert_eq!(campaign.measures[0].version.as_deref(), Some("0.1.0"));
-        assert!(Definition::read(&sent, "b").unwrap_err().contains("no campaign's"));
+        assert!(Definition::read(&sent, "b").unwrap_err().contains("not submit such a campaign"));
         let path = text.replace("'ecn'", "'/tmp/x.so'");
         let sent = serde_json::to_vec(&Definition { text: path, ..definition.clone() }).unwrap();
-        assert!(Definition::read(&sent, "a").unwrap_err().contains("no campaign's"));
+        assert!(Definition::read(&sent, "a").unwrap_err().contains("not submit such a campaign"));
         let more = format!("interface = 'eth0'\n{text}");
         let sent = serde_json::to_vec(&Definition { text: more, ..definition }).unwrap();
         assert!(Definition::read(&sent, "a").unwrap_err().contains("interface"));

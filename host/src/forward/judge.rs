@@ -227,6 +227,3 @@ impl Candidate {
 fn is_of_translator(field: Field) -> bool {
     matches!(field, Field::Ports | Field::Addresses)
 }
-
-#[cfg(test)]
-mod tests;

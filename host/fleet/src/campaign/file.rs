@@ -294,7 +294,7 @@ mod tests {
             (with("version = 2\ncolour = 'red'"), 1, "version 2"),
             (with("rate = 0"), 1, "not between"),
             (with("rate = 'fast'"), 1, "rate"),
-            (with("workers = 0"), 1, "at the least"),
+            (with("workers = 0"), 1, "1 or more"),
             (with("contact = ''"), 1, "empty"),
             (MINIMAL.replace("spring", "a.b"), 1, "is no name"),
             (MINIMAL.replace("spring", "../x"), 1, "is no name"),

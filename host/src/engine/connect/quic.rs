@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pathspider_plugin_api::carriage::Handshake;
 use pathspider_plugin_api::packet::protocol;
@@ -35,7 +35,7 @@ use self::course::Course;
 use self::keys::Look;
 use self::link::{Link, Room};
 use self::probe::Question;
-use self::seen::Known;
+use self::seen::{Known, Space};
 use self::session::Start;
 use self::streams::Streams;
 use super::failure::Failure;
@@ -59,6 +59,10 @@ const STREAMS: u32 = 6;
 
 /// Datagrams that are read at once.
 const AT_ONCE: usize = 16;
+
+/// For how long an acknowledgment is waited for where the response has come: ten times as long as targets hold
+/// one back, where they say nothing else (RFC 9000, section 18.2).
+const ACKNOWLEDGED: Duration = Duration::from_millis(250);
 
 /// What all connections of a run have in common.
 pub(super) struct Shared {
@@ -169,10 +173,23 @@ async fn exchange(
     .await;
     progress.shaken(Handshake::Made);
     let is_http = course.borrow().known.lock().alpn.as_deref() == Some(HTTP3);
-    match is_http {
-        true => get3(Streams(Rc::clone(course)), request, progress).await,
-        false => Ok(()),
+    if is_http {
+        get3(Streams(Rc::clone(course)), request, progress).await?;
+        acknowledged(course).await;
     }
+    Ok(())
+}
+
+/// Waits until the target has acknowledged a packet of the application: only then is known whether it counts
+/// the marks of such packets.
+async fn acknowledged(course: &RefCell<Course>) {
+    let is_known = |course: &Course| {
+        course.lost.is_some() || course.known.lock().of(Space::Application).acknowledged() > 0
+    };
+    let known =
+        poll_fn(|_| if is_known(&course.borrow()) { Poll::Ready(()) } else { Poll::Pending });
+    // Where none comes, what is known by then counts.
+    let _ = tokio::time::timeout(ACKNOWLEDGED, known).await;
 }
 
 /// A connection under way. However it ends, what is known of it is kept, and the target is freed.

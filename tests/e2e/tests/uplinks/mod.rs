@@ -405,10 +405,10 @@ fn too_few_local_ports_are_said_with_the_setting() {
     local_ports(&uplinks, "50000 50000", "");
     let range = "net.ipv4.ip_local_port_range is 50000 50000";
     let twice: &[&str] = &["forger", "--times", "2"];
-    uplinks.measure("first", twice, &TARGETS).expect(1, &["it takes 2 local ports", range]);
+    uplinks.measure("first", twice, &TARGETS).expect(1, &["it needs 2 local ports", range]);
     local_ports(&uplinks, "50000 50099", "49000-51000");
     let reserved = "net.ipv4.ip_local_reserved_ports keeps 100 of them back";
-    uplinks.measure("first", twice, &TARGETS).expect(1, &["it takes 2 local ports", reserved]);
+    uplinks.measure("first", twice, &TARGETS).expect(1, &["it needs 2 local ports", reserved]);
     for plugin in &KINDS[..3] {
         let ended = uplinks.measure("first", plugin, &TARGETS);
         ended.expect(0, &["there is no local port to connect from", reserved]);

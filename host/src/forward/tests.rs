@@ -1,13 +1,17 @@
 //! Which packet is the one that was sent, and what follows.
 
-use pathspider_arrivals::Arrival;
-use pathspider_locate::Reading;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use pathspider_arrivals::{Answer, Arrival, Match};
+use pathspider_locate::{Change, Reading, Template};
 use pathspider_plugin_api::forge::{Packet, Segment};
 use pathspider_plugin_api::packet::TcpFlags;
 use pathspider_plugin_api::{Class, Condition, Configuration, Info, info};
 
-use super::super::condition::conditions;
-use super::*;
+use super::condition::conditions;
+use super::judge::{Fate, Sent, judge};
+use super::questions::Reply;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
