@@ -22,7 +22,7 @@ pub(crate) use of_plugin::of_plugin;
 pub(crate) use read::{Told, told};
 pub(crate) use record::{hops, record};
 pub(crate) use stage::{Ask, Found, Stage};
-pub(crate) use wanted::{Wanted, experiments, wanted};
+pub(crate) use wanted::{Wanted, experiments, is_of_baseline, wanted};
 pub use wire::WireError;
 pub(crate) use wire::{Driver, Turned, Wire};
 

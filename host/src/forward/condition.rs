@@ -4,7 +4,7 @@ use pathspider_locate::{Change, Reading};
 use pathspider_plugin_api::{Class, Condition, ConditionInfo, Configuration, Info};
 
 use super::judge::{Fate, OfConfig};
-use crate::locating::{aspects_of, experiments};
+use crate::locating::{aspects_of, experiments, is_of_baseline};
 
 /// The words after `forward.`, with class and meaning.
 const INTACT: (&str, Class, &str) = (
@@ -43,7 +43,7 @@ pub(crate) fn conditions(
         Some(_) => concluded.iter().filter(|one| !is_of_baseline(info, one)).cloned().collect(),
         None => concluded.to_vec(),
     };
-    let with_verdict = experiments(configurations, &concluded);
+    let with_verdict = experiments(info, configurations, &concluded);
     let mut conditions = Vec::new();
     for experiment in configurations.iter().skip(usize::from(baseline.is_some())) {
         let Some(of) = found.get(experiment.id().index()) else { continue };
@@ -60,13 +60,6 @@ pub(crate) fn conditions(
         }
     }
     conditions
-}
-
-/// Whether a verdict is one that is never compared with the baseline's: whether the target answers at all.
-fn is_of_baseline(info: &Info, condition: &Condition) -> bool {
-    let of_aspect = |one: &&ConditionInfo| one.aspect() == condition.aspect();
-    let mut declared = info.conditions.iter().filter(of_aspect).peekable();
-    declared.peek().is_some() && declared.all(|one| !one.name.ends_with(".works"))
 }
 
 /// What the verdict is about whose last words are the experiment's label.

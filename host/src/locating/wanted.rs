@@ -4,7 +4,9 @@ use pathspider_locate::field::differ;
 use pathspider_locate::{Subject, Template};
 use pathspider_plugin_api::chains::carrier;
 use pathspider_plugin_api::driver::{Conclusion, Ended};
-use pathspider_plugin_api::{Carrier, Class, Condition, ConfigId, Configuration, Value};
+use pathspider_plugin_api::{
+    Carrier, Class, Condition, ConditionInfo, ConfigId, Configuration, Info, Value,
+};
 
 use super::When;
 
@@ -37,7 +39,7 @@ impl Packets {
 }
 
 /// What conditions of connectivity are about, in their order: `ecn`, `dscp.46`.
-fn aspects(conditions: &[Condition]) -> Vec<&str> {
+fn aspects<'a>(conditions: impl Iterator<Item = &'a Condition>) -> Vec<&'a str> {
     let mut found: Vec<&str> = Vec::new();
     for condition in conditions {
         if let Some(aspect) = condition.aspect().strip_suffix(".connectivity")
@@ -55,16 +57,27 @@ fn is_about(condition: &Condition, aspect: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('.'))
 }
 
+/// Whether a verdict is one that is never compared with the baseline's: whether the target answers at all.
+pub(crate) fn is_of_baseline(info: &Info, condition: &Condition) -> bool {
+    let of_aspect = |one: &&ConditionInfo| one.aspect() == condition.aspect();
+    let mut declared = info.conditions.iter().filter(of_aspect).peekable();
+    declared.peek().is_some() && declared.all(|one| !one.name.ends_with(".works"))
+}
+
 /// The experiments of which there is a verdict, and what it is about.
 pub(crate) fn experiments<'a>(
+    info: &Info,
     configurations: &'a [Configuration],
     concluded: &'a [Condition],
 ) -> Vec<(&'a Configuration, &'a str)> {
-    let aspects = aspects(concluded);
-    let experiments = match configurations {
-        [only] => std::slice::from_ref(only),
-        [_, experiments @ ..] => experiments,
+    let (experiments, aspects) = match configurations {
         [] => return Vec::new(),
+        [only] => (std::slice::from_ref(only), aspects(concluded.iter())),
+        // A verdict on the baseline is none on an experiment.
+        [_, experiments @ ..] => {
+            let of_experiments = concluded.iter().filter(|one| !is_of_baseline(info, one));
+            (experiments, aspects(of_experiments))
+        }
     };
     let with_aspect = |(place, experiment): (usize, &'a Configuration)| {
         // One verdict for each experiment, in their order; where one is missing, the label tells.
@@ -80,21 +93,23 @@ pub(crate) fn experiments<'a>(
     experiments.iter().enumerate().filter_map(with_aspect).collect()
 }
 
-/// What is wanted of a job, for what was concluded. `is_forged`: whether the measurement makes its packets
-/// itself. `distances`: how many routers the answers of each connection imply.
+/// What is wanted of a job, for what was concluded. `distances`: how many routers the answers of each
+/// connection imply.
 pub(crate) fn wanted(
-    (when, is_forged): (When, bool),
+    (when, info): (When, &Info),
     configurations: &[Configuration],
     distances: &[Option<u8>],
     conclusion: &Conclusion,
 ) -> Vec<Wanted> {
     let mut found = Vec::new();
-    for (experiment, aspect) in experiments(configurations, &conclusion.conditions) {
-        let impaired = |condition: &&Condition| {
-            condition.class() == Class::Impaired && is_about(condition, aspect)
-        };
-        let all = conclusion.conditions.iter().chain(&conclusion.added);
-        let mut impaired = all.filter(impaired).peekable();
+    let is_impaired = |one: &Condition| one.class() == Class::Impaired;
+    let all = || conclusion.conditions.iter().chain(&conclusion.added);
+    // Most targets of most runs: nothing more is looked at.
+    if when != When::Always && !conclusion.wishes.locates() && !all().any(is_impaired) {
+        return found;
+    }
+    for (experiment, aspect) in experiments(info, configurations, &conclusion.conditions) {
+        let mut impaired = all().filter(|one| is_impaired(one) && is_about(one, aspect)).peekable();
         let is_impaired = impaired.peek().is_some();
         let is_broken = impaired.any(|one| one.aspect().ends_with(".connectivity"));
         let is_wanted = match when {
@@ -108,7 +123,7 @@ pub(crate) fn wanted(
                 experiment,
                 distances,
                 conclusion,
-                (is_impaired, is_forged),
+                (is_impaired, info.forges),
             );
             found.extend(subjects.into_iter().map(|(carrier, subject)| Wanted {
                 config: experiment.id(),

@@ -112,9 +112,9 @@ impl<'a> Conclude<'a> {
         let forward = forward::record(&said);
         let wanted = match (when, &conclusion) {
             (Some(when), Ok(conclusion)) if !conclusion.is_discarded => {
-                let is_forged = self.merger.measurement.info.forges;
+                let info = &self.merger.measurement.info;
                 let configurations = &self.merger.configurations;
-                locating::wanted((when, is_forged), configurations, &distances, conclusion)
+                locating::wanted((when, info), configurations, &distances, conclusion)
             }
             _ => Vec::new(),
         };
