@@ -85,6 +85,7 @@ install: ## install what was built under DESTDIR and PREFIX
 	$(DESTDIR)$(PREFIX)/bin/pathspider man $(DESTDIR)$(PREFIX)/share/man/man1 $(PLUGINS)
 	$(DESTDIR)$(PREFIX)/bin/pathspider-report man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(DESTDIR)$(PREFIX)/bin/pathspider-fleet man $(DESTDIR)$(PREFIX)/share/man/man1
+	ln -sf pathspider-campaign.1 $(DESTDIR)$(PREFIX)/share/man/man1/pathspider-fleet.1
 	$(DESTDIR)$(PREFIX)/bin/pathspider-respond man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(DESTDIR)$(PREFIX)/bin/pathspider-lab man $(DESTDIR)$(PREFIX)/share/man/man1
 	@install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
