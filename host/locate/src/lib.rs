@@ -15,7 +15,7 @@
 //! Time is a duration since any moment. `Settings::shape` chooses between a search by halves, which
 //! spares routers and is for campaigns, and every hop, which is for people.
 //!
-//! Where the far end says itself what came to it, [`Template::compare`] compares that with what left.
+//! Where the far end says itself what came to it, [`compare`] compares that with what left.
 //!
 //! How few packets come to the target is a rule of the course ([`course`]), and how often routers are
 //! asked is one of [`pace`].
