@@ -106,7 +106,7 @@ fn compared(template: &Template, sent: &Packet<'_>, came: &Packet<'_>, is_cut: b
         is.retain(|(field, _)| *field != Field::Surplus);
     }
     let mut changes = differences(was, is);
-    changes.extend(data(sent.payload(), came.payload()));
+    changes.extend(data(sent, came));
     explain_checksum(&mut changes, template.is_tcp());
     changes.sort_by_key(|change| change.field);
     Compared {
@@ -180,8 +180,14 @@ fn of_datagram(view: &Packet<'_>) -> Vec<(Field, Reading)> {
     found
 }
 
-/// Where the first octets of data differ: what they are from there on.
-fn data(sent: &[u8], came: &[u8]) -> Option<Change> {
+/// Where the first octets of data differ: what they are from there on. Of a segment all data may have gone.
+fn data(sent: &Packet<'_>, came: &Packet<'_>) -> Option<Change> {
+    let is_gone = sent.payload_length() > 0 && came.payload_length() == 0;
+    let (sent, came, is_tcp) = (sent.payload(), came.payload(), sent.tcp().is_some());
+    if is_gone && is_tcp {
+        let sent = Reading::Octets(sent[..sent.len().min(SHOWN)].to_vec());
+        return Some(Change { field: Field::Data, sent, seen: Reading::Absent });
+    }
     let length = sent.len().min(came.len()).min(DATA);
     let at = (0..length).find(|at| sent[*at] != came[*at])?;
     let from_there = |data: &[u8]| Reading::Octets(data[at..length.min(at + SHOWN)].to_vec());

@@ -50,6 +50,10 @@ impl Desk {
         if apart.unsigned_abs() > PATIENCE.into() {
             return Verdict::Clock(apart.try_into().unwrap_or(i64::MAX));
         }
+        // Whoever repeats recorded questions does not use up the limit of who asked them.
+        if self.seen.knows(&question.nonce) {
+            return Verdict::Silence;
+        }
         // What is over the limit may be asked again: only what is answered counts as seen.
         if !self.limit.takes(from, came.at) || !self.seen.is_new(&question.nonce, came.at) {
             return Verdict::Silence;
@@ -155,8 +159,8 @@ mod tests {
             decided.filter(|verdict| matches!(verdict, Verdict::Asked(_))).count()
         };
         assert_eq!(answered(&mut desk, 0), 5);
-        // Those that were answered are asked first, and count: they are silence within the limit.
-        assert_eq!(answered(&mut desk, 1_000), 0);
+        // Those that were answered are asked first, and do not count.
+        assert_eq!(answered(&mut desk, 1_000), 5);
         let rest = &asked[5..];
         let later = rest.iter().map(|octets| desk.decide(octets, THERE, came(2_000)));
         assert_eq!(later.filter(|verdict| matches!(verdict, Verdict::Asked(_))).count(), 5);

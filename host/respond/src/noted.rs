@@ -82,7 +82,7 @@ pub(crate) struct NotedFlows {
     by_mark: HashMap<Marked, u64, RandomState>,
     most: usize,
     keep: Time,
-    /// Since when nothing was forgotten.
+    /// Since when nothing was forgotten, nor lost by the capture.
     whole_since: Time,
 }
 
@@ -198,6 +198,11 @@ impl NotedFlows {
         }
     }
 
+    /// Packets came that are not noted.
+    pub(crate) fn lost(&mut self, now: Time) {
+        self.whole_since = self.whole_since.max(now);
+    }
+
     /// For how long nothing was forgotten.
     pub(crate) fn kept(&self, now: Time) -> Time {
         now.saturating_sub(self.whole_since).min(self.keep)
@@ -210,13 +215,14 @@ impl NotedFlows {
         let ports = Ports { is_tcp: sought.is_tcp, source, destination };
         let by_mark = self.by_mark.get(&ports.marked(sought.mark)).copied();
         let by_mark = by_mark.and_then(|number| self.flow(number));
-        let (how, flow) = match by_mark {
-            Some(flow) if flow.ports == ports => (Match::Both, Some(flow)),
-            Some(flow) if sought.mark.is_telling() => (Match::Mark, Some(flow)),
-            _ => {
-                let flow = self.by_ports.get(&ports).and_then(|number| self.flow(*number));
-                (if flow.is_some() { Match::Port } else { Match::Nothing }, flow)
-            }
+        let by_ports = self.by_ports.get(&ports).and_then(|number| self.flow(*number));
+        let (how, flow) = match (by_ports, by_mark) {
+            // Later flows of other ports may have the same mark.
+            (Some(flow), _) if flow.marks.contains(&sought.mark) => (Match::Both, Some(flow)),
+            (_, Some(flow)) if flow.ports == ports => (Match::Both, Some(flow)),
+            (_, Some(flow)) if sought.mark.is_telling() => (Match::Mark, Some(flow)),
+            (Some(flow), _) => (Match::Port, Some(flow)),
+            (None, _) => (Match::Nothing, None),
         };
         let arrival = |noted: &Noted| Arrival {
             age_us: now.saturating_sub(noted.at).as_micros().try_into().unwrap_or(u64::MAX),

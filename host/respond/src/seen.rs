@@ -11,8 +11,9 @@ use crate::Time;
 /// Questions of one span of time that are known: more are not answered.
 const MOST: usize = 1 << 20;
 
-/// How long a question may be repeated: its time may be so far ahead of ours, and then so far behind.
-const SPAN: Time = Time::from_secs(2 * PATIENCE);
+/// How long a question may be repeated: its time may be so far ahead of ours, and then so far behind. Times
+/// are whole seconds.
+const SPAN: Time = Time::from_secs(2 * PATIENCE + 1);
 
 /// The numbers of questions, in two spans of time: this one, and the one before.
 #[derive(Debug)]
@@ -26,6 +27,12 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn new(now: Time) -> Seen {
         Seen { current: HashSet::default(), former: HashSet::default(), since: now, most: MOST }
+    }
+
+    /// Whether it was answered before.
+    pub(crate) fn knows(&self, nonce: &[u8; 16]) -> bool {
+        let number = u128::from_be_bytes(*nonce);
+        self.current.contains(&number) || self.former.contains(&number)
     }
 
     /// Whether this is a new one; it is known from now on.

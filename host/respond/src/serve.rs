@@ -30,6 +30,9 @@ const TOGETHER: usize = 65_535;
 /// Times that datagrams are taken of one socket before the other one is looked at.
 const AT_ONCE: usize = 16;
 
+/// How often it is looked whether the capture lost packets.
+const LOOK: Time = Time::from_millis(200);
+
 /// Between two messages of the same kind.
 const BETWEEN: Time = Time::from_secs(60);
 
@@ -74,22 +77,22 @@ impl From<io::Error> for ServeError {
 #[derive(Clone, Copy)]
 struct Clock {
     began: Instant,
-    /// The same by the clock of captured packets: nanoseconds since the Unix epoch.
-    began_ns: i64,
 }
 
 impl Clock {
     fn new() -> Clock {
-        Clock { began: Instant::now(), began_ns: wall().as_nanos() as i64 }
+        Clock { began: Instant::now() }
     }
 
     fn now(self) -> Time {
         self.began.elapsed()
     }
 
-    /// When a packet came: no later than now, also where somebody sets the system's clock.
+    /// When a packet came, by the system's clock: as long before now as by that clock, which somebody may
+    /// have set since we began.
     fn of_capture(self, time_ns: i64) -> Time {
-        Time::from_nanos((time_ns - self.began_ns).max(0) as u64).min(self.now())
+        let ago = (wall().as_nanos() as i64).saturating_sub(time_ns).max(0);
+        self.now().saturating_sub(Time::from_nanos(ago as u64))
     }
 }
 
@@ -137,7 +140,16 @@ pub(crate) fn serve(settings: Settings) -> Result<(), ServeError> {
 
 /// Notes packets for as long as they can be captured.
 fn note(mut source: Source, noted: &Mutex<NotedFlows>, clock: Clock) -> Result<(), SourceError> {
+    let (mut lost, mut looked) = (source.dropped(), clock.now());
     loop {
+        let now = clock.now();
+        if now.saturating_sub(looked) >= LOOK {
+            looked = now;
+            let all = source.dropped();
+            if mem::replace(&mut lost, all) != all {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).lost(now);
+            }
+        }
         source.read(&mut |frames| {
             let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
             for frame in frames {

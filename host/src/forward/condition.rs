@@ -3,7 +3,7 @@
 use pathspider_locate::{Change, Reading};
 use pathspider_plugin_api::{Class, Condition, ConditionInfo, Configuration, Info};
 
-use super::judge::{Fate, OfConfig};
+use super::judge::OfConfig;
 use crate::locating::{aspects_of, experiments, is_of_baseline};
 
 /// The words after `forward.`, with class and meaning.
@@ -78,9 +78,7 @@ fn of_experiment(aspect: &str, found: &OfConfig, baseline: Option<&OfConfig>) ->
         };
         return changes.iter().map(changed).collect();
     }
-    let is_known = |(_, fate): &(_, Fate)| matches!(fate, Fate::Came(_));
-    let is_all_known = !found.packets.is_empty() && found.packets.iter().all(is_known);
-    is_all_known.then(|| OF_INTACT.of(aspect)).into_iter().collect()
+    found.is_known(baseline).then(|| OF_INTACT.of(aspect)).into_iter().collect()
 }
 
 /// A value, of which no more octets than distinguish most.

@@ -7,15 +7,19 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use pathspider_arrivals::{Answer, Mark, Match, Sought};
-use pathspider_locate::field::{Change, Field};
+use pathspider_locate::field::{Change, Field, Reading};
 use pathspider_locate::{Came, Compared, Template, compare, differs_in};
 use pathspider_plugin_api::Carrier;
+use pathspider_plugin_api::packet::TcpFlags;
 
 use super::questions::Reply;
 
 /// Within this time after a connection began, nothing of it was repeated: the first repeat comes after a second
 /// (RFC 6298, section 2; RFC 9002, section 6.2.2).
 const UNREPEATED: Duration = Duration::from_millis(900);
+
+/// How much earlier than its connection a packet may seem to have come: two clocks never run quite alike.
+const SLACK: Duration = Duration::from_millis(100);
 
 /// Octets of data by which a datagram is known.
 const MARKED: usize = 16;
@@ -27,6 +31,8 @@ pub(crate) struct Sent {
     pub(crate) data: Option<Template>,
     /// When it began.
     pub(crate) started: Option<SystemTime>,
+    /// Whether another connection of its job has the same mark.
+    pub(crate) has_twin: bool,
 }
 
 /// What became of a packet.
@@ -58,10 +64,13 @@ impl OfConfig {
         baseline: Option<&'a OfConfig>,
     ) -> impl Iterator<Item = &'a Change> {
         self.packets.iter().flat_map(move |(carrier, fate)| {
+            // Of a packet that nobody knows, each field may have come otherwise.
             let is_shared = move |change: &Change| {
-                let of_baseline = baseline.into_iter().flat_map(|one| one.changes(*carrier));
-                let mut alike = of_baseline.filter(|other| other.field == change.field);
-                alike.next().is_some() && !self.meant.contains(&change.field)
+                let of_baseline = baseline.is_some_and(|one| match one.came(*carrier) {
+                    Some(came) => came.changes.iter().any(|other| other.field == change.field),
+                    None => true,
+                });
+                of_baseline && !self.meant.contains(&change.field)
             };
             fate.changes()
                 .iter()
@@ -69,9 +78,25 @@ impl OfConfig {
         })
     }
 
-    fn changes(&self, carrier: Carrier) -> impl Iterator<Item = &Change> {
-        let of = self.packets.iter().filter(move |(other, _)| *other == carrier);
-        of.flat_map(|(_, fate)| fate.changes())
+    /// Whether it is known how each packet came, and of each change whether the baseline's has it too.
+    pub(crate) fn is_known(&self, baseline: Option<&OfConfig>) -> bool {
+        let is_known = |(carrier, fate): &(Carrier, Fate)| match fate {
+            Fate::Came(compared) => {
+                let is_intact =
+                    compared.changes.iter().all(|change| is_of_translator(change.field));
+                is_intact || baseline.is_some_and(|one| one.came(*carrier).is_some())
+            }
+            Fate::Unknown(_) => false,
+        };
+        !self.packets.is_empty() && self.packets.iter().all(is_known)
+    }
+
+    /// How a packet came, where that is known.
+    fn came(&self, carrier: Carrier) -> Option<&Compared> {
+        self.packets.iter().find_map(|(other, fate)| match fate {
+            Fate::Came(compared) if *other == carrier => Some(compared),
+            _ => None,
+        })
     }
 }
 
@@ -135,7 +160,7 @@ pub(crate) fn judge(
         Reply::Unknown(why) => return unknown(why),
     };
     let Some(opening) = &sent.opening else { return unknown("its packets were not captured") };
-    let mut packets = vec![(Carrier::Opening, of_opening(opening, sent.started, answer, at))];
+    let mut packets = vec![(Carrier::Opening, of_opening(opening, sent, answer, at))];
     if let Some(data) = sent.data.as_ref().filter(|_| opening.is_tcp()) {
         packets.push((Carrier::Data, of_data(data, answer)));
     }
@@ -159,28 +184,39 @@ fn candidates(sent: &Template, answer: &Answer, at: SystemTime) -> Vec<Candidate
 
 fn of_opening(
     sent: &Template,
-    started: Option<SystemTime>,
+    &Sent { started, has_twin, .. }: &Sent,
     answer: &Answer,
     at: SystemTime,
 ) -> Fate {
     let mut all = candidates(sent, answer, at);
     match answer.found {
         Match::Nothing => return nothing(started, answer, at),
-        // Another flow has the same port where a translator stands between.
-        Match::Port => all.retain(|one| one.compared.from == sent.local()),
+        // Another flow has the same port where a translator stands between, or had it before.
+        Match::Port => all.retain(|one| one.compared.from == sent.local() && one.is_same()),
+        Match::Mark if has_twin => all.retain(Candidate::is_same),
         Match::Both | Match::Mark => {}
     }
+    // Who had the same port, or sent the same data, before this connection began.
+    all.retain(|one| match (started, one.until) {
+        (Some(started), Some(until)) => until + SLACK >= started,
+        _ => false,
+    });
+    // A segment that follows is no SYN, and nothing on the way makes one of it.
+    all.retain(Candidate::keeps_syn);
     match (sent.sequence(), answer.found) {
         (Some(_), Match::Port) => all.truncate(1),
         (Some(number), _) => all.retain(|one| one.compared.sequence == Some(number)),
         (None, Match::Port) => all.retain(|one| !one.has(Field::UdpLength)),
         (None, _) => all.retain(|one| !one.has(Field::Data)),
     }
+    if all.is_empty() {
+        return nothing(started, answer, at);
+    }
     let is_first = |one: &Candidate| match (started, one.until) {
         (Some(started), Some(until)) => until <= started + UNREPEATED,
         _ => false,
     };
-    chosen(all, |one| one.compared.is_same == Some(true) || is_first(one))
+    chosen(all, |one| one.is_same() || is_first(one))
 }
 
 /// The first segment with data. A repeat of it may come after a few milliseconds, so it is known by what it has
@@ -191,7 +227,7 @@ fn of_data(sent: &Template, answer: &Answer) -> Fate {
     }
     let mut all = candidates(sent, answer, SystemTime::UNIX_EPOCH);
     all.retain(|one| one.compared.sequence == sent.sequence());
-    chosen(all, |one| one.compared.is_same == Some(true))
+    chosen(all, Candidate::is_same)
 }
 
 /// The packet that is as it was sent; else the one that is known to be the one that was.
@@ -218,6 +254,24 @@ fn nothing(started: Option<SystemTime>, answer: &Answer, at: SystemTime) -> Fate
 }
 
 impl Candidate {
+    /// Whether it is that very packet.
+    fn is_same(&self) -> bool {
+        self.compared.is_same == Some(true)
+    }
+
+    /// Whether it is a SYN if the one that was sent is one, and else none.
+    fn keeps_syn(&self) -> bool {
+        let syn = u64::from(TcpFlags::SYN.0);
+        self.compared.changes.iter().all(|change| {
+            match (change.field, &change.sent, &change.seen) {
+                (Field::TcpFlags, Reading::Number(was), Reading::Number(is)) => {
+                    (was ^ is) & syn == 0
+                }
+                _ => true,
+            }
+        })
+    }
+
     fn has(&self, field: Field) -> bool {
         self.compared.changes.iter().any(|change| change.field == field)
     }

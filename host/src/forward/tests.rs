@@ -34,7 +34,7 @@ fn started() -> SystemTime {
 
 fn sent(opening: &[u8], data: Option<&[u8]>) -> Sent {
     let data = data.and_then(Template::new);
-    Sent { opening: Template::new(opening), data, started: Some(started()) }
+    Sent { opening: Template::new(opening), data, started: Some(started()), has_twin: false }
 }
 
 /// An answer five seconds after the connection began, with packets that came so many milliseconds after that.
@@ -115,6 +115,39 @@ fn a_flow_that_is_known_by_its_port_alone_counts_where_nobody_translates() {
         changes(&found),
         ["ports:4000>80>9>80", "addresses:10.0.0.2>192.0.2.1>192.0.2.77>192.0.2.1"]
     );
+}
+
+#[test]
+fn what_had_the_same_port_or_data_before_is_another_packet() {
+    let own = sent(&syn(packet(7), 1_460), None);
+    let Reply::Answer(answer, at) = reply(Match::Port, &[(0, &syn(packet(7), 1_460))]) else {
+        panic!()
+    };
+    let old = |mut answer: Answer| {
+        answer.arrivals[0].age_us += 60_000_000;
+        Reply::Answer(answer, at)
+    };
+    assert_eq!(fate(&own, &old(answer)), Fate::Unknown("it did not come"));
+    // A segment that follows a SYN which the responder has forgotten.
+    let flags = TcpFlags::ACK;
+    let next = segment(packet(7), flags, 10).payload(b"GET /").bytes().unwrap();
+    assert_eq!(fate(&own, &reply(Match::Port, &[(50, &next)])), Fate::Unknown("it did not come"));
+    // Of two flows with the same data, that of another port may be the other one.
+    let datagram =
+        |id, dscp| packet(id).dscp(dscp).udp(53, &[9; 20]).source_port(4_000).bytes().unwrap();
+    let own = Sent { has_twin: true, ..sent(&datagram(7, 46), None) };
+    let found = fate(&own, &reply(Match::Mark, &[(50, &datagram(8, 0))]));
+    assert_eq!(found, Fate::Unknown("it did not come"));
+    assert_eq!(changes(&fate(&own, &reply(Match::Mark, &[(50, &datagram(7, 0))]))), ["dscp:46>0"]);
+}
+
+#[test]
+fn where_the_baseline_is_not_known_a_change_may_be_its_own_too() {
+    let (first, clamped) = (syn(packet(7), 1_460), syn(packet(7), 1_200));
+    let own = sent(&first, None);
+    let baseline = judge(&own, (None, false), &Reply::Unknown("no answer came"));
+    let found = judge(&own, (Some(&own), false), &reply(Match::Both, &[(50, &clamped)]));
+    assert_eq!(conditions(&info(), &[PLAIN, MARKED], &[baseline, found], &[WORKS]), []);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Jobs whose target is asked what came to it, before they are concluded.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
+use pathspider_arrivals::Sought;
 use pathspider_locate::Template;
 use pathspider_plugin_api::Value;
 use pathspider_plugin_api::chains::carrier;
@@ -60,10 +62,14 @@ impl Asking {
         if target.is_unspecified() || !is_responder(&work.job) {
             return Some(Ready::unasked(complete));
         }
-        let sent: Vec<Sent> = connections.iter().map(sent).collect();
+        let mut sent: Vec<Sent> = connections.iter().map(sent).collect();
         let ticket = self.asked;
         self.asked += 1;
-        let flows = sent.iter().map(Sent::sought).collect();
+        let flows: Vec<Option<Flow>> = sent.iter().map(Sent::sought).collect();
+        for (place, one) in sent.iter_mut().enumerate() {
+            let mut others = flows.iter().enumerate().filter(|(other, _)| *other != place);
+            one.has_twin = others.any(|(_, other)| are_twins(flows[place], *other));
+        }
         self.open.insert(ticket, (complete, sent));
         // Where the stage is gone, the answer is that its channel is closed.
         let _ = ask.send(Ask { ticket, target, flows });
@@ -102,6 +108,16 @@ impl Asking {
     }
 }
 
+/// Where a flow was sent from, and what is sought of it.
+type Flow = (IpAddr, Sought);
+
+/// Whether two flows differ in their ports alone.
+fn are_twins(one: Option<Flow>, other: Option<Flow>) -> bool {
+    one.zip(other).is_some_and(|((_, one), (_, other))| {
+        Sought { source_port: other.source_port, ..one } == other
+    })
+}
+
 /// What left this machine of a connection.
 fn sent(connection: &Connection) -> Sent {
     let flow = connection.flow.as_ref();
@@ -112,5 +128,5 @@ fn sent(connection: &Connection) -> Sent {
     let (opening, data) = (kept(carrier::OPENING.name()), kept(carrier::DATA.name()));
     let started = connection.outcome.record().str("spdr_start");
     let started = started.and_then(|text| humantime::parse_rfc3339(text).ok());
-    Sent { opening, data, started }
+    Sent { opening, data, started, has_twin: false }
 }

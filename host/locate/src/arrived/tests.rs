@@ -132,6 +132,9 @@ fn segments_that_cards_cut_and_kernels_join_are_the_same() {
     assert_eq!(texts(&found(&sent, &came)), Vec::<String>::new());
     let cut = Came { octets: &came[..104], wire: came.len() as u32 };
     assert!(compare(&Template::new(&sent).unwrap(), cut).unwrap().changes.is_empty());
+    // All of it is gone from a SYN that had data, as in TCP Fast Open.
+    let bare = segment(TcpFlags::SYN, b"");
+    assert_eq!(texts(&found(&segment(TcpFlags::SYN, b"GET"), &bare)), ["data:474554>absent"]);
     let urgent = segment(TcpFlags::ACK.and(TcpFlags::URG), &[7; 500]);
     assert_eq!(texts(&found(&sent, &urgent)), ["tcpflags:16>48"]);
 }
