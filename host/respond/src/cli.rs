@@ -38,7 +38,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct RespondArgs {
     /// Answer whoever has the key in this file, which nobody but its owner may read. The key is the
-    /// first line, of 32 characters at the least
+    /// first line, of 32 characters at the least; --new-key makes one
     #[arg(long, value_name = "FILE", required_unless_present = "new_key")]
     key: Option<PathBuf>,
 
@@ -158,7 +158,14 @@ fn failure(error: &ServeError) -> Failure {
             Failure::new(exit, error)
         }
         ServeError::Port(port, error) => {
-            Failure::new(Exit::Failed, format!("cannot take questions at UDP port {port}: {error}"))
+            let hint = match error.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    ": another `pathspider respond` may run already; --port names another port"
+                }
+                _ => "",
+            };
+            let message = format!("cannot take questions at UDP port {port}: {error}{hint}");
+            Failure::new(Exit::Failed, message)
         }
         ServeError::System(error) => Failure::new(Exit::Failed, format!("cannot go on: {error}")),
     }
@@ -171,7 +178,12 @@ fn make_key(path: &Path) -> Result<Exit, Failure> {
         file.write_all(line.as_bytes())
     });
     written.map_err(|error| {
-        Failure::new(Exit::NoOutput, format!("cannot write {}: {error}", text::path(path)))
+        let hint = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => ": no key is written over; name another file",
+            _ => "",
+        };
+        let message = format!("cannot write {}: {error}{hint}", text::path(path));
+        Failure::new(Exit::NoOutput, message)
     })?;
     Ok(Exit::Finished)
 }
@@ -185,9 +197,14 @@ fn time(text: &str) -> Result<Time, String> {
     const DAY: Time = Time::from_secs(86_400);
     let time = match text.parse() {
         Ok(seconds) => Time::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
-        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|error| format!("{error}; write a time such as 5m"))?,
     };
-    if time > DAY { Err("more than a day".to_owned()) } else { Ok(time) }
+    match time {
+        Time::ZERO => Err("nothing would be kept".to_owned()),
+        time if time > DAY => Err("more than a day".to_owned()),
+        time => Ok(time),
+    }
 }
 
 #[cfg(test)]

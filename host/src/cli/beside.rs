@@ -108,7 +108,8 @@ fn exec(command: &str, words: impl IntoIterator<Item = OsString>) -> Result<Exit
     let message = match error.kind() {
         io::ErrorKind::NotFound => {
             format!(
-                "{path} is missing, which {command} is: `make build` and `make install` make it"
+                "{path} is missing, and {command} is that program: `make build` makes it, and \
+                 `make install` installs it"
             )
         }
         _ => format!("cannot start {path}: {error}"),

@@ -22,7 +22,7 @@ pub(super) struct ResponderOptions {
     responder_key: Option<PathBuf>,
 
     /// The UDP port at which these targets are asked
-    #[arg(long, value_name = "PORT", default_value_t = PORT,
+    #[arg(long, value_name = "PORT", default_value_t = PORT, requires = "responder_key",
           value_parser = clap::value_parser!(u16).range(1..))]
     responder_port: u16,
 }

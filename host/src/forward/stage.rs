@@ -1,6 +1,6 @@
 //! The stage: takes what the merger asks, and answers each question once. It has the sockets and the clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use pathspider_arrivals::{LENGTH, Sought};
+use pathspider_runtime::say;
 use pathspider_runtime::stop::{Stop, Urgency};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -50,6 +51,11 @@ pub(crate) struct Stage {
     answered: Sender<Answered>,
     stop: Arc<Stop>,
     began: Instant,
+    /// Jobs of which there is nothing to ask, for nothing is known to have left.
+    blind: HashSet<u64>,
+    /// Jobs whose target was asked, and those of them that it did not answer.
+    jobs: u64,
+    silent: u64,
 }
 
 impl Stage {
@@ -68,11 +74,27 @@ impl Stage {
             answered,
             stop,
             began: Instant::now(),
+            blind: HashSet::new(),
+            jobs: 0,
+            silent: 0,
         }
     }
 
     /// Runs until nobody asks any more.
     pub(crate) fn run(mut self) {
+        self.serve();
+        if self.silent > 0 {
+            say!(
+                "{} of {} targets that are said to respond gave no answer: see whether `pathspider respond` \
+                 runs there with this key, UDP port {} is let in, and both clocks are right",
+                self.silent,
+                self.jobs,
+                self.port
+            );
+        }
+    }
+
+    fn serve(&mut self) {
         loop {
             if self.questions.is_empty() {
                 match self.asked.recv_timeout(LOOK) {
@@ -104,12 +126,20 @@ impl Stage {
     }
 
     fn take(&mut self, Ask { ticket, target, flows }: Ask) {
+        if flows.iter().all(Option::is_none) {
+            self.blind.insert(ticket);
+        }
         let target = SocketAddr::new(target, self.port);
         self.questions.begin(ticket, target, flows, self.began.elapsed());
     }
 
-    fn answer(&self, ended: Vec<(u64, Vec<Reply>)>) {
+    fn answer(&mut self, ended: Vec<(u64, Vec<Reply>)>) {
         for (ticket, replies) in ended {
+            if !self.blind.remove(&ticket) {
+                let is_answer = |reply: &Reply| matches!(reply, Reply::Answer(..));
+                self.jobs += 1;
+                self.silent += u64::from(!replies.iter().any(is_answer));
+            }
             // The merger is gone where an output failed.
             let _ = self.answered.send(Answered { ticket, replies });
         }

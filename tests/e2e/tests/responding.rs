@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pathspider_arrivals::{Answer, Key, LENGTH, Mark, Match, PORT, Question, Sought};
-use pathspider_e2e::{Ended, built, temp_dir, wait_until};
+use pathspider_e2e::{Ended, Program, built, temp_dir, wait_until};
 use pathspider_lab::net::{self, Namespace, Running};
 use pathspider_lab::runner::plugin_waiver;
 use rustix::net::sockopt::{set_ip_tos, set_ipv6_tclass};
@@ -195,7 +195,7 @@ fn a_key_that_others_can_read_and_other_mistakes_are_one_clear_line() {
     end.expect(7, &[&file, "is open to others than its owner", "chmod 600"]);
     assert_eq!(end.stderr.lines().count(), 1, "{}", end.stderr);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    respond(&["--new-key", &file]).expect(8, &[&file]);
+    respond(&["--new-key", &file]).expect(8, &[&file, "name another file"]);
     fs::write(&path, "too short\n").unwrap();
     respond(&["--key", &file]).expect(7, &["has no key"]);
     respond(&["--key", "/dev/null"]).expect(7, &["is no file"]);
@@ -204,6 +204,8 @@ fn a_key_that_others_can_read_and_other_mistakes_are_one_clear_line() {
     fs::write(&path, Key::new_line().unwrap()).unwrap();
     respond(&["--key", &file, "-i", "nowhere0"]).expect(6, &["no interface \"nowhere0\""]);
     respond(&["--key", &file, "--rate", "0"]).expect(2, &["--rate"]);
+    respond(&["--key", &file, "--keep", "0"]).expect(2, &["--keep", "nothing would be kept"]);
+    Program::run(&["measure", "--responder-port", "7118", "mss"]).expect(2, &["--responder-key"]);
 }
 
 /// What measurements find out from the target at an address, which a router changes packets to like this; `*`
@@ -336,6 +338,12 @@ fn datagrams_of_both_versions_are_compared_whatever_they_carry() {
             let (folder, key) = (&folder, &key);
             scope.spawn(move || said(near, (folder, key), words, target, expected));
         }
+        let (folder, key) = (&folder, &key);
+        scope.spawn(move || {
+            // At another port nobody answers, which the run says.
+            let ended = asking(near, (folder, key), "--responder-port 7118 mss", SAID[0].1);
+            ended.expect(0, &["1 of 1 targets that are said to respond gave no answer"]);
+        });
     });
 }
 
@@ -347,21 +355,27 @@ fn said(
     target: &str,
     expected: &[&str],
 ) {
-    let input = folder.join(format!("{target}.ndjson"));
-    fs::write(&input, format!("{{\"dip\":\"{target}\",\"responder\":true}}\n")).unwrap();
-    let mut command = Command::new(built("pathspider"));
-    command.args(plugin_waiver(&built("pathspider")));
-    command.args(["measure", "-i", "out0", "--allow-special", "--responder-key"]).arg(key);
-    command.arg("--input").arg(&input).args(words.split(' '));
-    near.place(&mut command);
-    let ended = Ended::from(command.output().unwrap());
+    let ended = asking(near, (folder, key), words, target);
     ended.expect(0, &[]);
+    assert!(!ended.stderr.contains("gave no answer"), "{}", ended.stderr);
     let record: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     let conditions = record["conditions"].as_array().unwrap().iter();
     let conditions = conditions.map(|one| one.as_str().unwrap());
     let mut found: Vec<&str> = conditions.filter(|one| one.contains(".forward.")).collect();
     found.sort_unstable();
     assert!(are_alike(&found, expected), "{words}: {found:?}, not {expected:?}: {record}");
+}
+
+/// How a measurement ends that asks its target.
+fn asking(near: &Namespace, (folder, key): (&Path, &Path), words: &str, target: &str) -> Ended {
+    let input = folder.join(format!("{words}.ndjson"));
+    fs::write(&input, format!("{{\"dip\":\"{target}\",\"responder\":true}}\n")).unwrap();
+    let mut command = Command::new(built("pathspider"));
+    command.args(plugin_waiver(&built("pathspider")));
+    command.args(["measure", "-i", "out0", "--allow-special", "--responder-key"]).arg(key);
+    command.arg("--input").arg(&input).args(words.split(' '));
+    near.place(&mut command);
+    Ended::from(command.output().unwrap())
 }
 
 /// Whether these conditions are those, where `*` stands for any value.
