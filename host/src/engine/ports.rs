@@ -100,10 +100,12 @@ impl<T> Ports<T> {
                 let count = if lasting { usize::MAX } else { shortage.batch };
                 let count = count.min(shortage.waiting.len());
                 released.extend(shortage.waiting.drain(..count));
-                shortage.released = count;
+                if count > 0 {
+                    shortage.released = count;
+                }
                 shortage.next = now + RETRY;
-                // What was released before has come back or has found a port by then.
-                return count > 0;
+                // What was released before has come back or has found a port by then, or waits for its turn.
+                return shortage.released > 0;
             }
             true
         });
@@ -182,8 +184,29 @@ mod tests {
         ports.hold(remote(2), 'b', start + RETRY / 2);
         assert_eq!(ports.release(start + RETRY), ['a']);
         assert_eq!(ports.release(start + RETRY * 2), ['b']);
+        assert_eq!(ports.enter(remote(1), 'a'), Some('a'));
+        assert_eq!(ports.enter(remote(2), 'b'), Some('b'));
         assert!(ports.release(start + RETRY * 4).is_empty());
         assert_eq!(ports.next(), None, "nobody waits");
+    }
+
+    #[test]
+    fn who_tries_late_does_not_wait_for_ever_either() {
+        let (mut ports, start) = (Ports::default(), Instant::now());
+        ports.hold(remote(1), 'a', start);
+        let mut now = start;
+        let given_up = loop {
+            now += RETRY;
+            let Some(&item) = ports.release(now).first() else { continue };
+            // It has its turn much later.
+            (0..5).for_each(|seconds| assert!(ports.release(now + RETRY * seconds).is_empty()));
+            now += RETRY * 5;
+            assert_eq!(ports.enter(remote(1), item), Some('a'));
+            if ports.hold(remote(1), item, now).is_some() {
+                break now - start;
+            }
+        };
+        assert!(given_up < PATIENCE + RETRY * 10, "{given_up:?}");
     }
 
     #[test]
