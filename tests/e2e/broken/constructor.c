@@ -15,9 +15,14 @@ static int *volatile nowhere = (int *)16;
 #define NAME "broken"
 #endif
 
+/* The file that gets a line whenever the library is loaded. */
+#ifndef COUNTED
+#define COUNTED "/dev/null"
+#endif
+
 enum {
     ABORT, CRASH, HANG, EXIT, PRINT, ORPHAN, ORPHAN_AND_HANG, FORGE, CLOSE, FLOOD, REGROUP,
-    TERMINAL, SLOW, REPORT
+    TERMINAL, COUNT, REPORT
 };
 
 static const char *const FORGED =
@@ -93,9 +98,12 @@ __attribute__((constructor)) static void start(void) {
             _exit(1);
         break;
     }
-    case SLOW:
-        sleep(2);
+    case COUNT: {
+        FILE *file = fopen(COUNTED, "a");
+        if (file)
+            fputs("loaded\n", file), fclose(file);
         break;
+    }
     case REPORT:
         report("/proc/self/status", "CapEff:");
         report("/proc/self/status", "CapPrm:");
