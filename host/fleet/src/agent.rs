@@ -110,7 +110,8 @@ impl<'a> Agent<'a> {
                 }
                 return Err(lost);
             }
-            if asked.is_none_or(|asked| asked.elapsed() >= ASK) {
+            let is_due = asked.is_none_or(|asked| asked.elapsed() >= ASK);
+            if is_due {
                 asked = Some(Instant::now());
                 let heard = self.campaigns.ask(&self.server, &self.site.state).await;
                 self.say_of_server(heard);
@@ -118,13 +119,13 @@ impl<'a> Agent<'a> {
                     // It may have streams for us by now, or JetStream.
                     self.server = self.server.for_place().await;
                 }
-                self.report(busy.as_ref()).await;
             }
             if busy.is_none() && !self.stopping.is_asked() {
                 busy = self.begin(&name.clock).await;
-                if busy.is_some() {
-                    continue;
-                }
+            }
+            // Between two shards it does not say that it measures nothing.
+            if is_due {
+                self.report(busy.as_ref()).await;
             }
             tokio::time::sleep(LOOK).await;
         }
