@@ -81,9 +81,13 @@ impl Cache {
         self.changed = true;
     }
 
-    /// Writes what is new. Of two that write at once, one counts.
+    /// Writes what is new, beside what others have written since it was read. Of two that write at the same
+    /// moment, one counts.
     pub(super) fn save(mut self) {
         let Some(folder) = self.folder.take().filter(|_| self.changed) else { return };
+        let mut files = Cache::open_in(Some(folder.clone())).content.files;
+        files.append(&mut self.content.files);
+        self.content.files = files;
         self.content.files.retain(|path, entry| {
             Identity::at(Path::new(path)).is_some_and(|identity| identity == entry.identity)
         });
@@ -202,6 +206,19 @@ mod tests {
             cache.put(&judged, &Err(error));
             cache.save();
         }
+    }
+
+    #[test]
+    fn what_another_program_wrote_meanwhile_stays() {
+        let place = Place::new();
+        let other = Place { plugin: place.top.path().join("y.so"), ..Place::new() };
+        fs::write(&other.plugin, "two").unwrap();
+        let mut late = place.cache();
+        place.remember();
+        let judged = Trust::Anyone.look_at(&other.plugin).unwrap();
+        late.put(&judged, &Err(LoadError::description("as it is").of_content()));
+        late.save();
+        assert!(place.found().is_some() && place.cache().get(&judged).is_some());
     }
 
     #[test]

@@ -13,10 +13,22 @@ fn list(folder: &Path) -> Ended {
     list_with(folder, &folder.join("no-cache"))
 }
 
-/// Lists with a cache in this folder. Root's is elsewhere, so that the test takes it away.
+/// Lists with a cache in this folder. Root's cache is that of the whole machine, which other tests use: the folder
+/// stands in its place.
 fn list_with(folder: &Path, cache: &Path) -> Ended {
-    let mut command: Command = Program::command(&["--list-plugins"]);
-    command.arg("--plugin-dir").arg(folder).env("XDG_CACHE_HOME", cache);
+    let program: Command = Program::command(&["--list-plugins"]);
+    let mut command = match rustix::process::geteuid().is_root() {
+        false => Command::new(program.get_program()),
+        true => {
+            fs::create_dir_all(cache).unwrap();
+            let script = "mkdir -p /var/cache/pathspider && \
+                mount --bind \"$0\" /var/cache/pathspider && exec \"$@\"";
+            let mut command = Command::new("unshare");
+            command.args(["-m", "sh", "-c", script]).arg(cache).arg(program.get_program());
+            command
+        }
+    };
+    command.args(program.get_args()).arg("--plugin-dir").arg(folder).env("XDG_CACHE_HOME", cache);
     command.output().unwrap().into()
 }
 

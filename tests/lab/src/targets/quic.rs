@@ -108,8 +108,7 @@ impl AsyncUdpSocket for Marks {
             let hides = match self.mirrored {
                 Mirrored::All => false,
                 Mirrored::None => true,
-                // A long header has the highest bit set.
-                Mirrored::Handshake => buffer.first().is_some_and(|first| first & 0x80 == 0),
+                Mirrored::Handshake => is_past_handshake(buffer.get(..meta.len).unwrap_or(buffer)),
             };
             if hides {
                 meta.ecn = None;
@@ -124,5 +123,66 @@ impl AsyncUdpSocket for Marks {
 
     fn may_fragment(&self) -> bool {
         self.inner.may_fragment()
+    }
+}
+
+/// Whether a datagram has a packet that follows the handshake, perhaps behind others (RFC 9000, sections 12.2
+/// and 17.2): its header is short, so that its highest bit is 0. What cannot be read has one.
+fn is_past_handshake(mut datagram: &[u8]) -> bool {
+    while let [first, ..] = datagram {
+        match behind(datagram) {
+            Some(rest) if first & 0x80 != 0 => datagram = rest,
+            _ => return true,
+        }
+    }
+    false
+}
+
+/// What follows a packet with a long header of QUIC version 1 or 2 in its datagram.
+fn behind(packet: &[u8]) -> Option<&[u8]> {
+    const VERSION_2: &[u8] = &[0x6b, 0x33, 0x43, 0xcf];
+    let (version, mut rest) = packet.get(1..)?.split_at_checked(4)?;
+    for _id in 0..2 {
+        let (length, more) = rest.split_first()?;
+        rest = more.get(usize::from(*length)..)?;
+    }
+    // Only an Initial packet has a token (RFC 9369, section 3.2, numbers the types otherwise).
+    let kind = packet[0] >> 4 & 3;
+    if kind == u8::from(version == VERSION_2) {
+        let (length, more) = number(rest)?;
+        rest = more.get(length..)?;
+    }
+    let (length, rest) = number(rest)?;
+    rest.get(length..)
+}
+
+/// An integer of variable length (RFC 9000, section 16), and what follows it.
+fn number(octets: &[u8]) -> Option<(usize, &[u8])> {
+    let (number, rest) = octets.split_at_checked(1 << (octets.first()? >> 6))?;
+    let value = number.iter().fold(0, |value, octet| value << 8 | usize::from(*octet));
+    Some((value & !(3 << (8 * number.len() - 2)), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_the_handshake_is_found_behind_it() {
+        let long = |first: u8, version: [u8; 4], token: &[u8]| {
+            let ids = [&version[..], &[2, 7, 7, 1, 8], token, &[0x40, 3, 9, 9, 9]].concat();
+            [&[first][..], &ids].concat()
+        };
+        let v2 = [0x6b, 0x33, 0x43, 0xcf];
+        for (initial, handshake) in [
+            (long(0xc0, [0, 0, 0, 1], &[1, 5]), long(0xe0, [0, 0, 0, 1], &[])),
+            (long(0xd0, v2, &[0]), long(0xf0, v2, &[])),
+        ] {
+            assert!(!is_past_handshake(&initial) && !is_past_handshake(&handshake));
+            assert!(!is_past_handshake(&[&initial[..], &handshake].concat()));
+            assert!(is_past_handshake(&[&initial[..], &handshake, &[0x40, 1, 2]].concat()));
+            assert!(is_past_handshake(&initial[..initial.len() - 1]));
+        }
+        assert!(is_past_handshake(&[0x40, 1, 2]));
     }
 }
