@@ -78,7 +78,7 @@ fn a_pause_and_another_blocklist_are_obeyed_in_mid_run() {
     fleet.submit(&campaign(30), "10");
     let agent = fleet.agent("a", &[]);
     wait_until("a result is there", || fleet.results("slow") >= 1);
-    fleet.campaign(&["pause", "slow"]).expect(0, &["slow is paused"]);
+    fleet.patiently(&["pause", "slow"]).expect(0, &["slow is paused"]);
     let asked = now();
     wait_until("nothing is measured", || fleet.status("slow")["places"][0]["measuring"].is_null());
     let paused = now();
@@ -90,13 +90,13 @@ fn a_pause_and_another_blocklist_are_obeyed_in_mid_run() {
     let list = fleet.folder.join("blocklist");
     fs::write(&list, blocked.iter().cloned().collect::<Vec<_>>().join("\n")).unwrap();
     let list = list.display().to_string();
-    fleet.campaign(&["blocklist", "slow", "--file", &list]).expect(0, &["another blocklist"]);
+    fleet.patiently(&["blocklist", "slow", "--file", &list]).expect(0, &["another blocklist"]);
     let resumed = now();
-    fleet.campaign(&["resume", "slow"]).expect(0, &["slow goes on"]);
+    fleet.patiently(&["resume", "slow"]).expect(0, &["slow goes on"]);
     let output = fleet.folder.join("out");
     let shown = output.display().to_string();
     fleet
-        .campaign(&["collect", "slow", "--wait", "--output", &shown])
+        .patiently(&["collect", "slow", "--wait", "--output", &shown])
         .expect(0, &["all there are"]);
     let starts = starts(&output, &["a"]);
     let in_pause = starts.iter().filter(|start| (paused..resumed).contains(&start.at)).count();
@@ -125,13 +125,13 @@ fn a_blocklist_that_comes_while_all_goes_on_is_obeyed_within_ten_seconds() {
     let blocked: BTreeSet<String> = targets[5..].iter().map(ToString::to_string).collect();
     let list = fleet.folder.join("blocklist");
     fs::write(&list, blocked.iter().cloned().collect::<Vec<_>>().join("\n")).unwrap();
-    let asked = now();
     fleet
-        .campaign(&["blocklist", "slow", "--file", &list.display().to_string()])
+        .patiently(&["blocklist", "slow", "--file", &list.display().to_string()])
         .expect(0, &["another blocklist"]);
+    let asked = now();
     let output = fleet.folder.join("out");
     let words = ["collect", "slow", "--wait", "--output", &output.display().to_string()];
-    fleet.campaign(&words).expect(0, &["all there are"]);
+    fleet.patiently(&words).expect(0, &["all there are"]);
     let starts = starts(&output, &["a"]);
     let (to_blocked, others): (Vec<&Start>, Vec<&Start>) =
         starts.iter().partition(|start| blocked.contains(&start.target));

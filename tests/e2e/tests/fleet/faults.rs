@@ -224,15 +224,15 @@ fn a_cancelled_campaign_ends_and_what_is_there_is_collected() {
     fleet.submit(&SLOW.replace("rate = 60", "rate = 20"), "4");
     let agent = fleet.agent("a", &[]);
     wait_until("a result is there", || fleet.results("slow") >= 1);
-    fleet.campaign(&["cancel", "slow"]).expect(0, &["slow is cancelled"]);
+    fleet.patiently(&["cancel", "slow"]).expect(0, &["slow is cancelled"]);
     agent.wait_for("campaign slow is over");
     wait_until("its files are gone", || !fleet.folder.join("state-a/campaigns/slow").exists());
     let results = fleet.results("slow");
     assert!(results < 15, "{results}");
     let output = fleet.folder.join("out").display().to_string();
-    let end = fleet.campaign(&["collect", "slow", "--wait", "--output", &output]);
+    let end = fleet.patiently(&["collect", "slow", "--wait", "--output", &output]);
     end.expect(0, &[&format!("{} records", results * 4), "more may come"]);
-    fleet.campaign(&["resume", "slow"]).expect(2, &["is over"]);
+    fleet.patiently(&["resume", "slow"]).expect(2, &["is over"]);
     agent.end();
 }
 
@@ -344,7 +344,7 @@ fn an_agent_that_cannot_work_says_why_and_the_others_do() {
     // The others' results are there.
     wait_until("the good one has measured", || fleet.results("slow") == 1);
     let output = fleet.folder.join("out").display().to_string();
-    fleet.campaign(&["collect", "slow", "--output", &output]).expect(0, &["4 records"]);
+    fleet.patiently(&["collect", "slow", "--output", &output]).expect(0, &["4 records"]);
     for agent in [good, narrow, other, none, weak] {
         agent.end();
     }

@@ -150,6 +150,20 @@ impl Fleet {
         self.network.run(self.command(words), "")
     }
 
+    /// The same, again while the server does not answer in time: a busy machine has it wait, and each command may be
+    /// given once more.
+    pub(super) fn patiently(&self, words: &[&str]) -> Ended {
+        let mut end = self.campaign(words);
+        wait_until("the server answers", || {
+            let is_late = end.status == 15;
+            if is_late {
+                end = self.campaign(words);
+            }
+            !is_late
+        });
+        end
+    }
+
     /// Writes a campaign and all targets of the network.
     pub(super) fn file(&self, text: &str) -> String {
         fs::write(self.folder.join("targets.ndjson"), self.network.jobs("clean")).unwrap();
@@ -160,11 +174,11 @@ impl Fleet {
 
     pub(super) fn submit(&self, text: &str, shard: &str) {
         let file = self.file(text);
-        self.campaign(&["submit", &file, "--shard", shard]).expect(0, &["is submitted"]);
+        self.patiently(&["submit", &file, "--shard", shard]).expect(0, &["is submitted"]);
     }
 
     pub(super) fn status(&self, name: &str) -> Value {
-        let end = self.campaign(&["status", name, "--json"]);
+        let end = self.patiently(&["status", name, "--json"]);
         end.expect(0, &[]);
         serde_json::from_str(&end.stdout).unwrap()
     }
@@ -219,7 +233,7 @@ impl Fleet {
     pub(super) fn collect(&self, name: &str, places: &[&str], runs: &[&str]) -> PathBuf {
         let output = self.folder.join(format!("collected-{name}"));
         let words = ["collect", name, "--wait", "--output"];
-        let end = self.campaign(&[&words[..], &[&output.display().to_string()]].concat());
+        let end = self.patiently(&[&words[..], &[&output.display().to_string()]].concat());
         end.expect(0, &["all there are"]);
         let targets = self.network.targets("clean").len();
         for place in places {

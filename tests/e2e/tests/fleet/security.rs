@@ -66,7 +66,7 @@ fn a_place_writes_its_own_results_alone(test: &str, nats: Nats) {
     let agents = [fleet.agent("a", &[]), fleet.agent("b", &[])];
     let output = fleet.folder.join("out");
     let shown = output.display().to_string();
-    let end = fleet.campaign(&["collect", "one", "--wait", "--output", &shown]);
+    let end = fleet.patiently(&["collect", "one", "--wait", "--output", &shown]);
     end.expect(9, &["a: time 1, measurement 1, shard 1: the result is left out: it has no head"]);
     assert_eq!(fs::read_dir(output.join("a")).unwrap().count(), 1);
     assert_eq!(super::rig::records(&output.join("b/0001/1-dscp")).len(), 4);
@@ -114,7 +114,7 @@ fn strangers_are_not_let_in_and_the_server_is_known_by_its_certificate() {
     fleet.campaign(&["submit", &campaign]).expect(15, &["cannot use the server"]);
     let trust = ["--tls-ca", &cert];
     let submit = ["submit", &campaign];
-    fleet.campaign(&[&submit[..], &trust].concat()).expect(0, &["is submitted"]);
+    fleet.patiently(&[&submit[..], &trust].concat()).expect(0, &["is submitted"]);
     let url = format!("nats://{listen}");
     for more in [vec![], vec!["--nkey", &file("stranger.nk")]] {
         let stranger = "SUACH75SWCM5D2JMJM6EKLR2WDARVGZT4QC6LX3AGHSWOMVAKERABBBRWM";

@@ -116,7 +116,7 @@ fn a_real_systemd_runs_the_agent_with_two_capabilities_and_ends_it_in_order() {
     wait_until(&format!("the agent has measured: {}", systemd.said()), || {
         fleet.results("one") == 1
     });
-    let end = fleet.campaign(&["collect", "one", "--wait", "--output", &collected]);
+    let end = fleet.patiently(&["collect", "one", "--wait", "--output", &collected]);
     end.expect(0, &["2 records"]);
     fs::write(given.join("stop"), "").unwrap();
     wait_until("the agent has ended", || given.join("ended").exists());
