@@ -35,7 +35,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	exit 1
 endef
 
-.PHONY: help archive deb deps rustc-web python browser nats quic-server build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
+.PHONY: help archive deb deps rustc-web python browser nats quic-server systemd build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -188,7 +188,7 @@ test: deps ## everything that has to hold
 	$(CARGO) fmt --all --check
 	@# What some tests need beside is fetched while everything is compiled.
 	@said=$$(mktemp); \
-	$(MAKE) --no-print-directory rustc-web browser nats quic-server >$$said 2>&1 & \
+	$(MAKE) --no-print-directory rustc-web browser nats quic-server systemd >$$said 2>&1 & \
 	$(MAKE) --no-print-directory build WHAT="$(WHAT)"; built=$$?; \
 	wait $$!; fetched=$$?; cat $$said; rm $$said; exit $$((built | fetched))
 ifneq ($(NEXTEST),)
@@ -218,7 +218,7 @@ doctests: deps
 	$(CARGO) test $(ALL) --doc --quiet
 
 # The end-to-end tests run what `build` made.
-unit: build rustc-web browser nats quic-server test-programs run-tests doctests ## the tests alone
+unit: build rustc-web browser nats quic-server systemd test-programs run-tests doctests ## the tests alone
 
 test-programs:
 	$(CARGO) build $(ALL) --quiet
@@ -282,6 +282,14 @@ quic-server: deps ## install a QUIC server in C for tests of the kind `quic`
 		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends ngtcp2-server openssl >/dev/null \
 			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
+	}
+
+systemd: deps ## install systemd for tests of the units
+	@test -e /lib/systemd/systemd && command -v systemd-analyze >/dev/null || { \
+		echo "installing: systemd"; \
+		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends systemd >/dev/null \
+			|| { echo "it cannot be installed; its tests are skipped" >&2; test -z "$$CI"; }; \
 	}
 
 clean: ## remove what was built
