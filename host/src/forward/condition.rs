@@ -81,7 +81,7 @@ fn of_experiment(aspect: &str, found: &OfConfig, baseline: Option<&OfConfig>) ->
     found.is_known(baseline).then(|| OF_INTACT.of(aspect)).into_iter().collect()
 }
 
-/// A value, of which no more octets than distinguish most.
+/// A value. Of long ones the first octets are enough to tell most apart.
 fn shown(reading: &Reading) -> String {
     match reading {
         Reading::Octets(octets) if octets.len() > SHOWN => {

@@ -51,7 +51,7 @@ pub(crate) struct Stage {
     answered: Sender<Answered>,
     stop: Arc<Stop>,
     began: Instant,
-    /// Jobs of which there is nothing to ask, for nothing is known to have left.
+    /// Jobs that nothing is asked about, for nothing is known to have left.
     blind: HashSet<u64>,
     /// Jobs whose target was asked, and those of them that it did not answer.
     jobs: u64,

@@ -64,7 +64,7 @@ pub(crate) fn is_of_baseline(info: &Info, condition: &Condition) -> bool {
     declared.peek().is_some() && declared.all(|one| !one.name.ends_with(".works"))
 }
 
-/// The experiments of which there is a verdict, and what it is about.
+/// The experiments that have a verdict, and what it is about.
 pub(crate) fn experiments<'a>(
     info: &Info,
     configurations: &'a [Configuration],

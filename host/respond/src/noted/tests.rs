@@ -81,7 +81,7 @@ fn another_port_or_another_number_is_told() {
     assert_eq!(found(&flows, &udp(5_555, b"a query of some octets")).0, Match::Mark);
     assert_eq!(found(&flows, &udp(5_000, b"another query")).0, Match::Port);
     assert_eq!(found(&flows, &udp(5_555, b"few")).0, Match::Nothing, "that tells nothing");
-    // Two flows with the same data are told by their ports.
+    // Ports distinguish two flows with the same data.
     note(&mut flows, &datagram(5_002, b"a query of some octets"), 2);
     assert_eq!(found(&flows, &udp(5_000, b"a query of some octets")).0, Match::Both);
     // Whoever asks from elsewhere hears nothing, nor who asks at another address.
