@@ -9,6 +9,7 @@ mod ours;
 mod outlet;
 mod place;
 mod room;
+mod successor;
 mod through;
 
 use std::fs::File;
@@ -29,6 +30,7 @@ use crate::streams;
 use lock::locked;
 pub use outlet::Outlet;
 use place::Place;
+pub use successor::is_successor;
 pub use through::{Through, read_through};
 
 /// How often it is looked whether somebody reads a pipe.
@@ -318,18 +320,7 @@ fn block_again(file: impl AsFd) -> io::Result<()> {
 /// It stays as it was.
 pub fn replace(path: &Path, text: &[u8], room: u64) -> io::Result<()> {
     let place = Place::find(path)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let new = place.beside(name)?;
-    let file = match new.make(OFlags::WRONLY) {
-        // Of a process that had our number, and was killed in these few lines.
-        Err(Errno::EXIST) => {
-            new.remove()?;
-            new.make(OFlags::WRONLY)?
-        }
-        other => other?,
-    };
-    let mut file = File::from(file);
+    let (new, mut file) = successor::make(&place)?;
     let reserved = match room {
         0 => Ok(()),
         room => room::reserve(&file, text.len() as u64 + room),

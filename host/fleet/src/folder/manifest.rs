@@ -46,8 +46,14 @@ impl Manifest {
         let mut listed = Vec::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type()?.is_file() && !name.starts_with('.') && name != MANIFEST {
+            let name = entry.file_name();
+            let passing = files::is_successor(&name);
+            let name = name.to_string_lossy().into_owned();
+            if entry.file_type()?.is_file()
+                && !passing
+                && !name.starts_with('.')
+                && name != MANIFEST
+            {
                 let (octets, sha256) = sum(&entry.path())?;
                 listed.push(Listed { name, octets, sha256 });
             }
@@ -118,7 +124,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("b"), "abc").unwrap();
         fs::write(folder.path().join("a"), "").unwrap();
-        fs::write(folder.path().join(".hidden"), "x").unwrap();
+        for passing in [".hidden", "manifest.json.new-7", "b.new-4711"] {
+            fs::write(folder.path().join(passing), "x").unwrap();
+        }
         let manifest = Manifest {
             campaign: "x".to_owned(),
             vantage: None,

@@ -9,6 +9,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
@@ -84,6 +85,20 @@ impl Place {
     /// Another file in the same folder.
     pub(super) fn beside(&self, name: OsString) -> io::Result<Place> {
         Ok(Place { folder: self.folder.try_clone()?, name, shared: self.shared })
+    }
+
+    pub(super) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// The names of all that is in the folder.
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(&self.folder, ".", flags, Mode::empty())?;
+        let name = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
+            Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned())
+        };
+        rustix::fs::Dir::read_from(folder)?.map(name).collect()
     }
 
     /// What is there; what a link leads to, where links are followed.

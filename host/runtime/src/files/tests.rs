@@ -12,7 +12,7 @@ fn lock(path: &Path, existing: Existing) -> io::Result<Opened> {
     super::lock(path, existing, &|| false)
 }
 
-fn folder(name: &str, mode: u32) -> PathBuf {
+pub(super) fn folder(name: &str, mode: u32) -> PathBuf {
     let path = std::env::temp_dir().join(format!("pathspider-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir(&path).unwrap();
