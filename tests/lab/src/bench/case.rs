@@ -119,9 +119,9 @@ impl Case {
                  bare loop makes two ordinary connections."
             }
             Case::Dead => {
-                "One target in twenty is dead, spread evenly among the others: nothing comes back \
-                 from there. The bare loop gets the living ones alone. That a target is dead is \
-                 known only after the time-out of 5 s, so the share is that of the targets over \
+                "One target in twenty is dead: nothing comes back from it. The dead targets are \
+                 spread evenly among the others. The bare loop gets only the living ones. A target \
+                 is known to be dead only after the time-out of 5 s, so the share is computed from \
                  the time less one time-out."
             }
             Case::Http => {
@@ -144,27 +144,28 @@ impl Case {
                  did, and wait for 2 s. SYNs/s are counted at the interface while they are being sent."
             }
             Case::Blocking => {
-                "A plugin that connects by itself and blocks a thread until it is connected, with \
-                 50 and with 500 threads: ten times as many must not be slower by the job."
+                "The plugin connects by itself and blocks a thread until it is connected. It runs \
+                 with 50 and with 500 threads. With ten times as many threads, a job must not take \
+                 more time."
             }
             Case::Scale => {
-                "Jobs from standard input, each of another live target. Time and processor time \
-                 of a job must not grow with their number, and memory by no more than the filter \
-                 of duplicates needs, some 5 octets for each target."
+                "Each job from standard input has another live target. A job's time and processor \
+                 time must not grow with the number of jobs. Memory may grow only by what the \
+                 filter of duplicates needs, some 5 octets a target."
             }
             Case::Memory => {
-                "Very many targets with 50,000 of them in flight, or as many as the system lets a \
-                 program open files: resident memory after 10, 50 and 90 % of the time. It must \
-                 stay as it is, below 300 MB."
+                "Very many targets, with 50,000 of them in flight or as many as the limit of open \
+                 files allows. The table has the resident memory after 10, 50 and 90 % of the time. \
+                 It must not grow, and must stay below 300 MB."
             }
             Case::MemoryForged => {
                 "The same with forged packets, which need no open files: 50,000 targets in flight \
                  wherever it runs."
             }
             Case::OneAddress => {
-                "More jobs towards one address and port, two connections each, than the kernel has \
-                 local ports for before it forgets the first ones (a minute): every job must get \
-                 its verdict all the same."
+                "All jobs go to one address and port, with two connections each. There are more \
+                 connections than local ports, and the kernel keeps a used port back for a minute. \
+                 Every job must get its verdict all the same."
             }
         }
     }
