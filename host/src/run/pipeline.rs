@@ -84,13 +84,16 @@ impl Pipeline {
             configurations: plan.configurations.len(),
             slots,
         });
+        // What the merger asks, with threads of their own. They end when it asks no more.
+        let mut asked_stages = Vec::new();
         let locating = options.locating;
         let searches = match (locating, wire) {
             (Some(locating), Some(wire)) => {
                 let (ask, asked) = unbounded();
                 let (tell, found) = unbounded();
                 let stage = Stage::new(wire, locating, (asked, tell), Arc::clone(stop));
-                threads.start("locator", move || stage.run()).map_err(RunError::no_thread)?;
+                let thread = threads.start("locator", move || stage.run());
+                asked_stages.push(thread.map_err(RunError::no_thread)?);
                 Searches::new(ask, found)
             }
             _ => Searches::none(),
@@ -102,7 +105,8 @@ impl Pipeline {
                 let (responders, interface) = (responders.clone(), options.interface.clone());
                 let (ends, stop) = ((asked, tell), Arc::clone(stop));
                 let stage = forward::Stage::new(responders, interface, ends, stop);
-                threads.start("responders", move || stage.run()).map_err(RunError::no_thread)?;
+                let thread = threads.start("responders", move || stage.run());
+                asked_stages.push(thread.map_err(RunError::no_thread)?);
                 Asking::new(ask, answered)
             }
             None => Asking::none(),
@@ -128,6 +132,10 @@ impl Pipeline {
                 if failure.is_some() {
                     // What cannot be written need not be measured.
                     output_stop.terminate("the output");
+                }
+                // They have their last words before the run has its own.
+                for stage in asked_stages {
+                    let _ = stage.join();
                 }
                 failure
             })
