@@ -32,6 +32,7 @@ mod ordinary;
 mod outcome;
 pub mod packet;
 pub mod prelude;
+mod quic_marks;
 mod record;
 pub mod rules;
 #[cfg(feature = "serde")]
@@ -66,5 +67,6 @@ pub use measurement::{Measurement, Prepared};
 pub use options::{OptionKind, OptionSpec, OptionValues, Options};
 pub use ordinary::OrdinarySyns;
 pub use outcome::{OUTCOME_KEYS, Outcome, State};
+pub use quic_marks::{Marked, QuicMarks};
 pub use system::{System, SystemChanges};
 pub use value::ValueRef;

@@ -245,6 +245,7 @@ mod tests {
             "demanded",
             "no_counts",
             "undercount",
+            "overcount",
             "discarded",
         ];
         let pages = concat!(

@@ -97,3 +97,49 @@ fn data_without_the_mark_prove_nothing() {
     let lost = flow(1, 2).state(State::Timeout).with(accecn::ACE_BEFORE, None);
     assert_eq!(conclude(a(), lost), "connectivity.broken ect0.intact");
 }
+
+/// A connection over QUIC whose packets had this mark, and what the target counted: ECT(0), ECT(1), CE.
+fn by_quic(mark: u8, counts: Option<[u64; 3]>) -> TestFlow {
+    let space = Record::new().with("sent", 6_u64).with("acknowledged", 5_u64);
+    let space = match counts {
+        None => space,
+        Some([ect0, ect1, ce]) => space.with("ect0", ect0).with("ect1", ect1).with("ce", ce),
+    };
+    let info = Record::new().with("ecn", Record::new().with("application", space));
+    let seen = [ecn::ECT1_DATA_FWD, ecn::ECT0_DATA_FWD, ecn::CE_DATA_FWD];
+    let flow = testing::flow(State::Ok).with(quic::VERSION_FWD, quic::version(1));
+    let flow = flow.outcome("quic_info", info);
+    (1..).zip(seen).fold(flow, |flow, (value, field)| flow.with(field, value == mark))
+}
+
+#[test]
+fn over_quic_acknowledgments_say_which_mark_arrived() {
+    let l4s: L4s = testing::with_options(Record::new().with("connect", "quic"));
+    let job = Job::new(0, std::net::Ipv4Addr::LOCALHOST.into(), 443, Record::new());
+    for (config, mark) in [(ECT0, 2), (ECT1, 1)] {
+        let connect = testing::connect(&l4s, &job, &config).unwrap();
+        assert_eq!(connect.kind(), ConnectKind::Quic);
+        assert_eq!(connect.settings().u64("ecn"), Some(mark));
+    }
+    assert!(l4s.configurations().iter().all(|one| one.carried_by() == Carrier::Opening));
+    let conclude = |a, b| {
+        let found = testing::conclude(&l4s, &[by_quic(2, a), by_quic(1, b)]);
+        let short: Vec<&str> = found.iter().map(|one| one.trim_start_matches("l4s.")).collect();
+        short.join(" ")
+    };
+    for (counts, words) in [
+        (Some([0, 5, 0]), "ect1.intact"),
+        (None, "ect1.bleached"),
+        (Some([5, 0, 0]), "ect1.remarked:ect0"),
+        (Some([0, 0, 5]), "ect1.remarked:ce"),
+        (Some([0, 4, 1]), "ect1.congested"),
+        (Some([0, 3, 0]), "ect1.undercount"),
+        (Some([0, 7, 0]), "ect1.overcount"),
+    ] {
+        let expected = format!("connectivity.works ect0.intact {words} feedback.counters");
+        assert_eq!(conclude(Some([5, 0, 0]), counts), expected);
+    }
+    assert_eq!(conclude(None, None), "connectivity.works feedback.absent");
+    let found = testing::conclude(&l4s, &[by_quic(2, None), by_quic(2, None)]);
+    assert!(found.contains(&"pathspider.not_applied:1".to_owned()), "{found:?}");
+}

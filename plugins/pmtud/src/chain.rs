@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use pathspider_plugin_api::packet::{Direction, Icmp, Layers, Packet, Tcp, TcpFlags, Udp};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
+use crate::question::{HEAD, answers};
+
 /// What the chain writes.
 pub(crate) mod pmtud {
     use std::net::IpAddr;
@@ -16,7 +18,8 @@ pub(crate) mod pmtud {
         WHOLE: bool = "pmtud_whole":
             "all packets of the originator with data have that size and may not be fragmented; null without one";
         ANSWERED: bool = "pmtud_answered":
-            "all data of the originator were acknowledged, or over UDP answered; null if it sent none";
+            "all data of the originator were acknowledged, or its question over UDP answered; null if it sent \
+             none";
         PTB_MTU: u32 = "pmtud_ptb_mtu" in "octets":
             "the smallest size that a packet-too-big error names, 0 where it names none; null without one";
         PTB_FROM: IpAddr = "pmtud_ptb_from": "who sent the first such error; null without one";
@@ -34,6 +37,8 @@ pub(crate) struct Seen {
     is_whole: bool,
     /// The number behind the last octet.
     end: Option<u32>,
+    /// How the question over UDP begins.
+    asked: [u8; HEAD],
     is_answered: bool,
     too_big: Option<(u32, IpAddr)>,
 }
@@ -103,8 +108,16 @@ impl Chain for Sizes {
 
     fn udp(&self, flow: &mut Seen, _: &Udp<'_>, packet: &Packet<'_>) -> Verdict {
         match packet.direction() {
-            Direction::Forward => flow.sent(packet),
-            Direction::Reverse => flow.is_answered = true,
+            Direction::Forward => {
+                flow.sent(packet);
+                flow.asked
+                    .iter_mut()
+                    .zip(packet.payload())
+                    .for_each(|(kept, octet)| *kept = *octet);
+            }
+            Direction::Reverse => {
+                flow.is_answered |= flow.count > 0 && answers(packet.payload(), &flow.asked);
+            }
         }
         Verdict::done_if(flow.is_answered)
     }

@@ -2,22 +2,25 @@
 //! RFC 8201, RFC 8899).
 //!
 //! A: data in a packet of 1,280 octets. B: the same in one as large as the interface takes. Neither may be
-//! fragmented. The target has to answer the data themselves, with an acknowledgment or a DNS response.
+//! fragmented. The target has to answer the data themselves: with an acknowledgment, a DNS response or the
+//! versions of QUIC that it speaks.
 //! With `--search`, further connections look for the largest size that passes. All are conversations, so
 //! that the kernel neither cuts them nor remembers what it hears.
 
 mod chain;
+mod question;
 mod search;
 mod talk;
 
 use std::time::Duration;
 
 use pathspider_plugin_api::Class;
-use pathspider_plugin_api::chains::{basic, dns, icmp, mss, tcp, udp};
-use pathspider_plugin_api::forge::{HttpRequest, identifier, padded_dns_query};
+use pathspider_plugin_api::chains::{basic, dns, icmp, mss, quic, tcp, udp};
+use pathspider_plugin_api::forge::HttpRequest;
 use pathspider_plugin_api::prelude::*;
 
 use chain::{Sizes, pmtud};
+use question::Question;
 use search::{SMALL, Search};
 use talk::{Asking, Patient, Sending, Wanted};
 
@@ -26,7 +29,7 @@ const B: Configuration =
     Configuration::new(1, "the interface's MTU").hold(Hold::Initiation).carrier(Carrier::Data);
 
 conditions! {
-    CONNECTIVITY: connectivity("pmtud", "the packet's data were acknowledged, or its query answered");
+    CONNECTIVITY: connectivity("pmtud", "the packet's data were acknowledged, or its question answered");
     RECEIVED: good(
         "pmtud.ptb.received:<octets>",
         "an ICMP error said that a packet was too big, and named this size (0: none)"
@@ -51,13 +54,13 @@ conditions! {
 const OFTEN: u32 = 3;
 
 /// What is sent: the words of `--connect`, the default first.
-const MODES: [&str; 2] = ["http", "dnsudp"];
+const MODES: [ConnectKind; 3] = [ConnectKind::Http, ConnectKind::DnsUdp, ConnectKind::Quic];
 
 /// The measurement of one run.
 pub struct Pmtud {
     host: Host,
-    /// Whether DNS queries are sent, not HTTP requests.
-    asks: bool,
+    /// One of [`MODES`].
+    mode: ConnectKind,
     timeout: Duration,
     /// How many connections search.
     steps: usize,
@@ -73,15 +76,15 @@ impl Measurement for Pmtud {
 
     fn options() -> Options {
         Options::none()
-            .choice("connect", &MODES, "What to send to each target")
+            .choice("connect", &MODES.map(ConnectKind::name), "What to send to each target")
             .flag("search", "Look for the largest size that passes: eight connections for 1,500 octets, 13 at most")
             .timeout()
     }
 
     fn new(options: &OptionValues, host: Host) -> Result<Self> {
-        let asks = options.text("connect")? == Some(MODES[1]);
+        let mode = options.connect()?;
         let steps = if options.flag("search")? { search::STEPS } else { 0 };
-        Ok(Pmtud { host, asks, timeout: options.timeout()?, steps })
+        Ok(Pmtud { host, mode, timeout: options.timeout()?, steps })
     }
 
     fn configurations(&self) -> Vec<Configuration> {
@@ -93,14 +96,12 @@ impl Measurement for Pmtud {
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        match self.asks {
-            false => {
-                ChainName::list([basic::CHAIN, tcp::CHAIN, mss::CHAIN, icmp::CHAIN, pmtud::CHAIN])
-            }
-            true => {
-                ChainName::list([basic::CHAIN, udp::CHAIN, dns::CHAIN, icmp::CHAIN, pmtud::CHAIN])
-            }
-        }
+        let [transport, above] = match self.mode {
+            ConnectKind::DnsUdp => [udp::CHAIN, dns::CHAIN],
+            ConnectKind::Quic => [udp::CHAIN, quic::CHAIN],
+            _ => [tcp::CHAIN, mss::CHAIN],
+        };
+        ChainName::list([basic::CHAIN, transport, above, icmp::CHAIN, pmtud::CHAIN])
     }
 
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
@@ -118,17 +119,21 @@ impl Measurement for Pmtud {
         };
         let job = attempt.job();
         let target = job.target().to_canonical();
-        let connect = match self.asks {
-            false => {
+        let question = match self.mode {
+            ConnectKind::DnsUdp => Some(Question::Name(job.domain().unwrap_or(".").to_owned())),
+            ConnectKind::Quic => Some(Question::Versions),
+            _ => None,
+        };
+        let connect = match question {
+            None => {
                 let (request, is_v6) = (HttpRequest::get(job, &self.host), target.is_ipv6());
                 talk::padded(&request, usize::from(SMALL) - 60)?;
                 let client = |size| Sending::client(request, is_v6, size);
                 Connect::conversation(Patient::new(client, wanted))
             }
-            true => {
-                let name = job.domain().unwrap_or(".").to_owned();
-                padded_dns_query(&name, 0, usize::from(SMALL) - talk::HEADERS_V6_UDP)?;
-                let asking = |size| Asking::new(name, identifier(), size);
+            Some(question) => {
+                question.datagram(usize::from(SMALL) - talk::HEADERS_V6_UDP)?;
+                let asking = |size| Asking::new(question, size);
                 Connect::conversation(Patient::new(asking, wanted))
             }
         };
@@ -140,7 +145,7 @@ impl Measurement for Pmtud {
             let Some(size) = flow.get(pmtud::SIZE) else {
                 // The handshake is alike in all: where it failed, there is nobody for any size.
                 let is_silent = flows.of(A).get(pmtud::SIZE).is_none() && !flows.of(A).connected();
-                return (!self.asks && is_silent).then_some(true);
+                return (self.is_tcp() && is_silent).then_some(true);
             };
             let meant = match flow {
                 flow if flow.is(A) => size == SMALL,
@@ -173,7 +178,7 @@ impl Measurement for Pmtud {
         let search = Search::of(flows.iter().filter(is_sound));
         if let Some(largest) = search.found() {
             conditions.push(MTU.with(largest));
-            let announced = b.and_then(|b| b.get(mss_of(self.asks)?));
+            let announced = b.and_then(|b| b.get(self.is_tcp().then_some(mss::VALUE_REV)?));
             let headers = if flows.job().target().to_canonical().is_ipv6() { 60 } else { 40 };
             let fills = announced.filter(|mss| mss + headers == u64::from(largest));
             let is_less = b.and_then(|b| b.get(pmtud::SIZE)).is_some_and(|size| size > largest);
@@ -183,9 +188,10 @@ impl Measurement for Pmtud {
     }
 }
 
-/// The field of what the target announces, over TCP.
-fn mss_of(asks: bool) -> Option<Field<u64>> {
-    (!asks).then_some(mss::VALUE_REV)
+impl Pmtud {
+    fn is_tcp(&self) -> bool {
+        self.mode == ConnectKind::Http
+    }
 }
 
 export_plugin!(measurements: [Pmtud], chains: [Sizes]);

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pathspider_plugin_api::conversation::tcp::{Segment, Stream, TcpClient, TcpExchange};
-use pathspider_plugin_api::forge::{self, HttpRequest, padded_dns_query};
+use pathspider_plugin_api::forge::{self, HttpRequest};
 use pathspider_plugin_api::packet::{Packet, protocol};
 use pathspider_plugin_api::prelude::*;
 use pathspider_plugin_api::{Conversation, Ending, Next, Turn};
 
 use crate::chain::too_big;
+use crate::question::{Question, answers};
 use crate::search::SMALL;
 
 /// Octets of the headers of IPv6 and UDP.
@@ -185,11 +186,11 @@ impl TcpExchange for Sending {
     }
 }
 
-/// A query in one datagram.
+/// A question in one datagram.
 pub(crate) struct Asking {
-    name: String,
-    id: u16,
+    question: Question,
     size: Size,
+    datagram: Vec<u8>,
     packet: Vec<u8>,
     /// How often it was sent.
     count: u32,
@@ -198,8 +199,8 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    pub(crate) fn new(name: String, id: u16, size: Size) -> Asking {
-        Asking { name, id, size, packet: Vec::new(), count: 0, due: None }
+    pub(crate) fn new(question: Question, size: Size) -> Asking {
+        Asking { question, size, datagram: Vec::new(), packet: Vec::new(), count: 0, due: None }
     }
 
     /// Sends it, and waits for one second, then two; and then for whatever comes.
@@ -225,15 +226,17 @@ impl Conversation for Asking {
         let (local, remote) = (turn.local(), turn.remote());
         let headers = if remote.is_ipv6() { HEADERS_V6_UDP } else { 28 };
         let octets = self.size.load(Ordering::Relaxed).saturating_sub(headers);
-        let query = padded_dns_query(&self.name, self.id, octets)?;
+        self.datagram = self.question.datagram(octets)?;
         let packet = forge::Packet::to(remote.ip()).source(local.ip());
-        self.packet = packet.udp(remote.port(), &query).source_port(local.port()).bytes()?;
+        let packet = packet.udp(remote.port(), &self.datagram).source_port(local.port());
+        self.packet = packet.bytes()?;
         Ok(self.send(turn))
     }
 
     fn packet(&mut self, packet: &Packet<'_>, turn: &mut Turn<'_>) -> Result<Next> {
         match packet.udp() {
-            Some(_) => Ok(Next::Done),
+            Some(_) if answers(packet.payload(), &self.datagram) => Ok(Next::Done),
+            Some(_) => Ok(self.wait(turn)),
             // What it says of the packet is the chain's to see. A repeat is due all the same.
             None => Ok(self.wait(turn)),
         }

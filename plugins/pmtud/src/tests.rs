@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use pathspider_plugin_api::abi::ChainHandle;
-use pathspider_plugin_api::forge::checksum;
+use pathspider_plugin_api::forge::{self, checksum};
+use pathspider_plugin_api::packet::quic::{self, LongHeader};
 use pathspider_plugin_api::testing::{self, Peer, Server, Talked, TestFlow};
 
 use super::*;
@@ -38,6 +39,61 @@ impl Peer for Path {
 
     fn wake(&mut self, now: Duration) -> Vec<(Duration, Vec<u8>)> {
         self.server.wake(now)
+    }
+}
+
+/// A server that names versions of QUIC to whoever asks, behind a path that carries this many octets;
+/// before that, somebody answers another question.
+struct Speaker {
+    carries: usize,
+}
+
+impl Peer for Speaker {
+    fn take(&mut self, _: Duration, sent: &[u8]) -> Vec<(Duration, Vec<u8>)> {
+        if sent.len() > self.carries {
+            return Vec::new();
+        }
+        let packet = testing::packet(sent).unwrap();
+        let (from, to) = packet.ports().unwrap();
+        let asked = LongHeader::read(packet.payload()).unwrap();
+        let answer = |destination: &[u8]| {
+            let list = [&quic::probe(0, destination, asked.destination(), 0)[..], &[0, 0, 0, 1]];
+            let datagram =
+                forge::Packet::to(packet.ip().source()).source(packet.ip().destination());
+            datagram.udp(from, &list.concat()).source_port(to).bytes().unwrap()
+        };
+        let after = Duration::from_millis;
+        vec![(after(10), answer(&[7; 8])), (after(20), answer(asked.source()))]
+    }
+}
+
+#[test]
+fn the_question_for_versions_takes_any_size() {
+    for (local, remote, headers) in [
+        ("192.0.2.1:4000", "198.51.100.7:443", 28),
+        ("[2001:db8::1]:4000", "[2001:db8::7]:443", 48),
+    ] {
+        for (wanted, size, carries) in [
+            (Wanted::Octets(1280), 1280, 1500),
+            (Wanted::Mtu, 1500, 1500),
+            (Wanted::Octets(1411), 1411, 1410),
+        ] {
+            let ends = (local.parse().unwrap(), remote.parse().unwrap());
+            let asking = |size| Asking::new(Question::Versions, size);
+            let mut connect = Connect::conversation(Patient::new(asking, wanted));
+            let talked = testing::converse(&mut connect, ends, &mut Speaker { carries }).unwrap();
+            let passes = size <= carries;
+            let state = if passes { State::Ok } else { State::Timeout };
+            assert_eq!(talked.outcome.state(), state, "{size}");
+            let record = seen(&talked);
+            assert_eq!(record.u64("pmtud_size"), Some(size as u64));
+            assert_eq!(record.bool("pmtud_whole"), Some(true));
+            assert_eq!(record.bool("pmtud_answered"), Some(passes));
+            let (_, first) = &talked.sent[0];
+            let packet = testing::packet(first).unwrap();
+            assert_eq!(packet.payload().len(), size - headers);
+            assert!(!passes || talked.ended >= Duration::from_millis(20), "another's answer");
+        }
     }
 }
 

@@ -5,12 +5,9 @@
 //! ECT(1), D with CE. The target's acknowledgments say how many packets arrived with each mark, and they
 //! are sealed.
 
-mod feedback;
-
+use pathspider_plugin_api::Marked;
 use pathspider_plugin_api::chains::{basic, ecn, icmp, quic};
 use pathspider_plugin_api::prelude::*;
-
-use feedback::Feedback;
 
 const NOT_ECT: Configuration = Configuration::new(0, "not-ect").hold(Hold::Initiation);
 const ECT0: Configuration = Configuration::new(1, "ect0").hold(Hold::Initiation);
@@ -48,6 +45,10 @@ conditions! {
         "the target counts fewer marks than packets that it acknowledged: some arrived without a \
          mark, or it counts wrongly"
     );
+    OVERCOUNT: unknown(
+        "quicecn.<ect0|ect1|ce>.overcount",
+        "the target counts more packets than were sent to it: its counts say nothing of the path"
+    );
     NO_COUNTS: unknown(
         "quicecn.<ect0|ect1|ce>.no_counts",
         "the target counts no marks at all: it does not mirror them, or the path clears them all"
@@ -56,7 +57,7 @@ conditions! {
     USES: good("quicecn.target.uses_ecn", "packets of the target came with ECT or CE");
 }
 
-/// The marked configurations, with their words in conditions, and the marks' places in counts.
+/// The marked configurations, with their words in conditions.
 const MARKED: [(Configuration, &str); 3] = [(ECT0, "ect0"), (ECT1, "ect1"), (CE, "ce")];
 
 /// The ECN field of a configuration's packets.
@@ -97,21 +98,16 @@ impl Measurement for QuicEcn {
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
-        let evidence = flows.weigh(|flow| {
-            flow.get(quic::VERSION_FWD)?;
-            let seen = [ecn::ECT1_DATA_FWD, ecn::ECT0_DATA_FWD, ecn::CE_DATA_FWD];
-            let mark = mark(flow.config());
-            Some((1..).zip(seen).all(|(value, field)| flow.has(field) == (value == mark)))
-        });
+        let evidence = flows.weigh(|flow| flow.left_with_mark(mark(flow.config())));
         let mut found = Vec::new();
-        let counted = |config: &Configuration| evidence.of(config).and_then(Feedback::of);
+        let marks = |config: &Configuration| evidence.of(config).and_then(Flow::quic_marks);
         let mirrors =
-            MARKED.iter().any(|(config, _)| counted(config).is_some_and(|f| f.is_counted()));
-        for (place, (config, word)) in MARKED.iter().enumerate() {
+            MARKED.iter().any(|(config, _)| marks(config).is_some_and(|marks| marks.is_counted()));
+        for (config, word) in &MARKED {
             let verdict = evidence.connectivity(CONNECTIVITY, config);
             found.extend(verdict.map(|verdict| verdict.of(word)));
-            let said = counted(config).map(|feedback| feedback.said(place, mirrors));
-            found.extend(said.into_iter().flatten().map(|condition| condition.of(word)));
+            let became = marks(config).map(|marks| marks.of(mark(config.id()), mirrors));
+            found.extend(became.into_iter().flatten().map(|marked| said(marked).of(word)));
         }
         found.extend(mirrors.then_some(MIRRORS));
         let came = [ecn::ECT0_DATA_REV, ecn::ECT1_DATA_REV, ecn::CE_DATA_REV];
@@ -121,6 +117,20 @@ impl Measurement for QuicEcn {
             .any(|flow| flow.connected() && came.iter().any(|field| flow.has(*field)));
         found.extend(uses.then_some(USES));
         Ok(evidence.conclude(found))
+    }
+}
+
+/// What became of packets, in this measurement's words.
+fn said(marked: Marked) -> Condition {
+    match marked {
+        Marked::Passed => PASSED,
+        Marked::Congested => CONGESTED,
+        Marked::AllCe => ALL_CE,
+        Marked::As(mark) => REMARKED.with(mark),
+        Marked::Bleached => BLEACHED,
+        Marked::Uncounted => NO_COUNTS,
+        Marked::Undercounted => UNDERCOUNT,
+        Marked::Overcounted => OVERCOUNT,
     }
 }
 

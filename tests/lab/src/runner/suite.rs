@@ -46,11 +46,9 @@ fn usual_arguments(plugin: &str, has: impl Fn(&str) -> bool) -> Vec<String> {
     usual.into_iter().map(str::to_owned).collect()
 }
 
-/// The most jobs in flight of a plugin. QUIC is spoken by the processors of this machine, at both ends, so
+/// The most jobs in flight of a run that speaks QUIC: the processors of this machine do it at both ends, so
 /// many handshakes at a time last longer than a target is waited for.
-fn most_workers(plugin: &str) -> Option<usize> {
-    matches!(plugin, "h3" | "quic" | "quicecn").then_some(40)
-}
+const MOST_OF_QUIC: usize = 40;
 
 /// What the lab reads of a plugin's description.
 #[derive(Deserialize)]
@@ -71,14 +69,24 @@ impl Suite {
     pub fn measurement(&self, plugin: &str) -> Measurement {
         let options = self.options_of(plugin);
         let has = |name: &str| options.iter().any(|option| option.name == name);
+        let arguments = usual_arguments(plugin, has);
         Measurement {
             pathspider: self.pathspider.clone(),
             interface: INTERFACE.into(),
-            workers: most_workers(plugin).map_or(self.workers, |most| self.workers.min(most)),
+            workers: self.workers_of(plugin, &arguments),
             options: Vec::new(),
             plugin: plugin.into(),
-            arguments: usual_arguments(plugin, has),
+            arguments,
             rejudge: self.rejudge,
+        }
+    }
+
+    /// Jobs in flight of a run.
+    fn workers_of(&self, plugin: &str, arguments: &[String]) -> usize {
+        let is_quic = matches!(plugin, "h3" | "quic" | "quicecn");
+        match is_quic || arguments.iter().any(|word| word == "quic") {
+            true => self.workers.min(MOST_OF_QUIC),
+            false => self.workers,
         }
     }
 
@@ -144,7 +152,8 @@ impl Suite {
             let Some((truth, arguments)) = of_path(path) else { continue };
             truths.push((path, truth));
             let arguments = arguments.unwrap_or_else(|| usual.arguments.clone());
-            let measurement = Measurement { arguments, ..usual.clone() };
+            let workers = self.workers_of(plugin, &arguments);
+            let measurement = Measurement { arguments, workers, ..usual.clone() };
             match runs.iter_mut().find(|(known, _)| known.arguments == measurement.arguments) {
                 Some((_, paths)) => paths.push(path),
                 None => runs.push((measurement, vec![path])),
