@@ -232,7 +232,8 @@ impl Course {
         match self.evidence.made[flow] {
             Made::Established { own, theirs, timestamp, .. } => {
                 let token = Token { sequence: own, ..token };
-                Some((template.acknowledging(theirs, timestamp), token))
+                let syn = self.evidence.subject.handshake.as_ref();
+                Some((template.acknowledging(theirs, timestamp, syn), token))
             }
             _ => Some((template.clone(), token)),
         }

@@ -271,14 +271,24 @@ impl Template {
         copy
     }
 
-    /// A copy within a connection that was made: it acknowledges what the target sent, and its
-    /// timestamps echo the target's.
-    pub(crate) fn acknowledging(&self, number: u32, timestamp: Option<u32>) -> Template {
+    /// A copy within a connection that this SYN made: it acknowledges what the target sent. Its timestamps
+    /// are the SYN's and the target's, for a target drops what has an older one than the SYN (RFC 7323,
+    /// section 5.3), and the packet may be of another connection.
+    pub(crate) fn acknowledging(
+        &self,
+        number: u32,
+        timestamp: Option<u32>,
+        syn: Option<&Template>,
+    ) -> Template {
         let mut copy = self.clone();
         copy.put(copy.ip_length + 8, &number.to_be_bytes());
         if let (Some(at), Some(timestamp)) = (copy.option_at(TIMESTAMPS), timestamp) {
             // Options may stand at odd places, and a sum is of words: the whole header is summed anew.
-            let echo = at + HEADER + size_of::<u32>();
+            let (own, echo) = (at + HEADER, at + HEADER + size_of::<u32>());
+            if let Some((syn, from)) = syn.and_then(|syn| Some((syn, syn.option_at(TIMESTAMPS)?))) {
+                let of_syn = &syn.octets[from + HEADER..][..size_of::<u32>()];
+                copy.octets[own..echo].copy_from_slice(of_syn);
+            }
             copy.octets[echo..echo + size_of::<u32>()].copy_from_slice(&timestamp.to_be_bytes());
             copy.fill_checksum();
         }
@@ -431,14 +441,23 @@ mod tests {
     #[test]
     fn an_acknowledgment_is_of_what_was_received() {
         let packet = forge::Packet::to([192, 0, 2, 1].into()).source([10, 0, 0, 2].into());
-        let segment = packet.tcp(80).source_port(4000).flags(TcpFlags::ACK);
+        let segment = packet.clone().tcp(80).source_port(4000).flags(TcpFlags::ACK);
         let data = segment.option(8, &[0, 0, 0, 1, 0, 0, 0, 2]).payload(b"GET").bytes().unwrap();
-        let copy = Template::new(&data).unwrap().acknowledging(77, Some(99));
-        copy.view(|packet| {
-            let tcp = packet.tcp().unwrap();
-            assert_eq!(tcp.acknowledgment(), 77);
-            assert_eq!(tcp.option(8).unwrap().data, [0, 0, 0, 1, 0, 0, 0, 99]);
-        });
+        let data = Template::new(&data).unwrap();
+        let syn = packet.tcp_syn(80).source_port(4000).option(8, &[0, 0, 3, 0, 0, 0, 0, 0]);
+        let syn = Template::new(&syn.bytes().unwrap()).unwrap();
+        let copy = data.acknowledging(77, Some(99), Some(&syn));
+        for (copy, stamps) in [
+            (&copy, [0, 0, 3, 0, 0, 0, 0, 99]),
+            (&data.acknowledging(77, Some(99), None), [0, 0, 0, 1, 0, 0, 0, 99]),
+            (&data.acknowledging(77, None, Some(&syn)), [0, 0, 0, 1, 0, 0, 0, 2]),
+        ] {
+            copy.view(|packet| {
+                let tcp = packet.tcp().unwrap();
+                assert_eq!(tcp.acknowledgment(), 77);
+                assert_eq!(tcp.option(8).unwrap().data, stamps);
+            });
+        }
         assert!(sum_is_right(copy.octets()));
         let bare = copy.without_data();
         assert_eq!(bare.data_length(), 0);

@@ -207,6 +207,11 @@ fn sentences(traced: &Traced) -> Vec<String> {
     }
     said.push(match (traced.is_answered(), traced.has_arrived()) {
         (false, _) => "The target answered nothing: it is offline, or a firewall is silent.".into(),
+        (true, true) if traced.is_answered_before() => format!(
+            "{} came to the target in the measurement. It answered none of the copies that were sent to \
+             trace the path.",
+            listed(&traced.marks)
+        ),
         (true, true) if traced.is_impaired() => "All packets came to the target.".to_owned(),
         (true, true) => format!(
             "{} came to the target, and no change on the way was seen.",
@@ -331,4 +336,46 @@ fn capital(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(char::to_uppercase);
     first.into_iter().flatten().chain(characters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use pathspider_locate::location::{Fate, HopSeen};
+    use pathspider_locate::{Location, Shape, Time};
+    use pathspider_plugin_api::Carrier;
+
+    use super::*;
+    use crate::locating::Told;
+
+    /// What is said of data that came to the target in a measurement, where copies fared like this there.
+    fn said(plain: Fate) -> Vec<String> {
+        let location = Location {
+            shape: Shape::Every,
+            findings: Vec::new(),
+            alike: Vec::new(),
+            hops: vec![HopSeen { hop: 1, plain, marked: Fate::Unasked }],
+            last_well: None,
+            target_at: None,
+            quoted_to: None,
+            unknown: Vec::new(),
+            sent: 3,
+            at_target: 3,
+            flows: 1,
+            took: Time::ZERO,
+        };
+        let (aspect, carrier) = ("ech".to_owned(), Carrier::Data);
+        let told = Told { config: 1, aspect, carrier, location };
+        sentences(&Traced::of_record(([192, 0, 2, 1], 443).into(), told, true))
+    }
+
+    #[test]
+    fn sentences_do_not_claim_what_the_table_does_not_show() {
+        let silent = said(Fate::Silent);
+        let of_measurement = "ech on data came to the target in the measurement.";
+        assert!(silent.iter().any(|one| one.starts_with(of_measurement)), "{silent:?}");
+        assert!(silent.iter().all(|one| !one.contains("no change on the way")), "{silent:?}");
+        let answered = said(Fate::Answered { after: Time::ZERO });
+        let both = "ech on data came to the target, and no change on the way was seen.";
+        assert!(answered.contains(&both.to_owned()), "{answered:?}");
+    }
 }

@@ -235,6 +235,17 @@ impl Traced {
         self.courses.iter().any(|course| course.arrives || course.is_answered())
     }
 
+    /// Whether the target answered packets of the measurement alone, and no copy of the search.
+    pub(super) fn is_answered_before(&self) -> bool {
+        let is_marked_answered =
+            |seen: &HopSeen| matches!(seen.marked, Fate::Answered { .. } | Fate::Refused { .. });
+        self.courses.iter().all(|course| {
+            let is_measured = course.marks.iter().all(|mark| matches!(mark, Mark::Measured(_)));
+            let hops = &course.location.hops;
+            is_measured && !course.is_answered() && !hops.iter().any(is_marked_answered)
+        })
+    }
+
     /// The marks that a router, at least one, quotes too little to show.
     pub(super) fn hidden(&self) -> Vec<Mark> {
         let rows = self.rows();

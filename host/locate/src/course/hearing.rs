@@ -9,7 +9,7 @@ use pathspider_plugin_api::forge;
 use pathspider_plugin_api::packet::{Icmp, Packet, Quoted, Tcp, TcpFlags, protocol, tcp_option};
 
 use super::evidence::{Evidence, Made, Probe};
-use super::{ALL_HOPS, FLOWS};
+use super::{ALL_HOPS, FLOWS, Subject};
 use crate::Time;
 use crate::field::compare;
 use crate::location::Fate;
@@ -224,7 +224,8 @@ fn acknowledge(
     theirs: u32,
     timestamp: Option<u32>,
 ) -> Vec<Vec<u8>> {
-    let bare = evidence.subject.marked.without_data().acknowledging(theirs, timestamp);
+    let Subject { marked, handshake, .. } = &evidence.subject;
+    let bare = marked.without_data().acknowledging(theirs, timestamp, handshake.as_ref());
     let token = Token { sequence: own, number: 0xffff };
     let port = tcp.destination_port();
     let stamp = Stamp { ttl: ALL_HOPS, port, token };

@@ -51,6 +51,8 @@ struct Net {
     target_says: TcpFlags,
     late: Time,
     arrived: Vec<Vec<u8>>,
+    /// The timestamps of SYNs at the target, by our ports.
+    stamps: HashMap<u16, u32>,
 }
 
 impl Net {
@@ -69,7 +71,23 @@ impl Net {
             target_says: TcpFlags::SYN.and(TcpFlags::ACK),
             late: Time::ZERO,
             arrived: Vec::new(),
+            stamps: HashMap::new(),
         }
+    }
+
+    /// Whether the target drops a segment, for it is older than the connection's SYN (RFC 7323, section 5.3).
+    fn is_too_old(&mut self, packet: &[u8]) -> bool {
+        let stamp = |packet: &Packet<'_>| {
+            let tcp = packet.tcp()?;
+            let stamp = u32::from_be_bytes(*tcp.option(8)?.data.first_chunk()?);
+            Some((packet.ports()?.0, tcp.has(TcpFlags::SYN), stamp))
+        };
+        let Some((port, is_syn, stamp)) = view(packet, stamp) else { return false };
+        if is_syn {
+            self.stamps.insert(port, stamp);
+        }
+        let first = self.stamps.get(&port).copied().unwrap_or(stamp);
+        stamp.wrapping_sub(first).cast_signed() < 0
     }
 
     fn router(&self, hop: u8) -> IpAddr {
@@ -101,6 +119,9 @@ impl Net {
                     return self.answer(error(self.router(hop), (3, 13), &packet, self), RTT);
                 }
             }
+        }
+        if self.is_too_old(&packet) {
+            return Vec::new();
         }
         self.arrived.push(packet.clone());
         let flags = view(&packet, |packet| packet.tcp().map(|tcp| tcp.flags()));
@@ -167,6 +188,10 @@ fn segment(about: &[u8], flags: TcpFlags) -> Vec<u8> {
         let taken = packet.payload_length() + u32::from(tcp.has(TcpFlags::SYN));
         let answer = forge::Packet::to(ip.source()).source(ip.destination()).tcp(from);
         let answer = answer.source_port(to).flags(flags).sequence(7_000);
+        let answer = match tcp.option(8) {
+            Some(_) => answer.option(8, &[0, 0, 0, 7, 0, 0, 0, 0]),
+            None => answer,
+        };
         answer.acknowledgment(tcp.sequence().wrapping_add(taken)).bytes().unwrap()
     })
 }
@@ -356,6 +381,25 @@ fn data_go_in_a_connection_that_is_reset_in_the_end() {
     assert!(net.flags_at_target(TcpFlags::RST) >= 1, "connections are ended");
     let syns = net.flags_at_target(TcpFlags::SYN.and(ECN));
     assert_eq!(net.flags_at_target(TcpFlags::RST), syns, "each of them");
+}
+
+#[test]
+fn data_of_a_connection_that_is_older_than_the_syn_come_to_the_target() {
+    let stamped = |ecn, stamp: u32| {
+        let segment = to_target().ecn(ecn).tcp(80).flags(TcpFlags::ACK).payload(b"hello");
+        let stamps = [stamp.to_be_bytes(), [0; 4]].concat();
+        template(segment.option(8, &stamps).bytes())
+    };
+    let handshake = to_target().tcp(80).flags(TcpFlags::SYN).option(8, &[0, 0, 9, 9, 0, 0, 0, 0]);
+    let subject = Subject {
+        plain: Some(stamped(0, 0x0000_0808)),
+        marked: stamped(2, 0x0000_0a0a),
+        handshake: Some(template(handshake.bytes())),
+        ..data(6)
+    };
+    let mut net = Net::new(6, |_, _: &mut Vec<u8>| Act::Pass);
+    let location = search(&mut net, subject, shaped(Shape::Every));
+    assert_eq!(location.target_at, Some(7), "{location:?}");
 }
 
 #[test]
