@@ -12,8 +12,9 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # with what tests/profile.toml changes of it.
 ALL      = --release --locked --workspace $(CHECKED)
 NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
-# What --version says. The compiler notes it, so that another commit makes the program anew.
-export PATHSPIDER_COMMIT := $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
+# What --version says; without git, the caller may say it. The compiler notes it, so that another commit makes the
+# program anew.
+export PATHSPIDER_COMMIT := $(or $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null),$(PATHSPIDER_COMMIT))
 TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
 SHARE    = $(DESTDIR)$(PREFIX)/share
 UNITS    = pathspider-agent@.service pathspider-respond.service pathspider-restore.service
@@ -35,7 +36,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	exit 1
 endef
 
-.PHONY: help archive deb deps rustc-web python browser nats quic-server systemd build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
+.PHONY: help archive deb deps rustc-web python browser nats quic-server systemd shells build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -188,7 +189,7 @@ test: deps ## everything that has to hold
 	$(CARGO) fmt --all --check
 	@# What some tests need beside is fetched while everything is compiled.
 	@said=$$(mktemp); \
-	$(MAKE) --no-print-directory rustc-web browser nats quic-server systemd >$$said 2>&1 & \
+	$(MAKE) --no-print-directory rustc-web browser nats quic-server systemd shells >$$said 2>&1 & \
 	$(MAKE) --no-print-directory build WHAT="$(WHAT)"; built=$$?; \
 	wait $$!; fetched=$$?; cat $$said; rm $$said; exit $$((built | fetched))
 ifneq ($(NEXTEST),)
@@ -218,7 +219,7 @@ doctests: deps
 	$(CARGO) test $(ALL) --doc --quiet
 
 # The end-to-end tests run what `build` made.
-unit: build rustc-web browser nats quic-server systemd test-programs run-tests doctests ## the tests alone
+unit: build rustc-web browser nats quic-server systemd shells test-programs run-tests doctests ## the tests alone
 
 test-programs:
 	$(CARGO) build $(ALL) --quiet
@@ -290,6 +291,14 @@ systemd: deps ## install systemd for tests of the units
 		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends systemd >/dev/null \
 			|| { echo "it cannot be installed; its tests are skipped" >&2; test -z "$$CI"; }; \
+	}
+
+shells: deps ## install fish and zsh for tests of completions
+	@command -v fish >/dev/null && command -v zsh >/dev/null || { \
+		echo "installing: fish zsh"; \
+		$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends fish zsh >/dev/null \
+			|| { echo "they cannot be installed; their tests are skipped" >&2; test -z "$$CI"; }; \
 	}
 
 clean: ## remove what was built

@@ -9,6 +9,11 @@ pub fn names() -> Vec<String> {
     devices.into_iter().filter(|device| device.flags.is_up()).map(|device| device.name).collect()
 }
 
+/// Whether there is an interface of this name, up or down.
+pub fn exists(name: &str) -> bool {
+    pcap::Device::list().unwrap_or_default().iter().any(|device| device.name == name)
+}
+
 /// The addresses of an interface.
 pub fn addresses(name: &str) -> Vec<String> {
     let devices = pcap::Device::list().unwrap_or_default();

@@ -41,6 +41,7 @@ pub use guard::BeginError;
 use guard::Guard;
 pub use leftover::{Left, Restored, left, restore};
 use lock::{Holder, Lock};
+pub use sysctl::WRITABLE;
 use sysctl::{Intent, SysctlError, Sysctls};
 pub use undeclared::Undeclared;
 

@@ -31,6 +31,10 @@ struct Sysctl {
     known: Vec<(String, String)>,
 }
 
+/// What makes parameters writable where they are not, as in most containers.
+pub const WRITABLE: &str =
+    "mount -o remount,rw /proc/sys (in a container, start it with /proc/sys writable)";
+
 /// Why a parameter could not be set.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SysctlError {
@@ -42,6 +46,8 @@ pub(super) enum SysctlError {
         advice = pathspider_runtime::privileges::advice()
     )]
     Denied { key: String, error: io::Error },
+    #[error("cannot set the kernel parameter {0}: /proc/sys is read-only. Mend it: {WRITABLE}")]
+    ReadOnly(String),
     #[error("cannot {what} the kernel parameter {key}: {error}")]
     Io { what: &'static str, key: String, error: io::Error },
     #[error("{0}")]
@@ -50,7 +56,7 @@ pub(super) enum SysctlError {
 
 impl SysctlError {
     pub(super) fn is_denied(&self) -> bool {
-        matches!(self, SysctlError::Denied { .. })
+        matches!(self, SysctlError::Denied { .. } | SysctlError::ReadOnly(_))
     }
 
     /// Reading needs no privilege that a measurement could declare.
@@ -62,7 +68,8 @@ impl SysctlError {
         let key = key.to_owned();
         match error.raw_os_error() {
             Some(libc::ENOENT) => SysctlError::Name(key),
-            Some(libc::EACCES | libc::EPERM | libc::EROFS) => SysctlError::Denied { key, error },
+            Some(libc::EACCES | libc::EPERM) => SysctlError::Denied { key, error },
+            Some(libc::EROFS) => SysctlError::ReadOnly(key),
             _ => SysctlError::Io { what, key, error },
         }
     }

@@ -46,6 +46,18 @@ fn interfaces_that_cannot_be_used() {
 }
 
 #[test]
+fn kernel_parameters_that_are_read_only_as_in_a_container() {
+    let Some(network) = network(1, 0) else { return };
+    let read_only = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys";
+    let run = format!(
+        "{read_only} && exec $PATHSPIDER measure --allow-special -i {} ecn",
+        network.interface()
+    );
+    let end = network.script(&run, &network.jobs("clean"));
+    end.expect(5, &["/proc/sys is read-only. Mend it: mount -o remount,rw /proc/sys"]);
+}
+
+#[test]
 fn no_privilege() {
     let Some(network) = network(1, 0) else { return };
     // The program where an unprivileged user can reach it.

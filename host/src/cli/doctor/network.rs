@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::finding::Finding;
+use super::source;
 use crate::job::addresses;
 use crate::route::Routes;
 use crate::run::look;
@@ -44,6 +45,15 @@ pub(super) fn interface(source: Option<&str>, is_named: bool) -> Finding {
             SUBJECT,
             format!("{source} is a recorded capture, so nothing can be sent from it"),
             "name an interface: pathspider doctor -i IF",
+        );
+    }
+    let device = source::device(source);
+    if let Some(device) = device.filter(|device| !interface::exists(device)) {
+        let others = interface::names().join(", ");
+        return Finding::bad(
+            SUBJECT,
+            format!("no interface {device:?}; there are: {others}"),
+            "name one of them: pathspider doctor -i IF",
         );
     }
     let addresses = interface::addresses(source);
@@ -100,7 +110,7 @@ pub(super) fn settings() -> Finding {
         Err(error) => Finding::bad(
             SUBJECT,
             format!("{PARAMETER} cannot be set: {error}"),
-            "mount -o remount,rw /proc/sys (in a container, start it with /proc/sys writable)",
+            pathspider_system::WRITABLE,
         ),
     }
 }
