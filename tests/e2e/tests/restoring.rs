@@ -1,7 +1,7 @@
 //! The system's settings after crashes, kills and several runs at once.
 
 mod commands;
-mod left;
+pub(crate) mod left;
 mod refused;
 
 use std::fs;

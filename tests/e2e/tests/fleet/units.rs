@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use pathspider_e2e::{built, wait_until};
+use pathspider_e2e::{built, state_dir, wait_until};
 
 use super::rig::{Fleet, Nats};
+use crate::restoring::left::killed;
 
 const UNIT: &str = "pathspider-agent@zurich.service";
 
@@ -42,9 +43,10 @@ fn systemd_takes_the_units_as_they_are_and_finds_them_hardened() {
     end.expect(0, &[]);
     let ours = end.stderr.lines().filter(|line| line.contains("pathspider"));
     assert_eq!(ours.count(), 0, "{}", end.stderr);
-    let words = ["security", "--no-pager", "--offline=yes", "--threshold", MOST_EXPOSED, name[0]];
-    let end = analyze(&words).unwrap();
-    end.expect(0, &[]);
+    for name in name {
+        let words = ["security", "--no-pager", "--offline=yes", "--threshold", MOST_EXPOSED, name];
+        analyze(&words).unwrap().expect(0, &[]);
+    }
 }
 
 /// A systemd; it ends with this, and leaves no control group.
@@ -73,6 +75,7 @@ impl Drop for Systemd {
     }
 }
 
+/// A run has left settings, and a command's change, which the unit for the boot undoes.
 #[test]
 fn a_real_systemd_runs_the_agent_with_two_capabilities_and_ends_it_in_order() {
     if !Path::new("/lib/systemd/systemd").exists() {
@@ -82,7 +85,7 @@ fn a_real_systemd_runs_the_agent_with_two_capabilities_and_ends_it_in_order() {
         return;
     };
     let given = fleet.folder.join("given");
-    for folder in ["prefix/bin/plugins", "etc", "units"] {
+    for folder in ["prefix/bin/plugins", "etc", "units", "journals"] {
         fs::create_dir_all(given.join(folder)).unwrap();
     }
     for program in ["pathspider", "pathspider-fleet", "plugins/dscp.so"] {
@@ -96,6 +99,13 @@ fn a_real_systemd_runs_the_agent_with_two_capabilities_and_ends_it_in_order() {
     let (port, interface) = (fleet.port(), fleet.network.interface());
     let environment = format!("SERVER=nats://127.0.0.1:{port}\nOPTIONS=-i {interface}\n");
     fs::write(given.join("etc/zurich.env"), environment).unwrap();
+    let before = fleet.network.settings();
+    killed(&fleet.network);
+    assert_ne!(fleet.network.settings(), before);
+    for journal in fs::read_dir(state_dir()).unwrap() {
+        let journal = journal.unwrap().path();
+        fs::rename(&journal, given.join("journals").join(journal.file_name().unwrap())).unwrap();
+    }
     let boot = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fleet/units/boot.sh");
     let group = format!("pathspider-test-{}", std::process::id());
     let mut command = Command::new("sh");
@@ -109,6 +119,7 @@ fn a_real_systemd_runs_the_agent_with_two_capabilities_and_ends_it_in_order() {
         // Not each container lets one make control groups and mounts.
         return eprintln!("SKIPPED: no systemd can be booted here: {status}");
     }
+    wait_until("what was left behind is undone", || fleet.network.settings() == before);
     let text = "name = 'one'\ntargets = 'targets.ndjson'\nallow_special = true\n[[measure]]\n\
                 plugin = 'dscp'\nconnect = 'tcp'\ntimeout = 2\n";
     fleet.submit(text, "2");

@@ -31,7 +31,7 @@ fn a_journal_that_cannot_be_read_is_told_and_stays() {
 }
 
 /// A run whose changes are undone by a command too, killed with its keeper.
-fn killed(network: &Network) {
+pub(crate) fn killed(network: &Network) {
     let plugins = built("").display().to_string();
     let mut command = Program::command(&["measure", "--allow-special", "--plugin-dir", &plugins]);
     command.args(["-i", network.interface(), "misbehaving"]);

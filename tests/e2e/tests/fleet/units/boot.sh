@@ -1,8 +1,8 @@
 #!/bin/sh
-# Boots a systemd of its own over this machine's files, of which it changes none. It ends with this process.
+# Boots a systemd of its own over this machine's files, and changes none of them. It ends with this process.
 #     boot.sh GIVEN GROUP UNIT
-# GIVEN has prefix/ (what is installed), etc/ (files for /etc/pathspider) and units/. When GIVEN/stop is there, UNIT
-# is stopped; what systemd says of it then is in GIVEN/ended. GROUP names the control groups.
+# GIVEN has prefix/ (what is installed), etc/ (files for /etc/pathspider), journals/ and units/. When GIVEN/stop is
+# there, UNIT is stopped; what systemd says of it then is in GIVEN/ended. GROUP names the control groups.
 set -e
 given=$1 group=$2 unit=$3
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
@@ -50,6 +50,8 @@ mount --bind "$given" run/given
 cp -r "$given/prefix" run/prefix
 cp "$given"/etc/* etc/pathspider/
 chmod 600 etc/pathspider/*.nk
+cp -r "$given/journals" var/lib/pathspider
+chmod 700 var/lib/pathspider
 for file in "$given"/units/*.service; do
 	name=$(basename "$file")
 	sed s,@PREFIX@,/run/prefix, "$file" >"run/systemd/system/$name"
