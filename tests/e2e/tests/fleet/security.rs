@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use data_encoding::BASE64URL_NOPAD;
+use nkeys::KeyPair;
 use pathspider_e2e::{Program, wait_until};
 
 use super::raw::Raw;
@@ -131,6 +133,83 @@ fn strangers_are_not_let_in_and_the_server_is_known_by_its_certificate() {
     let agent = fleet.agent("a", &trust);
     wait_until("the result is there", || {
         let end = fleet.campaign(&[&["status", "one", "--json"][..], &trust].concat());
+        end.stdout.contains("\"results\": 1")
+    });
+    agent.end();
+}
+
+/// A token by which one key vouches for another (a JWT of NATS, version 2).
+fn token(signer: &KeyPair, subject: &KeyPair, kind: &str, more: &str) -> String {
+    let encoded = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+    let header = encoded(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    let (by, of) = (signer.public_key(), subject.public_key());
+    let nats = format!(r#"{{"type":"{kind}","version":2{more}}}"#);
+    let claims = format!(
+        r#"{{"jti":"{kind}","iat":1,"iss":"{by}","sub":"{of}","name":"{kind}","nats":{nats}}}"#
+    );
+    let signed = format!("{header}.{}", encoded(&claims));
+    let signature = signer.sign(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
+}
+
+/// What an account may do: all, with JetStream or without.
+const UNLIMITED: &str = r#""subs":-1,"data":-1,"payload":-1,"imports":-1,"exports":-1,"wildcards":true,"conn":-1,"leaf":-1"#;
+const STORAGE: &str = r#","mem_storage":-1,"disk_storage":-1,"streams":-1,"consumer":-1"#;
+
+/// What nsc writes for a user of an account.
+fn credentials(account: &KeyPair, user: &KeyPair) -> String {
+    let limits = r#","subs":-1,"data":-1,"payload":-1,"pub":{},"sub":{}"#;
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        token(account, user, "user", limits),
+        user.seed().unwrap()
+    )
+}
+
+#[test]
+fn files_of_credentials_are_taken_by_a_server_with_an_operator() {
+    let Some(mut fleet) = Fleet::new("fleet-creds", 2, Nats::Current, &[]) else { return };
+    let (operator, user) = (KeyPair::new_operator(), KeyPair::new_user());
+    let (account, system, stranger) =
+        (KeyPair::new_account(), KeyPair::new_account(), KeyPair::new_account());
+    let of_account = |account, storage| {
+        let limits = format!(r#","limits":{{{UNLIMITED}{storage}}}"#);
+        token(&operator, account, "account", &limits)
+    };
+    let configuration = format!(
+        "listen: \"127.0.0.1:{}\"\noperator: {}\nsystem_account: {system_key}\nresolver: MEMORY\n\
+         resolver_preload: {{ {}: {}, {system_key}: {} }}\njetstream {{ store_dir: \"{}\" }}\n",
+        fleet.port(),
+        token(&operator, &operator, "operator", ""),
+        account.public_key(),
+        of_account(&account, STORAGE),
+        of_account(&system, ""),
+        fleet.store().display(),
+        system_key = system.public_key(),
+    );
+    fleet.kill_server();
+    fs::write(fleet.configuration(), configuration).unwrap();
+    fleet.start_server();
+    let file = |name: &str, account| {
+        let path = fleet.folder.join(name);
+        fs::write(&path, credentials(account, &user)).unwrap();
+        path.display().to_string()
+    };
+    let (ours, theirs) = (file("user.creds", &account), file("stranger.creds", &stranger));
+    let given = ["--creds", &ours];
+    let campaign = fleet.file(&ONE.replace("['a', 'b']", "['a']"));
+    let submit = ["submit", &campaign];
+    fleet.patiently(&[&submit[..], &given].concat()).expect(0, &["is submitted"]);
+    for more in [&[][..], &["--creds", &theirs]] {
+        let end = fleet.campaign(&[&["status", "one"], more].concat());
+        end.expect(15, &["it refuses this client: give the right --nkey or --creds"]);
+    }
+    let end = fleet.campaign(&["status", "one", "--creds", &campaign]);
+    end.expect(7, &["campaign.toml has no credentials"]);
+    let agent = fleet.agent("a", &given);
+    wait_until("the result is there", || {
+        let end = fleet.campaign(&[&["status", "one", "--json"][..], &given].concat());
         end.stdout.contains("\"results\": 1")
     });
     agent.end();
