@@ -25,7 +25,8 @@ pub const COMMAND: &str = "complete";
 const BASH: &str = r#"# Completions of NAME for bash. They ask the program itself.
 _NAME() {
     local IFS=$'\n'
-    COMPREPLY=($("$1" complete bash "$COMP_CWORD" -- "${COMP_WORDS[@]}" 2>/dev/null))
+    # The shell has not replaced a tilde yet.
+    COMPREPLY=($("${1/#\~\//$HOME/}" complete bash "$COMP_CWORD" -- "${COMP_WORDS[@]}" 2>/dev/null))
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=/] ]]; then compopt -o nospace; fi
 }
 complete -o default -o nosort -F _NAME NAME
@@ -35,8 +36,11 @@ const ZSH: &str = r#"#compdef NAME
 # Completions of NAME for zsh. They ask the program itself.
 _NAME() {
     local -a found
-    found=("${(@f)$("${words[1]}" complete zsh $((CURRENT - 1)) -- "${(@)words}" 2>/dev/null)}")
-    if [[ -n "${found[1]}" ]]; then _describe -V values found; else _files; fi
+    # The shell has not replaced a tilde yet.
+    local program=${words[1]/#\~\//$HOME/}
+    found=("${(@f)$("$program" complete zsh $((CURRENT - 1)) -- "${(@)words}" 2>/dev/null)}")
+    # A tilde among values would be taken to the letter.
+    if [[ -n "${found[1]}" && "${words[CURRENT]}" != \~* ]]; then _describe -V values found; else _files; fi
 }
 if [[ "${funcstack[1]}" == _NAME ]]; then _NAME "$@"; else compdef _NAME NAME; fi
 "#;
@@ -44,7 +48,9 @@ if [[ "${funcstack[1]}" == _NAME ]]; then _NAME "$@"; else compdef _NAME NAME; f
 const FISH: &str = r#"# Completions of NAME for fish. They ask the program itself.
 function __NAME_complete
     set -l words (commandline -opc)
-    $words[1] complete fish (count $words) -- $words (commandline -ct) 2>/dev/null
+    # The shell has not replaced a tilde yet.
+    set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
+    $program complete fish (count $words) -- $words (commandline -ct) 2>/dev/null
 end
 complete -c NAME -f -a '(__NAME_complete)'
 "#;

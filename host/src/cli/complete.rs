@@ -33,7 +33,16 @@ pub(super) fn run(
     let CompleteArgs { shell, index, words } = arguments;
     let command = words.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     if index > 1 && beside::is_beside(&command) {
-        return beside::complete(&command, shell, index, words);
+        // Such a program knows neither interfaces nor plugins.
+        let known = Known::of(&parser, registry);
+        return match known.of_option(words.get(index - 1)) {
+            Some(values) => {
+                let value = with_values(Arg::new("value"), values);
+                let words = words.into_iter().skip(index - 1).collect();
+                shell::write(&complete::lines(Command::new("value").arg(value), shell, words, 1))
+            }
+            None => beside::complete(&command, shell, index, words),
+        };
     }
     shell::write(&complete::lines(knowing(parser, registry), shell, words, index))
 }
@@ -103,11 +112,20 @@ impl Known {
         }
     }
 
+    /// What may follow an option of a program beside this one.
+    fn of_option(&self, option: Option<&OsString>) -> Option<&Vec<Value>> {
+        match option?.to_str()? {
+            "-i" | "--interface" => Some(&self.interfaces),
+            "--allow-plugin" => Some(&self.plugins),
+            _ => None,
+        }
+    }
+
     /// What an argument's value may be, by the argument's name in the parser.
     fn of_argument(&self, argument: &Arg) -> Option<&Vec<Value>> {
         match argument.get_id().as_str() {
             "interface" => Some(&self.interfaces),
-            "plugin" | "plugin_info" => Some(&self.plugins),
+            "plugin" | "plugin_info" | "with" => Some(&self.plugins),
             "topic" => Some(&self.topics),
             "chains" => Some(&self.chains),
             "condition" | "without" => Some(&self.conditions),
