@@ -1,5 +1,5 @@
-//! Compares a packet as it left with the same packet as it came to the far end, of which all headers are
-//! there and not only what a router quotes.
+//! Compares a packet as it left with the same packet as it came to the far end. There, all its headers are
+//! known, and not only what a router quotes.
 
 use std::net::SocketAddr;
 

@@ -33,7 +33,7 @@ pub(crate) struct Tracker {
     pub inside: bool,
     /// Whether a packet that claims more octets than the frame had was cut by whoever wrote the file.
     pub trusts_headers: bool,
-    /// Whether a packet counts of which no more than the ports was captured.
+    /// Whether a packet counts if no more than its ports was captured.
     pub takes_cut: bool,
 }
 

@@ -28,7 +28,7 @@ struct Arguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say, to whoever has the key, which packets of a measurement came to this machine
+    /// Tell whoever has the key which packets of a measurement came to this machine
     Respond(RespondArgs),
     #[command(flatten)]
     Aside(Aside),
@@ -37,8 +37,8 @@ enum Command {
 /// `pathspider respond`.
 #[derive(Debug, Args)]
 struct RespondArgs {
-    /// Answer whoever has the key in this file, which nobody but its owner may read. The key is the
-    /// first line, of 32 characters at the least; --new-key makes one
+    /// Answer whoever has the key in this file. Only the owner may read the file. The key is its first
+    /// line, and has at least 32 characters; --new-key makes one
     #[arg(long, value_name = "FILE", required_unless_present = "new_key")]
     key: Option<PathBuf>,
 
@@ -78,7 +78,7 @@ const ABOUTS: &[About] = &[About {
     command: "respond",
     examples: &[
         ("Make a key, and copy it to where you measure", "pathspider respond --new-key far.key"),
-        ("Answer questions of who has it", "pathspider respond --key far.key"),
+        ("Answer whoever has it", "pathspider respond --key far.key"),
         (
             "The same, of packets that come in by one interface",
             "pathspider respond --key far.key -i eth0 --port 7117",

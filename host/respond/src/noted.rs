@@ -100,7 +100,7 @@ impl NotedFlows {
         }
     }
 
-    /// Takes a packet that came, from its IP header on, of which `wire` octets were on the wire.
+    /// Takes a packet that came, from its IP header on. On the wire it had `wire` octets.
     pub(crate) fn note(&mut self, octets: &[u8], wire: u32, at: Time) {
         let mut dissected = Dissected::NONE;
         if dissect(octets, wire, &mut dissected).is_err()

@@ -23,7 +23,7 @@ use crate::noted::{NotedFlows, SNAPLEN};
 const CAPTURE_BUFFER: usize = 16 << 20;
 const SOCKET_BUFFER: usize = 4 << 20;
 
-/// Datagrams that are taken at a time, each of which may be several that the kernel put together.
+/// Datagrams that are taken at a time. The kernel may have put several together as one.
 const BATCH: usize = quinn_udp::BATCH_SIZE;
 const TOGETHER: usize = 65_535;
 

@@ -33,7 +33,7 @@ use crate::rejudge::{Judge, Provenance, RejudgeError, Rejudged, claims, rejudge}
                   and which came and went. Differences are no failure."
 )]
 pub(super) struct RejudgeArgs {
-    /// The records of the run (perhaps compressed), beside which FILE.meta.json stands
+    /// The records of the run (perhaps compressed); FILE.meta.json stands beside them
     #[arg(long, value_name = "FILE")]
     records: PathBuf,
 

@@ -51,7 +51,7 @@ pub(super) struct TraceArgs {
     tcp_option: Vec<u8>,
 
     /// Measure with this plugin, and look for each feature in which its configurations differ from its
-    /// baseline; with a number, only for that configuration's. May be given several times
+    /// baseline. With a number, look only at this configuration. May be given several times
     #[arg(long, value_name = "PLUGIN[:CONFIG]",
           conflicts_with_all = ["ecn", "dscp", "tcp_option", "watch", "max_hops"])]
     pub(super) with: Vec<String>,

@@ -2,7 +2,7 @@
 //! what is to be done comes out.
 //!
 //! It owns each job from the moment it is read until its record is written, and decides everything
-//! that has an order: who is asked, who may start, who waits for whom, who is given up, and when the
+//! that has an order: who is asked, who may start, who waits and until when, who is given up, and when the
 //! run is over. It opens no socket, calls no plugin, and knows no clock. The shell (`shell`) does
 //! what it says and tells it what came of that.
 

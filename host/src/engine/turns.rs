@@ -1,6 +1,7 @@
 //! Turns: several places measure the same targets, and no two of them at the same time the same address or
 //! prefix. Time is divided into turns of one length, the addresses into as many parts as there are places,
-//! and in each turn a place has another part. Which place this one is, and when turns begin, it is told.
+//! and in each turn a place has another part. Whoever starts this program says which place this one is, and
+//! when turns begin.
 //!
 //! The time between two turns, in which nobody begins a connection, is for clocks that differ and for the
 //! distance that the last connection of one turn keeps to the first of the next.

@@ -138,7 +138,7 @@ impl Questions {
         flow.next = now.at + BEHIND;
     }
 
-    /// The jobs of which all is known, or given up.
+    /// The jobs whose questions are all answered or given up.
     pub(super) fn ended(&mut self) -> Vec<(u64, Vec<Reply>)> {
         let is_over = |job: &Job| job.flows.iter().all(|flow| flow.is_over);
         let over: Vec<u64> =

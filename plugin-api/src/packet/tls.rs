@@ -104,7 +104,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// For octets of which nothing is known to follow.
+    /// For octets, if it is not known whether more of them follow.
     pub fn new(rest: &'a [u8]) -> Reader<'a> {
         Reader { rest, is_cut: false }
     }

@@ -63,7 +63,7 @@ fn geneve(payload: &[u8]) -> Option<&[u8]> {
     carried(be16(payload, 2), rest).ok()?
 }
 
-/// A user's packet: version 1, perhaps a number and further headers, each of which names the next.
+/// A user's packet: version 1, perhaps a number and further headers. Each header names the next one.
 fn gtp(payload: &[u8]) -> Option<&[u8]> {
     const VERSION: u8 = 0xf0;
     const ONE: u8 = 0x30;
@@ -80,7 +80,7 @@ fn gtp(payload: &[u8]) -> Option<&[u8]> {
     let mut at = 12;
     let mut next = if flags & FURTHER != 0 { *payload.get(11)? } else { 0 };
     while next != 0 {
-        // In words of four octets, the last of which is the next one's kind.
+        // In words of four octets. The last octet is the kind of the next header.
         let length = usize::from(*payload.get(at)?).max(1) * 4;
         next = *payload.get(at + length - 1)?;
         at += length;

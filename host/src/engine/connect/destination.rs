@@ -92,8 +92,8 @@ fn routed_v4(mut options: &[u8], mut call: impl FnMut(IpAddr)) {
     }
 }
 
-/// The addresses of routing headers, of whichever type has a list of them. Where no segments are left,
-/// nobody goes by it (RFC 8200, section 4.4).
+/// The addresses of routing headers of all types that have a list of addresses. If a header has no segments
+/// left, nobody follows it (RFC 8200, section 4.4).
 fn routed_v6(mut kind: u8, mut rest: &[u8], mut call: impl FnMut(IpAddr)) {
     const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;
