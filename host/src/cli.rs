@@ -125,6 +125,12 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
     let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
     let matches = parser.clone().try_get_matches_from(words)?;
     let arguments = Arguments::from_arg_matches(&matches)?;
+    if let Some(option) = arguments.alone()
+        && let Some(word) = matches.subcommand_name()
+    {
+        let message = format!("{option} stands without a command, and {word:?} follows it");
+        return Err(Failure::new(Exit::Usage, message));
+    }
     // A campaign measures in the end: its program starts this one, with its privileges.
     if !matches!(arguments.command, Some(Command::Campaign(_) | Command::Agent(_))) {
         privileges::no_more();

@@ -47,6 +47,17 @@ const NEW_RECORDS: &str = ".records.ndjson.zst";
 /// How often it is looked whether a lock is free.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Makes a folder where there is none.
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::Error::new(
+            io::ErrorKind::NotADirectory,
+            "it is there and is no folder; name a folder, or a new one",
+        ),
+        _ => error,
+    })
+}
+
 /// What a folder is of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -113,7 +124,7 @@ impl Folder {
     /// Another process has it, or the system refuses.
     pub(crate) fn lock(path: &Path) -> Result<Folder, Unfit> {
         let fail = |error: io::Error| Unfit::Io(format!("cannot use {}: {error}", shown(path)));
-        fs::create_dir_all(path).map_err(fail)?;
+        make(path).map_err(fail)?;
         let strange = || {
             let names = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name()));
             let names: Vec<_> = names.collect::<io::Result<_>>()?;
@@ -360,7 +371,11 @@ impl RunFolder {
 pub(crate) fn read_state(folder: &Path) -> Result<Option<State>, Unfit> {
     let path = folder.join(CAMPAIGN);
     let text = match files::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(Unfit::Io(format!("cannot read {}: {error}", shown(&path)))),
         Ok(text) => text,
     };

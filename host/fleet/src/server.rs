@@ -19,7 +19,7 @@ use pathspider_runtime::text::visible;
 
 use crate::exit::{Exit, Failure};
 use crate::wire::{AGENTS, CLOCK, CONTROL, RESULTS, SHARDS};
-pub(crate) use access::{Access, Credentials};
+pub(crate) use access::{Access, Credentials, url};
 
 /// A request waits this long for its answer.
 const TIMEOUT: Duration = Duration::from_secs(2);

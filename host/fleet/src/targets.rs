@@ -28,20 +28,24 @@ pub(crate) fn gather(
     let words = words.into_iter().chain([output]);
     let files = campaign.targets.iter().map(|file| file.as_os_str().to_owned());
     let answer = program.ask(words.chain(files), &[Exit::Finished, Exit::FinishedWithErrors])?;
-    for line in answer.said.lines() {
-        say!("{}", line.strip_prefix("pathspider: ").unwrap_or(line));
-    }
+    let has_bad_lines = answer.exit == Exit::FinishedWithErrors;
     let read = |error: io::Error| {
         Failure::new(Exit::NoOutput, format!("cannot read what was written: {error}"))
     };
     let (_, sha256) = sum(to).map_err(read)?;
     let count = lines(to).map_err(read)?;
+    // What is said of an empty input is said below.
+    if count > 0 || has_bad_lines {
+        for line in answer.said.lines() {
+            say!("{}", line.strip_prefix("pathspider: ").unwrap_or(line));
+        }
+    }
     if count == 0 {
         let files = campaign.targets.iter().map(|file| pathspider_runtime::text::path(file));
         let files = files.collect::<Vec<_>>().join(", ");
         return Err(Failure::new(Exit::NoInput, format!("there is no target in {files}")));
     }
-    Ok(Targets { count, sha256, has_bad_lines: answer.exit == Exit::FinishedWithErrors })
+    Ok(Targets { count, sha256, has_bad_lines })
 }
 
 /// Counts the targets, and keeps nothing.

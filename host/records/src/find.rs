@@ -89,6 +89,8 @@ pub struct Found {
     pub twice: Vec<PathBuf>,
     /// Folders that cannot be read.
     pub closed: Vec<(PathBuf, io::Error)>,
+    /// Folders that were named and have no file of records.
+    pub empty: Vec<PathBuf>,
 }
 
 /// Finds what these arguments name: `-` is standard input, and so is no argument at all. Files of a
@@ -103,7 +105,11 @@ pub fn find(arguments: &[PathBuf]) -> Found {
         if argument.as_os_str() == "-" {
             found.sources.push(Source::standard_input());
         } else if argument.is_dir() {
+            let known = found.known();
             found.look_into(argument, DEEPEST, &mut seen);
+            if found.known() == known {
+                found.empty.push(argument.clone());
+            }
         } else {
             found.add(argument.clone(), &mut seen);
         }
@@ -115,6 +121,11 @@ pub fn find(arguments: &[PathBuf]) -> Found {
 type Identity = (u64, u64);
 
 impl Found {
+    /// Files of records so far, also those that cannot be reached.
+    fn known(&self) -> usize {
+        self.sources.len() + self.twice.len() + self.closed.len()
+    }
+
     fn look_into(&mut self, folder: &Path, depth: usize, seen: &mut HashSet<Identity>) {
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let mut entries = match entries {
@@ -191,7 +202,10 @@ mod tests {
             fs::write(path(name), "").unwrap();
         }
         std::os::unix::fs::symlink(folder.path(), path("b/loop")).unwrap();
-        let found = find(&[folder.path().to_owned(), path("a.ndjson"), path("none")]);
+        fs::create_dir(path("empty")).unwrap();
+        let found =
+            find(&[folder.path().to_owned(), path("a.ndjson"), path("none"), path("empty")]);
+        assert_eq!(found.empty, [path("empty")]);
         let names = |paths: &[PathBuf]| -> Vec<String> {
             let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
             paths.iter().map(name).collect()

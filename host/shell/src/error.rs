@@ -33,15 +33,31 @@ pub fn line(error: &clap::Error, help: &str) -> String {
     line.chars().flat_map(shown).collect()
 }
 
-/// A range that the parser writes as Rust does, in words: "0 is not in 1..=10" becomes "0 is not between 1
-/// and 10".
+/// What the standard library says of a text that is no number, and the same in words for people.
+const NUMBERS: [(&str, &str); 4] = [
+    ("cannot parse integer from empty string", "it is empty"),
+    ("invalid digit found in string", "it is no whole number"),
+    ("number too large to fit in target type", "it is too large"),
+    ("number too small to fit in target type", "it is too small"),
+];
+
+/// What the parser and Rust say of numbers, in words: "0 is not in 1..=10" becomes "0 is not between 1 and
+/// 10".
 fn in_words(what: &str) -> String {
     const BEFORE: &str = " is not in ";
     let range = what.rsplit_once(BEFORE).and_then(|(value, range)| {
-        let (least, most) = range.split_once("..=")?;
-        Some(format!("{value} is not between {least} and {most}"))
+        let (least, most) = range.split_once("..")?;
+        Some(match most.strip_prefix('=') {
+            Some(most) => format!("{value} is not between {least} and {most}"),
+            None => format!("{value} is less than {least}"),
+        })
     });
-    range.unwrap_or_else(|| what.to_owned())
+    let number = || {
+        NUMBERS
+            .iter()
+            .find_map(|(said, words)| Some(format!("{}{words}", what.strip_suffix(said)?)))
+    };
+    range.or_else(number).unwrap_or_else(|| what.to_owned())
 }
 
 /// A character as a terminal may be given it: what is typed can be anything.
@@ -68,7 +84,9 @@ mod tests {
         let needed = Arg::new("chain").value_name("CHAIN").required(true);
         let number = clap::value_parser!(u16).range(1..=9);
         let number = Arg::new("number").long("number").value_name("N").value_parser(number);
-        let command = Command::new("x").no_binary_name(true).args([kind, needed, number]);
+        let open = clap::value_parser!(u64).range(1..);
+        let open = Arg::new("open").long("open").value_name("N").value_parser(open);
+        let command = Command::new("x").no_binary_name(true).args([kind, needed, number, open]);
         line(&command.try_get_matches_from(words).unwrap_err(), "x --help")
     }
 
@@ -89,6 +107,19 @@ mod tests {
             (
                 &["--number", "0"],
                 "invalid value '0' for '--number <N>': 0 is not between 1 and 9; see x --help",
+            ),
+            (
+                &["--open", "0"],
+                "invalid value '0' for '--open <N>': 0 is less than 1; see x --help",
+            ),
+            (&["--number="], "invalid value '' for '--number <N>': it is empty; see x --help"),
+            (
+                &["--number", "two"],
+                "invalid value 'two' for '--number <N>': it is no whole number; see x --help",
+            ),
+            (
+                &["--open", "99999999999999999999"],
+                "invalid value '99999999999999999999' for '--open <N>': it is too large; see x --help",
             ),
         ] {
             assert_eq!(said(words), expected);

@@ -70,7 +70,7 @@ pub(super) struct FilterArgs {
     invert: bool,
 
     /// Write only these keys of each record; a dot goes into objects
-    #[arg(long, value_name = "KEY,…", value_delimiter = ',')]
+    #[arg(long, value_name = "KEY,…", value_delimiter = ',', value_parser = key)]
     keys: Vec<String>,
 
     /// Write how many records have each condition, instead of the records
@@ -92,6 +92,11 @@ pub(super) struct FilterArgs {
     /// Write to this file, compressed if named *.gz or *.zst; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
+}
+
+/// A key that records may have.
+fn key(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("it names no key".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// Runs `pathspider filter`.
@@ -116,6 +121,9 @@ pub(super) fn run(arguments: FilterArgs) -> Result<Exit, Failure> {
         [] => vec![Input::Stdin],
         ref files => files.iter().map(|file| Input::from_argument(file)).collect(),
     };
+    if inputs.iter().filter(|input| matches!(input, Input::Stdin)).count() > 1 {
+        return Err(Failure::new(Exit::Usage, "- stands twice, and standard input is read once"));
+    }
     let output = Output::from_argument(&arguments.output);
     check_files(&inputs, &output)?;
     // All are opened before the output is emptied.

@@ -8,8 +8,8 @@ use clap::Parser;
 
 use super::exit::{Exit, Failure};
 use super::measure::{self, Wanted};
-use super::names;
 use super::options::General;
+use super::{locating, names};
 use pathspider_plugins::Registry;
 use pathspider_runtime::threads::SingleThread;
 
@@ -86,6 +86,14 @@ pub(super) fn run(
         Ok(files) => files,
     };
     let guessable = !is_file && files.general.plugin.is_none();
+    // A plugin's name is hardly that of an output.
+    let is_plugin = |file: &PathBuf| names::lookup(registry, &file.to_string_lossy()).is_some();
+    if guessable && files.output_file.as_ref().is_some_and(is_plugin) {
+        return Err(match locating::is_alone(&words.before) {
+            true => Failure::new(Exit::Usage, locating::no_when(&first)),
+            false => names::unknown(registry, commands, &first),
+        });
+    }
     if guessable && names::resembles(registry, commands, &first) {
         return Err(names::unknown(registry, commands, &first));
     }

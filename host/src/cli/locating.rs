@@ -32,6 +32,23 @@ pub(super) fn spelled_out(words: impl IntoIterator<Item = OsString>) -> Vec<OsSt
     spelled
 }
 
+/// Whether it stands alone among these options, as [`spelled_out`] writes it.
+pub(super) fn is_alone(options: &[OsString]) -> bool {
+    options.iter().any(|option| *option == *format!("{OPTION}={ALONE}"))
+}
+
+/// What is wrong with a word that stands where the option has its own.
+pub(super) fn no_when(word: &str) -> String {
+    let words: Vec<String> = When::value_variants()
+        .iter()
+        .filter_map(|when| Some(when.to_possible_value()?.get_name().to_owned()))
+        .collect();
+    format!(
+        "{word:?} is no plugin, and no value of {OPTION}, which takes {}; see pathspider help measure",
+        words.join(", ")
+    )
+}
+
 /// Where on the path.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where on the path")]

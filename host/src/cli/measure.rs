@@ -12,13 +12,13 @@ use pathspider_plugin_api::{ChainName, OptionValues};
 
 use super::exit::{self, Exit, Failure};
 use super::options::{MeasureOptions, measure_option_names, measure_options};
-use super::{help, names, plugin_args, shell, source};
+use super::{help, locating, names, plugin_args, shell, source};
 use crate::job::{Format, Input};
 use crate::merger::Ends;
 use crate::output::{Counted, Output};
 use crate::progress::Showing;
 use crate::run::{RunEnd, RunError, RunOptions, foresee, run};
-use crate::{forward, locating};
+use crate::{forward, locating as searched};
 use pathspider_observer::{SourceOptions, Strays, is_recorded};
 use pathspider_plugins::{Found, Loaded, Registry};
 use pathspider_runtime::crash;
@@ -58,6 +58,18 @@ pub(super) struct Wanted {
     pub(super) after: Vec<OsString>,
 }
 
+impl Wanted {
+    /// What is wrong where the plugin's name follows a word that stands where `--locate` has its own.
+    fn mistaken_when(&self, registry: &Registry) -> Option<Failure> {
+        let is_plugin = |word: &OsString| {
+            word.to_str().is_some_and(|name| names::lookup(registry, name).is_some())
+        };
+        let is_mistaken =
+            locating::is_alone(&self.before) && self.after.first().is_some_and(is_plugin);
+        is_mistaken.then(|| Failure::new(Exit::Usage, locating::no_when(&self.plugin)))
+    }
+}
+
 /// Runs `pathspider measure`: `before` are its own options, `words` the plugin and what follows.
 pub(super) fn command(
     before: Vec<OsString>,
@@ -68,7 +80,8 @@ pub(super) fn command(
     let mut words = words.into_iter();
     let Some(plugin) = words.next() else {
         let there_are = names::there_are(registry);
-        return Err(Failure::new(Exit::Usage, format!("measure which plugin? {there_are}")));
+        let taken = taken_as_value(&before, registry).unwrap_or_default();
+        return Err(Failure::new(Exit::Usage, format!("measure which plugin? {taken}{there_are}")));
     };
     let plugin = plugin.to_string_lossy().into_owned();
     if plugin.starts_with('-') {
@@ -77,13 +90,23 @@ pub(super) fn command(
     carry_out(Wanted { before, plugin, after: words.collect() }, single, registry)
 }
 
+/// Says that an option before the plugin took the plugin's name for its value, where one did.
+fn taken_as_value(before: &[OsString], registry: &Registry) -> Option<String> {
+    let values = before.iter().filter_map(|word| word.to_str()?.split_once('='));
+    let mut plugins = values.filter(|(_, value)| names::lookup(registry, value).is_some());
+    plugins.next().map(|(option, value)| format!("{value} is the value of {option}; "))
+}
+
 /// Runs a measurement whose plugin has options of its own.
 pub(super) fn carry_out(
     wanted: Wanted,
     single: SingleThread,
     registry: &Registry,
 ) -> Result<Exit, Failure> {
-    let found = names::find(registry, &wanted.plugin)?;
+    let found = match names::find(registry, &wanted.plugin) {
+        Err(failure) => return Err(wanted.mistaken_when(registry).unwrap_or(failure)),
+        Ok(found) => found,
+    };
     let given = match plugin_args::parse(&found.info, &found.options, wanted.after) {
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             return help::plugin(found, registry);
@@ -168,6 +191,15 @@ fn start(
             format!("{source} is a recorded capture; to measure, name an interface with -i"),
         ));
     }
+    for (option, file) in
+        [("--save-pcap", &arguments.save_pcap), ("--status-file", &arguments.watching.status_file)]
+    {
+        if file.as_ref().is_some_and(|file| file.as_os_str() == "-") {
+            let message =
+                format!("{option} takes the name of a file, and no - (such a file is ./-)");
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    }
     let labels = arguments.labelling.labels()?;
     let databases = arguments.labelling.databases()?;
     let responders = arguments.responders.responders()?;
@@ -183,7 +215,7 @@ fn start(
         _ => Summing::Whole,
     };
     let (input, format) = match from {
-        From::Words(targets) => (words(targets, &arguments.input)?, Format::Words),
+        From::Words(targets) => (words(targets, &arguments.input, registry)?, Format::Words),
         From::Lines(lines) => (Input::Words(lines), Format::Either),
         From::Input if arguments.csv_input => (Input::from_argument(&arguments.input), Format::Csv),
         From::Input => (Input::from_argument(&arguments.input), Format::Either),
@@ -224,7 +256,7 @@ fn start(
         output,
         clock,
         answers: (summing == Summing::Brief).then(|| {
-            let (located, forward) = (locating::declared(info), forward::declared(info));
+            let (located, forward) = (searched::declared(info), forward::declared(info));
             [info.conditions.clone(), located, forward].concat()
         }),
         with_flows: arguments.output_flows,
@@ -247,10 +279,21 @@ fn start(
 }
 
 /// The input that targets on the command line are.
-fn words(targets: Vec<String>, input: &Path) -> Result<Input, Failure> {
+fn words(targets: Vec<String>, input: &Path, registry: &Registry) -> Result<Input, Failure> {
     let fail = |message| Err(Failure::new(Exit::Usage, message));
     if input != Path::new("-") {
         return fail("targets stand on the command line or in --input, not in both".to_owned());
+    }
+    if let Some(blank) = targets.iter().find(|word| word.trim().is_empty()) {
+        return fail(format!(
+            "{blank:?} is no target: name an address or a host, perhaps with a port"
+        ));
+    }
+    if let Some(plugin) = targets.iter().find(|word| registry.find(word).is_some()) {
+        return fail(format!(
+            "{plugin} is a plugin, and a run has one: measure with {plugin} in a run of its own. If a \
+             target has this name, write it with its port: {plugin}:80"
+        ));
     }
     if let Some(file) = targets.iter().find(|word| Path::new(word).is_file()) {
         return fail(format!("{file} is a file: to read targets from it, give --input {file}"));
@@ -276,7 +319,7 @@ fn report(ended: RunEnd, clock: Option<Clock>, summing: Summing) -> Result<Exit,
     match summing {
         Summing::Whole => say!("{}", summary.over(duration, &input.told())),
         Summing::Brief => say!("{}", summary.in_brief(duration, &input.told())),
-        Summing::Nothing => {}
+        Summing::Nothing => input.refused().for_each(|line| say!("{line}")),
     }
     if stopped.is_some() && !input.whole && input.unread.is_none() && !input.limited {
         say!("the input was read up to line {}, and not to its end", input.lines);

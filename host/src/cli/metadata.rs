@@ -12,6 +12,7 @@ use super::exit::{Exit, Failure};
 use crate::output::{self, FILE_TYPE, FILE_TYPE_KEY, Metadata, TIME_END, TIME_START};
 use pathspider_runtime::decompress;
 use pathspider_runtime::say;
+use pathspider_runtime::text::of;
 
 /// `pathspider metadata`.
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ use pathspider_runtime::say;
                   ./a=b.ndjson."
 )]
 pub(super) struct MetadataArgs {
-    /// The type of the files, as the PTO calls it
+    /// The type of the files, by its name in the Path Transparency Observatory (PTO)
     #[arg(short = 't', long, value_name = "TYPE", default_value = FILE_TYPE)]
     filetype: String,
 
@@ -53,6 +54,14 @@ pub(super) fn run(arguments: &MetadataArgs) -> Result<Exit, Failure> {
             Word::File(path) => files.push(path),
         }
     }
+    if let Some(file) = files.iter().find(|file| ["", "-"].map(Path::new).contains(&file.as_path()))
+    {
+        let message = format!(
+            "{:?} is no file: metadata stand beside files of records, so name these",
+            file.display().to_string()
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
     if files.is_empty() {
         return Err(Failure::new(
             Exit::Usage,
@@ -65,7 +74,8 @@ pub(super) fn run(arguments: &MetadataArgs) -> Result<Exit, Failure> {
             Failure::new(Exit::NoInput, format!("cannot read {}: {error}", file.display()))
         })?;
         if odd > 0 {
-            say!("{}: {odd} lines are no records with a time", file.display());
+            let noun = of(odd, "line is no record with a time", "lines are no records with a time");
+            say!("{}: {odd} {noun}", file.display());
             exit = Exit::FinishedWithErrors;
         }
         if times.is_none() {

@@ -64,6 +64,17 @@ pub(super) struct Arguments {
     pub(super) general: General,
 }
 
+impl Arguments {
+    /// The option that shows something by itself, where one is given.
+    pub(super) fn alone(&self) -> Option<&'static str> {
+        match (self.list_plugins, &self.plugin_info) {
+            (true, _) => Some("--list-plugins"),
+            (false, Some(_)) => Some("--plugin-info"),
+            (false, None) => None,
+        }
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -92,7 +103,7 @@ pub(super) enum Command {
     /// Measure, from this place, the campaigns that are submitted to a server
     #[command(disable_help_flag = true)]
     Agent(BesideArgs),
-    /// Say, to whoever has the key, which packets of a measurement came to this machine
+    /// Tell whoever has the key which packets of a measurement came to this machine
     #[command(disable_help_flag = true)]
     Respond(BesideArgs),
     /// Conclude again from the records and the capture of an earlier run

@@ -46,8 +46,13 @@ pub(super) fn parse(
 }
 
 /// Options that say where plugins are found. They have been taken by [`places`].
-const GLOBAL: [(&str, ArgAction); 2] =
-    [("plugin-dir", ArgAction::Append), ("insecure-plugins", ArgAction::SetTrue)];
+fn global() -> [Arg; 2] {
+    let folder = Arg::new("plugin-dir").value_name("DIR").action(ArgAction::Append);
+    [
+        folder.long("plugin-dir").value_parser(clap::value_parser!(PathBuf)),
+        Arg::new("insecure-plugins").long("insecure-plugins").action(ArgAction::SetTrue),
+    ]
+}
 
 /// The folders of `--plugin-dir` among these words, and whether `--insecure-plugins` is: what has to be
 /// known before the plugin is.
@@ -56,11 +61,13 @@ pub(super) fn places(words: &[OsString]) -> (Vec<PathBuf>, bool) {
     let mut words = words.iter();
     let mut is_insecure = false;
     while let Some(word) = words.next() {
-        if word == "--plugin-dir" {
-            folders.extend(words.next().map(PathBuf::from));
-        } else if let Some(folder) = word.as_encoded_bytes().strip_prefix(b"--plugin-dir=") {
-            folders.push(PathBuf::from(OsStr::from_bytes(folder)));
-        }
+        let folder = match word.as_encoded_bytes().strip_prefix(b"--plugin-dir=") {
+            Some(folder) => Some(OsStr::from_bytes(folder)),
+            None if word == "--plugin-dir" => words.next().map(OsString::as_os_str),
+            None => None,
+        };
+        // An empty name is refused by the parser.
+        folders.extend(folder.filter(|folder| !folder.is_empty()).map(PathBuf::from));
         is_insecure |= word == "--insecure-plugins";
     }
     (folders, is_insecure)
@@ -110,12 +117,8 @@ fn targets_last(options: &Options, words: Vec<OsString>) -> Vec<OsString> {
 /// an option of one name it is the plugin's, and the measurement's has to stand before the plugin.
 pub(super) fn command(info: &Info, options: &Options) -> Command {
     let is_own = |long: &str| options.iter().any(|spec| spec.name == long);
-    known(info, options).args(
-        GLOBAL
-            .into_iter()
-            .filter(|(long, _)| !is_own(long))
-            .map(|(long, action)| Arg::new(long).long(long).action(action).hide(true)),
-    )
+    let free = global().into_iter().filter(|option| !option.get_long().is_some_and(is_own));
+    known(info, options).args(free.map(|option| option.hide(true)))
 }
 
 /// The same without the options that a program's command has for all its subcommands.

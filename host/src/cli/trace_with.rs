@@ -63,13 +63,15 @@ pub(super) fn run(
         let lines = of_task.iter().flat_map(|host| host.lines(task.found.info.names));
         apart::give(&mut child, 1, &lines.collect::<Vec<String>>());
         let mut failed = None;
+        let mut measured = vec![false; of_task.len()];
         let ended = apart::hear(&mut child, &held, |said| match said {
             Said::Record(record) => {
-                let host = of_task.iter().find(|host| host.has(&record));
-                let shown = host.map_or_else(String::new, |host| host.shown.clone());
+                let at = of_task.iter().position(|host| host.has(&record));
+                at.into_iter().for_each(|at| measured[at] = true);
+                let shown = at.map_or_else(String::new, |at| of_task[at].shown.clone());
                 failed = showing.show(task, *config, &shown, &record).err().or(failed.take());
             }
-            Said::Message(text) => say!("{}", text.trim_start_matches("pathspider: ")),
+            Said::Message(text) => pass_on(&text),
             Said::Stopped => showing.is_stopped = true,
         });
         if let Some(failure) = failed {
@@ -82,6 +84,15 @@ pub(super) fn run(
             }
             say!("{}: {why}", task.found.info.name);
             showing.is_whole = false;
+            continue;
+        }
+        ended.last.iter().for_each(|text| pass_on(text));
+        if showing.is_stopped {
+            continue;
+        }
+        for (host, _) in of_task.iter().zip(&measured).filter(|(_, measured)| !**measured) {
+            say!("{}: {} is not traced: nothing was measured", host.shown, task.found.info.name);
+            showing.is_whole = false;
         }
     }
     Ok(match &showing {
@@ -92,10 +103,19 @@ pub(super) fn run(
     })
 }
 
+/// Says what the process of a measurement said.
+fn pass_on(text: &str) {
+    say!("{}", text.trim_start_matches("pathspider: "));
+}
+
 /// The plugin of a word, and the place of the configuration where it names one.
 fn wanted(word: &str) -> Result<(&str, Option<u64>), Failure> {
     let Some((plugin, config)) = word.split_once(':') else { return Ok((word, None)) };
     match config.parse() {
+        _ if plugin.is_empty() => {
+            let why = format!("--with {word}: before the colon stands a plugin, such as ecn:1");
+            Err(Failure::new(Exit::Usage, why))
+        }
         Ok(number) if number > 0 => Ok((plugin, Some(number))),
         _ => {
             let why = format!(

@@ -63,7 +63,20 @@ pub struct Counts {
     pub estimate: Option<u64>,
 }
 
+const SPECIAL: &str = "skipped for its special-purpose address (--allow-special measures it)";
+const SPECIALS: &str = "skipped for their special-purpose address (--allow-special measures them)";
+
 impl Counts {
+    /// Why targets were left out that somebody named.
+    pub fn refused(&self) -> impl Iterator<Item = String> {
+        let special = of(self.special, SPECIAL, SPECIALS);
+        let all = [(self.blocklisted, "skipped for the blocklist"), (self.special, special)];
+        all.into_iter().filter(|(count, _)| *count > 0).map(|(count, why)| {
+            let noun = of(count, "target", "targets");
+            format!("{count} {noun} {why}")
+        })
+    }
+
     /// The counts, each with what it says after a number.
     pub fn told(&self) -> [(u64, &'static str); 7] {
         // Each by its name, so that a new one is not forgotten here.
@@ -92,7 +105,7 @@ impl Counts {
             (bad_lines, of(bad_lines, "line was not a job", "lines were not jobs")),
             (duplicates, of(duplicates, "duplicate skipped", "duplicates skipped")),
             (blocklisted, "skipped for the blocklist"),
-            (special, "skipped for their special-purpose address (--allow-special measures them)"),
+            (special, of(special, SPECIAL, SPECIALS)),
             (elsewhere, "in other shards"),
             (done, "measured before"),
         ]

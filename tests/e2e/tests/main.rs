@@ -17,6 +17,7 @@
 //! - `restoring`: the system's settings after crashes and kills
 //! - `soak`: a long run with faults at random; not among the ordinary tests
 //! - `bad_input`: what it says, and its exit status
+//! - `odd_lines`: command lines that nobody means
 //! - `bench`: the benchmark, on few targets
 //! - `fleet`: campaigns on many vantage points
 //! - `forging`: packets that plugins made
@@ -80,6 +81,7 @@ mod measurements;
 mod middle;
 mod mistakes;
 mod observe;
+mod odd_lines;
 mod plugins;
 mod privileges;
 mod probe;

@@ -37,7 +37,15 @@ pub enum Error {
     /// Neither root nor a user namespace is available.
     #[error("the lab may not make network namespaces here: {0}")]
     Privilege(String),
-    /// A file or an option says something that cannot be.
+    /// The command line names what is not there, or a file of paths that is wrong.
+    #[error("{subject}: {message}")]
+    Usage {
+        /// What it names, perhaps with a line.
+        subject: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Something says what cannot be.
     #[error("{subject}: {message}")]
     Invalid {
         /// The file or option.
@@ -63,6 +71,11 @@ impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
 }
 
 impl Error {
+    /// Says what is wrong with what the command line names.
+    pub(crate) fn usage(subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Error::Usage { subject: subject.into(), message: message.into() }
+    }
+
     /// Says what is wrong with a file or an option.
     pub(crate) fn invalid(subject: impl Into<String>, message: impl Into<String>) -> Self {
         Error::Invalid { subject: subject.into(), message: message.into() }

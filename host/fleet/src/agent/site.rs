@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::campaign::{Campaign, Measure};
 use crate::exit::Failure;
-use crate::folder::{RunFolder, Unfit};
+use crate::folder::{self, RunFolder, Unfit};
 use crate::inspection::inspect;
 use crate::measuring::{self, Files, Here, Running};
 use crate::program::Program;
@@ -116,7 +116,7 @@ impl State {
     /// Another agent has it, or the system refuses.
     pub(super) fn lock(path: PathBuf) -> Result<State, Unfit> {
         let fail = |error: io::Error| Unfit::Io(format!("cannot use {}: {error}", shown(&path)));
-        fs::create_dir_all(&path).map_err(fail)?;
+        folder::make(&path).map_err(fail)?;
         let lock = File::options().create(true).append(true).open(path.join(LOCK)).map_err(fail)?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(Unfit::Busy(format!("another agent uses {}", shown(&path))));

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use pathspider_runtime::files;
 
 use super::remote::{listen, with_server};
@@ -41,7 +42,7 @@ pub(super) struct AgentArgs {
     max_rate: Option<f64>,
 
     /// Allow campaigns only this plugin; may be given several times [default: any plugin]
-    #[arg(long, value_name = "PLUGIN")]
+    #[arg(long, value_name = "PLUGIN", value_parser = NonEmptyStringValueParser::new())]
     allow_plugin: Vec<String>,
 
     /// Never measure the addresses and prefixes in this file; may be given several times
@@ -68,6 +69,13 @@ fn rate(text: &str) -> Result<f64, String> {
 
 /// Runs `pathspider agent`.
 pub(super) fn run(arguments: AgentArgs, program: &Program) -> Result<Exit, Failure> {
+    for file in &arguments.blocklist {
+        // Found now, and not at the first campaign.
+        std::fs::read(file).map_err(|error| {
+            let file = pathspider_runtime::text::path(file);
+            Failure::new(Exit::NoInput, format!("cannot read the blocklist {file}: {error}"))
+        })?;
+    }
     let stopping = listen()?;
     let state = agent::state(files::absolute(&arguments.state)).map_err(of_unfit)?;
     let limits = Limits {

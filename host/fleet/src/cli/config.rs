@@ -12,6 +12,7 @@ use pathspider_runtime::text::{is_hidden, path as shown};
 use pathspider_runtime::{files, say};
 
 use crate::exit::{Exit, Failure};
+use crate::folder;
 use crate::server::PREFIX;
 use crate::wire::{AGENTS, CONTROL, RESULTS, SHARDS};
 
@@ -38,7 +39,7 @@ pub(super) struct ConfigArgs {
     vantage: Vec<String>,
 
     /// Where the server listens [default: 0.0.0.0:4222, or 127.0.0.1:4222 without --vantage]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen)]
     listen: Option<String>,
 
     /// Where the server keeps what it has [default: DIR/store]
@@ -70,6 +71,14 @@ fn size(text: &str) -> Result<String, String> {
     if is_size { Ok(text.to_owned()) } else { Err("write 500M, or 20G".to_owned()) }
 }
 
+/// Where a server listens. Whether the address is this machine's, the server says: it may run elsewhere.
+fn listen(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_host = !host.is_empty() && (host.starts_with('[') || !host.contains(':'));
+    if is_host && is_port { Ok(text.to_owned()) } else { Err("write ADDRESS:PORT".to_owned()) }
+}
+
 /// A place, and its public key.
 type Place = (String, String);
 
@@ -79,11 +88,18 @@ pub(super) fn run(arguments: &ConfigArgs) -> Result<Exit, Failure> {
         let message = format!("--vantage: {COORDINATOR} is the name of the submitter's key");
         return Err(Failure::new(Exit::Usage, message));
     }
+    for file in [&arguments.tls_cert, &arguments.tls_key].into_iter().flatten() {
+        // It may be a file of another machine.
+        if file.is_dir() {
+            let message = format!("{} is a folder, and a PEM file is wanted", shown(file));
+            return Err(Failure::new(Exit::NoInput, message));
+        }
+    }
     let folder = files::absolute(&arguments.output);
     let unwritable = |error: io::Error| {
         Failure::new(Exit::NoOutput, format!("cannot write to {}: {error}", shown(&folder)))
     };
-    fs::create_dir_all(&folder).map_err(unwritable)?;
+    folder::make(&folder).map_err(unwritable)?;
     let mut places: Vec<Place> = Vec::new();
     let mut coordinator = None;
     if !arguments.vantage.is_empty() {
@@ -289,6 +305,19 @@ mod tests {
         let text = configuration(folder.path(), &["--nats", "2.9", "--max-store", "1G"]);
         assert!(text.contains("127.0.0.1:4222") && text.contains("max_file_store: 1G"), "{text}");
         assert!(!text.contains("sync_interval") && !text.contains("accounts"), "{text}");
+        for (text, is_good) in [
+            ("0.0.0.0:4222", true),
+            ("[::1]:4222", true),
+            ("nats.example:1", true),
+            ("::1:4222", false),
+            ("nats.example", false),
+            (":4222", false),
+            ("4222", false),
+            ("1.2.3.4:0", false),
+            ("", false),
+        ] {
+            assert_eq!(listen(text).is_ok(), is_good, "{text}");
+        }
         for (size_text, is_good) in [("1G", true), ("500M", true), ("", false), ("1X", false)] {
             assert_eq!(size(size_text).is_ok(), is_good, "{size_text}");
         }

@@ -18,7 +18,7 @@ use crate::course::{Course, Next, Step};
 use crate::exit::{Exit, Failure};
 use crate::folder::{self, State};
 use crate::running::of_unfit;
-use crate::server::{Access, Credentials};
+use crate::server::{Access, Credentials, url};
 
 /// `pathspider campaign status`.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub(super) struct StatusArgs {
     folder: PathBuf,
 
     /// The NATS server that the campaign was submitted to
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     server: Option<String>,
 
     #[command(flatten)]
@@ -84,6 +84,11 @@ pub(super) fn run(arguments: StatusArgs) -> Result<Exit, Failure> {
         let name = arguments.folder.to_string_lossy();
         let access = Access { server, credentials: arguments.credentials };
         return remote::status(&name, &access, &arguments.silence, arguments.json);
+    }
+    if let Some(option) = arguments.credentials.given() {
+        let message =
+            format!("{option} goes with --server; without it, status looks into a folder");
+        return Err(Failure::new(Exit::Usage, message));
     }
     let path = files::absolute(&arguments.folder);
     let no_input = |message: String| Failure::new(Exit::NoInput, message);

@@ -25,11 +25,21 @@ const OLDEST: (u32, u32) = (2, 9);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Access {
     /// The NATS server: nats://HOST:PORT, or tls://HOST:PORT
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     pub(crate) server: String,
 
     #[command(flatten)]
     pub(crate) credentials: Credentials,
+}
+
+/// A server's address.
+pub(crate) fn url(text: &str) -> Result<String, String> {
+    let (scheme, host) = text.split_once("://").unwrap_or(("nats", text));
+    let is_known = ["nats", "tls", "ws", "wss"].contains(&scheme);
+    match is_known && !host.is_empty() {
+        true => Ok(text.to_owned()),
+        false => Err("write nats://HOST:PORT or tls://HOST:PORT".to_owned()),
+    }
 }
 
 /// Who we are, and whom we trust.
@@ -49,6 +59,12 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
+    /// The first of these options that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let all = [("--nkey", &self.nkey), ("--creds", &self.creds), ("--tls-ca", &self.tls_ca)];
+        all.into_iter().find(|(_, file)| file.is_some()).map(|(option, _)| option)
+    }
+
     fn options(&self) -> Result<ConnectOptions, Failure> {
         let mut options = ConnectOptions::new()
             .name("pathspider-fleet")

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use pathspider_runtime::text;
 
 use super::networks::Networks;
 use super::ranking::{Ranking, key};
@@ -10,7 +11,7 @@ use super::reading::{self, Read};
 use super::{write, write_json};
 use crate::compare::{Comparison, Settings};
 use crate::gather::Side;
-use crate::show::comparison::text;
+use crate::show::comparison;
 use pathspider_program::{Exit, Failure};
 
 /// `pathspider diff`.
@@ -47,13 +48,20 @@ pub(super) fn run(arguments: &DiffArgs, command: Vec<String>) -> Result<Exit, Fa
     let networks = &arguments.networks;
     let key = arguments.by.clone().unwrap_or_else(|| networks.key().to_owned());
     let Read { context, gathered, inputs } = reading::records(&sets, &[key], networks)?;
+    for (side, path) in [(Side::A, &arguments.before), (Side::B, after)] {
+        if !gathered.entries.iter().any(|entry| entry.side == side) && inputs.records > 0 {
+            let message =
+                format!("there is nothing to compare: no record was read of {}", text::path(path));
+            return Err(Failure::new(Exit::NoInput, message));
+        }
+    }
     let exit = reading::end(&inputs);
     let settings = Settings { command, min: arguments.ranking.min };
     let comparison = Comparison::new(&gathered, &context, inputs, settings);
     if arguments.ranking.json {
         write_json(&comparison)?
     } else {
-        write(&text(&comparison, arguments.ranking.top))?
+        write(&comparison::text(&comparison, arguments.ranking.top))?
     }
     Ok(exit)
 }

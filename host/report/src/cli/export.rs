@@ -61,7 +61,7 @@ pub(super) fn run(arguments: ExportArgs) -> Result<Exit, Failure> {
             )
         })
     });
-    let Named { found, abouts, mut bad } = Named::find(&[(Side::A, &arguments.files)]);
+    let Named { found, abouts, mut bad } = Named::find(&[(Side::A, &arguments.files)])?;
     let abouts = abouts.into_iter().map(|(about, _)| about).collect();
     let sources = found.sources.clone();
     let settings = Settings {

@@ -6,7 +6,7 @@ use std::thread;
 use pathspider_records::find::Found;
 use pathspider_records::{About, Bad, Fault, read};
 use pathspider_runtime::say;
-use pathspider_runtime::text::visible;
+use pathspider_runtime::text::{self, visible};
 
 use super::networks::Networks;
 use crate::figures::Inputs;
@@ -18,6 +18,9 @@ const MOST_NAMED: usize = 20;
 
 /// The most characters of a reason.
 const LONGEST: usize = 200;
+
+/// The files of records in a folder, by their names.
+const FILES: &str = "*.ndjson, *.jsonl, *.json; also *.gz, *.zst, *.xz";
 
 /// What was read.
 pub(super) struct Read {
@@ -36,7 +39,16 @@ pub(super) struct Named {
 
 impl Named {
     /// Finds the files of one set, or of two that are compared.
-    pub(super) fn find(sets: &[(Side, &[PathBuf])]) -> Named {
+    ///
+    /// # Errors
+    ///
+    /// Standard input is named twice, or a set has nothing but empty folders.
+    pub(super) fn find(sets: &[(Side, &[PathBuf])]) -> Result<Named, Failure> {
+        let all = sets.iter().flat_map(|(_, paths)| *paths);
+        if all.filter(|path| path.as_os_str() == "-").count() > 1 {
+            let message = "- stands twice, and standard input is read once";
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let mut named = Named::default();
         for &(side, paths) in sets {
             let found = pathspider_records::find(paths);
@@ -48,12 +60,21 @@ impl Named {
                 });
                 named.abouts.push((about.unwrap_or_default(), side));
             }
+            let has_files = !(found.sources.is_empty() && found.closed.is_empty());
+            for folder in &found.empty {
+                let message =
+                    format!("{}: folder has no file of records ({FILES})", text::path(folder));
+                if !has_files {
+                    return Err(Failure::new(Exit::NoInput, message));
+                }
+                say!("{message}");
+            }
             named.found.sources.extend(found.sources);
             named.found.passed_over.extend(found.passed_over);
             named.found.twice.extend(found.twice);
             named.found.closed.extend(found.closed);
         }
-        named
+        Ok(named)
     }
 }
 
@@ -69,7 +90,7 @@ pub(super) fn records(
     networks: &Networks,
 ) -> Result<Read, Failure> {
     let databases = networks.open()?;
-    let Named { found, abouts, mut bad } = Named::find(sets);
+    let Named { found, abouts, mut bad } = Named::find(sets)?;
     let context = Context::new(abouts, keys, databases);
     let (read, not_read) =
         read(&found.sources, &context.wanted(), threads(), || Gathering::new(&context));

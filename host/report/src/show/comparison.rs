@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use pathspider_runtime::text::of;
+
 use super::{Table, name, number, per_cent};
 use crate::compare::{Compared, Comparison, Pairs};
 use crate::statistics::{Change, Test};
@@ -30,9 +32,10 @@ fn measurement(compared: &Compared, key: &str, top: usize, text: &mut String) {
     let before = if text.is_empty() { "" } else { "\n" };
     put!(
         text,
-        "{before}{}: {} targets in both, {a} only in A, {b} only in B",
+        "{before}{}: {} {} in both, {a} only in A, {b} only in B",
         name(&compared.name),
-        number(compared.both)
+        number(compared.both),
+        of(compared.both, "target", "targets")
     );
     for pairs in &compared.aspects {
         aspect(pairs, key, top, text);
@@ -43,9 +46,10 @@ fn aspect(pairs: &Pairs, key: &str, top: usize, text: &mut String) {
     let [a, b] = pairs.verdict_only.map(number);
     put!(
         text,
-        "\n  {} of {} targets with a verdict in both ({a} only in A, {b} only in B): {} changed",
+        "\n  {} of {} {} with a verdict in both ({a} only in A, {b} only in B): {} changed",
         name(&pairs.aspect),
         number(pairs.pairs),
+        of(pairs.pairs, "target", "targets"),
         number(pairs.changed)
     );
     let mut table = Table::new([">A", ">A %", ">B", ">B %", ">lost", ">gained", "p", "condition"]);
@@ -98,8 +102,9 @@ fn groups(pairs: &Pairs, key: &str, top: usize, text: &mut String) {
     if values > 0 {
         put!(
             text,
-            "    {} values of {} with fewer pairs than --min, {} in all",
+            "    {} {} of {} with fewer pairs than --min, {} in all",
             number(values),
+            of(values, "value", "values"),
             name(key),
             number(of_them)
         );

@@ -1,6 +1,5 @@
 //! What a record has to be like to be picked.
 
-use std::convert::Infallible;
 use std::str::FromStr;
 
 use pathspider_plugin_api::{Record, Value, ValueRef};
@@ -40,9 +39,12 @@ pub(super) fn conditions(record: &Record) -> impl Iterator<Item = &str> {
 }
 
 impl FromStr for Pattern {
-    type Err = Infallible;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Pattern, Infallible> {
+    fn from_str(text: &str) -> Result<Pattern, String> {
+        if text.is_empty() {
+            return Err("it names no condition".to_owned());
+        }
         let (glob, has_value) = (WildMatch::new(text), text.contains(':'));
         Ok(Pattern { text: text.to_owned(), glob, has_value })
     }

@@ -115,8 +115,8 @@ impl Case {
                  targets."
             }
             Case::Syn => {
-                "The same two handshakes, of which only the SYN is sent and its answer waited for. The \
-                 bare loop makes two ordinary connections."
+                "The same two handshakes, but only the SYN is sent and its answer awaited. The bare loop \
+                 makes two ordinary connections."
             }
             Case::Dead => {
                 "One target in twenty is dead: nothing comes back from it. The dead targets are \

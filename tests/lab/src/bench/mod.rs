@@ -21,7 +21,7 @@ pub use case::Case;
 pub use emulator::{EmulatorSpeed, emulator_speed};
 pub use loops::{Exchanged, LoopResult, bare_loop};
 pub use machine::Machine;
-pub use page::rewrite;
+pub use page::{readable, rewrite};
 pub use report::{CaseReport, Report, Run};
 pub use table::{markdown, measured};
 

@@ -8,17 +8,29 @@ use crate::error::{Context, Error, Result};
 const BEGIN: &str = "<!-- bench:begin -->\n";
 const END: &str = "<!-- bench:end -->\n";
 
+/// Checks that [`rewrite`] can replace a part of `page`.
+///
+/// # Errors
+/// When the page cannot be read, or has not both comments, each once and in their order.
+pub fn readable(page: &Path) -> Result<()> {
+    rewritten(page, "").map(drop)
+}
+
 /// Replaces what lies between the two comments in `page` by `text`.
 ///
 /// # Errors
 /// When the page cannot be read or written, or has not both comments, each once and in their order.
 pub fn rewrite(page: &Path, text: &str) -> Result<()> {
+    let new = rewritten(page, text)?;
+    fs::write(page, new).context(|| format!("write {}", page.display()))
+}
+
+fn rewritten(page: &Path, text: &str) -> Result<String> {
     let old = fs::read_to_string(page).context(|| format!("read {}", page.display()))?;
-    let new = replaced(&old, text).ok_or_else(|| {
+    replaced(&old, text).ok_or_else(|| {
         let message = format!("has not {} and then {}, once each", BEGIN.trim(), END.trim());
         Error::invalid(page.display().to_string(), message)
-    })?;
-    fs::write(page, new).context(|| format!("write {}", page.display()))
+    })
 }
 
 fn replaced(page: &str, text: &str) -> Option<String> {

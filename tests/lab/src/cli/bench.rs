@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
-use pathspider_lab::bench::{Case, Report, Settings, markdown, measured, rewrite, run};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
+use pathspider_lab::bench::{Case, Report, Settings, markdown, measured, readable, rewrite, run};
 use pathspider_lab::runner::default_pathspider;
 use pathspider_lab::{Error, Result};
 
@@ -19,13 +19,13 @@ pub(super) struct Bench {
     #[arg(long, conflicts_with = "cases")]
     long: bool,
     /// The pathspider to run [default: the one beside this program]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = super::program)]
     pathspider: Option<PathBuf>,
     /// Targets of each case [default: the case's own number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     targets: Option<u32>,
     /// Rounds; every program has its turn in each. What takes minutes has one [default: 5]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1000))]
     rounds: Option<usize>,
     /// Targets in flight, in pathspider and in the bare loop [default: 1000, or the case's own]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -47,6 +47,10 @@ impl Bench {
             [] => Case::ALL.into_iter().filter(|case| self.long || !case.is_long()).collect(),
             names => names.iter().map(|name| name.parse()).collect::<Result<Vec<Case>>>()?,
         };
+        if let Some(page) = &self.write {
+            // Found now, and not after minutes.
+            readable(page)?;
+        }
         let settings = Settings {
             pathspider: self.pathspider.unwrap_or_else(default_pathspider),
             cases,

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use pathspider_lab::emulated::EmulatedLab;
 use pathspider_lab::runner::{Measured, Suite, default_pathspider, render};
 use pathspider_lab::{Error, Result, scenario};
@@ -15,10 +16,11 @@ use super::{Verdict, leave_out_impossible, say};
 #[derive(Args)]
 pub(super) struct Pathspider {
     /// The pathspider to run [default: the one beside this program]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = super::program)]
     pathspider: Option<PathBuf>,
     /// Jobs in flight
-    #[arg(short, long, value_name = "N", default_value_t = 200)]
+    #[arg(short, long, value_name = "N", default_value_t = 200,
+          value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     workers: usize,
     /// Have it conclude again from each run's records and packets, and fail where that differs
     #[arg(long)]
@@ -69,9 +71,9 @@ impl Check {
             .cloned()
             .collect();
         if plugins.is_empty() {
-            return Err(Error::Invalid {
-                subject: "the scenarios".into(),
-                message: "none states what is expected of such a plugin".into(),
+            return Err(Error::Usage {
+                subject: "--plugin".into(),
+                message: "none of the scenarios states what is expected of such a plugin".into(),
             });
         }
         let lab = EmulatedLab::new(scenarios, self.targets)?;

@@ -1,5 +1,5 @@
 //! Owns `fleet`: vantage points with an agent each, a NATS server that they reach, and a command beside the
-//! server. For who has no fleet, and wants to see a campaign on many vantage points.
+//! server. It shows a campaign on many vantage points to people who have no fleet.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -158,12 +158,8 @@ impl Running {
         })?);
         let begun = Instant::now();
         while beside.enter(|| TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).is_err())? {
-            if begun.elapsed() > PATIENCE {
-                let message = format!("it does not listen at port {PORT}");
-                let command = nats.display().to_string();
-                return Err(Error::Tool { command, status: "not ready".to_owned(), message });
-            }
-            std::thread::sleep(LOOK);
+            let message = format!("it does not listen at port {PORT}");
+            self.look(&nats.display().to_string(), begun, || message)?;
         }
         Ok(())
     }
@@ -190,7 +186,7 @@ impl Running {
     }
 
     /// Waits until all agents are ready.
-    fn wait(&self, folder: &WorkDir, names: &[String]) -> Result<()> {
+    fn wait(&mut self, folder: &WorkDir, names: &[String]) -> Result<()> {
         let begun = Instant::now();
         for name in names {
             let file = said(folder, name);
@@ -199,15 +195,29 @@ impl Running {
                 if said.contains("is ready") {
                     break;
                 }
-                if begun.elapsed() > PATIENCE {
-                    let message = said.lines().last().unwrap_or("it says nothing").to_owned();
-                    let command = format!("pathspider agent --vantage {name}");
-                    return Err(Error::Tool { command, status: "not ready".to_owned(), message });
-                }
-                std::thread::sleep(LOOK);
+                let message = || said.lines().last().unwrap_or("it says nothing").to_owned();
+                self.look(&format!("pathspider agent --vantage {name}"), begun, message)?;
             }
         }
         Ok(())
+    }
+
+    /// Waits a little for the program that is to begin.
+    ///
+    /// # Errors
+    /// One of the programs has ended, or this one has not begun in time.
+    fn look(&mut self, command: &str, begun: Instant, why: impl FnOnce() -> String) -> Result<()> {
+        let mut ended =
+            self.children.iter_mut().filter_map(|child| child.try_wait().ok().flatten());
+        let status = match ended.next() {
+            Some(status) => status.to_string(),
+            None if begun.elapsed() > PATIENCE => "not ready".to_owned(),
+            None => {
+                std::thread::sleep(LOOK);
+                return Ok(());
+            }
+        };
+        Err(Error::Tool { command: command.to_owned(), status, message: why() })
     }
 }
 

@@ -63,7 +63,7 @@ const ABOUTS: &[About] = &[About {
         ("List the paths", "pathspider-lab list"),
         (
             "Measure over one of them",
-            "pathspider-lab run ecn-blackhole -- sh -c 'pathspider ecn -i $LAB_INTERFACE \
+            "pathspider-lab run ecn-syn-dropped -- sh -c 'pathspider ecn -i $LAB_INTERFACE \
              --allow-special --input $LAB_JOBS'",
         ),
         (
@@ -136,16 +136,28 @@ pub(crate) fn main() -> ExitCode {
         Ok(Verdict::Exit(status)) => ExitCode::from(status),
         Err(error) => {
             eprintln!("pathspider-lab: {error}");
-            ExitCode::from(3)
+            ExitCode::from(if matches!(error, Error::Usage { .. }) { 2 } else { 3 })
         }
     }
 }
 
 /// Prints help, or says in one line what is wrong with the arguments.
 fn usage(error: &clap::Error) -> ExitCode {
-    let Some(line) = error::told(error, "pathspider-lab --help") else { return ExitCode::SUCCESS };
+    let parser = Arguments::command();
+    let command = std::env::args().nth(1).filter(|word| parser.find_subcommand(word).is_some());
+    let help = match command {
+        Some(command) => format!("pathspider-lab help {command}"),
+        None => "pathspider-lab --help".to_owned(),
+    };
+    let Some(line) = error::told(error, &help) else { return ExitCode::SUCCESS };
     eprintln!("pathspider-lab: {line}");
     ExitCode::from(2)
+}
+
+/// A program that is there.
+fn program(text: &str) -> std::result::Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_file() { Ok(path) } else { Err("there is no such file".to_owned()) }
 }
 
 fn write_manual(folder: &Path) -> Result<Verdict> {
@@ -172,4 +184,21 @@ fn say(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written.map_err(|source| Error::Io { action: "write to standard output".into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_name_paths_that_there_are() {
+        let lines = ABOUTS.iter().flat_map(|about| about.examples).map(|(_, line)| *line);
+        let named =
+            lines.filter_map(|line| line.strip_prefix("pathspider-lab run ")?.split(' ').next());
+        let named: Vec<&str> = named.collect();
+        assert!(!named.is_empty());
+        for name in named {
+            assert!(pathspider_lab::scenario::find(name).is_ok(), "{name}");
+        }
+    }
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::{Scenario, builtin};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::vantage;
 
 /// Finds scenarios by what a person writes: a file, a name of one that ships with the lab, or the
@@ -16,7 +17,8 @@ use crate::vantage;
 pub fn find(wanted: &str) -> Result<Vec<Scenario>> {
     let path = Path::new(wanted);
     if path.extension().is_some_and(|extension| extension == "toml") {
-        let text = std::fs::read_to_string(path).context(|| format!("read {wanted}"))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::usage(wanted, format!("the file cannot be read: {error}")))?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         return read_all(&name.unwrap_or_default(), wanted, &text);
     }
@@ -28,7 +30,7 @@ pub fn find(wanted: &str) -> Result<Vec<Scenario>> {
     if found.is_empty() {
         let message = "no scenario is called so; `pathspider-lab list` shows all, and a file of \
                        your own ends in .toml";
-        return Err(Error::invalid(wanted, message));
+        return Err(Error::usage(format!("{wanted:?}"), message));
     }
     Ok(found)
 }
@@ -47,7 +49,7 @@ pub fn find_all(wanted: &[String]) -> Result<Vec<Scenario>> {
                 Some(_) => {
                     let message =
                         format!("another path is named {} too; give it a `name`", scenario.name);
-                    return Err(Error::invalid(one.as_str(), message));
+                    return Err(Error::usage(one.as_str(), message));
                 }
             }
         }
@@ -72,8 +74,8 @@ fn read_all(name: &str, subject: &str, text: &str) -> Result<Vec<Scenario>> {
     if !is_several {
         return Ok(vec![read(name, subject, text)?]);
     }
-    let invalid = |message: String| Error::invalid(subject, message);
-    let several: Several = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    let invalid = |message: String| Error::usage(subject, message);
+    let several: Several = parsed(subject, text)?;
     let mut all: Vec<Scenario> = Vec::new();
     for (index, mut scenario) in several.path.into_iter().enumerate() {
         if scenario.name.is_empty() {
@@ -94,13 +96,22 @@ fn read_all(name: &str, subject: &str, text: &str) -> Result<Vec<Scenario>> {
 /// # Errors
 /// When it is not TOML, has unknown keys, or says what cannot be.
 pub fn read(name: &str, subject: &str, text: &str) -> Result<Scenario> {
-    let mut scenario: Scenario =
-        toml::from_str(text).map_err(|error| Error::invalid(subject, error.to_string()))?;
+    let mut scenario: Scenario = parsed(subject, text)?;
     if scenario.name.is_empty() {
         scenario.name = name.into();
     }
-    check(&scenario).map_err(|message| Error::invalid(subject, message))?;
+    check(&scenario).map_err(|message| Error::usage(subject, message))?;
     Ok(scenario)
+}
+
+/// Reads TOML; says what is wrong in one line, with the number of the line where it is.
+fn parsed<T: DeserializeOwned>(subject: &str, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| format!(":{}", before.matches('\n').count() + 1));
+        let message: Vec<&str> = error.message().lines().map(str::trim).collect();
+        Error::usage(format!("{subject}{}", line.unwrap_or_default()), message.join(", "))
+    })
 }
 
 fn check(scenario: &Scenario) -> std::result::Result<(), String> {
