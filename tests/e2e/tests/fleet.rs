@@ -174,7 +174,7 @@ fn what_cannot_be_done_is_said_in_one_line() {
     };
     said(&alone("nats://127.0.0.1:9"), 15, &["cannot use the server nats://127.0.0.1:9"]);
     said(&alone("nats://no-such-host.invalid"), 15, &["cannot use the server"]);
-    said(&alone("nats://"), 15, &["cannot use the server"]);
+    said(&alone("nats://"), 2, &["write nats://HOST:PORT or tls://HOST:PORT"]);
     let web = fleet.network.targets("clean")[0];
     said(&alone(&format!("nats://{web}:80")), 15, &["cannot use the server"]);
     let nobody = fleet.folder.join("nobody.nk");
