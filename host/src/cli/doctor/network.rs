@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use super::super::source;
 use super::finding::Finding;
-use super::source;
 use crate::job::addresses;
 use crate::route::Routes;
 use crate::run::look;
