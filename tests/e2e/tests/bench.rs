@@ -20,7 +20,7 @@ fn bench(cases: &[&str], arguments: &[&str]) -> Value {
 #[test]
 fn every_kind_of_connection_is_measured_rightly_beside_its_loop() {
     let Some(_) = network(1, 0) else { return };
-    let cases = ["connect", "syn", "http", "https", "dnsudp", "forged"];
+    let cases = ["connect", "syn", "http", "https", "http3", "dnsudp", "forged"];
     let report = bench(&cases, &["-w", "10"]);
     for (name, case) in cases.iter().zip(report["cases"].as_array().unwrap()) {
         assert_eq!(case["case"], *name);

@@ -19,6 +19,8 @@ pub enum Case {
     Http,
     /// GET requests over TLS.
     Https,
+    /// GET requests by HTTP/3.
+    Http3,
     /// DNS queries over UDP.
     DnsUdp,
     /// Forged packets, beside port scanners.
@@ -31,6 +33,8 @@ pub enum Case {
     Memory,
     /// Memory with very many targets of forged packets in flight, which need no files.
     MemoryForged,
+    /// Memory with many connections of QUIC in flight.
+    MemoryQuic,
     /// More jobs towards one address and port than there are local ports.
     OneAddress,
 }
@@ -56,18 +60,20 @@ const TCP: Measured = Measured {
 
 impl Case {
     /// All of them, in the order in which they run.
-    pub const ALL: [Case; 12] = [
+    pub const ALL: [Case; 14] = [
         Case::Connect,
         Case::Syn,
         Case::Dead,
         Case::Http,
         Case::Https,
+        Case::Http3,
         Case::DnsUdp,
         Case::Forged,
         Case::Blocking,
         Case::Scale,
         Case::Memory,
         Case::MemoryForged,
+        Case::MemoryQuic,
         Case::OneAddress,
     ];
 
@@ -79,12 +85,14 @@ impl Case {
             Case::Dead => "dead",
             Case::Http => "http",
             Case::Https => "https",
+            Case::Http3 => "http3",
             Case::DnsUdp => "dnsudp",
             Case::Forged => "forged",
             Case::Blocking => "blocking",
             Case::Scale => "scale",
             Case::Memory => "memory",
             Case::MemoryForged => "memory-forged",
+            Case::MemoryQuic => "memory-quic",
             Case::OneAddress => "one-address",
         }
     }
@@ -97,12 +105,14 @@ impl Case {
             Case::Dead => "Dead targets",
             Case::Http => "HTTP",
             Case::Https => "HTTPS",
+            Case::Http3 => "HTTP/3",
             Case::DnsUdp => "DNS over UDP",
             Case::Forged => "Forged packets",
             Case::Blocking => "Plugins that block",
             Case::Scale => "Many targets",
             Case::Memory => "Memory",
             Case::MemoryForged => "Memory, forged packets",
+            Case::MemoryQuic => "Memory, QUIC",
             Case::OneAddress => "One address",
         }
     }
@@ -133,6 +143,11 @@ impl Case {
                  certificate. The servers' part of the handshakes costs this machine as much \
                  again; it is the same for both."
             }
+            Case::Http3 => {
+                "Two handshakes of QUIC with each of the targets, and a GET request by HTTP/3 on \
+                 each. The bare loop is a client of the same library, with one socket for all. \
+                 Handshakes are made by the processors of this machine, at both ends."
+            }
             Case::DnsUdp => {
                 "Two queries to each of the targets, each from a socket of its own: connect, send, \
                  await the answer, close."
@@ -162,6 +177,7 @@ impl Case {
                 "The same with forged packets, which need no open files: 50,000 targets in flight \
                  wherever it runs."
             }
+            Case::MemoryQuic => "The same with connections of QUIC, 5,000 targets in flight.",
             Case::OneAddress => {
                 "All jobs go to one address and port, with two connections each. There are more \
                  connections than local ports, and the kernel keeps a used port back for a minute. \
@@ -172,7 +188,10 @@ impl Case {
 
     /// Whether it takes minutes.
     pub fn is_long(self) -> bool {
-        matches!(self, Case::Scale | Case::Memory | Case::MemoryForged | Case::OneAddress)
+        matches!(
+            self,
+            Case::Scale | Case::Memory | Case::MemoryForged | Case::MemoryQuic | Case::OneAddress
+        )
     }
 
     /// How many targets it has where nobody says.
@@ -182,6 +201,8 @@ impl Case {
             // So many that starting the threads does not count.
             Case::Blocking => 100_000,
             Case::Http | Case::Https | Case::DnsUdp => 10_000,
+            Case::Http3 => 5_000,
+            Case::MemoryQuic => 20_000,
             // All hosts of a /16 but the first and the last.
             Case::Forged => 65_534,
             Case::Scale | Case::Memory | Case::MemoryForged => 1_000_000,
@@ -194,6 +215,10 @@ impl Case {
         match self {
             Case::Blocking => &[50, 500],
             Case::Memory | Case::MemoryForged => &[50_000],
+            Case::MemoryQuic => &[5000],
+            // More handshakes at once last longer than a target is waited for, where one machine makes both
+            // ends of them.
+            Case::Http3 => &[100],
             _ => &[1000],
         }
     }
@@ -215,6 +240,14 @@ impl Case {
                 arguments: &["--connect", "https"],
                 port: 443,
                 exchanged: Exchanged::Https,
+                ..TCP
+            },
+            Case::Http3 | Case::MemoryQuic => Measured {
+                plugin: "dscp",
+                // Long enough for a machine that makes both ends of 5,000 handshakes at once.
+                arguments: &["--connect", "quic", "--timeout", "60"],
+                port: 443,
+                exchanged: Exchanged::Http3,
                 ..TCP
             },
             Case::DnsUdp => Measured {

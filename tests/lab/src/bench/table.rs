@@ -16,13 +16,13 @@ fn columns(case: Case) -> &'static [Column] {
         Case::Connect => &[Targets, Rate, Share, Cpu, Peak, MissedFlows, Wrong],
         Case::Syn => &[Targets, Rate, Share, Answered, Cpu, Peak, MissedFlows, Wrong],
         Case::Dead => &[Targets, Seconds, Share, Cpu, Peak, MissedFlows, Wrong],
-        Case::Http | Case::Https | Case::DnsUdp => {
+        Case::Http | Case::Https | Case::Http3 | Case::DnsUdp => {
             &[Targets, Rate, Share, Cpu, ServerCpu, Peak, MissedFlows, Wrong]
         }
         Case::Forged => &[Targets, Rate, Share, Syns, Answered, Cpu, MissedFlows, Wrong],
         Case::Blocking => &[Targets, PerTarget, Cpu, Peak, MissedFlows, Wrong],
         Case::Scale => &[Targets, Seconds, PerTarget, Cpu, Peak, MissedFlows, Wrong],
-        Case::Memory | Case::MemoryForged => {
+        Case::Memory | Case::MemoryForged | Case::MemoryQuic => {
             &[Targets, Seconds, Tenth, Half, NineTenths, Peak, MissedFlows, Wrong]
         }
         Case::OneAddress => &[Targets, Seconds, Rate, Cpu, Peak, MissedFlows, Wrong],

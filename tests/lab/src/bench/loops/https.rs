@@ -30,17 +30,22 @@ pub(super) struct State {
 
 impl SecureGet {
     pub(super) fn new() -> Result<Self> {
-        let provider = Arc::new(ring::default_provider());
-        let verifier = Arc::new(TakesAny(Arc::clone(&provider)));
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::invalid("the bare loop's TLS", error.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(client_config()?) })
     }
+}
+
+/// TLS without resumption, and with any certificate.
+pub(super) fn client_config() -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(TakesAny(Arc::clone(&provider)));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::invalid("the bare loop's TLS", error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 impl Exchange for SecureGet {

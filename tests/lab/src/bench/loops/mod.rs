@@ -4,6 +4,7 @@
 mod connect;
 mod dns;
 mod http;
+mod http3;
 mod https;
 
 use std::io;
@@ -36,6 +37,8 @@ pub enum Exchanged {
     Http,
     /// The same over TLS.
     Https,
+    /// The same by HTTP/3.
+    Http3,
     /// A DNS query over UDP and its answer.
     DnsUdp,
 }
@@ -69,6 +72,7 @@ pub fn bare_loop(
         Exchanged::Connect => run(connect::Handshake, addresses, in_flight),
         Exchanged::Http => run(http::Get, addresses, in_flight),
         Exchanged::Https => run(https::SecureGet::new()?, addresses, in_flight),
+        Exchanged::Http3 => http3::run(addresses, in_flight),
         Exchanged::DnsUdp => run(dns::Query, addresses, in_flight),
     }
 }
