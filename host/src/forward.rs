@@ -13,7 +13,9 @@ mod stage;
 mod tests;
 
 use pathspider_arrivals::Key;
-use pathspider_plugin_api::{Job, ValueRef};
+use pathspider_plugin_api::Job;
+
+use crate::job::responds;
 
 pub(crate) use condition::conditions;
 pub use condition::declared;
@@ -21,9 +23,6 @@ pub(crate) use judge::{OfConfig, Sent, judge};
 pub(crate) use questions::Reply;
 pub(crate) use record::record;
 pub(crate) use stage::{Answered, Ask, Stage};
-
-/// The key of a job that says that its target responds.
-const RESPONDER: &str = "responder";
 
 /// How responders are asked.
 #[derive(Debug, Clone)]
@@ -36,6 +35,6 @@ pub struct Responders {
 
 /// Whether a job's target is said to respond.
 pub(crate) fn is_responder(job: &Job) -> bool {
-    let said = job.record().get(RESPONDER).map(pathspider_plugin_api::Value::view);
-    matches!(said, Some(ValueRef::Bool(true))) || matches!(said, Some(ValueRef::Text("true")))
+    // What is neither yes nor no was refused when it was read.
+    responds(job.record()).unwrap_or(false)
 }

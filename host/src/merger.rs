@@ -251,6 +251,7 @@ impl Merger {
                 }
             }
         }
+        asking.end();
         Ok(())
     }
 

@@ -13,6 +13,9 @@ use crate::TAG;
 /// Characters of a key at the least.
 const LEAST: usize = 32;
 
+/// The variable of the environment that names the folder in which the system hands secrets to a service.
+pub const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// Octets of a file that are read at the most.
 const MOST: u64 = 4_096;
 

@@ -10,7 +10,7 @@ mod mark;
 mod question;
 
 pub use answer::{Answer, Arrival, Match};
-pub use key::{Key, KeyError};
+pub use key::{CREDENTIALS, Key, KeyError};
 pub use mark::Mark;
 pub use question::{Question, Sought};
 

@@ -7,6 +7,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
+use clap::Args;
+use pathspider_runtime::files;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::campaign::{Campaign, Measure};
@@ -28,6 +30,21 @@ pub(crate) struct Files {
 pub(crate) struct Here {
     pub(crate) interface: Option<String>,
     pub(crate) vantage: Option<String>,
+    /// How targets are asked that respond.
+    pub(crate) responders: Responders,
+}
+
+/// The far ends of one's own: their key is this machine's, and so is the word for their port.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Responders {
+    /// Ask targets whose line says `"responder": true` which packets came to them; this file has the key
+    #[arg(long, value_name = "FILE")]
+    responder_key: Option<PathBuf>,
+
+    /// The UDP port at which these targets are asked [default: 7117]
+    #[arg(long, value_name = "PORT", requires = "responder_key",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    responder_port: Option<u16>,
 }
 
 /// How a child ended that could be started.
@@ -45,6 +62,10 @@ pub(crate) fn words(campaign: &Campaign, measure: &Measure, here: &Here) -> Vec<
     let mut words = Words(vec!["measure".into()]);
     words.value("interface", here.interface.as_ref());
     words.value("vantage", here.vantage.as_ref());
+    if let Some(file) = &here.responders.responder_key {
+        words.path("responder-key", &files::absolute(file));
+    }
+    words.value("responder-port", here.responders.responder_port);
     words.value("workers", courtesy.workers);
     words.value("rate", courtesy.rate);
     words.value("per-target-rate", courtesy.per_target_rate);
@@ -227,10 +248,12 @@ mod tests {
             blocklists = ['/b']\nallow_special = true\ntags = {a = 'b c'}\n[[measure]]\n\
             plugin = 'ecn'\nconnect = 'tcp'\nrounds = 2\nflows = true\nchains = ['rtt']\n";
         let campaign = Campaign::parse(text, Path::new("/")).unwrap();
-        let here = Here { interface: Some("eth0".to_owned()), vantage: None };
+        let responders =
+            Responders { responder_key: Some("/far.key".into()), responder_port: Some(7000) };
+        let here = Here { interface: Some("eth0".to_owned()), vantage: None, responders };
         assert_eq!(
             words(&campaign, &campaign.measures[0], &here).join(" ".as_ref()),
-            "measure --interface=eth0 --workers=3 --rate=10 --prefix-spacing=0.5 --blocklist=/b \
+            "measure --interface=eth0 --responder-key=/far.key --responder-port=7000 --workers=3 --rate=10 --prefix-spacing=0.5 --blocklist=/b \
              --allow-special --tag=a=b c --repeat=2 --output-flows --chain=rtt ecn --connect=tcp"
         );
     }

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use pathspider_arrivals::{Key, PORT};
+use pathspider_arrivals::{CREDENTIALS, Key, PORT};
 use pathspider_observer::SourceError;
 use pathspider_program::{Aside, Exit, Failure};
-use pathspider_runtime::text;
+use pathspider_runtime::say;
+use pathspider_runtime::text::{self, of};
 use pathspider_shell::{About, Named, with_examples};
 
 use crate::Time;
@@ -92,6 +93,7 @@ const ABOUTS: &[About] = &[About {
         Exit::NoInterface.status(),
         Exit::NoInput.status(),
         Exit::NoOutput.status(),
+        Exit::Stopped.status(),
     ],
     files: &[("FILE of --key", "the key, which whoever measures has too (--responder-key)")],
     environment: ENVIRONMENT,
@@ -105,9 +107,6 @@ const ENVIRONMENT: &[Named] = &[
     ),
     ("NO_COLOR", "where it is set, help has no colours"),
 ];
-
-/// Where systemd puts a service's secrets.
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Runs the program with these arguments, the first being its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -135,8 +134,9 @@ fn respond(arguments: RespondArgs) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(Exit::NoInput, format!("{} {error}", text::path(&path))))?;
     let rates = (rate, rate_per_source);
     let settings = Settings { key, interface, port, rates, flows, keep };
-    serve(settings).map_err(|error| failure(&error))?;
-    Ok(Exit::Finished)
+    let answers = serve(settings).map_err(|error| failure(&error))?;
+    say!("stopped by a signal, after {answers} {}", of(answers, "answer", "answers"));
+    Ok(Exit::Stopped)
 }
 
 fn failure(error: &ServeError) -> Failure {

@@ -9,6 +9,7 @@ use std::{mem, thread};
 
 use pathspider_arrivals::Key;
 use pathspider_observer::{Source, SourceError, SourceOptions, open};
+use pathspider_runtime::stop::{Caught, Stop};
 use pathspider_runtime::{privileges, say};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -100,8 +101,10 @@ fn wall() -> Time {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Answers until a signal ends the program. When it begins to, it says so.
-pub(crate) fn serve(settings: Settings) -> Result<(), ServeError> {
+/// Answers until a signal comes. When it begins to, it says so; then it gives how many answers it gave.
+pub(crate) fn serve(settings: Settings) -> Result<u64, ServeError> {
+    let stop = Stop::new();
+    let mut caught = Caught::new(Arc::clone(&stop), |_| ())?;
     // No more than a capture takes, and nothing once it is open.
     privileges::no_more();
     let _ = privileges::shed_all_but(CapabilitySet::NET_RAW | CapabilitySet::NET_BIND_SERVICE);
@@ -127,10 +130,14 @@ pub(crate) fn serve(settings: Settings) -> Result<(), ServeError> {
     let (interface, port) = (&settings.interface, settings.port);
     say!("answers at UDP port {port} which packets came in by {interface}");
     let buffers = vec![vec![0; TOGETHER]; BATCH];
-    let mut counter = Counter { sockets, buffers, desk, noted, clock, told: None };
+    let mut counter = Counter { sockets, buffers, desk, noted, clock, told: None, answers: 0 };
     // The capture ends only where it fails.
     while !capture.is_finished() {
         counter.turn()?;
+        caught.look();
+        if stop.is_asked() {
+            return Ok(counter.answers);
+        }
     }
     match capture.join() {
         Ok(Err(error)) => Err(error.into()),
@@ -212,6 +219,7 @@ struct Counter {
     clock: Clock,
     /// When it was last said that a clock is wrong.
     told: Option<Time>,
+    answers: u64,
 }
 
 /// How long one turn waits for a question.
@@ -278,7 +286,7 @@ impl Counter {
         };
         let Counted { socket, state } = &self.sockets[at];
         // Who hears nothing asks again.
-        let _ = state.try_send(socket.into(), &transmit);
+        self.answers += u64::from(state.try_send(socket.into(), &transmit).is_ok());
     }
 
     fn say_clock(&mut self, from: IpAddr, apart: i64, now: Time) {

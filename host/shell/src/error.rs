@@ -23,10 +23,11 @@ pub fn line(error: &clap::Error, help: &str) -> String {
     let mut paragraphs = text.split("\n\n").map(joined);
     let what = paragraphs.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(&what);
-    // Of several, the first is the likeliest.
+    // Of several, the first is the likeliest. No argument of ours begins with a hyphen.
     let tip = paragraphs.find_map(|paragraph| {
         let tip = paragraph.strip_prefix("tip: ")?;
-        Some(tip.split(" tip: ").next().unwrap_or(tip).to_owned())
+        let tip = tip.split(" tip: ").next().unwrap_or(tip);
+        (!tip.starts_with("to pass '")).then(|| tip.to_owned())
     });
     let tip = tip.map(|tip| format!(" ({tip})")).unwrap_or_default();
     let line = format!("{}{tip}; see {help}", in_words(what));
@@ -103,6 +104,7 @@ mod tests {
                 "invalid value 'pigeon' for '--connect <connect>' [possible values: tcp, http]; see x \
                  --help",
             ),
+            (&["--other", "x"], "unexpected argument '--other' found; see x --help"),
             (&[], "the following required arguments were not provided: <CHAIN>; see x --help"),
             (
                 &["--number", "0"],

@@ -79,10 +79,14 @@ pub(super) fn complete(
     exec(command, asked.map(OsString::from).into_iter().chain(words))
 }
 
-/// The file of the first of these programs that is not there.
-pub(super) fn missing() -> Option<PathBuf> {
-    let mut files = PROGRAMS.iter().filter_map(|(_, program)| beside(program).ok());
-    files.find(|file| !file.is_file())
+/// Each of these programs with the commands that it is, and its file where that is not there.
+pub(super) fn programs() -> Vec<(Vec<&'static str>, Option<PathBuf>)> {
+    let of_program = |program: &str| {
+        let names = PROGRAMS.iter().filter(|(_, other)| *other == program).map(|(name, _)| *name);
+        let names: Vec<&'static str> = names.collect();
+        (names, beside(program).ok().filter(|file| !file.is_file()))
+    };
+    [REPORT, FLEET, RESPOND].map(of_program).into()
 }
 
 fn start(

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use pathspider_arrivals::{Key, PORT};
+use pathspider_arrivals::{CREDENTIALS, Key, PORT};
 
 use super::exit::{Exit, Failure};
 use crate::forward::Responders;
@@ -35,7 +35,8 @@ impl ResponderOptions {
     /// The file has no key, or is open to others.
     pub(super) fn responders(&self) -> Result<Option<Responders>, Failure> {
         let Some(path) = &self.responder_key else { return Ok(None) };
-        let key = Key::read(path, None).map_err(|error| {
+        let credentials = std::env::var_os(CREDENTIALS).map(PathBuf::from);
+        let key = Key::read(path, credentials.as_deref()).map_err(|error| {
             Failure::new(Exit::NoInput, format!("--responder-key: {} {error}", text::path(path)))
         })?;
         Ok(Some(Responders { key, port: self.responder_port }))

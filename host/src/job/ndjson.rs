@@ -287,6 +287,7 @@ mod tests {
             (r#"{"dip":["192.0.2.1"]}"#, "not a text"),
             (r#"{"ip":{"v4":"192.0.2.1"}}"#, "not a text"),
             (r#"{"dip":"192.0.2.300"}"#, "neither an IP address nor a name"),
+            (r#"{"dip":"192.0.2.1","responder":"yes"}"#, "write true or false"),
             (r#"{"dip":"192.0.2.1","dp":0}"#, "dp is \"0\", which is not a port"),
             (r#"{"dip":"192.0.2.1","dp":65536}"#, "not a port"),
             (r#"{"dip":"192.0.2.1","port":"http"}"#, "port is \"http\", which is not a port"),

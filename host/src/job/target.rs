@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use pathspider_plugin_api::{Record, Value};
 
 use super::place::{self, Place};
+use super::responder::responds;
 use super::verbatim::Verbatim;
 use super::wrong::{Piece, Wrong};
 
@@ -55,6 +56,7 @@ impl Target {
         record: Record,
         came: Option<Box<Verbatim>>,
     ) -> Result<Target, Wrong> {
+        responds(&record)?;
         let domain = said.domain.filter(|domain| !domain.is_empty());
         let text = said.address.or(domain).ok_or(Wrong::Nothing)?;
         let plain = place::address(text);

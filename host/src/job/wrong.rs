@@ -58,6 +58,13 @@ pub(crate) enum Wrong {
         /// The value.
         value: Piece,
     },
+    /// A key has a value that is neither true nor false.
+    NoTruth {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: Piece,
+    },
     /// Two values are given for one thing.
     Twice {
         /// What.
@@ -174,6 +181,9 @@ impl fmt::Display for Wrong {
             ),
             Wrong::NoText { key, value } => {
                 write!(f, "{key} is {value}, not a text: write an address or a name in quotes")
+            }
+            Wrong::NoTruth { key, value } => {
+                write!(f, "{key} is {value}: write true or false")
             }
             Wrong::Twice { what, one, other } => {
                 write!(f, "it gives {what} twice, {one} and {other}: leave one out")

@@ -9,6 +9,7 @@ use pathspider_arrivals::Sought;
 use pathspider_locate::Template;
 use pathspider_plugin_api::Value;
 use pathspider_plugin_api::chains::carrier;
+use pathspider_runtime::say;
 
 use super::pending::{Complete, Connection};
 use crate::engine::Work;
@@ -34,18 +35,30 @@ pub struct Asking {
     pub(super) answered: Receiver<Answered>,
     open: HashMap<u64, (Complete<Arc<Work>>, Vec<Sent>)>,
     asked: u64,
+    /// Where nobody is to be asked: whether a target is said to respond all the same.
+    unasked: Option<bool>,
 }
 
 impl Asking {
     /// With the stage's two ends.
     pub(crate) fn new(ask: Sender<Ask>, answered: Receiver<Answered>) -> Asking {
-        Asking { ask: Some(ask), answered, open: HashMap::new(), asked: 0 }
+        Asking { ask: Some(ask), answered, open: HashMap::new(), asked: 0, unasked: None }
     }
 
     /// Where no target is asked.
     pub(crate) fn none() -> Asking {
         let answered = crossbeam::channel::never();
-        Asking { ask: None, answered, open: HashMap::new(), asked: 0 }
+        Asking { ask: None, answered, open: HashMap::new(), asked: 0, unasked: Some(false) }
+    }
+
+    /// Says what its user may not have meant.
+    pub(super) fn end(&self) {
+        if self.unasked == Some(true) {
+            say!(
+                "targets that are said to respond were not asked what came to them: --responder-key FILE \
+                 names the key"
+            );
+        }
     }
 
     pub(super) fn has_open(&self) -> bool {
@@ -54,8 +67,13 @@ impl Asking {
 
     /// Takes a job whose connections are over; gives it where its target is not asked.
     pub(super) fn pass(&mut self, complete: Complete<Arc<Work>>) -> Option<Ready> {
-        let Some(ask) = &self.ask else { return Some(Ready::unasked(complete)) };
         let Complete::Job { work, connections } = &complete else {
+            return Some(Ready::unasked(complete));
+        };
+        let Some(ask) = &self.ask else {
+            if let Some(unasked @ false) = &mut self.unasked {
+                *unasked = is_responder(&work.job);
+            }
             return Some(Ready::unasked(complete));
         };
         let target = work.job.target();

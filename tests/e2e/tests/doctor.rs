@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use pathspider_e2e::{Ended, Names, built, names, skipped};
+use pathspider_e2e::{Ended, Names, built, names, skipped, temp_dir};
 use serde_json::Value;
 
 /// What is found at the vantage point, whose resolver answers at once.
@@ -66,6 +66,24 @@ fn what_is_wrong_is_named_with_the_command_that_mends_it() {
     let found = doctor(&network, dns, "-w 20000");
     for (subject, ..) in FAULTS {
         assert_eq!(finding(&found, subject)["good"], true, "{found:#}");
+    }
+}
+
+#[test]
+fn a_program_that_is_missing_is_named_with_the_commands_that_it_is() {
+    let alone = temp_dir("doctor-alone").join("pathspider");
+    std::fs::copy(built("pathspider"), &alone).unwrap();
+    let output = std::process::Command::new(&alone).args(["doctor", "--json"]).output().unwrap();
+    let end = Ended::from(output);
+    assert_eq!(end.status, 13, "{}", end.stderr);
+    let found: Value = serde_json::from_str(&end.stdout).unwrap();
+    for (subject, says) in [
+        ("report", "pathspider-report is missing, which report, diff and export are"),
+        ("campaign", "pathspider-fleet is missing, which campaign and agent are"),
+        ("respond", "pathspider-respond is missing, which respond is"),
+    ] {
+        assert_eq!(finding(&found, subject)["good"], false, "{found:#}");
+        assert!(finding(&found, subject)["says"].as_str().unwrap().ends_with(says), "{found:#}");
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pathspider_arrivals::{Answer, Key, LENGTH, Mark, Match, PORT, Question, Sought};
@@ -13,6 +14,7 @@ use pathspider_e2e::{Ended, Program, built, temp_dir, wait_until};
 use pathspider_lab::net::{self, Namespace, Running};
 use pathspider_lab::runner::plugin_waiver;
 use rustix::net::sockopt::{set_ip_tos, set_ipv6_tclass};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The far end's addresses, of each version two.
 const FAR: [&str; 4] = ["10.70.0.2", "10.70.0.3", "fd70::2", "fd70::3"];
@@ -50,6 +52,15 @@ pub(crate) fn key_file(folder: &Path, mode: u32) -> std::path::PathBuf {
 
 /// A responder that answers, started as users start it.
 pub(crate) fn responder(far: &Namespace, key: &Path, options: &[&str]) -> Running {
+    heard_responder(far, key, options).0
+}
+
+/// The same, with what it says later.
+fn heard_responder(
+    far: &Namespace,
+    key: &Path,
+    options: &[&str],
+) -> (Running, JoinHandle<Vec<String>>) {
     let mut command = Command::new(built("pathspider"));
     command.args(["respond", "--key"]).arg(key).args(options);
     far.place(&mut command);
@@ -59,8 +70,8 @@ pub(crate) fn responder(far: &Namespace, key: &Path, options: &[&str]) -> Runnin
     said.read_line(&mut line).unwrap();
     assert!(line.contains("answers at UDP port"), "{line}");
     // What it says later is not to hold it up.
-    std::thread::spawn(move || for _ in said.lines() {});
-    started
+    let later = std::thread::spawn(move || said.lines().map_while(Result::ok).collect());
+    (started, later)
 }
 
 fn now() -> u64 {
@@ -104,7 +115,7 @@ fn who_has_the_key_learns_what_came_and_nobody_else_hears_anything() {
     let folder = temp_dir("responding");
     let path = key_file(&folder, 0o600);
     let key = Key::read(&path, None).unwrap();
-    let mut responder = responder(&far, &path, &["--rate-per-source", "1000"]);
+    let (mut responder, said) = heard_responder(&far, &path, &["--rate-per-source", "1000"]);
     // It has given up what it opened its capture with, for good.
     let status = fs::read_to_string(format!("/proc/{}/status", responder.child().id())).unwrap();
     for (name, value) in [("CapPrm", 0), ("CapEff", 0), ("CapInh", 0), ("NoNewPrivs", 1)] {
@@ -135,6 +146,12 @@ fn who_has_the_key_learns_what_came_and_nobody_else_hears_anything() {
         silence(&key);
     })
     .unwrap();
+    // A signal ends it in order, with one line.
+    kill_process(Pid::from_child(responder.child()), Signal::TERM).unwrap();
+    assert_eq!(responder.child().wait().unwrap().code(), Some(10));
+    let said = said.join().unwrap();
+    let [.., last] = &said[..] else { panic!("{said:?}") };
+    assert!(last.contains("stopped by a signal, after ") && last.ends_with("answers"), "{last}");
 }
 
 /// Sends what gets no answer, and then what gets one: the first answer is to that.
@@ -206,6 +223,33 @@ fn a_key_that_others_can_read_and_other_mistakes_are_one_clear_line() {
     respond(&["--key", &file, "--rate", "0"]).expect(2, &["--rate"]);
     respond(&["--key", &file, "--keep", "0"]).expect(2, &["--keep", "nothing would be kept"]);
     Program::run(&["measure", "--responder-port", "7118", "mss"]).expect(2, &["--responder-key"]);
+    // No measurement can be meant to send that.
+    let end = Program::run(&["probe", "--responder-key", &file, "192.0.2.1"]);
+    end.expect(2, &["unexpected argument '--responder-key' found; see pathspider help probe"]);
+}
+
+#[test]
+fn a_target_that_responds_and_is_not_asked_is_spoken_of() {
+    if let Err(error) = net::prepare() {
+        return pathspider_e2e::skipped(error);
+    }
+    let (near, _far) = ends();
+    let input = temp_dir("responding-unasked").join("targets.ndjson");
+    let line = |said: &str| format!("{{\"dip\":\"{}\",\"dp\":9,\"responder\":{said}}}\n", FAR[0]);
+    let run = |lines: String| {
+        fs::write(&input, lines).unwrap();
+        let mut command = Command::new(built("pathspider"));
+        command.args(plugin_waiver(&built("pathspider")));
+        command.args(["measure", "-i", "out0", "--allow-special", "--input"]).arg(&input);
+        near.place(command.args(["mss", "--timeout", "1"]));
+        Ended::from(command.output().unwrap())
+    };
+    const UNASKED: &str = "were not asked what came to them: --responder-key FILE";
+    run(line("true") + &line("\"yes\""))
+        .expect(9, &[UNASKED, "responder is", "write true or false"]);
+    let end = run(line("false"));
+    end.expect(0, &[]);
+    assert!(!end.stderr.contains(UNASKED), "{}", end.stderr);
 }
 
 /// What measurements find out from the target at an address, which a router changes packets to like this; `*`

@@ -10,7 +10,7 @@ use pathspider_runtime::files;
 use super::remote::{listen, with_server};
 use crate::agent::{self, Agent, Limits, Site};
 use crate::exit::{Exit, Failure};
-use crate::measuring::Here;
+use crate::measuring::{Here, Responders};
 use crate::metrics;
 use crate::program::Program;
 use crate::running::of_unfit;
@@ -36,6 +36,9 @@ pub(super) struct AgentArgs {
     /// The interface to connect from and to capture on [default: the default route's]
     #[arg(short, long, value_name = "IF")]
     interface: Option<String>,
+
+    #[command(flatten)]
+    responders: Responders,
 
     /// Start at most N connections a second, even if a campaign asks for more
     #[arg(long, value_name = "N", value_parser = rate)]
@@ -85,7 +88,11 @@ pub(super) fn run(arguments: AgentArgs, program: &Program) -> Result<Exit, Failu
         deny_special: arguments.deny_special,
     };
     let place = arguments.vantage;
-    let here = Here { interface: arguments.interface, vantage: Some(place.clone()) };
+    let here = Here {
+        interface: arguments.interface,
+        vantage: Some(place.clone()),
+        responders: arguments.responders,
+    };
     let counters = metrics::counters(arguments.metrics)?;
     let stopping = &stopping;
     with_server(&arguments.access, |server| async move {

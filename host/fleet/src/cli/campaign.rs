@@ -12,7 +12,7 @@ use super::read::Read;
 use super::remote::{self, BlocklistArgs, CollectArgs, NamedArgs, SubmitArgs, WatchArgs};
 use super::status::{self, StatusArgs};
 use crate::exit::{Exit, Failure};
-use crate::measuring::Here;
+use crate::measuring::{Here, Responders};
 use crate::metrics;
 use crate::program::Program;
 use crate::running;
@@ -82,6 +82,9 @@ struct RunArgs {
     #[arg(long, value_name = "NAME", value_parser = super::place::place)]
     vantage: Option<String>,
 
+    #[command(flatten)]
+    responders: Responders,
+
     /// Serve counters for monitoring (OpenMetrics) by HTTP at this address, under /metrics. A port alone
     /// listens for this machine only [default: off]
     #[arg(long, value_name = "ADDR", value_parser = metrics::address)]
@@ -101,10 +104,10 @@ pub(super) fn run(arguments: CampaignArgs, program: &Program) -> Result<Exit, Fa
         Command::Blocklist(arguments) => remote::blocklist(&arguments),
         Command::Collect(arguments) => remote::collect(&arguments),
         Command::ServerConfig(arguments) => config::run(&arguments),
-        Command::Run(RunArgs { file, output, interface, vantage, metrics }) => {
+        Command::Run(RunArgs { file, output, interface, vantage, responders, metrics }) => {
             let stopping = remote::listen()?;
             let read = Read::file(&file)?;
-            let here = Here { interface, vantage };
+            let here = Here { interface, vantage, responders };
             read.plans(program, &here)?;
             let campaign = (&read.campaign, &*read.text);
             let counters = metrics::counters(metrics)?;

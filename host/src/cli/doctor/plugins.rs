@@ -1,11 +1,13 @@
-//! What is found of the plugins, and of the program that reads records.
+//! What is found of the plugins, and of the programs beside this one.
+
+use std::path::PathBuf;
 
 use super::super::beside;
 use super::finding::Finding;
 use pathspider_plugins::{Registry, SearchPath, Trust};
 use pathspider_runtime::text;
 
-/// The plugins that can be used, those that are rejected, and the report program.
+/// The plugins that can be used, those that are rejected, and the other programs.
 pub(super) fn all(path: &SearchPath) -> Vec<Finding> {
     const SUBJECT: &str = "plugins";
     let registry = Registry::look(path);
@@ -28,7 +30,7 @@ pub(super) fn all(path: &SearchPath) -> Vec<Finding> {
         let (file, by) = (text::path(&hidden.path), text::path(&hidden.by));
         Finding::good(SUBJECT, format!("{} of {file} is hidden by {by}", hidden.name))
     }));
-    findings.push(report());
+    findings.extend(beside::programs().into_iter().map(program));
     findings
 }
 
@@ -42,14 +44,20 @@ fn trust(trust: Trust) -> String {
     }
 }
 
-/// Whether the program is there that `report`, `diff` and `export` are.
-fn report() -> Finding {
-    const SUBJECT: &str = "report";
-    match beside::missing() {
-        None => Finding::good(SUBJECT, "the program that reads records is there"),
+/// Whether the program is there that these commands are.
+fn program((commands, missing): (Vec<&'static str>, Option<PathBuf>)) -> Finding {
+    let subject = commands.first().copied().unwrap_or_default();
+    let what = match commands.split_last() {
+        Some((last, before)) if !before.is_empty() => {
+            format!("{} and {last} are", before.join(", "))
+        }
+        _ => format!("{subject} is"),
+    };
+    match missing {
+        None => Finding::good(subject, format!("the program that {what} is there")),
         Some(file) => Finding::bad(
-            SUBJECT,
-            format!("{} is missing, which report, diff and export are", text::path(&file)),
+            subject,
+            format!("{} is missing, which {what}", text::path(&file)),
             "make build && make install",
         ),
     }
