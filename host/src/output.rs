@@ -17,7 +17,7 @@ mod sink;
 mod summary;
 mod told;
 
-pub(crate) use answer::{Answers, connection, sign};
+pub(crate) use answer::{Answers, connection, is_carried, sign};
 pub use cause::{Cause, Here};
 pub(crate) use codec::Codec;
 pub use counted::Counted;

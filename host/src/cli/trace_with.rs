@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use pathspider_asn::Databases;
-use pathspider_plugin_api::{Record, Value, carriage};
+use pathspider_plugin_api::{Record, Value};
 use pathspider_plugins::Registry;
 use pathspider_records::names;
 use pathspider_runtime::apart::Apart;
@@ -19,6 +19,7 @@ use super::exit::{Exit, Failure};
 use super::names as plugins;
 use super::trace::{TraceArgs, look_up, write};
 use crate::locating::told;
+use crate::output::is_carried;
 use crate::probe::{Host, Task, plan};
 use crate::trace::{Surroundings, Traced};
 
@@ -168,7 +169,7 @@ impl Showing<'_> {
         let wanted =
             told(record).into_iter().filter(|one| config.is_none_or(|own| own == one.config));
         for one in wanted {
-            let arrives = is_carried(record, one.config);
+            let arrives = has_arrived(record, one.config);
             let traced = Traced::of_record(target, one, arrives);
             is_told = true;
             self.is_impaired |= traced.is_impaired();
@@ -201,8 +202,8 @@ impl Showing<'_> {
 }
 
 /// Whether a configuration's own packets came to the target.
-fn is_carried(record: &Record, config: u64) -> bool {
+fn has_arrived(record: &Record, config: u64) -> bool {
     let flows = record.get(names::FLOW_RESULTS).and_then(Value::as_list).unwrap_or_default();
     let flow = usize::try_from(config).ok().and_then(|at| flows.get(at)).and_then(Value::as_record);
-    flow.and_then(|flow| flow.bool(carriage::CARRIED)).unwrap_or(false)
+    flow.is_some_and(is_carried)
 }

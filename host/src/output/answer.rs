@@ -186,11 +186,19 @@ fn listed(numbers: &[u64]) -> String {
     texts.join(", ")
 }
 
+/// Whether a connection came to a good end.
+fn is_ok(flow: &Record) -> bool {
+    flow.u64("spdr_state") == Some(State::Ok.number().into())
+}
+
+/// Whether the path carried a connection; by its end, where its results do not say.
+pub(crate) fn is_carried(flow: &Record) -> bool {
+    flow.bool(carriage::CARRIED).unwrap_or_else(|| is_ok(flow))
+}
+
 /// How a connection went, why, and what was seen of it.
 pub(crate) fn connection(flow: &Record) -> String {
-    let is_ok = flow.u64("spdr_state") == Some(State::Ok.number().into());
-    let carried = flow.bool(carriage::CARRIED).unwrap_or(is_ok);
-    let mut text = match (is_ok, carried) {
+    let mut text = match (is_ok(flow), is_carried(flow)) {
         (true, true) => "it worked".to_owned(),
         (true, false) => "it connected, and the path did not carry what was asked".to_owned(),
         (false, true) => "the path carried it, but it ended badly".to_owned(),
@@ -295,6 +303,23 @@ mod tests {
              192.0.2.9 (ICMP type 3, code 13), in the TCP handshake; 1 packet sent, none came \
              back\n"
         );
+    }
+
+    #[test]
+    fn where_nobody_says_whether_it_was_carried_the_end_does() {
+        for (state, carried, expected) in [
+            (State::Ok, None, true),
+            (State::Failed, None, false),
+            (State::Failed, Some(true), true),
+            (State::Ok, Some(false), false),
+        ] {
+            let flow = Record::new().with("spdr_state", state.number());
+            let flow = match carried {
+                Some(carried) => flow.with(carriage::CARRIED, carried),
+                None => flow,
+            };
+            assert_eq!(is_carried(&flow), expected, "{state:?} {carried:?}");
+        }
     }
 
     #[test]

@@ -78,9 +78,9 @@ fn a_program_that_is_missing_is_named_with_the_commands_that_it_is() {
     assert_eq!(end.status, 13, "{}", end.stderr);
     let found: Value = serde_json::from_str(&end.stdout).unwrap();
     for (subject, says) in [
-        ("report", "pathspider-report is missing, which report, diff and export are"),
-        ("campaign", "pathspider-fleet is missing, which campaign and agent are"),
-        ("respond", "pathspider-respond is missing, which respond is"),
+        ("report", "pathspider-report is missing, the program of report, diff and export"),
+        ("campaign", "pathspider-fleet is missing, the program of campaign and agent"),
+        ("respond", "pathspider-respond is missing, the program of respond"),
     ] {
         assert_eq!(finding(&found, subject)["good"], false, "{found:#}");
         assert!(finding(&found, subject)["says"].as_str().unwrap().ends_with(says), "{found:#}");

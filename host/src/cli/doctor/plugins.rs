@@ -49,15 +49,15 @@ fn program((commands, missing): (Vec<&'static str>, Option<PathBuf>)) -> Finding
     let subject = commands.first().copied().unwrap_or_default();
     let what = match commands.split_last() {
         Some((last, before)) if !before.is_empty() => {
-            format!("{} and {last} are", before.join(", "))
+            format!("{} and {last}", before.join(", "))
         }
-        _ => format!("{subject} is"),
+        _ => subject.to_owned(),
     };
     match missing {
-        None => Finding::good(subject, format!("the program that {what} is there")),
+        None => Finding::good(subject, format!("the program of {what} is there")),
         Some(file) => Finding::bad(
             subject,
-            format!("{} is missing, which {what}", text::path(&file)),
+            format!("{} is missing, the program of {what}", text::path(&file)),
             "make build && make install",
         ),
     }
