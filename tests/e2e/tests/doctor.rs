@@ -72,7 +72,9 @@ fn what_is_wrong_is_named_with_the_command_that_mends_it() {
 #[test]
 fn a_program_that_is_missing_is_named_with_the_commands_that_it_is() {
     let alone = temp_dir("doctor-alone").join("pathspider");
-    std::fs::copy(built("pathspider"), &alone).unwrap();
+    // By a program of its own: what this process writes to cannot be started while others are.
+    let copied = std::process::Command::new("cp").arg(built("pathspider")).arg(&alone).status();
+    assert!(copied.unwrap().success());
     let output = std::process::Command::new(&alone).args(["doctor", "--json"]).output().unwrap();
     let end = Ended::from(output);
     assert_eq!(end.status, 13, "{}", end.stderr);
