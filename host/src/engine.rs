@@ -11,6 +11,7 @@ mod connect;
 mod course;
 mod ephemeral;
 mod forging;
+mod intake;
 mod lending;
 mod pace;
 mod ports;
@@ -45,6 +46,7 @@ use crate::route::Learned;
 use connect::Pool;
 use course::{Course, Rules};
 use forging::Forging;
+use intake::Intake;
 use pathspider_observer::{Notice, Told};
 use pathspider_runtime::stop::Stop;
 use pathspider_system::Machine;
@@ -156,6 +158,7 @@ impl Engine {
                 has_told_of_ports,
                 now,
             };
+            let jobs = Intake::new(jobs);
             shell.run(Incoming { happened, jobs, heard, answers }).await
         })
     }

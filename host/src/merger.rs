@@ -9,6 +9,7 @@ mod asking;
 mod conclude;
 mod evidence;
 mod icmp;
+mod inbox;
 mod nat64;
 mod path;
 mod pending;
@@ -27,6 +28,7 @@ use crate::rounds::Standings;
 pub use asking::Asking;
 use conclude::{Conclude, Concluded, Drawn, Open, judged};
 pub(crate) use evidence::failures;
+use inbox::{Came, Inbox};
 pub use path::Ends;
 use pathspider_observer::{Observation, Visit};
 use pathspider_plugin_api::Configuration;
@@ -155,65 +157,61 @@ impl Merger {
     ) -> Result<(), OutputError> {
         let mut pending = PendingJobs::new(self.measurement.configurations);
         let conclude = Conclude::new(self);
-        let (mut reports, mut observations) = (Some(reports), Some(observations));
+        let mut inbox = Inbox::new(reports, observations);
         let (mut engine, mut finished) = (Some(engine), Vec::new());
         let mut flushed = Instant::now();
-        let never_report = crossbeam::channel::never();
-        let never_observation = crossbeam::channel::never();
-        while reports.is_some()
-            || observations.is_some()
-            || asking.has_open()
-            || searches.has_open()
-        {
+        while inbox.is_open() || asking.has_open() || searches.has_open() {
             let mut ready = None;
-            let (of, done) = select! {
-                recv(asking.answered) -> answered => {
-                    match answered {
-                        Ok(answered) => {
-                            let is_forged = self.measurement.info.forges;
-                            ready = asking.close(&answered, is_forged);
-                        }
-                        // It answers all that it was asked before it ends.
-                        Err(_) => asking.lose(),
+            let came = match inbox.take() {
+                Some(came) => Some(came),
+                None => {
+                    self.flush(writer, engine.as_ref(), &mut finished)?;
+                    flushed = Instant::now();
+                    inbox.pause();
+                    select! {
+                        recv(inbox.reports) -> report => Some(inbox.reported(report)),
+                        recv(inbox.observations) -> seen => Some(inbox.observed(seen)),
+                        recv(asking.answered) -> answered => {
+                            match answered {
+                                Ok(answered) => {
+                                    let is_forged = self.measurement.info.forges;
+                                    ready = asking.close(&answered, is_forged);
+                                }
+                                // It answers all that it was asked before it ends.
+                                Err(_) => asking.lose(),
+                            }
+                            None
+                        },
+                        recv(searches.found) -> found => {
+                            // It answers all that it was asked before it ends.
+                            let (closed, found) = match found {
+                                Ok(found) => (searches.close(&found).into_iter().collect(), found),
+                                Err(_) => (searches.lose(), Found::nothing(true)),
+                            };
+                            for (visit, open) in closed {
+                                finished.push(visit);
+                                self.write(conclude.located(open, &found), writer)?;
+                            }
+                            None
+                        },
+                        default(LOOK) => None,
                     }
+                }
+            };
+            let (of, done) = match came {
+                Some(Came::Report(report)) => {
+                    conclude.expect(&report);
+                    (report.connection(), pending.report(report))
+                }
+                Some(Came::Observation(observation)) => {
+                    (Some(observation.id), pending.observation(observation))
+                }
+                // What is not answered by now never will be.
+                Some(Came::ObserverEnded) => {
+                    engine = None;
                     (None, None)
-                },
-                recv(searches.found) -> found => match found {
-                    Ok(found) => {
-                        if let Some((visit, open)) = searches.close(&found) {
-                            finished.push(visit);
-                            self.write(conclude.located(open, &found), writer)?;
-                        }
-                        (None, None)
-                    }
-                    // It answers all that it was asked before it ends.
-                    Err(_) => {
-                        for (visit, open) in searches.lose() {
-                            finished.push(visit);
-                            self.write(conclude.located(open, &Found::nothing(true)), writer)?;
-                        }
-                        (None, None)
-                    }
-                },
-                recv(reports.as_ref().unwrap_or(&never_report)) -> report => match report {
-                    Ok(report) => {
-                        conclude.expect(&report);
-                        (report.connection(), pending.report(report))
-                    }
-                    Err(_) => {
-                        reports = None;
-                        (None, None)
-                    }
-                },
-                recv(observations.as_ref().unwrap_or(&never_observation)) -> seen => match seen {
-                    Ok(observation) => (Some(observation.id), pending.observation(observation)),
-                    Err(_) => {
-                        // What is not answered by now never will be.
-                        (observations, engine) = (None, None);
-                        (None, None)
-                    }
-                },
-                default(LOOK) => (None, None),
+                }
+                Some(Came::EngineEnded) | None => (None, None),
             };
             if self.measurement.info.depends
                 && let (Some(id), Some(engine)) = (of, &engine)
@@ -241,17 +239,27 @@ impl Merger {
                     }
                 }
             }
-            let idle = reports.as_ref().is_none_or(Receiver::is_empty)
-                && observations.as_ref().is_none_or(Receiver::is_empty);
-            if idle || flushed.elapsed() >= WAIT {
-                writer.flush()?;
+            if flushed.elapsed() >= WAIT {
+                self.flush(writer, engine.as_ref(), &mut finished)?;
                 flushed = Instant::now();
-                if let Some(engine) = engine.as_ref().filter(|_| !finished.is_empty()) {
-                    let _ = engine.send(Feedback::Written(std::mem::take(&mut finished)));
-                }
             }
         }
         asking.end();
+        Ok(())
+    }
+
+    /// Writes what waits, and tells the engine of which jobs that was the end.
+    fn flush(
+        &self,
+        writer: &mut RecordWriter,
+        engine: Option<&ToEngine>,
+        finished: &mut Vec<Visit>,
+    ) -> Result<(), OutputError> {
+        writer.flush()?;
+        if let Some(engine) = engine.filter(|_| !finished.is_empty()) {
+            // The engine may have ended, on a second signal.
+            let _ = engine.send(Feedback::Written(std::mem::take(finished)));
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use pathspider_plugin_api::Outcome;
 
 /// The engine's account of a connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Account {
     outcome: Outcome,
     flow: Option<Ends>,
@@ -16,7 +16,7 @@ pub struct Account {
 }
 
 /// Which flow it was.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Ends {
     protocol: u8,
     /// `None` where the plugin connected by itself and does not say it.

@@ -24,6 +24,7 @@ use super::connect::{
 use super::course::{Action, Course, Event, First, Purpose};
 use super::ephemeral::Ephemeral;
 use super::forging::{Due, Forging};
+use super::intake::Intake;
 use super::workers::Workers;
 use super::{Account, Engine, EngineEnd, EngineError, Feedback, Report, Work};
 use crate::job::Fed;
@@ -59,7 +60,7 @@ pub(super) struct Shell<'a> {
 /// What the engine hears from elsewhere.
 pub(super) struct Incoming {
     pub(super) happened: mpsc::UnboundedReceiver<Event<Real>>,
-    pub(super) jobs: mpsc::Receiver<Fed>,
+    pub(super) jobs: Intake,
     /// From the merger.
     pub(super) heard: mpsc::UnboundedReceiver<Feedback>,
     /// From the observer.
@@ -114,7 +115,7 @@ impl Shell<'_> {
 
     /// The run is to stop. What waits for the course is left, and nobody waits any longer to give it
     /// more.
-    fn stop(&mut self, jobs: &mut mpsc::Receiver<Fed>) {
+    fn stop(&mut self, jobs: &mut Intake) {
         self.course.handle(Event::Stop, self.now);
         jobs.close();
     }
@@ -136,7 +137,7 @@ impl Shell<'_> {
             self.told(told);
         }
         while self.course.wants_jobs() {
-            match inbox.jobs.try_recv() {
+            match inbox.jobs.next() {
                 Ok(job) => self.read(job),
                 Err(mpsc::error::TryRecvError::Empty) => break,
                 Err(mpsc::error::TryRecvError::Disconnected) => {
@@ -159,7 +160,7 @@ impl Shell<'_> {
             Some(event) = inbox.happened.recv() => Heard::Event(event),
             feedback = inbox.heard.recv() => Heard::Feedback(feedback),
             told = inbox.answers.recv(), if self.forging.waits() => Heard::Told(told),
-            job = inbox.jobs.recv(), if wants_jobs => Heard::Job(job),
+            job = inbox.jobs.wait(), if wants_jobs => Heard::Job(job),
             () = stop.changed() => Heard::Nothing,
         };
         // It may have taken long: a call that begins now has its whole time.

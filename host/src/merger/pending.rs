@@ -12,7 +12,7 @@ use pathspider_observer::{ConnectionId, Observation, Ttls, Visit};
 use pathspider_plugin_api::{Error, FlowRecord, Outcome};
 
 use super::icmp;
-use crate::engine::{Report, Work};
+use crate::engine::{Account, Report, Work};
 
 /// A job that waits for nothing more.
 #[derive(Debug)]
@@ -53,7 +53,9 @@ struct Pending<W> {
 /// What is known of a connection.
 #[derive(Default, Clone)]
 struct Slot {
-    ended: Option<(Outcome, bool)>,
+    /// The engine's account, and whether the observer was asked. It is put into words when the job is
+    /// complete: until then it is small.
+    ended: Option<(Account, bool)>,
     answer: Option<Observation>,
 }
 
@@ -90,7 +92,7 @@ impl<W> PendingJobs<W> {
             Report::Connection { id, work, account, claimed } => {
                 let job = self.job(id);
                 job.work = Some(work);
-                job.slot(id)?.ended = Some((account.into_outcome(), claimed));
+                job.slot(id)?.ended = Some((account, claimed));
                 self.take_if_complete(id.visit())
             }
         }
@@ -155,7 +157,8 @@ impl<W> Pending<W> {
 
 impl Slot {
     fn into_connection(self) -> Option<Connection> {
-        let (mut outcome, claimed) = self.ended?;
+        let (account, claimed) = self.ended?;
+        let mut outcome = account.into_outcome();
         let Some(answer) = self.answer else {
             let ttls = Ttls::default();
             return Some(Connection { outcome, claimed, flow: None, failure: None, ttls });

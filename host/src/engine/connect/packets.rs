@@ -183,7 +183,7 @@ impl Forger {
             local: SocketAddr::new(own, own_port),
             pair,
             way,
-            next: next_sequence(first.protocol, &packets).filter(|_| needs_reset(pair)),
+            next: needs_reset(pair).then(|| next_sequence(first.protocol, &packets)).flatten(),
             packets,
             waiting,
             wait: connect.timeout_set().unwrap_or(DEFAULT_TIMEOUT),
