@@ -145,7 +145,7 @@ autoload -Uz compinit
 compinit -u -D
 source ./script
 bindkey '^I' complete-word
-mark() { print -r -- '<<>>' }
+mark() { print; print -r -- '<<>>' }
 compprefuncs=(mark)
 comppostfuncs=(mark exit)
 compadd() {
@@ -167,6 +167,7 @@ fn zsh_completes_by_the_script_that_is_written() {
         let mut zsh = Command::new("zsh");
         zsh.args(["-f", "-c", TYPE, "zsh", line]);
         let lines = offered(zsh, folder)?.into_iter().skip_while(|line| line != MARK).skip(1);
-        Some(lines.take_while(|line| line != MARK).collect())
+        // The mark has a line of its own, after an empty one.
+        Some(lines.take_while(|line| line != MARK).filter(|line| !line.is_empty()).collect())
     });
 }
