@@ -36,7 +36,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 	exit 1
 endef
 
-.PHONY: help archive deb deps rustc-web python browser nats quic-server systemd shells build program install uninstall setcap demo first-hour bench bench-observer soak machine test try lint \
+.PHONY: help archive deb deps rustc-web python browser nats quic-server systemd shells build program install uninstall setcap demo first-hour bench bench-observer bench-records soak machine test try lint \
 	doctests unit test-programs run-tests clean
 
 help: ## list the targets
@@ -162,6 +162,15 @@ bench: build ## compare with bare loops and other programs in the same network
 bench-observer: build ## compare the observer with other tools
 	$(CARGO) build --release --locked -p pathspider-bench --quiet
 	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap
+
+# DuckDB comes from PyPI, into a folder beside what is built.
+bench-records: ## compare `report` and `export` with DuckDB on a million records
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) python3-venv"
+	$(CARGO) build --release --locked -p pathspider-report --quiet
+	test -e $(TARGET)/bench-python/whole || { rm -rf $(TARGET)/bench-python \
+		&& python3 -m venv $(TARGET)/bench-python && $(TARGET)/bench-python/bin/pip install -q duckdb \
+		&& touch $(TARGET)/bench-python/whole; }
+	$(TARGET)/bench-python/bin/python tests/bench/records.py --program $(TARGET)/pathspider-report $(BENCH_RECORDS)
 
 soak: build ## runs of SOAK_MINUTES (10) and a third of it with faults at random
 	$(CARGO) build $(ALL) --quiet

@@ -7,6 +7,9 @@ use memchr::{memchr, memchr_iter, memrchr};
 /// Octets of a block, unless a line is longer.
 const BLOCK: usize = 1 << 20;
 
+/// Memory of a block that is used again. What a long line took is given back.
+const KEPT: usize = 2 * BLOCK;
+
 /// A line longer than this is no record; it bounds the memory that damaged input can take.
 pub(crate) const LONGEST_LINE: usize = 64 << 20;
 
@@ -40,22 +43,26 @@ impl<R: Read> Blocks<R> {
 
     /// The next block, which stays the next one.
     pub(crate) fn look(&mut self) -> Option<&Block> {
-        let next = self.looked_at.take().unwrap_or_else(|| self.read());
+        let next = self.looked_at.take().unwrap_or_else(|| self.read(Vec::new()));
         self.looked_at.insert(next).0.as_ref()
     }
 
-    /// The next block.
-    pub(crate) fn next(&mut self) -> Next {
-        self.looked_at.take().unwrap_or_else(|| self.read())
+    /// The next block, in the memory of one that is done with.
+    pub(crate) fn next(&mut self, memory: Vec<u8>) -> Next {
+        self.looked_at.take().unwrap_or_else(|| self.read(memory))
     }
 
-    fn read(&mut self) -> Next {
-        let mut text = std::mem::take(&mut self.rest);
+    fn read(&mut self, memory: Vec<u8>) -> Next {
+        let mut text = if memory.capacity() > KEPT { Vec::new() } else { memory };
+        text.clear();
+        text.append(&mut self.rest);
         let mut said = Ok(());
         while !self.is_over {
             let before = text.len();
-            text.reserve(BLOCK);
-            match (&mut self.reader).take(BLOCK as u64).read_to_end(&mut text) {
+            // What the last block left is part of this one, so that all have the same size.
+            let more = BLOCK.saturating_sub(before).max(BLOCK / 2);
+            text.reserve(more);
+            match (&mut self.reader).take(more as u64).read_to_end(&mut text) {
                 Ok(0) => self.is_over = true,
                 Ok(_) => {}
                 Err(error) => {
@@ -66,7 +73,9 @@ impl<R: Read> Blocks<R> {
             // What follows the last line's end belongs to the next block.
             if let Some(at) = memrchr(b'\n', &text[before..]) {
                 if !self.is_over {
-                    self.rest = text.split_off(before + at + 1);
+                    let end = before + at + 1;
+                    self.rest.extend_from_slice(&text[end..]);
+                    text.truncate(end);
                 }
                 break;
             }
@@ -124,12 +133,14 @@ mod tests {
 
     fn all(reader: impl Read) -> (Vec<(u64, String, bool)>, bool) {
         let (mut blocks, mut found, mut failed) = (Blocks::new(reader), Vec::new(), false);
+        let mut memory = Vec::new();
         loop {
-            let (block, said) = blocks.next();
+            let (block, said) = blocks.next(std::mem::take(&mut memory));
             failed |= said.is_err();
             let Some(block) = block else { return (found, failed) };
             let text = |line: &[u8]| String::from_utf8(line.to_vec()).unwrap();
             found.extend(block.lines().map(|(number, line, ended)| (number, text(line), ended)));
+            memory = block.text;
         }
     }
 
@@ -160,7 +171,7 @@ mod tests {
         let endless = io::repeat(b'x').take(LONGEST_LINE as u64 * 3).chain(&b"\nb\n"[..]);
         let mut blocks = Blocks::new(endless);
         assert!(blocks.look().is_some());
-        let (block, _) = blocks.next();
+        let (block, _) = blocks.next(Vec::new());
         let lengths: Vec<usize> = block.unwrap().lines().map(|(_, line, _)| line.len()).collect();
         assert!(lengths[0] > LONGEST_LINE && lengths[0] <= LONGEST_LINE + BLOCK + 2, "{lengths:?}");
     }

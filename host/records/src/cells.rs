@@ -11,7 +11,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::record::Text;
+use crate::scalar::Text;
 
 /// The key of a record that has its connections.
 const FLOWS: &str = "flow_results";
@@ -101,7 +101,32 @@ pub struct Keys {
 #[derive(Debug, Default)]
 struct Node {
     number: Option<u32>,
-    below: HashMap<Box<str>, Node, foldhash::fast::RandomState>,
+    below: Vec<(Box<str>, Node)>,
+    /// Where each of these is.
+    places: HashMap<Box<str>, usize, foldhash::fast::RandomState>,
+}
+
+impl Node {
+    /// The one below of it of this name. Keys come mostly in the same order, so the one behind the last
+    /// one is looked at first.
+    fn find(&self, name: &str, next: &mut usize) -> Option<&Node> {
+        let is_next = self.below.get(*next).is_some_and(|(other, _)| **other == *name);
+        if !is_next {
+            *next = *self.places.get(name)?;
+        }
+        let (_, node) = self.below.get(*next)?;
+        *next += 1;
+        Some(node)
+    }
+
+    /// The one below of it of this name, added where it is not there.
+    fn add(&mut self, name: &str) -> &mut Node {
+        let place = *self.places.entry(Box::from(name)).or_insert(self.below.len());
+        if place == self.below.len() {
+            self.below.push((Box::from(name), Node::default()));
+        }
+        &mut self.below[place].1
+    }
 }
 
 impl Keys {
@@ -114,9 +139,7 @@ impl Keys {
         if there.is_none() {
             self.names.push(name);
         }
-        let leaf = way
-            .iter()
-            .fold(&mut self.root, |node, step| node.below.entry(Box::from(*step)).or_default());
+        let leaf = way.iter().fold(&mut self.root, |node, step| node.add(step));
         leaf.number = Some(number);
         number
     }
@@ -136,6 +159,13 @@ pub struct Cells<'a> {
     pub others: Vec<(String, Value)>,
 }
 
+impl Cells<'_> {
+    /// With room for as many as an object usually has.
+    fn with_room() -> Self {
+        Cells { known: Vec::with_capacity(32), others: Vec::new() }
+    }
+}
+
 /// A record's values.
 #[derive(Debug, Default, PartialEq)]
 pub struct Line<'a> {
@@ -153,14 +183,8 @@ impl<'a> Line<'a> {
     ///
     /// It is no JSON object.
     pub fn parse(line: &'a [u8], targets: &Keys, flows: &Keys) -> serde_json::Result<Line<'a>> {
-        let mut read = Line::default();
         let mut deserializer = serde_json::Deserializer::from_slice(line);
-        deserializer.deserialize_map(Object {
-            node: &targets.root,
-            prefix: "",
-            cells: &mut read.target,
-            flows: Some((&flows.root, &mut read.flows)),
-        })?;
+        let read = Reading { targets, flows }.deserialize(&mut deserializer)?;
         deserializer.end()?;
         Ok(read)
     }
@@ -175,6 +199,30 @@ impl<'a> Line<'a> {
         let object_of = Object { node: &keys.root, prefix: "", cells: &mut cells, flows: None };
         object.deserialize_map(object_of)?;
         Ok(cells)
+    }
+}
+
+/// Reads a line with whatever reads JSON.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'k> {
+    /// The keys of targets.
+    pub targets: &'k Keys,
+    /// The keys of connections.
+    pub flows: &'k Keys,
+}
+
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
+    type Value = Line<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Line<'de>, D::Error> {
+        let mut read = Line { target: Cells::with_room(), flows: Vec::new() };
+        deserializer.deserialize_map(Object {
+            node: &self.targets.root,
+            prefix: "",
+            cells: &mut read.target,
+            flows: Some((&self.flows.root, &mut read.flows)),
+        })?;
+        Ok(read)
     }
 }
 
@@ -196,6 +244,7 @@ impl<'de> Visitor<'de> for Object<'_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let Object { node, prefix, cells, mut flows } = self;
+        let mut next = 0;
         while let Some(Text(key)) = object.next_key()? {
             if key == FLOWS
                 && let Some((node, flows)) = &mut flows
@@ -203,7 +252,7 @@ impl<'de> Visitor<'de> for Object<'_, '_, 'de> {
                 object.next_value_seed(Connections(node, flows))?;
                 continue;
             }
-            let Some(below) = node.below.get(&*key) else {
+            let Some(below) = node.find(&key, &mut next) else {
                 let value: Value = object.next_value()?;
                 if !value.is_null() {
                     cells.others.push((format!("{prefix}{key}"), value));
@@ -261,7 +310,7 @@ impl<'de> DeserializeSeed<'de> for Connection<'_> {
     type Value = Cells<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cells<'de>, D::Error> {
-        let mut cells = Cells { known: Vec::with_capacity(32), others: Vec::new() };
+        let mut cells = Cells::with_room();
         let object = Object { node: self.0, prefix: "", cells: &mut cells, flows: None };
         deserializer.deserialize_map(object)?;
         Ok(cells)
@@ -335,7 +384,7 @@ impl<'de> Visitor<'de> for AnyValue<'_, '_, 'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Cell<'de>, A::Error> {
-        let mut cells = Vec::with_capacity(8);
+        let mut cells = Vec::with_capacity(list.size_hint().unwrap_or(8).min(64));
         while let Some(cell) = list.next_element()? {
             cells.push(cell);
         }

@@ -1,5 +1,7 @@
 //! Keys of records by which they are grouped: `dp`, `info.ASN`.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 /// The most elements of a list that count as values of a key.
@@ -15,6 +17,8 @@ pub struct KeyPath {
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     paths: Vec<KeyPath>,
+    /// A bit for each octet that a name begins with, of 128.
+    begins: u128,
 }
 
 impl KeyPath {
@@ -30,10 +34,6 @@ impl KeyPath {
 
     /// What remains of it inside of the value of a record's key; `None` where that leads nowhere.
     fn below<'p>(&'p self, key: &str) -> Option<&'p str> {
-        // Asked of each key of each record, and seldom so.
-        if self.text.as_bytes().first() != key.as_bytes().first() {
-            return None;
-        }
         let rest = self.text.strip_prefix(key)?;
         if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
     }
@@ -42,7 +42,8 @@ impl KeyPath {
 impl Wanted {
     /// These keys, whose numbers are their places.
     pub fn new(paths: Vec<KeyPath>) -> Wanted {
-        Wanted { paths }
+        let begins = paths.iter().fold(0, |bits, path| bits | begin(&path.text));
+        Wanted { paths, begins }
     }
 
     /// How many there are.
@@ -62,21 +63,41 @@ impl Wanted {
 
     /// Whether a record's key leads to one of them.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.paths.iter().any(|path| path.below(key).is_some())
+        // Asked of each key of each record, and seldom so.
+        self.begins & begin(key) != 0 && self.paths.iter().any(|path| path.below(key).is_some())
     }
 
     /// Takes from a record's key what is wanted of it.
-    pub(crate) fn take(&self, key: &str, value: &Value, found: &mut [Vec<String>]) {
+    pub(crate) fn take(&self, key: &str, value: &Value, found: &mut [Vec<Cow<'_, str>>]) {
         for (path, found) in self.paths.iter().zip(found) {
             if let Some(rest) = path.below(key) {
                 within(value, rest, found);
             }
         }
     }
+
+    /// Takes a record's key whose value is a single one, as it is shown.
+    pub(crate) fn take_one<'a>(
+        &self,
+        key: &str,
+        shown: Cow<'a, str>,
+        found: &mut [Vec<Cow<'a, str>>],
+    ) {
+        for (path, found) in self.paths.iter().zip(found) {
+            if path.text == key {
+                add(shown.clone(), found);
+            }
+        }
+    }
+}
+
+/// The bit of a name's first octet; of none, all bits.
+fn begin(name: &str) -> u128 {
+    name.as_bytes().first().map_or(u128::MAX, |octet| 1 << (octet & 127))
 }
 
 /// Collects the values that a key leads to; of a list, any element's.
-fn within(value: &Value, rest: &str, found: &mut Vec<String>) {
+fn within(value: &Value, rest: &str, found: &mut Vec<Cow<'_, str>>) {
     match value {
         Value::Array(list) => {
             list.iter().take(MOST_ELEMENTS).for_each(|element| within(element, rest, found));
@@ -92,15 +113,15 @@ fn within(value: &Value, rest: &str, found: &mut Vec<String>) {
             }
         }
         _ if !rest.is_empty() => {}
-        Value::String(text) => add(text.clone(), found),
-        Value::Number(number) => add(number.to_string(), found),
-        Value::Bool(value) => add(value.to_string(), found),
+        Value::String(text) => add(text.clone().into(), found),
+        Value::Number(number) => add(number.to_string().into(), found),
+        Value::Bool(value) => add(value.to_string().into(), found),
         Value::Null | Value::Object(_) => {}
     }
 }
 
 /// A record counts once for each of its values.
-fn add(value: String, found: &mut Vec<String>) {
+fn add<'a>(value: Cow<'a, str>, found: &mut Vec<Cow<'a, str>>) {
     if !found.contains(&value) {
         found.push(value);
     }
@@ -112,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    fn values(path: &str, key: &str, value: &Value) -> Vec<String> {
+    fn values(path: &str, key: &str, value: &Value) -> Vec<Cow<'static, str>> {
         let mut found = vec![Vec::new()];
         Wanted::new(vec![KeyPath::new(path)]).take(key, value, &mut found);
         found.remove(0)

@@ -25,6 +25,6 @@ pub use condition::{Class, Parts, Remark};
 pub use find::{Found, Source, find};
 pub use keys::{KeyPath, Wanted};
 pub use metadata::{About, Counts, DeclaredField, Run};
-pub use read::{Bad, Begun, Fault, Fold, Piece, Wrong, is_record, pieces, read};
+pub use read::{Bad, Begun, Fault, Piece, Wrong, is_record, pieces, read};
 pub use record::{Flow, Record, Time};
 pub use scalar::Scalar;

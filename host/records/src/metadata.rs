@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::condition::{Class, name};
+use crate::condition::{Class, Parts, name};
 
 /// What is known of a file's records beside themselves.
 #[derive(Debug, Clone, Default)]
@@ -175,6 +175,14 @@ impl About {
         let declared = |(pattern, _): &&(String, Class)| is_like(pattern, name);
         self.classes.iter().find(declared).map(|(_, class)| *class)
     }
+
+    /// Whether the measurement declared conditions of this one's aspect, and this one is none of them.
+    pub fn lacks(&self, condition: &str) -> bool {
+        let aspect = |condition| Parts::of(name(condition)).aspect;
+        let mut patterns = self.classes.iter().map(|(pattern, _)| pattern);
+        patterns.any(|pattern| is_like(aspect(pattern), aspect(condition)))
+            && self.class(condition).is_none()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -241,6 +249,12 @@ mod tests {
         assert_eq!(about.class("dscp.46.replymark:0"), Some(Class::Absent));
         assert_eq!(about.class("dscp.46.replymark.more"), None);
         assert_eq!(about.class("dscp.46.odd"), None);
+        assert!(about.lacks("dscp.46.connectivity.wroks") && about.lacks("dscp.46.replymrk:0"));
+        for condition in
+            ["dscp.46.connectivity.works", "dscp.46.replymark:7", "dscp.46.location.dropped:4"]
+        {
+            assert!(!about.lacks(condition), "{condition}");
+        }
         let counts = about.runs[1].counts.as_ref().unwrap();
         assert_eq!((counts.targets, counts.input.duplicates, counts.capture.packets), (9, 1, 5));
         assert!(about.runs[0].counts.is_none());

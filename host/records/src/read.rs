@@ -10,15 +10,7 @@ use serde::Serialize;
 
 use crate::blocks::{Block, Blocks, LONGEST_LINE};
 use crate::find::Source;
-use crate::keys::Wanted;
 use crate::names::SCHEMA_VERSION;
-use crate::record::Record;
-
-/// What takes records, one of it in each thread.
-pub trait Fold: Send {
-    /// Takes a record of the source of this number.
-    fn record(&mut self, source: usize, record: &Record<'_>);
-}
 
 /// What a line or a file is that is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -133,22 +125,17 @@ impl Bad {
     }
 }
 
-/// Reads all sources with this many threads, each with what `make` gives; returns these, and what was
-/// not read.
-pub fn read<F: Fold>(
+/// Reads all sources with this many threads, each with what `make` gives: `take` gets each line, and the
+/// number of its source. Returns what the threads have, and what was not read.
+pub fn read<S: Send>(
     sources: &[Source],
-    wanted: &Wanted,
     threads: usize,
-    make: impl Fn() -> F,
-) -> (Vec<F>, Bad) {
+    make: impl Fn() -> S,
+    take: impl Fn(&mut S, usize, &[u8]) -> Result<(), Wrong> + Sync,
+) -> (Vec<S>, Bad) {
     let begun = sources.iter().cloned().map(Begun::new).collect();
-    pieces(begun, threads, make, |fold, piece, bad| {
-        piece.lines(bad, |_, line| {
-            let record = Record::parse(line, wanted)?;
-            is_record(record.conditions.is_some(), record.schema.as_u64())?;
-            fold.record(piece.source, &record);
-            Ok(())
-        });
+    pieces(begun, threads, make, |state, piece, bad| {
+        piece.lines(bad, |_, line| take(state, piece.source, line));
         true
     })
 }
@@ -260,17 +247,22 @@ pub fn pieces<S: Send>(
 ) -> (Vec<S>, Bad) {
     let threads = threads.max(1);
     let (queue, queued) = bounded::<Piece>(2 * threads);
+    // The memory of pieces that are done with: the next ones take it.
+    let (given_back, memory) = bounded::<Vec<u8>>(2 * threads);
     thread::scope(|scope| {
         let take = &take;
         let workers: Vec<_> = (0..threads)
             .map(|_| {
                 let (queued, mut state) = (queued.clone(), make());
+                let given_back = given_back.clone();
                 scope.spawn(move || {
                     let mut bad = Bad::default();
                     for piece in queued {
                         if !take(&mut state, &piece, &mut bad) {
                             break;
                         }
+                        // Where there is enough of it, it goes.
+                        let _ = given_back.try_send(piece.block.text);
                     }
                     (state, bad)
                 })
@@ -287,7 +279,7 @@ pub fn pieces<S: Send>(
                 }
             };
             loop {
-                let (block, said) = text.next();
+                let (block, said) = text.next(memory.try_recv().unwrap_or_default());
                 if let Err(error) = said {
                     bad.add(source, Fault::CutShort, 0, reason(&error));
                 }
@@ -329,14 +321,15 @@ mod tests {
 
     use super::*;
     use crate::find::find;
+    use crate::keys::Wanted;
+    use crate::record::Record;
 
-    #[derive(Default)]
-    struct Names(Vec<(usize, String)>);
-
-    impl Fold for Names {
-        fn record(&mut self, source: usize, record: &Record<'_>) {
-            self.0.push((source, record.dip.as_str().unwrap_or_default().to_owned()));
-        }
+    fn name(names: &mut Vec<(usize, String)>, source: usize, line: &[u8]) -> Result<(), Wrong> {
+        let wanted = Wanted::default();
+        let record = Record::parse(line, &wanted)?;
+        is_record(record.conditions.is_some(), record.schema.as_u64())?;
+        names.push((source, record.dip.as_str().unwrap_or_default().to_owned()));
+        Ok(())
     }
 
     fn record(number: usize) -> String {
@@ -359,8 +352,8 @@ mod tests {
         fs::write(path("c.ndjson.gz"), gzip.finish().unwrap()).unwrap();
         let mut found = find(&[folder.path().to_owned()]);
         found.sources.push(Source::file(path("none.ndjson")));
-        let (folds, bad) = read(&found.sources, &Wanted::default(), 2, Names::default);
-        let mut names: Vec<_> = folds.into_iter().flat_map(|fold| fold.0).collect();
+        let (of_threads, bad) = read(&found.sources, 2, Vec::new, name);
+        let mut names: Vec<_> = of_threads.into_iter().flatten().collect();
         names.sort();
         let expected = [0, 1, 2]
             .into_iter()

@@ -8,12 +8,11 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use crate::answered::Answered;
+use crate::answered::{Answered, Hint};
 use crate::keys::Wanted;
 use crate::names;
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, Text};
 
 /// A target's record.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,7 +48,7 @@ pub struct Record<'a> {
     /// The connections.
     pub flow_results: Vec<Flow<'a>>,
     /// The values of the keys that were wanted, by their numbers.
-    pub wanted: Vec<Vec<String>>,
+    pub wanted: Vec<Vec<Cow<'a, str>>>,
 }
 
 /// When a target was measured, as it is written.
@@ -121,16 +120,17 @@ impl<'a> Record<'a> {
     /// It is no JSON object, or `conditions` is no list of texts.
     pub fn parse(line: &'a [u8], wanted: &Wanted) -> serde_json::Result<Record<'a>> {
         let mut deserializer = serde_json::Deserializer::from_slice(line);
-        let record = Object(wanted).deserialize(&mut deserializer)?;
+        let record = Reading(wanted).deserialize(&mut deserializer)?;
         deserializer.end()?;
         Ok(record)
     }
 }
 
-/// An object, and the keys that are wanted of it.
-struct Object<'w>(&'w Wanted);
+/// Reads a record with whatever reads JSON, and the keys that are wanted of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'w>(pub &'w Wanted);
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
+impl<'de> DeserializeSeed<'de> for Reading<'_> {
     type Value = Record<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Record<'de>, D::Error> {
@@ -138,7 +138,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Object<'_> {
+impl<'de> Visitor<'de> for Reading<'_> {
     type Value = Record<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,12 +161,14 @@ impl<'de> Visitor<'de> for Object<'_> {
                 "campaign" => &mut record.campaign,
                 names::TRANSLATED => &mut record.translated,
                 names::ANSWERED_FROM => {
-                    let value: &RawValue = object.next_value()?;
-                    record.answered_from = Answered::read(value);
-                    if self.0.has(&key) {
-                        let value = serde_json::from_str(value.get()).map_err(A::Error::custom)?;
+                    let hint = if self.0.has(&key) {
+                        let value: Value = object.next_value()?;
                         self.0.take(&key, &value, &mut record.wanted);
-                    }
+                        Hint::deserialize(value).map_err(A::Error::custom)?
+                    } else {
+                        object.next_value()?
+                    };
+                    record.answered_from = hint.0;
                     continue;
                 }
                 names::CONDITIONS => {
@@ -192,26 +194,13 @@ impl<'de> Visitor<'de> for Object<'_> {
                 }
             };
             *scalar = object.next_value()?;
-            if !self.0.is_empty()
-                && self.0.has(&key)
+            if self.0.has(&key)
                 && let Some(shown) = scalar.shown()
             {
-                self.0.take(&key, &Value::String(shown.into_owned()), &mut record.wanted);
+                self.0.take_one(&key, shown, &mut record.wanted);
             }
         }
         Ok(record)
-    }
-}
-
-/// A text, which is not copied where it has no escapes.
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
-        match Scalar::deserialize(deserializer)? {
-            Scalar::Text(text) => Ok(Text(text)),
-            _ => Err(D::Error::custom("conditions is not a list of texts")),
-        }
     }
 }
 

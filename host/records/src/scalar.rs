@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A value of a key, as far as it is a single one.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,7 +26,7 @@ pub enum Scalar<'a> {
     Several,
 }
 
-impl Scalar<'_> {
+impl<'a> Scalar<'a> {
     /// The text, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -62,14 +62,14 @@ impl Scalar<'_> {
     }
 
     /// As it is shown; nothing for null, lists and objects.
-    pub fn shown(&self) -> Option<Cow<'_, str>> {
+    pub fn shown(&self) -> Option<Cow<'a, str>> {
         Some(match self {
             Scalar::Null | Scalar::Several => return None,
             Scalar::Bool(value) => value.to_string().into(),
             Scalar::Number(number) => number.to_string().into(),
             Scalar::Whole(number) => number.to_string().into(),
             Scalar::Below(number) => number.to_string().into(),
-            Scalar::Text(text) => Cow::Borrowed(text),
+            Scalar::Text(text) => text.clone(),
         })
     }
 }
@@ -125,5 +125,17 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Scalar<'de>, A::Error> {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Scalar::Several)
+    }
+}
+
+/// A text, which is not copied where it has no escapes.
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {
+        match Scalar::deserialize(deserializer)? {
+            Scalar::Text(text) => Ok(Text(text)),
+            _ => Err(D::Error::custom("conditions is not a list of texts")),
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod anonymous;
 mod batch;
+mod chunk;
 mod csv;
 mod declared;
 mod folder;
@@ -138,7 +139,7 @@ pub(crate) fn export(
 
     let mut all = Vec::new();
     if let Some(folder) = &parquet {
-        let dataset = parquet::Dataset::new(folder.inside().to_owned());
+        let dataset = parquet::Dataset::new(folder.inside().to_owned(), threads);
         all.push((folder.path().to_owned(), Output::Parquet(dataset)));
     }
     if let Some(folder) = &csv {

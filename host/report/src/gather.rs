@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use hashbrown::{HashMap, HashSet};
 use pathspider_records::condition::{is_of_rounds, measurement, name};
-use pathspider_records::{Fold, Record, Remark};
+use pathspider_records::{Record, Remark};
 
 pub(crate) use answers::AnswerTally;
 pub(crate) use context::{Context, Side};
@@ -153,10 +153,13 @@ impl Gathered {
     pub(crate) fn sort(&mut self) {
         let measurements: Vec<u32> =
             self.outcomes.iter().map(|(outcome, _)| outcome.measurement).collect();
-        let of = |outcome: u32| measurements.get(outcome as usize).copied();
-        self.entries.sort_unstable_by_key(|entry| {
-            (entry.target, of(entry.outcome), entry.side, entry.vantage, entry.outcome)
-        });
+        let of = |entry: &Entry| {
+            let measurement = measurements.get(entry.outcome as usize).copied();
+            (measurement, entry.side, entry.vantage, entry.outcome)
+        };
+        // Most targets differ, so the rest is seldom looked at.
+        self.entries
+            .sort_unstable_by(|a, b| a.target.cmp(&b.target).then_with(|| of(a).cmp(&of(b))));
     }
 
     fn widen(&mut self, measurement: u32, from: SystemTime, to: SystemTime) {
@@ -182,14 +185,24 @@ fn unnamed_of(name: &str) -> Option<usize> {
 pub(crate) struct Gathering<'c> {
     context: &'c Context,
     gathered: Gathered,
+    /// Of each condition, by its number, whether it is the measurement's, and no remark of the host's.
+    are_own: Vec<bool>,
+    /// The source of the last record, and its measurement's number: the next one's, most of the time.
+    last: Option<(usize, u32)>,
     conditions: Vec<u32>,
     values: Vec<u32>,
 }
 
 impl<'c> Gathering<'c> {
     pub(crate) fn new(context: &'c Context) -> Gathering<'c> {
-        let gathered = Gathered::new(context);
-        Gathering { context, gathered, conditions: Vec::new(), values: Vec::new() }
+        Gathering {
+            context,
+            gathered: Gathered::new(context),
+            are_own: Vec::new(),
+            last: None,
+            conditions: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     pub(crate) fn gathered(self) -> Gathered {
@@ -199,45 +212,69 @@ impl<'c> Gathering<'c> {
     /// Takes the numbers of a record's conditions; returns the measurement that they name.
     fn conditions<'r>(&mut self, record: &'r Record<'_>) -> Option<&'r str> {
         self.conditions.clear();
-        let mut found = None;
-        // What several rounds come to is found out from the rounds themselves.
-        let conditions = record.conditions.iter().flatten();
-        for condition in conditions.filter(|condition| !is_of_rounds(condition)) {
-            let remark = Remark::of(condition);
-            // Their values are one for each record.
-            let condition = match remark {
-                Some(Remark::Refused | Remark::MissedFlows) => name(condition),
-                _ => condition,
-            };
-            self.conditions.push(self.gathered.conditions.number(condition));
-            if remark.is_none() {
-                found.get_or_insert_with(|| measurement(condition));
+        let mut own = None;
+        for condition in record.conditions.iter().flatten() {
+            let Some((number, is_own)) = self.condition(condition) else { continue };
+            self.conditions.push(number);
+            if is_own {
+                own.get_or_insert(condition);
             }
         }
         self.conditions.sort_unstable();
         self.conditions.dedup();
-        found
+        own.map(|condition| measurement(condition))
     }
-}
 
-impl Fold for Gathering<'_> {
-    fn record(&mut self, source: usize, record: &Record<'_>) {
-        let named = self.conditions(record);
-        let about = self.context.about(source);
-        let measurement = record.plugin.as_str().or(about.measurement.as_deref()).or(named);
+    /// The number of a condition, and whether it is the measurement's own.
+    fn condition(&mut self, condition: &str) -> Option<(u32, bool)> {
+        let conditions = &mut self.gathered.conditions;
+        if let Some(number) = conditions.find(condition) {
+            return Some((number, self.are_own.get(number as usize).copied().unwrap_or_default()));
+        }
+        // What several rounds come to is found out from the rounds themselves.
+        if is_of_rounds(condition) {
+            return None;
+        }
+        let remark = Remark::of(condition);
+        let number = conditions.number(match remark {
+            // Their values are one for each record.
+            Some(Remark::Refused | Remark::MissedFlows) => name(condition),
+            _ => condition,
+        });
+        if number as usize >= self.are_own.len() {
+            self.are_own.push(remark.is_none());
+        }
+        Some((number, remark.is_none()))
+    }
+
+    /// The number of the measurement of a source's record.
+    fn measurement(&mut self, source: usize, name: Option<&str>) -> u32 {
         let gathered = &mut self.gathered;
-        let measurement_number = match measurement {
-            Some(measurement) => {
-                let number = gathered.measurements.number(measurement);
-                gathered.of_sources.insert((source, number));
+        let Some(name) = name else { return gathered.measurements.number(&unnamed(source)) };
+        match self.last {
+            Some((of, number)) if of == source && gathered.measurements.name(number) == name => {
                 number
             }
-            None => gathered.measurements.number(&unnamed(source)),
-        };
-        gathered.answers.entry(measurement_number).or_default().count(record);
+            _ => {
+                let number = gathered.measurements.number(name);
+                gathered.of_sources.insert((source, number));
+                self.last = Some((source, number));
+                number
+            }
+        }
+    }
+
+    /// Takes a record of the source of this number.
+    pub(crate) fn record(&mut self, source: usize, record: &Record<'_>) {
+        let named = self.conditions(record);
+        let about = self.context.about(source);
+        let name = record.plugin.as_str().or(about.measurement.as_deref()).or(named);
+        let measurement = self.measurement(source, name);
+        let gathered = &mut self.gathered;
+        gathered.answers.entry(measurement).or_default().count(record);
         let baseline = record.flow_results.iter().find(|flow| flow.config.as_u64() == Some(0));
         let outcome = gathered.outcomes.count(Outcome {
-            measurement: measurement_number,
+            measurement,
             conditions: &self.conditions,
             is_error: record.spdr_error.as_str().is_some(),
             has_address: record.dip.as_str().is_some(),
@@ -257,7 +294,7 @@ impl Fold for Gathering<'_> {
         }
 
         if let Some((from, to)) = computed.times() {
-            gathered.widen(measurement_number, from, to);
+            gathered.widen(measurement, from, to);
             let since = from.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             *gathered.steps.entry((since.as_secs() / STEP, outcome)).or_default() += 1;
         }
@@ -271,7 +308,7 @@ impl Fold for Gathering<'_> {
         });
         for flow in &record.flow_results {
             let Some(config) = flow.config.as_u64() else { continue };
-            let tally = gathered.flows.entry((measurement_number, config));
+            let tally = gathered.flows.entry((measurement, config));
             tally.or_insert_with(FlowTally::new).count(flow);
         }
     }

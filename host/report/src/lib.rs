@@ -12,6 +12,7 @@ mod compare;
 mod export;
 mod figures;
 mod gather;
+mod parse;
 mod show;
 mod statistics;
 mod threshold;

@@ -81,7 +81,12 @@ impl fmt::Display for Threshold {
 
 impl Threshold {
     /// Judges the aspects of all measurements. A condition without a value stands for any value of it.
-    pub(crate) fn judge<'a>(&self, aspects: impl Iterator<Item = &'a Aspect>) -> Verdict {
+    /// `is_misspelt` says whether no measurement knows a condition that no record has.
+    pub(crate) fn judge<'a>(
+        &self,
+        aspects: impl Iterator<Item = &'a Aspect>,
+        is_misspelt: impl Fn(&str) -> bool,
+    ) -> Verdict {
         let aspects: Vec<&Aspect> =
             aspects.filter(|aspect| self.is_about(&aspect.aspect)).collect();
         let verdicts: u64 = aspects.iter().map(|aspect| aspect.verdicts).sum();
@@ -90,6 +95,9 @@ impl Threshold {
             conditions.filter(|condition| self.is(condition)).map(|it| it.share.cases).sum();
         if verdicts == 0 {
             return Verdict::NoCases(format!("{self}: no record has a verdict on it"));
+        }
+        if cases == 0 && is_misspelt(&self.condition) {
+            return Verdict::NoCases(format!("{self}: the measurement has no such condition"));
         }
         let value =
             if self.is_share { 100.0 * cases as f64 / verdicts as f64 } else { cases as f64 };
@@ -153,7 +161,8 @@ mod tests {
             ),
             aspect("x.mark", 10, &[("x.mark:0", 4), ("x.mark:46", 6)]),
         ];
-        text.parse::<Threshold>().unwrap().judge(aspects.iter())
+        let is_misspelt = |condition: &str| condition.ends_with("brokn");
+        text.parse::<Threshold>().unwrap().judge(aspects.iter(), is_misspelt)
     }
 
     #[test]
@@ -173,7 +182,9 @@ mod tests {
         {
             assert!(matches!(judge(kept), Verdict::Kept(_)), "{kept}: {:?}", judge(kept));
         }
-        assert!(matches!(judge("y.connectivity.broken > 5%"), Verdict::NoCases(_)));
+        for unknown in ["y.connectivity.broken > 5%", "x.connectivity.brokn > 5%"] {
+            assert!(matches!(judge(unknown), Verdict::NoCases(_)), "{unknown}");
+        }
         let Verdict::Passed(said) = judge("x.connectivity.broken > 5%") else {
             panic!("it is kept")
         };

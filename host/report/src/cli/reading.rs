@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::thread;
 
 use pathspider_records::find::Found;
-use pathspider_records::{About, Bad, Fault, read};
+use pathspider_records::record::Reading;
+use pathspider_records::{About, Bad, Fault, is_record, read};
 use pathspider_runtime::say;
 use pathspider_runtime::text::{self, visible};
 
 use super::networks::Networks;
 use crate::figures::Inputs;
 use crate::gather::{Context, Gathered, Gathering, Side};
+use crate::parse::Parser;
 use pathspider_program::{Exit, Failure};
 
 /// The most faults that are named one by one.
@@ -92,11 +94,21 @@ pub(super) fn records(
     let databases = networks.open()?;
     let Named { found, abouts, mut bad } = Named::find(sets)?;
     let context = Context::new(abouts, keys, databases);
-    let (read, not_read) =
-        read(&found.sources, &context.wanted(), threads(), || Gathering::new(&context));
+    let wanted = context.wanted();
+    let (parts, not_read) = read(
+        &found.sources,
+        threads(),
+        || (Parser::default(), Gathering::new(&context)),
+        |(parser, gathering), source, line| {
+            let record = parser.read(line, Reading(&wanted))?;
+            is_record(record.conditions.is_some(), record.schema.as_u64())?;
+            gathering.record(source, &record);
+            Ok(())
+        },
+    );
     bad.merge(not_read);
     let mut gathered = Gathered::new(&context);
-    read.into_iter().for_each(|part| gathered.merge(part.gathered()));
+    parts.into_iter().for_each(|(_, part)| gathered.merge(part.gathered()));
     let mut gathered = gathered.attributed(&context);
     gathered.sort();
     let records = gathered.entries.len() as u64;

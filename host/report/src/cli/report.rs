@@ -29,7 +29,7 @@ applied or observed are left out of the share, and counted. Intervals are Wilson
 KEY is a key of records; a dot goes into objects (info.ASN). Beside them there are ip_version, prefix \
 (/24 and /48) and date. LIMIT is a condition, <, <=, > or >=, and a share or a number of cases: \
 'ecn.connectivity.broken > 5%'. The exit status is 11 if the limit is passed, or if no record has a \
-verdict on it.")]
+verdict on it, or the measurement has no such condition.")]
 pub(super) struct ReportArgs {
     /// Records (ndjson, perhaps compressed), or folders of them; - or none is standard input
     #[arg(value_name = "FILE|DIR")]
@@ -73,9 +73,10 @@ pub(super) fn run(arguments: &ReportArgs, command: Vec<String>) -> Result<Exit, 
         None if arguments.ranking.json => write_json(&report)?,
         None => write(&text(&report, Extent { top: arguments.ranking.top, is_all: are_asked }))?,
     }
+    let is_misspelt = |condition: &str| context.abouts().any(|about| about.lacks(condition));
     for limit in &arguments.fail_if {
         let aspects = report.measurements.iter().flat_map(|measured| &measured.aspects);
-        match limit.judge(aspects) {
+        match limit.judge(aspects, is_misspelt) {
             Verdict::Kept(_) => {}
             Verdict::Passed(said) => {
                 say!("passed: {said}");

@@ -76,6 +76,10 @@ impl Anonymiser {
             Secrecy::Hidden => None,
             Secrecy::Addresses => self.address(&text).map(Cow::Owned),
             Secrecy::Kept => Some(self.address(&text).map_or(text, Cow::Owned)),
+            Secrecy::Path => match self.address(&text) {
+                Some(address) => Some(address.into()),
+                None => (&*text == "*" || is_word(&text)).then_some(text),
+            },
             Secrecy::Reason => {
                 let word = text.split(':').next().filter(|word| is_word(word))?;
                 Some(word.to_owned().into())
@@ -84,7 +88,7 @@ impl Anonymiser {
                 let Some((name, value)) = text.split_once(':') else { return Some(text) };
                 Some(match self.address(value) {
                     Some(address) => format!("{name}:{address}").into(),
-                    None if value.split(':').all(is_word) => text,
+                    None if is_plain(value) => text,
                     None => name.to_owned().into(),
                 })
             }
@@ -106,6 +110,15 @@ impl Anonymiser {
             value => value,
         }
     }
+}
+
+/// The most parts of a condition's value. An IPv6 address has more, or an empty one.
+const MOST_PARTS: usize = 4;
+
+/// Whether a value is a few words, with colons between.
+fn is_plain(value: &str) -> bool {
+    let mut parts = value.split(':');
+    parts.clone().count() <= MOST_PARTS && parts.all(|part| !part.is_empty() && is_word(part))
 }
 
 /// Whether a text is a word or a number, which names nobody: a name of the DNS has a dot.
@@ -137,6 +150,16 @@ mod tests {
         assert_eq!(of("192.0.2.0/24"), format!("{}.0/24", net(&a)));
         assert_eq!(of("2001:db8::1")[..4], of("2001:db8:1::1")[..4]);
         assert_eq!(anonymiser.address("www.example.org"), None);
+        // An IPv4 address in one of IPv6 is a part of that one, and nothing says which it is.
+        for embedded in ["64:ff9b::192.0.2.1", "::ffff:192.0.2.1", "2002:c000:201::1"] {
+            let hidden: std::net::Ipv6Addr = of(embedded).parse().unwrap();
+            let octets = hidden.octets();
+            let is_there = |octets: &[u8]| octets == [192, 0, 2, 1];
+            assert!(!octets.windows(4).any(is_there), "{embedded} is {hidden}");
+            assert_eq!(of(embedded), of(embedded));
+        }
+        assert_eq!(of("64:ff9b::192.0.2.1"), of("64:ff9b::c000:201"));
+        assert_eq!(of("2001:DB8::1"), of("2001:db8:0::1"));
     }
 
     #[test]
@@ -150,13 +173,23 @@ mod tests {
         assert_eq!(text(Secrecy::Addresses, "www.example.org"), None);
         assert_eq!(text(Secrecy::Kept, "CH"), Some("CH".to_owned()));
         assert_eq!(text(Secrecy::Kept, "192.0.2.1"), Some(address.clone()));
+        for (hop, expected) in
+            [("*", Some("*")), ("AS64500", Some("AS64500")), ("www.example.org", None)]
+        {
+            assert_eq!(text(Secrecy::Path, hop).as_deref(), expected);
+        }
+        assert_eq!(text(Secrecy::Path, "192.0.2.1"), Some(address.clone()));
+        assert_eq!(text(Secrecy::Path, "fe80::1%eth0"), None);
         assert_eq!(text(Secrecy::Reason, "timeout: www.example.org"), Some("timeout".to_owned()));
         assert_eq!(text(Secrecy::Reason, "no www.example.org"), None);
         for (condition, expected) in [
             ("ecn.connectivity.works", "ecn.connectivity.works"),
             ("dscp.46.replymark:0", "dscp.46.replymark:0"),
             ("x.location.changed:ecn:4-6", "x.location.changed:ecn:4-6"),
+            ("x.forward.changed:ttl:64:63", "x.forward.changed:ttl:64:63"),
             ("x.name:www.example.org", "x.name"),
+            ("x.changed:to:2001:db8::1", "x.changed"),
+            ("x.changed:to:2001:db8:0:0:0:0:0:1", "x.changed"),
         ] {
             assert_eq!(text(Secrecy::Condition, condition).as_deref(), Some(expected));
         }

@@ -23,17 +23,29 @@ pub(crate) struct Partition {
     pub(crate) date: Option<String>,
 }
 
+/// The values of a partition, in the order of [`PARTITION`](super::declared::PARTITION).
+pub(crate) type Names<'n> = [Option<&'n str>; 4];
+
 impl Partition {
-    /// The same, without names that name nothing.
-    pub(crate) fn named(self) -> Partition {
-        let named = |name: Option<String>| name.filter(|name| !name.is_empty() && name != NONE);
-        let Partition { measurement, campaign, vantage, date } = self;
-        let (measurement, campaign) = (named(measurement), named(campaign));
-        Partition { measurement, campaign, vantage: named(vantage), date }
+    /// With these values. Names that name nothing are none.
+    pub(crate) fn new(names: Names<'_>) -> Partition {
+        let [measurement, campaign, vantage, date] =
+            Partition::named(names).map(|name| name.map(str::to_owned));
+        Partition { measurement, campaign, vantage, date }
     }
 
-    /// Its values, in the order of [`PARTITION`](super::declared::PARTITION).
-    pub(crate) fn values(&self) -> [Option<&str>; 4] {
+    /// The values that name something.
+    fn named(names: Names<'_>) -> Names<'_> {
+        names.map(|name| name.filter(|name| !name.is_empty() && *name != NONE))
+    }
+
+    /// Whether it has these values.
+    pub(crate) fn has(&self, names: Names<'_>) -> bool {
+        self.values() == Partition::named(names)
+    }
+
+    /// Its values.
+    pub(crate) fn values(&self) -> Names<'_> {
         [&self.measurement, &self.campaign, &self.vantage, &self.date].map(Option::as_deref)
     }
 }
@@ -67,11 +79,24 @@ impl Texts {
         self.ends.clear();
     }
 
-    /// Takes all octets, and where each value ends. There is room for as many again.
-    pub(crate) fn take(&mut self) -> (Vec<u8>, Vec<usize>) {
-        let room = Vec::with_capacity(self.octets.len());
-        let ends = Vec::with_capacity(self.ends.len());
-        (std::mem::replace(&mut self.octets, room), std::mem::replace(&mut self.ends, ends))
+    /// Takes all octets.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.octets)
+    }
+
+    /// Has this memory for the next values.
+    pub(crate) fn keep(&mut self, memory: Vec<u8>) {
+        self.octets = memory;
+        self.octets.clear();
+    }
+
+    /// Where each value ends.
+    pub(crate) fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.ends.len()).map(|number| self.get(number))
     }
 }
 
@@ -148,7 +173,8 @@ impl Vector {
                 }
                 let begin = self.defined.len();
                 for cell in cells {
-                    let is_there = self.values.push(self.kind.of, cell);
+                    // All fit.
+                    let is_there = self.values.push(self.kind.of, cell).unwrap_or_default();
                     self.defined.push(if is_there { 3 } else { 2 });
                 }
                 if self.defined.len() == begin {
@@ -157,9 +183,9 @@ impl Vector {
                 self.repeated.resize(self.defined.len(), 1);
                 self.repeated[begin] = 0;
             }
-            cell if self.kind.is_list || !fits(self.kind.of, &cell) => return Err(cell),
+            cell if self.kind.is_list => return Err(cell),
             cell => {
-                let is_there = self.values.push(self.kind.of, cell);
+                let is_there = self.values.push(self.kind.of, cell)?;
                 self.defined.push(i16::from(is_there));
             }
         }
@@ -271,7 +297,7 @@ impl<'v> Rows<'v> {
     }
 }
 
-/// Whether a column of this type takes a value, or null.
+/// Whether a list of this type takes a value, or null.
 fn fits(of: Simple, cell: &Cell<'_>) -> bool {
     match (of, cell) {
         (_, Cell::Null) | (Simple::Json, _) => true,
@@ -292,28 +318,34 @@ fn micros(text: &str) -> Option<i64> {
 }
 
 impl Values {
-    /// Adds a value that fits; whether it is one, and not null.
-    fn push(&mut self, of: Simple, cell: Cell<'_>) -> bool {
+    /// Adds a value; whether it is one, and not null.
+    ///
+    /// # Errors
+    ///
+    /// The value, where it does not fit.
+    fn push<'c>(&mut self, of: Simple, cell: Cell<'c>) -> Result<bool, Cell<'c>> {
         match (self, cell) {
-            (_, Cell::Null) => return false,
+            (_, Cell::Null) => return Ok(false),
             (Values::Bool(values), Cell::Bool(value)) => values.push(value),
-            (Values::Int(values), Cell::Int(number)) => values.push(number),
-            (Values::Int(values), Cell::Text(text)) => {
-                values.push(micros(&text).unwrap_or_default())
-            }
+            (Values::Int(values), Cell::Int(number)) if of == Simple::Int => values.push(number),
+            (Values::Int(values), Cell::Text(text)) if of == Simple::Time => match micros(&text) {
+                Some(micros) => values.push(micros),
+                None => return Err(Cell::Text(text)),
+            },
             (Values::Float(values), Cell::Float(number)) => values.push(number),
             (Values::Float(values), Cell::Int(number)) => values.push(number as f64),
             (Values::Text(texts), cell) => match (of, cell) {
                 (Simple::Text | Simple::Octets, Cell::Text(text)) => texts.push(text.as_bytes()),
                 (Simple::Octets, Cell::Octets(octets)) => texts.push(&octets),
-                (_, cell) => {
+                (Simple::Json, cell) => {
                     cell.write(&mut texts.octets);
                     texts.ends.push(texts.octets.len());
                 }
+                (_, cell) => return Err(cell),
             },
-            _ => return false,
+            (_, cell) => return Err(cell),
         }
-        true
+        Ok(true)
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Secrecy {
     Reason,
     /// Of a condition the name stays, and its value where it names nobody.
     Condition,
+    /// Of a path addresses are encrypted, words stay, and names are left out.
+    Path,
     /// They are left out.
     Hidden,
 }
@@ -52,10 +54,12 @@ pub(crate) const LINE: &str = "line";
 pub(crate) const IP_VERSION: &str = "ip_version";
 /// What has no column, as a JSON object.
 pub(crate) const MORE: &str = "more";
-/// The keys whose values name a folder.
-pub(crate) const PARTITION: [&str; 4] = ["measurement", "campaign", "vantage", "date"];
+/// The campaign of a record, where it names one.
+pub(crate) const CAMPAIGN: &str = "campaign";
+/// What names the folders of rows.
+pub(crate) const PARTITION: [&str; 4] = ["measurement", CAMPAIGN, names::VANTAGE, "date"];
 
-use Secrecy::{Addresses, Condition, Hidden, Kept, Reason};
+use Secrecy::{Addresses, Condition, Hidden, Kept, Path, Reason};
 use Simple::{Bool, Float, Int, Json, Octets, Text, Time};
 
 impl Table {
@@ -88,6 +92,14 @@ impl Table {
             Table::Targets => &TARGETS,
             Table::Flows => &FLOWS,
             Table::Runs => &RUNS,
+        }
+    }
+
+    /// The keys that have no column, for their values name folders.
+    pub(crate) fn naming(self) -> &'static [&'static str] {
+        match self {
+            Table::Targets => &[names::PLUGIN, CAMPAIGN, names::VANTAGE],
+            Table::Flows | Table::Runs => &[],
         }
     }
 
@@ -184,10 +196,10 @@ fn secrecy_of_target(way: &[&str]) -> Secrecy {
         [names::SIP | "dip"] => Addresses,
         [names::CONDITIONS] => Condition,
         [names::ERROR] => Reason,
+        [names::PATH] => Path,
         [
             "dp"
             | names::ROUND
-            | names::PATH
             | names::RTT
             | names::MISSED_FLOWS
             | names::JOB_ID

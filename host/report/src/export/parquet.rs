@@ -7,14 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 
-use super::batch::{Batch, NONE, Partition, Values, Vector};
+use super::batch::{Batch, NONE, Partition, Vector};
+use super::chunk::{self, Properties};
 use super::declared::{PARTITION, Table};
 use super::kind::{Kind, Simple};
 use super::schema::Schema;
@@ -37,7 +36,9 @@ const LONGEST: usize = 72;
 /// A folder of tables.
 pub(super) struct Dataset {
     folder: PathBuf,
-    properties: WriterPropertiesPtr,
+    properties: Properties,
+    /// How many threads encode a row group.
+    threads: usize,
     parts: HashMap<(Table, Arc<Partition>), Part>,
     /// How many files each partition has that are closed.
     closed: HashMap<(Table, Arc<Partition>), u32>,
@@ -58,15 +59,11 @@ struct Part {
 }
 
 impl Dataset {
-    pub(super) fn new(folder: PathBuf) -> Dataset {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_created_by(concat!("pathspider ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+    pub(super) fn new(folder: PathBuf, threads: usize) -> Dataset {
         Dataset {
             folder,
-            properties: Arc::new(properties),
+            properties: Properties::new(),
+            threads,
             parts: HashMap::new(),
             closed: HashMap::new(),
             waiting: 0,
@@ -94,12 +91,12 @@ impl Dataset {
         part.octets += octets;
         self.waiting += octets;
         if part.rows >= ROWS || part.octets >= OCTETS {
-            self.waiting -= part.write(&self.properties)?;
+            self.waiting -= part.write(&self.properties, self.threads)?;
         }
         while self.waiting > WAITING {
             let largest = self.parts.values_mut().max_by_key(|part| part.octets);
             let Some(largest) = largest else { break };
-            self.waiting -= largest.write(&self.properties)?;
+            self.waiting -= largest.write(&self.properties, self.threads)?;
         }
         Ok(())
     }
@@ -108,7 +105,7 @@ impl Dataset {
         let oldest = self.parts.iter().min_by_key(|(_, part)| part.used);
         let Some(key) = oldest.map(|(key, _)| key.clone()) else { return Ok(()) };
         let Some(mut part) = self.parts.remove(&key) else { return Ok(()) };
-        self.waiting -= part.write(&self.properties)?;
+        self.waiting -= part.write(&self.properties, self.threads)?;
         *self.closed.entry(key).or_default() += 1;
         part.close()
     }
@@ -116,7 +113,7 @@ impl Dataset {
     /// Writes what is left, and the files' ends.
     pub(super) fn finish(mut self) -> io::Result<()> {
         for (_, mut part) in self.parts.drain() {
-            part.write(&self.properties)?;
+            part.write(&self.properties, self.threads)?;
             part.close()?;
         }
         Ok(())
@@ -136,7 +133,7 @@ impl Part {
     }
 
     /// Writes what waits as a row group; returns how many octets that were.
-    fn write(&mut self, properties: &WriterPropertiesPtr) -> io::Result<usize> {
+    fn write(&mut self, properties: &Properties, threads: usize) -> io::Result<usize> {
         if self.rows == 0 {
             return Ok(0);
         }
@@ -148,43 +145,16 @@ impl Part {
                 }
                 let file = File::create_new(&self.path)?;
                 let schema = message(&self.schema).map_err(failed)?;
-                let writer = SerializedFileWriter::new(file, schema, Arc::clone(properties));
+                let writer = SerializedFileWriter::new(file, schema, properties.of_file());
                 none.insert(writer.map_err(failed)?)
             }
         };
+        let columns = writer.schema_descr().columns();
+        let chunks = chunk::encode(&mut self.columns, columns, self.rows, properties, threads);
+        let chunks = chunks.map_err(failed)?;
         let mut group = writer.next_row_group().map_err(failed)?;
-        for vector in &mut self.columns {
-            let is_list = vector.kind().is_list;
-            let (defined, repeated, values) = vector.parts();
-            let Some(mut column) = group.next_column().map_err(failed)? else { break };
-            let repeated = is_list.then_some(repeated);
-            let defined = Some(defined);
-            let written = match values {
-                Values::Bool(values) => {
-                    column.typed::<BoolType>().write_batch(values, defined, repeated)
-                }
-                Values::Int(values) => {
-                    column.typed::<Int64Type>().write_batch(values, defined, repeated)
-                }
-                Values::Float(values) => {
-                    column.typed::<DoubleType>().write_batch(values, defined, repeated)
-                }
-                Values::Text(texts) => {
-                    let (octets, ends) = texts.take();
-                    let octets = bytes::Bytes::from(octets);
-                    let mut begin = 0;
-                    let values = ends.into_iter().map(|end| {
-                        let value = ByteArray::from(octets.slice(begin..end));
-                        begin = end;
-                        value
-                    });
-                    let values: Vec<ByteArray> = values.collect();
-                    column.typed::<ByteArrayType>().write_batch(&values, defined, repeated)
-                }
-            };
-            written.map_err(failed)?;
-            column.close().map_err(failed)?;
-            vector.clear();
+        for chunk in chunks {
+            group.append_column(&chunk.octets, chunk.close).map_err(failed)?;
         }
         group.close().map_err(failed)?;
         self.rows = 0;

@@ -1,22 +1,24 @@
 //! Lines of records made to rows of tables, in the partition of each record.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use pathspider_asn::Databases;
-use pathspider_records::cells::{Cell, Cells, Keys, Line};
+use pathspider_records::cells::{Cell, Cells, Keys, Line, Reading};
 use pathspider_records::condition::measurement;
-use pathspider_records::{Remark, Wrong, is_record};
+use pathspider_records::{Remark, Wrong, is_record, names};
 use serde::de::Error;
 use serde_json::{Map, Value};
 
 use super::anonymous::Anonymiser;
-use super::batch::{Batch, Partition};
-use super::declared::Table;
+use super::batch::{Batch, Names, Partition};
+use super::declared::{CAMPAIGN, Table};
 use super::schema::Schemas;
 use super::sources::Beside;
 use crate::gather::ip_version;
+use crate::parse::Parser;
 
 /// What all threads have in common.
 pub(crate) struct Plan {
@@ -33,6 +35,9 @@ struct Known {
     conditions: Option<u32>,
     from: Option<u32>,
     schema: Option<u32>,
+    plugin: Option<u32>,
+    campaign: Option<u32>,
+    vantage: Option<u32>,
     /// Of the target's system, prefix and country.
     network: [Option<u32>; 3],
 }
@@ -50,7 +55,10 @@ impl Plan {
             dip: number("dip"),
             conditions: number("conditions"),
             from: number("time.from"),
-            schema: number("schema"),
+            schema: number(names::SCHEMA),
+            plugin: number(names::PLUGIN),
+            campaign: number(CAMPAIGN),
+            vantage: number(names::VANTAGE),
             network: ["dip_asn", "dip_prefix", "dip_country"].map(number),
         };
         Plan { schemas, sources, anonymiser, databases, known }
@@ -101,6 +109,9 @@ impl Plan {
             let _ = batch.set(column, cell.clone());
         }
         for (key, cell) in known {
+            if matches!(cell, Cell::Null) {
+                continue;
+            }
             let name = keys.names().get(key as usize).map_or("", String::as_str);
             match batch.schema.of_key(key) {
                 Some(column) => self.set(batch, column, name, cell, &mut others),
@@ -137,14 +148,13 @@ impl Plan {
                     );
                 }
                 let Ok(cells) = Line::of_object(&run, keys) else { continue };
-                let partition = Partition {
-                    measurement: beside.measurement.clone(),
-                    campaign: beside.about.campaign.clone(),
-                    vantage: beside.about.vantage.clone(),
-                    date: run.get("started").and_then(Value::as_str).and_then(date),
-                };
-                let partition = partition.named();
-                let batch = batches.of(partition).table(Table::Runs, &self.schemas);
+                let names = [
+                    beside.measurement.as_deref(),
+                    beside.about.campaign.as_deref(),
+                    beside.about.vantage.as_deref(),
+                    run.get("started").and_then(Value::as_str).and_then(date),
+                ];
+                let batch = batches.of(names).table(Table::Runs, &self.schemas);
                 self.row(batch, keys, &[Cell::Int(number as i64)], cells);
             }
         }
@@ -181,11 +191,11 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    fn of(&mut self, partition: Partition) -> &mut Rows {
-        let is_last = self.rows.get(self.last).is_some_and(|rows| *rows.partition == partition);
+    fn of(&mut self, names: Names<'_>) -> &mut Rows {
+        let is_last = self.rows.get(self.last).is_some_and(|rows| rows.partition.has(names));
         if !is_last {
             let next = self.rows.len();
-            let partition = Arc::new(partition);
+            let partition = Arc::new(Partition::new(names));
             self.last = *self.places.entry(Arc::clone(&partition)).or_insert(next);
             if self.last == next {
                 self.rows.push(Rows { partition, tables: [None, None, None] });
@@ -217,6 +227,7 @@ impl Batches {
 /// Makes rows of the lines that one thread reads.
 pub(crate) struct Making<'p> {
     plan: &'p Plan,
+    parser: Parser,
     batches: Batches,
     /// How many records it read.
     pub(crate) records: u64,
@@ -224,14 +235,18 @@ pub(crate) struct Making<'p> {
 
 impl<'p> Making<'p> {
     pub(crate) fn new(plan: &'p Plan) -> Making<'p> {
-        Making { plan, batches: Batches::default(), records: 0 }
+        Making { plan, parser: Parser::default(), batches: Batches::default(), records: 0 }
     }
 
     /// Takes a line of a source.
     pub(crate) fn line(&mut self, source: usize, number: u64, line: &[u8]) -> Result<(), Wrong> {
         let plan = self.plan;
         let (targets, flows) = (plan.schemas.keys(Table::Targets), plan.schemas.keys(Table::Flows));
-        let Line { mut target, flows: connections } = Line::parse(line, targets, flows)?;
+        let read = self.parser.read(line, Reading { targets, flows })?;
+        let Line { mut target, flows: connections } = read;
+        let taken = |key| take(&mut target.known, key);
+        let [plugin, campaign, vantage] =
+            [plan.known.plugin, plan.known.campaign, plan.known.vantage].map(taken);
         let known = |key: Option<u32>| {
             let of_key = |(number, _): &&(u32, Cell<'_>)| Some(*number) == key;
             target.known.iter().find(of_key).map(|(_, cell)| cell)
@@ -246,26 +261,24 @@ impl<'p> Making<'p> {
             Some(Cell::List(list)) if list.iter().all(|cell| cell.as_str().is_some()) => list,
             _ => return Err(Wrong::NoRecord(Error::custom("conditions is not a list of texts"))),
         };
-        let mut own = conditions.iter().filter_map(Cell::as_str);
-        let own = own.find(|condition| Remark::of(condition).is_none());
-        let named = own.map(|condition| measurement(condition).to_owned());
         let address = known(plan.known.dip).and_then(Cell::as_str);
         let address: Option<IpAddr> = address.and_then(|address| address.parse().ok());
-        let date = known(plan.known.from).and_then(Cell::as_str).and_then(date);
-        let mut taken = |key: &str| take(&mut target.others, key);
         let beside = plan.sources.get(source);
         let about = beside.map(|beside| &beside.about);
-        let partition = Partition {
-            measurement: taken("plugin")
-                .or_else(|| about?.measurement.clone())
-                .or(named)
-                .or_else(|| beside?.measurement.clone()),
-            campaign: taken("campaign").or_else(|| about?.campaign.clone()),
-            vantage: taken("vantage").or_else(|| about?.vantage.clone()),
-            date,
+        let named = || {
+            let mut own = conditions.iter().filter_map(Cell::as_str);
+            own.find(|condition| Remark::of(condition).is_none()).map(measurement)
         };
-        let partition = partition.named();
-        let rows = self.batches.of(partition);
+        let rows = self.batches.of([
+            plugin
+                .as_deref()
+                .or_else(|| about?.measurement.as_deref())
+                .or_else(named)
+                .or_else(|| beside?.measurement.as_deref()),
+            campaign.as_deref().or_else(|| about?.campaign.as_deref()),
+            vantage.as_deref().or_else(|| about?.vantage.as_deref()),
+            known(plan.known.from).and_then(Cell::as_str).and_then(date),
+        ]);
         let place = [Cell::Int(source as i64), Cell::Int(number as i64)];
         if !connections.is_empty() {
             let batch = rows.table(Table::Flows, &plan.schemas);
@@ -295,26 +308,25 @@ impl<'p> Making<'p> {
     }
 }
 
-/// Takes a key's value, as it is shown, from those that have no column.
-fn take(others: &mut Vec<(String, Value)>, key: &str) -> Option<String> {
-    let place = others.iter().position(|(name, _)| name == key)?;
-    let shown = match &others[place].1 {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(value) => value.to_string(),
-        // It stays among them.
-        _ => return None,
-    };
-    others.swap_remove(place);
-    Some(shown)
+/// Takes a key's value, as it is shown. Lists and objects stay.
+fn take<'c>(known: &mut [(u32, Cell<'c>)], key: Option<u32>) -> Option<Cow<'c, str>> {
+    let (_, cell) = known.iter_mut().find(|(number, _)| Some(*number) == key)?;
+    match cell {
+        Cell::Text(_) | Cell::Bool(_) | Cell::Int(_) | Cell::Float(_) => {}
+        Cell::Null | Cell::Octets(_) | Cell::List(_) | Cell::Json(_) => return None,
+    }
+    Some(match std::mem::replace(cell, Cell::Null) {
+        Cell::Text(text) => text,
+        other => other.into_value().to_string().into(),
+    })
 }
 
 /// The day of a time: `2026-11-22` of `2026-11-22T02:00:17Z`.
-fn date(time: &str) -> Option<String> {
+fn date(time: &str) -> Option<&str> {
     let day = time.get(..10)?;
     let is_day = day.bytes().enumerate().all(|(place, octet)| match place {
         4 | 7 => octet == b'-',
         _ => octet.is_ascii_digit(),
     });
-    is_day.then(|| day.to_owned())
+    is_day.then_some(day)
 }

@@ -132,6 +132,9 @@ impl Learning {
             table.declared().iter().for_each(|column| {
                 keys.add(&column.way);
             });
+            table.naming().iter().for_each(|key| {
+                keys.add(&[key]);
+            });
             keys
         });
         for ((table, _), learned) in &self.tables {

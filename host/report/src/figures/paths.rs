@@ -131,6 +131,10 @@ enum From {
 pub(super) fn multipoint(view: &View<'_>) -> ByMeasurement<Multipoint> {
     let mut found: BTreeMap<(u32, u32), Multipoint> = BTreeMap::new();
     for (measurement, entries) in view.targets() {
+        // Most targets are measured from one place.
+        if by_place(entries).nth(1).is_none() {
+            continue;
+        }
         let mut seen: BTreeMap<u32, Vec<From>> = BTreeMap::new();
         for place in by_place(entries) {
             for (aspect, verdicts) in words(view, place) {

@@ -25,10 +25,15 @@ impl Interner {
         Interner { names: IndexSet::with_hasher(state.clone()) }
     }
 
+    /// The number of a name that is known already.
+    pub(super) fn find(&self, name: &str) -> Option<u32> {
+        self.names.get_index_of(name).map(|number| number as u32)
+    }
+
     /// The number of a name.
     pub(super) fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.names.get_index_of(name) {
-            return number as u32;
+        if let Some(number) = self.find(name) {
+            return number;
         }
         let name = if self.names.len() < MOST_NAMES { name } else { OTHERS };
         self.names.insert_full(name.to_owned()).0 as u32
