@@ -87,11 +87,12 @@ enum Output {
 }
 
 impl Output {
-    fn add(&mut self, batch: &Batch) -> io::Result<()> {
+    /// Adds the rows of a piece of a file.
+    fn add(&mut self, batches: &[&Batch]) -> io::Result<()> {
         match self {
-            Output::Parquet(dataset) => dataset.add(batch),
-            Output::Csv(files) => files.add(batch),
-            Output::Pto(sets) => sets.add(batch),
+            Output::Parquet(dataset) => batches.iter().try_for_each(|batch| dataset.add(batch)),
+            Output::Csv(files) => files.add(batches),
+            Output::Pto(sets) => batches.iter().try_for_each(|batch| sets.add(batch)),
         }
     }
 }
@@ -106,11 +107,9 @@ impl Outputs {
     /// Adds rows to all outputs; whether that goes on.
     fn add(&mut self, batches: &[&Batch]) -> bool {
         for (path, output) in &mut self.all {
-            for batch in batches {
-                if let Err(error) = output.add(batch) {
-                    self.failed = Some(Failed { path: path.clone(), error });
-                    return false;
-                }
+            if let Err(error) = output.add(batches) {
+                self.failed = Some(Failed { path: path.clone(), error });
+                return false;
             }
         }
         true

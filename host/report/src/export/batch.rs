@@ -237,6 +237,14 @@ impl Vector {
         }
     }
 
+    /// Its values, where they are whole numbers.
+    pub(crate) fn numbers(&self) -> &[i64] {
+        match &self.values {
+            Values::Int(values) => values,
+            _ => &[],
+        }
+    }
+
     /// Its rows: `None` for null, else whether it is a list, and its values. One of these may be null.
     pub(crate) fn rows(&self) -> Rows<'_> {
         Rows { vector: self, level: 0, value: 0 }

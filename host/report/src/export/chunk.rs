@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
+use crossbeam::channel::{Receiver, Sender, unbounded};
 use parquet::basic::Compression;
 use parquet::column::writer::{
     ColumnCloseResult, ColumnWriter, ColumnWriterImpl, get_column_writer,
@@ -25,11 +26,8 @@ const STEP: usize = 2048;
 /// Values that tell whether most of a column's differ.
 const SAMPLE: usize = 1024;
 
-/// Rows below which one thread encodes all columns.
-const FEW: usize = 4096;
-
 /// How columns are encoded.
-pub(super) struct Properties {
+struct Properties {
     /// Each value is kept once, and rows have its number.
     repeated: WriterPropertiesPtr,
     /// Each row has its value.
@@ -37,7 +35,7 @@ pub(super) struct Properties {
 }
 
 impl Properties {
-    pub(super) fn new() -> Properties {
+    fn new() -> Properties {
         let builder = || {
             WriterProperties::builder()
                 .set_compression(Compression::SNAPPY)
@@ -51,7 +49,7 @@ impl Properties {
     }
 
     /// Those of a file.
-    pub(super) fn of_file(&self) -> WriterPropertiesPtr {
+    fn of_file(&self) -> WriterPropertiesPtr {
         Arc::clone(&self.repeated)
     }
 
@@ -66,41 +64,93 @@ pub(super) struct Chunk {
     pub(super) close: ColumnCloseResult,
 }
 
-/// Encodes all columns of a row group, and empties them.
-pub(super) fn encode(
-    vectors: &mut [Vector],
-    columns: &[ColumnDescPtr],
-    rows: usize,
-    properties: &Properties,
-    threads: usize,
-) -> Result<Vec<Chunk>> {
-    let threads = if rows < FEW { 1 } else { threads.max(1) };
-    let waiting = Mutex::new(vectors.iter_mut().zip(columns).enumerate());
-    let work = || -> Result<Vec<(usize, Chunk)>> {
-        let mut done = Vec::new();
-        loop {
-            let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((place, (vector, column))) = next else { return Ok(done) };
-            done.push((place, one(vector, column, properties)?));
+/// A column that is to be encoded.
+struct Job {
+    place: usize,
+    vector: Vector,
+    column: ColumnDescPtr,
+    properties: Arc<Properties>,
+    /// Who waits for it. Where this goes without an answer, the thread that had it is gone.
+    done: Sender<Done>,
+}
+
+/// A column's place, its memory for the next row group, and what it came to.
+type Done = (usize, Vector, Result<Chunk>);
+
+impl Job {
+    fn run(self) {
+        let Job { place, mut vector, column, properties, done } = self;
+        let chunk = one(&mut vector, &column, &properties);
+        // Who waited may have given up.
+        let _ = done.send((place, vector, chunk));
+    }
+}
+
+/// The threads that encode. They live as long as the export, so that their memory is used again.
+pub(super) struct Encoders {
+    properties: Arc<Properties>,
+    jobs: Option<Sender<Job>>,
+    waiting: Receiver<Job>,
+    others: Vec<JoinHandle<()>>,
+}
+
+impl Encoders {
+    /// As many threads as these, of which one is the caller's.
+    pub(super) fn new(threads: usize) -> Encoders {
+        let (jobs, waiting) = unbounded::<Job>();
+        let others = (1..threads).map(|_| {
+            let waiting = waiting.clone();
+            thread::spawn(move || waiting.into_iter().for_each(Job::run))
+        });
+        let others = others.collect();
+        Encoders { properties: Arc::new(Properties::new()), jobs: Some(jobs), waiting, others }
+    }
+
+    /// How a file's columns are encoded.
+    pub(super) fn of_file(&self) -> WriterPropertiesPtr {
+        self.properties.of_file()
+    }
+
+    /// Encodes all columns of a row group, and empties them.
+    pub(super) fn encode(
+        &self,
+        vectors: &mut Vec<Vector>,
+        columns: &[ColumnDescPtr],
+    ) -> Result<Vec<Chunk>> {
+        let (done, ready) = unbounded();
+        for (place, (vector, column)) in vectors.drain(..).zip(columns).enumerate() {
+            let (column, properties) = (Arc::clone(column), Arc::clone(&self.properties));
+            let job = Job { place, vector, column, properties, done: done.clone() };
+            match &self.jobs {
+                Some(jobs) => jobs.send(job).unwrap_or_else(|unsent| unsent.0.run()),
+                None => job.run(),
+            }
         }
-    };
-    let mut chunks = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut chunks = work();
-        for other in others {
-            let its = match other.join() {
-                Ok(its) => its,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            chunks = chunks.and_then(|mut chunks| {
-                chunks.extend(its?);
-                Ok(chunks)
-            });
+        drop(done);
+        self.waiting.try_iter().for_each(Job::run);
+        let mut all: Vec<Done> = ready.into_iter().collect();
+        all.sort_unstable_by_key(|(place, ..)| *place);
+        let mut chunks = Vec::with_capacity(all.len());
+        for (_, vector, chunk) in all {
+            vectors.push(vector);
+            chunks.push(chunk?);
         }
-        chunks
-    })?;
-    chunks.sort_unstable_by_key(|(place, _)| *place);
-    Ok(chunks.into_iter().map(|(_, chunk)| chunk).collect())
+        if chunks.len() != columns.len() {
+            let message = "a thread that encodes columns is gone";
+            return Err(ParquetError::General(message.to_owned()));
+        }
+        Ok(chunks)
+    }
+}
+
+impl Drop for Encoders {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for other in self.others.drain(..) {
+            // One that panicked was missed when it was waited for.
+            let _ = other.join();
+        }
+    }
 }
 
 fn one(vector: &mut Vector, column: &ColumnDescPtr, properties: &Properties) -> Result<Chunk> {
@@ -213,7 +263,7 @@ mod tests {
         let mut texts = Vector::new(list(Simple::Text));
         for number in 0..SAMPLE {
             let text = |number: usize| Cell::Text(number.to_string().into());
-            texts.push(Cell::List(vec![text(number), Cell::Null, text(number + 1)])).unwrap();
+            texts.push(Cell::List(vec![text(number), Cell::Null, text(number)])).unwrap();
         }
         assert!(!is_varied(texts.parts().2), "each stands there twice");
     }

@@ -12,7 +12,7 @@ use pathspider_runtime::text;
 use serde_json::Value;
 
 use super::batch::{Batch, Rows, Shown, Vector};
-use super::declared::{PARTITION, TABLES, Table};
+use super::declared::{LINE, PARTITION, TABLES, Table};
 use super::schema::Schemas;
 
 /// The files of the tables.
@@ -41,21 +41,18 @@ impl Files {
         Ok(Files { tables: [targets?, flows?, runs?] })
     }
 
-    /// Adds rows.
-    pub(super) fn add(&mut self, batch: &Batch) -> io::Result<()> {
-        let table = &mut self.tables[batch.table as usize];
-        let of_partition =
-            batch.partition.values().map(|value| harmless(value.unwrap_or_default()));
-        let vectors = table.columns.iter().map(|name| batch.column(name).map(Vector::rows));
-        let mut columns: Vec<Option<Rows<'_>>> = vectors.collect();
-        for _ in 0..batch.rows {
-            for value in &of_partition {
-                table.writer.write_field(value)?;
+    /// Adds the rows of a piece of a file, in the order of its lines: rows of several partitions take turns.
+    pub(super) fn add(&mut self, batches: &[&Batch]) -> io::Result<()> {
+        for table in TABLES {
+            let OneTable { writer, columns } = &mut self.tables[table as usize];
+            let of_table = batches.iter().filter(|batch| batch.table == table);
+            let mut parts: Vec<Part<'_>> =
+                of_table.map(|batch| Part::new(batch, columns)).collect();
+            loop {
+                let left = parts.iter_mut().filter(|part| part.row < part.rows);
+                let Some(next) = left.min_by_key(|part| part.line()) else { break };
+                next.write(writer)?;
             }
-            for column in &mut columns {
-                table.writer.write_field(column.as_mut().map(field).unwrap_or_default())?;
-            }
-            table.writer.write_record(None::<&[u8]>)?;
         }
         Ok(())
     }
@@ -66,6 +63,41 @@ impl Files {
             let file = table.writer.into_inner().map_err(|error| error.into_error())?;
             file.into_inner().map_err(|error| error.into_error())?.sync_all()?;
         }
+        Ok(())
+    }
+}
+
+/// Rows of one partition that are not written yet.
+struct Part<'b> {
+    names: [String; 4],
+    columns: Vec<Option<Rows<'b>>>,
+    /// The line of each row; the table of runs has none.
+    lines: &'b [i64],
+    row: usize,
+    rows: usize,
+}
+
+impl<'b> Part<'b> {
+    fn new(batch: &'b Batch, columns: &[String]) -> Part<'b> {
+        let names = batch.partition.values().map(|value| harmless(value.unwrap_or_default()));
+        let columns = columns.iter().map(|name| batch.column(name).map(Vector::rows)).collect();
+        let lines = batch.column(LINE).map_or(&[][..], Vector::numbers);
+        Part { names, columns, lines, row: 0, rows: batch.rows }
+    }
+
+    fn line(&self) -> Option<i64> {
+        self.lines.get(self.row).copied()
+    }
+
+    fn write(&mut self, writer: &mut Writer<BufWriter<File>>) -> io::Result<()> {
+        for name in &self.names {
+            writer.write_field(name)?;
+        }
+        for column in &mut self.columns {
+            writer.write_field(column.as_mut().map(field).unwrap_or_default())?;
+        }
+        writer.write_record(None::<&[u8]>)?;
+        self.row += 1;
         Ok(())
     }
 }

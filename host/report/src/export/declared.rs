@@ -105,11 +105,17 @@ impl Table {
 
     /// Whether a key has a place of its own, beside the columns of keys.
     pub(crate) fn has_elsewhere(self, name: &str) -> bool {
-        let of_targets = [names::PLUGIN, names::FLOW_RESULTS, IP_VERSION];
-        PARTITION.contains(&name)
-            || [SOURCE, LINE, MORE].contains(&name)
-            || (self == Table::Targets && of_targets.contains(&name))
+        let is_one_of = |names: &[&str]| names.iter().any(|other| is_same(other, name));
+        is_one_of(&PARTITION)
+            || is_one_of(&[SOURCE, LINE, MORE])
+            || (self == Table::Targets
+                && is_one_of(&[names::PLUGIN, names::FLOW_RESULTS, IP_VERSION]))
     }
+}
+
+/// Whether two names are one for SQL, which makes no difference between `date` and `Date`.
+pub(crate) fn is_same(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
 }
 
 fn targets() -> Vec<Declared> {

@@ -13,7 +13,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 
 use super::batch::{Batch, NONE, Partition, Vector};
-use super::chunk::{self, Properties};
+use super::chunk::Encoders;
 use super::declared::{PARTITION, Table};
 use super::kind::{Kind, Simple};
 use super::schema::Schema;
@@ -36,9 +36,7 @@ const LONGEST: usize = 72;
 /// A folder of tables.
 pub(super) struct Dataset {
     folder: PathBuf,
-    properties: Properties,
-    /// How many threads encode a row group.
-    threads: usize,
+    encoders: Encoders,
     parts: HashMap<(Table, Arc<Partition>), Part>,
     /// How many files each partition has that are closed.
     closed: HashMap<(Table, Arc<Partition>), u32>,
@@ -62,8 +60,7 @@ impl Dataset {
     pub(super) fn new(folder: PathBuf, threads: usize) -> Dataset {
         Dataset {
             folder,
-            properties: Properties::new(),
-            threads,
+            encoders: Encoders::new(threads),
             parts: HashMap::new(),
             closed: HashMap::new(),
             waiting: 0,
@@ -91,12 +88,12 @@ impl Dataset {
         part.octets += octets;
         self.waiting += octets;
         if part.rows >= ROWS || part.octets >= OCTETS {
-            self.waiting -= part.write(&self.properties, self.threads)?;
+            self.waiting -= part.write(&self.encoders)?;
         }
         while self.waiting > WAITING {
             let largest = self.parts.values_mut().max_by_key(|part| part.octets);
             let Some(largest) = largest else { break };
-            self.waiting -= largest.write(&self.properties, self.threads)?;
+            self.waiting -= largest.write(&self.encoders)?;
         }
         Ok(())
     }
@@ -105,7 +102,7 @@ impl Dataset {
         let oldest = self.parts.iter().min_by_key(|(_, part)| part.used);
         let Some(key) = oldest.map(|(key, _)| key.clone()) else { return Ok(()) };
         let Some(mut part) = self.parts.remove(&key) else { return Ok(()) };
-        self.waiting -= part.write(&self.properties, self.threads)?;
+        self.waiting -= part.write(&self.encoders)?;
         *self.closed.entry(key).or_default() += 1;
         part.close()
     }
@@ -113,7 +110,7 @@ impl Dataset {
     /// Writes what is left, and the files' ends.
     pub(super) fn finish(mut self) -> io::Result<()> {
         for (_, mut part) in self.parts.drain() {
-            part.write(&self.properties, self.threads)?;
+            part.write(&self.encoders)?;
             part.close()?;
         }
         Ok(())
@@ -133,7 +130,7 @@ impl Part {
     }
 
     /// Writes what waits as a row group; returns how many octets that were.
-    fn write(&mut self, properties: &Properties, threads: usize) -> io::Result<usize> {
+    fn write(&mut self, encoders: &Encoders) -> io::Result<usize> {
         if self.rows == 0 {
             return Ok(0);
         }
@@ -145,13 +142,12 @@ impl Part {
                 }
                 let file = File::create_new(&self.path)?;
                 let schema = message(&self.schema).map_err(failed)?;
-                let writer = SerializedFileWriter::new(file, schema, properties.of_file());
+                let writer = SerializedFileWriter::new(file, schema, encoders.of_file());
                 none.insert(writer.map_err(failed)?)
             }
         };
         let columns = writer.schema_descr().columns();
-        let chunks = chunk::encode(&mut self.columns, columns, self.rows, properties, threads);
-        let chunks = chunks.map_err(failed)?;
+        let chunks = encoders.encode(&mut self.columns, columns).map_err(failed)?;
         let mut group = writer.next_row_group().map_err(failed)?;
         for chunk in chunks {
             group.append_column(&chunk.octets, chunk.close).map_err(failed)?;

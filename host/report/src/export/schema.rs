@@ -8,7 +8,7 @@ use pathspider_records::cells::Keys;
 use pathspider_records::{About, DeclaredField};
 use serde_json::{Map, Value};
 
-use super::declared::{MORE, Secrecy, TABLES, Table};
+use super::declared::{MORE, Secrecy, TABLES, Table, is_same};
 use super::kind::{Kind, Learned, Simple, one};
 
 /// The most columns that are learned for one table; what goes beyond is in `more`.
@@ -206,7 +206,7 @@ impl Schema {
             let Some(kind) = learned.columns.get(way).map(|learned| learned.kind()) else {
                 continue;
             };
-            if !columns.iter().any(|other| other.name == name) {
+            if !columns.iter().any(|other| is_same(&other.name, &name)) {
                 // A flow's numbers and marks are what was measured; a target's keys are its list's.
                 let secrecy = match table {
                     Table::Flows => Secrecy::Addresses,
@@ -247,7 +247,8 @@ mod tests {
             ..About::default()
         });
         let record = json!({"dip": "192.0.2.1", "conditions": [], "info": {"ASN": 1, "geo": {"c": "x"}},
-            "line": "theirs", "vantage": "x", "tags": ["a"], "plugin": "ecn",
+            "line": "theirs", "vantage": "x", "tags": ["a"], "plugin": "ecn", "Date": "x", "DIP": "y",
+            "Rank": 1, "rank": 2,
             "flow_results": [{"sp": 1, "options": [2, 4], "a": {"base64": "AA=="}}]});
         learning.record(Some("ecn"), record.as_object().unwrap());
         learning.schemas(|_| Secrecy::Hidden)
@@ -267,6 +268,10 @@ mod tests {
         assert_eq!(kind_of(&targets, "time.from"), Some(one(Simple::Time)));
         assert_eq!(kind_of(&targets, "vantage"), None, "it names a folder");
         assert_eq!(kind_of(&targets, "line"), Some(one(Simple::Int)), "ours");
+        // What SQL takes for another column has none of its own: the first one is it.
+        let [date, dip, rank, other] =
+            ["Date", "DIP", "Rank", "rank"].map(|name| kind_of(&targets, name));
+        assert_eq!((date, dip, rank, other), (None, None, Some(one(Simple::Int)), None));
         assert_eq!(targets.columns.last().unwrap().name, MORE);
         let flows = schemas.of(Table::Flows, Some("ecn"));
         let names: Vec<&str> = flows.columns.iter().map(|column| &*column.name).collect();

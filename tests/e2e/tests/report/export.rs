@@ -263,15 +263,12 @@ fn an_export_is_there_as_a_whole_or_not_at_all() {
     run(&["export", &path("x.ndjson"), "--parquet", &nothing]).expect(7, &["no record was read"]);
     assert!(!Path::new(&nothing).exists());
     // From a pipe; and each record is in it once.
-    let text: String = (0..3000u32)
-        .map(|n| {
-            record(
-                &format!("192.0.{}.{}", n / 250, n % 250),
-                &json!({}),
-                &["ecn.connectivity.works"],
-            )
-        })
-        .collect();
+    let of = |n: u32| {
+        let place = ["aberdeen", "zurich"][n as usize & 1];
+        let dip = format!("192.0.{}.{}", n / 250, n % 250);
+        record(&dip, &json!({"vantage": place}), &["ecn.connectivity.works"])
+    };
+    let text: String = (0..3000).map(of).collect();
     fs::write(path("many.ndjson"), text.repeat(3)).unwrap();
     let piped = path("piped");
     let mut command = Program::command(&["export", "--csv", &piped]);
@@ -279,7 +276,7 @@ fn an_export_is_there_as_a_whole_or_not_at_all() {
     assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
     let table = fs::read_to_string(folder.join("piped/targets.csv")).unwrap();
     assert_eq!(table.lines().count(), 9001);
-    // In the order of the input.
+    // In the order of the input, also where rows of several places take turns.
     let mut reader = csv::Reader::from_reader(table.as_bytes());
     let place = reader.headers().unwrap().iter().position(|head| head == "line").unwrap();
     let lines = reader.records().map(|row| row.unwrap()[place].parse::<u32>().unwrap());
