@@ -20,7 +20,8 @@ pub struct FlowRecord {
 impl FlowRecord {
     /// A flow before anything is known about it.
     pub fn new(slots: Arc<Slots>) -> FlowRecord {
-        let values = vec![Value::NULL; slots.len()];
+        // `vec!` would copy a value for each slot, and look each time which kind it is.
+        let values = (0..slots.len()).map(|_| Value::NULL).collect();
         FlowRecord { slots, values, written: 1 }
     }
 

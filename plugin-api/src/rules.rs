@@ -299,7 +299,9 @@ pub fn check_condition(
     if name == "pathspider.not_observed" {
         return Ok(Class::Unknown);
     }
-    if let Some(declared) = declared.iter().find(|declared| declared.covers(name)) {
+    // Most are given as they are declared, which is soon seen.
+    let exact = declared.iter().find(|one| one.name == name && !name.contains('<'));
+    if let Some(declared) = exact.or_else(|| declared.iter().find(|one| one.covers(name))) {
         return Ok(declared.class);
     }
     let what = match open_place(name) {
