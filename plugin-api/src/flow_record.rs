@@ -64,9 +64,10 @@ impl FlowRecord {
 
     /// The same fields in other slots; those that have none are left out.
     pub fn fitted(self, slots: Arc<Slots>) -> FlowRecord {
+        let named = slots.by_name();
         let mut fitted = FlowRecord::new(slots);
         for (name, value) in self.iter() {
-            if let Some(slot) = fitted.slots.named(name) {
+            if let Some(&slot) = named.get(name) {
                 fitted.values[slot] = value.clone();
                 let chain = fitted.slots.chains().find(|(_, slots)| slots.contains(&slot));
                 fitted.written |= chain.map_or(0, |(place, _)| 1 << place.min(63));
@@ -79,8 +80,9 @@ impl FlowRecord {
     /// a chain of the test's own says, beside what the host's chains would.
     pub fn and(self, other: &FlowRecord) -> FlowRecord {
         let mut both = self.clone().fitted(Arc::new(self.slots.joined(&other.slots)));
+        let named = both.slots.by_name();
         for (name, value) in other.iter() {
-            let slot = both.slots.named(name).filter(|&slot| both.values[slot].is_null());
+            let slot = named.get(name).copied().filter(|&slot| both.values[slot].is_null());
             if let Some(slot) = slot {
                 both.values[slot] = value.clone();
             }

@@ -1,6 +1,6 @@
 //! Where the fields of a run's chains stand: in which slot of each flow, resolved once a run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -168,6 +168,11 @@ impl Slots {
             }
         }
         found
+    }
+
+    /// The slots of all fields by their names; of several with one name, the first.
+    pub(crate) fn by_name(&self) -> HashMap<&'static str, usize> {
+        self.names.iter().enumerate().rev().map(|(slot, name)| (name.as_str(), slot)).collect()
     }
 
     /// The slot of the field with this name.
