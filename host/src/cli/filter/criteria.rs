@@ -193,10 +193,10 @@ mod tests {
             "dscp.46.replymark:",
             "ecn.connectivity.works:1",
             "*.1460",
-            "",
         ] {
             assert!(!with(pattern), "{pattern}");
         }
+        assert!("".parse::<Pattern>().is_err());
     }
 
     #[test]
