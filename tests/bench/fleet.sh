@@ -26,6 +26,9 @@ END_OF_FILE
 "$program" campaign server-config --output nats --listen 0.0.0.0:4222 --nats "${NATS_VERSION:-2.15}" 2>/dev/null
 "${NATS:-nats-server}" -c nats/nats-server.conf -m 8222 >nats.log 2>&1 &
 server=$!
+# An older server does not know all words of a newer one's configuration.
+lives() { kill -0 $server 2>/dev/null || { echo "the server ended: is it of version ${NATS_VERSION:-2.15}? \
+NATS names another program, NATS_VERSION its version" >&2; exit 1; }; }
 now() { date +%s.%N; }
 # The processor time of a process, and of those that it has waited for, in hundredths of a second.
 used() { awk '{ print $14 + $15 + $16 + $17 }' "/proc/$1/stat"; }
@@ -51,7 +54,7 @@ for place in $(seq "$count"); do
 	ip link set "place$place" up
 done
 for place in $(seq "$count"); do
-	until grep -q 'the agent is ready' "agent-$place.log"; do sleep 0.1; done
+	until grep -q 'the agent is ready' "agent-$place.log"; do lives; sleep 0.1; done
 done
 from=$(now) before=$(used $$)
 "$program" campaign submit campaign.toml --server nats://127.0.0.1:4222 ${shard:+--shard "$shard"}
