@@ -248,7 +248,7 @@ impl Merger {
         Ok(())
     }
 
-    /// Writes what waits, and tells the engine of which jobs that was the end.
+    /// Writes what waits, and tells the engine which jobs that ended.
     fn flush(
         &self,
         writer: &mut RecordWriter,

@@ -95,12 +95,12 @@ pub(super) struct Encoders {
 }
 
 impl Encoders {
-    /// As many threads as these, of which one is the caller's.
+    /// As many threads as these: the caller's, and others where the system lets us have them.
     pub(super) fn new(threads: usize) -> Encoders {
         let (jobs, waiting) = unbounded::<Job>();
-        let others = (1..threads).map(|_| {
+        let others = (1..threads).filter_map(|_| {
             let waiting = waiting.clone();
-            thread::spawn(move || waiting.into_iter().for_each(Job::run))
+            thread::Builder::new().spawn(move || waiting.into_iter().for_each(Job::run)).ok()
         });
         let others = others.collect();
         Encoders { properties: Arc::new(Properties::new()), jobs: Some(jobs), waiting, others }
