@@ -130,9 +130,10 @@ impl Engine {
         let tasks = tokio::task::LocalSet::new();
         tasks.block_on(&runtime, async {
             let (events, happened) = mpsc::unbounded_channel();
-            let workers = match self.measurement.info.blocking {
-                true => Some(Workers::start(self.workers, &self.measurement, events.clone())?),
-                false => None,
+            let workers = if self.measurement.info.blocking {
+                Some(Workers::start(self.workers, &self.measurement, events.clone())?)
+            } else {
+                None
             };
             let course = Course::new(Rules {
                 holds: self.configurations.iter().map(Configuration::held).collect(),

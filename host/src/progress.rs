@@ -84,10 +84,12 @@ impl Prepared {
         look: impl Fn() -> Snapshot + Send + 'static,
     ) -> io::Result<Shown> {
         let Prepared { quiet, status } = self;
-        let voice = match quiet {
-            true => Voice::Silent,
-            false if io::stderr().is_terminal() => Voice::Terminal,
-            false => Voice::Lines,
+        let voice = if quiet {
+            Voice::Silent
+        } else if io::stderr().is_terminal() {
+            Voice::Terminal
+        } else {
+            Voice::Lines
         };
         if matches!(voice, Voice::Silent) && status.is_none() {
             return Ok(Shown { thread: None, end: None });

@@ -82,9 +82,10 @@ pub(crate) struct State {
 impl State {
     /// The parts that the folder has.
     pub(crate) fn parts(&self) -> Vec<&str> {
-        match self.collected.is_empty() {
-            true => vec![self.vantage.as_deref().unwrap_or(NO_NAME)],
-            false => self.collected.iter().map(String::as_str).collect(),
+        if self.collected.is_empty() {
+            vec![self.vantage.as_deref().unwrap_or(NO_NAME)]
+        } else {
+            self.collected.iter().map(String::as_str).collect()
         }
     }
 }

@@ -107,13 +107,15 @@ fn reply(mut stream: TcpStream, counters: &Shared) -> io::Result<()> {
             read => question.extend_from_slice(&buffer[..read]),
         }
     }
-    let (status, body) = match question.starts_with(b"GET /metrics ") {
-        true => ("200 OK", counters.text()),
-        false => ("404 Not Found", "ask for /metrics\n".to_owned()),
+    let (status, body) = if question.starts_with(b"GET /metrics ") {
+        ("200 OK", counters.text())
+    } else {
+        ("404 Not Found", "ask for /metrics\n".to_owned())
     };
-    let kind = match status.starts_with("200") {
-        true => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        false => "text/plain; charset=utf-8",
+    let kind = if status.starts_with("200") {
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    } else {
+        "text/plain; charset=utf-8"
     };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

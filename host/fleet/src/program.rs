@@ -62,9 +62,10 @@ impl Program {
         let output = output.map_err(|error| self.missing(&error))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let exit = output.status.code().and_then(Exit::from_code).unwrap_or(Exit::Failed);
-        match good.contains(&exit) {
-            true => Ok(Answer { exit, text: output.stdout, said }),
-            false => Err(Refusal { exit, message: message(&said) }),
+        if good.contains(&exit) {
+            Ok(Answer { exit, text: output.stdout, said })
+        } else {
+            Err(Refusal { exit, message: message(&said) })
         }
     }
 

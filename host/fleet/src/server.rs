@@ -173,9 +173,10 @@ impl Server {
             Err(error) => {
                 let trouble = trouble(error);
                 // A subject that has its one message says so in words alone.
-                match trouble.reason.contains("maximum messages per subject") {
-                    true => Ok(Put::Taken),
-                    false => Err(trouble),
+                if trouble.reason.contains("maximum messages per subject") {
+                    Ok(Put::Taken)
+                } else {
+                    Err(trouble)
                 }
             }
         }

@@ -260,13 +260,12 @@ impl Template {
             // A target of QUIC takes no copy for a packet of the connection that it knows.
             copy.put(id + 2, &stamp.port.to_be_bytes());
         }
-        match copy.is_v6() {
-            true => copy.octets[7] = stamp.ttl,
-            false => {
-                copy.octets[8] = stamp.ttl;
-                copy.octets[4..6].copy_from_slice(&stamp.token.number.to_be_bytes());
-                copy.fit_length();
-            }
+        if copy.is_v6() {
+            copy.octets[7] = stamp.ttl;
+        } else {
+            copy.octets[8] = stamp.ttl;
+            copy.octets[4..6].copy_from_slice(&stamp.token.number.to_be_bytes());
+            copy.fit_length();
         }
         copy
     }

@@ -89,8 +89,5 @@ impl Fragments {
 /// Whether a later fragment says of itself whose it is. In version 6 the protocol that it names may be an
 /// extension header's.
 fn is_without_ports(tuple: &Tuple) -> bool {
-    match tuple.is_v6 {
-        true => tuple.protocol == protocol::ICMPV6,
-        false => !has_ports(tuple.protocol),
-    }
+    if tuple.is_v6 { tuple.protocol == protocol::ICMPV6 } else { !has_ports(tuple.protocol) }
 }

@@ -210,21 +210,18 @@ impl Part {
     /// Reads a fragment; `None` where it breaks the rules by itself.
     fn of(dissected: &Dissected<'_>) -> Option<Part> {
         let Dissected { ip, transport, payload, ip_length, .. } = *dissected;
-        let (headers, at, more, before) = match dissected.tuple.is_v6 {
-            true => {
-                let next = *ip.get(6)?;
-                let place = Extensions::walk(next, ip.get(40..)?)?.fragment?;
-                let before = 40 + place.at;
-                let headers = unfragmented_v6(ip, before)?;
-                (headers, usize::from(place.offset) * 8, place.more, before + 8)
-            }
-            false => {
-                let place = be16(ip, 6);
-                let mut headers = ip.to_vec();
-                // "Don't fragment" and the reserved flag stay.
-                headers[6..8].copy_from_slice(&(place & 0xc000).to_be_bytes());
-                (headers, usize::from(place & 0x1fff) * 8, place & 0x2000 != 0, ip.len())
-            }
+        let (headers, at, more, before) = if dissected.tuple.is_v6 {
+            let next = *ip.get(6)?;
+            let place = Extensions::walk(next, ip.get(40..)?)?.fragment?;
+            let before = 40 + place.at;
+            let headers = unfragmented_v6(ip, before)?;
+            (headers, usize::from(place.offset) * 8, place.more, before + 8)
+        } else {
+            let place = be16(ip, 6);
+            let mut headers = ip.to_vec();
+            // "Don't fragment" and the reserved flag stay.
+            headers[6..8].copy_from_slice(&(place & 0xc000).to_be_bytes());
+            (headers, usize::from(place & 0x1fff) * 8, place & 0x2000 != 0, ip.len())
         };
         let is_headless = transport.is_empty() && payload.len() < least(dissected.tuple.protocol);
         let is_refused = dissected.tuple.is_v6 && at == 0 && is_headless;

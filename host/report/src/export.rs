@@ -130,9 +130,8 @@ pub(crate) fn export(
 
     let mut learning = Learning::default();
     let (begun, beside) = sources::look(sources, abouts, &mut learning);
-    let schemas = learning.schemas(|name| match kept.iter().any(|kept| kept == name) {
-        true => Secrecy::Kept,
-        false => Secrecy::Hidden,
+    let schemas = learning.schemas(|name| {
+        if kept.iter().any(|kept| kept == name) { Secrecy::Kept } else { Secrecy::Hidden }
     });
     let plan = Plan::new(schemas, beside, anonymiser, databases);
 

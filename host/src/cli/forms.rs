@@ -89,9 +89,10 @@ pub(super) fn run(
     // A plugin's name is hardly that of an output.
     let is_plugin = |file: &PathBuf| names::lookup(registry, &file.to_string_lossy()).is_some();
     if guessable && files.output_file.as_ref().is_some_and(is_plugin) {
-        return Err(match locating::is_alone(&words.before) {
-            true => Failure::new(Exit::Usage, locating::no_when(&first)),
-            false => names::unknown(registry, commands, &first),
+        return Err(if locating::is_alone(&words.before) {
+            Failure::new(Exit::Usage, locating::no_when(&first))
+        } else {
+            names::unknown(registry, commands, &first)
         });
     }
     if guessable && names::resembles(registry, commands, &first) {

@@ -24,9 +24,10 @@ pub(super) fn spelled_out(words: impl IntoIterator<Item = OsString>) -> Vec<OsSt
     while let Some(word) = words.next() {
         let is_said =
             |next: &OsString| next.to_str().is_some_and(|next| When::from_str(next, false).is_ok());
-        match word == OPTION && !words.peek().is_some_and(is_said) {
-            true => spelled.push(format!("{OPTION}={ALONE}").into()),
-            false => spelled.push(word),
+        if word == OPTION && !words.peek().is_some_and(is_said) {
+            spelled.push(format!("{OPTION}={ALONE}").into())
+        } else {
+            spelled.push(word)
         }
     }
     spelled

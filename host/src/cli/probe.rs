@@ -99,9 +99,10 @@ impl ProbeArgs {
 /// What plugins take as a time-out ([`Options::timeout`](pathspider_plugin_api::Options::timeout)).
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    match (0.01..=3600.0).contains(&seconds) {
-        true => Ok(seconds),
-        false => Err("not between 0.01 and 3600".to_owned()),
+    if (0.01..=3600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("not between 0.01 and 3600".to_owned())
     }
 }
 
@@ -154,9 +155,10 @@ pub(super) fn run(
     if let Some(trouble) = page.only_trouble() {
         return Err(Failure::new(trouble.exit, &trouble.why));
     }
-    match arguments.json {
-        true => shell::write_json(&probe::json(&page, stopped))?,
-        false => shell::write(probe::text(&page, stopped).as_bytes())?,
+    if arguments.json {
+        shell::write_json(&probe::json(&page, stopped))?
+    } else {
+        shell::write(probe::text(&page, stopped).as_bytes())?
     };
     Ok(page.exit(stopped))
 }

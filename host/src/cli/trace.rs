@@ -239,9 +239,10 @@ pub(super) fn write(
         return shell::write(format!("{}\n", text::json(&line)).as_bytes());
     }
     let is_terminal = streams::output().as_fd().is_terminal();
-    let colours = match is_terminal && std::env::var_os("NO_COLOR").is_none() {
-        true => Colours::Terminal,
-        false => Colours::Plain,
+    let colours = if is_terminal && std::env::var_os("NO_COLOR").is_none() {
+        Colours::Terminal
+    } else {
+        Colours::Plain
     };
     shell::write(format!("{}\n", trace::text(traced, target, around, colours)).as_bytes())
 }

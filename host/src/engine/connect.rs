@@ -184,9 +184,10 @@ pub(super) fn begin(
             let failure = Failure::from(&error);
             // Of a port that the plugin chose, waiting would free none.
             let may_be_short = failure == Failure::NoLocalPort && chooses;
-            match may_be_short && dialer.has_way(remote.ip()) {
-                true => Err(BeginError::NoPort(remote, Box::new(fail(failure)))),
-                false => Ok(Begun::Over(fail(failure))),
+            if may_be_short && dialer.has_way(remote.ip()) {
+                Err(BeginError::NoPort(remote, Box::new(fail(failure))))
+            } else {
+                Ok(Begun::Over(fail(failure)))
             }
         }
     }

@@ -307,9 +307,10 @@ impl Shell<'_> {
     }
 
     fn configure(&mut self, config: ConfigId) -> Result<(), EngineError> {
-        let changes: &mut dyn SystemChanges = match self.engine.measurement.info.changes_system {
-            true => self.machine,
-            false => &mut Undeclared,
+        let changes: &mut dyn SystemChanges = if self.engine.measurement.info.changes_system {
+            self.machine
+        } else {
+            &mut Undeclared
         };
         self.engine.measurement.object.configure(config, changes).map_err(|error| {
             let label = self.engine.configurations[config.index()].label().to_owned();

@@ -133,9 +133,10 @@ impl Sent {
         let pairs = [(&self.opening, &baseline.opening), (&self.data, &baseline.data)];
         let differ = |(own, other): (&Option<Template>, &Option<Template>)| {
             let (Some(own), Some(other)) = (own, other) else { return Vec::new() };
-            match is_forged {
-                true => differs_in(own, other),
-                false => differs_in(&own.clone().with_accidents_of(other), other),
+            if is_forged {
+                differs_in(own, other)
+            } else {
+                differs_in(&own.clone().with_accidents_of(other), other)
             }
         };
         pairs.into_iter().flat_map(differ).collect()

@@ -53,10 +53,12 @@ fn split(text: &str) -> Result<(&str, Option<&str>), Wrong> {
     }
     match text.split_once(':') {
         None => Ok((text, None)),
-        Some((_, rest)) if rest.contains(':') => Err(match text.contains('%') {
-            true => Wrong::Zone(Piece::of(text)),
-            false if text.contains('/') => Wrong::Prefix(Piece::of(text)),
-            false => Wrong::Brackets(Piece::of(text)),
+        Some((_, rest)) if rest.contains(':') => Err(if text.contains('%') {
+            Wrong::Zone(Piece::of(text))
+        } else if text.contains('/') {
+            Wrong::Prefix(Piece::of(text))
+        } else {
+            Wrong::Brackets(Piece::of(text))
         }),
         Some((host, port)) => Ok((host, Some(port))),
     }

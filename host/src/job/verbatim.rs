@@ -143,10 +143,11 @@ fn said(text: &str) -> String {
 /// The text that a JSON text says.
 pub(super) fn decoded(json: &str) -> Cow<'_, str> {
     let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(json);
-    match inner.contains('\\') {
-        false => inner.into(),
+    if inner.contains('\\') {
         // Half of a surrogate pair is no text; then it is what stands there.
-        true => serde_json::from_str::<String>(json).map_or(inner.into(), Cow::Owned),
+        serde_json::from_str::<String>(json).map_or(inner.into(), Cow::Owned)
+    } else {
+        inner.into()
     }
 }
 

@@ -92,16 +92,17 @@ impl Stage {
     /// Runs until nobody asks any more.
     pub(crate) fn run(mut self) {
         loop {
-            let is_over = match self.driver.is_idle() && self.jobs.is_empty() {
-                true => match self.asked.recv_timeout(LOOK) {
+            let is_over = if self.driver.is_idle() && self.jobs.is_empty() {
+                match self.asked.recv_timeout(LOOK) {
                     Ok(ask) => {
                         self.take(ask);
                         false
                     }
                     Err(RecvTimeoutError::Timeout) => false,
                     Err(RecvTimeoutError::Disconnected) => true,
-                },
-                false => false,
+                }
+            } else {
+                false
             };
             if is_over {
                 return;

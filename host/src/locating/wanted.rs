@@ -81,12 +81,11 @@ pub(crate) fn experiments<'a>(
     };
     let with_aspect = |(place, experiment): (usize, &'a Configuration)| {
         // One verdict for each experiment, in their order; where one is missing, the label tells.
-        let aspect = match aspects.len() == experiments.len() {
-            true => aspects.get(place).copied(),
-            false => {
-                let label = experiment.label().replace(' ', ".");
-                aspects.iter().copied().find(|aspect| *aspect == label)
-            }
+        let aspect = if aspects.len() == experiments.len() {
+            aspects.get(place).copied()
+        } else {
+            let label = experiment.label().replace(' ', ".");
+            aspects.iter().copied().find(|aspect| *aspect == label)
         };
         Some((experiment, aspect?))
     };

@@ -51,9 +51,10 @@ impl Inbox {
     /// Takes a message that is there, of both in turn.
     pub(super) fn take(&mut self) -> Option<Came> {
         self.observer_is_next = !self.observer_is_next;
-        let came = match self.observer_is_next {
-            true => self.observation().or_else(|| self.report()),
-            false => self.report().or_else(|| self.observation()),
+        let came = if self.observer_is_next {
+            self.observation().or_else(|| self.report())
+        } else {
+            self.report().or_else(|| self.observation())
         };
         self.was_busy |= came.is_some();
         came

@@ -175,9 +175,10 @@ fn way(record: &Record) -> Option<String> {
 }
 
 fn routers(fewest: u64, most: u64) -> String {
-    match fewest == most {
-        true => format!("{fewest} {}", of(fewest, "router", "routers")),
-        false => format!("{fewest} to {most} routers"),
+    if fewest == most {
+        format!("{fewest} {}", of(fewest, "router", "routers"))
+    } else {
+        format!("{fewest} to {most} routers")
     }
 }
 
@@ -248,9 +249,10 @@ pub(crate) fn connection(flow: &Record) -> String {
 fn lasted(flow: &Record) -> Option<String> {
     let time = |key| parse_rfc3339(flow.str(key)?).ok();
     let lasted = time("spdr_stop")?.duration_since(time("spdr_start")?).ok()?;
-    Some(match lasted < Duration::from_secs(1) {
-        true => format!("{} ms", lasted.as_millis()),
-        false => format!("{:.1} s", lasted.as_secs_f64()),
+    Some(if lasted < Duration::from_secs(1) {
+        format!("{} ms", lasted.as_millis())
+    } else {
+        format!("{:.1} s", lasted.as_secs_f64())
     })
 }
 

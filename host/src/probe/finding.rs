@@ -127,10 +127,12 @@ impl Rounds {
             };
         }
         let is_good = |one: &Finding| one.class == Class::Good && one.rounds == one.of;
-        match findings.iter().any(is_good) {
-            true => Verdict::Good,
-            false if self.is_skipped && self.error.is_none() => Verdict::NotApplicable,
-            false => Verdict::Unknown,
+        if findings.iter().any(is_good) {
+            Verdict::Good
+        } else if self.is_skipped && self.error.is_none() {
+            Verdict::NotApplicable
+        } else {
+            Verdict::Unknown
         }
     }
 }

@@ -60,10 +60,11 @@ impl Snapshot {
             let length = text.chars().count();
             // The first says how far it is: it stands whatever the width.
             fits[at] = (length <= room && full != Some(rank)) || *rank == 0;
-            match fits[at] {
-                true => room = room.saturating_sub(length),
+            if fits[at] {
+                room = room.saturating_sub(length);
+            } else {
                 // What comes after it in a list matters less.
-                false => full = Some(rank),
+                full = Some(rank);
             }
         }
         parts.into_iter().zip(fits).filter(|(_, fits)| *fits).map(|(part, _)| part.text).collect()

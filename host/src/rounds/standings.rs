@@ -148,10 +148,10 @@ impl Standings {
     pub(crate) fn wanted(&self, round: Round) -> Wanted {
         let mut wanted = Wanted::default();
         for (at, standing) in (0..).zip(&self.inner().targets) {
-            match standing.has(round) {
-                true => wanted.done += 1,
-                false if standing.wants(round, &self.schedule) => wanted.places.push(Place(at)),
-                false => {}
+            if standing.has(round) {
+                wanted.done += 1;
+            } else if standing.wants(round, &self.schedule) {
+                wanted.places.push(Place(at));
             }
         }
         wanted

@@ -30,12 +30,11 @@ impl<'a> Listening<'a> {
         let forges = options.measurement.info.forges;
         // Where nobody looks at packets, none is captured, and no privilege is needed. Of answers to
         // forged ones, only the capture tells.
-        let source = match chains.is_empty() && options.save_pcap.is_none() && !forges {
-            true => None,
-            false => {
-                let uri = options.source.as_ref().ok_or(RunError::NoInterface)?;
-                Some(pathspider_observer::open(uri, &options.capture)?)
-            }
+        let source = if chains.is_empty() && options.save_pcap.is_none() && !forges {
+            None
+        } else {
+            let uri = options.source.as_ref().ok_or(RunError::NoInterface)?;
+            Some(pathspider_observer::open(uri, &options.capture)?)
         };
         let routes = Rc::clone(&self.ready.routes);
         let forger =

@@ -153,9 +153,10 @@ impl Tracer {
         loop {
             look();
             let is_whole = !stop.is_asked();
-            let turned = match is_whole {
-                true => self.driver.turn()?,
-                false => Turned { ended: self.driver.give_up(), unsent: None },
+            let turned = if is_whole {
+                self.driver.turn()?
+            } else {
+                Turned { ended: self.driver.give_up(), unsent: None }
             };
             if let Some((target, error)) = turned.unsent {
                 self.driver.give_up();

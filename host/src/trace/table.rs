@@ -278,10 +278,12 @@ fn cell(fate: &Fate, mark: Option<&Mark>) -> Cell {
             let ours =
                 |change: &&Change| is_ours(change.field) && !change.field.is_of_translation();
             let changes: Vec<String> = shown.changes.iter().filter(ours).map(change).collect();
-            match changes.is_empty() {
-                false => Cell::Changed(changes),
-                true if mark.is_some_and(|mark| mark.is_hidden(&shown.hidden)) => Cell::NotQuoted,
-                true => Cell::Unchanged,
+            if !changes.is_empty() {
+                Cell::Changed(changes)
+            } else if mark.is_some_and(|mark| mark.is_hidden(&shown.hidden)) {
+                Cell::NotQuoted
+            } else {
+                Cell::Unchanged
             }
         }
     }

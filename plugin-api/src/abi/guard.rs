@@ -93,15 +93,14 @@ fn place_hook() {
             return;
         }
         let text = text(info.payload());
-        match text.is_none_or(|text| text.chars().all(is_plain)) {
-            true => before(info),
-            false => {
-                let text: String = text.into_iter().flat_map(str::chars).flat_map(shown).collect();
-                let place = PLACE.with_borrow(|place| place.clone().unwrap_or_default());
-                let line = format!("a thread panicked at {place}: {text}\n");
-                // Where standard error is gone there is nobody to tell.
-                let _ = std::io::stderr().write_all(line.as_bytes());
-            }
+        if text.is_none_or(|text| text.chars().all(is_plain)) {
+            before(info)
+        } else {
+            let text: String = text.into_iter().flat_map(str::chars).flat_map(shown).collect();
+            let place = PLACE.with_borrow(|place| place.clone().unwrap_or_default());
+            let line = format!("a thread panicked at {place}: {text}\n");
+            // Where standard error is gone there is nobody to tell.
+            let _ = std::io::stderr().write_all(line.as_bytes());
         }
     }));
 }

@@ -32,10 +32,8 @@ const FIRST: u32 = u32::MAX - 3000;
 ///     fn take(&mut self, now: Duration, sent: &[u8]) -> Vec<(Duration, Vec<u8>)> {
 ///         let packet = testing::packet(sent);
 ///         let tcp = packet.as_ref().and_then(|packet| packet.tcp());
-///         match tcp.is_some_and(|tcp| tcp.has(TcpFlags::URG)) {
-///             true => Vec::new(),
-///             false => self.0.take(now, sent),
-///         }
+///         let is_urgent = tcp.is_some_and(|tcp| tcp.has(TcpFlags::URG));
+///         if is_urgent { Vec::new() } else { self.0.take(now, sent) }
 ///     }
 ///
 ///     fn due(&mut self, now: Duration) -> Option<Duration> {

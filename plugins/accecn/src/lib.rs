@@ -116,9 +116,10 @@ impl Measurement for AccEcn {
     }
 
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
-        let asks = match attempt.is(CLASSIC) {
-            true => Asks::Classic,
-            false => Asks::Accurate(mark(attempt.config())),
+        let asks = if attempt.is(CLASSIC) {
+            Asks::Classic
+        } else {
+            Asks::Accurate(mark(attempt.config()))
         };
         if self.is_forged() {
             let (flags, mark) = match asks {
@@ -138,11 +139,10 @@ impl Measurement for AccEcn {
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
             let (syns, marks) = (SentSyns::of(flow)?, flow.get(accecn::SYN_MARKS)?);
-            let asks = match flow.is(CLASSIC) {
-                true => {
-                    syns.all_have(TcpFlags::ECE.and(TcpFlags::CWR)) && !syns.any_has(TcpFlags::AE)
-                }
-                false => syns.all_have(TcpFlags::ASK_FOR_ECN),
+            let asks = if flow.is(CLASSIC) {
+                syns.all_have(TcpFlags::ECE.and(TcpFlags::CWR)) && !syns.any_has(TcpFlags::AE)
+            } else {
+                syns.all_have(TcpFlags::ASK_FOR_ECN)
             };
             Some(asks && marks == 1 << mark(flow.config()))
         });
@@ -190,9 +190,10 @@ fn syn_mark(flow: Flow<'_>) -> Option<Condition> {
     let Some(EcnMode::Accurate(Some(arrived))) = mode(flow) else { return None };
     let sent = mark(flow.config());
     let word = |mark: u8| accecn::MARKS[usize::from(mark & 3)];
-    Some(match arrived == sent {
-        true => SYN_INTACT.of(word(sent)),
-        false => SYN_CHANGED.of(word(sent)).with(word(arrived)),
+    Some(if arrived == sent {
+        SYN_INTACT.of(word(sent))
+    } else {
+        SYN_CHANGED.of(word(sent)).with(word(arrived))
     })
 }
 

@@ -99,9 +99,10 @@ fn a_syn_that_nobody_goes_on_with_asks_for_the_same() {
 
 /// A connection whose SYN had this mark, and whose SYN/ACK these bits; `None` without one.
 fn flow(config: &Configuration, answer: Option<u8>) -> TestFlow {
-    let flags = match config.id() == CLASSIC {
-        true => TcpFlags::SYN.and(TcpFlags::ECE).and(TcpFlags::CWR),
-        false => TcpFlags::SYN.and(TcpFlags::ASK_FOR_ECN),
+    let flags = if config.id() == CLASSIC {
+        TcpFlags::SYN.and(TcpFlags::ECE).and(TcpFlags::CWR)
+    } else {
+        TcpFlags::SYN.and(TcpFlags::ASK_FOR_ECN)
     };
     let flow = testing::flow(if answer.is_some() { State::Ok } else { State::Timeout });
     flow.with(syn::COUNT_FWD, 1)

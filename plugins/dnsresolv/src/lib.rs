@@ -109,10 +109,12 @@ impl Measurement for DnsResolv {
             }
             Err(failed) => {
                 self.report(name, &failed);
-                let state = match self.keep_failed {
-                    true if failed.0.contains(&Reason::Timeout) => State::Timeout,
-                    true => State::Failed,
-                    false => State::Discard,
+                let state = if !self.keep_failed {
+                    State::Discard
+                } else if failed.0.contains(&Reason::Timeout) {
+                    State::Timeout
+                } else {
+                    State::Failed
                 };
                 Outcome::new(state).with("dns_error", failed.words())
             }

@@ -22,9 +22,10 @@ impl Congested {
 
 impl TcpExchange for Congested {
     fn opened(&mut self, stream: &mut Stream<'_>) -> Result<()> {
-        match self.is_agreed {
-            true => stream.write(&self.request),
-            false => stream.close(),
+        if self.is_agreed {
+            stream.write(&self.request)
+        } else {
+            stream.close()
         }
         Ok(())
     }

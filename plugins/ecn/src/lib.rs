@@ -131,9 +131,10 @@ impl Measurement for Ecn {
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
             let syns = SentSyns::of(flow)?;
-            Some(match flow.is(PLAIN) {
-                false => syns.all_have(ECN_FLAGS) && !syns.any_has(TcpFlags::AE),
-                true => !syns.any_has(TcpFlags::ASK_FOR_ECN),
+            Some(if flow.is(PLAIN) {
+                !syns.any_has(TcpFlags::ASK_FOR_ECN)
+            } else {
+                syns.all_have(ECN_FLAGS) && !syns.any_has(TcpFlags::AE)
             })
         });
         let mut conditions = Vec::from_iter(evidence.connectivity(CONNECTIVITY, ECN));

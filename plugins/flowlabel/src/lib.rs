@@ -73,12 +73,11 @@ impl Measurement for Flowlabel {
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        match self.asks {
-            false => ChainName::list([basic::CHAIN, tcp::CHAIN, icmp::CHAIN, flowlabel::CHAIN]),
-            true => {
-                let own = [basic::CHAIN, udp::CHAIN, dns::CHAIN, icmp::CHAIN, flowlabel::CHAIN];
-                ChainName::list(own)
-            }
+        if self.asks {
+            let own = [basic::CHAIN, udp::CHAIN, dns::CHAIN, icmp::CHAIN, flowlabel::CHAIN];
+            ChainName::list(own)
+        } else {
+            ChainName::list([basic::CHAIN, tcp::CHAIN, icmp::CHAIN, flowlabel::CHAIN])
         }
     }
 
@@ -88,12 +87,11 @@ impl Measurement for Flowlabel {
             return Ok(Connect::skip("IPv4 has no flow label"));
         };
         let packet = Packet::to(target.into()).flow_label(label(target, attempt.config()));
-        let octets = match self.asks {
-            false => packet.tcp_syn(job.port()).mss(1220).bytes()?,
-            true => {
-                let query = dns_query(job.domain().unwrap_or("."), identifier())?;
-                packet.udp(job.port(), &query).bytes()?
-            }
+        let octets = if self.asks {
+            let query = dns_query(job.domain().unwrap_or("."), identifier())?;
+            packet.udp(job.port(), &query).bytes()?
+        } else {
+            packet.tcp_syn(job.port()).mss(1220).bytes()?
         };
         let connect = Connect::packets(vec![octets], self.timeout);
         let connect = connect.repeat(Duration::from_secs(1), REPEATS);
@@ -108,9 +106,8 @@ impl Measurement for Flowlabel {
             let meant = label(target, flow.config());
             Some(flow.get(flowlabel::SENT)? == meant && flow.has(flowlabel::SENT_SAME))
         });
-        let worked = |flow: Flow<'_>| match self.asks {
-            false => flow.accepted_syn(),
-            true => flow.has(dns::RESPONSE_VALID),
+        let worked = |flow: Flow<'_>| {
+            if self.asks { flow.has(dns::RESPONSE_VALID) } else { flow.accepted_syn() }
         };
         let mut conditions = Vec::new();
         for (one, word) in [(NONE, "none"), (OTHER, "other")] {

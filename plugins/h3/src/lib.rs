@@ -62,9 +62,12 @@ impl Measurement for H3 {
     }
 
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
-        let evidence = flows.weigh(|flow| match flow.is(QUIC) {
-            true => flow.get(quic::VERSION_FWD).map(|_| true),
-            false => SentSyns::of(flow).map(|_| true),
+        let evidence = flows.weigh(|flow| {
+            if flow.is(QUIC) {
+                flow.get(quic::VERSION_FWD).map(|_| true)
+            } else {
+                SentSyns::of(flow).map(|_| true)
+            }
         });
         let mut found = Vec::new();
         let has_page = |flow: Flow<'_>| flow.state() == State::Ok;
@@ -72,9 +75,10 @@ impl Measurement for H3 {
         let offers = a.and_then(|flow| offers(flow, flows.job().port()));
         if let (Some(a), Some(b)) = (a, b) {
             let is_lacking = has_page(a) && !has_page(b) && !b.connected() && offers == Some(false);
-            found.push(match is_lacking {
-                true => ABSENT,
-                false => CONNECTIVITY.compared(has_page(a), has_page(b)),
+            found.push(if is_lacking {
+                ABSENT
+            } else {
+                CONNECTIVITY.compared(has_page(a), has_page(b))
             });
         }
         found.extend(offers.map(|offers| if offers { OFFERED } else { UNOFFERED }));

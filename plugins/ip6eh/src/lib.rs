@@ -114,12 +114,11 @@ impl Measurement for Ip6eh {
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        match self.asks {
-            false => ChainName::list([basic::CHAIN, tcp::CHAIN, icmp::CHAIN, ip6eh::CHAIN]),
-            true => {
-                let own = [basic::CHAIN, udp::CHAIN, dns::CHAIN, icmp::CHAIN, ip6eh::CHAIN];
-                ChainName::list(own)
-            }
+        if self.asks {
+            let own = [basic::CHAIN, udp::CHAIN, dns::CHAIN, icmp::CHAIN, ip6eh::CHAIN];
+            ChainName::list(own)
+        } else {
+            ChainName::list([basic::CHAIN, tcp::CHAIN, icmp::CHAIN, ip6eh::CHAIN])
         }
     }
 
@@ -139,17 +138,14 @@ impl Measurement for Ip6eh {
             Some((number, octets)) => packet.extension(number, &octets[1..]),
             None => packet,
         };
-        let octets = match self.asks {
-            false => {
-                let syn = packet.tcp_syn(job.port()).mss(1220);
-                match probe {
-                    Some(Probe::Data | Probe::Fragments) => syn.payload(&[0; QUERY]).bytes()?,
-                    _ => syn.bytes()?,
-                }
-            }
-            true => {
-                let query = padded_dns_query(job.domain().unwrap_or("."), identifier(), QUERY)?;
-                packet.udp(job.port(), &query).bytes()?
+        let octets = if self.asks {
+            let query = padded_dns_query(job.domain().unwrap_or("."), identifier(), QUERY)?;
+            packet.udp(job.port(), &query).bytes()?
+        } else {
+            let syn = packet.tcp_syn(job.port()).mss(1220);
+            match probe {
+                Some(Probe::Data | Probe::Fragments) => syn.payload(&[0; QUERY]).bytes()?,
+                _ => syn.bytes()?,
             }
         };
         let packets = match probe {
@@ -172,9 +168,8 @@ impl Measurement for Ip6eh {
             Some(is_so && is_whole != is_split)
         });
         let target = flows.job().target().to_canonical();
-        let worked = |flow: Flow<'_>| match self.asks {
-            false => flow.accepted_syn(),
-            true => flow.has(dns::RESPONSE_VALID),
+        let worked = |flow: Flow<'_>| {
+            if self.asks { flow.has(dns::RESPONSE_VALID) } else { flow.accepted_syn() }
         };
         let mut conditions = Vec::new();
         for (at, probe) in self.probes.iter().enumerate() {

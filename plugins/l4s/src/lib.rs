@@ -100,9 +100,10 @@ impl Measurement for L4s {
     }
 
     fn chains(&self) -> Vec<ChainName> {
-        match self.is_quic {
-            true => ChainName::list([basic::CHAIN, quic::CHAIN, ecn::CHAIN, icmp::CHAIN]),
-            false => ChainName::list([basic::CHAIN, tcp::CHAIN, syn::CHAIN, accecn::CHAIN]),
+        if self.is_quic {
+            ChainName::list([basic::CHAIN, quic::CHAIN, ecn::CHAIN, icmp::CHAIN])
+        } else {
+            ChainName::list([basic::CHAIN, tcp::CHAIN, syn::CHAIN, accecn::CHAIN])
         }
     }
 

@@ -28,9 +28,10 @@ impl Search {
             let told = flow.get(pmtud::PTB_MTU).and_then(|mtu| u16::try_from(mtu).ok());
             search.told = search.told.into_iter().chain(told).min();
             if let Some(size) = flow.get(pmtud::SIZE) {
-                match flow.has(pmtud::ANSWERED) {
-                    true => search.passes = search.passes.max(Some(size)),
-                    false => search.fails = search.fails.into_iter().chain([size]).min(),
+                if flow.has(pmtud::ANSWERED) {
+                    search.passes = search.passes.max(Some(size));
+                } else {
+                    search.fails = search.fails.into_iter().chain([size]).min();
                 }
             }
             search

@@ -168,13 +168,12 @@ impl TcpExchange for Sending {
         self.is_rest = false;
         if !segment.payload().is_empty() {
             let first = *self.first.get_or_insert(segment.sequence());
-            match segment.sequence() == first {
-                true => {
-                    segment.set_options(&[]);
-                    segment.set_payload(&self.octets);
-                }
+            if segment.sequence() == first {
+                segment.set_options(&[]);
+                segment.set_payload(&self.octets);
+            } else {
                 // The target announces less than this: the first segment had all of it.
-                false => self.is_rest = true,
+                self.is_rest = true;
             }
         }
     }

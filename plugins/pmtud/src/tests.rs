@@ -171,12 +171,11 @@ fn searched_from(interface: u16, carries: u16, says: bool) -> (Vec<String>, Vec<
     let measurement: Pmtud = testing::with_options(Record::new().with("search", true));
     let told = |size: u16| {
         let flow = flow(size, size <= carries);
-        match says && size > carries {
-            true => {
-                let from = IpAddr::from([10, 0, 0, 1]);
-                flow.with(pmtud::PTB_MTU, u32::from(carries)).with(pmtud::PTB_FROM, from)
-            }
-            false => flow,
+        if says && size > carries {
+            let from = IpAddr::from([10, 0, 0, 1]);
+            flow.with(pmtud::PTB_MTU, u32::from(carries)).with(pmtud::PTB_FROM, from)
+        } else {
+            flow
         }
     };
     let mut flows = vec![told(1280), told(interface)];

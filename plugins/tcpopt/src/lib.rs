@@ -136,9 +136,12 @@ impl Measurement for Tcpopt {
     fn combine(&self, flows: &Flows<'_>) -> Result<Conclusion> {
         let evidence = flows.weigh(|flow| {
             let syns = SentSyns::of(flow)?;
-            let offers = FEATURES.iter().all(|feature| match flow.is(&feature.configuration) {
-                true => syns.all_offer(feature.kind),
-                false => !syns.any_offers(feature.kind),
+            let offers = FEATURES.iter().all(|feature| {
+                if flow.is(&feature.configuration) {
+                    syns.all_offer(feature.kind)
+                } else {
+                    !syns.any_offers(feature.kind)
+                }
             });
             Some(offers && !flow.asks_for_ecn())
         });

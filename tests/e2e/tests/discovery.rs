@@ -17,16 +17,15 @@ fn list(folder: &Path) -> Ended {
 /// stands in its place.
 fn list_with(folder: &Path, cache: &Path) -> Ended {
     let program: Command = Program::command(&["--list-plugins"]);
-    let mut command = match rustix::process::geteuid().is_root() {
-        false => Command::new(program.get_program()),
-        true => {
-            fs::create_dir_all(cache).unwrap();
-            let script = "mkdir -p /var/cache/pathspider && \
+    let mut command = if rustix::process::geteuid().is_root() {
+        fs::create_dir_all(cache).unwrap();
+        let script = "mkdir -p /var/cache/pathspider && \
                 mount --bind \"$0\" /var/cache/pathspider && exec \"$@\"";
-            let mut command = Command::new("unshare");
-            command.args(["-m", "sh", "-c", script]).arg(cache).arg(program.get_program());
-            command
-        }
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script]).arg(cache).arg(program.get_program());
+        command
+    } else {
+        Command::new(program.get_program())
     };
     command.args(program.get_args()).arg("--plugin-dir").arg(folder).env("XDG_CACHE_HOME", cache);
     command.output().unwrap().into()

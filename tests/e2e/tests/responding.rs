@@ -28,9 +28,12 @@ fn ends() -> (Namespace, Namespace) {
          addr add 10.70.0.1/24 dev out0\naddr add fd70::1/64 dev out0 nodad\nlink set out0 up\n"
     );
     net::ip(&near, &near_link).unwrap();
-    let addresses = FAR.map(|address| match address.contains(':') {
-        true => format!("addr add {address}/64 dev in0 nodad\n"),
-        false => format!("addr add {address}/24 dev in0\n"),
+    let addresses = FAR.map(|address| {
+        if address.contains(':') {
+            format!("addr add {address}/64 dev in0 nodad\n")
+        } else {
+            format!("addr add {address}/24 dev in0\n")
+        }
     });
     net::ip(&far, &(addresses.concat() + "link set in0 up\nlink set lo up\n")).unwrap();
     (near, far)
@@ -127,9 +130,10 @@ fn who_has_the_key_learns_what_came_and_nobody_else_hears_anything() {
             let to: IpAddr = address.parse().unwrap();
             let data = format!("a datagram for {address}");
             let (socket, sought) = flow(to, data.as_bytes());
-            match to.is_ipv4() {
-                true => set_ip_tos(&socket, 46 << 2 | 2).unwrap(),
-                false => set_ipv6_tclass(&socket, 46 << 2 | 2).unwrap(),
+            if to.is_ipv4() {
+                set_ip_tos(&socket, 46 << 2 | 2).unwrap()
+            } else {
+                set_ipv6_tclass(&socket, 46 << 2 | 2).unwrap()
             }
             socket.send_to(data.as_bytes(), (to, 5353)).unwrap();
             let (other, _) = flow(to, b"");

@@ -113,10 +113,7 @@ impl Circle {
         }
         let index = order.iter().position(|other| *other == place).unwrap_or_default() as u32;
         let count = order.len().max(1) as u32;
-        let seat = match self.is_fixed() {
-            true => Seat { index, of: count },
-            false => Seat::of(index, count),
-        };
+        let seat = if self.is_fixed() { Seat { index, of: count } } else { Seat::of(index, count) };
         let text: String = order.iter().flat_map(|place| [place.as_str(), "\n"]).collect();
         let order = wire::digest(text.as_bytes());
         Share { places, seat: Some(seat).filter(|seat| seat.of > 1), order }
@@ -126,10 +123,11 @@ impl Circle {
     pub(super) fn first_shard(&self, place: &str, shards: u32) -> u32 {
         let order = self.order();
         let index = order.iter().position(|other| *other == place).unwrap_or_default() as u32;
-        let (part, of) = match self.is_fixed() {
-            true => (u64::from(index), order.len().max(1) as u64),
+        let (part, of) = if self.is_fixed() {
+            (u64::from(index), order.len().max(1) as u64)
+        } else {
             // Who comes next begins in the middle of the largest gap.
-            false => (u64::from(index.reverse_bits()), 1 << 32),
+            (u64::from(index.reverse_bits()), 1 << 32)
         };
         (part * u64::from(shards) / of) as u32
     }

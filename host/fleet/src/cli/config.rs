@@ -140,9 +140,10 @@ fn key(folder: &Path, name: &str) -> io::Result<String> {
 
 /// A text of the configuration's, in quotes.
 fn quoted(text: &str) -> Result<String, Failure> {
-    match text.contains(is_hidden) || text.contains(['"', '\\']) {
-        true => Err(Failure::new(Exit::Usage, format!("{text:?} cannot stand in a configuration"))),
-        false => Ok(format!("\"{text}\"")),
+    if text.contains(is_hidden) || text.contains(['"', '\\']) {
+        Err(Failure::new(Exit::Usage, format!("{text:?} cannot stand in a configuration")))
+    } else {
+        Ok(format!("\"{text}\""))
     }
 }
 

@@ -191,9 +191,10 @@ pub(super) fn status(
         .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", visible(name, 64))))?;
     let Time(silence) = silence.silent_after;
     let overview = with_server(access, |server| async move { look(&server, name, silence).await })?;
-    match json {
-        true => write_json(&overview)?,
-        false => write(&overview.text())?,
+    if json {
+        write_json(&overview)?
+    } else {
+        write(&overview.text())?
     }
     Ok(Exit::Finished)
 }
@@ -239,8 +240,5 @@ pub(super) fn collect(arguments: &CollectArgs) -> Result<Exit, Failure> {
         of(collected.records, "record", "records"),
         shown(&output),
     );
-    Ok(match collected.has_errors {
-        true => Exit::FinishedWithErrors,
-        false => Exit::Finished,
-    })
+    Ok(if collected.has_errors { Exit::FinishedWithErrors } else { Exit::Finished })
 }

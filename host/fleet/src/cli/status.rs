@@ -102,9 +102,10 @@ pub(super) fn run(arguments: StatusArgs) -> Result<Exit, Failure> {
         .map_err(|error| no_input(format!("{}: {CAMPAIGN_FILE}: {error}", shown(&path))))?;
     let status = look(&path, &state, &campaign)
         .map_err(|error| no_input(format!("cannot read {}: {error}", shown(&path))))?;
-    match arguments.json {
-        true => write_json(&status)?,
-        false => write(&text_of(&status))?,
+    if arguments.json {
+        write_json(&status)?
+    } else {
+        write(&text_of(&status))?
     }
     Ok(Exit::Finished)
 }

@@ -161,10 +161,7 @@ impl Pieces {
                 break;
             }
         }
-        match lines.is_empty() {
-            true => Ok(None),
-            false => zstd::bulk::compress(&lines, LEVEL).map(Some),
-        }
+        if lines.is_empty() { Ok(None) } else { zstd::bulk::compress(&lines, LEVEL).map(Some) }
     }
 }
 

@@ -36,9 +36,10 @@ pub(crate) struct Access {
 pub(crate) fn url(text: &str) -> Result<String, String> {
     let (scheme, host) = text.split_once("://").unwrap_or(("nats", text));
     let is_known = ["nats", "tls", "ws", "wss"].contains(&scheme);
-    match is_known && !host.is_empty() {
-        true => Ok(text.to_owned()),
-        false => Err("write nats://HOST:PORT or tls://HOST:PORT".to_owned()),
+    if is_known && !host.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err("write nats://HOST:PORT or tls://HOST:PORT".to_owned())
     }
 }
 

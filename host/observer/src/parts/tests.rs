@@ -19,25 +19,22 @@ fn datagram(payload: usize) -> Vec<u8> {
 /// The octets of a datagram from `at` on, as a fragment.
 fn fragment(is_v6: bool, id: u16, at: usize, data: &[u8], more: bool) -> Vec<u8> {
     let place = at as u16 | u16::from(more);
-    let mut packet = match is_v6 {
-        true => {
-            let length = (8 + 8 + data.len()) as u16;
-            let mut packet = [&[0x60, 0, 0, 0][..], &length.to_be_bytes(), &[60, 60]].concat();
-            packet.extend([0x20; 32]);
-            // Destination options, then the fragment header.
-            packet.extend([44, 0, 1, 4, 0, 0, 0, 0, 17, 0]);
-            packet.extend([place.to_be_bytes(), [0, 0], id.to_be_bytes()].concat());
-            packet
-        }
-        false => {
-            let unit = at as u16 / 8;
-            let place = unit | u16::from(more) << 13;
-            let length = (20 + data.len()) as u16;
-            let mut packet = [&[0x45, 0x48][..], &length.to_be_bytes()].concat();
-            packet.extend([id.to_be_bytes(), place.to_be_bytes(), [60, 17], [0, 0]].concat());
-            packet.extend([198, 51, 100, 7, 192, 0, 2, 1]);
-            packet
-        }
+    let mut packet = if is_v6 {
+        let length = (8 + 8 + data.len()) as u16;
+        let mut packet = [&[0x60, 0, 0, 0][..], &length.to_be_bytes(), &[60, 60]].concat();
+        packet.extend([0x20; 32]);
+        // Destination options, then the fragment header.
+        packet.extend([44, 0, 1, 4, 0, 0, 0, 0, 17, 0]);
+        packet.extend([place.to_be_bytes(), [0, 0], id.to_be_bytes()].concat());
+        packet
+    } else {
+        let unit = at as u16 / 8;
+        let place = unit | u16::from(more) << 13;
+        let length = (20 + data.len()) as u16;
+        let mut packet = [&[0x45, 0x48][..], &length.to_be_bytes()].concat();
+        packet.extend([id.to_be_bytes(), place.to_be_bytes(), [60, 17], [0, 0]].concat());
+        packet.extend([198, 51, 100, 7, 192, 0, 2, 1]);
+        packet
     };
     packet.extend(data);
     packet

@@ -53,10 +53,7 @@ impl SystemChanges for Apart<'_> {
         // The machine's own, and those that its network alone has, stay as they are.
         let is_of_machine = !key.starts_with("net.") && Path::new(&file).exists();
         let is_not_here = self.parameters.contains(&file) && !Path::new(&file).exists();
-        match is_of_machine || is_not_here {
-            true => Ok(()),
-            false => self.machine.sysctl(key, value),
-        }
+        if is_of_machine || is_not_here { Ok(()) } else { self.machine.sysctl(key, value) }
     }
 
     fn firewall(&mut self, rules: &[&str]) -> Result<()> {
@@ -75,9 +72,10 @@ pub(super) fn configure_noting(life: &Life<'_>, config: usize) -> Result<()> {
 
 fn configure(life: &Life<'_>, config: usize, changes: &mut dyn SystemChanges) -> Result<()> {
     let config = ConfigId::new(config);
-    match life.info.changes_system {
-        true => life.object.configure(config, changes),
-        false => life.object.configure(config, &mut Undeclared),
+    if life.info.changes_system {
+        life.object.configure(config, changes)
+    } else {
+        life.object.configure(config, &mut Undeclared)
     }
 }
 

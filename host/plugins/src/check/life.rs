@@ -91,9 +91,12 @@ impl<'s> Life<'s> {
         let label = format!("{}{}", sample.info.name, variant.label);
         let info = sample.info.clone().of_run(&variant.values);
         let made = sample.handle.instantiate(variant.values);
-        let object = made.map_err(|error| match declined(&error) {
-            true => Stillborn::Declined(error),
-            false => Stillborn::Trouble(Trouble::Run(format!("{label}: {error}"))),
+        let object = made.map_err(|error| {
+            if declined(&error) {
+                Stillborn::Declined(error)
+            } else {
+                Stillborn::Trouble(Trouble::Run(format!("{label}: {error}")))
+            }
         })?;
         let counted = object.configurations().map(|list| list.len());
         let configurations = counted

@@ -152,9 +152,11 @@ fn complain(inputs: &Inputs) {
 
 /// How a command ends that has shown all that could be read.
 pub(super) fn end(inputs: &Inputs) -> Exit {
-    match inputs.bad.is_empty() {
-        _ if inputs.records == 0 => Exit::NoInput,
-        true => Exit::Finished,
-        false => Exit::FinishedWithErrors,
+    if inputs.records == 0 {
+        Exit::NoInput
+    } else if inputs.bad.is_empty() {
+        Exit::Finished
+    } else {
+        Exit::FinishedWithErrors
     }
 }

@@ -74,13 +74,13 @@ pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
             }
             let name = view.aspect(aspect);
             let words = view.words(first_verdict);
-            let condition = match others.iter().all(|other| other == first_verdict) {
+            let condition = if others.iter().any(|other| other != first_verdict) {
+                join(name, "unstable", None)
+            } else if has_value(view, first_verdict) {
                 // As the run says it in the record of the last round.
-                true if has_value(view, first_verdict) => {
-                    format!("{}:{words}", join(name, "stable", None))
-                }
-                true => join(name, "stable", Some(&words)),
-                false => join(name, "unstable", None),
+                format!("{}:{words}", join(name, "stable", None))
+            } else {
+                join(name, "stable", Some(&words))
             };
             let counts = found.entry((measurement, aspect)).or_default();
             *counts.entry(condition).or_default() += 1;

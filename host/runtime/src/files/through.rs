@@ -30,10 +30,11 @@ pub fn read_through<T>(
     let was_told = Cell::new(false);
     let through = Through { file, is_asked, was_told: &was_told };
     let result = read(BufReader::with_capacity(PIECE, through));
-    match was_told.get() {
+    if was_told.get() {
         // Whatever the end that it saw looked like.
-        true => Err(io::Error::new(io::ErrorKind::Interrupted, "stopped while it was read")),
-        false => result,
+        Err(io::Error::new(io::ErrorKind::Interrupted, "stopped while it was read"))
+    } else {
+        result
     }
 }
 

@@ -168,9 +168,10 @@ impl Forger {
         // What only the host knows.
         let is_open = |header: &Header| header.ports.is_some_and(|ports| ports.0 == 0);
         let half_opens = first.opening.is_some() && !waiting.until_done;
-        let pair = match headers.iter().any(is_open) {
-            true => Some(self.port(&to, (first.protocol, half_opens), id.config())?),
-            false => None,
+        let pair = if headers.iter().any(is_open) {
+            Some(self.port(&to, (first.protocol, half_opens), id.config())?)
+        } else {
+            None
         };
         let port = pair.map_or(0, |pair| pair.port);
         for (packet, header) in packets.iter_mut().zip(&headers) {

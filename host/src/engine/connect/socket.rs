@@ -92,9 +92,10 @@ impl Dialer {
         remote: SocketAddr,
         chooses: bool,
     ) -> io::Result<(Opened, SocketAddr)> {
-        let (local, is_deferred) = match chooses {
-            true => self.turns.connect(&socket, remote, connect)?,
-            false => connect(&socket, remote)?,
+        let (local, is_deferred) = if chooses {
+            self.turns.connect(&socket, remote, connect)?
+        } else {
+            connect(&socket, remote)?
         };
         Ok((Opened { socket, is_deferred }, local))
     }

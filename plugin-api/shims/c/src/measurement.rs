@@ -76,15 +76,16 @@ impl Measurement for Foreign {
         let each = LentFlow::all_of(flows);
         let mut judged = Vec::with_capacity(each.len());
         for lent in &each {
-            judged.push(match lent.flow.seen() {
+            judged.push(if lent.flow.seen() {
                 // SAFETY: as above.
-                true => match called(|| unsafe { as_meant(self.run, lent) })? {
+                match called(|| unsafe { as_meant(self.run, lent) })? {
                     0 => Some(false),
                     1 => Some(true),
                     2 => None,
                     other => return Err(Error::contract(format_args!("as_meant gave {other}"))),
-                },
-                false => None,
+                }
+            } else {
+                None
             });
         }
         let evidence = flows.weigh(|flow| judged.get(flow.config().index()).copied().flatten());

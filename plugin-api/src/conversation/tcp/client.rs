@@ -250,9 +250,10 @@ impl<E: TcpExchange> TcpClient<E> {
             TcpState::Closed | TcpState::TimeWait => Next::Done,
             TcpState::FinWait2 => {
                 let left = PATIENCE.saturating_sub(now - *self.half_closed.get_or_insert(now));
-                match left.is_zero() {
-                    true => Next::Done,
-                    false => Next::WaitFor(delay.map_or(left, |delay| delay.min(left))),
+                if left.is_zero() {
+                    Next::Done
+                } else {
+                    Next::WaitFor(delay.map_or(left, |delay| delay.min(left)))
                 }
             }
             _ => delay.map_or(Next::Wait, Next::WaitFor),

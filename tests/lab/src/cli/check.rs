@@ -84,9 +84,10 @@ impl Check {
                 continue;
             }
             say(&format!("\n{plugin}\n"))?;
-            let measured = match self.syn {
-                true => suite.measure_by_syn(&lab, &plugin)?,
-                false => suite.measure(&lab, &plugin)?,
+            let measured = if self.syn {
+                suite.measure_by_syn(&lab, &plugin)?
+            } else {
+                suite.measure(&lab, &plugin)?
             };
             show(&measured)?;
             right &= measured.comparison.is_right();

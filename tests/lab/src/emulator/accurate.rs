@@ -78,10 +78,11 @@ impl Accurate {
         if flags & flag::RST != 0 {
             return;
         }
-        let ace = match flags & flag::SYN != 0 {
+        let ace = if flags & flag::SYN != 0 {
             // Table 2 of the RFC, by the ECN field of the SYN.
-            true => [0b010, 0b011, 0b100, 0b110][usize::from(seen.syn)],
-            false => seen.congested,
+            [0b010, 0b011, 0b100, 0b110][usize::from(seen.syn)]
+        } else {
+            seen.congested
         };
         packet.set_tcp_flags((flags & !flag::ACE) | u16::from(ace) << 6);
         if self.kind == AccurateEcn::On {

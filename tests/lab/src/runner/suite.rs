@@ -84,9 +84,10 @@ impl Suite {
     /// Jobs in flight of a run.
     fn workers_of(&self, plugin: &str, arguments: &[String]) -> usize {
         let is_quic = matches!(plugin, "h3" | "quic" | "quicecn");
-        match is_quic || arguments.iter().any(|word| word == "quic") {
-            true => self.workers.min(MOST_OF_QUIC),
-            false => self.workers,
+        if is_quic || arguments.iter().any(|word| word == "quic") {
+            self.workers.min(MOST_OF_QUIC)
+        } else {
+            self.workers
         }
     }
 

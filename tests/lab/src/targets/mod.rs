@@ -77,9 +77,10 @@ impl Services {
         let _inside = runtime.enter();
         let tcp = |port| sockets::asynchronous(listener(namespace, port, server)?);
         let tls = web::tls(true)?;
-        let acceptor = match server.tls13 {
-            true => web::acceptor(&tls, &server.alpn),
-            false => web::acceptor(&web::tls(false)?, &server.alpn),
+        let acceptor = if server.tls13 {
+            web::acceptor(&tls, &server.alpn)
+        } else {
+            web::acceptor(&web::tls(false)?, &server.alpn)
         };
         runtime.spawn(web::https(tcp(443)?, acceptor, server.quic.advertised, slow));
         runtime.spawn(web::echo(tcp(7)?, slow));

@@ -111,15 +111,14 @@ where
 {
     let service = service_fn(move |request: Request<Incoming>| async move {
         sleep(slow).await;
-        Ok::<_, Infallible>(match h2c && asks_for_http2(&request) {
-            true => change_to_http2(request),
-            false => {
-                let mut response = Response::new(page(request.version()));
-                if has_http3 {
-                    response.headers_mut().insert(ALT_SVC, HeaderValue::from_static(HTTP3));
-                }
-                response
+        Ok::<_, Infallible>(if h2c && asks_for_http2(&request) {
+            change_to_http2(request)
+        } else {
+            let mut response = Response::new(page(request.version()));
+            if has_http3 {
+                response.headers_mut().insert(ALT_SVC, HeaderValue::from_static(HTTP3));
             }
+            response
         })
     });
     let builder = auto::Builder::new(TokioExecutor::new());

@@ -55,9 +55,10 @@ impl Measurement for Versioned {
     }
 
     fn connect(&self, attempt: &Attempt<'_>) -> Result<Connect> {
-        match attempt.is(ONLY) && attempt.round() == 0 && attempt.earlier(ONLY).is_none() {
-            true => Ok(Connect::tcp().ttl(61)),
-            false => Err(Error::new("there is one connection")),
+        if attempt.is(ONLY) && attempt.round() == 0 && attempt.earlier(ONLY).is_none() {
+            Ok(Connect::tcp().ttl(61))
+        } else {
+            Err(Error::new("there is one connection"))
         }
     }
 
