@@ -33,11 +33,8 @@ pub use tcp::{Segment, ordinary_mss, ordinary_options};
 pub use udp::{Datagram, is_udp_options, udp_options};
 
 use crate::error::{Error, Result};
+use crate::packet::place::{self, icmp, ipv4, ipv6};
 use crate::packet::protocol;
-
-/// The flags of IPv4's third word (RFC 791, section 3.1), the reserved one by RFC 3514.
-const RESERVED: u16 = 0x8000;
-const DONT_FRAGMENT: u16 = 0x4000;
 
 /// The IP header of a packet to be built: IPv4 (RFC 791) or IPv6 (RFC 8200) by the target.
 #[derive(Debug, Clone)]
@@ -73,7 +70,7 @@ impl Packet {
             target,
             traffic_class: 0,
             ttl: 64,
-            flags: DONT_FRAGMENT,
+            flags: ipv4::DONT_FRAGMENT,
             identification,
             flow_label: 0,
             extension: None,
@@ -90,12 +87,12 @@ impl Packet {
 
     /// Sets IPv4's reserved flag, the "evil bit" of RFC 3514. IPv6 has none: there it does nothing.
     pub fn reserved_flag(self, set: bool) -> Packet {
-        self.flag(RESERVED, set)
+        self.flag(ipv4::RESERVED, set)
     }
 
     /// Sets IPv4's "don't fragment" flag. IPv6 has none: routers never fragment it.
     pub fn dont_fragment(self, set: bool) -> Packet {
-        self.flag(DONT_FRAGMENT, set)
+        self.flag(ipv4::DONT_FRAGMENT, set)
     }
 
     fn flag(mut self, flag: u16, set: bool) -> Packet {
@@ -131,7 +128,7 @@ impl Packet {
     /// Sets IPv6's flow label (RFC 6437): the lower twenty bits of the number. IPv4 has no flow label, so
     /// there the call does nothing.
     pub fn flow_label(mut self, label: u32) -> Packet {
-        self.flow_label = label & 0x000f_ffff;
+        self.flow_label = label & ipv6::FLOW_LABEL;
         self
     }
 
@@ -173,11 +170,11 @@ impl Packet {
     /// Source and target are of different versions, or it is longer than a packet can be.
     pub fn raw(&self, protocol: u8, rest: &[u8]) -> Result<Vec<u8>> {
         let too_long = || Error::new(format!("{} octets do not fit into an IP packet", rest.len()));
-        let mut bytes = Vec::with_capacity(40 + rest.len());
+        let mut bytes = Vec::with_capacity(ipv6::HEADER + rest.len());
         match (self.source, self.target) {
             (IpAddr::V4(source), IpAddr::V4(target)) => {
-                let length = u16::try_from(20 + rest.len()).map_err(|_| too_long())?;
-                bytes.extend([0x45, self.traffic_class]);
+                let length = u16::try_from(ipv4::HEADER + rest.len()).map_err(|_| too_long())?;
+                bytes.extend([ipv4::FIRST, self.traffic_class]);
                 for word in [length, self.identification, self.flags] {
                     bytes.extend(word.to_be_bytes());
                 }
@@ -197,7 +194,7 @@ impl Packet {
                 bytes.extend(target.octets());
                 bytes.extend(&self.extensions);
                 if self.extension.is_some() {
-                    bytes[40 + self.last] = protocol;
+                    bytes[ipv6::HEADER + self.last] = protocol;
                 }
             }
             (source, target) => {
@@ -229,21 +226,23 @@ impl Packet {
 /// ICMP where it follows the header of IPv4 or the fixed one of IPv6. Of what is not whole, nothing.
 pub fn fill_checksums(packet: &mut [u8]) {
     let (header, addresses, number) = match packet.first().map(|first| first >> 4) {
-        Some(4) if packet.len() >= 20 => {
-            let header = usize::from(packet[0] & 0xf) * 4;
-            if header < 20 || packet.len() < header {
+        Some(4) if packet.len() >= ipv4::HEADER => {
+            let header = ipv4::length(packet[0]);
+            if header < ipv4::HEADER || packet.len() < header {
                 return;
             }
             checksum::fill_ipv4(&mut packet[..header]);
-            (header, 12..20, packet[9])
+            (header, ipv4::ADDRESSES, packet[ipv4::PROTOCOL])
         }
-        Some(6) if packet.len() >= 40 => (40, 8..40, packet[6]),
+        Some(6) if packet.len() >= ipv6::HEADER => {
+            (ipv6::HEADER, ipv6::ADDRESSES, packet[ipv6::NEXT_HEADER])
+        }
         _ => return,
     };
     let at = match number {
-        protocol::TCP => 16,
-        protocol::UDP => 6,
-        protocol::ICMP | protocol::ICMPV6 => 2,
+        protocol::TCP => place::tcp::CHECKSUM,
+        protocol::UDP => place::udp::CHECKSUM,
+        protocol::ICMP | protocol::ICMPV6 => icmp::CHECKSUM,
         _ => return,
     };
     let (head, rest) = packet.split_at_mut(header);

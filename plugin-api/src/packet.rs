@@ -9,6 +9,7 @@ mod icmp;
 mod ip;
 mod kinds;
 mod pieces;
+pub mod place;
 mod prefix;
 pub mod quic;
 mod quoted;
@@ -171,13 +172,14 @@ impl<'a> Packet<'a> {
     /// readers cannot fail.
     pub fn new(parts: Parts<'a>) -> Packet<'a> {
         let mut layers = parts.layers.0;
-        if parts.ip.len() < if layers & Layers::IP6.0 != 0 { 40 } else { 20 } {
+        let is_v6 = layers & Layers::IP6.0 != 0;
+        if parts.ip.len() < if is_v6 { place::ipv6::HEADER } else { place::ipv4::HEADER } {
             layers = 0;
         }
-        if parts.transport.len() < 20 {
+        if parts.transport.len() < place::tcp::HEADER {
             layers &= !Layers::TCP.0;
         }
-        if parts.transport.len() < 8 {
+        if parts.transport.len() < place::udp::HEADER.max(place::icmp::HEADER) {
             layers &= !Layers::UDP.and(Layers::ICMP).0;
         }
         Packet {
@@ -283,8 +285,10 @@ impl<'a> Packet<'a> {
     pub fn ports(&self) -> Option<(u16, u16)> {
         use protocol::{SCTP, TCP, UDP, UDP_LITE};
         let transport = self.transport.get();
-        (matches!(self.protocol, TCP | UDP | UDP_LITE | SCTP) && transport.len() >= 4)
-            .then(|| (be16(transport, 0), be16(transport, 2)))
+        let port = |at| be16(transport, at);
+        let has_ports = matches!(self.protocol, TCP | UDP | UDP_LITE | SCTP);
+        (has_ports && transport.len() >= place::udp::LENGTH)
+            .then(|| (port(place::udp::SOURCE_PORT), port(place::udp::DESTINATION_PORT)))
     }
 
     /// The octets of the transport header as they are on the wire, options included; empty where there

@@ -18,10 +18,18 @@ use crate::{Key, LENGTH, NONCE, TAG};
 
 const MAGIC: &[u8; 8] = b"pspatha1";
 
-/// Octets before the packets.
-const HEAD: usize = 54;
+/// Where the parts stand, and octets before the packets.
+const NONCE_AT: usize = MAGIC.len();
+const FOUND: usize = NONCE_AT + NONCE;
+const PACKETS: usize = 25;
+const KEPT: usize = 26;
+const COUNT: usize = 34;
+const FROM: usize = 38;
+const HEAD: usize = FROM + 16;
 
-/// Octets before those of a packet.
+/// Where the parts of a packet's head stand, behind its age, and octets before those of the packet.
+const WIRE: usize = 8;
+const OCTETS: usize = 12;
 const PACKET_HEAD: usize = 14;
 
 /// How a flow was found.
@@ -98,10 +106,10 @@ impl Answer {
         for arrival in &self.arrivals {
             let Ok(length) = u16::try_from(arrival.octets.len()) else { continue };
             let end = octets.len() + PACKET_HEAD + arrival.octets.len() + TAG;
-            if end > LENGTH || octets[25] == u8::MAX {
+            if end > LENGTH || octets[PACKETS] == u8::MAX {
                 continue;
             }
-            octets[25] += 1;
+            octets[PACKETS] += 1;
             octets.extend(arrival.age_us.to_be_bytes());
             octets.extend(arrival.wire.to_be_bytes());
             octets.extend(length.to_be_bytes());
@@ -119,23 +127,23 @@ impl Answer {
         let octets = key.verified(octets)?;
         let (head, mut rest) = octets.split_at_checked(HEAD)?;
         let mut arrivals = Vec::new();
-        for _ in 0..head[25] {
+        for _ in 0..head[PACKETS] {
             let (before, after) = rest.split_at_checked(PACKET_HEAD)?;
-            let length = u16::from_be_bytes([before[12], before[13]]);
+            let length = u16::from_be_bytes([before[OCTETS], before[OCTETS + 1]]);
             let (packet, after) = after.split_at_checked(length.into())?;
             arrivals.push(Arrival {
                 age_us: u64::from_be_bytes(*before.first_chunk()?),
-                wire: u32::from_be_bytes(*before[8..].first_chunk()?),
+                wire: u32::from_be_bytes(*before[WIRE..].first_chunk()?),
                 octets: packet.to_vec(),
             });
             rest = after;
         }
         Some(Answer {
-            nonce: *head[8..].first_chunk()?,
-            found: Match::of_number(head[24])?,
-            kept_us: u64::from_be_bytes(*head[26..].first_chunk()?),
-            count: u32::from_be_bytes(*head[34..].first_chunk()?),
-            from: IpAddr::V6(Ipv6Addr::from(*head[38..].first_chunk::<16>()?)).to_canonical(),
+            nonce: *head[NONCE_AT..].first_chunk()?,
+            found: Match::of_number(head[FOUND])?,
+            kept_us: u64::from_be_bytes(*head[KEPT..].first_chunk()?),
+            count: u32::from_be_bytes(*head[COUNT..].first_chunk()?),
+            from: IpAddr::V6(Ipv6Addr::from(*head[FROM..].first_chunk::<16>()?)).to_canonical(),
             arrivals,
         })
     }

@@ -19,6 +19,15 @@ use crate::{Key, LENGTH, Mark, NONCE, TAG};
 
 const MAGIC: &[u8; 8] = b"pspathq1";
 
+/// Where the parts stand.
+const NONCE_AT: usize = MAGIC.len();
+const TIME: usize = NONCE_AT + NONCE;
+const PROTOCOL: usize = 32;
+const MARK_LENGTH: usize = 33;
+const SOURCE_PORT: usize = 34;
+const DESTINATION_PORT: usize = 36;
+const MARK: usize = 38;
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -61,14 +70,18 @@ impl Question {
         let mut octets = [0; LENGTH];
         let Sought { is_tcp, source_port, destination_port, mark } = self.sought;
         let (length, mark) = mark.written();
-        octets[..8].copy_from_slice(MAGIC);
-        octets[8..24].copy_from_slice(&self.nonce);
-        octets[24..32].copy_from_slice(&self.time.to_be_bytes());
-        octets[32] = if is_tcp { TCP } else { UDP };
-        octets[33] = length;
-        octets[34..36].copy_from_slice(&source_port.to_be_bytes());
-        octets[36..38].copy_from_slice(&destination_port.to_be_bytes());
-        octets[38..54].copy_from_slice(&mark);
+        let parts: [(usize, &[u8]); 7] = [
+            (0, MAGIC),
+            (NONCE_AT, &self.nonce),
+            (TIME, &self.time.to_be_bytes()),
+            (PROTOCOL, &[if is_tcp { TCP } else { UDP }, length]),
+            (SOURCE_PORT, &source_port.to_be_bytes()),
+            (DESTINATION_PORT, &destination_port.to_be_bytes()),
+            (MARK, &mark),
+        ];
+        for (at, part) in parts {
+            octets[at..at + part.len()].copy_from_slice(part);
+        }
         let tag = key.tag(&octets[..LENGTH - TAG]);
         octets[LENGTH - TAG..].copy_from_slice(&tag);
         octets
@@ -81,16 +94,21 @@ impl Question {
         }
         let octets = key.verified(octets)?;
         let number = |at: usize| u16::from_be_bytes([octets[at], octets[at + 1]]);
-        let is_tcp = match octets[32] {
+        let is_tcp = match octets[PROTOCOL] {
             TCP => true,
             UDP => false,
             _ => return None,
         };
-        let mark = Mark::read(octets[33], octets[38..54].first_chunk()?, is_tcp)?;
+        let mark = Mark::read(octets[MARK_LENGTH], octets[MARK..].first_chunk()?, is_tcp)?;
         Some(Question {
-            nonce: *octets[8..24].first_chunk()?,
-            time: u64::from_be_bytes(*octets[24..32].first_chunk()?),
-            sought: Sought { is_tcp, source_port: number(34), destination_port: number(36), mark },
+            nonce: *octets[NONCE_AT..].first_chunk()?,
+            time: u64::from_be_bytes(*octets[TIME..].first_chunk()?),
+            sought: Sought {
+                is_tcp,
+                source_port: number(SOURCE_PORT),
+                destination_port: number(DESTINATION_PORT),
+                mark,
+            },
         })
     }
 }

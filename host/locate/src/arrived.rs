@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use pathspider_observer::{Dissected, dissect, packet};
 use pathspider_plugin_api::forge::checksum;
+use pathspider_plugin_api::packet::place::ipv6::extension;
+use pathspider_plugin_api::packet::place::{ipv4, ipv6, tcp};
 use pathspider_plugin_api::packet::{Direction, Ip, Packet, TcpFlags, protocol, tcp_option};
 
 use crate::field::{Change, Field, Reading, explain_checksum, of_packet};
@@ -15,10 +17,6 @@ const DATA: usize = 64;
 
 /// Octets of what differs in data that are shown.
 const SHOWN: usize = 8;
-
-/// Extension headers whose length is not in units of eight octets (RFC 8200, section 4.5; RFC 4302, section 2.2).
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
 
 /// A packet that came.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +59,7 @@ pub fn compare(template: &Template, came: Came<'_>) -> Option<Compared> {
     let view = packet(&dissected, 0, Direction::Forward);
     let is_cut = wire > came.octets.len() as u32;
     // Of a header that is cut, nothing is known to have gone.
-    let header = view.transport().get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
+    let header = view.transport().get(tcp::OFFSET).map_or(0, |offset| tcp::length(*offset));
     if is_cut && view.tcp().is_some() && view.transport().len() < header {
         return None;
     }
@@ -153,15 +151,13 @@ fn is_same(sent: &Packet<'_>, came: &Packet<'_>) -> Option<bool> {
 /// The extension headers of IPv6, each without its first octet, which says what follows.
 fn extensions(ip: Ip<'_>) -> Vec<(Field, Reading)> {
     let mut found = Vec::new();
-    let (true, Some(mut number)) = (ip.is_v6(), ip.bytes().get(6).copied()) else { return found };
-    let mut at = 40;
+    let Some(mut number) = ip.bytes().get(ipv6::NEXT_HEADER).copied().filter(|_| ip.is_v6()) else {
+        return found;
+    };
+    let mut at = ipv6::HEADER;
     while let Some(rest) = ip.bytes().get(at..).filter(|rest| !rest.is_empty()) {
         // Of this header alone: what follows it is behind the octets.
-        let length = match number {
-            FRAGMENT => 8,
-            AUTHENTICATION => rest.get(1).map_or(0, |octet| (usize::from(*octet) + 2) * 4),
-            _ => rest.get(1).map_or(0, |octet| (usize::from(*octet) + 1) * 8),
-        };
+        let length = rest.get(1).map_or(0, |second| extension::length(number, *second));
         let Some(header) = rest.get(1..length) else { return found };
         found.push((Field::Extension(number), Reading::Octets(header.to_vec())));
         number = rest[0];
@@ -204,7 +200,8 @@ fn is_partial(view: &Packet<'_>) -> bool {
         (None, None) => return false,
     };
     let ip = view.ip();
-    let addresses = if ip.is_v6() { ip.bytes().get(8..40) } else { ip.bytes().get(12..20) };
+    let addresses = if ip.is_v6() { ipv6::ADDRESSES } else { ipv4::ADDRESSES };
+    let addresses = ip.bytes().get(addresses);
     let numbers = [u32::from(number).to_be_bytes(), length.to_be_bytes()].concat();
     found != 0 && addresses.is_some_and(|addresses| found == !checksum::of(&[addresses, &numbers]))
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use pathspider_plugin_api::packet::place::ipv4;
 use pathspider_plugin_api::packet::{Packet, Quoted, TcpOption, tcp_option};
 
 use crate::template::Template;
@@ -242,7 +243,9 @@ fn of_ip(ip: pathspider_plugin_api::packet::Ip<'_>) -> Vec<(Field, Reading)> {
     ];
     match ip.flow_label() {
         Some(label) => fields.push((Field::FlowLabel, Reading::Number(label.into()))),
-        None => fields.push((Field::IpFlags, Reading::Number((ip.bytes()[6] >> 5).into()))),
+        None => {
+            fields.push((Field::IpFlags, Reading::Number((ip.bytes()[ipv4::FLAGS] >> 5).into())))
+        }
     }
     fields
 }

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use pathspider_observer::{Dissected, dissect, packet};
 use pathspider_plugin_api::forge::{self, checksum};
+use pathspider_plugin_api::packet::place::{ipv4, ipv6, tcp, udp};
 use pathspider_plugin_api::packet::quic::{LongHeader, is_known};
 use pathspider_plugin_api::packet::tcp_option::{END, HEADER, NOP, TIMESTAMPS, TIMESTAMPS_LENGTH};
 use pathspider_plugin_api::packet::{Direction, Packet, TcpFlags, protocol};
@@ -19,10 +20,13 @@ const MOST_DATA: usize = 1_100;
 /// Octets of the option of timestamps.
 const TIMESTAMPS_OCTETS: usize = TIMESTAMPS_LENGTH as usize;
 
-/// Where TCP's window stands (RFC 9293, section 3.1).
-const WINDOW: usize = 14;
-
+/// The port of name servers, and octets of a message's header (RFC 1035, section 4.1.1).
 const DNS: u16 = 53;
+const DNS_HEADER: usize = 12;
+
+/// Octets of a long header of QUIC before the connection ID: the first octet, the version, and the ID's
+/// length (RFC 8999, section 5.1).
+const BEFORE_ID: usize = 1 + 4 + 1;
 
 /// A packet to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +59,9 @@ pub(crate) struct Token {
 
 /// Octets of a packet that was captured, on the wire: as many as it claims, where that is more.
 fn on_wire(captured: &[u8]) -> Option<u32> {
-    let claimed = match (captured.first()? >> 4, captured.get(2..6)?) {
+    let claimed = match (captured.first()? >> 4, captured.get(ipv4::LENGTH..ipv6::LENGTH + 2)?) {
         (4, &[high, low, ..]) => u16::from_be_bytes([high, low]).into(),
-        (_, &[.., high, low]) => u32::from(u16::from_be_bytes([high, low])) + 40,
+        (_, &[.., high, low]) => u32::from(u16::from_be_bytes([high, low])) + ipv6::HEADER as u32,
         _ => 0,
     };
     Some(claimed.max(u32::try_from(captured.len()).ok()?))
@@ -133,10 +137,10 @@ impl Template {
     /// The same with another type of service, or traffic class.
     pub fn with_traffic_class(mut self, class: u8) -> Template {
         if self.is_v6() {
-            self.octets[0] = 0x60 | class >> 4;
+            self.octets[0] = self.octets[0] & 0xf0 | class >> 4;
             self.octets[1] = class << 4 | self.octets[1] & 0x0f;
         } else {
-            self.octets[1] = class;
+            self.octets[ipv4::CLASS] = class;
             self.fit_length();
         }
         self
@@ -179,7 +183,7 @@ impl Template {
     }
 
     fn checksum_at(&self) -> usize {
-        self.ip_length + if self.is_tcp() { 16 } else { 6 }
+        self.ip_length + if self.is_tcp() { tcp::CHECKSUM } else { udp::CHECKSUM }
     }
 
     /// Whether its transport has a checksum: a datagram over IPv4 may have none.
@@ -193,7 +197,8 @@ impl Template {
     }
 
     fn addresses(&self) -> &[u8] {
-        if self.is_v6() { &self.octets[8..40] } else { &self.octets[12..20] }
+        let at = if self.is_v6() { ipv6::ADDRESSES } else { ipv4::ADDRESSES };
+        &self.octets[at]
     }
 
     /// What the kernel leaves in the checksum if the card fills it in: the sum of the pseudo header of
@@ -206,7 +211,7 @@ impl Template {
 
     fn fill_checksum(&mut self) {
         let at = self.checksum_at();
-        self.octets[at..at + 2].fill(0);
+        self.set(at, 0);
         let rest = &self.octets[self.ip_length..];
         let numbers =
             [u32::from(self.protocol).to_be_bytes(), (rest.len() as u32).to_be_bytes()].concat();
@@ -214,20 +219,25 @@ impl Template {
             0 if !self.is_tcp() => u16::MAX,
             sum => sum,
         };
-        self.octets[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+        self.set(at, sum);
     }
 
     /// Puts the IP header's length and checksum right.
     fn fit_length(&mut self) {
         let length = self.octets.len();
         if self.is_v6() {
-            self.octets[4..6].copy_from_slice(&((length - 40) as u16).to_be_bytes());
+            self.set(ipv6::LENGTH, (length - ipv6::HEADER) as u16);
             return;
         }
-        self.octets[2..4].copy_from_slice(&(length as u16).to_be_bytes());
-        self.octets[10..12].fill(0);
+        self.set(ipv4::LENGTH, length as u16);
+        self.set(ipv4::CHECKSUM, 0);
         let sum = checksum::of(&[&self.octets[..self.ip_length]]);
-        self.octets[10..12].copy_from_slice(&sum.to_be_bytes());
+        self.set(ipv4::CHECKSUM, sum);
+    }
+
+    /// Replaces two octets, whatever covers them.
+    fn set(&mut self, at: usize, word: u16) {
+        self.octets[at..at + 2].copy_from_slice(&word.to_be_bytes());
     }
 
     /// Replaces octets that the transport's checksum covers.
@@ -240,18 +250,17 @@ impl Template {
         } else {
             checksum::mended_udp(self.checksum(), &old, new)
         };
-        let at = self.checksum_at();
-        self.octets[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+        self.set(self.checksum_at(), sum);
     }
 
     /// A copy. What comes back of it is found by the stamp.
     pub(crate) fn stamped(&self, stamp: Stamp) -> Template {
         let mut copy = self.clone();
         let at = copy.ip_length;
-        copy.put(at, &stamp.port.to_be_bytes());
+        copy.put(at + tcp::SOURCE_PORT, &stamp.port.to_be_bytes());
         copy.ports.0 = stamp.port;
         if copy.is_tcp() {
-            copy.put(at + 4, &stamp.token.sequence.to_be_bytes());
+            copy.put(at + tcp::SEQUENCE, &stamp.token.sequence.to_be_bytes());
         }
         if let Some(number) = copy.number_at() {
             copy.put(at + number, &stamp.token.number.to_be_bytes());
@@ -261,10 +270,10 @@ impl Template {
             copy.put(id + 2, &stamp.port.to_be_bytes());
         }
         if copy.is_v6() {
-            copy.octets[7] = stamp.ttl;
+            copy.octets[ipv6::HOP_LIMIT] = stamp.ttl;
         } else {
-            copy.octets[8] = stamp.ttl;
-            copy.octets[4..6].copy_from_slice(&stamp.token.number.to_be_bytes());
+            copy.octets[ipv4::TTL] = stamp.ttl;
+            copy.set(ipv4::IDENTIFICATION, stamp.token.number);
             copy.fit_length();
         }
         copy
@@ -280,7 +289,7 @@ impl Template {
         syn: Option<&Template>,
     ) -> Template {
         let mut copy = self.clone();
-        copy.put(copy.ip_length + 8, &number.to_be_bytes());
+        copy.put(copy.ip_length + tcp::ACKNOWLEDGMENT, &number.to_be_bytes());
         if let (Some(at), Some(timestamp)) = (copy.option_at(TIMESTAMPS), timestamp) {
             // Options may stand at odd places, and a sum is of words: the whole header is summed anew.
             let (own, echo) = (at + HEADER, at + HEADER + size_of::<u32>());
@@ -298,7 +307,7 @@ impl Template {
     pub(crate) fn without_data(&self) -> Template {
         let mut copy = self.clone();
         copy.octets.truncate(copy.ip_length + copy.header);
-        copy.octets[copy.ip_length + 13] = TcpFlags::ACK.byte();
+        copy.octets[copy.ip_length + tcp::OFFSET + 1] = TcpFlags::ACK.byte();
         copy.fill_checksum();
         copy.fit_length();
         copy
@@ -306,7 +315,7 @@ impl Template {
 
     /// Where an option begins.
     fn option_at(&self, kind: u8) -> Option<usize> {
-        let (mut at, end) = (self.ip_length + 20, self.ip_length + self.header);
+        let (mut at, end) = (self.ip_length + tcp::HEADER, self.ip_length + self.header);
         while at < end {
             match self.octets[at] {
                 END => return None,
@@ -320,14 +329,14 @@ impl Template {
 
     /// Whether it is a datagram that asks a name server, whose identifier may be any.
     pub(crate) fn asks_dns(&self) -> bool {
-        self.protocol == protocol::UDP && self.ports.1 == DNS && self.data_length() >= 12
+        self.protocol == protocol::UDP && self.ports.1 == DNS && self.data_length() >= DNS_HEADER
     }
 
     /// Where in its transport header or data a copy carries the number of its token, beside IPv4's
     /// identification.
     pub(crate) fn number_at(&self) -> Option<usize> {
         match self.protocol {
-            protocol::TCP => (!self.is_syn()).then_some(WINDOW),
+            protocol::TCP => (!self.is_syn()).then_some(tcp::WINDOW),
             _ if self.asks_dns() => Some(self.header),
             _ => self.connection_id().map(|at| at - self.ip_length),
         }
@@ -345,8 +354,7 @@ impl Template {
         let data = self.octets.get(self.ip_length + self.header..)?;
         let header = LongHeader::read(data).filter(|header| is_known(header.version()))?;
         let is_whole = self.protocol == protocol::UDP && header.destination().len() >= 8;
-        // The first octet, the version and the length stand before it.
-        is_whole.then_some(self.ip_length + self.header + 6)
+        is_whole.then_some(self.ip_length + self.header + BEFORE_ID)
     }
 
     /// The reset that frees the target of what a copy began: with this sequence number.

@@ -6,10 +6,14 @@
 
 mod quote;
 
-use pathspider_plugin_api::packet::{Extensions, Layers, protocol};
+use pathspider_plugin_api::packet::place::{self, icmp, tcp, udp};
+use pathspider_plugin_api::packet::{Extensions, Layers, TcpFlags, protocol};
 
 use super::counters::Malformed;
 use super::key::{Address, Tuple};
+
+/// Octets of the header of SCTP (RFC 9260, section 3.1).
+const SCTP_HEADER: usize = 12;
 
 /// One packet, sliced.
 #[derive(Debug)]
@@ -142,8 +146,10 @@ pub fn dissect<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Res
 #[cold]
 pub(crate) fn claimed_length(packet: &[u8]) -> u32 {
     match (packet.first().map(|byte| byte >> 4), packet.first_chunk::<6>()) {
-        (Some(4), Some(start)) => be16(start, 2).into(),
-        (Some(6), Some(start)) => u32::from(be16(start, 4)) + 40,
+        (Some(4), Some(start)) => be16(start, place::ipv4::LENGTH).into(),
+        (Some(6), Some(start)) => {
+            u32::from(be16(start, place::ipv6::LENGTH)) + place::ipv6::HEADER as u32
+        }
         _ => 0,
     }
 }
@@ -166,16 +172,20 @@ struct Network<'a> {
 
 #[inline(always)]
 fn ipv4<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
+    use place::ipv4::{
+        DESTINATION, FLAGS, HEADER, IDENTIFICATION, LENGTH, MORE_FRAGMENTS, OFFSET, PROTOCOL,
+        SOURCE,
+    };
     let short = cut_or(packet.len(), wire, Malformed::IpHeader);
-    let Some(fixed) = packet.first_chunk::<20>() else {
+    let Some(fixed) = packet.first_chunk::<HEADER>() else {
         return Err(short);
     };
-    let header_length = usize::from(fixed[0] & 0xf) * 4;
-    if header_length < 20 {
+    let header_length = place::ipv4::length(fixed[0]);
+    if header_length < HEADER {
         return Err(Malformed::IpHeader);
     }
     // 0 is what Linux leaves in packets larger than 65,535 octets that the card is to segment.
-    let ip_length = match u32::from(be16(fixed, 2)) {
+    let ip_length = match u32::from(be16(fixed, LENGTH)) {
         0 => wire,
         length => length,
     };
@@ -186,18 +196,16 @@ fn ipv4<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(),
     let Some((ip, rest)) = captured.split_at_checked(header_length) else {
         return Err(short);
     };
-    let (protocol, source, destination) =
-        (fixed[9], [u64::from(be32(fixed, 12)), 0], [u64::from(be32(fixed, 16)), 0]);
-    let place = be16(fixed, 6) & 0x3fff;
-    let fragment = match place {
+    let address = |at| [u64::from(be32(fixed, at)), 0];
+    let fragment = match be16(fixed, FLAGS) & (MORE_FRAGMENTS | OFFSET) {
         0 => Fragment::None,
-        place => Fragment::new(place & 0x1fff, be16(fixed, 4).into()),
+        place => Fragment::new(place & OFFSET, be16(fixed, IDENTIFICATION).into()),
     };
     let network = Network {
         is_v6: false,
-        protocol,
-        source,
-        destination,
+        protocol: fixed[PROTOCOL],
+        source: address(SOURCE),
+        destination: address(DESTINATION),
         fragment,
         ip,
         rest,
@@ -210,22 +218,23 @@ fn ipv4<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(),
 
 #[inline]
 fn ipv6<'a>(packet: &'a [u8], wire: u32, into: &mut Dissected<'a>) -> Result<(), Malformed> {
-    let Some(fixed) = packet.first_chunk::<40>() else {
+    use place::ipv6::{DESTINATION, HEADER, LENGTH, NEXT_HEADER, SOURCE};
+    let Some(fixed) = packet.first_chunk::<HEADER>() else {
         return Err(cut_or(packet.len(), wire, Malformed::IpHeader));
     };
     // 0 is a jumbogram (RFC 2675), or a packet that the card is to segment.
-    let ip_length = match u32::from(be16(fixed, 4)) {
+    let ip_length = match u32::from(be16(fixed, LENGTH)) {
         0 => wire,
-        length => length + 40,
+        length => length + HEADER as u32,
     };
     if ip_length > wire {
         return Err(Malformed::IpLength);
     }
     let captured = &packet[..packet.len().min(ip_length as usize)];
-    let (source, destination) = (address_v6(fixed, 8), address_v6(fixed, 24));
-    let extensions = Extensions::walk(fixed[6], &captured[40..])
+    let (source, destination) = (address_v6(fixed, SOURCE), address_v6(fixed, DESTINATION));
+    let extensions = Extensions::walk(fixed[NEXT_HEADER], &captured[HEADER..])
         .ok_or_else(|| cut_or(captured.len(), ip_length, Malformed::Extension))?;
-    let (ip, rest) = captured.split_at(40 + extensions.length);
+    let (ip, rest) = captured.split_at(HEADER + extensions.length);
     let fragment = match extensions.fragment {
         None => Fragment::None,
         Some(place) => Fragment::new(place.offset, place.identification),
@@ -274,13 +283,17 @@ fn transport<'a>(network: Network<'a>, into: &mut Dissected<'a>) -> Result<(), M
 /// Puts the packet together that is cut like this.
 #[inline(always)]
 fn put<'a>(network: &Network<'a>, (header, payload, layer): Cut<'a>, into: &mut Dissected<'a>) {
+    const OF_HANDSHAKE: u8 = TcpFlags::SYN.and(TcpFlags::ACK).and(TcpFlags::RST).byte();
     let (mut source_port, mut destination_port) = (0, 0);
     if has_ports(network.protocol)
-        && let Some(ports) = header.first_chunk::<4>()
+        && let Some(ports) = header.first_chunk::<{ tcp::SEQUENCE }>()
     {
-        (source_port, destination_port) = (be16(ports, 0), be16(ports, 2));
+        source_port = be16(ports, tcp::SOURCE_PORT);
+        destination_port = be16(ports, tcp::DESTINATION_PORT);
     }
-    let opening = (layer == Layers::TCP && header[13] & 0b1_0110 == 0b10).then(|| be32(header, 4));
+    let opens =
+        layer == Layers::TCP && header[tcp::OFFSET + 1] & OF_HANDSHAKE == TcpFlags::SYN.byte();
+    let opening = opens.then(|| be32(header, tcp::SEQUENCE));
     let ip_layer = if network.is_v6 { Layers::IP6 } else { Layers::IP4 };
     *into = Dissected {
         tuple: Tuple {
@@ -308,7 +321,9 @@ fn put<'a>(network: &Network<'a>, (header, payload, layer): Cut<'a>, into: &mut 
 #[inline(always)]
 fn payload_length(network: &Network<'_>, header: &[u8], layer: Layers) -> u32 {
     match network.fragment {
-        Fragment::First(_) if layer == Layers::UDP => u32::from(be16(header, 4)).saturating_sub(8),
+        Fragment::First(_) if layer == Layers::UDP => {
+            u32::from(be16(header, udp::LENGTH)).saturating_sub(udp::HEADER as u32)
+        }
         _ => network.rest_wire.saturating_sub(header.len() as u32),
     }
 }
@@ -325,18 +340,18 @@ fn cut_transport<'a>(network: &Network<'a>) -> Result<Cut<'a>, Malformed> {
     };
     let (length, layer, kind) = match (network.protocol, network.is_v6) {
         (protocol::TCP, _) => (tcp_length(network)?, Layers::TCP, Malformed::Tcp),
-        (protocol::UDP, _) => (8, Layers::UDP, Malformed::Udp),
-        (protocol::ICMP, false) => (8, Layers::ICMP4, Malformed::Transport),
-        (protocol::ICMPV6, true) => (8, Layers::ICMP6, Malformed::Transport),
-        (protocol::UDP_LITE, _) => (8, Layers::L4, Malformed::Transport),
-        (protocol::SCTP, _) => (12, Layers::L4, Malformed::Transport),
+        (protocol::UDP, _) => (udp::HEADER, Layers::UDP, Malformed::Udp),
+        (protocol::ICMP, false) => (icmp::HEADER, Layers::ICMP4, Malformed::Transport),
+        (protocol::ICMPV6, true) => (icmp::HEADER, Layers::ICMP6, Malformed::Transport),
+        (protocol::UDP_LITE, _) => (udp::HEADER, Layers::L4, Malformed::Transport),
+        (protocol::SCTP, _) => (SCTP_HEADER, Layers::L4, Malformed::Transport),
         _ => (0, Layers::L4, Malformed::Transport),
     };
     let (header, payload) = rest.split_at_checked(length).ok_or_else(|| short(kind))?;
     if layer == Layers::UDP && network.fragment == Fragment::None {
-        let claimed = u32::from(be16(header, 4));
+        let claimed = u32::from(be16(header, udp::LENGTH));
         // 0 is a jumbogram's (RFC 2675, section 4).
-        if claimed != 0 && !(8..=network.rest_wire).contains(&claimed) {
+        if claimed != 0 && !(udp::HEADER as u32..=network.rest_wire).contains(&claimed) {
             return Err(Malformed::Udp);
         }
     }
@@ -349,15 +364,15 @@ fn cut_transport<'a>(network: &Network<'a>) -> Result<Cut<'a>, Malformed> {
 /// headers only would lose every SYN otherwise.
 #[inline]
 fn tcp_length(network: &Network<'_>) -> Result<usize, Malformed> {
-    let Some(&offset) = network.rest.get(12) else {
-        return Ok(20);
+    let Some(&offset) = network.rest.get(tcp::OFFSET) else {
+        return Ok(tcp::HEADER);
     };
-    let length = usize::from(offset >> 4) * 4;
-    if length < 20 {
+    let length = tcp::length(offset);
+    if length < tcp::HEADER {
         return Err(Malformed::Tcp);
     }
     let captured = network.rest.len();
-    if length > captured && length as u32 <= network.rest_wire && captured >= 20 {
+    if length > captured && length as u32 <= network.rest_wire && captured >= tcp::HEADER {
         return Ok(captured);
     }
     Ok(length)

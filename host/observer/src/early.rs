@@ -4,7 +4,8 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use pathspider_plugin_api::packet::Layers;
+use pathspider_plugin_api::packet::place::tcp;
+use pathspider_plugin_api::packet::{Layers, TcpFlags};
 
 use super::dissect::{Dissected, be32, dissect};
 use super::place::FlowId;
@@ -35,14 +36,14 @@ impl Early {
 
     /// Notes the first packet of a flow, where it is a SYN/ACK.
     pub(crate) fn note(&mut self, id: FlowId, first: &Dissected<'_>, time_ns: i64) {
-        const SYN_ACK: u8 = 0x12;
-        const OF_HANDSHAKE: u8 = 0x17;
+        const SYN_ACK: u8 = TcpFlags::SYN.and(TcpFlags::ACK).byte();
+        const OF_HANDSHAKE: u8 = SYN_ACK | TcpFlags::FIN.and(TcpFlags::RST).byte();
         let is_answer = first.layers.intersects(Layers::TCP)
-            && first.transport[13] & OF_HANDSHAKE == SYN_ACK
+            && first.transport[tcp::OFFSET + 1] & OF_HANDSHAKE == SYN_ACK
             && self.answers.len() < MOST;
         if is_answer {
             let packet = [first.ip, first.transport, first.payload].concat();
-            let acknowledgment = be32(first.transport, 8);
+            let acknowledgment = be32(first.transport, tcp::ACKNOWLEDGMENT);
             self.answers.insert(id, Answer { packet, wire: first.wire, time_ns, acknowledgment });
         }
     }

@@ -10,6 +10,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use pathspider_plugin_api::packet::place::{ipv4, ipv6};
 use pcap::{Active, Capture, Device, Direction};
 
 /// Other interfaces that are listened at, at the most.
@@ -149,10 +150,12 @@ fn related(folder: &Path, interface: &str) -> Vec<String> {
 /// The source of an IP packet within a frame of Ethernet, or without one.
 fn source(link: i32, frame: &[u8]) -> Option<IpAddr> {
     const ETHERNET: i32 = 1;
-    let packet = if link == ETHERNET { frame.get(14..)? } else { frame };
+    /// Octets of its header: both addresses and the type.
+    const ETHERNET_HEADER: usize = 14;
+    let packet = if link == ETHERNET { frame.get(ETHERNET_HEADER..)? } else { frame };
     match packet.first()? >> 4 {
-        4 => Some(Ipv4Addr::from(*packet.get(12..)?.first_chunk::<4>()?).into()),
-        6 => Some(Ipv6Addr::from(*packet.get(8..)?.first_chunk::<16>()?).into()),
+        4 => Some(Ipv4Addr::from(*packet.get(ipv4::SOURCE..)?.first_chunk::<4>()?).into()),
+        6 => Some(Ipv6Addr::from(*packet.get(ipv6::SOURCE..)?.first_chunk::<16>()?).into()),
         _ => None,
     }
 }

@@ -9,6 +9,8 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
+use pathspider_plugin_api::packet::place::ipv6::extension::{self, FRAGMENT_HEADER};
+use pathspider_plugin_api::packet::place::{class, icmp, ipv4, ipv6, tcp, udp};
 use pathspider_plugin_api::packet::{Extensions, Fit, Pieces, protocol};
 
 use super::dissect::{Dissected, Fragment, FragmentId, be16};
@@ -22,6 +24,9 @@ const LIMIT: usize = 4096;
 /// How long the rest is waited for, as Linux does (`net.ipv4.ipfrag_time`, `net.ipv6.ip6frag_time`).
 const LIFETIME_V4_NS: i64 = 30_000_000_000;
 const LIFETIME_V6_NS: i64 = 60_000_000_000;
+
+/// The unit of a fragment's place, in octets.
+const UNIT: usize = 8;
 
 /// The longest packet, without what stands before its payload length in version 6.
 const LONGEST: usize = 65_535;
@@ -211,24 +216,26 @@ impl Part {
     fn of(dissected: &Dissected<'_>) -> Option<Part> {
         let Dissected { ip, transport, payload, ip_length, .. } = *dissected;
         let (headers, at, more, before) = if dissected.tuple.is_v6 {
-            let next = *ip.get(6)?;
-            let place = Extensions::walk(next, ip.get(40..)?)?.fragment?;
-            let before = 40 + place.at;
+            let next = *ip.get(ipv6::NEXT_HEADER)?;
+            let place = Extensions::walk(next, ip.get(ipv6::HEADER..)?)?.fragment?;
+            let before = ipv6::HEADER + place.at;
             let headers = unfragmented_v6(ip, before)?;
-            (headers, usize::from(place.offset) * 8, place.more, before + 8)
+            (headers, usize::from(place.offset) * UNIT, place.more, before + FRAGMENT_HEADER)
         } else {
-            let place = be16(ip, 6);
+            let place = be16(ip, ipv4::FLAGS);
             let mut headers = ip.to_vec();
             // "Don't fragment" and the reserved flag stay.
-            headers[6..8].copy_from_slice(&(place & 0xc000).to_be_bytes());
-            (headers, usize::from(place & 0x1fff) * 8, place & 0x2000 != 0, ip.len())
+            let kept = (place & (ipv4::DONT_FRAGMENT | ipv4::RESERVED)).to_be_bytes();
+            headers[ipv4::FLAGS..ipv4::FLAGS + 2].copy_from_slice(&kept);
+            let at = usize::from(place & ipv4::OFFSET) * UNIT;
+            (headers, at, place & ipv4::MORE_FRAGMENTS != 0, ip.len())
         };
         let is_headless = transport.is_empty() && payload.len() < least(dissected.tuple.protocol);
         let is_refused = dissected.tuple.is_v6 && at == 0 && is_headless;
         let mut data = [ip.get(before..)?, transport, payload].concat();
         let captured = data.len();
         data.resize((ip_length as usize).checked_sub(before)?.max(captured), 0);
-        let is_odd = more && !data.len().is_multiple_of(8);
+        let is_odd = more && !data.len().is_multiple_of(UNIT);
         let is_beyond = at + data.len() > LONGEST;
         (!data.is_empty() && !is_odd && !is_beyond).then_some(Part {
             headers,
@@ -244,8 +251,9 @@ impl Part {
 /// Octets of the transport header that a first fragment of version 6 has.
 fn least(transport: u8) -> usize {
     match transport {
-        protocol::TCP => 20,
-        protocol::UDP | protocol::ICMPV6 => 8,
+        protocol::TCP => tcp::HEADER,
+        protocol::UDP => udp::HEADER,
+        protocol::ICMPV6 => icmp::HEADER,
         _ => 0,
     }
 }
@@ -254,11 +262,11 @@ fn least(transport: u8) -> usize {
 fn unfragmented_v6(ip: &[u8], before: usize) -> Option<Vec<u8>> {
     let mut headers = ip.get(..before)?.to_vec();
     // The last of them names the fragment header's successor.
-    let (mut names, mut at, mut kind) = (6, 40, headers[6]);
+    let (mut names, mut at, mut kind) =
+        (ipv6::NEXT_HEADER, ipv6::HEADER, headers[ipv6::NEXT_HEADER]);
     while at < before {
         names = at;
-        let units = usize::from(headers[at + 1]);
-        at += if kind == 51 { (units + 2) * 4 } else { (units + 1) * 8 };
+        at += extension::length(kind, headers[at + 1]);
         kind = headers[names];
     }
     headers[names] = *ip.get(before)?;
@@ -268,19 +276,21 @@ fn unfragmented_v6(ip: &[u8], before: usize) -> Option<Vec<u8>> {
 /// Sets the packet's length in its headers, whose payload has this many octets.
 fn set_length(headers: &mut [u8], payload: u16) {
     let length = headers.len() as u16;
-    match headers[0] >> 4 {
-        6 => headers[4..6].copy_from_slice(&(length - 40 + payload).to_be_bytes()),
-        _ => headers[2..4].copy_from_slice(&(length + payload).to_be_bytes()),
-    }
+    let (at, octets) = match headers[0] >> 4 {
+        6 => (ipv6::LENGTH, length - ipv6::HEADER as u16 + payload),
+        _ => (ipv4::LENGTH, length + payload),
+    };
+    headers[at..at + 2].copy_from_slice(&octets.to_be_bytes());
 }
 
 fn traffic_class(headers: &[u8]) -> u8 {
-    if headers[0] >> 4 == 6 { headers[0] << 4 | headers[1] >> 4 } else { headers[1] }
+    if headers[0] >> 4 == 6 { headers[0] << 4 | headers[1] >> 4 } else { headers[ipv4::CLASS] }
 }
 
 /// Marks a packet as CE because a fragment of it was marked so (RFC 3168, section 5.3).
 fn experience(headers: &mut [u8]) {
-    headers[1] |= if headers[0] >> 4 == 6 { 3 << 4 } else { 3 };
+    // The second octet has the lower half of IPv6's traffic class in its upper one.
+    headers[1] |= if headers[0] >> 4 == 6 { class::ECN << ipv6::CLASS } else { class::ECN };
 }
 
 #[cfg(test)]

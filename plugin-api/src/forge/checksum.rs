@@ -1,5 +1,6 @@
 //! The Internet checksum (RFC 1071), and mending it by the difference (RFC 1624).
 
+use crate::packet::place::ipv4;
 use crate::packet::protocol;
 
 /// The checksum of these parts one after the other. Only the last may have an odd number of octets.
@@ -9,9 +10,10 @@ pub fn of(parts: &[&[u8]]) -> u16 {
 
 /// Puts the checksum of an IPv4 header right (RFC 791, section 3.1).
 pub(crate) fn fill_ipv4(header: &mut [u8]) {
-    header[10..12].fill(0);
+    let field = ipv4::CHECKSUM..ipv4::CHECKSUM + 2;
+    header[field.clone()].fill(0);
     let sum = of(&[header]);
-    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    header[field].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// The checksum of a transport header and its data, whose own checksum is zero: it covers both

@@ -42,6 +42,8 @@ pub fn dns_query(name: &str, id: u16) -> Result<Vec<u8>> {
 ///
 /// As for [`dns_query`]; and where the query with an empty padding is longer already.
 pub fn padded_dns_query(name: &str, id: u16, octets: usize) -> Result<Vec<u8>> {
+    /// Where a message says how many additional records it has (RFC 1035, section 4.1.1).
+    const ADDITIONAL: usize = 10;
     const OPT: u16 = 41;
     const PADDING: u16 = 12;
     /// What a server may send back at once: what everybody carries.
@@ -56,8 +58,8 @@ pub fn padded_dns_query(name: &str, id: u16, octets: usize) -> Result<Vec<u8>> {
         .and_then(|padding| u16::try_from(padding).ok())
         .filter(|padding| *padding <= u16::MAX - OPTION as u16)
         .ok_or_else(|| Error::new(format!("a query for {name:?} cannot have {octets} octets")))?;
-    // One additional record, of the root.
-    query[11] = 1;
+    // One additional record, of the root. Its number is in two octets.
+    query[ADDITIONAL + 1] = 1;
     query.push(0);
     for word in [OPT, LARGEST, 0, 0, padding + OPTION as u16, PADDING, padding] {
         query.extend(word.to_be_bytes());

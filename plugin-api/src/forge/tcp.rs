@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use super::Packet;
 use crate::error::{Error, Result};
+use crate::packet::place::tcp;
 use crate::packet::tcp_option::{
-    self, HEADER, MSS_LENGTH, NOP, ROOM, SACK_PERMITTED, SACK_PERMITTED_LENGTH, TIMESTAMPS,
+    self, END, HEADER, MSS_LENGTH, NOP, ROOM, SACK_PERMITTED, SACK_PERMITTED_LENGTH, TIMESTAMPS,
     TIMESTAMPS_LENGTH, WINDOW_SCALE, WINDOW_SCALE_LENGTH,
 };
 use crate::packet::{TcpFlags, protocol};
@@ -133,18 +134,20 @@ impl Segment {
         if padded > ROOM {
             return Err(Error::new(format!("{padded} octets of TCP options; {ROOM} fit")));
         }
-        let mut rest = Vec::with_capacity(20 + padded + self.payload.len());
+        let mut rest = Vec::with_capacity(tcp::HEADER + padded + self.payload.len());
         rest.extend(self.ports.0.to_be_bytes());
         rest.extend(self.ports.1.to_be_bytes());
         rest.extend(self.sequence.to_be_bytes());
         rest.extend(self.acknowledgment.to_be_bytes());
-        let words = 5 + (padded / 4) as u16;
-        for word in [words << 12 | self.flags.0 & 0x0fff, self.window, 0, self.urgent] {
+        let offset = u16::from(tcp::offset(padded)) << 8;
+        // Also the three bits between length and flags, which have no meaning yet.
+        let flags = self.flags.0 & 0x0fff;
+        for word in [offset | flags, self.window, 0, self.urgent] {
             rest.extend(word.to_be_bytes());
         }
         rest.extend(&self.options);
-        rest.resize(20 + padded, 0);
+        rest.resize(tcp::HEADER + padded, END);
         rest.extend(&self.payload);
-        self.packet.transport(protocol::TCP, rest, 16)
+        self.packet.transport(protocol::TCP, rest, tcp::CHECKSUM)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Packet, checksum};
 use crate::error::{Error, Result};
+use crate::packet::place::udp;
 use crate::packet::protocol;
 
 /// A UDP datagram to be built.
@@ -52,7 +53,7 @@ impl Datagram {
     ///
     /// It is longer than a packet can be, or its addresses are of different versions.
     pub fn bytes(&self) -> Result<Vec<u8>> {
-        let octets = 8 + self.payload.len();
+        let octets = udp::HEADER + self.payload.len();
         let length = u16::try_from(octets)
             .map_err(|_| Error::new(format!("{octets} octets do not fit into a datagram")))?;
         let mut rest = Vec::with_capacity(octets);
@@ -61,7 +62,7 @@ impl Datagram {
         }
         rest.extend(&self.payload);
         if !self.zero {
-            self.packet.fill_checksum(protocol::UDP, &mut rest, 6);
+            self.packet.fill_checksum(protocol::UDP, &mut rest, udp::CHECKSUM);
         }
         rest.extend(&self.surplus);
         self.packet.raw(protocol::UDP, &rest)

@@ -1,5 +1,10 @@
 //! IPv6 extension headers (RFC 8200, section 4): how long the chain is, and where it leads.
 
+use super::place::ipv6::extension::{
+    AUTHENTICATION, DESTINATION, FRAGMENT, FRAGMENT_HEADER, HIP, HOP_BY_HOP, MOBILITY, ROUTING,
+    SHIM6, length,
+};
+
 /// A chain of extension headers, walked to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extensions {
@@ -35,19 +40,16 @@ impl Extensions {
         let mut found = Extensions { protocol: first, length: 0, fragment: None };
         loop {
             let rest = bytes.get(found.length..)?;
-            let length = match found.protocol {
-                // Hop-by-hop, routing, destination options, mobility, HIP, shim6.
-                0 | 43 | 60 | 135 | 139 | 140 => (usize::from(*rest.get(1)?) + 1) * 8,
-                44 => {
-                    found.fragment = place(found.length, rest.first_chunk::<8>()?);
-                    8
+            match found.protocol {
+                FRAGMENT => {
+                    found.fragment = place(found.length, rest.first_chunk::<FRAGMENT_HEADER>()?);
                 }
-                // Authentication header (RFC 4302, section 2.2), counted in words of four octets.
-                51 => (usize::from(*rest.get(1)?) + 2) * 4,
+                HOP_BY_HOP | ROUTING | AUTHENTICATION | DESTINATION | MOBILITY | HIP | SHIM6 => {}
                 _ => return Some(found),
-            };
-            found.protocol = rest[0];
-            found.length += length;
+            }
+            let &[next, second, ..] = rest else { return None };
+            found.length += length(found.protocol, second);
+            found.protocol = next;
             if found.length > bytes.len() {
                 return None;
             }
@@ -64,7 +66,7 @@ impl Extensions {
     }
 }
 
-fn place(at: usize, header: &[u8; 8]) -> Option<FragmentHeader> {
+fn place(at: usize, header: &[u8; FRAGMENT_HEADER]) -> Option<FragmentHeader> {
     let [_, _, high, low, identification @ ..] = *header;
     let bits = u16::from_be_bytes([high, low]);
     let (more, offset) = (bits & 1 != 0, bits >> 3);

@@ -1,6 +1,7 @@
 //! Reader of the ICMP headers (RFC 792, RFC 4443).
 
 use super::be32;
+use super::place::icmp::{self, v4, v6};
 use super::quoted::{Extensions, Quoted, split};
 
 /// An ICMP header of either version: the first eight bytes and what follows.
@@ -16,7 +17,7 @@ impl<'a> Icmp<'a> {
     /// and tests. `None` where the header is shorter.
     #[inline]
     pub fn new(is_v6: bool, header: &'a [u8], body: &'a [u8]) -> Option<Icmp<'a>> {
-        (header.len() >= 8).then_some(Icmp { header, body, is_v6 })
+        (header.len() >= icmp::HEADER).then_some(Icmp { header, body, is_v6 })
     }
 
     /// Whether it is ICMP for IPv6.
@@ -28,19 +29,19 @@ impl<'a> Icmp<'a> {
     /// The message's type; its meaning depends on the version.
     #[inline]
     pub fn kind(&self) -> u8 {
-        self.header[0]
+        self.header[icmp::KIND]
     }
 
     /// The type's code.
     #[inline]
     pub fn code(&self) -> u8 {
-        self.header[1]
+        self.header[icmp::CODE]
     }
 
     /// Bytes 4 to 7: unused, an identifier, or the next hop's MTU, by type.
     #[inline]
     pub fn rest(&self) -> u32 {
-        be32(self.header, 4)
+        be32(self.header, icmp::REST)
     }
 
     /// What follows the first eight bytes: in an error, the start of the packet that caused it.
@@ -55,9 +56,11 @@ impl<'a> Icmp<'a> {
     #[inline]
     pub fn is_error(&self) -> bool {
         if self.is_v6 {
-            (1..128).contains(&self.kind())
+            (v6::UNREACHABLE..v6::FIRST_OTHER).contains(&self.kind())
         } else {
-            matches!(self.kind(), 3 | 4 | 5 | 11 | 12)
+            use v4::{PARAMETER_PROBLEM, REDIRECT, SOURCE_QUENCH, TIME_EXCEEDED, UNREACHABLE};
+            let errors = [UNREACHABLE, SOURCE_QUENCH, REDIRECT, TIME_EXCEEDED, PARAMETER_PROBLEM];
+            errors.contains(&self.kind())
         }
     }
 
@@ -81,18 +84,26 @@ impl<'a> Icmp<'a> {
     /// section 3).
     pub fn failure(&self) -> Option<&'static str> {
         match (self.is_v6, self.kind(), self.code()) {
-            (false, 3, 2) | (false, 12, _) => Some("protocol_error"),
-            (false, 3, 3) | (true, 1, 4) => Some("port_unreachable"),
-            (false, 3, 4) | (true, 2, _) => Some("too_large"),
-            (false, 3, 5) => Some("not_supported"),
-            (false, 3, 16..) | (false, 11, 1) => None,
-            (false, 3, 9 | 10 | 13..) | (true, 1, 1 | 5 | 6) => Some("admin_prohibited"),
-            (false, 3, 0 | 6 | 11) | (true, 1, 0) => Some("net_unreachable"),
-            (false, 3, _) | (true, 1, 3) => Some("host_unreachable"),
-            (false, 11, 0) | (true, 3, 0) => Some("ttl_exceeded"),
-            (false, 11, _) | (true, 1, 2) | (true, 3, _) => Some("unreachable"),
+            (false, v4::UNREACHABLE, 2) | (false, v4::PARAMETER_PROBLEM, _) => {
+                Some("protocol_error")
+            }
+            (false, v4::UNREACHABLE, 3) | (true, v6::UNREACHABLE, 4) => Some("port_unreachable"),
+            (false, v4::UNREACHABLE, v4::TOO_BIG) | (true, v6::TOO_BIG, _) => Some("too_large"),
+            (false, v4::UNREACHABLE, 5) => Some("not_supported"),
+            (false, v4::UNREACHABLE, 16..) | (false, v4::TIME_EXCEEDED, 1) => None,
+            (false, v4::UNREACHABLE, 9 | 10 | 13..) | (true, v6::UNREACHABLE, 1 | 5 | 6) => {
+                Some("admin_prohibited")
+            }
+            (false, v4::UNREACHABLE, 0 | 6 | 11) | (true, v6::UNREACHABLE, 0) => {
+                Some("net_unreachable")
+            }
+            (false, v4::UNREACHABLE, _) | (true, v6::UNREACHABLE, 3) => Some("host_unreachable"),
+            (false, v4::TIME_EXCEEDED, 0) | (true, v6::TIME_EXCEEDED, 0) => Some("ttl_exceeded"),
+            (false, v4::TIME_EXCEEDED, _)
+            | (true, v6::UNREACHABLE, 2)
+            | (true, v6::TIME_EXCEEDED, _) => Some("unreachable"),
             // Parameter problems, and what nobody has defined.
-            (true, 1..128, _) => Some("protocol_error"),
+            (true, v6::UNREACHABLE..v6::FIRST_OTHER, _) => Some("protocol_error"),
             _ => None,
         }
     }

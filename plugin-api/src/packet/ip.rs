@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::place::{class, ipv4, ipv6};
 use super::{be16, be32};
 
 /// An IP header of either version.
@@ -32,13 +33,13 @@ impl<'a> Ip<'a> {
     /// The sender's address.
     #[inline]
     pub fn source(&self) -> IpAddr {
-        self.address(12, 8)
+        self.address(ipv4::SOURCE, ipv6::SOURCE)
     }
 
     /// The receiver's address.
     #[inline]
     pub fn destination(&self) -> IpAddr {
-        self.address(16, 24)
+        self.address(ipv4::DESTINATION, ipv6::DESTINATION)
     }
 
     fn address(&self, at_v4: usize, at_v6: usize) -> IpAddr {
@@ -54,48 +55,52 @@ impl<'a> Ip<'a> {
     /// Type of service, or traffic class: DSCP in the upper six bits, ECN in the lower two.
     #[inline]
     pub fn traffic_class(&self) -> u8 {
-        if self.is_v6 { (be16(self.bytes, 0) >> 4) as u8 } else { self.bytes[1] }
+        if self.is_v6 {
+            (be16(self.bytes, 0) >> ipv6::CLASS) as u8
+        } else {
+            self.bytes[ipv4::CLASS]
+        }
     }
 
     /// The differentiated services code point, 0–63 (RFC 2474).
     #[inline]
     pub fn dscp(&self) -> u8 {
-        self.traffic_class() >> 2
+        self.traffic_class() >> class::DSCP
     }
 
     /// The ECN field: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE (RFC 3168, section 5).
     #[inline]
     pub fn ecn(&self) -> u8 {
-        self.traffic_class() & 3
+        self.traffic_class() & class::ECN
     }
 
     /// Time to live, or hop limit.
     #[inline]
     pub fn ttl(&self) -> u8 {
-        if self.is_v6 { self.bytes[7] } else { self.bytes[8] }
+        self.bytes[if self.is_v6 { ipv6::HOP_LIMIT } else { ipv4::TTL }]
     }
 
     /// IPv4's reserved flag, the "evil bit" of RFC 3514; never set for IPv6.
     #[inline]
     pub fn reserved_flag(&self) -> bool {
-        !self.is_v6 && self.bytes[6] & 0x80 != 0
+        !self.is_v6 && be16(self.bytes, ipv4::FLAGS) & ipv4::RESERVED != 0
     }
 
     /// IPv4's "don't fragment" flag; `true` for IPv6, which routers never fragment.
     #[inline]
     pub fn dont_fragment(&self) -> bool {
-        self.is_v6 || self.bytes[6] & 0x40 != 0
+        self.is_v6 || be16(self.bytes, ipv4::FLAGS) & ipv4::DONT_FRAGMENT != 0
     }
 
     /// IPv4's identification; `None` for IPv6.
     #[inline]
     pub fn identification(&self) -> Option<u16> {
-        (!self.is_v6).then(|| be16(self.bytes, 4))
+        (!self.is_v6).then(|| be16(self.bytes, ipv4::IDENTIFICATION))
     }
 
     /// IPv6's flow label, 20 bits; `None` for IPv4.
     #[inline]
     pub fn flow_label(&self) -> Option<u32> {
-        self.is_v6.then(|| be32(self.bytes, 0) & 0x000f_ffff)
+        self.is_v6.then(|| be32(self.bytes, 0) & ipv6::FLOW_LABEL)
     }
 }

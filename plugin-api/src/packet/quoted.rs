@@ -6,6 +6,8 @@
 //! only says where padding begins: some systems quote it in another order of octets.
 
 use super::extensions::Extensions as IpExtensions;
+use super::place::icmp::{v4, v6};
+use super::place::{ipv4, ipv6, tcp, udp};
 use super::tcp::{TcpFlags, TcpOptions};
 use super::{Icmp, Ip, be16, be32, protocol};
 
@@ -30,27 +32,28 @@ impl<'a> Quoted<'a> {
     }
 
     fn v4(part: QuotedPart<'a>) -> Option<Quoted<'a>> {
-        let fixed = part.octets.first_chunk::<20>()?;
-        let header = usize::from(fixed[0] & 0xf) * 4;
-        let octets = part.without_padding(be16(fixed, 2).into(), header);
+        let fixed = part.octets.first_chunk::<{ ipv4::HEADER }>()?;
+        let header = ipv4::length(fixed[0]);
+        let octets = part.without_padding(be16(fixed, ipv4::LENGTH).into(), header);
         let (bytes, transport) = octets.split_at_checked(header)?;
-        if bytes.len() < 20 {
+        if bytes.len() < ipv4::HEADER {
             return None;
         }
-        let is_later = be16(fixed, 6) & 0x1fff != 0;
+        let is_later = be16(fixed, ipv4::FLAGS) & ipv4::OFFSET != 0;
         Some(Quoted {
             ip: Ip { bytes, is_v6: false },
-            protocol: fixed[9],
-            later_fragment: is_later.then(|| be16(fixed, 4).into()),
+            protocol: fixed[ipv4::PROTOCOL],
+            later_fragment: is_later.then(|| be16(fixed, ipv4::IDENTIFICATION).into()),
             transport,
         })
     }
 
     fn v6(part: QuotedPart<'a>) -> Option<Quoted<'a>> {
-        let fixed = part.octets.first_chunk::<40>()?;
-        let octets = part.without_padding(40 + usize::from(be16(fixed, 4)), 40);
-        let extensions = IpExtensions::walk(fixed[6], &octets[40..])?;
-        let (bytes, transport) = octets.split_at_checked(40 + extensions.length)?;
+        let fixed = part.octets.first_chunk::<{ ipv6::HEADER }>()?;
+        let octets = part
+            .without_padding(ipv6::HEADER + usize::from(be16(fixed, ipv6::LENGTH)), ipv6::HEADER);
+        let extensions = IpExtensions::walk(fixed[ipv6::NEXT_HEADER], &octets[ipv6::HEADER..])?;
+        let (bytes, transport) = octets.split_at_checked(ipv6::HEADER + extensions.length)?;
         let later = extensions.fragment.filter(|fragment| fragment.offset != 0);
         Some(Quoted {
             ip: Ip { bytes, is_v6: true },
@@ -95,51 +98,51 @@ impl<'a> Quoted<'a> {
     pub fn ports(&self) -> Option<(u16, u16)> {
         use protocol::{SCTP, TCP, UDP, UDP_LITE};
         let has_ports = matches!(self.protocol, TCP | UDP | UDP_LITE | SCTP);
-        let header = self.header(4).filter(|_| has_ports)?;
-        Some((be16(header, 0), be16(header, 2)))
+        let header = self.header(tcp::SEQUENCE).filter(|_| has_ports)?;
+        Some((be16(header, tcp::SOURCE_PORT), be16(header, tcp::DESTINATION_PORT)))
     }
 
     /// TCP's sequence number.
     pub fn tcp_sequence(&self) -> Option<u32> {
-        Some(be32(self.header_of(protocol::TCP, 8)?, 4))
+        Some(be32(self.header_of(protocol::TCP, tcp::ACKNOWLEDGMENT)?, tcp::SEQUENCE))
     }
 
     /// TCP's acknowledgment number, which every router quotes that quotes twelve octets.
     pub fn tcp_acknowledgment(&self) -> Option<u32> {
-        Some(be32(self.header_of(protocol::TCP, 12)?, 8))
+        Some(be32(self.header_of(protocol::TCP, tcp::OFFSET)?, tcp::ACKNOWLEDGMENT))
     }
 
     /// TCP's flags.
     pub fn tcp_flags(&self) -> Option<TcpFlags> {
-        Some(TcpFlags(be16(self.header_of(protocol::TCP, 14)?, 12) & 0x01ff))
+        Some(TcpFlags(be16(self.header_of(protocol::TCP, tcp::WINDOW)?, tcp::OFFSET) & tcp::FLAGS))
     }
 
     /// TCP's options, as far as they are quoted; `None` where the fixed header is not all there.
     pub fn tcp_options(&self) -> Option<TcpOptions<'a>> {
-        let header = self.header_of(protocol::TCP, 20)?;
+        let header = self.header_of(protocol::TCP, tcp::HEADER)?;
         let length = self.tcp_header_length()?;
-        Some(TcpOptions::new(&header[20..header.len().min(length).max(20)]))
+        Some(TcpOptions::new(&header[tcp::HEADER..header.len().min(length).max(tcp::HEADER)]))
     }
 
     /// The octets that TCP's header has by its own word, options included; `None` if the fixed header is
     /// not all there.
     pub fn tcp_header_length(&self) -> Option<usize> {
-        Some(usize::from(self.header_of(protocol::TCP, 20)?[12] >> 4) * 4)
+        Some(tcp::length(self.header_of(protocol::TCP, tcp::HEADER)?[tcp::OFFSET]))
     }
 
     /// TCP's checksum field.
     pub fn tcp_checksum(&self) -> Option<u16> {
-        Some(be16(self.header_of(protocol::TCP, 18)?, 16))
+        Some(be16(self.header_of(protocol::TCP, tcp::URGENT)?, tcp::CHECKSUM))
     }
 
     /// UDP's length field.
     pub fn udp_length(&self) -> Option<u16> {
-        Some(be16(self.header_of(protocol::UDP, 8)?, 4))
+        Some(be16(self.header_of(protocol::UDP, udp::HEADER)?, udp::LENGTH))
     }
 
     /// UDP's checksum field.
     pub fn udp_checksum(&self) -> Option<u16> {
-        Some(be16(self.header_of(protocol::UDP, 8)?, 6))
+        Some(be16(self.header_of(protocol::UDP, udp::HEADER)?, udp::CHECKSUM))
     }
 
     /// The transport header's octets, where this many are there.
@@ -154,6 +157,15 @@ impl<'a> Quoted<'a> {
 
 /// The octets that a quote has at the least where something follows it (RFC 4884, section 4).
 const LEAST_BEFORE_EXTENSIONS: usize = 128;
+
+/// Where an error says how long its quote is: in ICMP and in ICMPv6.
+const QUOTE_LENGTH_V4: usize = 5;
+const QUOTE_LENGTH_V6: usize = 4;
+
+/// The version of what follows a quote, and octets of its head and of an object's (RFC 4884, section 7).
+const EXTENSIONS_VERSION: u8 = 2;
+const EXTENSIONS_HEAD: usize = 4;
+const OBJECT_HEAD: usize = 4;
 
 /// The octets of the transport header that every quote has (RFC 792).
 const LEAST_OF_TRANSPORT: usize = 8;
@@ -181,10 +193,13 @@ impl<'a> QuotedPart<'a> {
 /// The header says how long the quote is, in words of four octets or, for IPv6, of eight (RFC 4884,
 /// sections 4.1 to 4.5). 0 is a router that adds nothing.
 pub(super) fn split<'a>(icmp: &Icmp<'a>) -> (QuotedPart<'a>, &'a [u8]) {
-    // Of version 4: unreachable, time exceeded, parameter problem. Of version 6: the former two.
     let words = match (icmp.is_v6, icmp.kind()) {
-        (false, 3 | 11 | 12) => usize::from(icmp.header[5]) * 4,
-        (true, 1 | 3) => usize::from(icmp.header[4]) * 8,
+        (false, v4::UNREACHABLE | v4::TIME_EXCEEDED | v4::PARAMETER_PROBLEM) => {
+            usize::from(icmp.header[QUOTE_LENGTH_V4]) * 4
+        }
+        (true, v6::UNREACHABLE | v6::TIME_EXCEEDED) => {
+            usize::from(icmp.header[QUOTE_LENGTH_V6]) * 8
+        }
         _ => 0,
     };
     let may_be_padded = words >= LEAST_BEFORE_EXTENSIONS;
@@ -211,11 +226,10 @@ pub struct ExtensionObject<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// Reads what follows a quote. There is nothing in it where the version is another than 2 (RFC
-    /// 4884, section 7).
+    /// Reads what follows a quote. There is nothing in it where the version is another one.
     pub(super) fn read(octets: &'a [u8]) -> Extensions<'a> {
-        let is_known = octets.first().is_some_and(|byte| byte >> 4 == 2);
-        Extensions { rest: octets.get(4..).filter(|_| is_known).unwrap_or_default() }
+        let is_known = octets.first().is_some_and(|byte| byte >> 4 == EXTENSIONS_VERSION);
+        Extensions { rest: octets.get(EXTENSIONS_HEAD..).filter(|_| is_known).unwrap_or_default() }
     }
 }
 
@@ -225,15 +239,15 @@ impl<'a> Iterator for Extensions<'a> {
     /// An object that claims less than its own header ends the walk, and one that claims more than
     /// there is is the last.
     fn next(&mut self) -> Option<ExtensionObject<'a>> {
-        let (&[high, low, class, kind], _) = self.rest.split_first_chunk::<4>()?;
+        let (&[high, low, class, kind], _) = self.rest.split_first_chunk::<OBJECT_HEAD>()?;
         let length = usize::from(u16::from_be_bytes([high, low]));
-        if length < 4 {
+        if length < OBJECT_HEAD {
             self.rest = &[];
             return None;
         }
         let (object, rest) = self.rest.split_at(length.min(self.rest.len()));
         self.rest = rest;
-        Some(ExtensionObject { class, kind, data: &object[4..] })
+        Some(ExtensionObject { class, kind, data: &object[OBJECT_HEAD..] })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{BitAnd, BitOr};
 
+use super::place::tcp;
 use super::tcp_option::{END, HEADER, NOP};
 use super::{be16, be32};
 
@@ -16,31 +17,31 @@ impl<'a> Tcp<'a> {
     /// The sender's port.
     #[inline]
     pub fn source_port(&self) -> u16 {
-        be16(self.bytes, 0)
+        be16(self.bytes, tcp::SOURCE_PORT)
     }
 
     /// The receiver's port.
     #[inline]
     pub fn destination_port(&self) -> u16 {
-        be16(self.bytes, 2)
+        be16(self.bytes, tcp::DESTINATION_PORT)
     }
 
     /// The sequence number. Compare with wrap-around, modulo 2³².
     #[inline]
     pub fn sequence(&self) -> u32 {
-        be32(self.bytes, 4)
+        be32(self.bytes, tcp::SEQUENCE)
     }
 
     /// The acknowledgment number; meaningful with the ACK flag only.
     #[inline]
     pub fn acknowledgment(&self) -> u32 {
-        be32(self.bytes, 8)
+        be32(self.bytes, tcp::ACKNOWLEDGMENT)
     }
 
     /// The flags, AE included.
     #[inline]
     pub fn flags(&self) -> TcpFlags {
-        TcpFlags(be16(self.bytes, 12) & 0x01ff)
+        TcpFlags(be16(self.bytes, tcp::OFFSET) & tcp::FLAGS)
     }
 
     /// Whether all of these flags are set.
@@ -52,25 +53,25 @@ impl<'a> Tcp<'a> {
     /// The window field, not scaled.
     #[inline]
     pub fn window(&self) -> u16 {
-        be16(self.bytes, 14)
+        be16(self.bytes, tcp::WINDOW)
     }
 
     /// The checksum field.
     #[inline]
     pub fn checksum(&self) -> u16 {
-        be16(self.bytes, 16)
+        be16(self.bytes, tcp::CHECKSUM)
     }
 
     /// The urgent pointer.
     #[inline]
     pub fn urgent(&self) -> u16 {
-        be16(self.bytes, 18)
+        be16(self.bytes, tcp::URGENT)
     }
 
     /// The options, in their order on the wire, malformed ones skipped as [`TcpOptions`] says.
     #[inline]
     pub fn options(&self) -> TcpOptions<'a> {
-        TcpOptions { rest: &self.bytes[20..] }
+        TcpOptions { rest: &self.bytes[tcp::HEADER..] }
     }
 
     /// The first option of this kind.
@@ -123,7 +124,7 @@ impl TcpFlags {
     /// AE, CWR and ECE as a number: the ACE field, once a connection has Accurate ECN (RFC 9768,
     /// section 3.2.2).
     pub const fn ace(self) -> u8 {
-        (self.0 >> 6) as u8 & 7
+        (self.0 >> tcp::ACE) as u8 & 0b111
     }
 
     /// The eight flags of the flag byte.

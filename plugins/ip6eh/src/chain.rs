@@ -1,9 +1,11 @@
 //! Which extension headers our packets left with.
 
+use pathspider_plugin_api::packet::place::ipv6;
+use pathspider_plugin_api::packet::place::ipv6::extension::{FRAGMENT, FRAGMENT_HEADER};
 use pathspider_plugin_api::packet::{Direction, Extensions, Ip, Layers, Packet, TcpFlags};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
-use crate::headers::hexadecimal;
+use crate::headers::{IDENTIFICATION, hexadecimal};
 
 /// What the chain writes.
 pub(crate) mod ip6eh {
@@ -21,8 +23,6 @@ pub(crate) mod ip6eh {
 
 /// Octets that are kept.
 const KEPT: usize = 72;
-const FIXED: usize = 40;
-const FRAGMENT: u8 = 44;
 
 /// The chain.
 #[derive(Default)]
@@ -52,8 +52,8 @@ impl Chain for Headers {
     }
 
     fn ip6(&self, flow: &mut Seen, ip: &Ip<'_>, packet: &Packet<'_>) -> Verdict {
-        let headers = &ip.bytes()[FIXED..];
-        let number = ip.bytes()[6];
+        let headers = &ip.bytes()[ipv6::HEADER..];
+        let number = ip.bytes()[ipv6::NEXT_HEADER];
         if packet.direction() == Direction::Reverse {
             flow.came = Some(flow.came == Some(true) || !headers.is_empty());
             return Verdict::Continue;
@@ -91,7 +91,7 @@ fn kept(number: u8, headers: &[u8]) -> Kept {
     let length = headers.len().min(KEPT);
     octets[..length].copy_from_slice(&headers[..length]);
     if number == FRAGMENT {
-        octets[4..8].fill(0);
+        octets[IDENTIFICATION..FRAGMENT_HEADER].fill(0);
     }
     // Without a header, the number is that of the transport, which may be any.
     (if length == 0 { 0 } else { number }, octets, headers.len())

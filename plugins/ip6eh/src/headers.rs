@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use pathspider_plugin_api::forge::random;
-
-/// Numbers of headers (RFC 8200, section 4).
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION: u8 = 60;
+use pathspider_plugin_api::packet::place::ipv6;
+use pathspider_plugin_api::packet::place::ipv6::extension::{
+    DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING, length,
+};
 
 /// An option that nobody knows, and that is to be skipped then (RFC 4727, section 3.3): hosts count
 /// padding, and drop what has more of it than one could need.
@@ -17,8 +15,8 @@ const OPTION: u8 = 0x1e;
 /// A routing header of no known type (RFC 4727, section 3.4). With no segments left, hosts skip it.
 const TYPE: u8 = 253;
 
-/// Octets of IPv6's own header.
-const FIXED: usize = 40;
+/// Where a fragment header's identification is (RFC 8200, section 4.5).
+pub(crate) const IDENTIFICATION: usize = 4;
 
 /// What a configuration has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +91,7 @@ impl Probe {
             Probe::Fragments => return Some((number, fragment(0, true, 0))),
             Probe::Data => return None,
         };
-        header.resize((usize::from(header[1]) + 1) * 8, 0);
+        header.resize(length(number, header[1]), 0);
         Some((number, header))
     }
 
@@ -103,7 +101,7 @@ impl Probe {
         let Some((number, mut octets)) = self.header() else { return String::new() };
         octets[0] = transport;
         if number == FRAGMENT {
-            octets[4..].fill(0);
+            octets[IDENTIFICATION..].fill(0);
         }
         hexadecimal(number, &octets)
     }
@@ -120,16 +118,17 @@ fn fragment(offset: usize, more: bool, identification: u32) -> Vec<u8> {
 /// A packet without extension headers, in two fragments, the first of this many octets (a multiple of
 /// eight) behind the header.
 pub(crate) fn fragments(packet: &[u8], first: usize) -> Vec<Vec<u8>> {
-    let (fixed, rest) = packet.split_at(FIXED.min(packet.len()));
+    let (fixed, rest) = packet.split_at(ipv6::HEADER.min(packet.len()));
     let identification = random();
     let parts =
         [(0, &rest[..first.min(rest.len())]), (first, rest.get(first..).unwrap_or_default())];
     let one = |(offset, part): (usize, &[u8])| {
         let mut header = fragment(offset, offset == 0, identification);
-        header[0] = fixed[6];
+        header[0] = fixed[ipv6::NEXT_HEADER];
         let mut fragment = fixed.to_vec();
-        fragment[6] = FRAGMENT;
-        fragment[4..6].copy_from_slice(&((header.len() + part.len()) as u16).to_be_bytes());
+        fragment[ipv6::NEXT_HEADER] = FRAGMENT;
+        let octets = ((header.len() + part.len()) as u16).to_be_bytes();
+        fragment[ipv6::LENGTH..][..octets.len()].copy_from_slice(&octets);
         fragment.extend(header);
         fragment.extend(part);
         fragment

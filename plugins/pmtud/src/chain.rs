@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use pathspider_plugin_api::packet::place::icmp::{v4, v6};
 use pathspider_plugin_api::packet::{Direction, Icmp, Layers, Packet, Tcp, TcpFlags, Udp};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
@@ -47,9 +48,9 @@ pub(crate) struct Seen {
 pub(crate) fn too_big(icmp: &Icmp<'_>) -> Option<u32> {
     match (icmp.is_v6(), icmp.kind(), icmp.code()) {
         // RFC 1191, section 4: the lower half. Routers before it have 0 there.
-        (false, 3, 4) => Some(icmp.rest() & 0xffff),
+        (false, v4::UNREACHABLE, v4::TOO_BIG) => Some(icmp.rest() & 0xffff),
         // RFC 4443, section 3.2.
-        (true, 2, _) => Some(icmp.rest()),
+        (true, v6::TOO_BIG, _) => Some(icmp.rest()),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Which options our segments left with, and which came back.
 
-use pathspider_plugin_api::packet::{Direction, Layers, Packet, Tcp, TcpFlags};
+use pathspider_plugin_api::packet::{Direction, Layers, Packet, Tcp, TcpFlags, place};
 use pathspider_plugin_api::{Chain, ChainInfo, Fields, Verdict};
 
 use crate::lists::{EXPERIMENT, KINDS, MOST, hexadecimal};
@@ -75,7 +75,7 @@ impl Chain for Options {
     fn tcp(&self, flow: &mut Seen, tcp: &Tcp<'_>, packet: &Packet<'_>) -> Verdict {
         let is_syn = tcp.has(TcpFlags::SYN);
         let octets = packet.payload_length();
-        let options = packet.transport().get(20..).unwrap_or_default();
+        let options = packet.transport().get(place::tcp::HEADER..).unwrap_or_default();
         match packet.direction() {
             Direction::Forward if is_syn => flow.syn.add(options),
             Direction::Forward if octets > 0 => {

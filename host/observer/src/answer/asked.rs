@@ -2,12 +2,20 @@
 //! ICMP by identifier and sequence number, everything else by having asked at all.
 
 use pathspider_plugin_api::packet::Layers;
+use pathspider_plugin_api::packet::place::{icmp, udp};
 use pathspider_plugin_api::packet::quic::{LongHeader, QuicPacket, is_known};
 
 use super::Judged;
 use crate::chains::dns::message::{Heading, heading};
 use crate::counters::Unanswering;
 use crate::dissect::{Dissected, Fragment, Quote, be16, be32};
+
+/// The kinds of requests in ICMP and of their replies: echo, timestamp, information, and address mask (RFC
+/// 792, RFC 950).
+const QUERIES: [(u8, u8); 4] = [(8, 0), (13, 14), (15, 16), (17, 18)];
+
+/// Echo in ICMPv6 (RFC 4443, section 4).
+const ECHO_V6: (u8, u8) = (128, 129);
 
 /// How many different requests of a flow are kept apart. Where there are more, any packet answers.
 const MARKS: usize = 3;
@@ -37,7 +45,7 @@ impl Asked {
             return;
         }
         if packet.layers.intersects(Layers::UDP) {
-            let length = be16(packet.transport, 4);
+            let length = be16(packet.transport, udp::LENGTH);
             self.lengths_differ |= self.length != 0 && self.length != length;
             self.length = length;
         }
@@ -96,8 +104,8 @@ impl Asked {
         }
         let header = packet.transport;
         packet.layers.intersects(Layers::ICMP)
-            && is_icmp_reply(packet.tuple.is_v6, header[0])
-            && marks.contains(&be32(header, 4))
+            && is_icmp_reply(packet.tuple.is_v6, header[icmp::KIND])
+            && marks.contains(&be32(header, icmp::REST))
     }
 
     /// Whether a quoted datagram is one that we sent: by its length, and by its identifier where
@@ -107,16 +115,20 @@ impl Asked {
         let (header, marks) = (quote.transport, &self.marks[..self.count.into()]);
         match quote.tuple.protocol {
             UDP => {
-                let is_length = |header: &[u8]| be16(header, 4) == self.length;
+                let is_length = |header: &[u8]| be16(header, udp::LENGTH) == self.length;
+                // The first two octets of data.
                 let is_id = |header: &[u8]| {
-                    header.len() < 10
-                        || marks.iter().any(|mark| mark >> 16 == be16(header, 8).into())
+                    header.len() < udp::HEADER + 2
+                        || marks.iter().any(|mark| mark >> 16 == be16(header, udp::HEADER).into())
                 };
-                header.len() >= 8
+                header.len() >= udp::HEADER
                     && (self.lengths_differ || is_length(header))
                     && (self.any || is_id(header) || self.is_quic && is_quic_quoted(header, marks))
             }
-            ICMP | ICMPV6 => self.any || (header.len() >= 8 && marks.contains(&be32(header, 4))),
+            ICMP | ICMPV6 => {
+                let is_known = |header| marks.contains(&be32(header, icmp::REST));
+                self.any || (header.len() >= icmp::HEADER && is_known(header))
+            }
             _ => true,
         }
     }
@@ -132,11 +144,11 @@ fn request(packet: &Dissected<'_>) -> Option<u32> {
     let header = packet.transport;
     let is_request = packet.layers.intersects(Layers::ICMP)
         && if packet.tuple.is_v6 {
-            header[0] == 128
+            header[icmp::KIND] == ECHO_V6.0
         } else {
-            matches!(header[0], 8 | 13 | 15 | 17)
+            QUERIES.iter().any(|(request, _)| header[icmp::KIND] == *request)
         };
-    is_request.then(|| be32(header, 4))
+    is_request.then(|| be32(header, icmp::REST))
 }
 
 /// Whether a packet can be an answer of QUIC.
@@ -152,16 +164,16 @@ fn quic_mark(id: &[u8]) -> u32 {
 /// Whether a quoted datagram is one of QUIC that we sent, as far as the quote goes: a short header says
 /// nothing of who sent it.
 fn is_quic_quoted(header: &[u8], marks: &[u32]) -> bool {
-    match header.get(8..).and_then(QuicPacket::read) {
+    match header.get(udp::HEADER..).and_then(QuicPacket::read) {
         Some(QuicPacket::Long(quoted)) => marks.contains(&quic_mark(quoted.source())),
         // A long header that is not quoted to its end is one of ours by the flow's length alone.
         _ => true,
     }
 }
 
-/// The replies to those requests (RFC 792, RFC 950; RFC 4443, section 4.2).
+/// Whether a message of this kind replies to such a request.
 fn is_icmp_reply(is_v6: bool, kind: u8) -> bool {
-    if is_v6 { kind == 129 } else { matches!(kind, 0 | 14 | 16 | 18) }
+    if is_v6 { kind == ECHO_V6.1 } else { QUERIES.iter().any(|(_, reply)| kind == *reply) }
 }
 
 /// Whether a response is to the query with that mark. A server that refuses need not say what it

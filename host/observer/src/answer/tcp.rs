@@ -6,7 +6,7 @@
 //! the target means it, its next segment acknowledges ours, in a simultaneous open and in a split
 //! handshake alike.
 
-use pathspider_plugin_api::packet::{Layers, TcpFlags};
+use pathspider_plugin_api::packet::{Layers, TcpFlags, place};
 
 use super::Judged;
 use crate::counters::Unanswering;
@@ -67,15 +67,15 @@ impl Segment {
     #[inline]
     pub(super) fn of(packet: &Dissected<'_>) -> Option<Segment> {
         let header = packet.transport;
-        if !packet.layers.intersects(Layers::TCP) || header.len() < 20 {
+        if !packet.layers.intersects(Layers::TCP) || header.len() < place::tcp::HEADER {
             return None;
         }
-        let flags = TcpFlags(header[13].into());
+        let flags = TcpFlags(header[place::tcp::OFFSET + 1].into());
         let numbers = [TcpFlags::SYN, TcpFlags::FIN].map(|flag| u32::from(flags.has(flag)));
         Some(Segment {
             flags,
-            sequence: be32(header, 4),
-            acknowledgment: be32(header, 8),
+            sequence: be32(header, place::tcp::SEQUENCE),
+            acknowledgment: be32(header, place::tcp::ACKNOWLEDGMENT),
             length: packet.payload_length.wrapping_add(numbers[0] + numbers[1]),
         })
     }
@@ -192,8 +192,8 @@ impl Tcp {
         if segment.len() < 8 {
             return false;
         }
-        let [offset, last, end] =
-            [be32(segment, 4), self.last, self.end].map(|number| number.wrapping_sub(self.first));
+        let [offset, last, end] = [be32(segment, place::tcp::SEQUENCE), self.last, self.end]
+            .map(|number| number.wrapping_sub(self.first));
         // A card may cut what we sent into several segments.
         offset <= last || offset < end
     }

@@ -1,5 +1,6 @@
 //! The packet that an ICMP error quotes: how the error finds its flow.
 
+use pathspider_plugin_api::packet::place::{ipv4, ipv6};
 use pathspider_plugin_api::packet::{Icmp, Quoted};
 
 use super::{FragmentId, Quote, address_v6, be32, has_ports};
@@ -31,8 +32,8 @@ fn name(quoted: &Quoted<'_>) -> Option<Tuple> {
     Some(Tuple {
         is_v6,
         protocol: quoted.protocol(),
-        source: address(12, 8),
-        destination: address(16, 24),
+        source: address(ipv4::SOURCE, ipv6::SOURCE),
+        destination: address(ipv4::DESTINATION, ipv6::DESTINATION),
         source_port,
         destination_port,
     })

@@ -9,6 +9,7 @@
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
+use pathspider_plugin_api::packet::place::{self, tcp, udp};
 use socket2::{SockFilter, SockRef};
 
 use super::Frame;
@@ -17,9 +18,14 @@ use crate::key::Tuple;
 use crate::link::Link;
 
 /// Octets of an IPv4 packet that are left: the header, the ports, and less than a UDP header.
-const LEFT_V4: usize = 20 + 7;
+const LEFT_V4: usize = place::ipv4::HEADER + udp::HEADER - 1;
 /// The same of an IPv6 packet.
-const LEFT_V6: usize = 40 + 7;
+const LEFT_V6: usize = place::ipv6::HEADER + udp::HEADER - 1;
+
+/// Octets of a header of Ethernet, and the types of what it carries.
+const ETHERNET_HEADER: u32 = 14;
+const TYPE_V4: u32 = 0x0800;
+const TYPE_V6: u32 = 0x86dd;
 
 /// Addresses that the filter looks for at most. Each takes up to nine instructions of the
 /// 4,096 that the kernel allows.
@@ -31,7 +37,7 @@ const ADDRESSES: usize = 256;
 /// `snaplen` is how much is captured of all others.
 pub(super) fn cut_off(socket: impl AsFd, link: Link, addresses: &[IpAddr], snaplen: u32) {
     let before = match link {
-        Link::Ethernet => 14,
+        Link::Ethernet => ETHERNET_HEADER,
         // The filter of a "cooked" capture begins with the IP header too.
         Link::RawIp | Link::Sll | Link::Sll2 => 0,
         // No Linux interface that we connect by has another one.
@@ -80,9 +86,11 @@ fn program(addresses: &[IpAddr], before: u32, snaplen: u32) -> Vec<SockFilter> {
         SockFilter::new(code::IF_EQUAL, 0, 1, code::LOOPBACK),
         whole(),
     ];
-    for (ether_type, source, left, is_v6) in
-        [(0x0800, 12, LEFT_V4, false), (0x86dd, 8, LEFT_V6, true)]
-    {
+    let versions = [
+        (TYPE_V4, place::ipv4::SOURCE, LEFT_V4, false),
+        (TYPE_V6, place::ipv6::SOURCE, LEFT_V6, true),
+    ];
+    for (ether_type, source, left, is_v6) in versions {
         let left = before + left as u32;
         let mut compare = vec![
             instruction(code::LOAD_LENGTH, 0),
@@ -91,7 +99,7 @@ fn program(addresses: &[IpAddr], before: u32, snaplen: u32) -> Vec<SockFilter> {
             whole(),
         ];
         for address in addresses.iter().filter(|address| address.is_ipv6() == is_v6) {
-            compare.extend(cut_from(*address, before + source, left));
+            compare.extend(cut_from(*address, before + source as u32, left));
         }
         compare.push(whole());
         program.extend([
@@ -139,13 +147,20 @@ pub(crate) fn sent_back(frame: &Frame<'_>) -> Option<Tuple> {
     let (is_v6, protocol, source, destination, transport) =
         match (packet.first()? >> 4, packet.len()) {
             (4, LEFT_V4) => {
-                let [from, to] = [12, 16].map(|at| [u64::from(be32(packet, at)), 0]);
-                (false, packet[9], from, to, usize::from(packet[0] & 0xf) * 4)
+                use place::ipv4::{DESTINATION, PROTOCOL, SOURCE, length};
+                let [from, to] = [SOURCE, DESTINATION].map(|at| [u64::from(be32(packet, at)), 0]);
+                (false, packet[PROTOCOL], from, to, length(packet[0]))
             }
-            (6, LEFT_V6) => (true, packet[6], address_v6(packet, 8), address_v6(packet, 24), 40),
+            (6, LEFT_V6) => {
+                use place::ipv6::{DESTINATION, HEADER, NEXT_HEADER, SOURCE};
+                let [from, to] = [SOURCE, DESTINATION].map(|at| address_v6(packet, at));
+                (true, packet[NEXT_HEADER], from, to, HEADER)
+            }
             _ => return None,
         };
     let ports = packet.get(transport..transport + 4).filter(|_| has_ports(protocol));
-    let [source_port, destination_port] = [0, 2].map(|at| ports.map_or(0, |ports| be16(ports, at)));
+    let port = |at| ports.map_or(0, |ports| be16(ports, at));
+    let source_port = port(tcp::SOURCE_PORT);
+    let destination_port = port(tcp::DESTINATION_PORT);
     Some(Tuple { is_v6, protocol, source, destination, source_port, destination_port })
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use crate::error::{Error, Result};
 use crate::forge::checksum;
-use crate::packet::tcp_option::{HEADER, NOP, ROOM};
+use crate::packet::place::{class, ipv4, ipv6, tcp};
+use crate::packet::tcp_option::{END, HEADER, NOP, ROOM};
 use crate::packet::{TcpFlags, protocol};
 
 /// A segment on its way out. What is not edited is as the client made it.
@@ -14,7 +15,7 @@ pub struct Segment {
     /// The IP header: 20 octets of IPv4, or 40 of IPv6.
     ip: Vec<u8>,
     /// The fixed header of TCP.
-    tcp: [u8; 20],
+    tcp: [u8; tcp::HEADER],
     options: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -23,28 +24,28 @@ impl Segment {
     /// Takes a packet of the client's apart; `None` where it is none.
     pub(super) fn of(packet: &[u8]) -> Option<Segment> {
         let length = match packet.first()? >> 4 {
-            4 => 20,
-            _ => 40,
+            4 => ipv4::HEADER,
+            _ => ipv6::HEADER,
         };
         let (ip, rest) = packet.split_at_checked(length)?;
-        let (tcp, rest) = rest.split_first_chunk::<20>()?;
-        let header = usize::from(tcp[12] >> 4) * 4;
-        let (options, payload) = rest.split_at_checked(header.checked_sub(20)?)?;
+        let (fixed, rest) = rest.split_first_chunk::<{ tcp::HEADER }>()?;
+        let header = tcp::length(fixed[tcp::OFFSET]);
+        let (options, payload) = rest.split_at_checked(header.checked_sub(tcp::HEADER)?)?;
         Some(Segment {
             ip: ip.to_vec(),
-            tcp: *tcp,
+            tcp: *fixed,
             options: options.to_vec(),
             payload: payload.to_vec(),
         })
     }
 
     fn is_v6(&self) -> bool {
-        self.ip.len() == 40
+        self.ip.len() == ipv6::HEADER
     }
 
     /// The flags, AE included.
     pub fn flags(&self) -> TcpFlags {
-        TcpFlags(self.word(12) & 0x01ff)
+        TcpFlags(self.word(tcp::OFFSET) & tcp::FLAGS)
     }
 
     /// Whether all of these flags are set.
@@ -54,22 +55,22 @@ impl Segment {
 
     /// The sequence number.
     pub fn sequence(&self) -> u32 {
-        u32::from_be_bytes([self.tcp[4], self.tcp[5], self.tcp[6], self.tcp[7]])
+        self.number(tcp::SEQUENCE)
     }
 
     /// The acknowledgment number.
     pub fn acknowledgment(&self) -> u32 {
-        u32::from_be_bytes([self.tcp[8], self.tcp[9], self.tcp[10], self.tcp[11]])
+        self.number(tcp::ACKNOWLEDGMENT)
     }
 
     /// The window field, not scaled.
     pub fn window(&self) -> u16 {
-        self.word(14)
+        self.word(tcp::WINDOW)
     }
 
     /// The urgent pointer.
     pub fn urgent(&self) -> u16 {
-        self.word(18)
+        self.word(tcp::URGENT)
     }
 
     /// The data that it carries.
@@ -79,22 +80,22 @@ impl Segment {
 
     /// Sets the sequence number. The client goes on as if it had sent its own.
     pub fn set_sequence(&mut self, number: u32) {
-        self.tcp[4..8].copy_from_slice(&number.to_be_bytes());
+        self.put(tcp::SEQUENCE, number.to_be_bytes());
     }
 
     /// Sets the acknowledgment number; the flag ACK is set apart.
     pub fn set_acknowledgment(&mut self, number: u32) {
-        self.tcp[8..12].copy_from_slice(&number.to_be_bytes());
+        self.put(tcp::ACKNOWLEDGMENT, number.to_be_bytes());
     }
 
     /// Sets the window field.
     pub fn set_window(&mut self, octets: u16) {
-        self.tcp[14..16].copy_from_slice(&octets.to_be_bytes());
+        self.put(tcp::WINDOW, octets.to_be_bytes());
     }
 
     /// Sets the urgent pointer; the flag URG, without which it does not count, is set apart.
     pub fn set_urgent(&mut self, pointer: u16) {
-        self.tcp[18..20].copy_from_slice(&pointer.to_be_bytes());
+        self.put(tcp::URGENT, pointer.to_be_bytes());
     }
 
     /// Carries other data. The client waits for the acknowledgment of as many octets as it wrote.
@@ -109,28 +110,28 @@ impl Segment {
 
     /// Sets the flags, all of them.
     pub fn set_flags(&mut self, flags: TcpFlags) {
-        let word = self.word(12) & 0xfe00 | flags.0 & 0x01ff;
-        self.tcp[12..14].copy_from_slice(&word.to_be_bytes());
+        let word = self.word(tcp::OFFSET) & !tcp::FLAGS | flags.0 & tcp::FLAGS;
+        self.put(tcp::OFFSET, word.to_be_bytes());
     }
 
     /// Sets the three bits AE, CWR and ECE as a number, the ACE field of RFC 9768, section 3.2.2.
     pub fn set_ace(&mut self, ace: u8) {
         let others = self.flags().0 & !TcpFlags::ASK_FOR_ECN.0;
-        self.set_flags(TcpFlags(others | u16::from(ace & 7) << 6));
+        self.set_flags(TcpFlags(others | u16::from(ace & 0b111) << tcp::ACE));
     }
 
     /// Sets the ECN field: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE (RFC 3168, section 5).
     pub fn set_ecn(&mut self, field: u8) {
-        self.set_traffic_class(self.traffic_class() & !3 | field & 3);
+        self.set_traffic_class(self.traffic_class() & !class::ECN | field & class::ECN);
     }
 
     /// Sets the differentiated services code point (RFC 2474). Only its six lowest bits count.
     pub fn set_dscp(&mut self, code_point: u8) {
-        self.set_traffic_class(code_point << 2 | self.traffic_class() & 3);
+        self.set_traffic_class(code_point << class::DSCP | self.traffic_class() & class::ECN);
     }
 
     fn traffic_class(&self) -> u8 {
-        if self.is_v6() { self.ip[0] << 4 | self.ip[1] >> 4 } else { self.ip[1] }
+        if self.is_v6() { self.ip[0] << 4 | self.ip[1] >> 4 } else { self.ip[ipv4::CLASS] }
     }
 
     fn set_traffic_class(&mut self, class: u8) {
@@ -138,20 +139,22 @@ impl Segment {
             self.ip[0] = self.ip[0] & 0xf0 | class >> 4;
             self.ip[1] = self.ip[1] & 0x0f | class << 4;
         } else {
-            self.ip[1] = class;
+            self.ip[ipv4::CLASS] = class;
         }
     }
 
     /// Sets the time to live, or hop limit.
     pub fn set_ttl(&mut self, hops: u8) {
-        let at = if self.is_v6() { 7 } else { 8 };
+        let at = if self.is_v6() { ipv6::HOP_LIMIT } else { ipv4::TTL };
         self.ip[at] = hops;
     }
 
     /// Sets IPv4's reserved flag (RFC 3514). IPv6 has none: there it does nothing.
     pub fn set_reserved_flag(&mut self, set: bool) {
         if !self.is_v6() {
-            self.ip[6] = self.ip[6] & 0x7f | u8::from(set) << 7;
+            let [reserved, _] = ipv4::RESERVED.to_be_bytes();
+            let others = self.ip[ipv4::FLAGS] & !reserved;
+            self.ip[ipv4::FLAGS] = if set { others | reserved } else { others };
         }
     }
 
@@ -178,34 +181,45 @@ impl Segment {
         u16::from_be_bytes([self.tcp[at], self.tcp[at + 1]])
     }
 
+    fn number(&self, at: usize) -> u32 {
+        u32::from(self.word(at)) << 16 | u32::from(self.word(at + 2))
+    }
+
+    fn put<const N: usize>(&mut self, at: usize, octets: [u8; N]) {
+        self.tcp[at..at + N].copy_from_slice(&octets);
+    }
+
     /// The packet, with lengths and checksums that are right.
     ///
     /// # Errors
     ///
     /// Options or data are too many.
     pub(super) fn into_packet(mut self) -> Result<Vec<u8>> {
-        self.options.resize(self.options.len().next_multiple_of(4), 0);
+        self.options.resize(self.options.len().next_multiple_of(4), END);
         let options = self.options.len();
         if options > ROOM {
             return Err(Error::new(format!("{options} octets of TCP options; {ROOM} fit")));
         }
-        self.tcp[12] = self.tcp[12] & 0x0f | ((5 + options / 4) as u8) << 4;
-        self.tcp[16..18].fill(0);
-        let length = 20 + options + self.payload.len();
-        let octets = u16::try_from(length)
-            .ok()
-            .and_then(|octets| octets.checked_add(20))
-            .ok_or_else(|| Error::new(format!("{length} octets do not fit into a packet")))?;
-        if self.is_v6() {
-            self.ip[4..6].copy_from_slice(&(octets - 20).to_be_bytes());
+        self.tcp[tcp::OFFSET] = self.tcp[tcp::OFFSET] & 0x0f | tcp::offset(options);
+        self.put(tcp::CHECKSUM, [0, 0]);
+        let length = tcp::HEADER + options + self.payload.len();
+        // As many as fit behind IPv4's header, whichever version it is.
+        if ipv4::HEADER + length > usize::from(u16::MAX) {
+            return Err(Error::new(format!("{length} octets do not fit into a packet")));
+        }
+        let (at, octets, addresses) = if self.is_v6() {
+            (ipv6::LENGTH, length, ipv6::ADDRESSES)
         } else {
-            self.ip[2..4].copy_from_slice(&octets.to_be_bytes());
+            (ipv4::LENGTH, ipv4::HEADER + length, ipv4::ADDRESSES)
+        };
+        self.ip[at..at + 2].copy_from_slice(&(octets as u16).to_be_bytes());
+        if !self.is_v6() {
             checksum::fill_ipv4(&mut self.ip);
         }
-        let addresses = if self.is_v6() { &self.ip[8..40] } else { &self.ip[12..20] };
+        let addresses = &self.ip[addresses];
         let covered: [&[u8]; 3] = [&self.tcp, &self.options, &self.payload];
         let sum = checksum::of_transport(addresses, protocol::TCP, &covered);
-        self.tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+        self.put(tcp::CHECKSUM, sum.to_be_bytes());
         let mut packet = self.ip;
         packet.reserve_exact(length);
         packet.extend(self.tcp);
@@ -216,12 +230,15 @@ impl Segment {
 
     /// The receiver's address.
     pub fn destination(&self) -> IpAddr {
-        let part = |from: usize| <[u8; 16]>::try_from(&self.ip[from..from + 16]);
         if self.is_v6() {
-            IpAddr::from(part(24).unwrap_or_default())
+            IpAddr::from(self.of_ip::<16>(ipv6::DESTINATION))
         } else {
-            IpAddr::from([self.ip[16], self.ip[17], self.ip[18], self.ip[19]])
+            IpAddr::from(self.of_ip::<4>(ipv4::DESTINATION))
         }
+    }
+
+    fn of_ip<const N: usize>(&self, at: usize) -> [u8; N] {
+        std::array::from_fn(|index| self.ip[at + index])
     }
 }
 
@@ -230,9 +247,9 @@ fn used(options: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&kind) = options.get(at) {
         at += match (kind, options.get(at + 1)) {
-            (0, _) => return at,
-            (1, _) => 1,
-            (_, Some(&length)) if length >= 2 => usize::from(length),
+            (END, _) => return at,
+            (NOP, _) => 1,
+            (_, Some(&length)) if usize::from(length) >= HEADER => usize::from(length),
             _ => return at,
         };
     }

@@ -6,13 +6,18 @@ use std::net::IpAddr;
 
 use super::memory::bounded;
 use crate::packet::{Packet, TcpOption, flag};
-use crate::scenario::AccurateEcn;
+use crate::scenario::{AccurateEcn, Ecn};
 
 /// The option AccECN0: counters of octets with ECT(0), CE and ECT(1) (section 3.2.3).
 const OPTION: u8 = 172;
 /// The first values of the counters of packets and of octets (section 3.2.1).
 const FIRST: (u8, [u32; 3]) = (5, [1, 0, 1]);
-const CE: u8 = 3;
+/// How far the counter of packets counts before it begins again (section 3.2.2.5).
+const PACKETS: u8 = 8;
+/// What ACE says on a SYN/ACK, by the mark of the SYN (table 2).
+const HANDSHAKE: [u8; 4] = [0b010, 0b011, 0b100, 0b110];
+/// The marks of octets that are counted, in the order of the option's counters.
+const COUNTED: [Ecn; 3] = [Ecn::Ect0, Ecn::Ce, Ecn::Ect1];
 
 /// All connections of a path's clients.
 #[derive(Debug)]
@@ -29,7 +34,7 @@ type Connection = ((IpAddr, u16), (IpAddr, u16));
 struct Seen {
     /// The ECN field of the SYN.
     syn: u8,
-    /// Packets with CE, modulo 8.
+    /// Packets with CE, modulo [`PACKETS`].
     congested: u8,
     /// Octets with ECT(0), CE and ECT(1).
     octets: [u32; 3],
@@ -45,29 +50,29 @@ impl Accurate {
     pub(super) fn is_asked(&mut self, packet: &mut Packet) {
         let (Some(flags), Some((from, to))) = (packet.tcp_flags(), packet.ports()) else { return };
         let connection = ((packet.source(), from), (packet.destination(), to));
-        let class = packet.traffic_class();
-        let mark = class & 3;
+        let mark = packet.ecn();
+        let is_congested = u8::from(mark == Ecn::Ce.bits());
         if packet.is_syn() {
             if flags & flag::ACE != flag::ACE {
                 self.connections.remove(&connection);
                 return;
             }
             // Of a SYN that is repeated, the last one counts.
-            let congested = FIRST.0 + u8::from(mark == CE);
+            let congested = FIRST.0 + is_congested;
             let seen = Seen { syn: mark, congested, octets: FIRST.1 };
             bounded(&mut self.connections).insert(connection, seen);
         } else {
             let Some(seen) = self.connections.get_mut(&connection) else { return };
             if self.kind != AccurateEcn::NoCounts {
-                seen.congested = (seen.congested + u8::from(mark == CE)) & 7;
+                seen.congested = (seen.congested + is_congested) % PACKETS;
                 let octets = packet.data().len() as u32;
-                for (count, counted) in seen.octets.iter_mut().zip([2, CE, 1]) {
-                    *count += if mark == counted { octets } else { 0 };
+                for (count, counted) in seen.octets.iter_mut().zip(COUNTED) {
+                    *count += if mark == counted.bits() { octets } else { 0 };
                 }
             }
         }
         packet.set_tcp_flags(flags & !flag::ACE);
-        packet.set_traffic_class(class & !3);
+        packet.set_ecn(Ecn::NotEct.bits());
     }
 
     /// Gives an answer of the kernel's what it lacks.
@@ -78,13 +83,9 @@ impl Accurate {
         if flags & flag::RST != 0 {
             return;
         }
-        let ace = if flags & flag::SYN != 0 {
-            // Table 2 of the RFC, by the ECN field of the SYN.
-            [0b010, 0b011, 0b100, 0b110][usize::from(seen.syn)]
-        } else {
-            seen.congested
-        };
-        packet.set_tcp_flags((flags & !flag::ACE) | u16::from(ace) << 6);
+        let ace =
+            if flags & flag::SYN != 0 { HANDSHAKE[usize::from(seen.syn)] } else { seen.congested };
+        packet.set_tcp_flags((flags & !flag::ACE) | u16::from(ace) << flag::ACE_LEFT);
         if self.kind == AccurateEcn::On {
             let counters = seen.octets.map(|octets| octets.to_be_bytes());
             let value = counters.iter().flat_map(|octets| &octets[1..]).copied().collect();

@@ -56,7 +56,7 @@ impl Scene<'_> {
                 about.add_to_tcp_numbers(icmp.off, 0);
                 let mut error = about.icmp_error(router, icmp.error, icmp.mtu, quote);
                 if let Some(error) = &mut error {
-                    error.set_traffic_class(icmp.dscp << 2);
+                    error.set_dscp(icmp.dscp);
                 }
                 self.more.extend(error.map(|error| traveller.answered_with(error)));
                 if icmp.pass { Verdict::Pass } else { Verdict::Drop }
@@ -97,7 +97,7 @@ impl Scene<'_> {
                 let ForgeResponse { id_off, other_question, dscp } = *forge;
                 let mut response = traveller.packet.dns_reply(id_off, other_question);
                 if let Some(response) = &mut response {
-                    response.set_traffic_class(dscp << 2);
+                    response.set_dscp(dscp);
                 }
                 self.more.extend(response.map(|response| traveller.answered_with(response)));
                 Verdict::Pass
@@ -156,11 +156,10 @@ impl Scene<'_> {
     fn edit(&mut self, action: &Action, traveller: &mut Traveller) {
         let (target, way) = (traveller.target, traveller.way);
         let packet = &mut traveller.packet;
-        let class = packet.traffic_class();
         match action {
-            Action::Dscp(dscp) => packet.set_traffic_class((dscp << 2) | (class & 3)),
-            Action::BleachPrecedence => packet.set_traffic_class(class & 0x1f),
-            Action::Ecn(ecn) => packet.set_traffic_class((class & !3) | ecn.bits()),
+            Action::Dscp(dscp) => packet.set_dscp(*dscp),
+            Action::BleachPrecedence => packet.bleach_precedence(),
+            Action::Ecn(ecn) => packet.set_ecn(ecn.bits()),
             Action::TcpFlags(edit) => {
                 if let Some(flags) = packet.tcp_flags() {
                     packet.set_tcp_flags((flags | edit.0.set) & !edit.0.clear);
@@ -249,7 +248,7 @@ fn forged_segment(packet: &Packet, forge: &ForgeSegment) -> Option<Packet> {
     let reply = Reply { flags: forge.flags.set, options: Vec::new(), data };
     let mut segment = packet.tcp_reply(&reply)?;
     segment.add_to_tcp_numbers(forge.sequence_off, forge.acknowledgment_off);
-    segment.set_traffic_class(forge.dscp << 2);
+    segment.set_dscp(forge.dscp);
     Some(segment)
 }
 

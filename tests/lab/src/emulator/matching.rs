@@ -36,7 +36,6 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         quic_long,
         quic_fixed_bit,
     } = wanted;
-    let class = packet.traffic_class();
     let (near, far) = match way {
         Way::Forward => (packet.source(), packet.destination()),
         Way::Reverse => (packet.destination(), packet.source()),
@@ -45,8 +44,8 @@ pub(super) fn matches(wanted: &Match, packet: &Packet, way: Way) -> bool {
         && address.is_none_or(|prefix| prefix.contains(far))
         && protocol.is_none_or(|p| is_protocol(p, packet.protocol()))
         && flags.is_none_or(|f| packet.tcp_flags().is_some_and(|flags| f.matches(flags)))
-        && dscp.as_ref().is_none_or(|d| d.contains(u32::from(class >> 2)))
-        && ecn.as_ref().is_none_or(|marks| marks.iter().any(|mark| mark.bits() == class & 3))
+        && dscp.as_ref().is_none_or(|d| d.contains(packet.dscp().into()))
+        && ecn.as_ref().is_none_or(|marks| marks.iter().any(|mark| mark.bits() == packet.ecn()))
         && option.is_none_or(|kind| packet.has_tcp_option(kind))
         && size.as_ref().is_none_or(|s| s.contains(packet.bytes().len() as u32))
         && port.as_ref().is_none_or(|p| target_port(packet, way).is_some_and(|n| p.contains(n)))

@@ -3,8 +3,9 @@
 
 use std::net::IpAddr;
 
-use etherparse::IpNumber;
+use etherparse::{IpNumber, icmpv4, icmpv6};
 
+use super::field::{dns, icmp, ipv4, ipv6, tcp, udp};
 use super::{Packet, TcpOption, checksum, flag};
 
 /// The ICMP errors a router can send, by what they mean; each has its form in both versions.
@@ -46,18 +47,24 @@ pub enum IcmpError {
 impl IcmpError {
     /// Type and code in ICMP, where it has the error.
     fn ipv4(self) -> Option<(u8, u8)> {
+        use icmpv4::*;
         Some(match self {
-            Self::NetUnreachable => (3, 0),
-            Self::HostUnreachable => (3, 1),
-            Self::ProtocolUnreachable => (3, 2),
-            Self::PortUnreachable => (3, 3),
-            Self::AdminProhibited => (3, 13),
-            Self::TooBig => (3, 4),
-            Self::TimeExceeded => (11, 0),
-            Self::ReassemblyTimeExceeded => (11, 1),
-            Self::Redirect => (5, 1),
-            Self::SourceQuench => (4, 0),
-            Self::ParameterProblem => (12, 0),
+            Self::NetUnreachable => (TYPE_DEST_UNREACH, CODE_DST_UNREACH_NET),
+            Self::HostUnreachable => (TYPE_DEST_UNREACH, CODE_DST_UNREACH_HOST),
+            Self::ProtocolUnreachable => (TYPE_DEST_UNREACH, CODE_DST_UNREACH_PROTOCOL),
+            Self::PortUnreachable => (TYPE_DEST_UNREACH, CODE_DST_UNREACH_PORT),
+            Self::AdminProhibited => (TYPE_DEST_UNREACH, CODE_DST_UNREACH_FILTER_PROHIB),
+            Self::TooBig => (TYPE_DEST_UNREACH, CODE_DST_UNREACH_NEED_FRAG),
+            Self::TimeExceeded => (TYPE_TIME_EXCEEDED, CODE_TIME_EXCEEDED_TTL_EXCEEDED_IN_TRANSIT),
+            Self::ReassemblyTimeExceeded => {
+                (TYPE_TIME_EXCEEDED, CODE_TIME_EXCEEDED_FRAG_REASSEMBLY_TIME_EXCEEDED)
+            }
+            Self::Redirect => (TYPE_REDIRECT, CODE_REDIRECT_FOR_HOST),
+            // The only code that there is.
+            Self::SourceQuench => (TYPE_SOURCE_QUENCH, 0),
+            Self::ParameterProblem => {
+                (TYPE_PARAMETER_PROBLEM, CODE_PARAMETER_PROBLEM_POINTER_INDICATES_ERROR)
+            }
             Self::ExtensionUnknown
             | Self::ExtensionTooBig
             | Self::OptionUnknown
@@ -67,20 +74,33 @@ impl IcmpError {
 
     /// Type and code in ICMPv6 (RFC 4443), where it has the error.
     fn ipv6(self) -> Option<(u8, u8)> {
+        use icmpv6::*;
+        /// Why a packet was discarded whose headers are too long (RFC 8883).
+        const CODE_DST_UNREACH_HEADERS_TOO_LONG: u8 = 8;
         Some(match self {
-            Self::NetUnreachable => (1, 0),
-            Self::HostUnreachable => (1, 3),
-            Self::AdminProhibited => (1, 1),
-            Self::PortUnreachable => (1, 4),
-            Self::TooBig => (2, 0),
-            Self::TimeExceeded => (3, 0),
-            Self::ReassemblyTimeExceeded => (3, 1),
-            Self::ProtocolUnreachable => (4, 1),
-            Self::ParameterProblem => (4, 0),
-            Self::OptionUnknown => (4, 2),
-            Self::ExtensionUnknown => (4, 5),
-            Self::ExtensionTooBig => (4, 6),
-            Self::HeadersTooLong => (1, 8),
+            Self::NetUnreachable => (TYPE_DST_UNREACH, CODE_DST_UNREACH_NO_ROUTE),
+            Self::HostUnreachable => (TYPE_DST_UNREACH, CODE_DST_UNREACH_ADDR),
+            Self::AdminProhibited => (TYPE_DST_UNREACH, CODE_DST_UNREACH_PROHIBITED),
+            Self::PortUnreachable => (TYPE_DST_UNREACH, CODE_DST_UNREACH_PORT),
+            Self::HeadersTooLong => (TYPE_DST_UNREACH, CODE_DST_UNREACH_HEADERS_TOO_LONG),
+            // The only code that there is.
+            Self::TooBig => (TYPE_PACKET_TOO_BIG, 0),
+            Self::TimeExceeded => (TYPE_TIME_EXCEEDED, CODE_TIME_EXCEEDED_HOP_LIMIT_EXCEEDED),
+            Self::ReassemblyTimeExceeded => {
+                (TYPE_TIME_EXCEEDED, CODE_TIME_EXCEEDED_FRAGMENT_REASSEMBLY_TIME_EXCEEDED)
+            }
+            Self::ProtocolUnreachable => {
+                (TYPE_PARAMETER_PROBLEM, CODE_PARAM_PROBLEM_UNRECOG_NEXT_HEADER)
+            }
+            Self::ParameterProblem => (TYPE_PARAMETER_PROBLEM, CODE_PARAM_PROBLEM_ERR_HEADER_FIELD),
+            Self::OptionUnknown => (TYPE_PARAMETER_PROBLEM, CODE_PARAM_PROBLEM_UNRECOG_IPV6_OPTION),
+            Self::ExtensionUnknown => (
+                TYPE_PARAMETER_PROBLEM,
+                CODE_PARAM_PROBLEM_UNRECOG_NEXT_HEADER_BY_INTERMEDIATE_NODE,
+            ),
+            Self::ExtensionTooBig => {
+                (TYPE_PARAMETER_PROBLEM, CODE_PARAM_PROBLEM_EXT_HEADER_TOO_BIG)
+            }
             Self::Redirect | Self::SourceQuench => return None,
         })
     }
@@ -97,8 +117,23 @@ pub enum Quote {
     Extended,
 }
 
+/// The smallest packets that everybody takes (RFC 1122, section 3.3.2; RFC 8200, section 5): errors are no
+/// longer.
+const SMALLEST: (usize, usize) = (576, 1280);
+
 /// The least that is quoted where something follows.
 const EXTENDED: usize = 128;
+
+/// Where the length of the quote is then, and in units of how many octets: in ICMP and in ICMPv6.
+const QUOTE_LENGTH: [(usize, usize); 2] = [(5, 4), (4, 8)];
+
+/// What follows it: the head of the extensions (version 2, no checksum), and an object of MPLS' class with
+/// one label, its time to live 1.
+const MPLS: [u8; 12] = [0x20, 0, 0, 0, 0, 8, 1, 1, 0, 1, 0x21, 1];
+
+/// Where a scripted target begins to count: any number does, and this one is always the same, as all in
+/// the lab is.
+const FIRST_SEQUENCE: u32 = 0x1ab0_0000;
 
 /// What a scripted target answers to a TCP segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +162,11 @@ impl Packet {
             return None;
         }
         let (kind, code) = if self.is_ipv6() { error.ipv6()? } else { error.ipv4()? };
-        let most = if self.is_ipv6() { 1280 - 48 } else { 576 - 28 };
+        let most = if self.is_ipv6() {
+            SMALLEST.1 - ipv6::HEADER - icmp::HEADER
+        } else {
+            SMALLEST.0 - ipv4::HEADER - icmp::HEADER
+        };
         let quoted = match quote {
             Quote::Most => most,
             Quote::Bytes(bytes) => bytes,
@@ -136,14 +175,14 @@ impl Packet {
         let quoted = &self.bytes[..quoted.min(self.bytes.len())];
         let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
         if error == IcmpError::TooBig {
-            message[6..8].copy_from_slice(&mtu.to_be_bytes());
+            message[icmp::MTU].copy_from_slice(&mtu.to_be_bytes());
         }
         message.extend(quoted);
         if quote == Quote::Extended {
-            message.resize(8 + EXTENDED, 0);
-            let (at, word) = if self.is_ipv6() { (4, 8) } else { (5, 4) };
-            message[at] = (EXTENDED / word) as u8;
-            message.extend([0x20, 0, 0, 0, 0, 8, 1, 1, 0, 1, 0x21, 1]);
+            message.resize(icmp::HEADER + EXTENDED, 0);
+            let (at, unit) = QUOTE_LENGTH[usize::from(self.is_ipv6())];
+            message[at] = (EXTENDED / unit) as u8;
+            message.extend(MPLS);
         }
         let protocol = if self.is_ipv6() { IpNumber::IPV6_ICMP } else { IpNumber::ICMP };
         let mut packet = Packet::assemble(router, self.source(), protocol, message)?;
@@ -155,10 +194,11 @@ impl Packet {
 
     /// Puts the checksum of an ICMP message right, which covers no addresses.
     pub(super) fn fill_icmp_checksum(&mut self) {
-        let at = self.transport;
-        self.bytes[at + 2..at + 4].fill(0);
-        let computed = checksum::finish(checksum::sum(&self.bytes[at..], 0));
-        self.bytes[at + 2..at + 4].copy_from_slice(&computed.to_be_bytes());
+        let message = &mut self.bytes[self.transport..];
+        let field = icmp::CHECKSUM..icmp::CHECKSUM + 2;
+        message[field.clone()].fill(0);
+        let computed = checksum::finish(checksum::sum(message, 0));
+        message[field].copy_from_slice(&computed.to_be_bytes());
     }
 
     /// The reset that seems to come from the other end; `None` for anything but TCP, and for resets.
@@ -181,20 +221,21 @@ impl Packet {
             // The SYN once more that a SYN/ACK acknowledges.
             (true, true) if flags & flag::SYN != 0 => acknowledged.wrapping_sub(1),
             (true, _) => acknowledged,
-            // Any number does for a first one; this one is always the same, as all in the lab is.
-            (false, true) => 0x1ab0_0000,
+            (false, true) => FIRST_SEQUENCE,
             (false, false) => 0,
         };
         let acknowledging = reply.flags & flag::ACK != 0;
         let acknowledge = if acknowledging { sequence.wrapping_add(taken) } else { 0 };
-        let mut segment = Vec::with_capacity(40);
+        let mut segment = Vec::with_capacity(tcp::HEADER + reply.data.len());
         segment.extend(to.to_be_bytes());
         segment.extend(from.to_be_bytes());
         segment.extend(own.to_be_bytes());
         segment.extend(acknowledge.to_be_bytes());
-        let window: u16 = if reply.flags & flag::RST != 0 { 0 } else { 0xffff };
-        segment.extend((5 << 12 | (reply.flags & flag::ALL)).to_be_bytes());
+        let window = if reply.flags & flag::RST != 0 { 0 } else { u16::MAX };
+        let offset = u16::from(tcp::offset(0)) << 8;
+        segment.extend((offset | (reply.flags & flag::ALL)).to_be_bytes());
         segment.extend(window.to_be_bytes());
+        // The checksum, which comes later, and the urgent pointer.
         segment.extend([0; 4]);
         segment.extend(&reply.data);
         let mut packet =
@@ -206,20 +247,22 @@ impl Packet {
     /// A response without records to a DNS query over UDP, its identifier off by so much, and its
     /// question perhaps of another class.
     pub fn dns_reply(&self, id_off: u16, other_question: bool) -> Option<Packet> {
-        const FLAGS: usize = 8 + 2;
-        if !self.is_udp() || self.data().len() < 12 {
+        if !self.is_udp() || self.data().len() < dns::HEADER {
             return None;
         }
         let mut datagram = self.bytes[self.transport..].to_vec();
-        let id = u16::from_be_bytes([datagram[8], datagram[9]]).wrapping_add(id_off);
-        datagram[8..10].copy_from_slice(&id.to_be_bytes());
-        datagram[FLAGS] |= 0x80;
-        if other_question && let Some(class) = datagram.last_mut() {
+        let message = &mut datagram[udp::HEADER..];
+        let [high, low, ..] = *message else { return None };
+        let id = u16::from_be_bytes([high, low]).wrapping_add(id_off);
+        message[dns::IDENTIFIER].copy_from_slice(&id.to_be_bytes());
+        message[dns::FLAGS] |= dns::RESPONSE;
+        if other_question && let Some(class) = message.last_mut() {
             *class = class.wrapping_add(2);
         }
         let (from, to) = self.ports()?;
-        datagram[..2].copy_from_slice(&to.to_be_bytes());
-        datagram[2..4].copy_from_slice(&from.to_be_bytes());
+        for (at, port) in [(tcp::SOURCE, to), (tcp::DESTINATION, from)] {
+            datagram[at..at + 2].copy_from_slice(&port.to_be_bytes());
+        }
         Packet::assemble(self.destination(), self.source(), IpNumber::UDP, datagram)
     }
 
@@ -227,8 +270,10 @@ impl Packet {
         let kind = self.bytes.get(self.transport).copied();
         match self.protocol {
             _ if self.fragmented && !self.whole => false,
-            IpNumber::ICMP => matches!(kind, Some(0 | 8)),
-            IpNumber::IPV6_ICMP => kind.is_some_and(|kind| kind >= 128),
+            IpNumber::ICMP => {
+                matches!(kind, Some(icmpv4::TYPE_ECHO_REPLY | icmpv4::TYPE_ECHO_REQUEST))
+            }
+            IpNumber::IPV6_ICMP => kind.is_some_and(|kind| kind >= icmp::FIRST_OF_V6),
             _ => true,
         }
     }
@@ -238,13 +283,20 @@ impl Packet {
         const TTL: u8 = 64;
         let mut bytes = match (from, to) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let mut header = vec![0x45, 0, 0, 0, 0, 0, 0x40, 0, TTL, protocol.0, 0, 0];
+                let mut header = vec![0; ipv4::SOURCE];
+                header[0] = ipv4::FIRST;
+                header[ipv4::FLAGS] = (ipv4::DONT_FRAGMENT >> 8) as u8;
+                header[ipv4::TTL] = TTL;
+                header[ipv4::PROTOCOL] = protocol.0;
                 header.extend(from.octets());
                 header.extend(to.octets());
                 header
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
-                let mut header = vec![0x60, 0, 0, 0, 0, 0, protocol.0, TTL];
+                let mut header = vec![0; ipv6::SOURCE];
+                header[0] = ipv6::FIRST;
+                header[ipv6::NEXT_HEADER] = protocol.0;
+                header[ipv6::HOP_LIMIT] = TTL;
                 header.extend(from.octets());
                 header.extend(to.octets());
                 header

@@ -1,12 +1,12 @@
 //! Owns the cutting of packets: into fragments of IP, and of TCP data into smaller segments.
 
+use etherparse::IpNumber;
+
+use super::field::{ipv4, ipv6};
 use super::{Packet, flag};
 
 /// The unit of places in a fragmented packet (RFC 791, section 3.1; RFC 8200, section 4.5).
 const UNIT: usize = 8;
-
-/// The next header that says that a fragment header follows.
-const FRAGMENT: u8 = 44;
 
 impl Packet {
     /// The packet in fragments that carry this many octets each, rounded down to units of eight. What is
@@ -27,15 +27,19 @@ impl Packet {
         let (place, more) = (place as u16, u16::from(more));
         if self.is_ipv6() {
             // No extension headers stand before it, for the lab's hosts send none.
-            let next = std::mem::replace(&mut bytes[6], FRAGMENT);
+            let next = std::mem::replace(
+                &mut bytes[ipv6::NEXT_HEADER],
+                IpNumber::IPV6_FRAGMENTATION_HEADER.0,
+            );
             bytes.extend([next, 0]);
-            bytes.extend((place << 3 | more).to_be_bytes());
+            bytes.extend((place << ipv6::PLACE | more).to_be_bytes());
             bytes.extend([0, 0]);
             bytes.extend(self.identity().to_be_bytes());
         } else {
-            bytes[4..6].copy_from_slice(&self.identity().to_be_bytes());
-            let flags = self.word(6) & 0x8000;
-            bytes[6..8].copy_from_slice(&(flags | more << 13 | place).to_be_bytes());
+            bytes[ipv4::IDENTIFICATION].copy_from_slice(&self.identity().to_be_bytes());
+            let reserved = self.word(ipv4::FLAGS) & ipv4::RESERVED;
+            let flags = (reserved | more << ipv4::MORE | place).to_be_bytes();
+            bytes[ipv4::FLAGS..][..flags.len()].copy_from_slice(&flags);
         }
         bytes.extend(data);
         let mut fragment = Packet::parse(bytes)?;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use etherparse::IpNumber;
 
+use super::field::{class, icmp, ipv4, ipv6, tcp, udp};
 use super::{Packet, checksum, flag};
 
 /// Which checksums cover a field.
@@ -27,33 +28,50 @@ impl Packet {
     /// Sets the time to live, or hop limit.
     pub fn set_ttl(&mut self, ttl: u8) {
         if self.is_ipv6() {
-            self.bytes[7] = ttl;
+            self.bytes[ipv6::HOP_LIMIT] = ttl;
         } else {
-            self.put(8, u16::from_be_bytes([ttl, self.bytes[9]]), Covered::Network);
+            let word = u16::from_be_bytes([ttl, self.bytes[ipv4::PROTOCOL]]);
+            self.put(ipv4::TTL, word, Covered::Network);
         }
     }
 
     /// Sets DSCP and ECN together.
     pub fn set_traffic_class(&mut self, class: u8) {
         if self.is_ipv6() {
-            let word = (self.word(0) & 0xf00f) | (u16::from(class) << 4);
+            let (bits, left) = ipv6::CLASS;
+            let word = (self.word(0) & !bits) | (u16::from(class) << left);
             self.bytes[..2].copy_from_slice(&word.to_be_bytes());
         } else {
             self.put(0, u16::from_be_bytes([self.bytes[0], class]), Covered::Network);
         }
     }
 
+    /// Sets the code point; the ECN field stays.
+    pub fn set_dscp(&mut self, dscp: u8) {
+        self.set_traffic_class(dscp << class::DSCP_LEFT | self.ecn());
+    }
+
+    /// Clears the bits of the code point that were the type of service's precedence.
+    pub fn bleach_precedence(&mut self) {
+        self.set_dscp(self.dscp() & !class::PRECEDENCE);
+    }
+
+    /// Sets the ECN field; the code point stays.
+    pub fn set_ecn(&mut self, ecn: u8) {
+        self.set_traffic_class(self.dscp() << class::DSCP_LEFT | ecn & class::ECN);
+    }
+
     /// Sets or clears the reserved flag of IPv4; IPv6 has none.
     pub fn set_evil(&mut self, evil: bool) {
         if !self.is_ipv6() && self.is_evil() != evil {
-            self.put(6, self.word(6) ^ 0x8000, Covered::Network);
+            self.put(ipv4::FLAGS, self.word(ipv4::FLAGS) ^ ipv4::RESERVED, Covered::Network);
         }
     }
 
     /// Sets the TCP flags; other packets stay as they are.
     pub fn set_tcp_flags(&mut self, flags: u16) {
         if self.is_tcp() {
-            let at = self.transport + 12;
+            let at = self.transport + tcp::OFFSET;
             let others = self.word(at) & !flag::ALL;
             self.put(at, others | (flags & flag::ALL), Covered::Transport);
         }
@@ -62,7 +80,7 @@ impl Packet {
     /// Sets the urgent pointer of a TCP packet; other packets stay as they are.
     pub fn set_urgent_pointer(&mut self, pointer: u16) {
         if self.is_tcp() {
-            self.put(self.transport + 18, pointer, Covered::Transport);
+            self.put(self.transport + tcp::URGENT_POINTER, pointer, Covered::Transport);
         }
     }
 
@@ -71,9 +89,11 @@ impl Packet {
         let Some((before, known)) = self.tcp_numbers() else {
             return;
         };
-        for (at, number) in
-            [(4, before.wrapping_add(sequence)), (8, known.wrapping_add(acknowledged))]
-        {
+        let numbers = [
+            (tcp::SEQUENCE, before.wrapping_add(sequence)),
+            (tcp::ACKNOWLEDGMENT, known.wrapping_add(acknowledged)),
+        ];
+        for (at, number) in numbers {
             for (half, &word) in number.to_be_bytes().as_chunks::<2>().0.iter().enumerate() {
                 let at = self.transport + at + 2 * half;
                 self.put(at, u16::from_be_bytes(word), Covered::Transport);
@@ -93,8 +113,12 @@ impl Packet {
 
     /// Sets the source address and port of the packet that an ICMP error quotes.
     pub fn set_quoted_source(&mut self, address: IpAddr, port: u16) {
-        let (at, ports) = if self.is_ipv6() { (8, 40) } else { (12, 20) };
-        let quoted = self.transport + 8;
+        let (at, ports) = if self.is_ipv6() {
+            (ipv6::SOURCE, ipv6::HEADER)
+        } else {
+            (ipv4::SOURCE, ipv4::HEADER)
+        };
+        let quoted = self.transport + icmp::HEADER;
         let octets = match address {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets().to_vec(),
@@ -113,7 +137,8 @@ impl Packet {
 
     /// The source port of the packet that an ICMP error quotes.
     pub fn quoted_port(&self) -> Option<u16> {
-        let at = self.transport + 8 + if self.is_ipv6() { 40 } else { 20 };
+        let header = if self.is_ipv6() { ipv6::HEADER } else { ipv4::HEADER };
+        let at = self.transport + icmp::HEADER + header;
         let port = self.bytes.get(at..at + 2)?;
         Some(u16::from_be_bytes([port[0], port[1]]))
     }
@@ -121,15 +146,16 @@ impl Packet {
     fn set_end(&mut self, address: IpAddr, port: Option<u16>, end: usize) {
         match address {
             IpAddr::V4(address) if !self.is_ipv6() => {
-                self.put_words(12 + 4 * end, &address.octets())
+                self.put_words([ipv4::SOURCE, ipv4::DESTINATION][end], &address.octets())
             }
             IpAddr::V6(address) if self.is_ipv6() => {
-                self.put_words(8 + 16 * end, &address.octets())
+                self.put_words([ipv6::SOURCE, ipv6::DESTINATION][end], &address.octets())
             }
             _ => return,
         }
         if let (Some(port), Some(_)) = (port, self.ports()) {
-            self.put(self.transport + 2 * end, port, Covered::Transport);
+            let at = self.transport + [tcp::SOURCE, tcp::DESTINATION][end];
+            self.put(at, port, Covered::Transport);
         }
     }
 
@@ -142,7 +168,8 @@ impl Packet {
     /// Computes the UDP checksum anew, or with `zero` sets it to none.
     pub fn set_udp_checksum(&mut self, zero: bool) {
         if self.is_udp() {
-            self.bytes[self.transport + 6..self.transport + 8].fill(0);
+            let at = self.transport + udp::CHECKSUM;
+            self.bytes[at..at + 2].fill(0);
             if !zero {
                 self.compute_transport_checksum();
             }
@@ -157,7 +184,7 @@ impl Packet {
             return;
         }
         if !self.is_ipv6() && matches!(covered, Covered::Network | Covered::Both) {
-            self.mend(10, old, new);
+            self.mend(ipv4::CHECKSUM.start, old, new);
         }
         if matches!(covered, Covered::Transport | Covered::Both)
             && let Some(at) = self.transport_checksum()
@@ -178,9 +205,9 @@ impl Packet {
     fn transport_checksum(&self) -> Option<usize> {
         match self.protocol {
             _ if !self.whole => None,
-            IpNumber::TCP => Some(self.transport + 16),
-            IpNumber::UDP => Some(self.transport + 6),
-            IpNumber::IPV6_ICMP => Some(self.transport + 2),
+            IpNumber::TCP => Some(self.transport + tcp::CHECKSUM),
+            IpNumber::UDP => Some(self.transport + udp::CHECKSUM),
+            IpNumber::IPV6_ICMP => Some(self.transport + icmp::CHECKSUM),
             _ => None,
         }
     }
@@ -193,19 +220,18 @@ impl Packet {
         };
         self.bytes[at..at + 2].fill(0);
         let computed = checksum::finish(self.transport_sum());
-        // UDP sends a computed zero as its complement: zero itself means none (RFC 768).
         let udp_zero = self.protocol == IpNumber::UDP && computed == 0;
-        let computed = if udp_zero { 0xffff } else { computed };
+        let computed = if udp_zero { udp::ZERO } else { computed };
         self.bytes[at..at + 2].copy_from_slice(&computed.to_be_bytes());
     }
 
     /// Computes IPv4's header checksum.
     pub(super) fn compute_header_checksum(&mut self) {
         if !self.is_ipv6() {
-            self.bytes[10..12].fill(0);
-            let length = usize::from(self.bytes[0] & 0x0f) * 4;
+            self.bytes[ipv4::CHECKSUM].fill(0);
+            let length = ipv4::header_length(self.bytes[0]);
             let computed = checksum::finish(checksum::sum(&self.bytes[..length], 0));
-            self.bytes[10..12].copy_from_slice(&computed.to_be_bytes());
+            self.bytes[ipv4::CHECKSUM].copy_from_slice(&computed.to_be_bytes());
         }
     }
 
@@ -215,7 +241,7 @@ impl Packet {
 
     /// The sum of what the transport's checksum covers, were its data to end there.
     fn sum_to(&self, end: usize) -> u32 {
-        let addresses = if self.is_ipv6() { 8..40 } else { 12..20 };
+        let addresses = if self.is_ipv6() { ipv6::ADDRESSES } else { ipv4::ADDRESSES };
         let length = (end - self.transport) as u32;
         let pseudo = checksum::sum(&self.bytes[addresses], u32::from(self.protocol.0) + length);
         checksum::sum(&self.bytes[self.transport..end], pseudo)
@@ -240,7 +266,7 @@ impl Packet {
     /// Whether every checksum there is, is right.
     pub fn checksums_are_right(&self) -> bool {
         let header = self.is_ipv6() || {
-            let length = usize::from(self.bytes[0] & 0x0f) * 4;
+            let length = ipv4::header_length(self.bytes[0]);
             checksum::finish(checksum::sum(&self.bytes[..length], 0)) == 0
         };
         let none = self.udp_checksum() == Some(0);
@@ -255,8 +281,12 @@ impl Packet {
     /// Writes the length of the IP packet that follows from its size.
     pub(super) fn set_ip_length(&mut self) {
         let length = self.bytes.len();
-        let (at, value) = if self.is_ipv6() { (4, length - 40) } else { (2, length) };
-        self.bytes[at..at + 2].copy_from_slice(&(value as u16).to_be_bytes());
+        let (field, value) = if self.is_ipv6() {
+            (ipv6::LENGTH, length - ipv6::HEADER)
+        } else {
+            (ipv4::LENGTH, length)
+        };
+        self.bytes[field].copy_from_slice(&(value as u16).to_be_bytes());
     }
 
     /// Writes the lengths that follow from the packet's size.
@@ -265,8 +295,7 @@ impl Packet {
         let length = self.bytes.len();
         if self.is_udp() {
             let length = (length - self.transport) as u16;
-            let at = self.transport + 4;
-            self.bytes[at..at + 2].copy_from_slice(&length.to_be_bytes());
+            self.bytes[self.transport..][udp::LENGTH].copy_from_slice(&length.to_be_bytes());
         }
         if !self.leave_checksums {
             self.compute_header_checksum();

@@ -1,16 +1,20 @@
 //! Owns packets as a path sees them: bytes of one IP packet, where its parts lie, and readers that
-//! cannot fail. Editing is in `edit` and `options`, making new ones in `build`, cutting in `cut`.
+//! cannot fail. Editing is in `edit` and `options`, making new ones in `build`, cutting in `cut`; where
+//! what lies in a header says `field`.
 
 mod build;
 mod checksum;
 mod cut;
 mod edit;
+mod field;
 mod options;
 mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{IpNumber, LaxIpSlice};
+
+use field::{class, icmp, ipv4, ipv6, quic, tcp, udp};
 
 pub use build::{IcmpError, Quote, Reply};
 pub use options::TcpOption;
@@ -37,6 +41,8 @@ pub mod flag {
     pub const AE: u16 = 0x100;
     /// The three that ask for Accurate ECN, and are its field ACE afterwards.
     pub const ACE: u16 = AE | CWR | ECE;
+    /// How far left ACE is.
+    pub const ACE_LEFT: u16 = 6;
     /// All that there are.
     pub const ALL: u16 = 0x1ff;
 }
@@ -64,15 +70,10 @@ impl Packet {
         let (protocol, fragmented) = (payload.ip_number, payload.fragmented);
         // Only the first fragment begins with a transport header.
         let first = !fragmented || fragment_offset(&bytes, &slice) == 0;
-        let needed = match protocol {
-            IpNumber::TCP => 20,
-            IpNumber::UDP | IpNumber::ICMP | IpNumber::IPV6_ICMP => 8,
-            _ => 0,
-        };
-        let mut whole = first && payload.payload.len() >= needed;
+        let mut whole = first && payload.payload.len() >= least(protocol);
         if whole && protocol == IpNumber::TCP {
-            let length = usize::from(payload.payload[12] >> 4) * 4;
-            whole = (20..=payload.payload.len()).contains(&length);
+            let length = tcp::header_length(payload.payload[tcp::OFFSET]);
+            whole = (tcp::HEADER..=payload.payload.len()).contains(&length);
         }
         Some(Self { transport, protocol, fragmented, whole, leave_checksums: false, bytes })
     }
@@ -95,29 +96,40 @@ impl Packet {
     /// Where it comes from.
     pub fn source(&self) -> IpAddr {
         if self.is_ipv6() {
-            Ipv6Addr::from(self.array::<16>(8)).into()
+            Ipv6Addr::from(self.array::<16>(ipv6::SOURCE)).into()
         } else {
-            Ipv4Addr::from(self.array::<4>(12)).into()
+            Ipv4Addr::from(self.array::<4>(ipv4::SOURCE)).into()
         }
     }
 
     /// Where it goes to.
     pub fn destination(&self) -> IpAddr {
         if self.is_ipv6() {
-            Ipv6Addr::from(self.array::<16>(24)).into()
+            Ipv6Addr::from(self.array::<16>(ipv6::DESTINATION)).into()
         } else {
-            Ipv4Addr::from(self.array::<4>(16)).into()
+            Ipv4Addr::from(self.array::<4>(ipv4::DESTINATION)).into()
         }
     }
 
     /// Time to live, or hop limit.
     pub fn ttl(&self) -> u8 {
-        self.bytes[if self.is_ipv6() { 7 } else { 8 }]
+        self.bytes[if self.is_ipv6() { ipv6::HOP_LIMIT } else { ipv4::TTL }]
     }
 
     /// Type of service, or traffic class: six bits of DSCP and two of ECN.
     pub fn traffic_class(&self) -> u8 {
-        if self.is_ipv6() { (self.word(0) >> 4) as u8 } else { self.bytes[1] }
+        let (bits, left) = ipv6::CLASS;
+        if self.is_ipv6() { ((self.word(0) & bits) >> left) as u8 } else { self.bytes[ipv4::CLASS] }
+    }
+
+    /// The code point of the traffic class (RFC 2474).
+    pub fn dscp(&self) -> u8 {
+        self.traffic_class() >> class::DSCP_LEFT
+    }
+
+    /// The ECN field of the traffic class (RFC 3168).
+    pub fn ecn(&self) -> u8 {
+        self.traffic_class() & class::ECN
     }
 
     /// The transport protocol.
@@ -132,14 +144,14 @@ impl Packet {
 
     /// Whether the reserved flag of IPv4 is set.
     pub fn is_evil(&self) -> bool {
-        !self.is_ipv6() && self.bytes[6] & 0x80 != 0
+        !self.is_ipv6() && self.word(ipv4::FLAGS) & ipv4::RESERVED != 0
     }
 
     /// Source and destination port of a whole TCP or UDP header.
     pub fn ports(&self) -> Option<(u16, u16)> {
         let has_ports = self.protocol == IpNumber::TCP || self.protocol == IpNumber::UDP;
-        (self.whole && has_ports)
-            .then(|| (self.word(self.transport), self.word(self.transport + 2)))
+        let port = |at| self.word(self.transport + at);
+        (self.whole && has_ports).then(|| (port(tcp::SOURCE), port(tcp::DESTINATION)))
     }
 
     /// Whether there is a whole TCP header.
@@ -154,7 +166,7 @@ impl Packet {
 
     /// The TCP flags.
     pub fn tcp_flags(&self) -> Option<u16> {
-        self.is_tcp().then(|| self.word(self.transport + 12) & flag::ALL)
+        self.is_tcp().then(|| self.word(self.transport + tcp::OFFSET) & flag::ALL)
     }
 
     /// Whether it is a SYN without ACK.
@@ -164,7 +176,7 @@ impl Packet {
 
     /// The TCP options as bytes, padding among them.
     pub fn tcp_options(&self) -> Option<&[u8]> {
-        self.is_tcp().then(|| &self.bytes[self.transport + 20..self.data_start()])
+        self.is_tcp().then(|| &self.bytes[self.transport + tcp::HEADER..self.data_start()])
     }
 
     /// What the transport header carries; for a transport the lab does not know, all of it.
@@ -175,12 +187,12 @@ impl Packet {
     /// The version in a long header of QUIC that begins a datagram (RFC 8999, section 5.1).
     pub fn quic_version(&self) -> Option<u32> {
         let (&[first, a, b, c, d], _) = self.datagram()?.split_first_chunk()?;
-        (first & 0x80 != 0).then(|| u32::from_be_bytes([a, b, c, d]))
+        (first & quic::LONG != 0).then(|| u32::from_be_bytes([a, b, c, d]))
     }
 
     /// Whether a datagram begins with the bit that QUIC fixes to 1.
     pub fn quic_fixed_bit(&self) -> Option<bool> {
-        Some(self.datagram()?.first()? & 0x40 != 0)
+        Some(self.datagram()?.first()? & quic::FIXED != 0)
     }
 
     /// Whether TCP data begin with a ClientHello that has an extension of this number.
@@ -205,18 +217,18 @@ impl Packet {
             return all;
         }
         // A length that cannot be is left to whoever receives it.
-        let end = self.transport + usize::from(self.word(self.transport + 4));
-        if (self.transport + 8..all).contains(&end) { end } else { all }
+        let end = self.transport + usize::from(self.word(self.transport + udp::LENGTH.start));
+        if (self.transport + udp::HEADER..all).contains(&end) { end } else { all }
     }
 
     /// IPv6's flow label.
     pub fn flow_label(&self) -> Option<u32> {
-        self.is_ipv6().then(|| u32::from_be_bytes(self.array(0)) & 0x000f_ffff)
+        self.is_ipv6().then(|| u32::from_be_bytes(self.array(0)) & ipv6::FLOW_LABEL)
     }
 
     /// How many bytes of IPv6 extension headers there are; `None` in IPv4.
     pub fn extensions_size(&self) -> Option<usize> {
-        self.is_ipv6().then(|| self.transport - 40)
+        self.is_ipv6().then(|| self.transport - ipv6::HEADER)
     }
 
     /// Whether there is an IPv6 extension header of this number.
@@ -224,17 +236,13 @@ impl Packet {
         if !self.is_ipv6() {
             return false;
         }
-        let (mut next, mut at) = (self.bytes[6], 40);
+        let (mut next, mut at) = (self.bytes[ipv6::NEXT_HEADER], ipv6::HEADER);
         while at < self.transport {
             if next == number {
                 return true;
             }
             let Some(&[following, length]) = self.bytes[at..].first_chunk() else { return false };
-            at += match next {
-                44 => 8,
-                51 => (usize::from(length) + 2) * 4,
-                _ => (usize::from(length) + 1) * 8,
-            };
+            at += ipv6::extension_length(next, length);
             next = following;
         }
         false
@@ -243,20 +251,19 @@ impl Packet {
     /// TCP sequence and acknowledgement number.
     pub(crate) fn tcp_numbers(&self) -> Option<(u32, u32)> {
         let number = |at| u32::from_be_bytes(self.array(self.transport + at));
-        self.is_tcp().then(|| (number(4), number(8)))
+        self.is_tcp().then(|| (number(tcp::SEQUENCE), number(tcp::ACKNOWLEDGMENT)))
     }
 
     /// The UDP checksum as sent; 0 means none was computed.
     pub fn udp_checksum(&self) -> Option<u16> {
-        self.is_udp().then(|| self.word(self.transport + 6))
+        self.is_udp().then(|| self.word(self.transport + udp::CHECKSUM))
     }
 
     fn data_start(&self) -> usize {
         self.transport
             + match self.protocol {
-                IpNumber::TCP => usize::from(self.bytes[self.transport + 12] >> 4) * 4,
-                IpNumber::UDP | IpNumber::ICMP | IpNumber::IPV6_ICMP => 8,
-                _ => 0,
+                IpNumber::TCP => tcp::header_length(self.bytes[self.transport + tcp::OFFSET]),
+                protocol => least(protocol),
             }
     }
 
@@ -269,10 +276,22 @@ impl Packet {
     }
 }
 
+/// The octets of a transport's header, without options; 0 for one that the lab does not know.
+fn least(protocol: IpNumber) -> usize {
+    match protocol {
+        IpNumber::TCP => tcp::HEADER,
+        IpNumber::UDP => udp::HEADER,
+        IpNumber::ICMP | IpNumber::IPV6_ICMP => icmp::HEADER,
+        _ => 0,
+    }
+}
+
 /// In units of eight bytes, whichever the version.
 fn fragment_offset(bytes: &[u8], slice: &LaxIpSlice<'_>) -> u16 {
     match slice {
-        LaxIpSlice::Ipv4(_) => u16::from_be_bytes([bytes[6], bytes[7]]) & 0x1fff,
+        LaxIpSlice::Ipv4(_) => {
+            u16::from_be_bytes([bytes[ipv4::FLAGS], bytes[ipv4::FLAGS + 1]]) & ipv4::PLACE
+        }
         LaxIpSlice::Ipv6(ipv6) => ipv6
             .extensions()
             .clone()

@@ -1,6 +1,9 @@
 //! Owns the edits that change a packet's length: TCP options taken out, put in or replaced, and
 //! data taken off.
 
+use etherparse::tcp_option;
+
+use super::field::tcp;
 use super::{Packet, flag};
 
 /// One TCP option: its kind and what follows the length byte.
@@ -12,9 +15,9 @@ pub struct TcpOption {
     pub value: Vec<u8>,
 }
 
-const END: u8 = 0;
-const NOP: u8 = 1;
-const MSS: u8 = 2;
+const END: u8 = tcp_option::KIND_END;
+const NOP: u8 = tcp_option::KIND_NOOP;
+const MSS: u8 = tcp_option::KIND_MAXIMUM_SEGMENT_SIZE;
 
 /// Where the options other than padding lie in `bytes`; stops at the first that makes no sense.
 fn ranges(bytes: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
@@ -27,7 +30,7 @@ fn ranges(bytes: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
                 _ => {
                     let length = usize::from(*bytes.get(at + 1)?);
                     let end = at.checked_add(length).filter(|end| *end <= bytes.len())?;
-                    if length < 2 {
+                    if length < tcp::OPTION_HEAD {
                         return None;
                     }
                     let range = at..end;
@@ -50,7 +53,7 @@ impl TcpOption {
 fn parsed(bytes: &[u8]) -> impl Iterator<Item = TcpOption> + '_ {
     let read = |r: std::ops::Range<usize>| TcpOption {
         kind: bytes[r.start],
-        value: bytes[r.start + 2..r.end].to_vec(),
+        value: bytes[r.start + tcp::OPTION_HEAD..r.end].to_vec(),
     };
     ranges(bytes).map(read)
 }
@@ -70,7 +73,9 @@ impl Packet {
             nops += usize::from(kind == NOP);
             at += match (kind, bytes.get(at + 1)) {
                 (NOP, _) => 1,
-                (_, Some(&length)) if length >= 2 => usize::from(length),
+                (_, Some(&length)) if usize::from(length) >= tcp::OPTION_HEAD => {
+                    usize::from(length)
+                }
                 _ => break,
             };
         }
@@ -87,7 +92,7 @@ impl Packet {
     /// packet keeps its length.
     pub fn blank_tcp_option(&mut self, kind: u8) {
         let bytes = self.tcp_options().unwrap_or(&[]).to_vec();
-        let start = self.transport + 20;
+        let start = self.transport + tcp::HEADER;
         let mut changed = false;
         for range in ranges(&bytes).filter(|range| bytes[range.start] == kind) {
             self.bytes[start + range.start..start + range.end].fill(NOP);
@@ -98,15 +103,15 @@ impl Packet {
         }
     }
 
-    /// Sets all TCP options; those past the 40 bytes there is room for are left out.
+    /// Sets all TCP options; those that there is no room for are left out.
     pub fn set_tcp_options(&mut self, options: &[TcpOption]) {
         if !self.is_tcp() {
             return;
         }
-        let mut bytes = Vec::with_capacity(40);
+        let mut bytes = Vec::with_capacity(tcp::MOST_OPTIONS);
         for option in options {
-            let length = option.value.len() + 2;
-            if bytes.len() + length <= 40 {
+            let length = option.value.len() + tcp::OPTION_HEAD;
+            if bytes.len() + length <= tcp::MOST_OPTIONS {
                 bytes.extend([option.kind, length as u8]);
                 bytes.extend(&option.value);
             }
@@ -117,14 +122,14 @@ impl Packet {
 
     /// Sets the TCP options as bytes, a multiple of four and at most 40.
     pub fn splice_tcp_options(&mut self, options: &[u8]) {
-        if !self.is_tcp() || !options.len().is_multiple_of(4) || options.len() > 40 {
+        let fit = options.len().is_multiple_of(4) && options.len() <= tcp::MOST_OPTIONS;
+        if !self.is_tcp() || !fit {
             return;
         }
-        let range = self.transport + 20..self.data_start();
+        let range = self.transport + tcp::HEADER..self.data_start();
         self.bytes.splice(range, options.iter().copied());
-        let offset = ((20 + options.len()) / 4) as u8;
-        let at = self.transport + 12;
-        self.bytes[at] = (offset << 4) | (self.bytes[at] & 0x0f);
+        let at = self.transport + tcp::OFFSET;
+        self.bytes[at] = tcp::offset(options.len()) | (self.bytes[at] & 0x0f);
         self.fit_lengths();
     }
 
@@ -141,11 +146,14 @@ impl Packet {
         if changed {
             // In place, since the length of no option changes: their order and padding stay.
             let bytes = self.tcp_options().unwrap_or(&[]).to_vec();
-            let start = self.transport + 20;
+            let start = self.transport + tcp::HEADER;
             for range in ranges(&bytes).filter(|range| bytes[range.start] == MSS) {
                 let value = options.iter().find(|o| o.kind == MSS).map(|o| o.value.clone());
-                if let Some(value) = value.filter(|value| value.len() + 2 == range.len()) {
-                    self.bytes[start + range.start + 2..start + range.end].copy_from_slice(&value);
+                if let Some(value) =
+                    value.filter(|value| value.len() + tcp::OPTION_HEAD == range.len())
+                {
+                    let value_start = start + range.start + tcp::OPTION_HEAD;
+                    self.bytes[value_start..start + range.end].copy_from_slice(&value);
                 }
             }
             if !self.leave_checksums {
@@ -173,7 +181,7 @@ impl Packet {
         let mut segment = self.clone();
         let (sequence, _) = self.tcp_numbers()?;
         self.take_data();
-        let at = segment.transport + 4;
+        let at = segment.transport + tcp::SEQUENCE;
         segment.bytes[at..at + 4].copy_from_slice(&sequence.wrapping_add(1).to_be_bytes());
         segment.set_tcp_flags(flag::PSH);
         segment.splice_tcp_options(&[]);

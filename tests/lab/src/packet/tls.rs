@@ -1,12 +1,18 @@
 //! Owns the look into a ClientHello (RFC 8446, section 4.1.2) that begins a segment's data.
 
-/// Octets before the session in a record with a ClientHello: the heads of record and message, version and
-/// random number.
-const BEFORE_SESSION: usize = 5 + 4 + 34;
+/// The type of a record with a message of the handshake (section 5.1), and where the record's content begins.
+const HANDSHAKE: u8 = 22;
+const CONTENT: usize = 5;
+/// The type of the message (section 4).
+const CLIENT_HELLO: u8 = 1;
+/// Octets before the session: the heads of record and message, version and random number.
+const BEFORE_SESSION: usize = CONTENT + 4 + 2 + 32;
+/// Octets of an extension's number, and of its length.
+const NUMBER: usize = 2;
 
 /// Whether it has an extension of this number, as far as the data show it.
 pub(super) fn has_extension(data: &[u8], wanted: u16) -> Option<bool> {
-    if data.first() != Some(&22) || data.get(5) != Some(&1) {
+    if data.first() != Some(&HANDSHAKE) || data.get(CONTENT) != Some(&CLIENT_HELLO) {
         return Some(false);
     }
     let number = |at: usize, octets: usize| {
@@ -18,13 +24,13 @@ pub(super) fn has_extension(data: &[u8], wanted: u16) -> Option<bool> {
     for octets in [1, 2, 1] {
         at += octets + number(at, octets)?;
     }
-    let end = at + 2 + number(at, 2)?;
-    at += 2;
+    let end = at + NUMBER + number(at, NUMBER)?;
+    at += NUMBER;
     while at < end {
-        if number(at, 2)? == usize::from(wanted) {
+        if number(at, NUMBER)? == usize::from(wanted) {
             return Some(true);
         }
-        at += 4 + number(at + 2, 2)?;
+        at += 2 * NUMBER + number(at + NUMBER, NUMBER)?;
     }
     Some(false)
 }

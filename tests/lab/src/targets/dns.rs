@@ -53,12 +53,15 @@ impl Targets {
         }
         let all = || self.0.iter().flat_map(|(_, targets)| targets).copied().filter(&is_wanted);
         let count = all().count();
-        // FNV-1a: the same name is the same target in each run.
-        let sum = name
-            .bytes()
-            .fold(0x811c_9dc5_u32, |sum, octet| (sum ^ u32::from(octet)).wrapping_mul(0x0100_0193));
-        all().nth((sum as usize).checked_rem(count)?)
+        all().nth((fnv_1a(name) as usize).checked_rem(count)?)
     }
+}
+
+/// A number by which the same name is the same target in each run.
+fn fnv_1a(name: &str) -> u32 {
+    const BASIS: u32 = 0x811c_9dc5;
+    const PRIME: u32 = 0x0100_0193;
+    name.bytes().fold(BASIS, |sum, octet| (sum ^ u32::from(octet)).wrapping_mul(PRIME))
 }
 
 impl Zone {
@@ -96,9 +99,28 @@ fn dotted(mut name: &[u8]) -> String {
     labels.join(".")
 }
 
+/// Octets of a message's header (RFC 1035, section 4.1.1).
 const HEADER: usize = 12;
+/// Where the flags and the number of questions are in it.
+const FLAGS: usize = 2;
+const QUESTIONS: usize = 4;
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
+const CLASS_IN: u16 = 1;
+/// Octets of a question behind its name: the end of the name, type and class.
+const BEHIND_NAME: usize = 1 + 2 + 2;
+/// The flags of messages: it is a response, has authority, recursion is desired, and available.
+const RESPONSE: u16 = 0x8000;
+const AUTHORITATIVE: u16 = 0x0400;
+const DESIRED: u16 = 0x0100;
+const AVAILABLE: u16 = 0x0080;
+/// The code of a response about a name that is not there.
+const NO_NAME: u16 = 3;
+/// From here on a label's length is a pointer to a name that is there already (section 4.1.4).
+const FIRST_POINTER: u8 = 64;
+const POINTER: u16 = 0xc000;
+/// Seconds for which an answer may be kept.
+const LIFETIME: u32 = 60;
 
 /// Serves DNS over UDP, each answer `slow` late.
 pub(super) async fn over_udp(socket: UdpSocket, slow: Duration, zone: Zone) {
@@ -142,33 +164,34 @@ pub(super) async fn over_tcp(listener: TcpListener, slow: Duration) {
 /// The answer to a query (RFC 1035, section 4); `None` for what is not one.
 fn respond(query: &[u8], zone: &Zone) -> Option<Vec<u8>> {
     let word = |at: usize| Some(u16::from_be_bytes([*query.get(at)?, *query.get(at + 1)?]));
-    let (flags, questions) = (word(2)?, word(4)?);
-    if flags & 0x8000 != 0 || questions != 1 {
+    let (flags, questions) = (word(FLAGS)?, word(QUESTIONS)?);
+    if flags & RESPONSE != 0 || questions != 1 {
         return None;
     }
     let mut end = HEADER;
     while *query.get(end)? != 0 {
-        // A length of 64 or more would be a pointer, which a question has nothing to point to.
-        end += usize::from(Some(query[end]).filter(|length| *length < 64)?) + 1;
+        // A question has nothing that a pointer could point to.
+        end += usize::from(Some(query[end]).filter(|length| *length < FIRST_POINTER)?) + 1;
     }
     let kind = word(end + 1)?;
-    let question = query.get(HEADER..end + 5)?;
+    let question = query.get(HEADER..end + BEHIND_NAME)?;
     let name = query[HEADER..end].to_ascii_lowercase();
     let unknown = name.ends_with(b"\x07invalid");
     let address = if unknown { Vec::new() } else { zone.octets(kind, &name, spelt(query)) };
     let answers = u16::from(!address.is_empty());
-    // A response, with authority, recursion as desired and available; code 3 for no such name.
-    let flags = 0x8480 | (flags & 0x0100) | if unknown { 3 } else { 0 };
+    let code = if unknown { NO_NAME } else { 0 };
+    let flags = RESPONSE | AUTHORITATIVE | flags & DESIRED | AVAILABLE | code;
     let mut reply = query[..2].to_vec();
     for value in [flags, 1, answers, 0, 0] {
         reply.extend(value.to_be_bytes());
     }
     reply.extend(question);
     if answers > 0 {
-        // The name is that of the question, the class IN, to be kept for a minute.
-        reply.extend([0xc0, HEADER as u8]);
-        reply.extend(kind.to_be_bytes());
-        reply.extend([0, 1, 0, 0, 0, 60]);
+        // The name is that of the question.
+        for word in [POINTER | HEADER as u16, kind, CLASS_IN] {
+            reply.extend(word.to_be_bytes());
+        }
+        reply.extend(LIFETIME.to_be_bytes());
         reply.extend((address.len() as u16).to_be_bytes());
         reply.extend(address);
     }

@@ -27,6 +27,8 @@ use crate::scenario::{Mirrored, Quic};
 const ALPN: &[u8] = b"h3";
 /// The version of QUIC that it speaks (RFC 9000).
 const VERSION_1: u32 = 1;
+/// The first bit of a packet with a long header (RFC 8999, section 5.1).
+const LONG: u8 = 0x80;
 
 /// Serves HTTP/3 on this socket, each answer `slow` late. Inside the runtime.
 ///
@@ -131,7 +133,7 @@ impl AsyncUdpSocket for Marks {
 fn is_past_handshake(mut datagram: &[u8]) -> bool {
     while let [first, ..] = datagram {
         match behind(datagram) {
-            Some(rest) if first & 0x80 != 0 => datagram = rest,
+            Some(rest) if first & LONG != 0 => datagram = rest,
             _ => return true,
         }
     }
