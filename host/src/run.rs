@@ -37,16 +37,20 @@ pub use end::{RunEnd, RunError};
 pub(crate) use here::look;
 pub use keeping::Keep;
 pub use options::RunOptions;
+use pathspider_observer::check_interface;
 use pathspider_runtime::stop::Urgency;
 use pathspider_runtime::threads::SingleThread;
 
-/// What a run would be, as its metadata would say, and how many targets at a time. The plugin is asked, and
-/// nothing else is touched.
+/// What a run would be, as its metadata would say, and how many targets at a time. The interface is looked for
+/// and the plugin is asked; nothing else is touched.
 ///
 /// # Errors
 ///
 /// The run could not start.
 pub fn foresee(options: &RunOptions<'_>) -> Result<serde_json::Value, RunError> {
+    if let Some(interface) = &options.interface {
+        check_interface(interface)?;
+    }
     let (plan, _) = plan::Plan::ask(options)?;
     keeping::foresee(options, &plan)
 }

@@ -69,6 +69,25 @@ pub(crate) fn inspect(
     Ok(plan)
 }
 
+/// Looks whether the interface is there that this machine is to measure from. It is asked of any plugin's
+/// measurement; where there is no plugin, nothing is known of it.
+///
+/// # Errors
+///
+/// The interface is not there, or down.
+pub(crate) fn inspect_interface(program: &Program, here: &Here) -> Result<(), Refusal> {
+    let Some(interface) = &here.interface else { return Ok(()) };
+    let listed = program.ask(["--list-plugins", "--json"], &[Exit::Finished])?;
+    let listed: serde_json::Value = serde_json::from_slice(&listed.text).unwrap_or_default();
+    let Some(plugin) = listed["plugins"][0]["name"].as_str() else { return Ok(()) };
+    let words = ["measure", "--dry-run", "--interface", interface, plugin];
+    match program.ask(words, &[Exit::Finished]) {
+        Err(refusal) if refusal.exit == Exit::NoInterface => Err(refusal),
+        // What else is wrong is said of the campaign that it is wrong for.
+        _ => Ok(()),
+    }
+}
+
 /// The names of a plugin's options, as `--plugin-info` says.
 fn option_names(info: &[u8]) -> Vec<String> {
     let info: serde_json::Value = serde_json::from_slice(info).unwrap_or_default();

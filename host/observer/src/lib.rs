@@ -63,7 +63,8 @@ pub use self::replay::Replay;
 pub use self::save::PcapWriter;
 pub use self::save::{FILE_HEADER, Saved, scan};
 pub use self::source::{
-    BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, is_recorded, open,
+    BATCH, Frame, Progress, Source, SourceError, SourceOptions, Stop, check_interface, is_recorded,
+    open,
 };
 pub use self::tracker::{last_ns, packet};
 pub use self::ttls::{Ttls, hops};

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use self::error::SourceError;
 use self::live::Live;
+pub use self::live::check_interface;
 use self::recorded::Recorded;
 pub(crate) use self::reflected::sent_back;
 use self::uri::Uri;

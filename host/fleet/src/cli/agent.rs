@@ -10,6 +10,7 @@ use pathspider_runtime::files;
 use super::remote::{listen, with_server};
 use crate::agent::{self, Agent, Limits, Site};
 use crate::exit::{Exit, Failure};
+use crate::inspection::inspect_interface;
 use crate::measuring::{Here, Responders};
 use crate::metrics;
 use crate::program::Program;
@@ -93,6 +94,7 @@ pub(super) fn run(arguments: AgentArgs, program: &Program) -> Result<Exit, Failu
         vantage: Some(place.clone()),
         responders: arguments.responders,
     };
+    inspect_interface(program, &here)?;
     let counters = metrics::counters(arguments.metrics)?;
     let stopping = &stopping;
     with_server(&arguments.access, |server| async move {

@@ -130,7 +130,12 @@ fn own_addresses(name: &str) -> Vec<IpAddr> {
     addresses.map(|address| address.addr).filter(|address| !address.is_loopback()).collect()
 }
 
-fn check_interface(name: &str) -> Result<(), SourceError> {
+/// Finds out whether packets can leave by an interface: it is there, and up.
+///
+/// # Errors
+///
+/// It is not there, or down.
+pub fn check_interface(name: &str) -> Result<(), SourceError> {
     let devices = devices();
     match devices.iter().find(|device| device.name == name) {
         Some(device) if device.flags.is_up() => Ok(()),
