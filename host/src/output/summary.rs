@@ -257,8 +257,8 @@ impl fmt::Display for Lines<'_> {
         let noun = match rounds {
             None => of(targets, "target", "targets").to_owned(),
             Some(rounds) => {
-                let noun = of(targets, "measurement", "measurements");
-                format!("{noun} of targets, {rounds} {},", of(*rounds, "round", "rounds"))
+                let noun = of(targets, "record", "records");
+                format!("{noun} ({rounds} {})", of(*rounds, "round", "rounds"))
             }
         };
         let digits = if rate < 10.0 { 1 } else { 0 };

@@ -50,6 +50,7 @@ const MEASURING: &[Row] = &[
     (7, "measure --input dir ecn", "is a directory"),
     (8, "measure --output dir ecn", "Is a directory"),
     (6, "measure -i '' ecn", "no interface \"\"; there are"),
+    (6, "measure --dry-run -i nowhere0 ecn", "no interface \"nowhere0\"; there are"),
     (2, "ecn --plugin-dir ''", "a value is required for '--plugin-dir <DIR>'"),
     (2, "-l ecn", "--list-plugins stands without a command, and \"ecn\" follows it"),
     (2, "--plugin-info ecn dscp", "--plugin-info stands without a command"),
@@ -75,6 +76,8 @@ const READING: &[Row] = &[
 const CAMPAIGNS: &[Row] = &[
     (2, "campaign status x --server ''", "nats://HOST:PORT"),
     (2, "campaign status x --server http://x", "write nats://HOST:PORT or tls://HOST:PORT"),
+    (2, "campaign status x --server nats://[::1", "write nats://HOST:PORT or tls://HOST:PORT"),
+    (15, "campaign status x --server nats://127.0.0.1:1", "does a NATS server run there?"),
     (2, "campaign status x --nkey k", "--nkey goes with --server"),
     (7, "campaign status r.ndjson", "there is no campaign in"),
     (7, "campaign check c.toml", "there is no target in"),
@@ -83,6 +86,11 @@ const CAMPAIGNS: &[Row] = &[
     (2, "campaign server-config --output x --listen x", "write ADDRESS:PORT"),
     (7, "campaign server-config --output x --tls-cert dir --tls-key dir", "dir is a folder"),
     (8, "agent --server nats://127.0.0.1:1 --vantage a --state empty", "no folder"),
+    (
+        6,
+        "agent --server nats://127.0.0.1:1 --vantage a --state x -i nowhere0",
+        "no interface \"nowhere0\"; there are",
+    ),
     (
         7,
         "agent --server nats://127.0.0.1:1 --vantage a --state x --blocklist dir",
@@ -96,13 +104,14 @@ const CAMPAIGNS: &[Row] = &[
 ];
 
 const LAB: &[Row] = &[
-    (2, "run nope -- true", "\"nope\": no scenario is called so"),
-    (2, "run '' -- true", "\"\": no scenario is called so"),
+    (2, "run nope -- true", "\"nope\": no scenario has this name"),
+    (2, "run '' -- true", "\"\": no scenario has this name"),
     (2, "run nowhere.toml -- true", "nowhere.toml: the file cannot be read"),
     (2, "run c.toml -- true", "c.toml:4: unknown field `measure`"),
     (2, "run ecn-clean ls", "see pathspider-lab help run"),
     (2, "check --plugin nope ecn-clean", "--plugin: none of the scenarios"),
     (2, "check --pathspider nowhere ecn-clean", "there is no such file"),
+    (2, "check --syn --plugin dscp", "--syn leaves nothing to measure"),
     (2, "check -w 0 ecn-clean", "0 is not between 1 and 1000000"),
     (2, "bench --rounds 0", "0 is not between 1 and 1000"),
     (2, "speed --seconds 0", "0 is less than 1"),

@@ -48,7 +48,7 @@ fn each_round_of_each_target_is_a_record_and_the_last_one_says_what_is_stable() 
     let to = output.display().to_string();
     let arguments = ["--repeat", "3", "--output", &to, "-w", "4", "ecn", "--timeout", "0.5"];
     let ended = network.measure(&arguments, &jobs);
-    ended.expect(0, &[&format!("{} measurements of targets, 3 rounds,", 3 * targets)]);
+    ended.expect(0, &[&format!("{} records (3 rounds) in", 3 * targets)]);
     let records = read(&output);
     assert_eq!(times(&records).len(), 3 * targets);
     assert!(times(&records).values().all(|&times| times == 1));
@@ -98,7 +98,7 @@ fn only_impaired_targets_are_measured_again() {
     let Some(network) = network(4, 0) else { return };
     let jobs = network.jobs("clean") + &network.jobs("ecn-syn-dropped") + &network.jobs("dead");
     let ended = network.measure(&["--confirm", "2", "ecn", "--timeout", "0.5"], &jobs);
-    ended.expect(0, &["20 measurements of targets, 3 rounds,"]);
+    ended.expect(0, &["20 records (3 rounds) in"]);
     for record in ended.records() {
         let is_broken = record.rest["lab_path"] == "ecn-syn-dropped";
         assert!(is_broken || round(&record) == 0, "{record:?}");
@@ -176,7 +176,7 @@ fn a_round_sends_what_the_one_before_it_sent() {
             capture.display()
         );
         let ended = path.script(&script, &path.jobs());
-        ended.expect(0, &["12 measurements of targets, 3 rounds,"]);
+        ended.expect(0, &["12 records (3 rounds) in"]);
         let records = ended.records();
         let sent = sent(&capture, &records);
         assert!(!sent.is_empty());

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use async_nats::{ConnectErrorKind, ConnectOptions};
+use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr};
 use clap::Args;
 use pathspider_runtime::text::{path as shown, visible};
 
@@ -36,7 +36,7 @@ pub(crate) struct Access {
 pub(crate) fn url(text: &str) -> Result<String, String> {
     let (scheme, host) = text.split_once("://").unwrap_or(("nats", text));
     let is_known = ["nats", "tls", "ws", "wss"].contains(&scheme);
-    if is_known && !host.is_empty() {
+    if is_known && !host.is_empty() && text.parse::<ServerAddr>().is_ok() {
         Ok(text.to_owned())
     } else {
         Err("write nats://HOST:PORT or tls://HOST:PORT".to_owned())
@@ -112,7 +112,12 @@ impl Access {
                 ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                     "it refuses this client: give the right --nkey or --creds".to_owned()
                 }
-                _ => visible(&super::trouble(error).reason, LONGEST_REASON),
+                kind => {
+                    let is_silent =
+                        matches!(kind, ConnectErrorKind::Io | ConnectErrorKind::TimedOut);
+                    let advice = if is_silent { "; does a NATS server run there?" } else { "" };
+                    format!("{}{advice}", visible(&super::trouble(error).reason, LONGEST_REASON))
+                }
             };
             Failure::new(Exit::NoServer, format!("cannot use the server {server}: {why}"))
         })?;

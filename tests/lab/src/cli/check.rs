@@ -64,25 +64,27 @@ impl Check {
         let wanted = |plugin: &String| self.plugin.is_empty() || self.plugin.contains(plugin);
         scenarios.retain(|scenario| scenario.expect.keys().any(wanted));
         leave_out_impossible(&mut scenarios)?;
-        let plugins: BTreeSet<String> = scenarios
+        let mut plugins: BTreeSet<String> = scenarios
             .iter()
             .flat_map(|scenario| scenario.expect.keys())
             .filter(|plugin| wanted(plugin))
             .cloned()
             .collect();
         if plugins.is_empty() {
-            return Err(Error::Usage {
-                subject: "--plugin".into(),
-                message: "none of the scenarios states what is expected of such a plugin".into(),
-            });
+            return Err(none_of("none of the scenarios states what is expected of such a plugin"));
+        }
+        let suite = self.pathspider.suite();
+        if self.syn {
+            plugins.retain(|plugin| suite.has_syn(plugin));
+        }
+        if plugins.is_empty() {
+            return Err(none_of(
+                "--syn leaves nothing to measure: no such plugin has `--connect syn`",
+            ));
         }
         let lab = EmulatedLab::new(scenarios, self.targets)?;
-        let suite = self.pathspider.suite();
         let mut right = true;
         for plugin in plugins {
-            if self.syn && !suite.has_syn(&plugin) {
-                continue;
-            }
             say(&format!("\n{plugin}\n"))?;
             let measured = if self.syn {
                 suite.measure_by_syn(&lab, &plugin)?
@@ -94,6 +96,11 @@ impl Check {
         }
         Ok(Verdict::of(right))
     }
+}
+
+/// Why no plugin is left to be measured with.
+fn none_of(why: &str) -> Error {
+    Error::Usage { subject: "--plugin".into(), message: why.into() }
 }
 
 /// Prints a table, in colour on a terminal, and what it took.

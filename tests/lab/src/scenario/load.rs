@@ -13,7 +13,7 @@ use crate::vantage;
 /// beginning of several names followed by `*`.
 ///
 /// # Errors
-/// When nothing is called so, or the file is not a scenario.
+/// When nothing has this name, or the file is not a scenario.
 pub fn find(wanted: &str) -> Result<Vec<Scenario>> {
     let path = Path::new(wanted);
     if path.extension().is_some_and(|extension| extension == "toml") {
@@ -28,7 +28,7 @@ pub fn find(wanted: &str) -> Result<Vec<Scenario>> {
         None => all.into_iter().filter(|s| s.name == wanted).collect(),
     };
     if found.is_empty() {
-        let message = "no scenario is called so; `pathspider-lab list` shows all, and a file of \
+        let message = "no scenario has this name; `pathspider-lab list` shows all, and a file of \
                        your own ends in .toml";
         return Err(Error::usage(format!("{wanted:?}"), message));
     }
