@@ -26,19 +26,21 @@ impl ConfigId {
     }
 }
 
-/// How long a configuration of the system must hold for a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Hold {
-    /// Until the connection's first packet has been sent. Enough for what the kernel decides then,
-    /// such as ECN on the SYN; the next configuration does not wait for slow or dead targets.
-    Initiation,
-    /// Until the handshake is over, or will never be. For settings that the kernel reads again
-    /// whenever it repeats a SYN, such as TCP's timestamps: a target that answers holds it for one
-    /// round trip, a dead one for the connection's time-out.
-    Handshake,
-    /// Until the connection has ended.
-    Completion,
+crate::variants! {
+    /// How long a configuration of the system must hold for a connection.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum Hold {
+        /// Until the connection's first packet has been sent. Enough for what the kernel decides then,
+        /// such as ECN on the SYN; the next configuration does not wait for slow or dead targets.
+        Initiation,
+        /// Until the handshake is over, or will never be. For settings that the kernel reads again
+        /// whenever it repeats a SYN, such as TCP's timestamps: a target that answers holds it for one
+        /// round trip, a dead one for the connection's time-out.
+        Handshake,
+        /// Until the connection has ended.
+        Completion,
+    }
 }
 
 /// Which packet carries what a configuration is about: the one that is sent along the path again

@@ -134,16 +134,18 @@ pub enum Next {
     Done,
 }
 
-/// Why a conversation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ending {
-    /// It said so ([`Next::Done`]).
-    Done,
-    /// The connection's time-out.
-    Timeout,
-    /// More packets came than it took: some were lost, so the rest says nothing.
-    Overrun,
+crate::variants! {
+    /// Why a conversation ended.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum Ending {
+        /// It said so ([`Next::Done`]).
+        Done,
+        /// The connection's time-out.
+        Timeout,
+        /// More packets came than it took: some were lost, so the rest says nothing.
+        Overrun,
+    }
 }
 
 impl Ending {
@@ -291,7 +293,7 @@ mod tests {
 
     #[test]
     fn each_ending_has_an_outcome() {
-        let words = [Ending::Done, Ending::Timeout, Ending::Overrun].map(|ending| {
+        let words = Ending::ALL.map(|ending| {
             let outcome = ending.outcome();
             (outcome.state(), outcome.failure().map(str::to_owned))
         });

@@ -5,18 +5,20 @@ use std::fmt;
 /// A result whose error is a plugin's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Who failed, and how far the failure reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The plugin declined: it ran as designed and says that it cannot do this (an option that
-    /// makes no sense, a target it cannot handle, a system call that failed).
-    Declined,
-    /// The plugin panicked. Its guard turned the panic into this error.
-    Panicked,
-    /// One side broke the contract, such as a plugin that asks for a kind of connection which
-    /// does not exist.
-    Contract,
+crate::variants! {
+    /// Who failed, and how far the failure reaches.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum ErrorKind {
+        /// The plugin declined: it ran as designed and says that it cannot do this (an option that
+        /// makes no sense, a target it cannot handle, a system call that failed).
+        Declined,
+        /// The plugin panicked. Its guard turned the panic into this error.
+        Panicked,
+        /// One side broke the contract, such as a plugin that asks for a kind of connection which
+        /// does not exist.
+        Contract,
+    }
 }
 
 /// What went wrong, in words for the person who runs the measurement.

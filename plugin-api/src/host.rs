@@ -2,16 +2,18 @@
 
 use crate::abi::services::Services;
 
-/// How much a message matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Level {
-    /// For whoever debugs the plugin.
-    Debug = 0,
-    /// Worth knowing.
-    Info = 1,
-    /// Something is wrong and the run goes on.
-    Warning = 2,
+crate::variants! {
+    /// How much a message matters.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    #[repr(u8)]
+    pub enum Level {
+        /// For whoever debugs the plugin.
+        Debug = 0,
+        /// Worth knowing.
+        Info = 1,
+        /// Something is wrong and the run goes on.
+        Warning = 2,
+    }
 }
 
 /// The host, as a plugin keeps it: copyable, and callable from any thread.

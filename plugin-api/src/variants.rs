@@ -17,6 +17,7 @@ macro_rules! variants {
 
         impl $name {
             /// All of them, in their order.
+            #[allow(dead_code, reason = "some are listed by tests alone")]
             pub(crate) const ALL: [$name; [$($name::$variant,)+].len()] = [$($name::$variant,)+];
         }
     };

@@ -9,17 +9,19 @@ use crate::job::{Counts, Rules};
 const SEED: u64 = 7;
 const LINES: u64 = 40;
 
-/// How the targets of an input are told apart.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Kind {
-    Addresses,
-    /// Names that the measurement takes.
-    Names,
-    /// Each line twice, and every line counts.
-    Duplicates,
-    /// Names that are looked up, and the address of each once more. Which of both is the duplicate
-    /// depends on when the name is answered.
-    LookedUp,
+pathspider_plugin_api::variants! {
+    /// How the targets of an input are told apart.
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Kind {
+        Addresses,
+        /// Names that the measurement takes.
+        Names,
+        /// Each line twice, and every line counts.
+        Duplicates,
+        /// Names that are looked up, and the address of each once more. Which of both is the duplicate
+        /// depends on when the name is answered.
+        LookedUp,
+    }
 }
 
 /// A run over the input. `late`: names that are looked up are answered at its end.
@@ -107,7 +109,7 @@ fn lines(jobs: &[Job]) -> Vec<u64> {
 
 #[test]
 fn a_shuffled_run_that_goes_on_is_the_same_sample() {
-    for kind in [Kind::Addresses, Kind::Names, Kind::Duplicates, Kind::LookedUp] {
+    for kind in Kind::ALL {
         for late in [false, true] {
             let run = |most| Run { kind, late, most };
             let (all, _) = run(None).give(&[]);

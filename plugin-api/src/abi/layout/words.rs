@@ -42,11 +42,11 @@ pub(super) fn numbers() -> Vec<String> {
     for state in (0..=u64::from(u8::MAX)).filter_map(State::from_number) {
         numbers.push((format!("State::{state:?}"), state.number().into()));
     }
-    for kind in [ErrorKind::Declined, ErrorKind::Panicked, ErrorKind::Contract] {
+    for kind in ErrorKind::ALL {
         let failure = Failure::from(Error::of(kind, ""));
         numbers.push((format!("Failure::{kind:?}"), failure.kind().into()));
     }
-    for level in [Level::Debug, Level::Info, Level::Warning] {
+    for level in Level::ALL {
         numbers.push((format!("Level::{level:?}"), level as u64));
     }
     numbers.into_iter().map(|(name, number)| format!("    {name} = {number}")).collect()
@@ -57,8 +57,7 @@ pub(super) fn numbers() -> Vec<String> {
 pub(super) fn words() -> Vec<String> {
     let mut words = Vec::new();
     tell("measurement", &measurement_to_record(full_info(), &full_options()), &mut words);
-    let holds = [Hold::Initiation, Hold::Handshake, Hold::Completion];
-    let configurations = (0..).zip(holds).map(|(place, hold)| {
+    let configurations = (0..).zip(Hold::ALL).map(|(place, hold)| {
         let carrier = if place == 0 { Carrier::Data } else { Carrier::Opening };
         Configuration::new(place, "").hold(hold).carrier(carrier)
     });
