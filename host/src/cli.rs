@@ -1,5 +1,5 @@
 //! The command line: raw arguments are validated first, then resolved into settings; each outcome
-//! has its exit status in one place.
+//! has its exit status in one place. Nothing is measured here.
 
 mod apart;
 mod beside;

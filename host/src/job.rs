@@ -1,5 +1,5 @@
 //! Jobs: the targets of a run, read from ndjson or CSV, looked up where they are names, and let
-//! through or not: duplicates, blocklists, limits.
+//! through or not: duplicates, blocklists, limits. What is done with a job is the engine's.
 
 mod columns;
 mod complaints;

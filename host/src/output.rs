@@ -1,5 +1,5 @@
 //! Writes what was found: records, one JSON object a line; the metadata beside them; and what a run
-//! came to.
+//! came to. What is found is decided before (`merger`).
 
 mod answer;
 mod cause;

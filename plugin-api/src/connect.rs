@@ -1,4 +1,4 @@
-//! What a measurement asks the host to do for one connection.
+//! What a measurement asks the host to do for one connection. How that is done is the host's.
 
 mod setting;
 mod settings;

@@ -1,5 +1,5 @@
 //! What a campaign's file says. A file of another version, with an unknown key, or with a value that
-//! makes no sense is refused, with its line.
+//! makes no sense is refused, with its line. Nothing is run here, and no folder is known.
 
 mod file;
 mod lines;

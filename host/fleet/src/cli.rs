@@ -1,4 +1,5 @@
-//! The command line: `campaign`, which `pathspider` starts under its own name.
+//! The command line: `campaign` and `agent`, which `pathspider` starts under its own name. What they do with a
+//! campaign is not here.
 
 mod agent;
 mod campaign;
@@ -27,8 +28,8 @@ struct Arguments {
     #[arg(long, value_name = "DIR", global = true)]
     plugin_dir: Vec<PathBuf>,
 
-    /// As root, take plugins also from files and folders that others own or can write: they get
-    /// root's privileges
+    /// As root, take plugins also from files and folders that others own or can write to. These
+    /// others then get root's privileges
     #[arg(long, global = true)]
     insecure_plugins: bool,
 

@@ -1,4 +1,5 @@
-//! What is done with a campaign on a server: it is submitted, steered, looked at and collected.
+//! What is done with a campaign on a server: it is submitted, steered, looked at and collected. What the server
+//! keeps of it is in `wire`, and who measures it in `agent`.
 
 mod collect;
 mod overview;

@@ -1,4 +1,5 @@
-//! The library chains, and the catalogue of all chains that a run can use.
+//! The library chains, and the catalogue of all chains that a run can use. The fields that they write are
+//! declared in the contract; plugins' own chains are theirs.
 
 mod accecn;
 mod basic;

@@ -1,4 +1,5 @@
-//! Link layers: finds where in a captured frame the IP packet begins.
+//! Link layers: finds where in a captured frame the IP packet begins. What is in the packet is read elsewhere
+//! (`dissect`).
 
 mod ether;
 mod logged;

@@ -1,4 +1,5 @@
-//! Writes captured frames to a capture file, with their times to the nanosecond.
+//! Writes captured frames to a capture file, with their times to the nanosecond. Which frames these are is not
+//! decided here.
 
 mod scan;
 

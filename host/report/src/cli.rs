@@ -1,4 +1,5 @@
 //! The command line: `report`, `diff` and `export`. `pathspider` starts each under its own name.
+//! No figure is made here.
 
 mod diff;
 mod export;

@@ -1,4 +1,5 @@
-//! Figures as people read them: numbers, shares and intervals in words, and tables of them.
+//! Figures as people read them: numbers, shares and intervals in words, and tables of them. Nothing is counted
+//! here.
 
 pub(crate) mod comparison;
 pub(crate) mod html;

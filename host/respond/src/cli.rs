@@ -38,8 +38,8 @@ enum Command {
 /// `pathspider respond`.
 #[derive(Debug, Args)]
 struct RespondArgs {
-    /// Answer whoever has the key in this file. Only the owner may read the file. The key is its first
-    /// line, and has at least 32 characters; --new-key makes one
+    /// Answer questions that come with the key in this file. Only the owner may read the file. The key is
+    /// its first line, and has at least 32 characters; --new-key makes one
     #[arg(long, value_name = "FILE", required_unless_present = "new_key")]
     key: Option<PathBuf>,
 
@@ -79,9 +79,9 @@ const ABOUTS: &[About] = &[About {
     command: "respond",
     examples: &[
         ("Make a key, and copy it to where you measure", "pathspider respond --new-key far.key"),
-        ("Answer whoever has it", "pathspider respond --key far.key"),
+        ("Answer questions with this key", "pathspider respond --key far.key"),
         (
-            "The same, of packets that come in by one interface",
+            "Do this for packets that come in by one interface",
             "pathspider respond --key far.key -i eth0 --port 7117",
         ),
     ],

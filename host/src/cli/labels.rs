@@ -28,7 +28,8 @@ pub(super) struct Labelling {
     tags: Vec<(String, String)>,
 
     /// Add autonomous system, prefix and country of source and target, from this file: a MaxMind DB
-    /// (.mmdb) or CAIDA's prefix2as. May be given several times; the first one that knows counts
+    /// (.mmdb) or CAIDA's prefix2as. May be given several times; the first file that
+    /// knows an address counts
     #[arg(long, value_name = "FILE")]
     asn_db: Vec<PathBuf>,
 

@@ -1,4 +1,5 @@
-//! `pathspider observe`: records of whatever passes on an interface or stands in a capture file.
+//! `pathspider observe`: records of whatever passes on an interface or stands in a capture file. Packets and
+//! flows are the observer's.
 
 mod chains;
 mod writing;

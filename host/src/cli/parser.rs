@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     pub(super) plugin_dir: Vec<PathBuf>,
 
     /// As root, take plugins also from files and folders that others own or can write to. These
-    /// others get root's privileges by that
+    /// others then get root's privileges
     #[arg(long, global = true)]
     pub(super) insecure_plugins: bool,
 

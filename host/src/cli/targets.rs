@@ -85,8 +85,8 @@ pub(super) struct Targets {
     #[arg(long, value_name = "TIME", value_parser = time)]
     prefix_spacing: Option<Duration>,
 
-    /// Share addresses with other places: begin connections to one only when it is this place's turn. What
-    /// starts this program says when that is
+    /// Share addresses with other places: connect to an address only in the turns of this place. The program
+    /// that starts this one says when they are
     #[arg(long, value_name = "I/N,OPEN/LENGTH,BEGIN")]
     turns: Option<Turns>,
 

@@ -1,4 +1,5 @@
 //! The plugin's end of the boundary: an author's traits as tables of guarded functions.
+//! The host's end is in `loaded`.
 #![allow(unsafe_code)]
 
 mod chain;

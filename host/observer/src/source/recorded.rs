@@ -1,4 +1,4 @@
-//! Recorded captures: decompression, then pcap or pcapng by content.
+//! Recorded captures: decompression, then pcap or pcapng by content. What is in a frame is not looked at.
 
 mod buffer;
 mod pcap;

@@ -1,4 +1,4 @@
-//! Rules about what a measurement does with jobs.
+//! Rules about what a measurement does with jobs. What it says of itself, and its chains, have rules elsewhere.
 
 #[cfg(test)]
 mod tests;

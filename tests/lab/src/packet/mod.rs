@@ -1,6 +1,6 @@
 //! Owns packets as a path sees them: bytes of one IP packet, where its parts lie, and readers that
-//! cannot fail. Editing is in `edit` and `options`, making new ones in `build`, cutting in `cut`; where
-//! what lies in a header says `field`.
+//! cannot fail. Editing is in `edit` and `options`, making new ones in `build`, cutting in `cut`.
+//! `field` says what lies where in a header.
 
 mod build;
 mod checksum;
