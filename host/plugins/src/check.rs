@@ -1,5 +1,6 @@
 //! `pathspider check`: applies the contract's rules to a plugin's file, each in a child process,
-//! so that one that crashes or hangs is a finding like the others.
+//! so that one that crashes or hangs is a finding like the others. The rules that look at the same jobs
+//! share a child.
 //!
 //! One mistake breaks one rule: each rule tells of what it is about, and is skipped where what was found
 //! by an earlier one would only show again. Else a rule is skipped only where the plugin has nothing
@@ -24,7 +25,7 @@ mod system;
 mod traffic;
 mod undisturbed;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -39,7 +40,7 @@ use super::file::stem;
 use super::load::load;
 use super::trust::Trust;
 use super::{elf, examine};
-use catalogue::{CONFIGURATIONS, LOADS, Need, QUIET, SYSTEM};
+use catalogue::{Apply, CONFIGURATIONS, LOADS, Need, QUIET, SYSTEM, judges};
 pub use catalogue::{RULES, Rule};
 use pathspider_observer::interface;
 use pathspider_runtime::privileges::shed_all_but;
@@ -68,6 +69,9 @@ pub(super) enum Answer {
     /// What is wrong.
     Fail(Vec<String>),
 }
+
+/// The child's answers, by the rules' names.
+pub(super) type Answers = BTreeMap<String, Answer>;
 
 /// What a rule found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -155,10 +159,15 @@ pub fn check(path: &Path, options: &CheckOptions) -> Result<Vec<Finding>, String
         return Ok(with_others_skipped(first, options));
     }
     let mut findings = vec![first];
+    let mut lived = None;
     for rule in wanted(options) {
-        findings.push(match unmet(rule, &findings) {
-            Some(why) => Finding::new(rule, Verdict::Skipped, vec![why]),
-            None => apply(rule, &name, &opened.file, options)?,
+        findings.push(match (unmet(rule, &findings), &rule.apply) {
+            (Some(why), _) => Finding::new(rule, Verdict::Skipped, vec![why]),
+            (None, Apply::Alone(_)) => apply(rule, &name, &opened.file, options)?,
+            (None, Apply::ToLives(_)) => {
+                let child = || run(rule, &name, &opened.file, options);
+                conclude(rule, lived.get_or_insert_with(child))?
+            }
         });
     }
     Ok(findings)
@@ -212,28 +221,39 @@ fn apply(
     file: &File,
     options: &CheckOptions,
 ) -> Result<Finding, String> {
+    conclude(rule, &run(rule, name, file, options))
+}
+
+/// The child that answers by this rule, and by those that share it.
+fn run(rule: &Rule, name: &str, file: &File, options: &CheckOptions) -> io::Result<ChildEnd> {
     let task = Task::Check {
         rule: rule.name.to_owned(),
         seed: options.seed,
         options: options.plugin_options.clone(),
     };
-    let (verdict, details) = match child::run(task, name, file, LIMIT) {
-        Ok(ended) => conclude(rule, &ended)?,
-        Err(error) => unable(&format!("no process can be started for it: {error}")),
-    };
-    let clean = |detail: String| visible(&detail, 500);
-    Ok(Finding::new(rule, verdict, details.into_iter().map(clean).collect()))
+    child::run(task, name, file, LIMIT)
 }
 
 fn unable(why: &str) -> (Verdict, Vec<String>) {
     (Verdict::Fail, vec![format!("it cannot be applied: {why}")])
 }
 
-fn conclude(rule: &Rule, ended: &ChildEnd) -> Result<(Verdict, Vec<String>), String> {
+/// What a rule found, by the end of its child.
+fn conclude(rule: &Rule, child: &io::Result<ChildEnd>) -> Result<Finding, String> {
+    let (verdict, details) = match child {
+        Ok(ended) => judge(rule, ended)?,
+        Err(error) => unable(&format!("no process can be started for it: {error}")),
+    };
+    let clean = |detail: String| visible(&detail, 500);
+    Ok(Finding::new(rule, verdict, details.into_iter().map(clean).collect()))
+}
+
+fn judge(rule: &Rule, ended: &ChildEnd) -> Result<(Verdict, Vec<String>), String> {
     let answer = match &ended.how {
-        How::Answered(answer) => serde_json::from_value(answer.clone()).ok(),
+        How::Answered(answers) => Answers::deserialize(answers).ok(),
         _ => None,
     };
+    let answer = answer.and_then(|mut answers| answers.remove(rule.name));
     Ok(match (answer, &ended.how) {
         (Some(Answer::Misused(how)), _) => return Err(visible(&how, 500)),
         (Some(_), _) if rule.name == QUIET && !ended.stdout.is_empty() => {
@@ -262,10 +282,11 @@ pub(super) fn inside(
     name: &str,
     order: (&str, u64, Vec<(String, String)>),
     reporter: &mut Reporter,
-) -> io::Result<Answer> {
+) -> io::Result<Answers> {
     let (rule, seed, options) = order;
     let Some(rule) = RULES.iter().find(|known| known.name == rule) else {
-        return Ok(Answer::Unable("this host has no such rule".to_owned()));
+        let unknown = Answer::Unable("this host has no such rule".to_owned());
+        return Ok(Answers::from([(rule.to_owned(), unknown)]));
     };
     // What is known of the machine's own network.
     let interface = interface::of_default_route();
@@ -278,7 +299,14 @@ pub(super) fn inside(
         CapabilitySet::empty()
     })?;
     let surroundings = Surroundings { interface, parameters, isolated };
-    Ok(load_and_apply(file, name, rule, surroundings, (seed, options), reporter))
+    let answered = load_and_apply(file, name, rule, surroundings, (seed, options), reporter);
+    Ok(answered.unwrap_or_else(|answer| {
+        let names = match rule.apply {
+            Apply::Alone(_) => vec![rule.name],
+            Apply::ToLives(_) => judges().map(|(name, _)| name).collect(),
+        };
+        names.into_iter().map(|name| (name.to_owned(), answer.clone())).collect()
+    }))
 }
 
 /// Where a rule is applied.
@@ -288,35 +316,34 @@ struct Surroundings {
     isolated: bool,
 }
 
+/// The answers, or the one that all rules of this child have.
 fn load_and_apply(
     file: File,
     name: &str,
-    rule: &Rule,
+    rule: &'static Rule,
     surroundings: Surroundings,
     (seed, options): (u64, Vec<(String, String)>),
     reporter: &mut Reporter,
-) -> Answer {
+) -> Result<Answers, Answer> {
     let Surroundings { interface, parameters, isolated } = surroundings;
     // The constructors of the file may be the ones that change them.
     let process = process::state();
-    let network = match (rule.name == SYSTEM && isolated).then(network::state).transpose() {
-        Ok(state) => state,
-        Err(why) => return Answer::Unable(why),
-    };
+    let network = (rule.name == SYSTEM && isolated).then(network::state).transpose();
+    let network = network.map_err(Answer::Unable)?;
     let is_loads = std::ptr::eq(rule, LOADS);
     reporter.step("it was being loaded");
     let plugin = match load(file, name) {
         Ok(plugin) => plugin,
-        Err(error) if is_loads => return Answer::Fail(vec![told(&error)]),
-        Err(error) => return Answer::Unable(format!("this time it did not load: {error}")),
+        Err(error) if is_loads => return Err(Answer::Fail(vec![told(&error)])),
+        Err(error) => return Err(Answer::Unable(format!("this time it did not load: {error}"))),
     };
     reporter.step("it was to describe itself");
     if let Err(error) = examine::describe(&plugin) {
-        return if is_loads {
+        return Err(if is_loads {
             Answer::Fail(vec![told(&error)])
         } else {
             Answer::Unable(format!("this time it did not describe itself: {error}"))
-        };
+        });
     }
     let mut subject = Subject {
         plugin,
@@ -331,9 +358,15 @@ fn load_and_apply(
         reporter,
     };
     if is_loads && let Some(how) = subject.misuse() {
-        return Answer::Misused(how);
+        return Err(Answer::Misused(how));
     }
-    (rule.apply)(&mut subject)
+    match rule.apply {
+        Apply::Alone(apply) => Ok(Answers::from([(rule.name.to_owned(), apply(&mut subject))])),
+        Apply::ToLives(_) => {
+            let troubles = lives::troubles(&mut subject)?;
+            Ok(judges().map(|(name, judge)| (name.to_owned(), judge(&troubles))).collect())
+        }
+    }
 }
 
 /// Collects what is wrong: each once, and not too many.

@@ -16,7 +16,7 @@ use pathspider_runtime::text;
 /// `pathspider check`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each rule is applied in a process of its own and, if the kernel allows it, in a \
+    after_help = "The rules are applied in processes of their own. If the kernel allows it, each has a \
                   network of its own, so nothing is sent."
 )]
 pub(super) struct CheckArgs {

@@ -1,7 +1,9 @@
 //! The rules: what each demands, why, and what applies it.
 
+use Apply::{Alone, ToLives};
 use Need::{Ends, Holds};
 
+use super::life::Trouble;
 use super::subject::Subject;
 use super::{
     Answer, blocking, chains, configure, conversations, describes, fuzz, lives, system, undisturbed,
@@ -18,7 +20,26 @@ pub struct Rule {
     /// Rules that have to hold first: what breaks one of them would break this one too, and is said
     /// there.
     pub(super) needs: &'static [Need],
-    pub(super) apply: fn(&mut Subject<'_>) -> Answer,
+    pub(super) apply: Apply,
+}
+
+/// What applies a rule.
+pub(super) enum Apply {
+    /// It has a child of its own.
+    Alone(fn(&mut Subject<'_>) -> Answer),
+    /// It looks at what was wrong with many jobs. One child takes them through for all such rules.
+    ToLives(Judge),
+}
+
+/// The answer of a rule to what was wrong with many jobs.
+pub(super) type Judge = fn(&[Trouble]) -> Answer;
+
+/// The rules that look at the same jobs, by name.
+pub(super) fn judges() -> impl Iterator<Item = (&'static str, Judge)> {
+    RULES.iter().filter_map(|rule| match rule.apply {
+        Apply::ToLives(judge) => Some((rule.name, judge)),
+        Apply::Alone(_) => None,
+    })
 }
 
 /// What has to be true of a rule that was applied before.
@@ -81,14 +102,14 @@ pub static RULES: [Rule; 21] = [
                   and speaks an ABI version that this host understands.",
         why: "Else no host can use it.",
         needs: &[],
-        apply: |_| Answer::Pass,
+        apply: Alone(|_| Answer::Pass),
     },
     Rule {
         name: "panics",
         demands: "A panic is caught where it happens and reported: no panic = \"abort\".",
         why: "A panic is to cost one job, never the run.",
         needs: &[],
-        apply: describes::panics,
+        apply: Alone(describes::panics),
     },
     Rule {
         name: "metadata",
@@ -96,7 +117,7 @@ pub static RULES: [Rule; 21] = [
                   by dots, are declared once, say what was seen, and are not the host's.",
         why: "Whoever reads a result has to know what it means, and whom to ask.",
         needs: &[],
-        apply: describes::metadata,
+        apply: Alone(describes::metadata),
     },
     Rule {
         name: "options",
@@ -104,7 +125,7 @@ pub static RULES: [Rule; 21] = [
                   takes the defaults and every word of a choice, or says why not.",
         why: "They become arguments of the command line, checked before any packet is sent.",
         needs: &[Holds("panics")],
-        apply: describes::options,
+        apply: Alone(describes::options),
     },
     Rule {
         name: CONFIGURATIONS,
@@ -113,21 +134,21 @@ pub static RULES: [Rule; 21] = [
                   the parameters, rules and commands that it gives are taken.",
         why: "A run goes round them many times, in this order and with gaps.",
         needs: &[Holds("options")],
-        apply: configure::configurations,
+        apply: Alone(configure::configurations),
     },
     Rule {
         name: "chain-names",
         demands: "The observer chains that it names exist, and write no field twice.",
         why: "Else its run cannot start.",
         needs: &[Holds("options"), Ends("configurations")],
-        apply: chains::names,
+        apply: Alone(chains::names),
     },
     Rule {
         name: "blocking",
         demands: "Without Info::blocking, pre_connect and connect return at once.",
         why: "They run on the thread that opens all connections.",
         needs: &[Holds("options"), Holds("configurations")],
-        apply: blocking::blocking,
+        apply: Alone(blocking::blocking),
     },
     Rule {
         name: "run",
@@ -136,7 +157,7 @@ pub static RULES: [Rule; 21] = [
                   can make each connection that it asks for.",
         why: "On the Internet all of it happens.",
         needs: BEGUN,
-        apply: lives::run,
+        apply: ToLives(lives::run),
     },
     Rule {
         name: "no-flow",
@@ -144,35 +165,35 @@ pub static RULES: [Rule; 21] = [
                   unless it names no chain and so never has one.",
         why: "Absence means no evidence: a verdict without packets seen is a guess.",
         needs: LIVED,
-        apply: lives::no_flow,
+        apply: Alone(lives::no_flow),
     },
     Rule {
         name: "declared-conditions",
         demands: "combine gives only conditions that info declares.",
         why: "Readers rely on the declaration; a run takes the job's conclusions back otherwise.",
         needs: LIVED,
-        apply: lives::declared_conditions,
+        apply: ToLives(lives::declared_conditions),
     },
     Rule {
         name: "configuration-index",
         demands: "Where it names a configuration, there is one of that number.",
         why: "pathspider.not_applied:7 of a measurement with two means nothing.",
         needs: LIVED,
-        apply: lives::configuration_index,
+        apply: ToLives(lives::configuration_index),
     },
     Rule {
         name: "valid-records",
         demands: "Records have no key twice, no empty key, no NaN or infinity.",
         why: "JSON cannot say it, or readers take it two ways.",
         needs: LIVED,
-        apply: lives::valid_records,
+        apply: ToLives(lives::valid_records),
     },
     Rule {
         name: "reserved-keys",
         demands: "It leaves the keys that the host writes: config, observed, jobId, conditions, …",
         why: "Nobody could tell the host's word from the plugin's.",
         needs: LIVED,
-        apply: lives::reserved_keys,
+        apply: ToLives(lives::reserved_keys),
     },
     Rule {
         name: "chain-fields",
@@ -180,14 +201,14 @@ pub static RULES: [Rule; 21] = [
                   alone.",
         why: "The declaration is the documentation, and measurements rely on it.",
         needs: &[Holds("panics"), Holds("chain-names")],
-        apply: chains::fields,
+        apply: Alone(chains::fields),
     },
     Rule {
         name: "chain-packets",
         demands: "Its chains take any packet: short, malformed, of any protocol, in any order.",
         why: "Whatever is on the wire comes to the chains.",
         needs: &[Holds("chain-names"), Holds("chain-fields")],
-        apply: chains::packets,
+        apply: Alone(chains::packets),
     },
     Rule {
         name: "fuzz",
@@ -195,7 +216,7 @@ pub static RULES: [Rule; 21] = [
                   panic; chain-packets does the same to chains.",
         why: "Input files and targets are not chosen by friends.",
         needs: RAN,
-        apply: fuzz::fuzz,
+        apply: Alone(fuzz::fuzz),
     },
     Rule {
         name: SYSTEM,
@@ -203,7 +224,7 @@ pub static RULES: [Rule; 21] = [
                   the loading of the file on.",
         why: "What the host does not know of, it cannot undo.",
         needs: &[Holds("options"), Holds("configurations"), Holds("blocking"), Ends("run")],
-        apply: system::unchanged,
+        apply: Alone(system::unchanged),
     },
     Rule {
         name: "process",
@@ -211,7 +232,7 @@ pub static RULES: [Rule; 21] = [
                   descriptors, signals, limits, user and group.",
         why: "The process is the host's, and every function of the plugin's runs in it.",
         needs: LIVED,
-        apply: undisturbed::unchanged,
+        apply: Alone(undisturbed::unchanged),
     },
     Rule {
         name: "conversations",
@@ -220,20 +241,20 @@ pub static RULES: [Rule; 21] = [
         why: "Whatever is on the wire comes to them, and an answer on another flow would be taken for \
               this one's.",
         needs: RAN,
-        apply: conversations::conversations,
+        apply: Alone(conversations::conversations),
     },
     Rule {
         name: "threads",
         demands: "Several threads may call pre_connect to rows at the same time.",
         why: "The host does, without a lock.",
         needs: SOUND,
-        apply: lives::threads,
+        apply: Alone(lives::threads),
     },
     Rule {
         name: QUIET,
         demands: "It prints nothing to standard output.",
         why: "It carries the records.",
         needs: LIVED,
-        apply: lives::quiet,
+        apply: ToLives(lives::quiet),
     },
 ];

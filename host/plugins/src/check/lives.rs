@@ -186,26 +186,29 @@ fn proven(outcome: Outcome, kind: ConnectKind) -> Outcome {
     }
 }
 
-/// The answer of a rule that looks at some of the troubles of many jobs.
-fn lived(subject: &mut Subject<'_>, wanted: impl FnMut(Trouble) -> Option<String>) -> Answer {
+/// What is wrong with many jobs.
+///
+/// # Errors
+///
+/// The answer of all rules that would look at it.
+pub(super) fn troubles(subject: &mut Subject<'_>) -> Result<Vec<Trouble>, Answer> {
     let mut troubles = Vec::new();
     let seed = subject.seed;
     let answer = each_life(subject, "measured", &mut troubles, |_, life, troubles| {
         live(seed, life, troubles);
     });
-    if let Some(answer) = answer {
-        return answer;
-    }
-    let mut told = Troubles::default();
-    troubles.into_iter().filter_map(wanted).for_each(|trouble| told.note(trouble));
-    told.answer()
+    answer.map_or(Ok(troubles), Err)
 }
 
-fn of_rule(rule: RunRule) -> impl Fn(Trouble) -> Option<String> {
-    move |trouble| match trouble {
-        Trouble::Rule(broken, what) if broken == rule => Some(what),
-        _ => None,
+fn of_rule(troubles: &[Trouble], rule: RunRule) -> Answer {
+    let mut told = Troubles::default();
+    for trouble in troubles {
+        match trouble {
+            Trouble::Rule(broken, what) if *broken == rule => told.note(what),
+            _ => {}
+        }
     }
+    told.answer()
 }
 
 fn all(trouble: Trouble) -> Option<String> {
@@ -216,41 +219,40 @@ fn all(trouble: Trouble) -> Option<String> {
     })
 }
 
-pub(super) fn run(subject: &mut Subject<'_>) -> Answer {
-    let mut unreached = Troubles::default();
-    let answer = lived(subject, |trouble| match trouble {
-        Trouble::Run(what) => Some(what),
-        Trouble::Rule(..) => None,
-        Trouble::Unreached(what) => {
-            unreached.note(what);
-            None
+pub(super) fn run(troubles: &[Trouble]) -> Answer {
+    let (mut told, mut unreached) = (Troubles::default(), Troubles::default());
+    for trouble in troubles {
+        match trouble {
+            Trouble::Run(what) => told.note(what),
+            Trouble::Rule(..) => {}
+            Trouble::Unreached(what) => unreached.note(what),
         }
-    });
-    match answer {
+    }
+    match told.answer() {
         Answer::Pass => unreached.remark(),
         answer => answer,
     }
 }
 
-pub(super) fn declared_conditions(subject: &mut Subject<'_>) -> Answer {
-    lived(subject, of_rule(RunRule::DeclaredConditions))
+pub(super) fn declared_conditions(troubles: &[Trouble]) -> Answer {
+    of_rule(troubles, RunRule::DeclaredConditions)
 }
 
-pub(super) fn configuration_index(subject: &mut Subject<'_>) -> Answer {
-    lived(subject, of_rule(RunRule::ConfigurationIndex))
+pub(super) fn configuration_index(troubles: &[Trouble]) -> Answer {
+    of_rule(troubles, RunRule::ConfigurationIndex)
 }
 
-pub(super) fn valid_records(subject: &mut Subject<'_>) -> Answer {
-    lived(subject, of_rule(RunRule::ValidRecords))
+pub(super) fn valid_records(troubles: &[Trouble]) -> Answer {
+    of_rule(troubles, RunRule::ValidRecords)
 }
 
-pub(super) fn reserved_keys(subject: &mut Subject<'_>) -> Answer {
-    lived(subject, of_rule(RunRule::ReservedKeys))
+pub(super) fn reserved_keys(troubles: &[Trouble]) -> Answer {
+    of_rule(troubles, RunRule::ReservedKeys)
 }
 
 /// The parent looks at what was printed.
-pub(super) fn quiet(subject: &mut Subject<'_>) -> Answer {
-    lived(subject, |_| None)
+pub(super) fn quiet(_: &[Trouble]) -> Answer {
+    Answer::Pass
 }
 
 /// No connection was seen: there is no evidence, so there is no verdict.
