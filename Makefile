@@ -37,7 +37,7 @@ has=$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2); \
 endef
 
 .PHONY: help archive deb deps rustc-web python browser nats quic-server systemd shells build program install uninstall setcap demo first-hour bench bench-observer bench-records soak machine test try lint \
-	doctests unit test-programs run-tests clean
+	doctests test-programs run-tests clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -192,47 +192,43 @@ try: deps ## what an edit of one plugin takes: make try PLUGIN=ecn
 	$(TARGET)/pathspider check $(TARGET)/plugins/$(PLUGIN).so
 	$(TARGET)/pathspider-lab check --plugin $(PLUGIN)
 
-# Most of what the tests do is wait. So the lints and the documentation are checked beside them, at a
-# low priority, and what they say is shown after the tests.
+# The lints and the documentation are checked where a crate is compiled: see tests/compiler.sh.
+# clippy's driver takes `-D warnings` as cargo-clippy hands it over.
+CHECKING = RUSTC_WORKSPACE_WRAPPER=$(abspath tests/compiler.sh) \
+	CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
+# Most of what the tests do is wait. So the examples of the documentation are tried beside them, at a low
+# priority, and what they say is shown after the tests.
 test: deps ## everything that has to hold
 	$(CARGO) fmt --all --check
 	@# What some tests need beside is fetched while everything is compiled.
 	@said=$$(mktemp); \
 	$(MAKE) --no-print-directory rustc-web browser nats quic-server systemd shells >$$said 2>&1 & \
-	$(MAKE) --no-print-directory build WHAT="$(WHAT)"; built=$$?; \
+	$(CHECKING) $(MAKE) --no-print-directory build WHAT="$(WHAT)"; built=$$?; \
 	wait $$!; fetched=$$?; cat $$said; rm $$said; exit $$((built | fetched))
 ifneq ($(NEXTEST),)
-	@$(MAKE) --no-print-directory test-programs
+	@$(CHECKING) $(MAKE) --no-print-directory test-programs
 	@said=$$(mktemp); \
-	nice $(MAKE) --no-print-directory lint doctests >$$said 2>&1 & \
+	$(CHECKING) nice $(MAKE) --no-print-directory doctests >$$said 2>&1 & \
 	$(MAKE) --no-print-directory run-tests; tests=$$?; \
 	wait $$!; checks=$$?; cat $$said; rm $$said; exit $$((tests | checks))
 else
-	$(CARGO) build $(ALL) --quiet
-	$(CARGO) test $(ALL) --no-fail-fast --lib --bins --tests
-	@$(MAKE) --no-print-directory lint doctests
+	$(CHECKING) $(CARGO) build $(ALL) --quiet
+	$(CHECKING) $(CARGO) test $(ALL) --no-fail-fast
 endif
 
 # Tests need more features of some libraries. What is tested is built with them too, in one go with the
 # tests' own programs: otherwise these libraries, and all that stands on them, are compiled twice.
-test unit: WHAT = --workspace $(CHECKED)
+test: WHAT = --workspace $(CHECKED)
 
-test unit lint doctests test-programs: CHECKED = --config tests/profile.toml
+test lint doctests test-programs: CHECKED = --config tests/profile.toml
 
-# How cargo-clippy calls its driver for `-D warnings`.
-DRIVER = RUSTC_WORKSPACE_WRAPPER=$(shell dirname "$$(rustup which cargo 2>/dev/null || command -v $(CARGO))")/clippy-driver \
-	CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
 lint: deps ## format, lints and documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(ALL) --all-targets --quiet -- -D warnings
-	@# Documentation stands on what is checked. With the driver of the lints, all of it is checked already.
-	$(DRIVER) RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(ALL) --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(ALL) --no-deps --quiet
 
 doctests: deps
 	$(CARGO) test $(ALL) --doc --quiet
-
-# The end-to-end tests run what `build` made.
-unit: build rustc-web browser nats quic-server systemd shells test-programs run-tests doctests ## the tests alone
 
 test-programs:
 	$(CARGO) build $(ALL) --quiet

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 
-use pathspider_e2e::{Program, built, network, temp_dir};
+use pathspider_e2e::{Program, authors_cargo, authors_target, built, network, temp_dir};
 
 /// A way to build it.
 struct Build {
@@ -19,16 +19,21 @@ struct Build {
 impl Build {
     /// Where what it builds lies.
     fn target(&self, folder: &Path) -> PathBuf {
-        folder.join(if self.debian { "debian" } else { "own" })
+        if self.debian { folder.join("debian") } else { authors_target() }
     }
 
     fn profile(&self) -> &[&str] {
         if self.debian { &[] } else { &["--release"] }
     }
 
+    /// What makes the library: the tests alone do, too.
+    fn verbs(&self) -> &[&str] {
+        if self.debian { &["test"] } else { &["build", "test"] }
+    }
+
     fn library(&self, folder: &Path) -> PathBuf {
-        let profile = if self.debian { "debug" } else { "release" };
-        self.target(folder).join(profile).join(format!("libpathspider_{}.so", self.name))
+        let place = if self.debian { "debug/deps" } else { "release" };
+        self.target(folder).join(place).join(format!("libpathspider_{}.so", self.name))
     }
 }
 
@@ -72,7 +77,7 @@ fn debian_offers() -> bool {
 }
 
 /// Copies, renames, builds and tests; gives the library.
-fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
+fn fork(folder: &Path, build: &Build) -> Option<PathBuf> {
     let copy = folder.join(build.name);
     succeed(Command::new("cp").arg("-r").arg(root().join("sdk-template")).arg(&copy));
     let _ = fs::remove_dir_all(copy.join("target"));
@@ -97,37 +102,27 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
     fs::write(copy.join("Cargo.toml"), manifest).unwrap();
     // What was resolved for the project is there; the registry may not be.
     fs::copy(root().join("Cargo.lock"), copy.join("Cargo.lock")).unwrap();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.current_dir(&copy).args(["build", "--quiet"]).args(build.profile());
-    cargo.env("CARGO_TARGET_DIR", build.target(target));
-    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
-        cargo.env_remove(inherited);
+    let compiler = if build.debian { debians() } else { None };
+    if build.debian && compiler.is_none() {
+        assert!(!is_ci() || !debian_offers(), "rustc-web is to be had: `make rustc-web`");
+        eprintln!("SKIPPED: rustc-web is not installed, so nothing was built with it");
+        return None;
     }
-    // That it is compiled is the point, and not how well; and nobody debugs it.
-    cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
-    if build.debian {
-        let Some(compiler) = debians() else {
-            assert!(!is_ci() || !debian_offers(), "rustc-web is to be had: `make rustc-web`");
-            eprintln!("SKIPPED: rustc-web is not installed, so nothing was built with it");
-            return None;
-        };
-        cargo.env("RUSTDOC", compiler.with_file_name("rustdoc"));
-        cargo.env("RUSTC", compiler).env_remove("RUSTC_WRAPPER");
+    let mut said = String::new();
+    for verb in build.verbs() {
+        let mut cargo = authors_cargo(&copy, &build.target(folder));
+        cargo.args([verb, "--quiet"]).args(build.profile());
+        if let Some(compiler) = &compiler {
+            cargo.env("RUSTDOC", compiler.with_file_name("rustdoc"));
+            cargo.env("RUSTC", compiler).env_remove("RUSTC_WRAPPER");
+        }
+        said = String::from_utf8_lossy(&succeed(&mut cargo).stdout).into_owned();
     }
-    succeed(&mut cargo);
-    let mut tests = Command::new(cargo.get_program());
-    tests.current_dir(&copy).args(["test", "--quiet"]).args(build.profile());
-    tests.envs(cargo.get_envs().filter_map(|(key, value)| Some((key, value?))));
-    for (key, _) in cargo.get_envs().filter(|(_, value)| value.is_none()) {
-        tests.env_remove(key);
-    }
-    let output = succeed(&mut tests);
-    let passed = String::from_utf8_lossy(&output.stdout).into_owned();
     // Those of `tests/`, and what its README documents.
     for tests in ["4 passed", "1 passed"] {
-        assert!(passed.contains(tests), "{}: {passed}", build.name);
+        assert!(said.contains(tests), "{}: {said}", build.name);
     }
-    let built = build.library(target);
+    let built = build.library(folder);
     let library = folder.join("plugins").join(built.file_name().unwrap());
     fs::copy(built, &library).unwrap();
     Some(library)
@@ -137,13 +132,12 @@ fn fork(folder: &Path, target: &Path, build: &Build) -> Option<PathBuf> {
 fn forks_are_built_as_they_are_and_run_in_one_host() {
     let folder = temp_dir("template");
     fs::create_dir(folder.join("plugins")).unwrap();
-    let target = folder.join("target");
     let plugins = folder.join("plugins").display().to_string();
     // Each compiler has a folder for what it builds, and most of that has to wait for something else of
     // it: so the two build at the same time.
     let (own, debian): (Vec<&Build>, Vec<&Build>) = BUILDS.iter().partition(|build| !build.debian);
     let build = |builds: Vec<&'static Build>| -> Vec<(&str, PathBuf)> {
-        let each = |build: &Build| Some((build.name, fork(&folder, &target, build)?));
+        let each = |build: &Build| Some((build.name, fork(&folder, build)?));
         builds.into_iter().filter_map(each).collect()
     };
     let forks = thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pathspider_e2e::{Ended, Program, built, compile, network, temp_dir};
+use pathspider_e2e::{Ended, Program, authors_cargo, authors_target, compile, network, temp_dir};
 use pathspider_plugin_api::abi::ABI_VERSION;
 
 /// A variant of plugin-api, and what the host says to the plugin that was built against it.
@@ -64,15 +64,9 @@ fn copy(from: &Path, to: &Path) {
     succeed(Command::new("cp").arg("-r").arg(from).arg(to));
 }
 
-fn cargo(workspace: &Path, target: &Path, arguments: &[&str]) {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.current_dir(workspace).args(arguments).args(["--offline", "--quiet"]);
-    // What nobody debugs is built faster without.
-    cargo.env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "0");
-    for inherited in ["RUSTFLAGS", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
-        cargo.env_remove(inherited);
-    }
-    succeed(&mut cargo);
+fn cargo(workspace: &Path, target: &Path, package: &str) {
+    let build = ["build", "--release", "--offline", "--quiet", "-p", package];
+    succeed(authors_cargo(workspace, target).args(build));
 }
 
 /// Builds the plugin against a variant, and puts it into the folder.
@@ -110,9 +104,9 @@ fn build(variant: &Variant, target: &Path, folder: &Path) {
         succeed(apply.arg("-i").arg(patch));
     }
     let package = package(variant);
-    cargo(&workspace, target, &["build", "-p", &package]);
+    cargo(&workspace, target, &package);
     let library = format!("lib{}.so", package.replace('-', "_"));
-    fs::copy(target.join("debug").join(library), folder.join(file(variant))).unwrap();
+    fs::copy(target.join("release").join(library), folder.join(file(variant))).unwrap();
 }
 
 fn package(variant: &Variant) -> String {
@@ -137,7 +131,7 @@ fn refusal<'e>(listed: &'e Ended, name: &str) -> Option<&'e str> {
 fn every_version_is_taken_or_refused_as_its_number_says() {
     assert_eq!(ABI_VERSION.to_string(), "2.0", "see tests/plugins/versions/README.md");
     let folder = temp_dir("versions");
-    let target = built("").join("../versions");
+    let target = authors_target();
     VARIANTS.iter().for_each(|variant| build(variant, &target, &folder));
 
     let listed = list(&folder);
@@ -209,8 +203,8 @@ fn run_together(taken: &[&Variant], folder: &Path) {
 
 /// Takes the plugin of this version through a job, in a host whose tables and lent structs are longer.
 fn in_a_host_that_has_grown(target: &Path, folder: &Path) {
-    cargo(&target.join("workspaces/newer"), target, &["build", "-p", "pathspider-grown"]);
-    let mut host = Command::new(target.join("debug/pathspider-grown"));
+    cargo(&target.join("workspaces/newer"), target, "pathspider-grown");
+    let mut host = Command::new(target.join("release/pathspider-grown"));
     let output = host.arg(folder.join("same.so")).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(said, "2.1 2.0 same.connectivity.online same.segments:1\n", "{output:?}");
