@@ -25,6 +25,10 @@ pub enum Case {
     DnsUdp,
     /// Forged packets, beside port scanners.
     Forged,
+    /// The processor time of each stage.
+    Stages,
+    /// One target, and none.
+    Start,
     /// A plugin that blocks its thread.
     Blocking,
     /// Jobs by the million.
@@ -60,7 +64,7 @@ const TCP: Measured = Measured {
 
 impl Case {
     /// All of them, in the order in which they run.
-    pub const ALL: [Case; 14] = [
+    pub const ALL: [Case; 16] = [
         Case::Connect,
         Case::Syn,
         Case::Dead,
@@ -69,6 +73,8 @@ impl Case {
         Case::Http3,
         Case::DnsUdp,
         Case::Forged,
+        Case::Stages,
+        Case::Start,
         Case::Blocking,
         Case::Scale,
         Case::Memory,
@@ -88,6 +94,8 @@ impl Case {
             Case::Http3 => "http3",
             Case::DnsUdp => "dnsudp",
             Case::Forged => "forged",
+            Case::Stages => "stages",
+            Case::Start => "start",
             Case::Blocking => "blocking",
             Case::Scale => "scale",
             Case::Memory => "memory",
@@ -108,6 +116,8 @@ impl Case {
             Case::Http3 => "HTTP/3",
             Case::DnsUdp => "DNS over UDP",
             Case::Forged => "Forged packets",
+            Case::Stages => "Stages",
+            Case::Start => "Start",
             Case::Blocking => "Plugins that block",
             Case::Scale => "Many targets",
             Case::Memory => "Memory",
@@ -158,6 +168,15 @@ impl Case {
                  send one SYN to each target, as fast as they can and again as fast as pathspider \
                  did, and wait for 2 s. SYNs/s are counted at the interface while they are being sent."
             }
+            Case::Stages => {
+                "The processor time of each thread of a run of handshakes, and which part of a core it \
+                 would take at 10,000 targets a second. The main thread is the engine; its time has the \
+                 program's start in it."
+            }
+            Case::Start => {
+                "A run with a single target, and the list of the plugins that are installed. The run \
+                 waits a tenth of a second for late packets."
+            }
             Case::Blocking => {
                 "The plugin connects by itself and blocks a thread until it is connected. It runs \
                  with 50 and with 500 threads. With ten times as many threads, a job must not take \
@@ -197,7 +216,8 @@ impl Case {
     /// How many targets it has where nobody says.
     pub fn targets(self) -> u32 {
         match self {
-            Case::Connect | Case::Syn | Case::Dead => 20_000,
+            Case::Connect | Case::Syn | Case::Dead | Case::Stages => 20_000,
+            Case::Start => 1,
             // So many that starting the threads does not count.
             Case::Blocking => 100_000,
             Case::Http | Case::Https | Case::DnsUdp => 10_000,
@@ -230,7 +250,12 @@ impl Case {
 
     pub(super) fn measured(self) -> Measured {
         match self {
-            Case::Connect | Case::Dead | Case::Scale | Case::Memory => TCP,
+            Case::Connect
+            | Case::Dead
+            | Case::Stages
+            | Case::Start
+            | Case::Scale
+            | Case::Memory => TCP,
             Case::Syn => Measured { arguments: &["--connect", "syn"], ..TCP },
             Case::OneAddress => Measured { options: &["--duplicates"], ..TCP },
             Case::Http => {

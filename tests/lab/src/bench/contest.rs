@@ -1,6 +1,9 @@
 //! Owns one case while it is measured: its network, who takes part, and one run of each.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::Settings;
@@ -8,11 +11,13 @@ use super::case::Case;
 use super::loops::bare_loop;
 use super::others::{Other, run_other};
 use super::report::Run;
-use super::watch::{growth, watched};
+use super::watch::{Sample, growth, watched};
 use crate::error::{Context, Result};
 use crate::kernel::{Group, INTERFACE, KernelLab, standard_groups};
-use crate::net::{packets, possible_open_files, resident_memory, thread_time};
-use crate::runner::{Comparison, Measurement, Target, WorkDir};
+use crate::net::{
+    Running, packets, possible_open_files, resident_memory, thread_time, thread_times,
+};
+use crate::runner::{Comparison, Measurement, Target, WorkDir, plugin_waiver};
 use crate::targets::THREADS;
 
 /// One target in this many is dead, where some are.
@@ -21,6 +26,10 @@ const DEAD: u32 = 20;
 const TIMEOUT: f64 = 5.0;
 /// How often packets are counted while they are being sent.
 const TICK: Duration = Duration::from_millis(5);
+/// How often threads are looked at: what they do after the last look is not seen.
+const GLANCE: Duration = Duration::from_millis(10);
+/// Threads with less of a program's time than this share are not shown.
+const SHOWN: f64 = 0.005;
 /// PATHspider does some twenty targets a second.
 const FEW: usize = 100;
 
@@ -28,9 +37,22 @@ pub(super) const LOOP: &str = "bare loop";
 
 /// Who takes part.
 enum Part {
-    Loop { in_flight: usize },
-    Ours { measurement: Measurement, targets: usize },
-    Other { other: Other, targets: usize, as_ours: bool },
+    Loop {
+        in_flight: usize,
+    },
+    Ours {
+        measurement: Measurement,
+        targets: usize,
+    },
+    /// pathspider lists its plugins.
+    List {
+        pathspider: PathBuf,
+    },
+    Other {
+        other: Other,
+        targets: usize,
+        as_ours: bool,
+    },
 }
 
 pub(super) struct Contest {
@@ -80,13 +102,16 @@ impl Contest {
             Case::Scale => vec![targets.div_ceil(100), targets.div_ceil(10), targets],
             _ => vec![targets],
         };
-        let has_loop = !case.is_long() && case != Case::Blocking;
+        let has_loop = !case.is_long() && !matches!(case, Case::Blocking | Case::Stages);
         let mut parts = Vec::new();
         if has_loop {
             parts.push(Part::Loop { in_flight: workers[0] });
         }
         for &size in &sizes {
             parts.extend(workers.iter().map(|&workers| ours(workers, size)));
+        }
+        if case == Case::Start {
+            parts.push(Part::List { pathspider: settings.pathspider.clone() });
         }
         // Scanners twice: as fast as they can, and as fast as pathspider.
         let others: &[(Other, bool)] = match case {
@@ -129,11 +154,18 @@ impl Contest {
         let targets = self.all_targets();
         let (mut loop_rate, mut syns) = (None, None);
         for part in &self.parts {
+            let mut stages = Vec::new();
             let mut run = match part {
                 Part::Loop { in_flight } => self.run_loop(&targets, *in_flight)?,
+                Part::Ours { measurement, targets: count } if self.case == Case::Stages => {
+                    let (run, found) = self.run_in_stages(&targets[..*count], measurement)?;
+                    stages = found;
+                    run
+                }
                 Part::Ours { measurement, targets: count } => {
                     self.run_ours(&targets[..*count], measurement)?
                 }
+                Part::List { pathspider } => list_plugins(pathspider)?,
                 Part::Other { other, targets: count, as_ours } => {
                     let (targets, rate) = (&targets[..*count], syns.filter(|_| *as_ours));
                     self.counted(1, || run_other(&self.lab, *other, targets, rate))?
@@ -141,21 +173,26 @@ impl Contest {
             };
             if run.program == LOOP {
                 loop_rate = Some(run.rate());
-            } else if run.missing.is_none() && !self.is_scanner(part) {
+            } else if run.missing.is_none() && self.has_rate(part) {
                 run.share_of_loop = loop_rate.map(|rate| self.rate(&run) / rate);
             }
             if let Part::Ours { .. } = part {
                 syns = run.syns_per_second;
             }
             ended(run);
+            stages.into_iter().for_each(&mut ended);
         }
         Ok(())
     }
 
-    /// Whether it is a program that waits for a while whatever it was asked, which has no rate to
-    /// compare.
-    fn is_scanner(&self, part: &Part) -> bool {
-        self.case == Case::Forged && matches!(part, Part::Other { .. })
+    /// Whether it has a rate to compare: a scanner waits for a while whatever it was asked, and a list of
+    /// plugins has no targets.
+    fn has_rate(&self, part: &Part) -> bool {
+        match part {
+            Part::Loop { .. } | Part::Ours { .. } => true,
+            Part::Other { .. } => self.case != Case::Forged,
+            Part::List { .. } => false,
+        }
     }
 
     /// Targets a second; without the one time-out that nobody can do without, where some are dead.
@@ -186,14 +223,51 @@ impl Contest {
 
     fn run_ours(&self, targets: &[Target<'_>], measurement: &Measurement) -> Result<Run> {
         // With and without what is measured.
-        self.counted(2, || self.measure(targets, measurement))
+        self.counted(2, || {
+            let second = Duration::from_secs(1);
+            let (run, memory) = self.measure(targets, measurement, second, resident_memory)?;
+            // The first look is before it has begun.
+            let memory = memory.into_iter().skip(1).map(|(_, bytes)| bytes).collect();
+            Ok(Run { memory, ..run })
+        })
     }
 
-    fn measure(&self, targets: &[Target<'_>], measurement: &Measurement) -> Result<Run> {
+    /// A run, and its threads.
+    fn run_in_stages(
+        &self,
+        targets: &[Target<'_>],
+        measurement: &Measurement,
+    ) -> Result<(Run, Vec<Run>)> {
+        let look = |process| thread_times(process).ok();
+        let (run, looks) = self.measure(targets, measurement, GLANCE, look)?;
+        let mut times: BTreeMap<String, f64> = BTreeMap::new();
+        for (name, time) in looks.into_iter().flat_map(|(_, threads)| threads) {
+            let most = times.entry(name).or_default();
+            *most = most.max(time.as_secs_f64());
+        }
+        let least = run.cpu_seconds.unwrap_or(0.0) * SHOWN;
+        times.retain(|_, time| *time >= least);
+        let stage = |(name, time)| {
+            let Run { targets, seconds, .. } = run;
+            let program = format!("{name} (thread)");
+            Run { program, targets, seconds, cpu_seconds: Some(time), ..Run::default() }
+        };
+        let stages = times.into_iter().map(stage).collect();
+        Ok((run, stages))
+    }
+
+    /// A run, at which somebody looks every so often while it lasts.
+    fn measure<S: Send>(
+        &self,
+        targets: &[Target<'_>],
+        measurement: &Measurement,
+        every: Duration,
+        look: impl Fn(u32) -> Option<S> + Sync,
+    ) -> Result<(Run, Vec<Sample<S>>)> {
         let served = thread_time(&THREADS)?;
         let mut started = measurement.start(self.lab.vantage(), targets.iter().copied())?;
-        let (process, second) = (started.process(), Duration::from_secs(1));
-        let (ended, memory) = watched(second, || resident_memory(process), || started.finish());
+        let process = started.process();
+        let (ended, looks) = watched(every, || look(process), || started.finish());
         let (ended, served) = (ended?, thread_time(&THREADS)? - served);
         let mut comparison = Comparison::new(&measurement.plugin, targets.iter().copied());
         for record in ended.records()? {
@@ -204,22 +278,21 @@ impl Contest {
             Case::Blocking => format!("pathspider -w {}", measurement.workers),
             _ => "pathspider".into(),
         };
-        Ok(Run {
+        let run = Run {
             program,
             targets: targets.len() as u32,
             seconds: ended.finished.elapsed.as_secs_f64(),
             cpu_seconds: Some(ended.finished.cpu.as_secs_f64()),
             server_cpu_seconds: Some(served.as_secs_f64()),
             peak_memory: Some(ended.finished.peak_memory),
-            // The first look is before it has begun.
-            memory: memory.into_iter().skip(1).map(|(_, bytes)| bytes).collect(),
             answered: Some(right as u32),
             flows_missed: Some(
                 comparison.count(&["pathspider.missed_flows", "pathspider.not_observed"]),
             ),
             wrong: Some(comparison.records() - right + comparison.missing()),
             ..Run::default()
-        })
+        };
+        Ok((run, looks))
     }
 
     /// Counts what leaves while somebody sends this many SYNs to each target, where that is asked for.
@@ -253,6 +326,22 @@ impl Contest {
 
 const LIVE_GROUP: &str = "clean";
 const DEAD_GROUP: &str = "dead";
+
+/// Has pathspider list its plugins.
+fn list_plugins(pathspider: &Path) -> Result<Run> {
+    let mut command = Command::new(pathspider);
+    command.args(plugin_waiver(pathspider)).arg("--list-plugins");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let finished = Running::start(&mut command)?.finish()?;
+    Ok(Run {
+        program: "pathspider --list-plugins".into(),
+        targets: 1,
+        seconds: finished.elapsed.as_secs_f64(),
+        cpu_seconds: Some(finished.cpu.as_secs_f64()),
+        wrong: Some(usize::from(!finished.status.success())),
+        ..Run::default()
+    })
+}
 
 /// So many workers, or as many as the system has files for.
 fn possible(workers: &[usize]) -> Result<Vec<usize>> {

@@ -66,11 +66,16 @@ fn name<S: Serializer>(case: &Case, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(case.name())
 }
 
+/// Targets a second at which the parts of a core are given that stages take.
+const FAST: f64 = 10_000.0;
+
 /// What a table tells of a program: the median of its runs where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     Targets,
     Seconds,
+    /// Milliseconds of the whole run.
+    Millis,
     /// Targets a second.
     Rate,
     /// Microseconds for each target.
@@ -79,6 +84,10 @@ pub(super) enum Column {
     Share,
     /// Microseconds of processor time for each target.
     Cpu,
+    /// Milliseconds of processor time of the whole run.
+    CpuMillis,
+    /// The part of a core that this is at [`FAST`].
+    Core,
     /// The same of the servers.
     ServerCpu,
     Syns,
@@ -123,10 +132,13 @@ impl Run {
         match column {
             Column::Targets => Some(self.targets.into()),
             Column::Seconds => Some(self.seconds),
+            Column::Millis => Some(self.seconds * 1e3),
             Column::Rate => Some(self.rate()),
             Column::PerTarget => Some(self.micros(self.seconds)),
             Column::Share => self.share_of_loop,
             Column::Cpu => self.cpu_seconds.map(|seconds| self.micros(seconds)),
+            Column::CpuMillis => self.cpu_seconds.map(|seconds| seconds * 1e3),
+            Column::Core => self.cpu_seconds.map(|seconds| self.micros(seconds) * FAST / 1e6),
             Column::ServerCpu => self.server_cpu_seconds.map(|seconds| self.micros(seconds)),
             Column::Syns => self.syns_per_second,
             Column::Answered => {

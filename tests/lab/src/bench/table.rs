@@ -9,8 +9,8 @@ use super::report::{CaseReport, Column, Report, Run, median};
 /// What is shown of each program in a case.
 fn columns(case: Case) -> &'static [Column] {
     use Column::{
-        Answered, Cpu, Half, MissedFlows, NineTenths, Peak, PerTarget, Rate, Seconds, ServerCpu,
-        Share, Syns, Targets, Tenth, Wrong,
+        Answered, Core, Cpu, CpuMillis, Half, Millis, MissedFlows, NineTenths, Peak, PerTarget,
+        Rate, Seconds, ServerCpu, Share, Syns, Targets, Tenth, Wrong,
     };
     match case {
         Case::Connect => &[Targets, Rate, Share, Cpu, Peak, MissedFlows, Wrong],
@@ -20,6 +20,8 @@ fn columns(case: Case) -> &'static [Column] {
             &[Targets, Rate, Share, Cpu, ServerCpu, Peak, MissedFlows, Wrong]
         }
         Case::Forged => &[Targets, Rate, Share, Syns, Answered, Cpu, MissedFlows, Wrong],
+        Case::Stages => &[Targets, Cpu, Core, MissedFlows, Wrong],
+        Case::Start => &[Millis, CpuMillis, Wrong],
         Case::Blocking => &[Targets, PerTarget, Cpu, Peak, MissedFlows, Wrong],
         Case::Scale => &[Targets, Seconds, PerTarget, Cpu, Peak, MissedFlows, Wrong],
         Case::Memory | Case::MemoryForged | Case::MemoryQuic => {
@@ -34,10 +36,13 @@ impl Column {
         match self {
             Column::Targets => "targets",
             Column::Seconds => "s",
+            Column::Millis => "ms",
             Column::Rate => "targets/s",
             Column::PerTarget => "µs/target",
             Column::Share => "of the loop (lowest–highest)",
             Column::Cpu => "CPU µs/target",
+            Column::CpuMillis => "CPU ms",
+            Column::Core => "of a core",
             Column::ServerCpu => "servers' CPU µs/target",
             Column::Syns => "SYNs/s",
             Column::Answered => "answers got",
@@ -53,10 +58,10 @@ impl Column {
     fn shown(self, value: f64) -> String {
         const MEBIBYTE: f64 = (1 << 20) as f64;
         match self {
-            Column::Share => format!("{:.0} %", value * 100.0),
+            Column::Share | Column::Core => format!("{:.0} %", value * 100.0),
             // All is all: what is nearly all is not rounded to it.
             Column::Answered => format!("{:.2} %", (value * 1e4).floor() / 100.0),
-            Column::Seconds => format!("{value:.1}"),
+            Column::Seconds | Column::Millis | Column::CpuMillis => format!("{value:.1}"),
             Column::PerTarget | Column::Cpu | Column::ServerCpu if value < 10.0 => {
                 format!("{value:.1}")
             }

@@ -2,6 +2,8 @@
 //! memory of a process.
 
 use std::fs;
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Context, Error, Result};
@@ -37,19 +39,26 @@ pub fn packets(device: &str) -> Result<Packets> {
 /// # Errors
 /// When the kernel does not say it.
 pub fn thread_time(names: &[&str]) -> Result<Duration> {
-    let threads = fs::read_dir("/proc/self/task").context(|| "list the lab's threads")?;
-    let mut time = Duration::ZERO;
-    for path in threads.flatten().map(|entry| entry.path()) {
-        let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
-        if !names.contains(&name.trim()) {
-            continue;
-        }
-        let text = fs::read_to_string(path.join("schedstat"))
-            .context(|| format!("read the processor time of the thread {}", name.trim()))?;
-        let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
-        time += Duration::from_nanos(nanoseconds.unwrap_or(0));
-    }
-    Ok(time)
+    let threads =
+        thread_times(std::process::id()).context(|| "read the processor time of threads")?;
+    let named = threads.iter().filter(|(name, _)| names.contains(&name.as_str()));
+    Ok(named.map(|(_, time)| *time).sum())
+}
+
+/// The living threads of a process, by their names, with the processor time that each had so far.
+///
+/// # Errors
+/// It has ended, or the kernel does not say it.
+pub fn thread_times(process: u32) -> io::Result<Vec<(String, Duration)>> {
+    let threads = fs::read_dir(format!("/proc/{process}/task"))?;
+    let of = |path: PathBuf| {
+        let name = fs::read_to_string(path.join("comm")).ok()?;
+        let text = fs::read_to_string(path.join("schedstat")).ok()?;
+        let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
+        Some((name.trim().to_owned(), Duration::from_nanos(nanoseconds)))
+    };
+    // One that has ended meanwhile is none any more.
+    Ok(threads.flatten().filter_map(|entry| of(entry.path())).collect())
 }
 
 /// The memory that a process holds now, in bytes; `None` when it has ended.

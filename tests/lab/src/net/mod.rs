@@ -10,7 +10,7 @@ mod privilege;
 mod tools;
 mod tun;
 
-pub use counters::{Packets, packets, resident_memory, thread_time};
+pub use counters::{Packets, packets, resident_memory, thread_time, thread_times};
 pub use exec::{Finished, Running};
 pub use limits::{possible_open_files, raise_open_files};
 pub use namespace::Namespace;
