@@ -6,7 +6,6 @@
 //! program, by PATHspider, or by somebody's script, so it takes what it understands and says of the
 //! rest what it is.
 
-pub mod cells;
 pub mod condition;
 pub mod find;
 pub mod keys;

@@ -10,6 +10,7 @@ mod chunk;
 mod csv;
 mod declared;
 mod folder;
+mod keys;
 mod kind;
 mod parquet;
 mod pto;

@@ -12,6 +12,7 @@ mod compare;
 mod export;
 mod figures;
 mod gather;
+mod json;
 mod parse;
 mod show;
 mod statistics;

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use ipcrypt_rs::IpcryptPfx;
 use ipnet::IpNet;
-use pathspider_records::cells::Cell;
 use serde_json::Value;
 
 use super::declared::Secrecy;
+use crate::json::octets;
 
 /// Octets of a key.
 const KEY: usize = IpcryptPfx::KEY_BYTES;
@@ -52,22 +52,17 @@ impl Anonymiser {
         Some(IpNet::new(address, net.prefix_len()).ok()?.trunc().to_string())
     }
 
-    /// A value as it may be published.
-    pub(crate) fn cell<'c>(&self, secrecy: Secrecy, cell: Cell<'c>) -> Cell<'c> {
-        match (secrecy, cell) {
-            (Secrecy::Hidden, _) => Cell::Null,
-            (_, Cell::List(cells)) => {
-                let cells = cells.into_iter().map(|cell| self.cell(secrecy, cell));
+    /// The value of a column as it may be published; null where it is left out.
+    pub(crate) fn column(&self, secrecy: Secrecy, value: Value) -> Value {
+        match value {
+            _ if secrecy == Secrecy::Hidden => Value::Null,
+            Value::Array(list) => {
+                let list = list.into_iter().map(|value| self.column(secrecy, value));
                 // What is left out of a list leaves no place in it.
-                Cell::List(cells.filter(|cell| *cell != Cell::Null).collect())
+                list.filter(|value| !value.is_null()).collect()
             }
-            (_, Cell::Text(text)) => self.text(secrecy, text).map_or(Cell::Null, Cell::Text),
-            (_, Cell::Octets(_)) => Cell::Null,
-            (_, cell @ Cell::Json(_)) => match self.value(secrecy, cell.into_value()) {
-                Value::Null => Cell::Null,
-                value => Cell::Json(value.to_string()),
-            },
-            (_, cell) => cell,
+            Value::Object(object) if octets(&object).is_some() => Value::Null,
+            value => self.value(secrecy, value),
         }
     }
 
@@ -128,6 +123,8 @@ fn is_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn anonymiser() -> Anonymiser {
@@ -165,8 +162,8 @@ mod tests {
     #[test]
     fn values_are_published_as_far_as_they_name_nobody() {
         let anonymiser = anonymiser();
-        let text = |secrecy, text: &str| match anonymiser.cell(secrecy, Cell::Text(text.into())) {
-            Cell::Text(text) => Some(text.into_owned()),
+        let text = |secrecy, text: &str| match anonymiser.column(secrecy, json!(text)) {
+            Value::String(text) => Some(text),
             _ => None,
         };
         let address = anonymiser.address("192.0.2.1").unwrap();
@@ -195,15 +192,11 @@ mod tests {
         }
         let refused = text(Secrecy::Condition, "pathspider.refused:192.0.2.1");
         assert_eq!(refused, Some(format!("pathspider.refused:{address}")));
-        let errors =
-            Cell::List(vec![Cell::Json(r#"{"from":"192.0.2.1","type":3,"x":"name"}"#.into())]);
-        let Cell::List(errors) = anonymiser.cell(Secrecy::Addresses, errors) else {
-            panic!("no list")
-        };
-        let expected = serde_json::json!({"from": address, "type": 3, "x": null});
-        assert_eq!(errors[0].clone().into_value(), expected);
-        assert_eq!(anonymiser.cell(Secrecy::Hidden, Cell::Int(1)), Cell::Null);
-        assert_eq!(anonymiser.cell(Secrecy::Addresses, Cell::Int(1)), Cell::Int(1));
+        let errors = json!([{"from": "192.0.2.1", "type": 3, "x": "name"}, {"base64": "/w=="}]);
+        let expected = json!([{"from": address, "type": 3, "x": null}]);
+        assert_eq!(anonymiser.column(Secrecy::Addresses, errors), expected);
+        assert_eq!(anonymiser.column(Secrecy::Hidden, json!(1)), Value::Null);
+        assert_eq!(anonymiser.column(Secrecy::Addresses, json!(1)), json!(1));
     }
 
     #[test]

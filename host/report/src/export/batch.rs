@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use pathspider_records::cells::Cell;
 use pathspider_records::record::parse_time;
 
 use super::declared::Table;
 use super::kind::{Kind, Simple};
 use super::schema::Schema;
+use crate::json::{What, octets};
 
 /// What stands for no name where a folder is named. There is a word for null that readers know, but pyarrow
 /// reads nothing where all folders have it.
@@ -74,9 +74,9 @@ impl Texts {
         &self.octets[begin..self.ends[number]]
     }
 
-    fn clear(&mut self) {
-        self.octets.clear();
-        self.ends.clear();
+    fn truncate(&mut self, count: usize) {
+        self.ends.truncate(count);
+        self.octets.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
     /// Takes all octets.
@@ -153,6 +153,9 @@ impl Vector {
     /// Adds nulls until it has this many rows.
     pub(crate) fn pad(&mut self, rows: usize) {
         let more = rows.saturating_sub(self.rows);
+        if more == 0 {
+            return;
+        }
         self.defined.resize(self.defined.len() + more, 0);
         if self.kind.is_list {
             self.repeated.resize(self.defined.len(), 0);
@@ -160,37 +163,33 @@ impl Vector {
         self.rows += more;
     }
 
-    /// Adds a row with this value.
-    ///
-    /// # Errors
-    ///
-    /// The value, where it is of another type.
-    pub(crate) fn push<'c>(&mut self, cell: Cell<'c>) -> Result<(), Cell<'c>> {
-        match cell {
-            Cell::List(cells) if self.kind.is_list => {
-                if !cells.iter().all(|cell| fits(self.kind.of, cell)) {
-                    return Err(Cell::List(cells));
-                }
-                let begin = self.defined.len();
-                for cell in cells {
-                    // All fit.
-                    let is_there = self.values.push(self.kind.of, cell).unwrap_or_default();
+    /// Adds a row with this value; `false`, and none, where it is of another type.
+    pub(crate) fn push(&mut self, what: What<'_>) -> bool {
+        match what {
+            What::List(items) if self.kind.is_list => {
+                let (levels, values) = (self.defined.len(), self.values.len());
+                for item in items {
+                    let Some(is_there) = self.values.push(self.kind.of, item.what()) else {
+                        self.defined.truncate(levels);
+                        self.values.truncate(values);
+                        return false;
+                    };
                     self.defined.push(if is_there { 3 } else { 2 });
                 }
-                if self.defined.len() == begin {
+                if self.defined.len() == levels {
                     self.defined.push(1);
                 }
                 self.repeated.resize(self.defined.len(), 1);
-                self.repeated[begin] = 0;
+                self.repeated[levels] = 0;
             }
-            cell if self.kind.is_list => return Err(cell),
-            cell => {
-                let is_there = self.values.push(self.kind.of, cell)?;
+            _ if self.kind.is_list => return false,
+            what => {
+                let Some(is_there) = self.values.push(self.kind.of, what) else { return false };
                 self.defined.push(i16::from(is_there));
             }
         }
         self.rows += 1;
-        Ok(())
+        true
     }
 
     /// Adds the rows of another one of the same type.
@@ -229,12 +228,7 @@ impl Vector {
         self.rows = 0;
         self.defined.clear();
         self.repeated.clear();
-        match &mut self.values {
-            Values::Bool(values) => values.clear(),
-            Values::Int(values) => values.clear(),
-            Values::Float(values) => values.clear(),
-            Values::Text(texts) => texts.clear(),
-        }
+        self.values.truncate(0);
     }
 
     /// Its values, where they are whole numbers.
@@ -305,20 +299,6 @@ impl<'v> Rows<'v> {
     }
 }
 
-/// Whether a list of this type takes a value, or null.
-fn fits(of: Simple, cell: &Cell<'_>) -> bool {
-    match (of, cell) {
-        (_, Cell::Null) | (Simple::Json, _) => true,
-        (Simple::Bool, Cell::Bool(_)) => true,
-        (Simple::Int, Cell::Int(_)) => true,
-        (Simple::Float, Cell::Int(_) | Cell::Float(_)) => true,
-        (Simple::Text, Cell::Text(_)) => true,
-        (Simple::Octets, Cell::Text(_) | Cell::Octets(_)) => true,
-        (Simple::Time, Cell::Text(text)) => micros(text).is_some(),
-        _ => false,
-    }
-}
-
 /// A time as microseconds since the epoch.
 fn micros(text: &str) -> Option<i64> {
     let since = parse_time(text)?.duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -326,34 +306,51 @@ fn micros(text: &str) -> Option<i64> {
 }
 
 impl Values {
-    /// Adds a value; whether it is one, and not null.
-    ///
-    /// # Errors
-    ///
-    /// The value, where it does not fit.
-    fn push<'c>(&mut self, of: Simple, cell: Cell<'c>) -> Result<bool, Cell<'c>> {
-        match (self, cell) {
-            (_, Cell::Null) => return Ok(false),
-            (Values::Bool(values), Cell::Bool(value)) => values.push(value),
-            (Values::Int(values), Cell::Int(number)) if of == Simple::Int => values.push(number),
-            (Values::Int(values), Cell::Text(text)) if of == Simple::Time => match micros(&text) {
-                Some(micros) => values.push(micros),
-                None => return Err(Cell::Text(text)),
-            },
-            (Values::Float(values), Cell::Float(number)) => values.push(number),
-            (Values::Float(values), Cell::Int(number)) => values.push(number as f64),
-            (Values::Text(texts), cell) => match (of, cell) {
-                (Simple::Text | Simple::Octets, Cell::Text(text)) => texts.push(text.as_bytes()),
-                (Simple::Octets, Cell::Octets(octets)) => texts.push(&octets),
-                (Simple::Json, cell) => {
-                    cell.write(&mut texts.octets);
-                    texts.ends.push(texts.octets.len());
-                }
-                (_, cell) => return Err(cell),
-            },
-            (_, cell) => return Err(cell),
+    fn len(&self) -> usize {
+        match self {
+            Values::Bool(values) => values.len(),
+            Values::Int(values) => values.len(),
+            Values::Float(values) => values.len(),
+            Values::Text(texts) => texts.ends.len(),
         }
-        Ok(true)
+    }
+
+    fn truncate(&mut self, len: usize) {
+        match self {
+            Values::Bool(values) => values.truncate(len),
+            Values::Int(values) => values.truncate(len),
+            Values::Float(values) => values.truncate(len),
+            Values::Text(texts) => texts.truncate(len),
+        }
+    }
+
+    /// Adds a value; whether it is one, and not null. `None` where it does not fit.
+    fn push(&mut self, of: Simple, what: What<'_>) -> Option<bool> {
+        match (self, what) {
+            (_, What::Null) => return Some(false),
+            (Values::Text(texts), What::Text(text))
+                if matches!(of, Simple::Text | Simple::Octets) =>
+            {
+                texts.push(text.as_bytes());
+            }
+            (Values::Int(values), What::Int(number)) if of == Simple::Int => values.push(number),
+            (Values::Int(values), What::Text(text)) if of == Simple::Time => {
+                values.push(micros(text)?);
+            }
+            (Values::Bool(values), What::Bool(value)) => values.push(value),
+            (Values::Float(values), What::Float(number)) => values.push(number),
+            (Values::Float(values), What::Int(number)) => values.push(number as f64),
+            (Values::Text(texts), what) if of == Simple::Json => {
+                // Nothing fails that is written into memory.
+                let _ = serde_json::to_writer(&mut texts.octets, &what.into_value());
+                texts.ends.push(texts.octets.len());
+            }
+            (Values::Text(texts), What::Object(fields)) if of == Simple::Octets => {
+                texts.push(&octets(&fields.into_map())?);
+            }
+            _ => return None,
+        }
+        Some(true)
     }
 }
 
@@ -373,18 +370,15 @@ impl Batch {
         Batch { table, partition, schema, rows: 0, columns }
     }
 
-    /// Sets a value of the row that is being made.
-    ///
-    /// # Errors
-    ///
-    /// The value, where the column is of another type, or has one already.
-    pub(crate) fn set<'c>(&mut self, column: usize, cell: Cell<'c>) -> Result<(), Cell<'c>> {
+    /// Sets a value of the row that is being made; `false` where the column is of another type, or has a
+    /// value already.
+    pub(crate) fn set(&mut self, column: usize, what: What<'_>) -> bool {
         match self.columns.get_mut(column) {
             Some(vector) if vector.rows <= self.rows => {
                 vector.pad(self.rows);
-                vector.push(cell)
+                vector.push(what)
             }
-            _ => Err(cell),
+            _ => false,
         }
     }
 
@@ -417,21 +411,25 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::super::kind::{list, one};
     use super::*;
+    use crate::json::Json;
+    use crate::parse::Row;
 
-    fn text(text: &str) -> Cell<'_> {
-        Cell::Text(text.into())
+    /// Adds a row with this value.
+    fn push(vector: &mut Vector, value: &Value) -> bool {
+        vector.push(Json::new(&Row::of_value(value).nodes()).what())
     }
 
     #[test]
     fn rows_come_out_as_they_went_in() {
         let mut vector = Vector::new(list(Simple::Int));
-        vector.push(Cell::List(vec![Cell::Int(1), Cell::Null, Cell::Int(3)])).unwrap();
+        assert!(push(&mut vector, &json!([1, null, 3])));
         vector.pad(2);
-        vector.push(Cell::List(Vec::new())).unwrap();
-        let odd = Cell::List(vec![Cell::Int(1), text("x")]);
-        assert_eq!(vector.push(odd.clone()), Err(odd), "and nothing of it is kept");
+        assert!(push(&mut vector, &json!([])));
+        assert!(!push(&mut vector, &json!([1, "x"])), "and nothing of it is kept");
         let mut twice = vector.clone();
         twice.append(&vector);
         let mut rows = twice.rows();
@@ -444,25 +442,36 @@ mod tests {
         let (defined, repeated, _) = vector.parts();
         assert_eq!((defined, repeated), (&[3, 2, 3, 0, 1][..], &[0, 1, 1, 0, 0][..]));
         vector.clear();
-        vector.push(Cell::List(vec![Cell::Int(7)])).unwrap();
+        assert!(push(&mut vector, &json!([7])));
         assert_eq!(vector.rows().next_row(), Some(vec![Some(Shown::Int(7))]));
+        let mut texts = Vector::new(list(Simple::Text));
+        assert!(push(&mut texts, &json!(["a"])) && !push(&mut texts, &json!(["b", 1])));
+        assert!(push(&mut texts, &json!(["c"])));
+        let mut rows = texts.rows();
+        assert_eq!(rows.next_row(), Some(vec![Some(Shown::Text("a"))]));
+        assert_eq!(rows.next_row(), Some(vec![Some(Shown::Text("c"))]));
     }
 
     #[test]
-    fn values_that_do_not_fit_are_given_back() {
+    fn values_that_do_not_fit_are_refused() {
         let mut time = Vector::new(one(Simple::Time));
-        time.push(text("2026-11-22T02:00:17.5Z")).unwrap();
-        assert_eq!(time.push(text("yesterday")), Err(text("yesterday")));
+        assert!(push(&mut time, &json!("2026-11-22T02:00:17.5Z")));
+        assert!(!push(&mut time, &json!("yesterday")));
         assert_eq!(time.rows().next_row(), Some(vec![Some(Shown::Time(1_795_312_817_500_000))]));
         let mut octets = Vector::new(one(Simple::Octets));
-        octets.push(text("x")).unwrap();
-        octets.push(Cell::Octets(vec![255])).unwrap();
-        assert!(octets.push(Cell::Int(1)).is_err());
+        assert!(push(&mut octets, &json!("x")) && push(&mut octets, &json!({"base64": "/w=="})));
+        for odd in [json!(1), json!({"base64": "?"}), json!({"base64": "/w==", "x": 1})] {
+            assert!(!push(&mut octets, &odd), "{odd}");
+        }
         let mut rows = octets.rows();
         assert_eq!(rows.next_row(), Some(vec![Some(Shown::Octets(b"x"))]));
         assert_eq!(rows.next_row(), Some(vec![Some(Shown::Octets(&[255]))]));
+        let value =
+            json!({"z": [1, -2, 0.5, true, "x", {"base64": "Z3L832U="}, [1], u64::MAX], "a": {}});
         let mut json = Vector::new(one(Simple::Json));
-        json.push(text("x")).unwrap();
-        assert_eq!(json.rows().next_row(), Some(vec![Some(Shown::Text("\"x\""))]));
+        assert!(push(&mut json, &json!("x")) && push(&mut json, &value));
+        let mut rows = json.rows();
+        assert_eq!(rows.next_row(), Some(vec![Some(Shown::Text("\"x\""))]));
+        assert_eq!(rows.next_row(), Some(vec![Some(Shown::Text(&value.to_string()))]));
     }
 }

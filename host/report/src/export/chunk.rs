@@ -244,17 +244,19 @@ fn differ<T: Hash + Eq>(values: impl Iterator<Item = T>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pathspider_records::cells::Cell;
+    use serde_json::json;
 
     use super::super::kind::{Simple, list, one};
     use super::*;
+    use crate::json::{Json, What};
+    use crate::parse::Row;
 
     #[test]
     fn columns_are_varied_where_most_of_their_first_values_differ() {
         let of = |count: i64, different: i64| {
             let mut vector = Vector::new(one(Simple::Int));
             for number in 0..count {
-                vector.push(Cell::Int(number % different)).unwrap();
+                assert!(vector.push(What::Int(number % different)));
             }
             is_varied(vector.parts().2)
         };
@@ -262,8 +264,9 @@ mod tests {
         assert!(!of(5000, 3) && !of(1024, 500) && !of(1000, 1000));
         let mut texts = Vector::new(list(Simple::Text));
         for number in 0..SAMPLE {
-            let text = |number: usize| Cell::Text(number.to_string().into());
-            texts.push(Cell::List(vec![text(number), Cell::Null, text(number)])).unwrap();
+            let text = number.to_string();
+            let value = json!([text, null, text]);
+            assert!(texts.push(Json::new(&Row::of_value(&value).nodes()).what()));
         }
         assert!(!is_varied(texts.parts().2), "each stands there twice");
     }

@@ -95,10 +95,10 @@ impl Table {
         }
     }
 
-    /// The keys that have no column, for their values name folders.
-    pub(crate) fn naming(self) -> &'static [&'static str] {
+    /// The keys that have no column: their values name folders, or are the rows of another table.
+    pub(crate) fn apart(self) -> &'static [&'static str] {
         match self {
-            Table::Targets => &[names::PLUGIN, CAMPAIGN, names::VANTAGE],
+            Table::Targets => &[names::PLUGIN, CAMPAIGN, names::VANTAGE, names::FLOW_RESULTS],
             Table::Flows | Table::Runs => &[],
         }
     }

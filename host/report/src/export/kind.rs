@@ -75,9 +75,7 @@ impl Learned {
                 Value::Number(number) if number.is_i64() => Simple::Int,
                 Value::Number(number) if number.is_f64() => Simple::Float,
                 Value::String(_) => Simple::Text,
-                Value::Object(object) if pathspider_records::cells::octets(object).is_some() => {
-                    Simple::Octets
-                }
+                Value::Object(object) if crate::json::octets(object).is_some() => Simple::Octets,
                 _ => Simple::Json,
             };
             self.of = Some(match (self.of, of) {

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pathspider_asn::Databases;
-use pathspider_records::cells::{Cell, Cells, Keys, Line, Reading};
 use pathspider_records::condition::measurement;
 use pathspider_records::{Remark, Wrong, is_record, names};
 use serde::de::Error;
@@ -14,11 +13,13 @@ use serde_json::{Map, Value};
 
 use super::anonymous::Anonymiser;
 use super::batch::{Batch, Names, Partition};
-use super::declared::{CAMPAIGN, Table};
+use super::declared::{CAMPAIGN, Secrecy, Table};
+use super::keys::{Apart, Keys};
 use super::schema::Schemas;
 use super::sources::Beside;
 use crate::gather::ip_version;
-use crate::parse::Parser;
+use crate::json::{Fields, Json, What};
+use crate::parse::{Parser, Row};
 
 /// What all threads have in common.
 pub(crate) struct Plan {
@@ -26,20 +27,23 @@ pub(crate) struct Plan {
     pub(crate) sources: Vec<Beside>,
     pub(crate) anonymiser: Option<Anonymiser>,
     databases: Databases,
-    known: Known,
+    /// What keys of targets say beside the value of their column, by the keys' numbers.
+    says: Vec<Option<Says>>,
+    /// The numbers of the keys of a target's system, prefix and country.
+    network: [Option<u32>; 3],
 }
 
-/// The numbers of keys that say more than their value.
-struct Known {
-    dip: Option<u32>,
-    conditions: Option<u32>,
-    from: Option<u32>,
-    schema: Option<u32>,
-    plugin: Option<u32>,
-    campaign: Option<u32>,
-    vantage: Option<u32>,
-    /// Of the target's system, prefix and country.
-    network: [Option<u32>; 3],
+/// What the value of a key says beside what is in its column. The first three have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Measurement,
+    Campaign,
+    Vantage,
+    Begin,
+    Address,
+    Conditions,
+    Schema,
+    Connections,
 }
 
 impl Plan {
@@ -50,87 +54,103 @@ impl Plan {
         databases: Databases,
     ) -> Plan {
         let keys = schemas.keys(Table::Targets).names();
-        let number = |name: &str| keys.iter().position(|key| key == name).map(|at| at as u32);
-        let known = Known {
-            dip: number("dip"),
-            conditions: number("conditions"),
-            from: number("time.from"),
-            schema: number(names::SCHEMA),
-            plugin: number(names::PLUGIN),
-            campaign: number(CAMPAIGN),
-            vantage: number(names::VANTAGE),
-            network: ["dip_asn", "dip_prefix", "dip_country"].map(number),
+        let says = |name: &String| {
+            Some(match &**name {
+                names::PLUGIN => Says::Measurement,
+                CAMPAIGN => Says::Campaign,
+                names::VANTAGE => Says::Vantage,
+                "time.from" => Says::Begin,
+                "dip" => Says::Address,
+                names::CONDITIONS => Says::Conditions,
+                names::SCHEMA => Says::Schema,
+                names::FLOW_RESULTS => Says::Connections,
+                _ => return None,
+            })
         };
-        Plan { schemas, sources, anonymiser, databases, known }
+        let number = |name: &str| keys.iter().position(|key| key == name).map(|at| at as u32);
+        let network = ["dip_asn", "dip_prefix", "dip_country"].map(number);
+        let says = keys.iter().map(says).collect();
+        Plan { schemas, sources, anonymiser, databases, says, network }
     }
 
-    /// Adds the network of a target, as far as its record does not have it.
-    fn add_network(&self, address: IpAddr, cells: &mut Vec<(u32, Cell<'_>)>) {
-        let network = self.databases.find(address);
-        let found = [
-            network.asn.map(|asn| Cell::Int(asn.into())),
-            network.prefix.map(|prefix| Cell::Text(prefix.to_string().into())),
-            network.country.map(|country| Cell::Text(country.as_str().to_owned().into())),
-        ];
-        for (key, cell) in self.known.network.into_iter().zip(found) {
-            if let (Some(key), Some(cell)) = (key, cell)
-                && !cells.iter().any(|(other, _)| *other == key)
-            {
-                cells.push((key, cell));
-            }
-        }
-    }
-
-    /// Sets a value of a row; where it has no column that takes it, it is one of `others`.
-    fn set<'c>(
+    /// Sets the value of a key in a row; where it has no column that takes it, it is one of `others`.
+    fn set(
         &self,
         batch: &mut Batch,
-        column: usize,
-        name: &str,
-        cell: Cell<'c>,
+        keys: &Keys,
+        key: u32,
+        what: What<'_>,
         others: &mut Vec<(String, Value)>,
     ) {
-        let cell = match (&self.anonymiser, batch.schema.columns.get(column)) {
-            (Some(anonymiser), Some(column)) => anonymiser.cell(column.secrecy, cell),
-            _ => cell,
+        let column = batch.schema.of_key(key);
+        let is_set = match (column, &self.anonymiser) {
+            (None, _) => false,
+            (Some(column), None) => batch.set(column, what),
+            (Some(column), Some(anonymiser)) => {
+                let of = batch.schema.columns.get(column);
+                let secrecy = of.map_or(Secrecy::Hidden, |of| of.secrecy);
+                let value = anonymiser.column(secrecy, what.into_value());
+                let row = Row::of_value(&value);
+                value.is_null() || batch.set(column, Json::new(&row.nodes()).what())
+            }
         };
-        if cell != Cell::Null
-            && let Err(cell) = batch.set(column, cell)
-        {
-            others.push((name.to_owned(), cell.into_value()));
+        if !is_set {
+            others.push((keys.name(key).to_owned(), what.into_value()));
         }
     }
 
-    /// Ends a row with these cells and values of keys.
-    fn row(&self, batch: &mut Batch, keys: &Keys, computed: &[Cell<'_>], cells: Cells<'_>) {
-        let Cells { known, mut others } = cells;
-        for (column, cell) in computed.iter().enumerate() {
+    /// Ends a row of these values, and of what is apart of an object in the row that `first` begins.
+    fn row(
+        &self,
+        batch: &mut Batch,
+        keys: &Keys,
+        computed: &[What<'_>],
+        apart: &mut Apart,
+        first: Json<'_>,
+    ) {
+        for (column, what) in computed.iter().enumerate() {
             // They are of the type that was declared.
-            let _ = batch.set(column, cell.clone());
+            batch.set(column, *what);
         }
-        for (key, cell) in known {
-            if matches!(cell, Cell::Null) {
-                continue;
-            }
-            let name = keys.names().get(key as usize).map_or("", String::as_str);
-            match batch.schema.of_key(key) {
-                Some(column) => self.set(batch, column, name, cell, &mut others),
-                None => others.push((name.to_owned(), cell.into_value())),
-            }
+        for &(key, place) in &apart.known {
+            self.set(batch, keys, key, first.at(place).what(), &mut apart.others);
         }
-        if !others.is_empty() && self.anonymiser.is_none() {
-            let others: Map<String, Value> = others.into_iter().collect();
-            let more = batch.schema.more();
+        if !apart.others.is_empty() && self.anonymiser.is_none() {
+            let others: Map<String, Value> = apart.others.drain(..).collect();
+            let others = Value::Object(others);
             // A column of JSON takes any.
-            let _ = batch.set(more, Cell::Json(Value::Object(others).to_string()));
+            batch.set(batch.schema.more(), Json::new(&Row::of_value(&others).nodes()).what());
         }
         batch.end_row();
+    }
+
+    /// Sets the network of a target, as far as its record does not have it.
+    fn network(&self, batch: &mut Batch, address: IpAddr, apart: &mut Apart) {
+        if self.databases.is_empty() {
+            return;
+        }
+        let network = self.databases.find(address);
+        let prefix = network.prefix.map(|prefix| prefix.to_string());
+        let found = [
+            network.asn.map(|asn| What::Int(asn.into())),
+            prefix.as_deref().map(What::Text),
+            network.country.as_ref().map(|country| What::Text(country.as_str())),
+        ];
+        let keys = self.schemas.keys(Table::Targets);
+        for (key, what) in self.network.into_iter().zip(found) {
+            if let (Some(key), Some(what)) = (key, what)
+                && !apart.known.iter().any(|(other, _)| *other == key)
+            {
+                self.set(batch, keys, key, what, &mut apart.others);
+            }
+        }
     }
 
     /// The runs of all sources, as rows.
     pub(crate) fn runs(&self) -> Batches {
         let mut batches = Batches::default();
         let keys = self.schemas.keys(Table::Runs);
+        let mut apart = Apart::default();
         for (number, beside) in self.sources.iter().enumerate() {
             let nothing = [Value::Object(Map::new())];
             let runs = match &beside.about.all_of_runs[..] {
@@ -147,7 +167,11 @@ impl Plan {
                         version.map_or(Value::Null, Value::from),
                     );
                 }
-                let Ok(cells) = Line::of_object(&run, keys) else { continue };
+                let row = Row::of_value(&run);
+                let nodes = row.nodes();
+                let first = Json::new(&nodes);
+                let What::Object(fields) = first.what() else { continue };
+                apart.take(fields, keys, first);
                 let names = [
                     beside.measurement.as_deref(),
                     beside.about.campaign.as_deref(),
@@ -155,7 +179,7 @@ impl Plan {
                     run.get("started").and_then(Value::as_str).and_then(date),
                 ];
                 let batch = batches.of(names).table(Table::Runs, &self.schemas);
-                self.row(batch, keys, &[Cell::Int(number as i64)], cells);
+                self.row(batch, keys, &[What::Int(number as i64)], &mut apart, first);
             }
         }
         batches
@@ -224,10 +248,73 @@ impl Batches {
     }
 }
 
+/// What of a record says where its rows belong, and whether it is one.
+#[derive(Default)]
+struct Head<'n> {
+    /// Its measurement, campaign and vantage point.
+    names: [Option<Cow<'n, str>>; 3],
+    date: Option<&'n str>,
+    address: Option<IpAddr>,
+    conditions: Option<What<'n>>,
+    schema: Option<u64>,
+    connections: Vec<Fields<'n>>,
+    /// By [`Says`]: of a key that stands there twice, the first value says it.
+    said: [bool; 8],
+}
+
+impl<'n> Head<'n> {
+    /// Takes it of what is apart of a record; `None` where connections are no list of objects.
+    fn take(apart: &mut Apart, first: Json<'n>, says: &[Option<Says>]) -> Option<Head<'n>> {
+        let (mut head, mut is_record) = (Head::default(), true);
+        apart.known.retain(|&(key, place)| {
+            let says = says.get(key as usize).copied().flatten();
+            let Some(says) = says else { return true };
+            if says == Says::Connections {
+                is_record &= head.connect(first.at(place).what());
+                return false;
+            }
+            let is_first = !std::mem::replace(&mut head.said[says as usize], true);
+            !(is_first && head.say(says, first.at(place).what()))
+        });
+        is_record.then_some(head)
+    }
+
+    fn connect(&mut self, connections: What<'n>) -> bool {
+        let What::List(connections) = connections else { return false };
+        connections.map(Json::what).all(|connection| match connection {
+            What::Object(fields) => {
+                self.connections.push(fields);
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Takes a value; whether it has no column then.
+    fn say(&mut self, says: Says, what: What<'n>) -> bool {
+        match (says, what) {
+            (Says::Measurement | Says::Campaign | Says::Vantage, what) => {
+                let name = shown(what);
+                let is_name = name.is_some();
+                self.names[says as usize] = name;
+                return is_name;
+            }
+            (Says::Begin, What::Text(text)) => self.date = date(text),
+            (Says::Address, What::Text(text)) => self.address = text.parse().ok(),
+            (Says::Schema, What::Int(version)) => self.schema = u64::try_from(version).ok(),
+            (Says::Conditions, what) => self.conditions = Some(what),
+            _ => {}
+        }
+        false
+    }
+}
+
 /// Makes rows of the lines that one thread reads.
 pub(crate) struct Making<'p> {
     plan: &'p Plan,
     parser: Parser,
+    target: Apart,
+    connection: Apart,
     batches: Batches,
     /// How many records it read.
     pub(crate) records: u64,
@@ -235,64 +322,46 @@ pub(crate) struct Making<'p> {
 
 impl<'p> Making<'p> {
     pub(crate) fn new(plan: &'p Plan) -> Making<'p> {
-        Making { plan, parser: Parser::default(), batches: Batches::default(), records: 0 }
+        Making {
+            plan,
+            parser: Parser::default(),
+            target: Apart::default(),
+            connection: Apart::default(),
+            batches: Batches::default(),
+            records: 0,
+        }
     }
 
     /// Takes a line of a source.
     pub(crate) fn line(&mut self, source: usize, number: u64, line: &[u8]) -> Result<(), Wrong> {
-        let plan = self.plan;
+        let Making { plan, parser, target, connection, batches, .. } = self;
         let (targets, flows) = (plan.schemas.keys(Table::Targets), plan.schemas.keys(Table::Flows));
-        let read = self.parser.read(line, Reading { targets, flows })?;
-        let Line { mut target, flows: connections } = read;
-        let taken = |key| take(&mut target.known, key);
-        let [plugin, campaign, vantage] =
-            [plan.known.plugin, plan.known.campaign, plan.known.vantage].map(taken);
-        let known = |key: Option<u32>| {
-            let of_key = |(number, _): &&(u32, Cell<'_>)| Some(*number) == key;
-            target.known.iter().find(of_key).map(|(_, cell)| cell)
-        };
-        let schema = match known(plan.known.schema) {
-            Some(Cell::Int(version)) => u64::try_from(*version).ok(),
-            _ => None,
-        };
-        let conditions = known(plan.known.conditions);
-        is_record(conditions.is_some(), schema)?;
-        let conditions = match conditions {
-            Some(Cell::List(list)) if list.iter().all(|cell| cell.as_str().is_some()) => list,
-            _ => return Err(Wrong::NoRecord(Error::custom("conditions is not a list of texts"))),
-        };
-        let address = known(plan.known.dip).and_then(Cell::as_str);
-        let address: Option<IpAddr> = address.and_then(|address| address.parse().ok());
-        let beside = plan.sources.get(source);
-        let about = beside.map(|beside| &beside.about);
-        let named = || {
-            let mut own = conditions.iter().filter_map(Cell::as_str);
-            own.find(|condition| Remark::of(condition).is_none()).map(measurement)
-        };
-        let rows = self.batches.of([
-            plugin
-                .as_deref()
-                .or_else(|| about?.measurement.as_deref())
-                .or_else(named)
-                .or_else(|| beside?.measurement.as_deref()),
-            campaign.as_deref().or_else(|| about?.campaign.as_deref()),
-            vantage.as_deref().or_else(|| about?.vantage.as_deref()),
-            known(plan.known.from).and_then(Cell::as_str).and_then(date),
-        ]);
-        let place = [Cell::Int(source as i64), Cell::Int(number as i64)];
-        if !connections.is_empty() {
-            let batch = rows.table(Table::Flows, &plan.schemas);
-            for connection in connections {
-                plan.row(batch, flows, &place, connection);
+        let taken = parser.values(line, |record| {
+            let What::Object(fields) = record.what() else { return None };
+            target.take(fields, targets, record);
+            let head = Head::take(target, record, &plan.says)?;
+            let rows = match belongs(&head, plan.sources.get(source)) {
+                Ok(names) => batches.of(names),
+                Err(wrong) => return Some(Err(wrong)),
+            };
+            let [of, line] = [What::Int(source as i64), What::Int(number as i64)];
+            if !head.connections.is_empty() {
+                let batch = rows.table(Table::Flows, &plan.schemas);
+                for fields in head.connections {
+                    connection.take(fields, flows, record);
+                    plan.row(batch, flows, &[of, line], connection, record);
+                }
             }
-        }
-        let [of, line] = place;
-        let version = address.map_or(Cell::Null, |address| Cell::Text(ip_version(address).into()));
-        if let Some(address) = address.filter(|_| !plan.databases.is_empty()) {
-            plan.add_network(address, &mut target.known);
-        }
-        let batch = rows.table(Table::Targets, &plan.schemas);
-        plan.row(batch, targets, &[of, line, version], target);
+            let batch = rows.table(Table::Targets, &plan.schemas);
+            let version =
+                head.address.map_or(What::Null, |address| What::Text(ip_version(address)));
+            if let Some(address) = head.address {
+                plan.network(batch, address, target);
+            }
+            plan.row(batch, targets, &[of, line, version], target, record);
+            Some(Ok(()))
+        })?;
+        taken?;
         self.records += 1;
         Ok(())
     }
@@ -308,17 +377,49 @@ impl<'p> Making<'p> {
     }
 }
 
-/// Takes a key's value, as it is shown. Lists and objects stay.
-fn take<'c>(known: &mut [(u32, Cell<'c>)], key: Option<u32>) -> Option<Cow<'c, str>> {
-    let (_, cell) = known.iter_mut().find(|(number, _)| Some(*number) == key)?;
-    match cell {
-        Cell::Text(_) | Cell::Bool(_) | Cell::Int(_) | Cell::Float(_) => {}
-        Cell::Null | Cell::Octets(_) | Cell::List(_) | Cell::Json(_) => return None,
+/// The partition of a record, beside whose file that stands.
+///
+/// # Errors
+///
+/// It is no record.
+fn belongs<'n>(head: &'n Head<'_>, beside: Option<&'n Beside>) -> Result<Names<'n>, Wrong> {
+    is_record(head.conditions.is_some(), head.schema)?;
+    let conditions = match head.conditions {
+        Some(What::List(list)) if list.map(Json::what).all(|what| text(what).is_some()) => list,
+        _ => return Err(Wrong::NoRecord(Error::custom("conditions is not a list of texts"))),
+    };
+    let about = beside.map(|beside| &beside.about);
+    let named = || {
+        let mut own = conditions.map(Json::what).filter_map(text);
+        own.find(|condition| Remark::of(condition).is_none()).map(measurement)
+    };
+    let [plugin, campaign, vantage] = &head.names;
+    Ok([
+        plugin
+            .as_deref()
+            .or_else(|| about?.measurement.as_deref())
+            .or_else(named)
+            .or_else(|| beside?.measurement.as_deref()),
+        campaign.as_deref().or_else(|| about?.campaign.as_deref()),
+        vantage.as_deref().or_else(|| about?.vantage.as_deref()),
+        head.date,
+    ])
+}
+
+fn text(what: What<'_>) -> Option<&str> {
+    match what {
+        What::Text(text) => Some(text),
+        _ => None,
     }
-    Some(match std::mem::replace(cell, Cell::Null) {
-        Cell::Text(text) => text,
-        other => other.into_value().to_string().into(),
-    })
+}
+
+/// A single value, as it is shown.
+fn shown(what: What<'_>) -> Option<Cow<'_, str>> {
+    match what {
+        What::Text(text) => Some(text.into()),
+        What::Bool(_) | What::Int(_) | What::Float(_) => Some(what.into_value().to_string().into()),
+        What::Null | What::Large(_) | What::List(_) | What::Object(_) => None,
+    }
 }
 
 /// The day of a time: `2026-11-22` of `2026-11-22T02:00:17Z`.

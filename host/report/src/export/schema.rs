@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pathspider_records::cells::Keys;
 use pathspider_records::{About, DeclaredField};
 use serde_json::{Map, Value};
 
 use super::declared::{MORE, Secrecy, TABLES, Table, is_same};
+use super::keys::Keys;
 use super::kind::{Kind, Learned, Simple, one};
 
 /// The most columns that are learned for one table; what goes beyond is in `more`.
@@ -132,7 +132,7 @@ impl Learning {
             table.declared().iter().for_each(|column| {
                 keys.add(&column.way);
             });
-            table.naming().iter().for_each(|key| {
+            table.apart().iter().for_each(|key| {
                 keys.add(&[key]);
             });
             keys
@@ -166,8 +166,7 @@ impl LearnedTable {
             match value {
                 _ if is_declared || is_elsewhere => {}
                 Value::Object(below)
-                    if way.len() < DEEPEST
-                        && pathspider_records::cells::octets(below).is_none() =>
+                    if way.len() < DEEPEST && crate::json::octets(below).is_none() =>
                 {
                     self.object(table, below, way);
                 }
