@@ -68,26 +68,41 @@ impl Wanted {
     }
 
     /// Takes from a record's key what is wanted of it.
-    pub(crate) fn take(&self, key: &str, value: &Value, found: &mut [Vec<Cow<'_, str>>]) {
-        for (path, found) in self.paths.iter().zip(found) {
+    pub(crate) fn take(&self, key: &str, value: &Value, found: &mut Found<'_>) {
+        for (number, path) in self.paths.iter().enumerate() {
             if let Some(rest) = path.below(key) {
-                within(value, rest, found);
+                within(value, rest, number, found);
             }
         }
     }
 
     /// Takes a record's key whose value is a single one, as it is shown.
-    pub(crate) fn take_one<'a>(
-        &self,
-        key: &str,
-        shown: Cow<'a, str>,
-        found: &mut [Vec<Cow<'a, str>>],
-    ) {
-        for (path, found) in self.paths.iter().zip(found) {
+    pub(crate) fn take_one<'a>(&self, key: &str, shown: Cow<'a, str>, found: &mut Found<'a>) {
+        for (number, path) in self.paths.iter().enumerate() {
             if path.text == key {
-                add(shown.clone(), found);
+                found.add(number, shown.clone());
             }
         }
+    }
+}
+
+/// The values of the keys that were wanted of a record, with the keys' numbers. Most records have few of
+/// them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found<'a>(Vec<(usize, Cow<'a, str>)>);
+
+impl<'a> Found<'a> {
+    /// A record counts once for each of its values.
+    fn add(&mut self, number: usize, value: Cow<'a, str>) {
+        if !self.0.iter().any(|(other, there)| *other == number && *there == value) {
+            self.0.push((number, value));
+        }
+    }
+
+    /// The values of the key of this number.
+    pub fn of(&self, number: usize) -> impl Iterator<Item = &str> {
+        let of_key = self.0.iter().filter(move |(other, _)| *other == number);
+        of_key.map(|(_, value)| &**value)
     }
 }
 
@@ -97,33 +112,27 @@ fn begin(name: &str) -> u128 {
 }
 
 /// Collects the values that a key leads to; of a list, any element's.
-fn within(value: &Value, rest: &str, found: &mut Vec<Cow<'_, str>>) {
+fn within(value: &Value, rest: &str, number: usize, found: &mut Found<'_>) {
     match value {
         Value::Array(list) => {
-            list.iter().take(MOST_ELEMENTS).for_each(|element| within(element, rest, found));
+            let elements = list.iter().take(MOST_ELEMENTS);
+            elements.for_each(|element| within(element, rest, number, found));
         }
         Value::Object(object) if !rest.is_empty() => {
             if let Some(value) = object.get(rest) {
-                return within(value, "", found);
+                return within(value, "", number, found);
             }
             for (at, _) in rest.match_indices('.') {
                 if let Some(value) = object.get(&rest[..at]) {
-                    within(value, &rest[at + 1..], found);
+                    within(value, &rest[at + 1..], number, found);
                 }
             }
         }
         _ if !rest.is_empty() => {}
-        Value::String(text) => add(text.clone().into(), found),
-        Value::Number(number) => add(number.to_string().into(), found),
-        Value::Bool(value) => add(value.to_string().into(), found),
+        Value::String(text) => found.add(number, text.clone().into()),
+        Value::Number(of) => found.add(number, of.to_string().into()),
+        Value::Bool(value) => found.add(number, value.to_string().into()),
         Value::Null | Value::Object(_) => {}
-    }
-}
-
-/// A record counts once for each of its values.
-fn add<'a>(value: Cow<'a, str>, found: &mut Vec<Cow<'a, str>>) {
-    if !found.contains(&value) {
-        found.push(value);
     }
 }
 
@@ -133,10 +142,10 @@ mod tests {
 
     use super::*;
 
-    fn values(path: &str, key: &str, value: &Value) -> Vec<Cow<'static, str>> {
-        let mut found = vec![Vec::new()];
+    fn values(path: &str, key: &str, value: &Value) -> Vec<String> {
+        let mut found = Found::default();
         Wanted::new(vec![KeyPath::new(path)]).take(key, value, &mut found);
-        found.remove(0)
+        found.of(0).map(str::to_owned).collect()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::Value;
 
 use crate::answered::{Answered, Hint};
-use crate::keys::Wanted;
+use crate::keys::{Found, Wanted};
 use crate::names;
 use crate::scalar::{Scalar, Text};
 
@@ -47,8 +47,8 @@ pub struct Record<'a> {
     pub answered_from: Option<Answered>,
     /// The connections.
     pub flow_results: Vec<Flow<'a>>,
-    /// The values of the keys that were wanted, by their numbers.
-    pub wanted: Vec<Vec<Cow<'a, str>>>,
+    /// The values of the keys that were wanted.
+    pub wanted: Found<'a>,
 }
 
 /// When a target was measured, as it is written.
@@ -146,7 +146,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Record<'de>, A::Error> {
-        let mut record = Record { wanted: vec![Vec::new(); self.0.len()], ..Record::default() };
+        let mut record = Record::default();
         while let Some(Text(key)) = object.next_key()? {
             let scalar = match &*key {
                 "dip" => &mut record.dip,
@@ -314,7 +314,8 @@ mod tests {
         assert_eq!(record.conditions.unwrap(), ["ecn.connectivity.works", "xA"]);
         assert_eq!(record.time.unwrap().to.as_str(), Some("2026-11-22T02:00:18Z"));
         assert_eq!((record.vantage, record.round), (Scalar::Several, Scalar::Whole(2)));
-        assert_eq!(record.wanted, [vec!["64500".to_owned()], vec!["80".to_owned()], vec![]]);
+        let wanted = [0, 1, 2].map(|number| record.wanted.of(number).collect::<Vec<_>>());
+        assert_eq!(wanted, [vec!["64500"], vec!["80"], vec![]]);
         let [a, b] = &record.flow_results[..] else { panic!("two connections") };
         assert_eq!((a.is_carried(), a.is_failed()), (Some(true), false));
         assert_eq!((b.is_carried(), b.is_failed()), (Some(false), true));
@@ -329,7 +330,7 @@ mod tests {
         let answered = record.answered_from.unwrap();
         assert_eq!((&answered.hops[..], answered.is_apart()), (&[0][..], true));
         assert_eq!(record.translated.as_str(), Some("64:ff9b::/96"));
-        assert_eq!(record.wanted, [vec!["0".to_owned()]]);
+        assert_eq!(record.wanted.of(0).collect::<Vec<_>>(), ["0"]);
         for value in ["1", "\"x\"", "[1]", "{}", "null", r#"{"ttl":[300]}"#] {
             let line =
                 format!(r#"{{"conditions":[],"answered_from":{value},"translated":{value}}}"#);

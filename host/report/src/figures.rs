@@ -94,11 +94,11 @@ impl Report {
         settings: Settings,
     ) -> Report {
         let view = View::new(gathered, context);
-        let mut stability = paths::stability(&view);
-        let mut multipoint = paths::multipoint(&view);
+        let alike = paths::alike(&view);
+        let mut stability = paths::stability(&view, &alike);
+        let mut multipoint = paths::multipoint(&view, &alike);
         let mut groups = groups::all(&view, context, &settings);
         let mut over_time = over_time::all(&view);
-        let targets = paths::targets(&view);
         let measurements = view.measurements().map(|(number, name)| {
             let (from, to) = match gathered.times.get(&number) {
                 Some((from, to)) => (Some(time(*from)), Some(time(*to))),
@@ -107,7 +107,7 @@ impl Report {
             Measured {
                 name: name.to_owned(),
                 records: view.records(number),
-                targets: targets.get(&number).copied().unwrap_or(0),
+                targets: paths::targets(&alike, number),
                 from,
                 to,
                 funnel: funnel::of(&view, context, number),

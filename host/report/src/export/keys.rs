@@ -141,8 +141,10 @@ mod tests {
         keys
     }
 
+    type Named<N> = Vec<(N, Value)>;
+
     /// The values of a line, by the numbers of their keys, and those of other keys.
-    fn taken(line: &str, keys: &Keys) -> (Vec<(u32, Value)>, Vec<(String, Value)>) {
+    fn taken(line: &str, keys: &Keys) -> (Named<u32>, Named<String>) {
         let taken = Parser::default().values(line.as_bytes(), |json| {
             let What::Object(fields) = json.what() else { return None };
             let mut apart = Apart::default();

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hashbrown::HashMap;
 use pathspider_records::Class;
 use serde::Serialize;
 
 use super::ByMeasurement;
 use super::view::{View, join};
-use crate::gather::Entry;
+use crate::gather::State;
 
 /// What of an aspect is stable, among targets that were measured several times from one place.
 #[derive(Debug, Clone, Serialize)]
@@ -32,21 +33,40 @@ pub(crate) struct Multipoint {
     pub(crate) conditions: BTreeMap<String, u64>,
 }
 
-/// How many targets each measurement has.
-pub(super) fn targets(view: &View<'_>) -> BTreeMap<u32, u64> {
-    let mut targets = BTreeMap::new();
-    for (measurement, _) in view.targets() {
-        *targets.entry(measurement).or_default() += 1;
+/// One measurement of a target: from where, and what came of it.
+pub(super) type Found = (u32, u32);
+
+/// How many targets of each measurement have the same. Many do, so what follows from it is found out once.
+pub(super) type Alike = BTreeMap<u32, HashMap<Vec<Found>, u64, State>>;
+
+pub(super) fn alike(view: &View<'_>) -> Alike {
+    let mut all = Alike::new();
+    let mut found: Vec<Found> = Vec::new();
+    for (measurement, entries) in view.targets() {
+        found.clear();
+        found.extend(entries.iter().map(|entry| (entry.vantage, entry.outcome)));
+        let alike = all.entry(measurement).or_default();
+        match alike.get_mut(&found) {
+            Some(targets) => *targets += 1,
+            None => {
+                alike.insert(found.clone(), 1);
+            }
+        }
     }
-    targets
+    all
+}
+
+/// How many targets a measurement has.
+pub(super) fn targets(alike: &Alike, measurement: u32) -> u64 {
+    alike.get(&measurement).map_or(0, |alike| alike.values().sum())
 }
 
 /// What a target is in one aspect, from one place: the words of each verdict.
 type Words<'v> = BTreeMap<u32, Vec<&'v [u32]>>;
 
-fn words<'v>(view: &'v View<'_>, entries: &[Entry]) -> Words<'v> {
+fn words<'v>(view: &'v View<'_>, found: &[Found]) -> Words<'v> {
     let mut words = Words::new();
-    for facts in entries.iter().filter_map(|entry| view.fact(entry.outcome)) {
+    for facts in found.iter().filter_map(|(_, outcome)| view.fact(*outcome)) {
         for (aspect, conditions) in &facts.aspects {
             words.entry(*aspect).or_default().push(conditions);
         }
@@ -61,12 +81,15 @@ fn has_value(view: &View<'_>, conditions: &[u32]) -> bool {
 }
 
 /// Which aspects are stable.
-pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
+pub(super) fn stability(view: &View<'_>, alike: &Alike) -> ByMeasurement<Stability> {
     let mut found: BTreeMap<(u32, u32), BTreeMap<String, u64>> = BTreeMap::new();
-    let rounds = view.targets().flat_map(|(measurement, entries)| {
-        by_place(entries).map(move |rounds| (measurement, rounds))
+    let rounds = alike.iter().flat_map(|(measurement, alike)| {
+        let targets = alike
+            .iter()
+            .flat_map(|(found, targets)| by_place(found).map(move |rounds| (rounds, *targets)));
+        targets.map(move |(rounds, targets)| (*measurement, rounds, targets))
     });
-    for (measurement, rounds) in rounds.filter(|(_, rounds)| rounds.len() > 1) {
+    for (measurement, rounds, targets) in rounds.filter(|(_, rounds, _)| rounds.len() > 1) {
         for (aspect, verdicts) in words(view, rounds) {
             let [first_verdict, others @ ..] = &verdicts[..] else { continue };
             if others.is_empty() {
@@ -83,7 +106,7 @@ pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
                 join(name, "stable", Some(&words))
             };
             let counts = found.entry((measurement, aspect)).or_default();
-            *counts.entry(condition).or_default() += 1;
+            *counts.entry(condition).or_default() += targets;
         }
     }
     let stability = |aspect: u32, conditions: BTreeMap<String, u64>| Stability {
@@ -99,8 +122,8 @@ pub(super) fn stability(view: &View<'_>) -> ByMeasurement<Stability> {
 }
 
 /// What of one target is from one place.
-fn by_place(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
-    entries.chunk_by(|a, b| a.vantage == b.vantage)
+fn by_place(found: &[Found]) -> impl Iterator<Item = &[Found]> {
+    found.chunk_by(|(a, _), (b, _)| a == b)
 }
 
 /// Figures by measurement, in the order of their aspects.
@@ -128,15 +151,18 @@ enum From {
 }
 
 /// Which aspects depend on the path.
-pub(super) fn multipoint(view: &View<'_>) -> ByMeasurement<Multipoint> {
+pub(super) fn multipoint(view: &View<'_>, alike: &Alike) -> ByMeasurement<Multipoint> {
     let mut found: BTreeMap<(u32, u32), Multipoint> = BTreeMap::new();
-    for (measurement, entries) in view.targets() {
+    let targets = alike.iter().flat_map(|(measurement, alike)| {
+        alike.iter().map(move |(found, targets)| (*measurement, found, *targets))
+    });
+    for (measurement, of_target, targets) in targets {
         // Most targets are measured from one place.
-        if by_place(entries).nth(1).is_none() {
+        if by_place(of_target).nth(1).is_none() {
             continue;
         }
         let mut seen: BTreeMap<u32, Vec<From>> = BTreeMap::new();
-        for place in by_place(entries) {
+        for place in by_place(of_target) {
             for (aspect, verdicts) in words(view, place) {
                 seen.entry(aspect).or_default().push(from(view, &verdicts));
             }
@@ -151,10 +177,10 @@ pub(super) fn multipoint(view: &View<'_>) -> ByMeasurement<Multipoint> {
             match compare(from) {
                 Some(word) => {
                     let condition = join(view.aspect(aspect), "multipoint", Some(&word));
-                    multipoint.targets += 1;
-                    *multipoint.conditions.entry(condition).or_default() += 1;
+                    multipoint.targets += targets;
+                    *multipoint.conditions.entry(condition).or_default() += targets;
                 }
-                None => multipoint.not_comparable += 1,
+                None => multipoint.not_comparable += targets,
             }
         }
     }

@@ -144,7 +144,10 @@ impl<'g> View<'g> {
     /// The words of conditions, joined where there are several.
     pub(crate) fn words(&self, conditions: &[u32]) -> String {
         let words = conditions.iter().filter_map(|&number| self.condition(number));
-        words.map(|condition| condition.word).collect::<Vec<_>>().join("+")
+        let mut words: Vec<&str> = words.map(|condition| condition.word).collect();
+        // Numbers are as threads gave them, and each run of the program is to say the same.
+        words.sort_unstable();
+        words.join("+")
     }
 
     /// Whether two entries are of one target and measurement.

@@ -20,6 +20,8 @@ use super::intern::{Interner, Pairs};
 pub(crate) struct Groups {
     pub(crate) values: Interner,
     pub(crate) counts: Pairs,
+    /// The last record's pair, and how many in a row had it that are not in the counts.
+    last: ((u32, u32), u64),
 }
 
 impl Groups {
@@ -27,7 +29,8 @@ impl Groups {
     pub(crate) const NONE: u32 = u32::MAX;
 
     pub(super) fn new(state: &State) -> Groups {
-        Groups { values: Interner::new(state), counts: HashMap::with_hasher(state.clone()) }
+        let counts = HashMap::with_hasher(state.clone());
+        Groups { values: Interner::new(state), counts, last: ((Groups::NONE, 0), 0) }
     }
 
     pub(super) fn number(&mut self, value: &str) -> u32 {
@@ -38,12 +41,27 @@ impl Groups {
     pub(super) fn count(&mut self, values: &[u32], outcome: u32) {
         let none = [Groups::NONE];
         for &value in if values.is_empty() { &none[..] } else { values } {
-            *self.counts.entry((value, outcome)).or_default() += 1;
+            let (pair, count) = &mut self.last;
+            if *pair == (value, outcome) {
+                *count += 1;
+                continue;
+            }
+            self.end();
+            self.last = ((value, outcome), 1);
+        }
+    }
+
+    /// Adds to the counts what is not in them. They are read where groups were merged, so not before.
+    fn end(&mut self) {
+        let (pair, count) = std::mem::take(&mut self.last);
+        if count > 0 {
+            *self.counts.entry(pair).or_default() += count;
         }
     }
 
     /// Adds another's; returns the numbers that its values have here.
-    pub(super) fn merge(&mut self, other: Groups, outcomes: &[u32]) -> Vec<u32> {
+    pub(super) fn merge(&mut self, mut other: Groups, outcomes: &[u32]) -> Vec<u32> {
+        other.end();
         let values = self.values.merge(other.values.names());
         let at = |map: &[u32], id: u32| map.get(id as usize).copied().unwrap_or(id);
         for ((value, outcome), count) in other.counts {
@@ -123,13 +141,13 @@ pub(super) fn values_of(
     computed: &Computed<'_>,
     mut each: impl FnMut(&str),
 ) {
-    let own = record.wanted.get(key.wanted).map(Vec::as_slice).unwrap_or_default();
-    if own.is_empty()
+    let mut own = record.wanted.of(key.wanted).peekable();
+    if own.peek().is_none()
         && let Some(value) = computed.value(&key.name)
     {
         each(&value);
     }
-    own.iter().for_each(|value| each(value));
+    own.for_each(each);
 }
 
 /// The well-known prefix of NAT64 (RFC 6052).
