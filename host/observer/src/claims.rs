@@ -54,13 +54,13 @@ impl Claims {
         self.count
     }
 
-    /// Adds a claim that has no flow yet; `now` is monotonic.
+    /// Adds a claim; `now` is monotonic.
     pub(crate) fn add(&mut self, mut claim: Pending, due_ns: i64, now: Duration) -> ClaimId {
         self.serial += 1;
         self.count += 1;
         claim.serial = self.serial;
         claim.due_ns = due_ns;
-        let key = claim.key;
+        let waits_for = claim.flow.is_none().then_some(claim.key);
         let id = match self.free.pop() {
             Some(id) => {
                 self.pending[id.index()] = Some(claim);
@@ -73,7 +73,9 @@ impl Claims {
         };
         self.due.push(Reverse((due_ns, self.serial, id)));
         self.arrived.push_back((now, self.serial, id));
-        self.waiting.entry(key).or_default().push(id);
+        if let Some(key) = waits_for {
+            self.waiting.entry(key).or_default().push(id);
+        }
         id
     }
 
@@ -179,10 +181,10 @@ impl Claims {
 }
 
 impl Pending {
-    /// A claim as it arrives.
-    pub(crate) fn new(claim: &Claim, key: Key, remote: Peer) -> Pending {
+    /// A claim as it arrives, of this flow where it was seen already.
+    pub(crate) fn new(claim: &Claim, key: Key, remote: Peer, flow: Option<FlowId>) -> Pending {
         let Claim { id, started_ns, ended_ns, last_ns, .. } = *claim;
-        let (flow, due_ns, is_due_known, serial) = (None, i64::MAX, last_ns.is_some(), 0);
+        let (due_ns, is_due_known, serial) = (i64::MAX, last_ns.is_some(), 0);
         Pending { id, key, remote, started_ns, ended_ns, flow, due_ns, is_due_known, serial }
     }
 }

@@ -182,7 +182,7 @@ pub enum Answer {
 pub enum Notice {
     /// A connection to there is about to begin. Sent before its first packet.
     Expect(Endpoint),
-    /// The sender of a flow's first packet wants notices of what comes. It needs
+    /// The same, and the sender of its first packet wants notices of what comes on its flow. It needs
     /// [`Settings::answers`](super::Settings::answers).
     Await(Await),
     /// A connection that was expected did not begin.

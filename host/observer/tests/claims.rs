@@ -448,7 +448,6 @@ fn awaited(capture: &Capture, wanted: Wanted) -> Option<Told> {
 fn awaited_but(capture: &Capture, wanted: Wanted, further: Option<Notice>) -> Option<Told> {
     let (sender, receiver) = unbounded();
     let local = (IpAddr::from(US), 7).into();
-    sender.send(expect()).unwrap();
     sender.send(Notice::Await(Await { protocol: TCP, local, remote: remote(), wanted })).unwrap();
     further.into_iter().for_each(|notice| sender.send(notice).unwrap());
     drop(sender);

@@ -50,7 +50,11 @@ impl Measuring {
             Notice::Forget { protocol, local, remote } => {
                 self.awaiting.take_back(protocol, local, remote);
             }
-            Notice::Await(request) => self.awaiting.ask(request),
+            Notice::Await(request) => {
+                let (protocol, remote) = (request.protocol, request.remote);
+                self.expected.add(Peer::new(protocol, remote.ip(), remote.port()));
+                self.awaiting.ask(request);
+            }
             Notice::Claim(claim) => self.claim(&claim),
             Notice::Seek(seek) => self.seeking.add(seek, self.now),
         }
@@ -76,19 +80,19 @@ impl Measuring {
         }
         let usual_ns = claim.ended_ns.saturating_add(self.grace_ns);
         let due_ns = claim.last_ns.unwrap_or(usual_ns);
-        let pending = Pending::new(claim, key, remote);
-        let place = self.claims.add(pending, due_ns, self.now);
         let hash = self.tracker.table.hash(&key);
-        let Some(id) = self.tracker.table.find(hash, &key) else {
-            return;
-        };
-        let flow = self.tracker.table.get(id);
-        let fits = flow.first_ns <= claim.ended_ns.saturating_add(TOLERANCE_NS);
-        if flow.state.is_some() && flow.claim.is_none() && fits {
+        let found = self.tracker.table.find(hash, &key).filter(|id| {
+            let flow = self.tracker.table.get(*id);
+            let fits = flow.first_ns <= claim.ended_ns.saturating_add(TOLERANCE_NS);
+            flow.state.is_some() && flow.claim.is_none() && fits
+        });
+        let pending = Pending::new(claim, key, remote, found);
+        let place = self.claims.add(pending, due_ns, self.now);
+        if let Some(id) = found {
+            let flow = self.tracker.table.get(id);
             flow.claim = Some(place);
-            let done_ns = flow.done.then_some(flow.done_ns);
-            self.claims.attach(place, id);
-            if let Some(done_ns) = done_ns {
+            if flow.done {
+                let done_ns = flow.done_ns;
                 self.complete(place, done_ns);
             }
         }

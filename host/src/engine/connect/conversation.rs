@@ -27,13 +27,13 @@ use self::pool::Lost;
 pub(in crate::engine) use self::pool::Pool;
 use self::track::Track;
 use super::failure::Failure;
-use super::packets::{Forger, Pair, expect, fill, reset_at};
+use super::packets::{Forger, Pair, await_answers, fill, reset_at};
 use super::progress::Progress;
 use super::{Attempt, BeginError, Begun, Flow, destination};
 use crate::engine::{Account, DEFAULT_TIMEOUT};
 use crate::route::Way;
 use pathspider_observer::{
-    self as observer, Dissected, Endpoint, Follow, Following, Heard, Notice, dissect, packet,
+    self as observer, Await, Dissected, Follow, Following, Heard, Notice, dissect, packet,
 };
 
 /// Packets that wait for a conversation at most. The client's window of TCP is a tenth of that.
@@ -134,9 +134,9 @@ pub(in crate::engine) fn begin(
         return Err(BeginError::Plugin(error));
     };
     let local = SocketAddr::new(way.source, pair.port);
-    let endpoint = Endpoint { protocol: number, address: remote.ip(), port: remote.port() };
     let (follow, following) = Follow::new(ROOM);
-    expect(endpoint, local, observer::Wanted::All(follow), notices)?;
+    let wanted = observer::Wanted::All(follow);
+    await_answers(Await { protocol: number, local, remote, wanted }, notices)?;
     let seed = u64::from(forge::random()) << 32 | u64::from(forge::random());
     Ok(Begun::Conversing(Box::new(Conversing {
         forger: Rc::clone(forger),

@@ -286,9 +286,8 @@ impl Forger {
         let Sending { protocol, local, pair, way, packets, waiting, next, wait } = sending;
         let To { kind, remote, started } = to;
         let flow = Flow { protocol, local: Some(local), remote, started };
-        let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
         let wanted = if waiting.until_done { Wanted::Done(id) } else { Wanted::First(id) };
-        expect(endpoint, local, wanted, notices)?;
+        await_answers(Await { protocol, local, remote, wanted }, notices)?;
         for (at, packet) in packets.iter().enumerate() {
             if let Err(error) = self.send(packet, remote.ip(), way) {
                 self.release(pair);
@@ -297,6 +296,7 @@ impl Forger {
                 }
                 let notice = Notice::Forget { protocol, local, remote };
                 notices.send(notice).map_err(|_| BeginError::Gone)?;
+                let endpoint = Endpoint { protocol, address: remote.ip(), port: remote.port() };
                 notices.send(Notice::Withdraw(endpoint)).map_err(|_| BeginError::Gone)?;
                 return Ok(Begun::Over(to.over((&error).into(), remote.ip())));
             }
@@ -372,18 +372,8 @@ fn mtu(interface: Option<&str>) -> u32 {
 }
 
 /// Tells the observer what is about to be sent, and what is wanted of it.
-pub(super) fn expect(
-    endpoint: Endpoint,
-    local: SocketAddr,
-    wanted: Wanted,
-    notices: &Sender<Notice>,
-) -> Result<(), BeginError> {
-    let Endpoint { protocol, address, port } = endpoint;
-    let remote = SocketAddr::new(address, port);
-    notices.send(Notice::Expect(endpoint)).map_err(|_| BeginError::Gone)?;
-    notices
-        .send(Notice::Await(Await { protocol, local, remote, wanted }))
-        .map_err(|_| BeginError::Gone)
+pub(super) fn await_answers(request: Await, notices: &Sender<Notice>) -> Result<(), BeginError> {
+    notices.send(Notice::Await(request)).map_err(|_| BeginError::Gone)
 }
 
 /// The sequence number of the RST that frees the target of a connection that forged packets half open
