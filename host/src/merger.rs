@@ -238,10 +238,10 @@ impl Merger {
                         self.write(concluded, writer)?;
                     }
                 }
-            }
-            if flushed.elapsed() >= WAIT {
-                self.flush(writer, engine.as_ref(), &mut finished)?;
-                flushed = Instant::now();
+                if flushed.elapsed() >= WAIT {
+                    self.flush(writer, engine.as_ref(), &mut finished)?;
+                    flushed = Instant::now();
+                }
             }
         }
         asking.end();

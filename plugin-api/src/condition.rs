@@ -1,7 +1,7 @@
 //! Conditions: what a measurement concludes. Each is declared once, as a constant.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::configuration::ConfigId;
 
@@ -95,7 +95,7 @@ impl Condition {
         let (name, value) = self.name.split_at(self.name.find(':').unwrap_or(self.name.len()));
         let placed = name.split_once('<').and_then(|(before, rest)| {
             let (_, after) = rest.split_once('>')?;
-            Some(format!("{before}{word}{after}{value}"))
+            Some(self.written(format_args!("{before}{word}{after}{value}")))
         });
         if let Some(placed) = placed {
             self.name = placed.into();
@@ -107,8 +107,16 @@ impl Condition {
     /// refuses the job's conclusions: what comes from the network is to be cleaned first.
     pub fn with(mut self, value: impl fmt::Display) -> Condition {
         let name = self.name.split_once(':').map_or(&*self.name, |(name, _)| name);
-        self.name = format!("{name}:{value}").into();
+        self.name = self.written(format_args!("{name}:{value}")).into();
         self
+    }
+
+    /// A text that is about as long as the name: measurements make some of these for each target.
+    fn written(&self, text: fmt::Arguments<'_>) -> String {
+        let mut written = String::with_capacity(self.name.len());
+        // Writing to a `String` does not fail.
+        let _ = written.write_fmt(text);
+        written
     }
 
     /// `pathspider.not_applied:<config>`: the capture shows packets of this configuration that

@@ -191,7 +191,9 @@ impl Connect {
     /// anything but a reset, the host sends one RST at the connection's end, which follows the last
     /// of the packets in sequence and frees the target.
     pub fn packets(packets: Vec<Vec<u8>>, wait: Duration) -> Connect {
-        Connect::new(ConnectKind::Packets)
+        // With time-out, repeats and the kind, which stands there when it crosses.
+        let settings = Record::with_capacity(6);
+        Connect { settings, ..Connect::new(ConnectKind::Packets) }
             .set(Setting::Packets, packets.into_iter().collect::<Value>())
             .timeout(wait)
     }

@@ -213,11 +213,16 @@ impl Packet {
 
     /// Fills in the checksum of a transport header and its data, at `at`, where it is 0 so far.
     fn fill_checksum(&self, number: u8, rest: &mut [u8], at: usize) {
-        let addresses = [self.source, self.target].map(|address| match address {
-            IpAddr::V4(address) => address.octets().to_vec(),
-            IpAddr::V6(address) => address.octets().to_vec(),
-        });
-        let sum = checksum::of_transport(&addresses.concat(), number, &[rest]);
+        let (mut addresses, mut length) = ([0; 32], 0);
+        for address in [self.source, self.target] {
+            let octets: &[u8] = match &address {
+                IpAddr::V4(address) => &address.octets(),
+                IpAddr::V6(address) => &address.octets(),
+            };
+            addresses[length..length + octets.len()].copy_from_slice(octets);
+            length += octets.len();
+        }
+        let sum = checksum::of_transport(&addresses[..length], number, &[rest]);
         rest[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     }
 }

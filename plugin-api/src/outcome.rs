@@ -111,6 +111,12 @@ impl Outcome {
         self
     }
 
+    /// The same with room for this many further keys.
+    pub fn with_room(mut self, keys: usize) -> Outcome {
+        self.record.entries.reserve(keys);
+        self
+    }
+
     /// Tells the host which flow the plugin's own connection was, so that it can be found in the
     /// capture.
     pub fn from_local(self, address: std::net::SocketAddr) -> Outcome {

@@ -15,6 +15,9 @@ pub struct Account {
     stopped: SystemTime,
 }
 
+/// Keys that are added to an outcome on its way to `combine`: those of the flow, of the times, and the stamp.
+const KEYS: usize = 11;
+
 /// Which flow it was.
 #[derive(Debug, Clone, Copy)]
 struct Ends {
@@ -42,7 +45,8 @@ impl Account {
 
     /// What came of it, with the keys that tell which flow it was, and when.
     pub fn into_outcome(self) -> Outcome {
-        let Account { mut outcome, flow, started, stopped } = self;
+        let Account { outcome, flow, started, stopped } = self;
+        let mut outcome = outcome.with_room(KEYS);
         if let Some(Ends { protocol, local, remote }) = flow {
             if let Some(local) = local {
                 outcome = outcome.with("sip", local.ip()).with("sp", local.port());

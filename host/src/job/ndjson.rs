@@ -116,7 +116,8 @@ impl<'a> Object<'a> {
         let key = verbatim::decoded(key);
         let (value, is_same) = verbatim::value(json);
         let is_empty = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
-        if let Some(meaning) = Meaning::of(&key).filter(|_| !is_empty) {
+        let meaning = Meaning::of(&key);
+        if let Some(meaning) = meaning.filter(|_| !is_empty) {
             let said = &mut self.said[meaning as usize];
             if let Some(earlier) = said.filter(|earlier| meaning.tells_target() && *earlier != json)
             {
@@ -126,7 +127,10 @@ impl<'a> Object<'a> {
         }
         self.is_odd |= !is_same || matches!(key, Cow::Owned(_));
         let length = self.record.len();
-        self.record.set(key.into_owned(), value);
+        // The usual names are this program's own words too, and need no copy.
+        let known = meaning.map(Meaning::name).filter(|known| *known == key);
+        let key = known.map_or_else(|| Cow::Owned(key.into_owned()), Cow::Borrowed);
+        self.record.set(key, value);
         self.is_odd |= self.record.len() == length;
     }
 

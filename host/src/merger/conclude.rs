@@ -243,8 +243,8 @@ impl<'a> Conclude<'a> {
         let conditions = conditions.into_iter().chain(added).chain(folded);
         found.push(names::CONDITIONS, conditions.map(text).collect::<Value>());
         let time = Record::new()
-            .with("from", edge(&flows, "spdr_start", Iterator::min))
-            .with("to", edge(&flows, "spdr_stop", Iterator::max));
+            .with("from", times(&flows, "spdr_start").min())
+            .with("to", times(&flows, "spdr_stop").max());
         found.push(names::TIME, time);
         let round_trips =
             if self.merger.with_round_trips { round_trips(&flows) } else { Vec::new() };
@@ -386,12 +386,7 @@ fn text(condition: Condition) -> Value {
     }
 }
 
-/// The earliest or latest of the flows' times, which sort as texts: all are RFC 3339 in UTC with
-/// the same number of digits.
-fn edge<'f>(
-    flows: &'f [Ended],
-    key: &'static str,
-    choose: impl FnOnce(Box<dyn Iterator<Item = &'f str> + 'f>) -> Option<&'f str>,
-) -> Option<String> {
-    choose(Box::new(flows.iter().filter_map(move |flow| flow.str(key)))).map(str::to_owned)
+/// The flows' times, which sort as texts: all are RFC 3339 in UTC with the same number of digits.
+fn times<'f>(flows: &'f [Ended], key: &str) -> impl Iterator<Item = &'f str> {
+    flows.iter().filter_map(move |flow| flow.str(key))
 }

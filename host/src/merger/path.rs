@@ -58,19 +58,17 @@ impl Ends {
         networks: &Networks,
         between: &[Option<IpAddr>],
     ) -> Value {
-        let public = self.public(target).map(|public| public.to_string());
-        let public = public.filter(|public| Some(public.as_str()) != source);
-        let system = |number| format!("AS{number}");
+        let public = self.public(target).map(Value::from);
+        let public = public.filter(|public| public.as_str() != source);
+        let system = |number| Value::from(format!("AS{number}"));
         let theirs = networks.target.asn.or_else(|| system_of(job));
         let ours = self.asn.or(networks.source.asn);
-        let gap = || "*".to_owned();
-        let hop = |hop: &Option<IpAddr>| hop.map_or_else(gap, |address| address.to_string());
-        let between: Vec<String> =
-            if between.is_empty() { vec![gap()] } else { between.iter().map(hop).collect() };
-        [source.map(str::to_owned), public, ours.map(system)]
+        let between = if between.is_empty() { &[None] } else { between };
+        let hop = |hop: &Option<IpAddr>| hop.map_or_else(|| Value::text("*"), Value::from);
+        [source.map(Value::from), public, ours.map(system)]
             .into_iter()
-            .chain(between.into_iter().map(Some))
-            .chain([theirs.map(system), Some(target.to_string())])
+            .chain(between.iter().map(|one| Some(hop(one))))
+            .chain([theirs.map(system), Some(target.into())])
             .flatten()
             .collect()
     }

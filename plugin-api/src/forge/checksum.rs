@@ -20,8 +20,8 @@ pub(crate) fn fill_ipv4(header: &mut [u8]) {
 /// addresses, the protocol and the length too (RFC 9293, section 3.1; RFC 8200, section 8.1).
 pub(crate) fn of_transport(addresses: &[u8], number: u8, parts: &[&[u8]]) -> u16 {
     let length = parts.iter().map(|part| part.len()).sum::<usize>() as u32;
-    let pseudo = [u32::from(number).to_be_bytes(), length.to_be_bytes()].concat();
-    let covered = [addresses, &pseudo].into_iter().chain(parts.iter().copied());
+    let [number_octets, length] = [u32::from(number), length].map(u32::to_be_bytes);
+    let covered = [addresses, &number_octets, &length].into_iter().chain(parts.iter().copied());
     match !fold(covered.map(sum).sum()) {
         // 0 says that there is none (RFC 768).
         0 if number == protocol::UDP => u16::MAX,

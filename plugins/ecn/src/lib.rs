@@ -137,7 +137,8 @@ impl Measurement for Ecn {
                 syns.all_have(ECN_FLAGS) && !syns.any_has(TcpFlags::AE)
             })
         });
-        let mut conditions = Vec::from_iter(evidence.connectivity(CONNECTIVITY, ECN));
+        let mut conditions = Vec::with_capacity(8);
+        conditions.extend(evidence.connectivity(CONNECTIVITY, ECN));
         if let Some(b) = evidence.of(ECN) {
             conditions.extend(negotiation(b));
             let marks = marks(b).into_iter();

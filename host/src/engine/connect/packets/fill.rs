@@ -34,7 +34,10 @@ pub(in crate::engine::connect) fn fill(
 /// Replaces octets, and mends every checksum that covers them.
 fn put(bytes: &mut [u8], header: &Header, at: usize, new: &[u8]) {
     let Some(place) = bytes.get(at..at + new.len()) else { return };
-    let old = place.to_vec();
+    // No field is longer than an address.
+    let mut old = [0; 16];
+    let old = &mut old[..new.len()];
+    old.copy_from_slice(place);
     let is_v6 = header.destination.is_ipv6();
     // Of the IP header, what is in the transport's checksum is the addresses.
     if let Some(transport) = header.transport {
@@ -47,11 +50,11 @@ fn put(bytes: &mut [u8], header: &Header, at: usize, new: &[u8]) {
         if let Some(offset) = found {
             let is_udp = header.protocol == protocol::UDP;
             let mend = if is_udp { mended_udp } else { mended };
-            rewrite(bytes, transport + offset, |sum| mend(sum, &old, new));
+            rewrite(bytes, transport + offset, |sum| mend(sum, old, new));
         }
     }
     if !is_v6 && at < 20 && bytes[10..12] != [0, 0] {
-        rewrite(bytes, 10, |sum| mended(sum, &old, new));
+        rewrite(bytes, 10, |sum| mended(sum, old, new));
     }
     bytes[at..at + new.len()].copy_from_slice(new);
 }

@@ -12,6 +12,7 @@
 //! repeat its SYN/ACK for a minute. For those there are ports with a socket that is bound and does not
 //! listen: the kernel resets at once what comes there, for less than it takes to send a RST.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -130,16 +131,19 @@ impl Ports {
             let at = (self.next[share] + step) % size;
             let port = self.numbers[share + at * shares];
             let pair = Pair { port, protocol, remote, is_reset };
-            match self.used.get(&pair) {
-                None => {
+            match self.used.entry(pair) {
+                Entry::Vacant(free) => {
                     self.next[share] = at + 1;
-                    self.used.insert(pair, None);
+                    free.insert(None);
                     return Some(pair);
                 }
-                Some(&Some(since)) if longest_free.is_none_or(|(before, _)| since < before) => {
-                    longest_free = Some((since, pair));
+                Entry::Occupied(used) => {
+                    if let Some(since) = *used.get()
+                        && longest_free.is_none_or(|(before, _)| since < before)
+                    {
+                        longest_free = Some((since, pair));
+                    }
                 }
-                Some(_) => {}
             }
         }
         let (_, pair) = longest_free?;
@@ -156,8 +160,10 @@ impl Ports {
         {
             self.resting.pop_front();
             // It may have been taken again meanwhile.
-            if self.used.get(&pair) == Some(&Some(since)) {
-                self.used.remove(&pair);
+            if let Entry::Occupied(used) = self.used.entry(pair)
+                && *used.get() == Some(since)
+            {
+                used.remove();
             }
         }
     }
