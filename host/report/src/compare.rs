@@ -105,14 +105,14 @@ impl Comparison {
         settings: Settings,
     ) -> Comparison {
         let view = View::new(gathered, context);
+        let groups = gathered.groups.first();
         let mut all: BTreeMap<u32, Tally<'_>> = BTreeMap::new();
         for (measurement, entries) in view.targets() {
-            all.entry(measurement).or_insert_with(|| Tally::new(&view)).add(entries);
+            all.entry(measurement).or_insert_with(|| Tally::new(&view, groups)).add(entries);
         }
-        let groups = gathered.groups.first();
-        let measurements = view.measurements().filter_map(|(number, name)| {
-            Some(all.remove(&number)?.compared(name, groups, settings.min))
-        });
+        let measurements = view
+            .measurements()
+            .filter_map(|(number, name)| Some(all.remove(&number)?.compared(name, settings.min)));
         let mut measurements: Vec<Compared> = measurements.collect();
         measurements.sort_by(|a, b| a.name.cmp(&b.name));
         let key = context.keys.first().map(|key| key.name.clone()).unwrap_or_default();
@@ -126,6 +126,8 @@ type Is<'v> = Option<&'v [u32]>;
 
 struct Tally<'v> {
     view: &'v View<'v>,
+    /// The values of the key by which groups are made.
+    groups: Option<&'v Groups>,
     records: [u64; 2],
     both: u64,
     only: [u64; 2],
@@ -148,8 +150,15 @@ struct GroupTally {
 }
 
 impl<'v> Tally<'v> {
-    fn new(view: &'v View<'v>) -> Tally<'v> {
-        Tally { view, records: [0; 2], both: 0, only: [0; 2], aspects: BTreeMap::new() }
+    fn new(view: &'v View<'v>, groups: Option<&'v Groups>) -> Tally<'v> {
+        Tally { view, groups, records: [0; 2], both: 0, only: [0; 2], aspects: BTreeMap::new() }
+    }
+
+    /// The group of these entries: of several, the one whose name comes first, so that the same records give
+    /// the same groups.
+    fn group(&self, entries: &[Entry]) -> Option<u32> {
+        let known = entries.iter().map(|entry| entry.group).filter(|group| *group != Groups::NONE);
+        known.min_by_key(|group| self.groups.map(|groups| groups.values.name(*group)))
     }
 
     /// Takes the entries of a target, the first side's first.
@@ -163,8 +172,7 @@ impl<'v> Tally<'v> {
         }
         self.both += 1;
         let (was, is) = (self.verdicts(a), self.verdicts(b));
-        let known = |entry: &&Entry| entry.group != Groups::NONE;
-        let group = b.iter().chain(a).find(known).map_or(Groups::NONE, |entry| entry.group);
+        let group = self.group(b).or_else(|| self.group(a)).unwrap_or(Groups::NONE);
         for (&aspect, &before) in &was {
             let tally = self.aspects.entry(aspect).or_default();
             let Some(&after) = is.get(&aspect) else {
@@ -200,8 +208,8 @@ impl<'v> Tally<'v> {
         verdicts
     }
 
-    fn compared(self, name: &str, groups: Option<&Groups>, min: u64) -> Compared {
-        let view = self.view;
+    fn compared(self, name: &str, min: u64) -> Compared {
+        let (view, groups) = (self.view, self.groups);
         let aspects = self.aspects.into_iter();
         let pairs = aspects.map(|(aspect, tally)| tally.pairs(view, aspect, groups, min));
         let mut aspects: Vec<Pairs> = pairs.collect();

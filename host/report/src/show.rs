@@ -33,6 +33,11 @@ pub(crate) fn number(number: u64) -> String {
     shown
 }
 
+/// A number with what it counts.
+pub(crate) fn several(count: u64, one: &'static str, more: &'static str) -> String {
+    format!("{} {}", number(count), text::of(count, one, more))
+}
+
 /// A share in per cent; what is not nothing does not look like it.
 pub(crate) fn per_cent(share: Option<f64>) -> String {
     let Some(share) = share else { return "–".to_owned() };

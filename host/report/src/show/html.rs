@@ -5,9 +5,8 @@ mod charts;
 mod tables;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use pathspider_runtime::text::of;
 
-use super::{counts, interval, name, number, per_cent};
+use super::{counts, interval, name, number, per_cent, several};
 use crate::figures::{Aspect, Measured, Report};
 use charts::Chart;
 
@@ -38,7 +37,7 @@ pub(crate) fn page(report: &Report) -> String {
             body {
                 header {
                     h1 { "pathspider report" }
-                    p { (number(report.inputs.records)) " records in " (number(report.inputs.files)) (of(report.inputs.files, " file", " files")) }
+                    p { (several(report.inputs.records, "record", "records")) " in " (several(report.inputs.files, "file", "files")) }
                     (command(&report.command, None))
                     @if names.len() > 1 { (contents(&names)) }
                 }
@@ -90,7 +89,7 @@ fn measurement(report: &Report, measured: &Measured, at: usize) -> Markup {
         section id={"m" (at)} {
             h2 { (name(&measured.name)) }
             p {
-                (number(measured.records)) " records of " (number(measured.targets)) " targets"
+                (several(measured.records, "record", "records")) " of " (several(measured.targets, "target", "targets"))
                 @if let (Some(from), Some(to)) = (&measured.from, &measured.to) {
                     ", " (from) " to " (to)
                 }
@@ -166,7 +165,7 @@ fn figure(chart: Option<Chart>, says: &str, caption: Markup) -> Markup {
 fn denominator(aspect: &Aspect) -> Markup {
     let without: u64 = aspect.without.values().sum();
     html! {
-        "of " (number(aspect.verdicts)) " verdicts"
+        "of " (several(aspect.verdicts, "verdict", "verdicts"))
         @if without > 0 {
             "; " (number(without)) " without: "
             (counts(aspect.without.iter().map(|(why, &count)| (why.words(), count))))

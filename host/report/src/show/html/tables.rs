@@ -9,7 +9,7 @@ use crate::figures::{
     Answers, Aspect, ConditionShare, Failures, Grouped, Inputs, Multipoint, OverTime, RoundTrips,
     Runs, Stability, Stage,
 };
-use crate::show::{counts, interval, name, number, per_cent};
+use crate::show::{counts, interval, name, number, per_cent, several};
 use crate::statistics::Share;
 
 /// The most rows of a table; `--json` has all.
@@ -109,13 +109,14 @@ pub(super) fn notes(grouped: &Grouped, min: u64) -> Markup {
     let verdicts: u64 = grouped.rows.iter().map(|row| row.verdicts).sum();
     let more = grouped.rows.len().saturating_sub(MOST_ROWS) as u64;
     html! {
-        (number(verdicts)) " verdicts of " (number(grouped.rows.len() as u64)) " values"
+        (several(verdicts, "verdict", "verdicts")) " of "
+        (several(grouped.rows.len() as u64, "value", "values"))
         @if more > 0 { "; the last " (number(more)) " are in --json alone" }
         @if grouped.small.groups > 0 {
-            "; left out: " (number(grouped.small.groups)) " values of fewer than " (number(min))
-            ", with " (number(grouped.small.verdicts)) " verdicts"
+            "; left out: " (several(grouped.small.groups, "value", "values")) " of fewer than " (number(min))
+            ", with " (several(grouped.small.verdicts, "verdict", "verdicts"))
         }
-        @if grouped.without_key > 0 { "; " (number(grouped.without_key)) " verdicts without the key" }
+        @if grouped.without_key > 0 { "; " (several(grouped.without_key, "verdict", "verdicts")) " without the key" }
     }
 }
 
@@ -195,7 +196,7 @@ pub(super) fn multipoint(all: &[Multipoint]) -> Markup {
             h3 { "Targets that were measured from several places" }
             (table(&heads(&["condition", ">targets", ">%", ">95 % interval"]), rows))
             @if not_comparable > 0 {
-                p { (number(not_comparable)) " verdicts that only one place gives" }
+                p { (several(not_comparable, "verdict", "verdicts")) " that only one place gives" }
             }
         }
     }
