@@ -170,9 +170,10 @@ impl<'de> Visitor<'de> for Filling<'_, 'de> {
         row.values.push(Node::Object { len: 0, count: 0 });
         while object.next_key_seed(Filling { row: &mut *row, expected: Expected::Any })?.is_some() {
             let is_of = |name: &Cow<'_, str>| of == Expected::Record && *name == FLOW_RESULTS;
-            let expected = match row.texts.last().is_some_and(is_of) {
-                true => Expected::Connections,
-                false => Expected::Any,
+            let expected = if row.texts.last().is_some_and(is_of) {
+                Expected::Connections
+            } else {
+                Expected::Any
             };
             object.next_value_seed(Filling { row: &mut *row, expected })?;
             len += 1;
