@@ -205,7 +205,7 @@ fn a_path_mtu_that_a_round_has_learned_changes_no_verdict() {
     let Some(path) = path(too_big, 2) else { return };
     let script = "exec $PATHSPIDER measure --allow-special --repeat 3 ecn --timeout 0.5";
     let ended = path.script(script, &path.jobs());
-    ended.expect(0, &["12 measurements"]);
+    ended.expect(0, &["12 records"]);
     let records = ended.records();
     assert!(records.iter().all(|record| record.has("ecn.connectivity.broken")));
     let stable = records.iter().filter(|one| one.has("ecn.stable.connectivity.broken")).count();
@@ -291,7 +291,7 @@ fn rounds_are_judged_again() {
     let jobs = network.jobs("clean") + &network.jobs("ecn-syn-dropped");
     let run = ["--output-flows", "--output", &to, "--save-pcap", &packets];
     let arguments = [&run[..], &["--repeat", "2", "--confirm", "1", "ecn", "--timeout", "0.5"]];
-    network.measure(&arguments.concat(), &jobs).expect(0, &["15 measurements"]);
+    network.measure(&arguments.concat(), &jobs).expect(0, &["15 records"]);
     let again = Program::run(&["rejudge", "--records", &to, "--pcap", &packets]);
     again.expect(0, &["15 records: 15 the same, 0 differ"]);
     let values = |text: &str| -> Vec<Value> {
