@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::view::{Facts, View, Why};
 use crate::gather::Context;
 
-/// A stage that this many targets came through.
+/// A stage that this many records came through. A target has several where rounds or vantage points repeat it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Stage {
     pub(crate) stage: &'static str,

@@ -95,7 +95,7 @@ fn measurement(report: &Report, measured: &Measured, at: usize) -> Markup {
                 }
             }
             h3 { "From what was read to a verdict" }
-            (figure(charts::funnel(&measured.funnel), "Targets left at each stage", html! {}))
+            (figure(charts::funnel(&measured.funnel), "Records left at each stage", html! {}))
             (tables::funnel(&measured.funnel))
             (command(&report.command, None))
             h3 { "Shares of conditions" }

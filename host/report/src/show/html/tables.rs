@@ -66,7 +66,7 @@ pub(super) fn funnel(stages: &[Stage]) -> Markup {
         let left = counts(stage.left.iter().map(|(&why, &count)| (why, count)));
         html! { (text(stage.stage)) (count(stage.count)) td { (left) } }
     });
-    table(&heads(&["stage", ">targets", "left out"]), rows)
+    table(&heads(&["stage", ">records", "left out"]), rows)
 }
 
 pub(super) fn aspect(aspect: &Aspect) -> Markup {
