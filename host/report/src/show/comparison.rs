@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use pathspider_runtime::text::of;
-
-use super::{Table, name, number, per_cent};
+use super::{Table, name, number, per_cent, several};
 use crate::compare::{Compared, Comparison, Pairs};
 use crate::statistics::{Change, Test};
 
@@ -32,10 +30,9 @@ fn measurement(compared: &Compared, key: &str, top: usize, text: &mut String) {
     let before = if text.is_empty() { "" } else { "\n" };
     put!(
         text,
-        "{before}{}: {} {} in both, {a} only in A, {b} only in B",
+        "{before}{}: {} in both, {a} only in A, {b} only in B",
         name(&compared.name),
-        number(compared.both),
-        of(compared.both, "target", "targets")
+        several(compared.both, "target", "targets")
     );
     for pairs in &compared.aspects {
         aspect(pairs, key, top, text);
@@ -46,10 +43,9 @@ fn aspect(pairs: &Pairs, key: &str, top: usize, text: &mut String) {
     let [a, b] = pairs.verdict_only.map(number);
     put!(
         text,
-        "\n  {} of {} {} with a verdict in both ({a} only in A, {b} only in B): {} changed",
+        "\n  {} of {} with a verdict in both ({a} only in A, {b} only in B): {} changed",
         name(&pairs.aspect),
-        number(pairs.pairs),
-        of(pairs.pairs, "target", "targets"),
+        several(pairs.pairs, "target", "targets"),
         number(pairs.changed)
     );
     let mut table = Table::new([">A", ">A %", ">B", ">B %", ">lost", ">gained", "p", "condition"]);
@@ -102,9 +98,8 @@ fn groups(pairs: &Pairs, key: &str, top: usize, text: &mut String) {
     if values > 0 {
         put!(
             text,
-            "    {} {} of {} with fewer pairs than --min, {} in all",
-            number(values),
-            of(values, "value", "values"),
+            "    {} of {} with fewer pairs than --min, {} in all",
+            several(values, "value", "values"),
             name(key),
             number(of_them)
         );

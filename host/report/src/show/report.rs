@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use pathspider_records::Class;
+use pathspider_runtime::text::of;
 
-use super::{Table, counts, interval, name, number, per_cent};
+use super::{Table, counts, interval, name, number, per_cent, several};
 use crate::figures::{
     Answers, Aspect, ConditionShare, Failures, Grouped, Inputs, Measured, OverTime, Report,
     RoundTrips, Runs,
@@ -40,13 +41,8 @@ macro_rules! put {
 
 fn inputs(inputs: &Inputs, text: &mut String) {
     let Inputs { files, records, passed_over, twice, crowded, .. } = *inputs;
-    let mut line = format!(
-        "{} {} in {} {}",
-        number(records),
-        of(records, "record", "records"),
-        number(files),
-        of(files, "file", "files")
-    );
+    let mut line =
+        format!("{} in {}", several(records, "record", "records"), several(files, "file", "files"));
     for (count, what) in [
         (passed_over, of(passed_over, "other file passed over", "other files passed over")),
         (twice, of(twice, "file named twice", "files named twice")),
@@ -59,10 +55,6 @@ fn inputs(inputs: &Inputs, text: &mut String) {
     put!(text, "{line}");
 }
 
-fn of(count: u64, one: &'static str, more: &'static str) -> &'static str {
-    pathspider_runtime::text::of(count, one, more)
-}
-
 fn measurement(measured: &Measured, extent: Extent, text: &mut String) {
     let Measured { records, targets, .. } = *measured;
     let span = match (&measured.from, &measured.to) {
@@ -71,12 +63,10 @@ fn measurement(measured: &Measured, extent: Extent, text: &mut String) {
     };
     put!(
         text,
-        "\n{}: {} {} of {} {}{span}\n",
+        "\n{}: {} of {}{span}\n",
         name(&measured.name),
-        number(records),
-        of(records, "record", "records"),
-        number(targets),
-        of(targets, "target", "targets")
+        several(records, "record", "records"),
+        several(targets, "target", "targets")
     );
     funnel(measured, text);
     for aspect in &measured.aspects {
@@ -150,13 +140,12 @@ fn funnel(measured: &Measured, text: &mut String) {
 /// The line under an aspect's name.
 fn denominator(aspect: &Aspect) -> String {
     let without: u64 = aspect.without.values().sum();
-    let verdicts = number(aspect.verdicts);
-    let noun = of(aspect.verdicts, "verdict", "verdicts");
+    let verdicts = several(aspect.verdicts, "verdict", "verdicts");
     match without {
-        0 => format!("of {verdicts} {noun}"),
+        0 => format!("of {verdicts}"),
         _ => {
             let reasons = counts(aspect.without.iter().map(|(why, &count)| (why.words(), count)));
-            format!("of {verdicts} {noun}; {} without: {reasons}", number(without))
+            format!("of {verdicts}; {} without: {reasons}", number(without))
         }
     }
 }
@@ -333,8 +322,8 @@ fn runs(runs: &Runs, text: &mut String) {
     if runs.runs == 0 {
         return;
     }
-    let noun = of(runs.runs, "run", "runs");
-    put!(text, "\n{} {noun}; the captures had {} packets", number(runs.runs), number(runs.packets));
+    let read = several(runs.runs, "run", "runs");
+    put!(text, "\n{read}; the captures had {} packets", number(runs.packets));
     for (count, what) in [
         (runs.dropped_by_kernel, "packets dropped by the kernel"),
         (runs.dropped_by_interface, "packets dropped by the interface"),
