@@ -3,6 +3,7 @@
 //! A URI names the source as libtrace does: `int:eth0`, `ring:eth0`, `pcapint:eth0` or a bare
 //! interface name are live; `pcapfile:x.pcap`, a bare path and `-` (standard input) are recorded.
 
+mod batch;
 mod error;
 mod filter;
 mod live;
@@ -13,6 +14,7 @@ mod uri;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use self::batch::BATCH;
 pub use self::error::SourceError;
 use self::live::Live;
 pub use self::live::check_interface;
@@ -54,11 +56,7 @@ impl Default for SourceOptions {
     }
 }
 
-/// Frames that are given together at most. A live source gives them one by one, for what libpcap
-/// shows is valid until the next.
-pub const BATCH: usize = 32;
-
-/// One captured frame, valid until the next.
+/// One captured frame, valid until the next ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
     /// Capture time, nanoseconds since the Unix epoch.

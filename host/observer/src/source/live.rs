@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use pcap::{Active, Capture, Device, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::batch::Copies;
 use super::{Frame, Progress, SourceError, SourceOptions, reflected};
 use crate::link::Link;
 
@@ -28,6 +29,7 @@ pub(super) struct Live {
     capture: Capture<Active>,
     link: Link,
     link_number: u32,
+    copies: Copies,
     dropped: (u64, u64),
     last: (u32, u32),
 }
@@ -46,7 +48,8 @@ impl Live {
             let addresses = own_addresses(&name);
             reflected::cut_off(&capture, link, &addresses, options.snaplen);
         }
-        Ok(Live { name, capture, link, link_number, dropped: (0, 0), last: (0, 0) })
+        let copies = Copies::new();
+        Ok(Live { name, capture, link, link_number, copies, dropped: (0, 0), last: (0, 0) })
     }
 
     pub(super) fn narrow(&mut self, filter: &str) -> Result<(), SourceError> {
@@ -66,22 +69,18 @@ impl Live {
         &mut self,
         on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<Progress, SourceError> {
-        let (link, link_number) = (self.link, self.link_number);
-        let count = self
-            .capture
-            .dispatch(Some(AT_ONCE), |packet| {
-                let header = packet.header;
-                on_frames(&[Frame {
-                    // With nanosecond precision, the field for microseconds holds nanoseconds.
-                    time_ns: header.ts.tv_sec * 1_000_000_000 + header.ts.tv_usec,
-                    link,
-                    link_number,
-                    interface: 0,
-                    bytes: packet.data,
-                    wire_length: header.len.max(header.caplen),
-                }]);
-            })
-            .map_err(|error| explain(&self.name, &error))?;
+        let (link, copies) = ((self.link, self.link_number), &mut self.copies);
+        let dispatched = self.capture.dispatch(Some(AT_ONCE), |packet| {
+            if copies.is_full(packet.data) {
+                copies.give(link, on_frames);
+            }
+            let header = packet.header;
+            // With nanosecond precision, the field for microseconds holds nanoseconds.
+            let time_ns = header.ts.tv_sec * 1_000_000_000 + header.ts.tv_usec;
+            copies.push(time_ns, packet.data, header.len.max(header.caplen));
+        });
+        self.copies.give(link, on_frames);
+        let count = dispatched.map_err(|error| explain(&self.name, &error))?;
         if count > 0 {
             return Ok(Progress::More);
         }

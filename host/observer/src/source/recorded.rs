@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 use self::buffer::Buffer;
 use self::pcap::{Flavour, Pcap};
 use self::pcapng::Pcapng;
+use super::batch::Batch;
 use super::filter::Filter;
 use super::{Frame, Progress, SourceError, SourceOptions};
 use pathspider_runtime::{closed, decompress, streams};
@@ -97,13 +98,15 @@ impl Recorded {
         };
         let mut failure = None;
         let progress = self.format.read(&mut |frames| {
+            let mut batch = Batch::new();
             for frame in frames {
                 match filter.matches(frame) {
-                    Ok(true) => on_frames(std::slice::from_ref(frame)),
+                    Ok(true) => batch.push(*frame, on_frames),
                     Ok(false) => {}
                     Err(error) => failure = Some(error),
                 }
             }
+            batch.give(on_frames);
         });
         failure.map_or(progress, Err)
     }

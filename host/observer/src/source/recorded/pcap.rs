@@ -1,6 +1,7 @@
 //! The classic capture format (draft-ietf-opsawg-pcap): a header, then records.
 
-use super::super::{BATCH, Frame, Progress, SourceError};
+use super::super::batch::Batch;
+use super::super::{Frame, Progress, SourceError};
 use super::buffer::Buffer;
 use crate::link::Link;
 
@@ -63,24 +64,14 @@ impl Pcap {
         &mut self,
         on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<Progress, SourceError> {
-        let mut frames = [EMPTY; BATCH];
         let (mut used, mut given) = (0, 0);
-        let window = self.buffer.window();
-        loop {
-            let mut count = 0;
-            while count < BATCH
-                && let Some(record) = self.record(&window[used..])
-            {
-                frames[count] = record.frame;
-                used += record.length;
-                count += 1;
-            }
-            if count == 0 {
-                break;
-            }
-            on_frames(&frames[..count]);
-            given += count as u64;
+        let (window, mut batch) = (self.buffer.window(), Batch::new());
+        while let Some(record) = self.record(&window[used..]) {
+            batch.push(record.frame, on_frames);
+            used += record.length;
+            given += 1;
         }
+        batch.give(on_frames);
         self.buffer.consume(used);
         self.buffer.packets += given;
         if given > 0 {
@@ -139,16 +130,6 @@ impl Pcap {
         })
     }
 }
-
-/// What stands in a batch where no frame does.
-const EMPTY: Frame<'_> = Frame {
-    time_ns: 0,
-    link: Link::RawIp,
-    link_number: 0,
-    interface: 0,
-    bytes: &[],
-    wire_length: 0,
-};
 
 struct Record<'a> {
     frame: Frame<'a>,
