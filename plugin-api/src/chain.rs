@@ -5,7 +5,7 @@
 
 use crate::Value;
 use crate::error::{Error, Result};
-use crate::field::{Field, FieldType, FieldValue};
+use crate::field::{ChainFields, Field, FieldType, FieldValue};
 use crate::packet::{Icmp, Ip, Layers, Packet, Tcp, Udp};
 
 /// A chain's word on a flow after one packet.
@@ -105,24 +105,39 @@ pub struct Fields<'a> {
     chain: &'a str,
     /// A place for each field of the chain.
     values: &'a mut [Value],
+    /// What the chain declares, once a field of it was set.
+    own: Option<&'static ChainFields>,
     /// A field that was set and is none of the chain's.
     foreign: Option<&'static str>,
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(chain: &'a str, values: &'a mut [Value]) -> Fields<'a> {
-        Fields { chain, values, foreign: None }
+        Fields { chain, values, own: None, foreign: None }
     }
 
     /// Sets a field of this chain; `None` is null.
     #[inline]
     pub fn set<T: FieldValue>(&mut self, field: Field<T>, value: impl Into<Option<T>>) {
+        let is_own = self.is_own(field.chain());
         match self.values.get_mut(field.place()) {
-            Some(place) if field.chain().name == self.chain => {
-                *place = value.into().map_or(Value::NULL, T::into_value);
-            }
+            Some(place) if is_own => *place = value.into().map_or(Value::NULL, T::into_value),
             _ => self.foreign = Some(field.name()),
         }
+    }
+
+    /// Whether this chain declares these fields. Names are compared once: all its fields are of one
+    /// declaration.
+    #[inline]
+    fn is_own(&mut self, fields: &'static ChainFields) -> bool {
+        if self.own.is_some_and(|own| std::ptr::eq(own, fields)) {
+            return true;
+        }
+        let is_own = fields.name == self.chain;
+        if is_own {
+            self.own = Some(fields);
+        }
+        is_own
     }
 
     /// Sets a field by its name in the chain's description: for code in other languages, which has names and

@@ -48,7 +48,10 @@ impl FlowRecord {
 
     /// Forgets all, and keeps the memory for another flow.
     pub fn clear(&mut self) {
-        self.values.fill(Value::NULL);
+        // `fill` would clone a value for each slot, and look each time which kind it is.
+        for value in &mut self.values {
+            *value = Value::NULL;
+        }
         self.written = 1;
     }
 
@@ -127,6 +130,11 @@ impl FlowRecord {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         let slots = self.written_chains().flatten();
         slots.map(|slot| (self.slots.name(slot), &self.values[slot]))
+    }
+
+    /// The values that were written, each with its slot, in their order.
+    pub fn by_slot(&self) -> impl Iterator<Item = (usize, &Value)> {
+        self.written_chains().flatten().map(|slot| (slot, &self.values[slot]))
     }
 
     fn written_chains(&self) -> impl Iterator<Item = Range<usize>> {

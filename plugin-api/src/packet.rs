@@ -170,6 +170,7 @@ impl<'a> Packet<'a> {
     ///
     /// Layers whose header is shorter than [`Parts`] demands are taken as absent, so that the
     /// readers cannot fail.
+    #[inline]
     pub fn new(parts: Parts<'a>) -> Packet<'a> {
         let mut layers = parts.layers.0;
         let is_v6 = layers & Layers::IP6.0 != 0;

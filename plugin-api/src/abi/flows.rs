@@ -27,6 +27,8 @@ pub struct ChainSet {
     /// Distinguishes it from the other sets of this process.
     number: u32,
     chains: Vec<Member>,
+    /// The chains that want to see packets with each layer, by the layer's bit. Bit i: chain i.
+    wanting: [u32; u32::BITS as usize],
     slots: Arc<Slots>,
     layout: Layout,
     /// Blocks of flows that have ended, for those that begin.
@@ -51,7 +53,6 @@ const CHUNK: usize = 256;
 struct Member {
     origin: Origin,
     object: Object,
-    layers: Layers,
     offset: usize,
     new_flow: unsafe extern "C" fn(&Object, PacketRef<'_>, *mut c_void) -> u8,
     packet: unsafe extern "C" fn(&Object, *mut c_void, PacketRef<'_>) -> u8,
@@ -93,8 +94,12 @@ impl ChainSet {
         let mut layout = Layout::new::<()>();
         let infos = handles.iter().map(ChainHandle::describe).collect::<Result<Vec<_>>>()?;
         let mut chains = Vec::with_capacity(handles.len());
-        for handle in handles {
+        let mut wanting = [0; u32::BITS as usize];
+        for (index, handle) in handles.iter().enumerate() {
             let table = handle.table;
+            for layer in bits(table.layers()) {
+                wanting[layer] |= 1 << index;
+            }
             let state = Layout::from_size_align(table.flow_size(), table.flow_align())
                 .map_err(|_| Error::contract("a chain states an impossible layout"))?;
             let (extended, offset) = layout
@@ -107,7 +112,6 @@ impl ChainSet {
             chains.push(Member {
                 origin: handle.origin,
                 object,
-                layers: Layers(table.layers()),
                 offset,
                 new_flow: table.new_flow(),
                 packet: table.packet(),
@@ -119,6 +123,7 @@ impl ChainSet {
         Ok(ChainSet {
             number: SETS.fetch_add(1, Ordering::Relaxed),
             chains,
+            wanting,
             slots: Arc::new(Slots::new(&infos)),
             layout: layout.pad_to_align(),
             spare: RefCell::default(),
@@ -200,13 +205,15 @@ impl ChainSet {
     pub fn packet(&self, flow: &mut FlowState, packet: &Packet<'_>) -> bool {
         assert_eq!(flow.set, self.number, "another set's flow");
         let mut done = false;
-        let noted = Noted::new(Origin::LINKED, Function::ChainPacket);
-        for (index, chain) in self.chains.iter().enumerate() {
-            let active = flow.taken & !flow.failed & 1 << index != 0;
-            if !active || !chain.layers.intersects(packet.layers()) {
-                continue;
+        let mut origin = Origin::LINKED;
+        let noted = Noted::new(origin, Function::ChainPacket);
+        for index in bits(flow.taken & !flow.failed & self.wanting(packet.layers())) {
+            let chain = &self.chains[index];
+            // Of several chains of one plugin, the first is noted.
+            if !chain.origin.is(origin) {
+                origin = chain.origin;
+                noted.change(origin, Function::ChainPacket);
             }
-            noted.change(chain.origin, Function::ChainPacket);
             // SAFETY: `taken` says that the chain's state is there; `flow` is borrowed mutably.
             let code = unsafe {
                 let state = flow.block.add(chain.offset).as_ptr().cast();
@@ -253,6 +260,12 @@ impl ChainSet {
         flow.failure.take().map_or(Ok(()), |error| Err(*error))
     }
 
+    /// The chains that want to see packets with one of these layers. Bit i: chain i.
+    #[inline]
+    fn wanting(&self, layers: Layers) -> u32 {
+        bits(layers.0).fold(0, |chains, layer| chains | self.wanting[layer])
+    }
+
     fn allocate(&self) -> NonNull<u8> {
         if self.layout.size() == 0 {
             return NonNull::<u128>::dangling().cast();
@@ -290,6 +303,16 @@ impl ChainSet {
             self.spare.borrow_mut().push(Block(block));
         }
     }
+}
+
+/// The places of the bits that are set, the lowest first.
+#[inline]
+fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        lowest
+    })
 }
 
 impl Drop for ChainSet {

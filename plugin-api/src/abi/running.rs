@@ -91,6 +91,12 @@ impl Origin {
     pub fn name(self) -> &'static str {
         self.0
     }
+
+    /// Whether it is the same one, at a glance: one that is equal may be told apart.
+    #[inline]
+    pub(super) fn is(self, other: Origin) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
 }
 
 /// A call under way.

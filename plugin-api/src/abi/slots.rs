@@ -187,7 +187,7 @@ impl Slots {
     }
 
     /// The name of a slot's field.
-    pub(crate) fn name(&self, slot: usize) -> &'static str {
+    pub fn name(&self, slot: usize) -> &'static str {
         self.names[slot].as_str()
     }
 }
