@@ -6,6 +6,7 @@ mod cause;
 mod chance;
 mod codec;
 mod counted;
+mod flow;
 mod job_id;
 mod json;
 mod metadata;
@@ -21,6 +22,7 @@ pub(crate) use answer::{Answers, connection, is_carried, sign};
 pub use cause::{Cause, Here};
 pub(crate) use codec::Codec;
 pub use counted::Counted;
+pub(crate) use flow::Keys;
 pub(crate) use job_id::{JobId, ReadJobId};
 pub(crate) use metadata::{
     FILE_TYPE, FILE_TYPE_KEY, Metadata, OWNER, TIME_END, TIME_START, beside, time, time_at_last,

@@ -22,6 +22,11 @@ pub(super) fn line(lines: &mut Vec<u8>, record: &impl Serialize) -> serde_json::
 
 /// Escapes what a terminal would obey in the JSON that was appended from there on.
 pub(super) fn escape_from(lines: &mut Vec<u8>, begin: usize) {
+    // One pass, which the processor makes by many octets at once, says this of almost all.
+    let odd = |octet: &u8| u8::from(*octet >= 0x7f);
+    if lines[begin..].iter().fold(0, |found, octet| found | odd(octet)) == 0 {
+        return;
+    }
     let Ok(written) = std::str::from_utf8(&lines[begin..]) else { return };
     if let Cow::Owned(escaped) = text::json(written) {
         lines.truncate(begin);

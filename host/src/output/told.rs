@@ -1,6 +1,6 @@
 //! A line of output: a record, and what of it is written to the letter as an input line had it.
 
-use pathspider_plugin_api::{FlowRecord, Record};
+use pathspider_plugin_api::Record;
 
 use crate::job::Verbatim;
 
@@ -24,16 +24,6 @@ impl Line for Record {
 
     fn record(&self) -> Option<&Record> {
         Some(self)
-    }
-}
-
-impl Line for FlowRecord {
-    fn write(&self, lines: &mut Vec<u8>) -> serde_json::Result<()> {
-        serde_json::to_writer(lines, self)
-    }
-
-    fn record(&self) -> Option<&Record> {
-        None
     }
 }
 

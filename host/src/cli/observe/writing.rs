@@ -11,7 +11,7 @@ use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::{Error, FlowRecord};
 
 use crate::cli::exit::{Exit, Failure};
-use crate::output::{OutputError, RecordWriter};
+use crate::output::{Keys, OutputError, RecordWriter};
 use crate::run::RunError;
 use pathspider_observer::{Observed, Settings, Sink, Source, observe};
 use pathspider_runtime::patience::LAST_WORDS;
@@ -75,6 +75,7 @@ impl Observing {
             over: AtomicBool::new(false),
         });
         let mut writer = Writer {
+            keys: Keys::of(chains.slots()),
             records,
             tally: Arc::clone(&tally),
             failure: None,
@@ -85,7 +86,7 @@ impl Observing {
             let observed = observe(&mut source, chains, &settings, &mut writer);
             writer.tally.over.store(true, Ordering::Relaxed);
             // Also what was there before a failure.
-            let finished = writer.write(RecordWriter::finish);
+            let finished = writer.writing(|writer| writer.records.finish());
             let output = writer.failure.take().map_or(finished, Err);
             let Writer { failed_flows, chain_failure, .. } = writer;
             ObservingEnd { source, observed, output, failed_flows, chain_failure }
@@ -135,6 +136,7 @@ impl Observing {
 
 /// Writes records, in whole lines, whenever the packets that were there are all seen.
 struct Writer {
+    keys: Keys,
     records: RecordWriter,
     tally: Arc<Tally>,
     /// The observer only needs to know that it failed; the reason is reported at the end.
@@ -144,12 +146,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn write(
+    fn writing(
         &mut self,
-        write: impl FnOnce(&mut RecordWriter) -> Result<(), OutputError>,
+        write: impl FnOnce(&mut Writer) -> Result<(), OutputError>,
     ) -> Result<(), OutputError> {
         self.tally.writing.store(true, Ordering::Relaxed);
-        let written = write(&mut self.records);
+        let written = write(self);
         self.tally.writing.store(false, Ordering::Relaxed);
         written
     }
@@ -169,12 +171,13 @@ impl Sink for Writer {
             self.chain_failure.get_or_insert(failure);
         }
         self.tally.ended.fetch_add(1, Ordering::Relaxed);
-        let result = self.write(|records| records.write(record));
-        self.note(result)
+        let written =
+            self.writing(|Writer { keys, records, .. }| records.write(&keys.line(record)));
+        self.note(written)
     }
 
     fn pause(&mut self) -> io::Result<()> {
-        let result = self.write(RecordWriter::flush);
+        let result = self.writing(|writer| writer.records.flush());
         self.note(result)
     }
 }
