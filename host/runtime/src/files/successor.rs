@@ -29,7 +29,7 @@ pub(super) fn make(old: &Place) -> io::Result<(Place, File)> {
         let file = match new.make(OFlags::WRONLY) {
             // Of a process that had our number.
             Err(Errno::EXIST) => {
-                new.remove()?;
+                new.remove().or_else(gone_is_well)?;
                 continue;
             }
             other => other?,
@@ -42,6 +42,11 @@ pub(super) fn make(old: &Place) -> io::Result<(Place, File)> {
         }
     }
     Err(io::Error::other("another program removes what is written to replace it"))
+}
+
+/// Somebody else has removed it.
+fn gone_is_well(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 fn name(old: &OsStr, process: u32) -> OsString {
@@ -83,13 +88,19 @@ fn replaced_by(name: &OsStr) -> Option<&[u8]> {
     rest.strip_suffix(MARK.as_bytes()).filter(|old| digits > 0 && !old.is_empty())
 }
 
-/// The lock of a file that no process has locked.
+/// The lock of a file that no process has locked, and that still has this name.
 fn lock_left(left: &Place) -> io::Result<OwnedFd> {
     let file = left.open(OFlags::RDONLY | OFlags::NONBLOCK, false)?;
-    if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+    let status = fstat(&file)?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
         return Err(io::Error::other("it is no file"));
     }
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    // Before it was locked, it may have taken the other's place, and a process may write the next of this name.
+    let now = left.status()?;
+    if (now.st_dev, now.st_ino) != (status.st_dev, status.st_ino) {
+        return Err(io::Error::other("another file has its name"));
+    }
     Ok(file)
 }
 
@@ -126,7 +137,7 @@ mod tests {
         let path = folder.join("x");
         let place = Place::find(&path).unwrap();
         std::thread::scope(|scope| {
-            let look = scope.spawn(|| (0..300).for_each(|_| remove_left(&place)));
+            let look = scope.spawn(|| (0..3000).for_each(|_| remove_left(&place)));
             while !look.is_finished() {
                 crate::files::replace(&path, b"whole", 0).unwrap();
             }
