@@ -1,5 +1,7 @@
 //! Owns `pathspider-lab demo`: the first thing a newcomer sees.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use clap::Args;
@@ -20,9 +22,14 @@ pub(super) struct Demo {
     targets: u16,
 }
 
-/// One plugin, and a network of the paths that say something of it.
-struct Show {
-    plugin: String,
+/// Runs at the same time. The processors of this machine are both ends of all connections, so more of them
+/// would keep each other from answering in time.
+const AT_ONCE: usize = 20;
+
+/// What is measured with one plugin by the same arguments, on a network of its own.
+struct Part {
+    /// Its plugin's number.
+    plugin: usize,
     lab: EmulatedLab,
 }
 
@@ -31,34 +38,26 @@ impl Demo {
         let suite = self.pathspider.suite();
         let mut scenarios = scenario::builtin()?;
         leave_out_impossible(&mut scenarios)?;
-        let shows = by_plugin(scenarios)
+        let plugins = by_plugin(scenarios);
+        let parts = in_turn(&plugins)
             .into_iter()
             .map(|(plugin, scenarios)| {
-                Ok(Show { plugin, lab: EmulatedLab::new(scenarios, self.targets)? })
+                Ok(Part { plugin, lab: EmulatedLab::new(scenarios, self.targets)? })
             })
             .collect::<Result<Vec<_>>>()?;
-        let paths: usize = shows.iter().map(|show| show.lab.paths().len()).sum();
+        let paths: usize = plugins.iter().map(|(_, scenarios)| scenarios.len()).sum();
         say(&format!(
             "\nNetworks on this machine, made for this run: vantage points, {paths} paths with known\n\
              faults, and targets behind them, in IPv4 and IPv6. The table compares what pathspider\n\
              found from the vantage points with what is true:\n"
         ))?;
-        // Each has a network of its own, so that all can measure at the same time.
         let (mut right, mut targets) = (true, 0);
-        thread::scope(|scope| {
-            let running: Vec<_> = shows
-                .iter()
-                .map(|show| (show, scope.spawn(|| suite.measure(&show.lab, &show.plugin))))
-                .collect();
-            running.into_iter().try_for_each(|(show, measuring)| {
-                let measured = measuring.join().map_err(|_| Error::Invalid {
-                    subject: show.plugin.clone(),
-                    message: "measuring it panicked".into(),
-                })??;
-                right &= measured.comparison.is_right();
-                targets += measured.comparison.targets();
-                present(show, &suite, &measured)
-            })
+        measure_all(&suite, &plugins, &parts, |(plugin, scenarios), measured| {
+            let place = |path: &str| scenarios.iter().position(|one| one.name == path);
+            let measured = Measured::joined(plugin, measured, place);
+            right &= measured.comparison.is_right();
+            targets += measured.comparison.targets();
+            present(plugin, &suite, &measured)
         })?;
         let verdict = if right { "✓ all" } else { "✗ not all" };
         say(&format!("\n {verdict} {paths} paths measured as they are ({targets} targets)\n"))?;
@@ -66,9 +65,12 @@ impl Demo {
     }
 }
 
+/// A plugin's name, and the scenarios that state something of it.
+type Stated = (String, Vec<Scenario>);
+
 /// The scenarios of each plugin, in the order of their first.
-fn by_plugin(scenarios: Vec<Scenario>) -> Vec<(String, Vec<Scenario>)> {
-    let mut groups: Vec<(String, Vec<Scenario>)> = Vec::new();
+fn by_plugin(scenarios: Vec<Scenario>) -> Vec<Stated> {
+    let mut groups: Vec<Stated> = Vec::new();
     for scenario in scenarios {
         for plugin in scenario.expect.keys() {
             match groups.iter_mut().find(|(known, _)| known == plugin) {
@@ -80,8 +82,72 @@ fn by_plugin(scenarios: Vec<Scenario>) -> Vec<(String, Vec<Scenario>)> {
     groups
 }
 
-fn present(show_: &Show, suite: &Suite, measured: &Measured) -> Result<()> {
-    let line = suite.measurement(&show_.plugin).command_line("jobs.ndjson", "out.ndjson");
+/// What is measured by the same arguments, with the plugin's number: the first of each plugin, then the second
+/// of each, and so on. So few runs at a time are the same plugin's, and few have processors at work with the
+/// handshakes of QUIC.
+fn in_turn(plugins: &[Stated]) -> Vec<(usize, Vec<Scenario>)> {
+    let mut turns: Vec<Vec<(usize, Vec<Scenario>)>> = Vec::new();
+    for (number, (plugin, scenarios)) in plugins.iter().enumerate() {
+        let arguments = |scenario: &Scenario| scenario.expect[plugin].arguments.clone();
+        let mut groups: Vec<Vec<Scenario>> = Vec::new();
+        for scenario in scenarios {
+            match groups.iter_mut().find(|group| arguments(&group[0]) == arguments(scenario)) {
+                Some(group) => group.push(scenario.clone()),
+                None => groups.push(vec![scenario.clone()]),
+            }
+        }
+        for (turn, group) in groups.into_iter().enumerate() {
+            if turns.len() == turn {
+                turns.push(Vec::new());
+            }
+            turns[turn].push((number, group));
+        }
+    }
+    turns.into_iter().flatten().collect()
+}
+
+/// Measures all parts, some of them at the same time, and gives each plugin's together, in the plugins' order.
+fn measure_all(
+    suite: &Suite,
+    plugins: &[Stated],
+    parts: &[Part],
+    mut give: impl FnMut(&Stated, Vec<Measured>) -> Result<()>,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let (done, found) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            let done = done.clone();
+            let next = &next;
+            scope.spawn(move || {
+                while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // Nobody listens where another part has failed.
+                    let measured = suite.measure(&part.lab, &plugins[part.plugin].0);
+                    if done.send((part.plugin, measured)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let mut together: Vec<Vec<Measured>> = plugins.iter().map(|_| Vec::new()).collect();
+        for (number, plugin) in plugins.iter().enumerate() {
+            let whole = parts.iter().filter(|part| part.plugin == number).count();
+            while together[number].len() < whole {
+                let (number, measured) = found.recv().map_err(|_| Error::Invalid {
+                    subject: plugin.0.clone(),
+                    message: "measuring it panicked".into(),
+                })?;
+                together[number].push(measured?);
+            }
+            give(plugin, std::mem::take(&mut together[number]))?;
+        }
+        Ok(())
+    })
+}
+
+fn present(plugin: &str, suite: &Suite, measured: &Measured) -> Result<()> {
+    let line = suite.measurement(plugin).command_line("jobs.ndjson", "out.ndjson");
     say(&format!("\npathspider {}\n\n", line.join(" ")))?;
     show(measured)
 }

@@ -84,6 +84,23 @@ impl Comparison {
         *row.found.entry(conditions).or_default() += 1;
     }
 
+    /// What `plugin` found on all these paths, in the order of what `key` gives for their names.
+    pub fn joined<K: Ord>(
+        plugin: &str,
+        parts: impl IntoIterator<Item = Self>,
+        key: impl Fn(&str) -> K,
+    ) -> Self {
+        let mut joined = Self::new(plugin, []);
+        for part in parts {
+            joined.rows.extend(part.rows);
+            joined.strangers += part.strangers;
+        }
+        joined.rows.sort_by_key(|row| key(&row.truth.name));
+        let names = joined.rows.iter().map(|row| row.truth.name.clone());
+        joined.index = names.enumerate().map(|(position, name)| (name, position)).collect();
+        joined
+    }
+
     /// Whether there is no difference at all.
     pub fn is_right(&self) -> bool {
         self.strangers == 0 && self.rows.iter().all(Row::is_right)

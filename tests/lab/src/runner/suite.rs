@@ -34,6 +34,21 @@ pub struct Measured {
     pub peak_memory: u64,
 }
 
+impl Measured {
+    /// All these together, with the paths in the order of what `key` gives for their names.
+    pub fn joined<K: Ord>(plugin: &str, parts: Vec<Self>, key: impl Fn(&str) -> K) -> Self {
+        Self {
+            elapsed: parts.iter().map(|part| part.elapsed).sum(),
+            peak_memory: parts.iter().map(|part| part.peak_memory).max().unwrap_or(0),
+            comparison: Comparison::joined(
+                plugin,
+                parts.into_iter().map(|part| part.comparison),
+                key,
+            ),
+        }
+    }
+}
+
 /// The arguments of a plugin that fit most scenarios, of the options that it has.
 fn usual_arguments(plugin: &str, has: impl Fn(&str) -> bool) -> Vec<String> {
     let mut usual = Vec::new();
