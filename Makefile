@@ -8,14 +8,15 @@ CARGO   ?= cargo
 PACKAGES := build-essential libpcap-dev iproute2 nftables
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# All that is compiled has one profile, so nothing is compiled twice: see Cargo.toml. Tests are compiled
-# with what tests/profile.toml changes of it.
-ALL      = --release --locked --workspace $(CHECKED)
+# What is installed and measured with has the profile `release`. `make demo` and `make test` take `quick`, which
+# compiles in half the time, in a folder of its own. See Cargo.toml.
+PROFILE  = release
+ALL      = --profile $(PROFILE) --locked --workspace
 NEXTEST  = $(shell $(CARGO) nextest --version 2>/dev/null)
 # What --version says; without git, the caller may say it. The compiler notes it, so that another commit makes the
 # program anew.
 export PATHSPIDER_COMMIT := $(or $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null),$(PATHSPIDER_COMMIT))
-TARGET  := $(or $(CARGO_TARGET_DIR),target)/release
+TARGET   = $(or $(CARGO_TARGET_DIR),target)/$(PROFILE)
 SHARE    = $(DESTDIR)$(PREFIX)/share
 UNITS    = pathspider-agent@.service pathspider-respond.service pathspider-restore.service
 # What is no plugin has a folder of its own.
@@ -60,7 +61,7 @@ WHAT     = $(PROGRAM) -p pathspider-report -p pathspider-fleet -p pathspider-res
 program: WHAT = $(PROGRAM)
 build: ## build pathspider, the programs beside it, and every plugin into target/release/plugins
 build program: deps
-	$(CARGO) build --release --locked $(WHAT) --quiet
+	$(CARGO) build --profile $(PROFILE) --locked $(WHAT) --quiet
 	@mkdir -p $(TARGET)/plugins
 	@for plugin in $(PLUGINS); do \
 		install -m 644 $(TARGET)/libpathspider_$$plugin.so $(TARGET)/plugins/$$plugin.so || exit 1; \
@@ -147,6 +148,7 @@ deb: build ## build a Debian package in the folder above
 		DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary \
 		--no-pre-clean; status=$$?; rm debian; exit $$status
 
+demo: PROFILE = quick
 demo: program ## measure a network of known paths, made on this machine for the occasion
 	$(TARGET)/pathspider-lab demo
 
@@ -203,7 +205,7 @@ test: deps ## everything that has to hold
 	@# What some tests need beside is fetched while everything is compiled.
 	@said=$$(mktemp); \
 	$(MAKE) --no-print-directory rustc-web browser nats quic-server systemd shells >$$said 2>&1 & \
-	$(CHECKING) $(MAKE) --no-print-directory build WHAT="$(WHAT)"; built=$$?; \
+	$(CHECKING) $(MAKE) --no-print-directory build WHAT="$(WHAT)" PROFILE=$(PROFILE); built=$$?; \
 	wait $$!; fetched=$$?; cat $$said; rm $$said; exit $$((built | fetched))
 ifneq ($(NEXTEST),)
 	@$(CHECKING) $(MAKE) --no-print-directory test-programs
@@ -218,9 +220,9 @@ endif
 
 # Tests need more features of some libraries. What is tested is built with them too, in one go with the
 # tests' own programs: otherwise these libraries, and all that stands on them, are compiled twice.
-test: WHAT = --workspace $(CHECKED)
+test: WHAT = --workspace
 
-test lint doctests test-programs: CHECKED = --config tests/profile.toml
+test lint doctests test-programs run-tests: PROFILE = quick
 
 lint: deps ## format, lints and documentation
 	$(CARGO) fmt --all --check
@@ -233,7 +235,8 @@ doctests: deps
 test-programs:
 	$(CARGO) build $(ALL) --quiet
 	@mkdir -p $(TARGET)/nextest
-	$(CARGO) nextest list $(ALL) --list-type binaries-only --message-format json >$(TARGET)/nextest/programs.json
+	$(CARGO) nextest list --cargo-profile $(PROFILE) --locked --workspace --list-type binaries-only \
+		--message-format json >$(TARGET)/nextest/programs.json
 	@$(CARGO) metadata --locked --format-version 1 >$(TARGET)/nextest/metadata.json \
 		--filter-platform $$(rustc -vV | sed -n 's/^host: //p')
 

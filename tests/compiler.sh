@@ -5,6 +5,10 @@
 #
 # It is bash: some of cargo's variables have hyphens in their names, and Debian's sh loses those.
 set -euo pipefail
+# Tests of a crate's insides are compiled with all of it once more: without optimising.
+case " $* " in
+*' --test '*) set -- "$@" -C opt-level=0 ;;
+esac
 clippy-driver "$@"
 shift
 

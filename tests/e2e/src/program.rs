@@ -1,4 +1,4 @@
-//! Runs the release build, as `make build` leaves it.
+//! Runs what was built, as `make build` leaves it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,15 +8,15 @@ use pathspider_lab::runner::plugin_waiver;
 
 use crate::{Record, records};
 
-/// A file that `make build` makes, below `target/release`.
+/// A file that was built with this test: in the folder above that of the test's own program.
 ///
 /// # Panics
 ///
 /// It is not there.
 pub fn built(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
-    let path = target.join("release").join(name);
+    let test = std::env::current_exe().unwrap_or_default();
+    let folder = test.parent().and_then(Path::parent).unwrap_or(Path::new(""));
+    let path = folder.join(name);
     assert!(path.exists(), "{} is missing: run `make build` first", path.display());
     path
 }
