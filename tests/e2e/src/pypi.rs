@@ -10,7 +10,7 @@ use crate::skipped;
 pub fn python_with(folder: &Path, name: &str, packages: &str) -> Option<PathBuf> {
     let install = format!(
         "test -e {name}/whole || {{ rm -rf {name} && python3 -m venv {name} && \
-         {name}/bin/pip install --quiet {packages} && touch {name}/whole; }}"
+         {name}/bin/pip install --quiet --no-compile {packages} && touch {name}/whole; }}"
     );
     let mut command = Command::new("flock");
     command.args([&format!("{name}.lock"), "sh", "-c", &install]).current_dir(folder);

@@ -143,9 +143,11 @@ fn nothing_but_records_on_standard_output() {
 fn install_puts_everything_in_its_place() {
     let folder = temp_dir("install");
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let built = built("").canonicalize().unwrap();
     let made = Command::new("make")
         .args(["--no-print-directory", "-C", root, "install", "PREFIX=/usr"])
         .arg(format!("DESTDIR={}", folder.display()))
+        .arg(format!("TARGET={}", built.display()))
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

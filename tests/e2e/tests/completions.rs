@@ -29,14 +29,14 @@ fn completions_know_plugins_options_values_interfaces_and_conditions() {
     assert!(kinds.contains(&"tcp".to_owned()) && kinds.contains(&"https".to_owned()), "{kinds:?}");
     assert_eq!(suggested(&["pathspider", "ecn", "--conn"]), ["--connect"]);
     assert_eq!(suggested(&["pathspider", "ecn", "--output-f"]), ["--output-flows"]);
-    assert_eq!(suggested(&["pathspider", "measure", "-i", "l"]), ["lo"]);
+    assert_eq!(suggested(&["pathspider", "measure", "-i", "lo"]), ["lo"]);
     assert_eq!(suggested(&["pathspider", "observe", "bas"]), ["basic"]);
     let broken = suggested(&["pathspider", "filter", "-c", "ecn.connectivity.b"]);
     assert_eq!(broken, ["ecn.connectivity.broken"]);
     assert_eq!(suggested(&["pathspider", "help", "do"]), ["doctor"]);
     assert_eq!(suggested(&["pathspider", "trace", "--with", "mpt"]), ["mptcp"]);
     // Of programs beside this one.
-    assert_eq!(suggested(&["pathspider", "agent", "--state", "x", "-i", "l"]), ["lo"]);
+    assert_eq!(suggested(&["pathspider", "agent", "--state", "x", "-i", "lo"]), ["lo"]);
     assert_eq!(suggested(&["pathspider", "agent", "--allow-plugin", "mpt"]), ["mptcp"]);
     assert_eq!(suggested(&["pathspider", "campaign", "col"]), ["collect"]);
     assert_eq!(suggested(&["pathspider", "report", "--fail"]), ["--fail-if"]);
@@ -82,7 +82,7 @@ const TYPED: [(&str, &[&str]); 6] = [
     ("pathspider dsc", &["dscp"]),
     ("pathspider ecn --connect ht", &["http", "https"]),
     ("pathspider ecn --connect=tc", &["--connect=tcp"]),
-    ("~/pathspider measure -i l", &["lo"]),
+    ("~/pathspider measure -i lo", &["lo"]),
     ("pathspider filter -c ecn.connectivity.b", &["ecn.connectivity.broken"]),
     ("pathspider check --rule system ~/scr", &["script"]),
 ];

@@ -270,7 +270,7 @@ fn a_setting_that_somebody_else_changes_is_reported_and_is_theirs_at_the_end() {
     let Some(network) = network(3, 0) else { return };
     // Not before the run has seen what the parameter was: it sets the other one first.
     let script = format!(
-        "( until read -r value </proc/sys/net/ipv4/tcp_ecn_fallback && [ \"$value\" = 0 ]; do sleep 0.02; done; \
+        "( until grep -q 0 /proc/sys/net/ipv4/tcp_ecn_fallback; do sleep 0.02; done; \
          while sleep 0.05; do echo 0 >/proc/sys/net/ipv4/tcp_ecn; done ) & \
          $PATHSPIDER measure -i {} --allow-special ecn --connect tcp --timeout 3; kill $!; \
          cat /proc/sys/net/ipv4/tcp_ecn >&2",
