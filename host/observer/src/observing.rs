@@ -206,18 +206,16 @@ impl Observing<'_> {
                 (packet.place, packet.is_first) = ((*hash, key), is_first);
             }
         }
-        if frames.len() > 1 {
-            self.tracker.touch(&hashes[..frames.len()]);
-        }
-        for (frame, packet) in frames.iter().zip(&packets) {
+        let touched = self.tracker.touch(&hashes[..frames.len()]);
+        for ((frame, packet), touched) in frames.iter().zip(&packets).zip(touched) {
             if packet.is_there {
-                self.packet(frame.time_ns, packet);
+                self.packet(frame.time_ns, packet, touched);
             }
         }
     }
 
     #[inline]
-    fn packet(&mut self, time_ns: i64, located: &Located<'_>) {
+    fn packet(&mut self, time_ns: i64, located: &Located<'_>, touched: Option<FlowId>) {
         self.tick(time_ns);
         let Located { dissected, place, is_first, .. } = located;
         if let Some(mut quote) = dissected.quote()
@@ -227,7 +225,7 @@ impl Observing<'_> {
             self.show(id, &packet(dissected, time_ns, direction));
             return;
         }
-        let id = match self.tracker.table.find(place.0, &place.1) {
+        let id = match self.tracker.table.find_at(touched, place.0, &place.1) {
             Some(id) if !self.begins_anew(id, dissected, *is_first, time_ns) => id,
             Some(id) => {
                 self.end(id);

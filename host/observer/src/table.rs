@@ -55,6 +55,12 @@ impl Flow {
 }
 
 impl Flow {
+    /// Whether it has this key, and the chains' state. A flow that was taken out has none.
+    #[inline]
+    fn is_of(&self, key: &Key) -> bool {
+        self.state.is_some() && self.key == *key
+    }
+
     /// The sequence number of the SYN that opened it, in the direction of the flow.
     #[inline]
     pub(crate) fn opening(&self) -> Option<u32> {
@@ -104,18 +110,31 @@ impl FlowTable {
         Hash::new(self.hasher.hash_one(key))
     }
 
+    /// The flow with that key; at the place that [`touch`](FlowTable::touch) found for its hash, if it
+    /// is still there.
+    #[inline]
+    pub(crate) fn find_at(&self, touched: Option<FlowId>, hash: Hash, key: &Key) -> Option<FlowId> {
+        let is_there = |id: &FlowId| self.flows.get(id.index()).is_some_and(|flow| flow.is_of(key));
+        touched.filter(is_there).or_else(|| self.find(hash, key))
+    }
+
     /// The flow with that key.
     #[inline]
     pub(crate) fn find(&self, hash: Hash, key: &Key) -> Option<FlowId> {
         self.index.find(hash, |id| self.flows[id.index()].key == *key)
     }
 
-    /// Fetches into the cache what packets with these hashes will need.
+    /// Fetches into the cache what packets with these hashes will need; and says where their flows
+    /// probably are.
     ///
     /// The loads of one step do not depend on each other, so that the processor makes them all at
     /// the same time instead of waiting for each when its packet's turn comes.
     #[inline]
-    pub(crate) fn touch(&self, hashes: &[Hash], touch_state: impl Fn(&FlowState)) {
+    pub(crate) fn touch(
+        &self,
+        hashes: &[Hash],
+        touch_state: impl Fn(&FlowState),
+    ) -> [Option<FlowId>; BATCH] {
         let mut ids: [Option<FlowId>; BATCH] = [None; BATCH];
         for (id, &hash) in ids.iter_mut().zip(hashes) {
             *id = self.index.find(hash, |_| true);
@@ -130,6 +149,7 @@ impl FlowTable {
                 touch_state(state);
             }
         }
+        ids
     }
 
     /// Adds a flow whose key is not in the table, to be looked at again at `due_ns`.

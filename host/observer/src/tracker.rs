@@ -17,7 +17,7 @@ use super::key::Key;
 use super::link::Link;
 use super::notice::IcmpError;
 use super::place::{ClaimId, FlowId};
-use super::source::Frame;
+use super::source::{BATCH, Frame};
 use super::table::{Flow, FlowTable, Removed};
 use super::tunnel::innermost;
 
@@ -261,10 +261,10 @@ impl Tracker {
         Some(self.chains.finish(removed.state?, record))
     }
 
-    /// Fetches what packets with these hashes will need.
+    /// Fetches what packets with these hashes will need; and says where their flows probably are.
     #[inline]
-    pub(crate) fn touch(&self, hashes: &[Hash]) {
-        self.table.touch(hashes, |state| self.chains.touch(state));
+    pub(crate) fn touch(&self, hashes: &[Hash]) -> [Option<FlowId>; BATCH] {
+        self.table.touch(hashes, |state| self.chains.touch(state))
     }
 }
 

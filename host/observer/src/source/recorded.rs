@@ -1,17 +1,20 @@
 //! Recorded captures: decompression, then pcap or pcapng by content. What is in a frame is not looked at.
 
 mod buffer;
+mod mapped;
 mod pcap;
 mod pcapng;
 
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use self::buffer::Buffer;
+use self::buffer::{Buffer, Interruptible};
+use self::mapped::Mapped;
 use self::pcap::{Flavour, Pcap};
 use self::pcapng::Pcapng;
 use super::batch::Batch;
@@ -48,8 +51,15 @@ impl Recorded {
                 reason: "it is a directory".into(),
             });
         }
-        // It may be a named pipe, in which nothing comes for long.
-        Recorded::new(Box::new(buffer::Interruptible::new(file, stop)), &name, options)
+        let leased = if is_capture(&file) { Mapped::lease(file) } else { Err(file) };
+        match leased {
+            Ok(mapped) => {
+                let filter = filter(options)?;
+                Recorded::of(Buffer::mapped(mapped, stop, &name), filter)
+            }
+            // It may be a named pipe, in which nothing comes for long.
+            Err(file) => Recorded::new(Box::new(Interruptible::new(file, stop)), &name, options),
+        }
     }
 
     pub(super) fn standard_input(
@@ -64,7 +74,7 @@ impl Recorded {
             path: NAME.into(),
             reason: error.to_string(),
         })?;
-        let reader = buffer::Interruptible::new(File::from(input), stop);
+        let reader = Interruptible::new(File::from(input), stop);
         Recorded::new(Box::new(reader), NAME, options)
     }
 
@@ -73,12 +83,15 @@ impl Recorded {
         name: &str,
         options: &SourceOptions,
     ) -> Result<Recorded, SourceError> {
-        let filter = options.filter.as_deref().map(Filter::new).transpose()?;
+        let filter = filter(options)?;
         let reader = decompress::by_content(reader).map_err(|error| SourceError::NotReadable {
             path: name.into(),
             reason: error.to_string(),
         })?;
-        let mut buffer = Buffer::new(reader, name);
+        Recorded::of(Buffer::new(reader, name), filter)
+    }
+
+    fn of(mut buffer: Buffer, filter: Option<Filter>) -> Result<Recorded, SourceError> {
         let magic = buffer.peek(4)?.first_chunk().copied().unwrap_or_default();
         let format = match (magic, Flavour::of(magic)) {
             (pcapng::MAGIC, _) => Format::Pcapng(Pcapng::new(buffer)),
@@ -110,6 +123,17 @@ impl Recorded {
         });
         failure.map_or(progress, Err)
     }
+}
+
+fn filter(options: &SourceOptions) -> Result<Option<Filter>, SourceError> {
+    options.filter.as_deref().map(Filter::new).transpose()
+}
+
+/// Whether a file begins like a capture that is not compressed.
+fn is_capture(file: &File) -> bool {
+    let mut magic = [0; 4];
+    let is_there = file.read_exact_at(&mut magic, 0).is_ok();
+    is_there && (magic == pcapng::MAGIC || Flavour::of(magic).is_some())
 }
 
 impl Format {

@@ -1,4 +1,4 @@
-//! A sliding window over a reader, which knows where in the file it stands.
+//! A sliding window over a reader or a mapped file, which knows where in the file it stands.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -8,14 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::SourceError;
+use super::mapped::Mapped;
 
 /// Octets read at once: large enough that calls cost nothing, small enough to stay in the
 /// processor's second cache.
 const SIZE: usize = 256 << 10;
 
-/// A window over a reader.
+/// A window over a reader, or over a mapped file.
 pub(super) struct Buffer {
     reader: Box<dyn Read + Send>,
+    /// In place of the reader and of `bytes`, as long as it may be mapped; and what stops its reader then.
+    mapped: Option<(Mapped, Arc<AtomicBool>)>,
+    /// Octets that the window is to have, where a record is longer than it usually is.
+    least: usize,
     name: String,
     bytes: Vec<u8>,
     start: usize,
@@ -30,6 +35,8 @@ impl Buffer {
     pub(super) fn new(reader: Box<dyn Read + Send>, name: &str) -> Buffer {
         Buffer {
             reader,
+            mapped: None,
+            least: 0,
             name: name.into(),
             bytes: vec![0; SIZE],
             start: 0,
@@ -39,10 +46,44 @@ impl Buffer {
         }
     }
 
-    /// What is in the window.
+    /// A window over a file that is mapped; `stop` stops its reading, should it have to be read.
+    pub(super) fn mapped(mapped: Mapped, stop: Arc<AtomicBool>, name: &str) -> Buffer {
+        let buffer = Buffer::new(Box::new(io::empty()), name);
+        Buffer { mapped: Some((mapped, stop)), bytes: Vec::new(), ..buffer }
+    }
+
+    /// What is in the window. It is looked at in one go: if the file is mapped, it may be that it cannot be
+    /// when the caller comes again.
     #[inline]
-    pub(super) fn window(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+    pub(super) fn window(&mut self) -> Result<&[u8], SourceError> {
+        if self.mapped.is_some() {
+            self.map()?;
+        }
+        Ok(self.octets())
+    }
+
+    #[inline]
+    fn octets(&self) -> &[u8] {
+        let octets = match &self.mapped {
+            Some((mapped, _)) => mapped.octets(),
+            None => &self.bytes,
+        };
+        &octets[self.start..self.end]
+    }
+
+    /// Maps the file from the window's start on, or begins to read it there.
+    #[cold]
+    fn map(&mut self) -> Result<(), SourceError> {
+        let Some((mapped, _)) = &mut self.mapped else { return Ok(()) };
+        (self.start, self.end) = (0, 0);
+        if let Some(window) = mapped.map(self.offset, self.least) {
+            self.end = window.len();
+        } else if let Some((mapped, stop)) = self.mapped.take() {
+            let file = mapped.into_file(self.offset).map_err(|error| self.read_error(&error))?;
+            self.reader = Box::new(Interruptible::new(file, stop));
+            self.bytes = vec![0; SIZE];
+        }
+        Ok(())
     }
 
     /// Moves the window's start forward by octets that are in it.
@@ -50,6 +91,7 @@ impl Buffer {
     pub(super) fn consume(&mut self, octets: usize) {
         self.start += octets;
         self.offset += octets as u64;
+        self.least = 0;
     }
 
     /// The next `octets` of the file, fewer at its end.
@@ -59,12 +101,19 @@ impl Buffer {
                 break;
             }
         }
-        let end = self.end.min(self.start + octets);
-        Ok(&self.bytes[self.start..end])
+        let window = self.octets();
+        Ok(&window[..window.len().min(octets)])
     }
 
     /// Reads on, with room for `octets` in the window; `false` at the end of the file.
     fn fill(&mut self, octets: usize) -> Result<bool, SourceError> {
+        if self.mapped.is_some() {
+            let before = self.end - self.start;
+            self.least = octets;
+            self.map()?;
+            // Where it is not mapped any more, it goes on by being read.
+            return Ok(self.mapped.is_none() || self.end - self.start > before);
+        }
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -125,6 +174,19 @@ impl Buffer {
         SourceError::NoDescription { path: self.name.clone(), packets: self.packets }
     }
 }
+
+/// Fetches the record that probably stands there: it is as far away as it would be if all of them were as
+/// long as the last ones. Where each is found by the length of the one before, the processor would wait
+/// for each.
+#[inline]
+pub(super) fn fetch(window: &[u8], at: usize) {
+    const CACHE_LINE: usize = 64;
+    std::hint::black_box(window.get(at).copied());
+    std::hint::black_box(window.get(at + CACHE_LINE).copied());
+}
+
+/// How many records ahead `fetch` looks.
+pub(super) const AHEAD: usize = 8;
 
 /// A reader that can be stopped while it waits for input.
 pub(super) struct Interruptible<R> {

@@ -2,7 +2,7 @@
 
 use super::super::batch::Batch;
 use super::super::{Frame, Progress, SourceError};
-use super::buffer::Buffer;
+use super::buffer::{AHEAD, Buffer, fetch};
 use crate::link::Link;
 
 /// The longest packet that a record may claim, as in libpcap: more is damage.
@@ -39,6 +39,11 @@ impl Flavour {
 /// A file in the classic format, past its header.
 pub(super) struct Pcap {
     buffer: Buffer,
+    records: Records,
+}
+
+/// What all records of a file have in common.
+struct Records {
     flavour: Flavour,
     link: Link,
     link_number: u32,
@@ -55,7 +60,7 @@ impl Pcap {
         let link =
             Link::from_number(link_number).ok_or_else(|| buffer.unknown_link(link_number))?;
         buffer.consume(FILE_HEADER);
-        Ok(Pcap { buffer, flavour, link, link_number })
+        Ok(Pcap { buffer, records: Records { flavour, link, link_number } })
     }
 
     /// Gives all whole records in the window, and reads on when there is none.
@@ -65,15 +70,17 @@ impl Pcap {
         on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<Progress, SourceError> {
         let (mut used, mut given) = (0, 0);
-        let (window, mut batch) = (self.buffer.window(), Batch::new());
-        while let Some(record) = self.record(&window[used..]) {
+        let Pcap { buffer, records } = self;
+        let (window, mut batch) = (buffer.window()?, Batch::new());
+        while let Some(record) = records.record(&window[used..]) {
+            fetch(window, used + AHEAD * record.length);
             batch.push(record.frame, on_frames);
             used += record.length;
             given += 1;
         }
         batch.give(on_frames);
-        self.buffer.consume(used);
-        self.buffer.packets += given;
+        buffer.consume(used);
+        buffer.packets += given;
         if given > 0 {
             return Ok(Progress::More);
         }
@@ -83,25 +90,28 @@ impl Pcap {
     /// Brings one more record into the window.
     #[cold]
     fn read_on(&mut self) -> Result<Progress, SourceError> {
-        let header = self.buffer.peek(self.flavour.header)?;
+        let Flavour { big_endian, header: length, .. } = self.records.flavour;
+        let header = self.buffer.peek(length)?;
         if header.is_empty() {
             return Ok(Progress::End);
         }
-        if header.len() < self.flavour.header {
+        if header.len() < length {
             return Err(self.buffer.truncated("packet header"));
         }
-        let captured = word(header, 8, self.flavour.big_endian) as usize;
+        let captured = word(header, 8, big_endian) as usize;
         if captured > LONGEST {
             let reason = format!("a packet of {captured} octets");
             return Err(self.buffer.damaged(reason));
         }
-        let length = self.flavour.header + captured;
+        let length = length + captured;
         if self.buffer.peek(length)?.len() < length {
             return Err(self.buffer.truncated("packet"));
         }
         Ok(Progress::More)
     }
+}
 
+impl Records {
     /// The record at the start of `bytes`; `None` where it is not whole, or is damaged, which
     /// `read_on` then says.
     #[inline]

@@ -5,7 +5,7 @@ mod section;
 
 use super::super::batch::Batch;
 use super::super::{Frame, Progress, SourceError};
-use super::buffer::Buffer;
+use super::buffer::{AHEAD, Buffer, fetch};
 use super::pcap::word;
 pub(super) use section::MAGIC;
 use section::{Section, byte_order, padded};
@@ -32,9 +32,10 @@ impl Pcapng {
         on_frames: &mut impl FnMut(&[Frame<'_>]),
     ) -> Result<Progress, SourceError> {
         let Pcapng { buffer, section } = self;
-        let (window, mut batch) = (buffer.window(), Batch::new());
+        let (window, mut batch) = (buffer.window()?, Batch::new());
         let (mut used, mut given, mut damage) = (0, 0, None);
         while let Some(block) = section.whole_block(&window[used..]) {
+            fetch(window, used + AHEAD * block.len());
             match section.read(block) {
                 Ok(Some(frame)) => {
                     batch.push(frame, on_frames);
