@@ -4,28 +4,44 @@
 use std::ops::Range;
 
 use pathspider_plugin_api::abi::Slots;
-use pathspider_plugin_api::{FlowRecord, Record, Value, ValueRef};
+use pathspider_plugin_api::{FlowRecord, Record, ValueRef};
 
 use super::told::Line;
 
-/// The names of a run's fields as keys of JSON objects.
+/// The fields of a run as members of JSON objects, each with a comma before it.
 pub(crate) struct Keys {
     text: Vec<u8>,
-    /// Where each slot's key stands in it.
-    places: Vec<Range<usize>>,
+    members: Vec<Member>,
+}
+
+/// Where the texts of a field stand: its key alone, and with each of the values that most fields have.
+struct Member {
+    key: Range<usize>,
+    null: Range<usize>,
+    no: Range<usize>,
+    yes: Range<usize>,
 }
 
 impl Keys {
     /// Those of the fields behind these slots.
     pub(crate) fn of(slots: &Slots) -> Keys {
-        let mut keys = Keys { text: Vec::new(), places: Vec::with_capacity(slots.len()) };
-        for slot in 0..slots.len() {
-            let begin = keys.text.len();
-            text(slots.name(slot), &mut keys.text);
-            keys.text.push(b':');
-            keys.places.push(begin..keys.text.len());
-        }
-        keys
+        let mut all = Vec::new();
+        let mut add = |slot, value: &str| {
+            let begin = all.len();
+            all.push(b',');
+            text(slots.name(slot), &mut all);
+            all.push(b':');
+            all.extend_from_slice(value.as_bytes());
+            begin..all.len()
+        };
+        let member = |slot| Member {
+            key: add(slot, ""),
+            null: add(slot, "null"),
+            no: add(slot, "false"),
+            yes: add(slot, "true"),
+        };
+        let members = (0..slots.len()).map(member).collect();
+        Keys { text: all, members }
     }
 
     /// The line of a record behind these slots.
@@ -42,15 +58,28 @@ pub(crate) struct FlowLine<'a> {
 
 impl Line for FlowLine<'_> {
     fn write(&self, lines: &mut Vec<u8>) -> serde_json::Result<()> {
-        let Keys { text, places } = self.keys;
-        lines.push(b'{');
+        let Keys { text, members } = self.keys;
         let begin = lines.len();
-        for (slot, found) in self.record.by_slot() {
-            if lines.len() > begin {
-                lines.push(b',');
+        for (slot, value) in self.record.by_slot() {
+            let Member { key, null, no, yes } = &members[slot];
+            let member = match value.view() {
+                ValueRef::Null => null,
+                ValueRef::Bool(false) => no,
+                ValueRef::Bool(true) => yes,
+                _ => key,
+            };
+            lines.extend_from_slice(&text[member.clone()]);
+            match value.view() {
+                ValueRef::Null | ValueRef::Bool(_) => {}
+                ValueRef::UInt(number) => serde_json::to_writer(&mut *lines, &number)?,
+                ValueRef::Text(found) => self::text(found, lines),
+                _ => serde_json::to_writer(&mut *lines, value)?,
             }
-            lines.extend_from_slice(&text[places[slot].clone()]);
-            value(found, lines)?;
+        }
+        // The first member has a comma before it too.
+        match lines.get_mut(begin) {
+            Some(comma) => *comma = b'{',
+            None => lines.push(b'{'),
         }
         lines.push(b'}');
         Ok(())
@@ -59,18 +88,6 @@ impl Line for FlowLine<'_> {
     fn record(&self) -> Option<&Record> {
         None
     }
-}
-
-fn value(value: &Value, lines: &mut Vec<u8>) -> serde_json::Result<()> {
-    match value.view() {
-        ValueRef::Null => lines.extend_from_slice(b"null"),
-        ValueRef::Bool(true) => lines.extend_from_slice(b"true"),
-        ValueRef::Bool(false) => lines.extend_from_slice(b"false"),
-        ValueRef::UInt(number) => serde_json::to_writer(lines, &number)?,
-        ValueRef::Text(found) => text(found, lines),
-        _ => serde_json::to_writer(lines, value)?,
-    }
-    Ok(())
 }
 
 /// A text as JSON. Most have nothing to escape.
@@ -90,7 +107,7 @@ fn text(text: &str, lines: &mut Vec<u8>) {
 mod tests {
     use std::sync::Arc;
 
-    use pathspider_plugin_api::{ChainInfo, FieldInfo, FieldType};
+    use pathspider_plugin_api::{ChainInfo, FieldInfo, FieldType, Value};
 
     use super::*;
 
