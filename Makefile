@@ -161,9 +161,11 @@ BENCH ?= --long --write docs/performance.md
 bench: build ## compare with bare loops and other programs in the same network
 	$(TARGET)/pathspider-lab bench $(BENCH)
 
+# Another capture: make bench-observer CAPTURE=x.pcap
+CAPTURE ?= $(TARGET)/bench-observer.pcap
 bench-observer: build ## compare the observer with other tools
 	$(CARGO) build --release --locked -p pathspider-bench --quiet
-	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(TARGET)/bench-observer.pcap
+	$(TARGET)/bench-observer --pathspider $(TARGET)/pathspider --capture $(CAPTURE)
 
 # DuckDB comes from PyPI, into a folder beside what is built.
 bench-records: ## compare `report` and `export` with DuckDB on a million records

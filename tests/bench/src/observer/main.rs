@@ -1,7 +1,8 @@
 //! Compares the speed of `pathspider observe` on a large capture with other tools, in one run.
 //!
-//! The capture is made here, the same on every machine. Each tool reads it several times, the
-//! tools in turn, so that a busy moment of the machine meets all of them; the median counts.
+//! The capture is made here, the same on every machine, unless another one is there. Each tool reads it
+//! several times, the tools in turn, so that a busy moment of the machine meets all of them; the median
+//! counts. Where others use the machine too, the processor's time says more than the clock's.
 
 mod bare;
 mod capture;
@@ -21,7 +22,7 @@ struct Arguments {
     #[arg(long, default_value = "target/release/pathspider")]
     pathspider: PathBuf,
 
-    /// Where the capture is made, unless it is there
+    /// The capture: one of Ethernet in pcap's format; it is made, unless it is there
     #[arg(long, default_value = "target/bench-observer.pcap")]
     capture: PathBuf,
 
@@ -42,8 +43,11 @@ struct Arguments {
     only_bare: bool,
 }
 
-/// The name of the bare loop.
+/// What others are compared with.
 const BARE: &str = "bare loop";
+const TCPDUMP: &str = "tcpdump -w /dev/null";
+const NFPCAPD: &str = "nfpcapd";
+const OBSERVE: &str = "observe basic tcp ecn";
 
 const CORE: [&str; 3] = ["basic", "tcp", "ecn"];
 const ALL: [&str; 16] = [
@@ -54,7 +58,15 @@ const ALL: [&str; 16] = [
 struct Tool {
     name: &'static str,
     command: Command,
-    times: Vec<Duration>,
+    times: Vec<Taken>,
+}
+
+/// What one run took.
+#[derive(Clone, Copy)]
+struct Taken {
+    clock: Duration,
+    /// Of all threads, the kernel's work for them included.
+    processor: Duration,
 }
 
 fn main() -> Result<()> {
@@ -76,7 +88,7 @@ fn main() -> Result<()> {
             tool.times.push(time(&mut tool.command).with_context(|| tool.name)?);
         }
     }
-    print(packets, &mut tools);
+    print(packets, &tools);
     Ok(())
 }
 
@@ -99,12 +111,12 @@ fn tools(arguments: &Arguments) -> Result<Vec<Tool>> {
     bare.args(["--only-bare", "--capture"]).arg(capture);
     let mut tools = vec![
         tool(BARE, bare),
-        tool("tcpdump -w /dev/null", other("tcpdump", &["-r"], &["-w", "/dev/null"])),
+        tool(TCPDUMP, other("tcpdump", &["-r"], &["-w", "/dev/null"])),
         // Its option for the folder to write to was renamed; the first that works counts.
-        tool("nfpcapd", other("nfpcapd", &["-r"], &["-w", &folder])),
-        tool("nfpcapd", other("nfpcapd", &["-r"], &["-l", &folder])),
+        tool(NFPCAPD, other("nfpcapd", &["-r"], &["-w", &folder])),
+        tool(NFPCAPD, other("nfpcapd", &["-r"], &["-l", &folder])),
         tool("argus", other("argus", &["-r"], &["-w", "/dev/null"])),
-        tool("observe basic tcp ecn", ours(&CORE)),
+        tool(OBSERVE, ours(&CORE)),
         tool("observe, all chains", ours(&ALL)),
     ];
     // Tools that are absent, or of another version with other options, are left out.
@@ -118,31 +130,51 @@ fn tool(name: &'static str, command: Command) -> Tool {
     Tool { name, command, times: Vec::new() }
 }
 
-fn time(command: &mut Command) -> Result<Duration> {
-    let begun = Instant::now();
+fn time(command: &mut Command) -> Result<Taken> {
+    let (begun, before) = (Instant::now(), of_children()?);
     let status =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    let taken = begun.elapsed();
+    let clock = begun.elapsed();
     ensure!(status.success(), "{status}");
-    Ok(taken)
+    Ok(Taken { clock, processor: of_children()?.saturating_sub(before) })
 }
 
-fn print(packets: u64, tools: &mut [Tool]) {
-    let rate = |tool: &mut Tool| {
-        tool.times.sort_unstable();
-        packets as f64 / tool.times[tool.times.len() / 2].as_secs_f64() / 1e6
-    };
-    let rates: Vec<f64> = tools.iter_mut().map(rate).collect();
-    let base =
-        |name: &str| tools.iter().position(|tool| tool.name.starts_with(name)).map(|at| rates[at]);
-    let bases = [base(BARE), base("tcpdump")];
+/// The processor time of all programs that were started and have ended (`proc_pid_stat(5)`).
+fn of_children() -> Result<Duration> {
+    /// Of the numbers behind the program's name: its children's time, and the kernel's for them.
+    const PLACES: [usize; 2] = [13, 14];
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, numbers) = stat.rsplit_once(')').context("/proc/self/stat says nothing")?;
+    let numbers: Vec<&str> = numbers.split_whitespace().collect();
+    let ticks = PLACES.map(|place| numbers.get(place).and_then(|ticks| ticks.parse::<u32>().ok()));
+    Ok(TICK * ticks.into_iter().flatten().sum())
+}
+
+fn print(packets: u64, tools: &[Tool]) {
     println!("{packets} packets; medians of {} rounds\n", tools[0].times.len());
+    table("by the clock", packets, tools, |taken| taken.clock);
+    table("by processor time", packets, tools, |taken| taken.processor);
+}
+
+/// The tools' speeds, and the ratios of each to those that it is compared with.
+fn table(title: &str, packets: u64, tools: &[Tool], of: impl Fn(&Taken) -> Duration) {
+    let rate = |tool: &Tool| {
+        let mut times: Vec<Duration> = tool.times.iter().map(&of).collect();
+        times.sort_unstable();
+        packets as f64 / times[times.len() / 2].as_secs_f64() / 1e6
+    };
+    let rates: Vec<f64> = tools.iter().map(rate).collect();
+    let base = |name: &str| tools.iter().position(|tool| tool.name == name).map(|at| rates[at]);
+    let bases = [BARE, TCPDUMP, NFPCAPD, OBSERVE].map(base);
     println!(
-        "| tool | million packets/s | of the bare loop | of tcpdump's copy |\n|---|---:|---:|---:|"
+        "| {title} | million packets/s | of the bare loop | of tcpdump's copy | of nfpcapd | of three chains |"
     );
+    println!("|---|---:|---:|---:|---:|---:|");
     for (tool, rate) in tools.iter().zip(&rates) {
-        let [bare, copy] =
+        let ratios =
             bases.map(|base| base.map_or(String::new(), |base| format!("{:.2}", rate / base)));
-        println!("| {} | {rate:.2} | {bare} | {copy} |", tool.name);
+        println!("| {} | {rate:.2} | {} |", tool.name, ratios.join(" | "));
     }
+    println!();
 }
