@@ -219,7 +219,7 @@ fn begun(network: &Network, folder: &std::path::Path, before: &str) -> Child {
     let mut command = Command::new(folder.join("pathspider"));
     let dead = first(network, "dead");
     let clean = first(network, "clean");
-    command.args(["probe", "--allow-special", "--timeout", "1", &clean, &dead]);
+    command.args(["probe", "--allow-special", "--timeout", "3", &clean, &dead]);
     command.env("PATHSPIDER_STATE_DIR", state_dir()).stdout(Stdio::piped());
     let child = network.start(command);
     wait_until("a setting is changed", || network.settings() != before);

@@ -1,15 +1,17 @@
 //! Owns `pathspider-lab demo`: the first thing a newcomer sees.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod turns;
+
 use std::sync::mpsc;
 use std::thread;
 
 use clap::Args;
 use pathspider_lab::emulated::EmulatedLab;
-use pathspider_lab::runner::{Measured, Suite};
+use pathspider_lab::runner::{Measured, Suite, speaks_quic};
 use pathspider_lab::scenario::Scenario;
 use pathspider_lab::{Error, Result, scenario};
 
+use self::turns::{AT_ONCE, Turns};
 use super::check::{Pathspider, show};
 use super::{Verdict, leave_out_impossible, say};
 
@@ -22,14 +24,12 @@ pub(super) struct Demo {
     targets: u16,
 }
 
-/// Runs at the same time. The processors of this machine are both ends of all connections, so more of them
-/// would keep each other from answering in time.
-const AT_ONCE: usize = 20;
-
 /// What is measured with one plugin by the same arguments, on a network of its own.
 struct Part {
     /// Its plugin's number.
     plugin: usize,
+    /// Whether it makes handshakes of QUIC.
+    is_quic: bool,
     lab: EmulatedLab,
 }
 
@@ -42,7 +42,10 @@ impl Demo {
         let parts = in_turn(&plugins)
             .into_iter()
             .map(|(plugin, scenarios)| {
-                Ok(Part { plugin, lab: EmulatedLab::new(scenarios, self.targets)? })
+                let name = &plugins[plugin].0;
+                let arguments = scenarios[0].expect[name].arguments.as_deref().unwrap_or(&[]);
+                let is_quic = speaks_quic(name, arguments);
+                Ok(Part { plugin, is_quic, lab: EmulatedLab::new(scenarios, self.targets)? })
             })
             .collect::<Result<Vec<_>>>()?;
         let paths: usize = plugins.iter().map(|(_, scenarios)| scenarios.len()).sum();
@@ -83,8 +86,7 @@ fn by_plugin(scenarios: Vec<Scenario>) -> Vec<Stated> {
 }
 
 /// What is measured by the same arguments, with the plugin's number: the first of each plugin, then the second
-/// of each, and so on. So few runs at a time are the same plugin's, and few have processors at work with the
-/// handshakes of QUIC.
+/// of each, and so on.
 fn in_turn(plugins: &[Stated]) -> Vec<(usize, Vec<Scenario>)> {
     let mut turns: Vec<Vec<(usize, Vec<Scenario>)>> = Vec::new();
     for (number, (plugin, scenarios)) in plugins.iter().enumerate() {
@@ -113,17 +115,17 @@ fn measure_all(
     parts: &[Part],
     mut give: impl FnMut(&Stated, Vec<Measured>) -> Result<()>,
 ) -> Result<()> {
-    let next = AtomicUsize::new(0);
+    let turns = Turns::new(parts);
     let (done, found) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
-            let done = done.clone();
-            let next = &next;
+            let (turns, done) = (&turns, done.clone());
             scope.spawn(move || {
-                while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(turn) = turns.begin() {
+                    let Part { plugin, lab, .. } = turn.part;
+                    let measured = suite.measure(lab, &plugins[*plugin].0);
                     // Nobody listens where another part has failed.
-                    let measured = suite.measure(&part.lab, &plugins[part.plugin].0);
-                    if done.send((part.plugin, measured)).is_err() {
+                    if done.send((*plugin, measured)).is_err() {
                         return;
                     }
                 }

@@ -19,7 +19,7 @@ pub use compare::{Comparison, Row, compare};
 pub use measurement::{Ended, Measurement, Run, Started};
 pub(crate) use records::write_jobs;
 pub use records::{Record, records};
-pub use suite::{Measured, Suite};
+pub use suite::{Measured, Suite, speaks_quic};
 pub use table::render;
 pub use waiver::plugin_waiver;
 pub use workdir::WorkDir;

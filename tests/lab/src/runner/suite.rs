@@ -65,6 +65,11 @@ fn usual_arguments(plugin: &str, has: impl Fn(&str) -> bool) -> Vec<String> {
 /// many handshakes at a time last longer than a target is waited for.
 const MOST_OF_QUIC: usize = 40;
 
+/// Whether a run makes handshakes of QUIC.
+pub fn speaks_quic(plugin: &str, arguments: &[String]) -> bool {
+    matches!(plugin, "h3" | "quic" | "quicecn") || arguments.iter().any(|word| word == "quic")
+}
+
 /// What the lab reads of a plugin's description.
 #[derive(Deserialize)]
 struct Described {
@@ -98,12 +103,8 @@ impl Suite {
 
     /// Jobs in flight of a run.
     fn workers_of(&self, plugin: &str, arguments: &[String]) -> usize {
-        let is_quic = matches!(plugin, "h3" | "quic" | "quicecn");
-        if is_quic || arguments.iter().any(|word| word == "quic") {
-            self.workers.min(MOST_OF_QUIC)
-        } else {
-            self.workers
-        }
+        let most = if speaks_quic(plugin, arguments) { MOST_OF_QUIC } else { usize::MAX };
+        self.workers.min(most)
     }
 
     /// The options that a plugin has, by the program's word; none where it gives none, for the run says
