@@ -24,6 +24,7 @@ mod keeping;
 mod known;
 mod limit;
 mod locked;
+mod memory;
 mod opened;
 mod options;
 mod parent;
@@ -66,6 +67,7 @@ pub fn run(
     single: SingleThread,
     announce: fn(Urgency),
 ) -> Result<RunEnd, RunError> {
+    memory::in_small_pages();
     Asked::ask(options, announce)?
         .lock()?
         .guard(single)?
