@@ -45,7 +45,7 @@ fn octets_of(value: &Value) -> usize {
 /// The plugin's answer, which connection to make.
 pub(super) enum Plan {
     /// From a worker, where the plugin may have connected by itself, since then.
-    Own(SystemTime, Result<Connect, Error>),
+    Own(SystemTime, Box<Result<Connect, Error>>),
     /// From before, when it could not begin.
     Again(Box<Connect>),
 }

@@ -49,8 +49,16 @@ pub use socket::Dialer;
 
 /// The end of a connection, and its flow where one was sent.
 pub(super) struct Attempt {
-    pub(super) account: Account,
+    /// It goes through many hands until its record is written.
+    pub(super) account: Box<Account>,
     pub(super) flow: Option<Flow>,
+}
+
+impl Attempt {
+    /// The end of a connection of which nothing was sent.
+    pub(super) fn unsent(outcome: Outcome, started: SystemTime) -> Attempt {
+        Attempt { account: Box::new(Account::new(outcome, started)), flow: None }
+    }
 }
 
 /// What came of a connection that was to begin.
@@ -146,7 +154,7 @@ pub(super) fn begin(
     let fail = |failure: Failure| {
         let outcome = Progress::new(None, |_| {}).outcome(Err(failure));
         let outcome = outcome.with("dip", remote.ip()).with("dp", remote.port());
-        Attempt { account: Account::new(outcome, started), flow: None }
+        Attempt::unsent(outcome, started)
     };
     if let Some((_, refusal)) = destination::refused(job, &connect, &dialer.courtesy) {
         return Ok(Begun::Over(fail(refusal.into())));
@@ -232,8 +240,7 @@ fn without_socket(connect: Connect) -> Result<Begun, BeginError> {
     match connect.kind() {
         ConnectKind::Done | ConnectKind::Skip => {
             let outcome = connect.into_outcome().unwrap_or_else(no_outcome);
-            let account = Account::new(outcome, SystemTime::now());
-            Ok(Begun::Over(Attempt { account, flow: None }))
+            Ok(Begun::Over(Attempt::unsent(outcome, SystemTime::now())))
         }
         other => Err(BeginError::Plugin(Error::contract(format!(
             "connect: this host makes no connections of kind {}",

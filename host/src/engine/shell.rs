@@ -26,7 +26,7 @@ use super::ephemeral::Ephemeral;
 use super::forging::{Due, Forging};
 use super::intake::Intake;
 use super::workers::Workers;
-use super::{Account, Engine, EngineEnd, EngineError, Feedback, Report, Work};
+use super::{Engine, EngineEnd, EngineError, Feedback, Report, Work};
 use crate::job::Fed;
 
 /// Starts in a row before the connections under way get their turn. Each takes two steps of a task
@@ -89,17 +89,15 @@ impl Shell<'_> {
             }
             self.publish();
             self.take_what_is_there(&mut inbox);
-            if let Some(pause) =
-                self.engine.forger.as_ref().and_then(|forger| forger.pause(self.now))
-            {
+            if let Some(pause) = self.pause() {
                 self.wait(&mut inbox, Some(self.now + pause), false).await?;
                 continue;
             }
             self.look_after_forged();
-            match self.act()? {
+            match self.start_some(&mut started)? {
                 ControlFlow::Continue(Turn::Started) => {
-                    started += 1;
-                    if started % STARTS_IN_A_ROW == 0 {
+                    if started >= STARTS_IN_A_ROW {
+                        started = 0;
                         tokio::task::yield_now().await;
                     }
                 }
@@ -208,7 +206,7 @@ impl Shell<'_> {
                     self.course.handle(Event::Ended(id, attempt), self.now);
                 }
             }
-            if self.engine.forger.as_ref().is_some_and(|forger| forger.pause(self.now).is_some()) {
+            if self.pause().is_some() {
                 return;
             }
         }
@@ -238,6 +236,29 @@ impl Shell<'_> {
                 }
             }
         }
+    }
+
+    /// Starts connections until it is the turn of those under way, and counts them. It waits only where
+    /// nothing was started: what happened meanwhile was not looked at.
+    fn start_some(&mut self, started: &mut usize) -> Result<ControlFlow<(), Turn>, EngineError> {
+        let before = *started;
+        loop {
+            match self.act()? {
+                ControlFlow::Continue(Turn::Started) => *started += 1,
+                ControlFlow::Continue(Turn::Wait(_)) if *started > before => break,
+                turn => return Ok(turn),
+            }
+            self.now = Instant::now();
+            if *started >= STARTS_IN_A_ROW || self.pause().is_some() {
+                break;
+            }
+        }
+        Ok(ControlFlow::Continue(Turn::Started))
+    }
+
+    /// How long to wait before more forged packets are sent, where the machine cannot keep up.
+    fn pause(&self) -> Option<Duration> {
+        self.engine.forger.as_ref().and_then(|forger| forger.pause(self.now))
     }
 
     /// Does what is to be done, until a connection has been started or nothing is left to do.
@@ -272,7 +293,7 @@ impl Shell<'_> {
                     match plan {
                         Plan::Again(connect) => self.make(id, &work.job, to, *connect)?,
                         Plan::Own(since, answer) => {
-                            self.make_own(id, &work.job, to, (since, answer))?;
+                            self.make_own(id, &work.job, to, (since, *answer))?;
                         }
                     }
                     return started;
@@ -351,7 +372,7 @@ impl Shell<'_> {
         let outcome = connect.into_outcome().unwrap_or_else(connect::no_outcome);
         let attempt = match own {
             Some(flow) => flow.end(outcome),
-            None => Attempt { account: Account::new(outcome, started), flow: None },
+            None => Attempt::unsent(outcome, started),
         };
         self.course.handle(Event::Ended(id, attempt), self.now);
         Ok(())

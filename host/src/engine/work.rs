@@ -128,7 +128,7 @@ pub enum Report<W = Arc<Work>> {
         /// Its job.
         work: W,
         /// How it ended.
-        account: Account,
+        account: Box<Account>,
         /// Whether the observer was asked for its flow, and so will answer.
         claimed: bool,
     },

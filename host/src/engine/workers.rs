@@ -77,7 +77,7 @@ fn work(queue: &Queue<Task>, driver: &Driver<'_>, events: &mpsc::UnboundedSender
             Task::Prepare(visit, call, work) => Event::Prepared(visit, call, work.prepare(driver)),
             Task::Connect(id, call, work) => {
                 let started = SystemTime::now();
-                Event::Answered(id, call, Plan::Own(started, work.ask(driver, id)))
+                Event::Answered(id, call, Plan::Own(started, Box::new(work.ask(driver, id))))
             }
         };
         if events.send(event).is_err() {

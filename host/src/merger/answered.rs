@@ -40,15 +40,15 @@ impl Neighbours {
         let (hops, hint) = hint(connections)?;
         let others = self.others(target, &hops).filter(|others| is_apart(&hops, *others));
         Some(match others {
-            Some((fewest, most)) => hint.with("prefix_hops", list(each_once([fewest, most]))),
+            Some((fewest, most)) => hint.with("prefix_hops", Numbers::of([fewest, most]).list()),
             None => hint,
         })
     }
 
     /// The fewest and the most routers that answers of other targets of the prefix came over; notes this
     /// target's.
-    fn others(&mut self, target: IpAddr, hops: &[u8]) -> Option<(u8, u8)> {
-        let (&fewest, &most) = (hops.first()?, hops.last()?);
+    fn others(&mut self, target: IpAddr, hops: &Numbers) -> Option<(u8, u8)> {
+        let (fewest, most) = (hops.iter().next()?, hops.iter().last()?);
         if self.prefixes.len() >= MOST {
             self.prefixes.clear();
         }
@@ -64,39 +64,52 @@ impl Neighbours {
 }
 
 /// Whether a target is out of place among its neighbours.
-fn is_apart(hops: &[u8], (fewest, most): (u8, u8)) -> bool {
-    hops.iter()
-        .all(|&hops| hops.saturating_add(USUAL) < fewest || hops > most.saturating_add(USUAL))
+fn is_apart(hops: &Numbers, (fewest, most): (u8, u8)) -> bool {
+    hops.iter().all(|hops| hops.saturating_add(USUAL) < fewest || hops > most.saturating_add(USUAL))
 }
 
 /// From over how many routers these connections were answered, the fewest first, and what is written of it;
 /// `None` where they were not.
-fn hint(connections: impl Iterator<Item = Ttls> + Clone) -> Option<(Vec<u8>, Record)> {
-    let ttl = each_once(connections.clone().filter_map(|ttls| ttls.first()));
-    if ttl.is_empty() {
-        return None;
-    }
-    let distances = each_once(ttl.iter().copied().map(hops));
+fn hint(connections: impl Iterator<Item = Ttls> + Clone) -> Option<(Numbers, Record)> {
+    let ttl = Numbers::of(connections.clone().filter_map(|ttls| ttls.first()));
+    ttl.iter().next()?;
+    let distances = Numbers::of(ttl.iter().map(hops));
     let others = connections.filter_map(|ttls| ttls.others());
     let others = others.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-    let others = each_once(others.into_iter().flat_map(|(lowest, highest)| [lowest, highest]));
+    let others = Numbers::of(others.into_iter().flat_map(|(lowest, highest)| [lowest, highest]));
     let hint = Record::with_capacity(4)
-        .with("ttl", list(ttl))
-        .with("hops", list(distances.clone()))
-        .with("other_ttl", list(others));
+        .with("ttl", ttl.list())
+        .with("hops", distances.list())
+        .with("other_ttl", others.list());
     Some((distances, hint))
 }
 
-fn list(numbers: Vec<u8>) -> Value {
-    numbers.into_iter().collect()
-}
+/// Numbers, each once and the lowest first: a bit for each.
+#[derive(Clone, Copy)]
+struct Numbers([u64; 4]);
 
-/// The numbers, each once and the lowest first.
-fn each_once(numbers: impl IntoIterator<Item = u8>) -> Vec<u8> {
-    let mut numbers: Vec<u8> = numbers.into_iter().collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
+impl Numbers {
+    fn of(numbers: impl IntoIterator<Item = u8>) -> Numbers {
+        let mut bits = [0; 4];
+        for number in numbers {
+            bits[usize::from(number / 64)] |= 1 << (number % 64);
+        }
+        Numbers(bits)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u8> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let word = left.iter().position(|bits| *bits != 0)?;
+            let bit = left[word].trailing_zeros();
+            left[word] &= left[word] - 1;
+            Some(word as u8 * 64 + bit as u8)
+        })
+    }
+
+    fn list(&self) -> Value {
+        self.iter().collect()
+    }
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ struct Pending<W> {
 struct Slot {
     /// The engine's account, and whether the observer was asked. It is put into words when the job is
     /// complete: until then it is small.
-    ended: Option<(Account, bool)>,
+    ended: Option<(Box<Account>, bool)>,
     answer: Option<Observation>,
 }
 

@@ -30,7 +30,7 @@ use super::failure::Failure;
 use super::packets::{Forger, Pair, await_answers, fill, reset_at};
 use super::progress::Progress;
 use super::{Attempt, BeginError, Begun, Flow, destination};
-use crate::engine::{Account, DEFAULT_TIMEOUT};
+use crate::engine::DEFAULT_TIMEOUT;
 use crate::route::Way;
 use pathspider_observer::{
     self as observer, Await, Dissected, Follow, Following, Heard, Notice, dissect, packet,
@@ -112,7 +112,7 @@ pub(in crate::engine) fn begin(
     let fail = |failure: Failure, address: IpAddr| {
         let outcome = failure.outcome().with("dip", address).with("dp", remote.port());
         let outcome = outcome.with(carriage::KIND, Value::text(ConnectKind::Conversation.name()));
-        Attempt { account: Account::new(outcome, started), flow: None }
+        Attempt::unsent(outcome, started)
     };
     if let Some((address, refusal)) = destination::refused(job, &connect, forger.courtesy()) {
         return Ok(Begun::Over(fail(refusal.into(), address)));

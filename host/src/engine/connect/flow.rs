@@ -47,7 +47,7 @@ impl Flow {
     /// The attempt's end, with the keys that tell which flow it was.
     pub(in crate::engine) fn end(self, outcome: Outcome) -> Attempt {
         let account = Account::new(outcome, self.started);
-        let account = account.on(self.protocol, self.local, self.remote);
+        let account = Box::new(account.on(self.protocol, self.local, self.remote));
         Attempt { account, flow: Some(self) }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use self::ports::{Held, PortsError};
 pub(crate) use self::raw::Raw;
 use super::failure::Failure;
 use super::{Attempt, BeginError, Begun, Flow, destination};
-use crate::engine::{Account, DEFAULT_TIMEOUT};
+use crate::engine::DEFAULT_TIMEOUT;
 use crate::job::Courtesy;
 use crate::route::{Routes, Way};
 use pathspider_observer::{Await, ConnectionId, Endpoint, Notice, Wanted};
@@ -64,7 +64,7 @@ impl To {
     /// The end of the connection where nothing was sent, because of this address.
     fn over(&self, failure: Failure, address: IpAddr) -> Attempt {
         let outcome = failure.outcome().with("dip", address).with("dp", self.remote.port());
-        Attempt { account: Account::new(self.kept(outcome), self.started), flow: None }
+        Attempt::unsent(self.kept(outcome), self.started)
     }
 
     /// An outcome with what says how it is to be read.

@@ -28,7 +28,7 @@ fn mark(id: ConnectionId) -> u64 {
 
 fn ended<W>(id: ConnectionId, work: W, claimed: bool) -> Report<W> {
     let outcome = Outcome::new(State::Ok).with("mark", mark(id));
-    let account = Account::new(outcome, SystemTime::UNIX_EPOCH);
+    let account = Box::new(Account::new(outcome, SystemTime::UNIX_EPOCH));
     Report::Connection { id, work, account, claimed }
 }
 
