@@ -25,6 +25,8 @@ pub enum Case {
     DnsUdp,
     /// Forged packets, beside port scanners.
     Forged,
+    /// Conversations on forged packets, beside SYNs that are forged.
+    Conversations,
     /// The processor time of each stage.
     Stages,
     /// One target, and none.
@@ -48,6 +50,8 @@ pub enum Case {
 pub(super) struct Measured {
     pub(super) plugin: &'static str,
     pub(super) arguments: &'static [&'static str],
+    /// Words of its `--connect` that are compared; none where nothing is.
+    pub(super) modes: &'static [&'static str],
     /// More options of `measure`.
     pub(super) options: &'static [&'static str],
     pub(super) port: u16,
@@ -57,6 +61,7 @@ pub(super) struct Measured {
 const TCP: Measured = Measured {
     plugin: "ecn",
     arguments: &["--connect", "tcp"],
+    modes: &[],
     options: &[],
     port: 80,
     exchanged: Exchanged::Connect,
@@ -64,7 +69,7 @@ const TCP: Measured = Measured {
 
 impl Case {
     /// All of them, in the order in which they run.
-    pub const ALL: [Case; 16] = [
+    pub const ALL: [Case; 17] = [
         Case::Connect,
         Case::Syn,
         Case::Dead,
@@ -73,6 +78,7 @@ impl Case {
         Case::Http3,
         Case::DnsUdp,
         Case::Forged,
+        Case::Conversations,
         Case::Stages,
         Case::Start,
         Case::Blocking,
@@ -94,6 +100,7 @@ impl Case {
             Case::Http3 => "http3",
             Case::DnsUdp => "dnsudp",
             Case::Forged => "forged",
+            Case::Conversations => "conversations",
             Case::Stages => "stages",
             Case::Start => "start",
             Case::Blocking => "blocking",
@@ -116,6 +123,7 @@ impl Case {
             Case::Http3 => "HTTP/3",
             Case::DnsUdp => "DNS over UDP",
             Case::Forged => "Forged packets",
+            Case::Conversations => "Conversations",
             Case::Stages => "Stages",
             Case::Start => "Start",
             Case::Blocking => "Plugins that block",
@@ -167,6 +175,12 @@ impl Case {
                  after each answer. The bare loop makes two ordinary connections. The scanners \
                  send one SYN to each target, as fast as they can and again as fast as pathspider \
                  did, and wait for 2 s. SYNs/s are counted at the interface while they are being sent."
+            }
+            Case::Conversations => {
+                "Five connections to each of the targets, with TCP options that nobody knows on their \
+                 SYNs. First only the SYNs are forged. Then each connection is a conversation: the \
+                 plugin makes every segment, opens and closes the connection, and sends a request on the \
+                 first one."
             }
             Case::Stages => {
                 "The processor time of each thread of a run of handshakes, and which part of a core it \
@@ -220,7 +234,7 @@ impl Case {
             Case::Start => 1,
             // So many that starting the threads does not count.
             Case::Blocking => 100_000,
-            Case::Http | Case::Https | Case::DnsUdp => 10_000,
+            Case::Http | Case::Https | Case::DnsUdp | Case::Conversations => 10_000,
             Case::Http3 => 5_000,
             Case::MemoryQuic => 20_000,
             // All hosts of a /16 but the first and the last.
@@ -245,7 +259,7 @@ impl Case {
 
     /// Whether each of them needs an open file.
     pub(super) fn needs_files(self) -> bool {
-        !matches!(self, Case::Syn | Case::Forged | Case::MemoryForged)
+        !matches!(self, Case::Syn | Case::Forged | Case::Conversations | Case::MemoryForged)
     }
 
     pub(super) fn measured(self) -> Measured {
@@ -285,6 +299,12 @@ impl Case {
             Case::Forged | Case::MemoryForged => {
                 Measured { plugin: "evilbit", arguments: &[], ..TCP }
             }
+            Case::Conversations => Measured {
+                plugin: "tcpext",
+                arguments: &["--on", "syn"],
+                modes: &["syn", "conversation"],
+                ..TCP
+            },
             Case::Blocking => Measured { plugin: "blocker", arguments: &[], ..TCP },
         }
     }

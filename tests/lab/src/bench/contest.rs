@@ -35,6 +35,9 @@ const FEW: usize = 100;
 
 pub(super) const LOOP: &str = "bare loop";
 
+/// The option whose words are compared.
+const MODE: &str = "--connect";
+
 /// Who takes part.
 enum Part {
     Loop {
@@ -81,14 +84,17 @@ impl Contest {
         if let Some(folder) = &plugins {
             options.extend(["--plugin-dir".into(), folder.path().display().to_string()]);
         }
-        let ours = |workers: usize, targets: u32| Part::Ours {
+        let ours = |workers: usize, targets: u32, mode: Option<&str>| Part::Ours {
             measurement: Measurement {
                 pathspider: settings.pathspider.clone(),
                 interface: INTERFACE.into(),
                 workers,
                 options: options.clone(),
                 plugin: measured.plugin.into(),
-                arguments: measured.arguments.iter().map(ToString::to_string).collect(),
+                arguments: {
+                    let mode = mode.into_iter().flat_map(|mode| [MODE, mode]);
+                    measured.arguments.iter().copied().chain(mode).map(str::to_owned).collect()
+                },
                 rejudge: false,
             },
             targets: targets as usize,
@@ -102,13 +108,20 @@ impl Contest {
             Case::Scale => vec![targets.div_ceil(100), targets.div_ceil(10), targets],
             _ => vec![targets],
         };
-        let has_loop = !case.is_long() && !matches!(case, Case::Blocking | Case::Stages);
+        let modes: Vec<Option<&str>> = match measured.modes {
+            [] => vec![None],
+            modes => modes.iter().copied().map(Some).collect(),
+        };
+        let alone = [Case::Blocking, Case::Conversations, Case::Stages];
+        let has_loop = !case.is_long() && !alone.contains(&case);
         let mut parts = Vec::new();
         if has_loop {
             parts.push(Part::Loop { in_flight: workers[0] });
         }
         for &size in &sizes {
-            parts.extend(workers.iter().map(|&workers| ours(workers, size)));
+            for &mode in &modes {
+                parts.extend(workers.iter().map(|&workers| ours(workers, size, mode)));
+            }
         }
         if case == Case::Start {
             parts.push(Part::List { pathspider: settings.pathspider.clone() });
@@ -146,13 +159,15 @@ impl Contest {
         let words = ["pathspider", "measure", &workers].into_iter();
         let words = words.chain(measured.options.iter().copied());
         let words = words.chain([measured.plugin]).chain(measured.arguments.iter().copied());
+        let modes = measured.modes.join("|");
+        let words = words.chain([MODE, &modes].into_iter().filter(|_| !modes.is_empty()));
         words.collect::<Vec<_>>().join(" ")
     }
 
     /// Has every program run once, one after the other.
     pub(super) fn round(&self, mut ended: impl FnMut(Run)) -> Result<()> {
         let targets = self.all_targets();
-        let (mut loop_rate, mut syns) = (None, None);
+        let (mut loop_rate, mut first_rate, mut syns) = (None, None, None);
         for part in &self.parts {
             let mut stages = Vec::new();
             let mut run = match part {
@@ -178,6 +193,9 @@ impl Contest {
             }
             if let Part::Ours { .. } = part {
                 syns = run.syns_per_second;
+            }
+            if self.case == Case::Conversations {
+                run.share_of_first = Some(run.rate() / *first_rate.get_or_insert(run.rate()));
             }
             ended(run);
             stages.into_iter().for_each(&mut ended);
@@ -276,6 +294,7 @@ impl Contest {
         let right = comparison.right();
         let program = match self.case {
             Case::Blocking => format!("pathspider -w {}", measurement.workers),
+            Case::Conversations => format!("pathspider {}", measurement.arguments.join(" ")),
             _ => "pathspider".into(),
         };
         let run = Run {

@@ -21,6 +21,8 @@ pub struct Run {
     pub seconds: f64,
     /// Its speed as a share of the bare loop's in the same round.
     pub share_of_loop: Option<f64>,
+    /// The same of the first program's, where the case compares what pathspider does in two ways.
+    pub share_of_first: Option<f64>,
     /// Seconds of processor time, user and kernel, that it used.
     pub cpu_seconds: Option<f64>,
     /// Seconds of processor time that the servers used meanwhile.
@@ -82,6 +84,8 @@ pub(super) enum Column {
     PerTarget,
     /// With the lowest and the highest.
     Share,
+    /// The same of the program that is first in the case.
+    OfFirst,
     /// Microseconds of processor time for each target.
     Cpu,
     /// Milliseconds of processor time of the whole run.
@@ -136,6 +140,7 @@ impl Run {
             Column::Rate => Some(self.rate()),
             Column::PerTarget => Some(self.micros(self.seconds)),
             Column::Share => self.share_of_loop,
+            Column::OfFirst => self.share_of_first,
             Column::Cpu => self.cpu_seconds.map(|seconds| self.micros(seconds)),
             Column::CpuMillis => self.cpu_seconds.map(|seconds| seconds * 1e3),
             Column::Core => self.cpu_seconds.map(|seconds| self.micros(seconds) * FAST / 1e6),

@@ -9,8 +9,8 @@ use super::report::{CaseReport, Column, Report, Run, median};
 /// What is shown of each program in a case.
 fn columns(case: Case) -> &'static [Column] {
     use Column::{
-        Answered, Core, Cpu, CpuMillis, Half, Millis, MissedFlows, NineTenths, Peak, PerTarget,
-        Rate, Seconds, ServerCpu, Share, Syns, Targets, Tenth, Wrong,
+        Answered, Core, Cpu, CpuMillis, Half, Millis, MissedFlows, NineTenths, OfFirst, Peak,
+        PerTarget, Rate, Seconds, ServerCpu, Share, Syns, Targets, Tenth, Wrong,
     };
     match case {
         Case::Connect => &[Targets, Rate, Share, Cpu, Peak, MissedFlows, Wrong],
@@ -20,6 +20,7 @@ fn columns(case: Case) -> &'static [Column] {
             &[Targets, Rate, Share, Cpu, ServerCpu, Peak, MissedFlows, Wrong]
         }
         Case::Forged => &[Targets, Rate, Share, Syns, Answered, Cpu, MissedFlows, Wrong],
+        Case::Conversations => &[Targets, Rate, OfFirst, Cpu, Peak, MissedFlows, Wrong],
         Case::Stages => &[Targets, Cpu, Core, MissedFlows, Wrong],
         Case::Start => &[Millis, CpuMillis, Wrong],
         Case::Blocking => &[Targets, PerTarget, Cpu, Peak, MissedFlows, Wrong],
@@ -40,6 +41,7 @@ impl Column {
             Column::Rate => "targets/s",
             Column::PerTarget => "µs/target",
             Column::Share => "of the loop (lowest–highest)",
+            Column::OfFirst => "of the first (lowest–highest)",
             Column::Cpu => "CPU µs/target",
             Column::CpuMillis => "CPU ms",
             Column::Core => "of a core",
@@ -58,7 +60,7 @@ impl Column {
     fn shown(self, value: f64) -> String {
         const MEBIBYTE: f64 = (1 << 20) as f64;
         match self {
-            Column::Share | Column::Core => format!("{:.0} %", value * 100.0),
+            Column::Share | Column::OfFirst | Column::Core => format!("{:.0} %", value * 100.0),
             // All is all: what is nearly all is not rounded to it.
             Column::Answered => format!("{:.2} %", (value * 1e4).floor() / 100.0),
             Column::Seconds | Column::Millis | Column::CpuMillis => format!("{value:.1}"),
@@ -85,7 +87,7 @@ impl Column {
         };
         match value {
             None => "–".into(),
-            Some(value) if self == Column::Share && count > 1 => {
+            Some(value) if matches!(self, Column::Share | Column::OfFirst) && count > 1 => {
                 let percent = |value: f64| format!("{:.0}", value * 100.0);
                 format!("{} ({}–{})", self.shown(value), percent(lowest), percent(highest))
             }

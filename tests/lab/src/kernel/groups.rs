@@ -80,6 +80,15 @@ impl Group {
 /// What `dscp` finds where nothing harms a code point, of servers that do not reflect them.
 const DSCP: &[&str] = &["dscp.48.connectivity.works", "dscp.0.replymark:0", "dscp.48.replymark:0"];
 
+/// What `tcpext --on syn` finds where nothing harms an option that nobody knows, of Linux.
+const TCPEXT: &[&str] = &[
+    "tcpext.syn.exp253.connectivity.works",
+    "tcpext.syn.exp254.connectivity.works",
+    "tcpext.syn.long.connectivity.works",
+    "tcpext.syn.sled.connectivity.works",
+    "tcpext.syn.sled.option.read",
+];
+
 /// How many numbers a group with this many IPv4 targets covers, a power of two: each has room for
 /// those of a `/16`, and the last address of the whole is left out.
 fn numbers(ipv4: u32) -> u32 {
@@ -143,6 +152,7 @@ pub fn standard_groups(ipv4: u32, ipv6: u16) -> Vec<Group> {
                     .expecting("ecn", expected)
                     .expecting("evilbit", &["evilbit.connectivity.works", "evilbit.mark.not_seen"])
                     .expecting("dscp", DSCP)
+                    .expecting("tcpext", TCPEXT)
                     .expecting("blocker", &["blocker.connectivity.works"]),
                 _ => Truth::new(name, summary).expecting("ecn", expected),
             },
