@@ -2,6 +2,7 @@
 
 mod turns;
 
+use std::cmp::Reverse;
 use std::sync::mpsc;
 use std::thread;
 
@@ -30,7 +31,9 @@ struct Part {
     plugin: usize,
     /// Whether it makes handshakes of QUIC.
     is_quic: bool,
-    lab: EmulatedLab,
+    /// How long a connection may take, in seconds.
+    patience: u32,
+    scenarios: Vec<Scenario>,
 }
 
 impl Demo {
@@ -39,15 +42,7 @@ impl Demo {
         let mut scenarios = scenario::builtin()?;
         leave_out_impossible(&mut scenarios)?;
         let plugins = by_plugin(scenarios);
-        let parts = in_turn(&plugins)
-            .into_iter()
-            .map(|(plugin, scenarios)| {
-                let name = &plugins[plugin].0;
-                let arguments = scenarios[0].expect[name].arguments.as_deref().unwrap_or(&[]);
-                let is_quic = speaks_quic(name, arguments);
-                Ok(Part { plugin, is_quic, lab: EmulatedLab::new(scenarios, self.targets)? })
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let parts = parts(&plugins);
         let paths: usize = plugins.iter().map(|(_, scenarios)| scenarios.len()).sum();
         say(&format!(
             "\nNetworks on this machine, made for this run: vantage points, {paths} paths with known\n\
@@ -55,7 +50,7 @@ impl Demo {
              found from the vantage points with what is true:\n"
         ))?;
         let (mut right, mut targets) = (true, 0);
-        measure_all(&suite, &plugins, &parts, |(plugin, scenarios), measured| {
+        measure_all(&suite, self.targets, &plugins, &parts, |(plugin, scenarios), measured| {
             let place = |path: &str| scenarios.iter().position(|one| one.name == path);
             let measured = Measured::joined(plugin, measured, place);
             right &= measured.comparison.is_right();
@@ -85,10 +80,10 @@ fn by_plugin(scenarios: Vec<Scenario>) -> Vec<Stated> {
     groups
 }
 
-/// What is measured by the same arguments, with the plugin's number: the first of each plugin, then the second
-/// of each, and so on.
-fn in_turn(plugins: &[Stated]) -> Vec<(usize, Vec<Scenario>)> {
-    let mut turns: Vec<Vec<(usize, Vec<Scenario>)>> = Vec::new();
+/// What is measured by the same arguments of each plugin: first what may take longest, so that nobody waits for it
+/// alone at the end.
+fn parts(plugins: &[Stated]) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
     for (number, (plugin, scenarios)) in plugins.iter().enumerate() {
         let arguments = |scenario: &Scenario| scenario.expect[plugin].arguments.clone();
         let mut groups: Vec<Vec<Scenario>> = Vec::new();
@@ -98,19 +93,22 @@ fn in_turn(plugins: &[Stated]) -> Vec<(usize, Vec<Scenario>)> {
                 None => groups.push(vec![scenario.clone()]),
             }
         }
-        for (turn, group) in groups.into_iter().enumerate() {
-            if turns.len() == turn {
-                turns.push(Vec::new());
-            }
-            turns[turn].push((number, group));
-        }
+        parts.extend(groups.into_iter().map(|scenarios| {
+            let arguments = arguments(&scenarios[0]).unwrap_or_default();
+            let mut words = arguments.iter().skip_while(|word| *word != "--timeout").skip(1);
+            let patience = words.next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
+            let is_quic = speaks_quic(plugin, &arguments);
+            Part { plugin: number, is_quic, patience, scenarios }
+        }));
     }
-    turns.into_iter().flatten().collect()
+    parts.sort_by_key(|part| Reverse(part.patience));
+    parts
 }
 
 /// Measures all parts, some of them at the same time, and gives each plugin's together, in the plugins' order.
 fn measure_all(
     suite: &Suite,
+    targets: u16,
     plugins: &[Stated],
     parts: &[Part],
     mut give: impl FnMut(&Stated, Vec<Measured>) -> Result<()>,
@@ -122,8 +120,9 @@ fn measure_all(
             let (turns, done) = (&turns, done.clone());
             scope.spawn(move || {
                 while let Some(turn) = turns.begin() {
-                    let Part { plugin, lab, .. } = turn.part;
-                    let measured = suite.measure(lab, &plugins[*plugin].0);
+                    let Part { plugin, scenarios, .. } = turn.part;
+                    let lab = EmulatedLab::new(scenarios.clone(), targets);
+                    let measured = lab.and_then(|lab| suite.measure(&lab, &plugins[*plugin].0));
                     // Nobody listens where another part has failed.
                     if done.send((*plugin, measured)).is_err() {
                         return;

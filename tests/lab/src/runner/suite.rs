@@ -63,7 +63,7 @@ fn usual_arguments(plugin: &str, has: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// The most jobs in flight of a run that speaks QUIC: the processors of this machine do it at both ends, so
 /// many handshakes at a time last longer than a target is waited for.
-const MOST_OF_QUIC: usize = 40;
+const MOST_OF_QUIC: usize = 80;
 
 /// Whether a run makes handshakes of QUIC.
 pub fn speaks_quic(plugin: &str, arguments: &[String]) -> bool {
@@ -179,8 +179,7 @@ impl Suite {
         let (mut elapsed, mut peak_memory) = (Duration::ZERO, 0);
         let mut records = Vec::new();
         for (measurement, paths) in &runs {
-            let targets = paths.iter().copied().flat_map(targets);
-            let run = measurement.run(lab.vantage(), targets)?;
+            let run = measurement.run(lab.vantage(), in_turn(paths))?;
             elapsed += run.finished.elapsed;
             peak_memory = peak_memory.max(run.finished.peak_memory);
             records.extend(run.records);
@@ -193,6 +192,17 @@ impl Suite {
             .flat_map(|(path, truth)| targets(path).map(move |target| Target { truth, ..target }));
         Ok(Measured { comparison: compare(plugin, all, &records), elapsed, peak_memory })
     }
+}
+
+/// A target of each path, then the next of each: so those that answer, and need the processors, are not all in
+/// flight together.
+fn in_turn<'a>(paths: &[&'a LabPath]) -> impl Iterator<Item = Target<'a>> {
+    let most = paths.iter().map(|path| path.targets.len()).max().unwrap_or(0);
+    let paths = paths.to_vec();
+    (0..most).flat_map(move |number| {
+        let of_path = move |path| targets(path).nth(number);
+        paths.clone().into_iter().filter_map(of_path)
+    })
 }
 
 /// The targets of a path, on the port that it states.
