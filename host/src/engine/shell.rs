@@ -273,7 +273,11 @@ impl Shell<'_> {
                         self.course.handle(Event::Prepared(job, call, result), self.now);
                     }
                 },
-                Action::Configure(config) => self.configure(config)?,
+                Action::Configure(config) => {
+                    self.configure(config)?;
+                    // It waits for the disk: the pace of what is sent next counts from when it is sent.
+                    self.now = Instant::now();
+                }
                 Action::Ask(id, call, work, to) => {
                     match &self.workers {
                         Some(workers) => {
