@@ -60,9 +60,9 @@ const STREAMS: u32 = 6;
 /// Datagrams that are read at once.
 const AT_ONCE: usize = 16;
 
-/// For how long an acknowledgment is waited for where the response has come: ten times as long as targets hold
-/// one back, where they say nothing else (RFC 9000, section 18.2).
-const ACKNOWLEDGED: Duration = Duration::from_millis(250);
+/// For how long an acknowledgment is waited for where the response has come. It takes a round trip, or what a busy
+/// target needs; only a target that breaks RFC 9000, section 13.2.1, takes all of it.
+const ACKNOWLEDGED: Duration = Duration::from_secs(1);
 
 /// What all connections of a run have in common.
 pub(super) struct Shared {
@@ -181,11 +181,16 @@ async fn exchange(
 }
 
 /// Waits until the target has acknowledged a packet of the application: only then is known whether it counts
-/// the marks of such packets.
+/// the marks of such packets. It may hold back the acknowledgment of one packet, but not that of a second (RFC 9000,
+/// section 13.2.2), so it gets one more.
 async fn acknowledged(course: &RefCell<Course>) {
     let is_known = |course: &Course| {
         course.lost.is_some() || course.known.lock().of(Space::Application).acknowledged() > 0
     };
+    if is_known(&course.borrow()) {
+        return;
+    }
+    course.borrow_mut().ask_for_acknowledgment();
     let known =
         poll_fn(|_| if is_known(&course.borrow()) { Poll::Ready(()) } else { Poll::Pending });
     // Where none comes, what is known by then counts.

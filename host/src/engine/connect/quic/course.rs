@@ -158,6 +158,12 @@ impl Course {
         self.settle(now);
     }
 
+    /// Sends a packet that the target has to acknowledge.
+    pub(super) fn ask_for_acknowledgment(&mut self) {
+        self.connection.ping();
+        self.is_touched = true;
+    }
+
     /// Closes it, with a code of the application's.
     pub(super) fn close(&mut self, now: Instant, code: u32, reason: &[u8]) {
         self.connection.close(now, VarInt::from_u32(code), reason.to_vec().into());
