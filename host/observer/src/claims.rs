@@ -127,6 +127,11 @@ impl Claims {
         }
     }
 
+    /// When the first is due; earlier, where that one was answered or rescheduled.
+    pub(crate) fn next_due_ns(&self) -> Option<i64> {
+        self.due.peek().map(|&Reverse((due_ns, ..))| due_ns)
+    }
+
     /// A claim whose time has come by the packet clock.
     pub(crate) fn next_due(&mut self, now_ns: i64) -> Option<ClaimId> {
         while let Some(&Reverse((due_ns, serial, place))) = self.due.peek() {

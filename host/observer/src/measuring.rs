@@ -10,6 +10,7 @@ mod parts;
 mod seeking;
 mod settling;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,8 +39,9 @@ use super::tracker::{Ended, Sliced, Tracker, direction, packet};
 use super::ttls::Ttls;
 use super::{Settings, nanoseconds};
 
-/// How long late packets of a complete flow are waited for when its connection has ended.
-const LATE: Duration = Duration::from_millis(100);
+/// How long late packets of a complete flow are waited for when its connection has ended: as long as the flow took,
+/// within these limits. What comes late on a path with short round trips is not as late as elsewhere.
+const LATE: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(100);
 
 /// How much longer than its grace a claim waits on the monotonic clock, when no packet waits and
 /// when packets do: only where the packets' clock was changed does it come to that.
@@ -67,7 +69,7 @@ pub(super) struct Measuring {
     /// The monotonic clock's time of this turn.
     now: Duration,
     grace_ns: i64,
-    late_ns: i64,
+    late_ns: RangeInclusive<i64>,
     lives: Lives,
     patience: (Duration, Duration),
     save: Option<PcapWriter>,
@@ -90,6 +92,7 @@ impl Measuring {
         observations: Sender<Observation>,
         save: Option<PcapWriter>,
     ) -> Measuring {
+        let late = |long: &Duration| nanoseconds(settings.linger.min(*long));
         Measuring {
             tracker,
             expected: Expected::default(),
@@ -107,7 +110,7 @@ impl Measuring {
             turned_ns: i64::MIN,
             now: Duration::ZERO,
             grace_ns: nanoseconds(settings.grace),
-            late_ns: nanoseconds(settings.linger.min(LATE)),
+            late_ns: late(LATE.start())..=late(LATE.end()),
             lives: Lives::measuring(settings),
             patience: (settings.grace + PATIENCE_IDLE, settings.grace + PATIENCE),
             save,
@@ -341,19 +344,27 @@ impl Measuring {
     fn show(&mut self, frame: &Frame<'_>, id: FlowId, packet: &Packet<'_>) {
         self.save(|save| save.write(frame));
         let is_done = self.tracker.show(id, packet);
-        if is_done && let Some(claim) = self.tracker.table.get(id).claim {
-            self.complete(claim, packet.time_ns());
+        let Flow { claim, first_ns, .. } = *self.tracker.table.get(id);
+        if is_done && let Some(claim) = claim {
+            self.complete(claim, first_ns, packet.time_ns());
         }
         if self.awaiting.asked {
             self.answered(id, packet, is_done);
         }
     }
 
-    /// A claimed flow has become complete: only late packets are waited for.
-    fn complete(&mut self, claim: ClaimId, done_ns: i64) {
+    /// A claimed flow that began at this time has become complete: only late packets are waited for.
+    fn complete(&mut self, claim: ClaimId, first_ns: i64, done_ns: i64) {
         if let Some(pending) = self.claims.get(claim) {
-            let due_ns = pending.ended_ns.max(done_ns).saturating_add(self.late_ns);
+            let took_ns = done_ns.saturating_sub(first_ns);
+            let late_ns = took_ns.clamp(*self.late_ns.start(), *self.late_ns.end());
+            let due_ns = pending.ended_ns.max(done_ns).saturating_add(late_ns);
             self.claims.hasten(claim, due_ns);
         }
+    }
+
+    /// When the next claim is due, by the packets' clock.
+    pub(super) fn next_due_ns(&self) -> Option<i64> {
+        self.claims.next_due_ns()
     }
 }

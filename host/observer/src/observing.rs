@@ -1,7 +1,6 @@
 //! Observing whatever passes: every flow becomes a record when it ends.
 
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use pathspider_plugin_api::abi::ChainSet;
 use pathspider_plugin_api::packet::Packet;
@@ -16,7 +15,7 @@ use super::key::Key;
 use super::link::Link;
 use super::lives::Lives;
 use super::place::FlowId;
-use super::source::{BATCH, Frame, IDLE_SLACK_NS, Progress, Source, SourceError};
+use super::source::{BATCH, Frame, Progress, Source, SourceError};
 use super::tracker::{Tracker, direction, packet};
 use super::{Settings, nanoseconds};
 
@@ -142,7 +141,7 @@ impl Observing<'_> {
                 Progress::More => {}
                 Progress::Idle => {
                     self.end_kept();
-                    self.tick(present_ns() - IDLE_SLACK_NS);
+                    self.tick(source.given_until_ns());
                 }
                 Progress::End => break,
             }
@@ -372,10 +371,4 @@ impl Observing<'_> {
             self.end(id);
         }
     }
-}
-
-/// The present, on the clock that the kernel stamps packets with.
-fn present_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, nanoseconds)
 }

@@ -13,6 +13,7 @@ mod uri;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use self::batch::BATCH;
 pub use self::error::SourceError;
@@ -23,10 +24,7 @@ pub(crate) use self::reflected::sent_back;
 use self::uri::Uri;
 pub use self::uri::is_recorded;
 use super::link::Link;
-
-/// How far behind the present a packet of a live source may be that was not given yet although
-/// nothing is waiting.
-pub(crate) const IDLE_SLACK_NS: i64 = live::SLACK_NS;
+use super::nanoseconds;
 
 /// How a source is opened. All settings but `filter` are for live sources only.
 #[derive(Debug, Clone)]
@@ -193,6 +191,25 @@ impl Source {
         match &mut self.kind {
             Kind::Live(live) => live.read(on_frames),
             Kind::Recorded(recorded) => recorded.read(on_frames),
+        }
+    }
+
+    /// The time until which all packets were given, where the last call of `read` found none: a little before the
+    /// present, on the clock that the kernel stamps packets with.
+    pub(crate) fn given_until_ns(&mut self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let present_ns = since.map_or(0, nanoseconds);
+        let behind_ns = match &mut self.kind {
+            Kind::Live(live) => live.behind_ns(),
+            Kind::Recorded(_) => live::SLACK_NS,
+        };
+        present_ns.saturating_sub(behind_ns)
+    }
+
+    /// How long the next calls of `read` wait for a packet, if the source is live.
+    pub(crate) fn wait_for(&mut self, wait: Duration) {
+        if let Kind::Live(live) = &mut self.kind {
+            live.wait_for(wait);
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender};
 use pathspider_plugin_api::abi::ChainSet;
@@ -12,7 +12,7 @@ use pathspider_plugin_api::abi::ChainSet;
 use super::counters::Counters;
 use super::measuring::Measuring;
 use super::notice::{Notice, Observation};
-use super::source::{IDLE_SLACK_NS, Progress, Source, SourceError};
+use super::source::{Progress, Source, SourceError};
 use super::tracker::Tracker;
 use super::{Settings, nanoseconds};
 use pathspider_runtime::privileges;
@@ -57,8 +57,8 @@ pub fn watch(
     let thread = std::thread::Builder::new().name("observer".into()).spawn(move || {
         privileges::give_up();
         watchdog::watch_this_thread();
-        let thread = Thread { source, measuring, shared: theirs, begun: Instant::now() };
-        thread.run(failed)
+        let (begun, waited) = (Instant::now(), LONGEST_WAIT);
+        Thread { source, measuring, shared: theirs, begun, waited }.run(failed)
     })?;
     Ok(Watch { thread, shared })
 }
@@ -97,7 +97,13 @@ struct Thread {
     measuring: Measuring,
     shared: Arc<Shared>,
     begun: Instant,
+    /// How long the source waits for a packet.
+    waited: Duration,
 }
+
+/// How long the source waits for a packet, at the least and at the most.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// Batches of packets between two looks at the kernel's counters of drops.
 const BATCHES_PER_LOOK: u32 = 16;
@@ -146,11 +152,13 @@ impl Thread {
                     }
                     let clock_ns = self.measuring.clock_ns();
                     self.measuring.turn(clock_ns, self.begun.elapsed(), true);
+                    self.wait(clock_ns, Duration::ZERO);
                 }
                 Progress::Idle => {
+                    let clock_ns = source.given_until_ns();
                     self.look();
-                    let clock_ns = present_ns() - IDLE_SLACK_NS;
                     self.measuring.turn(clock_ns, self.begun.elapsed(), false);
+                    self.wait(clock_ns, self.waited.saturating_mul(2));
                 }
                 Progress::End => return Ok(()),
             }
@@ -162,6 +170,19 @@ impl Thread {
             self.publish();
         }
         Ok(())
+    }
+
+    /// Has the next call of `read` wait until a claim is due; without one, this long. The run may end in a moment, so
+    /// the first waits after an answer are short, and each is twice as long.
+    fn wait(&mut self, clock_ns: i64, long: Duration) {
+        self.waited = match self.measuring.next_due_ns() {
+            Some(due_ns) => Duration::from_nanos(due_ns.saturating_sub(clock_ns).max(0) as u64),
+            None => long,
+        };
+        self.waited = self.waited.clamp(SHORTEST_WAIT, LONGEST_WAIT);
+        if let Some(source) = &mut self.source {
+            source.wait_for(self.waited);
+        }
     }
 
     /// Answers claims when no more packets can come, until the run is over.
@@ -193,10 +214,4 @@ impl Thread {
         let counters = *self.measuring.counters();
         *self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
     }
-}
-
-/// The present, on the clock that the kernel stamps packets with.
-fn present_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, nanoseconds)
 }

@@ -92,8 +92,8 @@ impl Measuring {
             let flow = self.tracker.table.get(id);
             flow.claim = Some(place);
             if flow.done {
-                let done_ns = flow.done_ns;
-                self.complete(place, done_ns);
+                let (first_ns, done_ns) = (flow.first_ns, flow.done_ns);
+                self.complete(place, first_ns, done_ns);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use pcap::{Active, Capture, Device, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,15 +14,19 @@ use crate::link::Link;
 /// After how many milliseconds the kernel hands over a block that is not full.
 const BLOCK_MS: i32 = 5;
 
-/// How long one call of `read` waits for a packet.
-const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// How long one call of `read` waits for a packet, where nobody says how long.
+const WAIT: Duration = Duration::from_millis(20);
 
 /// Frames given by one call of `read` at most, so that its caller can do other things.
 const AT_ONCE: usize = 1024;
 
 /// How far behind the present a packet that we cannot see yet may be when nothing is waiting:
 /// the time that a block may stay open, several times over for a machine that is busy.
-pub(crate) const SLACK_NS: i64 = 10 * BLOCK_MS as i64 * 1_000_000;
+pub(super) const SLACK_NS: i64 = 10 * BLOCK_MS as i64 * 1_000_000;
+
+/// The same where the kernel has counted no packet but those that we have seen: the time from a packet's stamp until
+/// it is counted.
+const COUNTED_SLACK_NS: i64 = 10_000_000;
 
 /// A live capture.
 pub(super) struct Live {
@@ -30,6 +35,9 @@ pub(super) struct Live {
     link: Link,
     link_number: u32,
     copies: Copies,
+    wait: Duration,
+    /// Packets that were given, modulo 2³², as libpcap counts them.
+    given: u32,
     dropped: (u64, u64),
     last: (u32, u32),
 }
@@ -48,8 +56,22 @@ impl Live {
             let addresses = own_addresses(&name);
             reflected::cut_off(&capture, link, &addresses, options.snaplen);
         }
-        let copies = Copies::new();
-        Ok(Live { name, capture, link, link_number, copies, dropped: (0, 0), last: (0, 0) })
+        Ok(Live {
+            name,
+            capture,
+            link,
+            link_number,
+            copies: Copies::new(),
+            wait: WAIT,
+            given: 0,
+            dropped: (0, 0),
+            last: (0, 0),
+        })
+    }
+
+    /// How long `read` waits for a packet from now on.
+    pub(super) fn wait_for(&mut self, wait: Duration) {
+        self.wait = wait;
     }
 
     pub(super) fn narrow(&mut self, filter: &str) -> Result<(), SourceError> {
@@ -82,15 +104,31 @@ impl Live {
         self.copies.give(link, on_frames);
         let count = dispatched.map_err(|error| explain(&self.name, &error))?;
         if count > 0 {
+            self.given = self.given.wrapping_add(count as u32);
             return Ok(Progress::More);
         }
         let fd = self.capture.as_fd();
-        let ready = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&WAIT));
+        // Without an end, it would wait for ever.
+        let end = Timespec::try_from(self.wait).unwrap_or_default();
+        let ready = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&end));
         Ok(match ready {
             Ok(n) if n > 0 => Progress::More,
             // An interrupted wait is a short one.
             _ => Progress::Idle,
         })
+    }
+
+    /// How far behind the present a packet may be that was not given yet, where the last call of `read` found
+    /// nothing.
+    ///
+    /// The present is to be taken before. Where libpcap counts differently from what it gives, as on the loopback
+    /// interface, it is the longer time.
+    pub(super) fn behind_ns(&mut self) -> i64 {
+        let is_all = self.capture.stats().is_ok_and(|stats| {
+            // What was dropped was received, too.
+            stats.received.wrapping_sub(stats.dropped) == self.given
+        });
+        if is_all { COUNTED_SLACK_NS } else { SLACK_NS }
     }
 
     /// libpcap counts in 32 bits; the sums here do not wrap.
