@@ -172,6 +172,14 @@ fn snaplen(asked: u32, measurement: &Loaded) -> u32 {
     if measurement.info.converses { asked.max(SourceOptions::default().snaplen) } else { asked }
 }
 
+/// Octets of the capture's buffer. The kernel clears it at the start of a run, so it is no larger than what may wait
+/// in it: 128 short packets for each target in flight, and what others send.
+fn capture_buffer(asked: Option<u32>, workers: usize, snaplen: u32) -> usize {
+    const MIB: usize = 1 << 20;
+    let needed = workers.saturating_mul(128 * snaplen as usize);
+    asked.map_or(needed.clamp(16 * MIB, 64 * MIB), |mebibytes| mebibytes as usize * MIB)
+}
+
 fn start(
     arguments: MeasureOptions,
     found: &Found,
@@ -226,6 +234,10 @@ fn start(
     let clock = Clock::now();
     let is_dry = arguments.dry_run;
     let info = &found.info;
+    let workers = arguments.running.workers();
+    let snaplen = snaplen(arguments.snaplen, &measurement)
+        .max(arguments.locating.least_snaplen())
+        .max(arguments.responders.least_snaplen());
     let options = RunOptions {
         measurement: &measurement,
         plugin_options,
@@ -234,14 +246,12 @@ fn start(
         interface: source.as_deref().and_then(source::device),
         source,
         capture: SourceOptions {
-            snaplen: snaplen(arguments.snaplen, &measurement)
-                .max(arguments.locating.least_snaplen())
-                .max(arguments.responders.least_snaplen()),
+            snaplen,
             tells_reflected: true,
-            buffer_size: arguments.capture_buffer as usize * 1024 * 1024,
+            buffer_size: capture_buffer(arguments.capture_buffer, workers, snaplen),
             ..SourceOptions::default()
         },
-        workers: arguments.running.workers(),
+        workers,
         input,
         format,
         rules,

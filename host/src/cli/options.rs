@@ -61,10 +61,9 @@ pub(super) struct MeasureOptions {
           value_parser = clap::value_parser!(u32).range(128..=262_144))]
     pub(super) snaplen: u32,
 
-    /// Size of the capture's buffer, in mebibytes
-    #[arg(long, value_name = "MIB", default_value_t = 64,
-          value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub(super) capture_buffer: u32,
+    /// Size of the capture's buffer, in mebibytes [default: 16 to 64, by --workers]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(super) capture_buffer: Option<u32>,
 
     /// Write what would be measured as one JSON object, and end: no target is read, nothing is sent
     #[arg(long)]
