@@ -117,7 +117,7 @@ uninstall: ## remove what `install` put there; plugins of others, and journals, 
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/pathspider.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man1/pathspider-*.1
 	@# Root's cache is of all installations: it goes with the last plugin that it knows.
-	@known=$$(grep -ohs '"/[^"]*\.so"' /var/cache/pathspider/plugins.json | tr -d '"'); \
+	@known=$$(grep -ohs '"/[^"]*\.so"' /var/cache/pathspider/*.json | tr -d '"'); \
 		[ -z "$(DESTDIR)" ] && echo "$$known" | grep -q '^$(PREFIX)/lib/pathspider/' || exit 0; \
 		echo "$$known" | while read -r plugin; do [ ! -e "$$plugin" ] || exit 1; done || exit 0; \
 		rm -rf /var/cache/pathspider

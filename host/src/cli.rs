@@ -155,7 +155,8 @@ fn run(words: &[OsString], commit: Option<&str>, single: SingleThread) -> Result
         Registry::scan(&path)
     };
     if arguments.list_plugins {
-        return list::plugins(&registry(&single), &path, arguments.json);
+        // None is loaded.
+        return list::plugins(&Registry::scan(&path), &path, arguments.json);
     }
     if let Some(name) = &arguments.plugin_info {
         return help::about(name, &registry(&single), arguments.json);

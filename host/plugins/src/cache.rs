@@ -1,7 +1,8 @@
 //! What examinations found, kept for the next time.
 //!
 //! An entry holds for a file of the same path, device, inode, size and times, and for this build
-//! of this program. A rejection is kept only where it follows from the file's content: a library
+//! of this program. Each build has a file of its own: where two take turns, neither examines anew what it knows.
+//! A rejection is kept only where it follows from the file's content: a library
 //! that was lacking may come, and what a busy machine did to a plugin once is not its fault. Errors of the cache are nobody's concern: without it, everything is examined.
 //!
 //! It says which file is loaded and what is listed, so nobody may write it but whom it serves: it
@@ -11,7 +12,8 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -27,7 +29,10 @@ use pathspider_runtime::privileges::has_privileges_of_its_own;
 
 /// Octets of a cache that is read.
 const SIZE_LIMIT: u64 = 64 << 20;
-const FILE: &str = "plugins.json";
+/// What the names of caches begin with; the build follows, as a number.
+const NAME: &str = "plugins-";
+/// How many builds' caches are kept.
+const BUILDS: usize = 8;
 
 /// The examinations of earlier times.
 #[derive(Default)]
@@ -56,8 +61,12 @@ impl Cache {
     }
 
     fn open_in(folder: Option<PathBuf>) -> Cache {
-        let host = host();
-        let read = folder.as_deref().and_then(|folder| read(&folder.join(FILE)).ok());
+        Cache::of(host(), folder)
+    }
+
+    /// The cache of this build.
+    fn of(host: String, folder: Option<PathBuf>) -> Cache {
+        let read = folder.as_deref().and_then(|folder| read(&folder.join(file(&host))).ok());
         let content = read.filter(|content| content.host == host);
         let content = content.unwrap_or_else(|| Content { host, files: BTreeMap::new() });
         Cache { folder, content, changed: false }
@@ -85,18 +94,22 @@ impl Cache {
     /// moment, one counts.
     pub(super) fn save(mut self) {
         let Some(folder) = self.folder.take().filter(|_| self.changed) else { return };
-        let mut files = Cache::open_in(Some(folder.clone())).content.files;
+        let host = self.content.host.clone();
+        let mut files = Cache::of(host, Some(folder.clone())).content.files;
         files.append(&mut self.content.files);
         self.content.files = files;
         self.content.files.retain(|path, entry| {
             Identity::at(Path::new(path)).is_some_and(|identity| identity == entry.identity)
         });
         let _ = self.write(&folder);
+        let _ = forget_old(&folder);
     }
 
     fn write(&self, folder: &Path) -> io::Result<()> {
-        make(folder)?;
-        let temporary = folder.join(format!("{FILE}.{}", std::process::id()));
+        let name = file(&self.content.host);
+        let place = folder.join(&name);
+        make(folder, &place)?;
+        let temporary = folder.join(format!("{name}.{}", std::process::id()));
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -105,7 +118,7 @@ impl Cache {
             .open(&temporary)?;
         let written = file
             .write_all(&serde_json::to_vec(&self.content)?)
-            .and_then(|()| fs::rename(&temporary, folder.join(FILE)));
+            .and_then(|()| fs::rename(&temporary, &place));
         written.inspect_err(|_| {
             let _ = fs::remove_file(&temporary);
         })
@@ -125,11 +138,34 @@ fn folder() -> Option<PathBuf> {
     Some(named.or_else(home)?.join("pathspider"))
 }
 
-/// Makes the folder, and sees that it can be trusted.
-fn make(folder: &Path) -> io::Result<()> {
+/// The name of a build's cache.
+fn file(host: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
+    format!("{NAME}{:016x}.json", hasher.finish())
+}
+
+/// Removes the caches that were written longest ago, where there are too many.
+fn forget_old(folder: &Path) -> io::Result<()> {
+    let is_cache = |entry: &DirEntry| {
+        let name = entry.file_name();
+        name.to_str().is_some_and(|name| name.starts_with(NAME) && name.ends_with(".json"))
+    };
+    let entries = fs::read_dir(folder)?.filter_map(Result::ok).filter(is_cache);
+    let written = |entry: DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+    let mut caches: Vec<_> = entries.filter_map(written).collect();
+    caches.sort_unstable();
+    for (_, path) in &caches[..caches.len().saturating_sub(BUILDS)] {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Makes the folder of a cache, and sees that it can be trusted.
+fn make(folder: &Path, cache: &Path) -> io::Result<()> {
     let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
     DirBuilder::new().recursive(true).mode(mode).create(folder)?;
-    judge(&folder.join(FILE))
+    judge(cache)
 }
 
 /// Reads the cache from a file that can be trusted.
@@ -155,7 +191,7 @@ fn judge(path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let trust = Trust::Owners { beside_root: Some(own) };
-    trust.judge_folders(&folder.join(FILE)).map_err(io::Error::other)
+    trust.judge_folders(&folder.join(NAME)).map_err(io::Error::other)
 }
 
 /// What makes this program the same as the one that wrote the cache.
@@ -189,7 +225,7 @@ mod tests {
         }
 
         fn file(&self) -> PathBuf {
-            self.top.path().join("cache").join(FILE)
+            self.top.path().join("cache").join(file(&host()))
         }
 
         fn found(&self) -> Option<Result<Description, LoadError>> {
@@ -273,6 +309,23 @@ mod tests {
         fs::rename(place.file(), &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, place.file()).unwrap();
         assert!(place.found().is_none(), "a link");
+    }
+
+    #[test]
+    fn builds_that_take_turns_keep_what_they_know_and_old_ones_go() {
+        let place = Place::new();
+        let folder = place.file().parent().unwrap().to_owned();
+        let judged = Trust::Anyone.look_at(&place.plugin).unwrap();
+        let of = |build: usize| Cache::of(format!("build {build}"), Some(folder.clone()));
+        let known = || (0..=BUILDS).filter(|build| of(*build).get(&judged).is_some()).count();
+        for build in 0..=BUILDS {
+            let mut cache = of(build);
+            cache.put(&judged, &Err(LoadError::no_descriptor()));
+            cache.save();
+            assert_eq!(known(), BUILDS.min(build + 1));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert!(of(0).get(&judged).is_none());
     }
 
     #[test]

@@ -18,10 +18,8 @@ const PLUGINS: Named = (
     "/usr/lib/pathspider, /usr/local/lib/pathspider",
     "the plugins; also the folder plugins beside the program, and ../lib/pathspider from there",
 );
-const CACHE: Named = (
-    "/var/cache/pathspider/plugins.json",
-    "what is known of root's plugins; ~/.cache/pathspider for others",
-);
+const CACHE: Named =
+    ("/var/cache/pathspider", "what is known of root's plugins; ~/.cache/pathspider for others");
 const JOURNALS: Named = (
     "/var/lib/pathspider",
     "journals of runs that change settings; ~/.local/state/pathspider for others",

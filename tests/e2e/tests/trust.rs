@@ -81,7 +81,7 @@ fn an_ordinary_user_takes_their_own_plugins() {
     let first = list();
     first.expect(0, &[]);
     assert!(first.stdout.contains("x.so"), "{first:?}");
-    assert!(folder.join(".cache/pathspider/plugins.json").exists());
+    assert_eq!(fs::read_dir(folder.join(".cache/pathspider")).unwrap().count(), 1);
     assert_eq!(list().stdout, first.stdout);
 }
 

@@ -20,7 +20,7 @@ fn the_cache_goes_with_the_last_installation_that_it_knows() {
              touch {folder}/$prefix/bin/pathspider {folder}/$prefix/lib/pathspider/ecn.so
          done
          echo '{{\"files\":{{\"{folder}/one/lib/pathspider/ecn.so\":{{}},\"{folder}/two/lib/pathspider/ecn.so\":{{}}}}}}' \
-             >$cache/plugins.json
+             >$cache/plugins-0.json
          make -s uninstall PREFIX={folder}/none; test -e $cache
          make -s uninstall PREFIX={folder}/one DESTDIR={folder}/elsewhere; test -e $cache
          make -s uninstall PREFIX={folder}/one; test -e $cache
