@@ -125,8 +125,8 @@ fn a_campaign_that_is_killed_at_any_moment_goes_on_with_each_target_once() {
         let metadata = fs::read(run.join("records.ndjson.zst.meta.json")).unwrap();
         let metadata: Value = serde_json::from_slice(&metadata).unwrap();
         assert_eq!(metadata["campaign"], "two");
-        let ecn = before.lines().find(|line| line.contains("/tcp_ecn ")).unwrap();
-        let ecn = ecn.rsplit(' ').next().unwrap();
+        let ecn = before.lines().find(|line| line.contains("/tcp_ecn:")).unwrap();
+        let ecn = ecn.rsplit(':').next().unwrap();
         for of in metadata["runs"].as_array().unwrap() {
             assert_eq!(of["sysctls"]["net.ipv4.tcp_ecn"], ecn);
         }

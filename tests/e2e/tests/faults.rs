@@ -103,7 +103,7 @@ impl Steady {
         let targets = self.feeder.join().unwrap();
         let ended = Ended::from(self.output.join().unwrap());
         let settings = network.settings();
-        for ours in ["/tcp_ecn 2\n", "/tcp_ecn_fallback 1\n"] {
+        for ours in ["/tcp_ecn:2\n", "/tcp_ecn_fallback:1\n"] {
             assert!(settings.contains(ours), "{settings}");
         }
         Through { ended, targets, came, went }

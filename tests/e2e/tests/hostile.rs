@@ -43,7 +43,7 @@ fn measure(network: &Network, arguments: &[&str], at: &str, what: &str) -> Ended
     let command = command(network, arguments, at, what);
     let ended = network.run(command, &network.jobs("clean"));
     let settings = network.settings();
-    assert!(settings.contains("/tcp_sack 1\n"), "{what} in {at}: {settings}");
+    assert!(settings.contains("/tcp_sack:1\n"), "{what} in {at}: {settings}");
     ended
 }
 
@@ -80,7 +80,7 @@ fn who_ends_the_process_by_a_system_call_is_reported_once_in_any_function() {
             let is_restored = ended.stderr.contains("restored: net.ipv4.tcp_sack");
             let is_changed = plugin == "hostile" && at == "connect";
             assert!(is_restored || !is_changed, "{at}: {ended:?}");
-            assert!(network.settings().contains("/tcp_sack 1\n"), "{at}");
+            assert!(network.settings().contains("/tcp_sack:1\n"), "{at}");
         }
         // One that ends in order has nobody speak in its place.
         let ended = network
@@ -148,7 +148,7 @@ fn what_is_not_the_plugins_stays_as_it_was() {
             for name in ["records.ndjson.meta.json", "status.csv"] {
                 assert!(here.join(name).exists(), "{what} in {at}: no {name}");
             }
-            assert!(network.settings().contains("/tcp_sack 1\n"), "{what} in {at}");
+            assert!(network.settings().contains("/tcp_sack:1\n"), "{what} in {at}");
         }
     }
 }

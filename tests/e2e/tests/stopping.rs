@@ -20,6 +20,15 @@ fn signal(child: &Child, signal: Signal) {
 
 /// Starts an ECN run that reads targets for ever, and waits for dead ones nearly as long.
 fn endless(network: &Network, path: &str) -> (Child, std::thread::JoinHandle<()>) {
+    endless_for(network, path, "60")
+}
+
+/// The same; it waits for dead targets for so many seconds.
+fn endless_for(
+    network: &Network,
+    path: &str,
+    timeout: &str,
+) -> (Child, std::thread::JoinHandle<()>) {
     let mut child = network.start(Program::command(&[
         "measure",
         "-i",
@@ -32,7 +41,7 @@ fn endless(network: &Network, path: &str) -> (Child, std::thread::JoinHandle<()>
         "--connect",
         "tcp",
         "--timeout",
-        "60",
+        timeout,
     ]));
     let mut stdin = child.stdin.take().unwrap();
     let jobs = network.jobs(path);
@@ -365,7 +374,8 @@ fn sigquit_restores_too() {
 #[test]
 fn a_capture_that_dies_ends_the_run() {
     let Some(network) = network(20, 0) else { return };
-    let (mut child, feeder) = endless(&network, "clean");
+    // What is under way when the interface goes may wait for as long.
+    let (mut child, feeder) = endless_for(&network, "clean", "3");
     some_output(&mut child);
     network.script(&format!("ip link del {}", network.interface()), "").expect(0, &[]);
     ended(child, feeder).expect(1, &["the capture failed", "capturing on"]);
