@@ -21,8 +21,8 @@ use crate::error::{Context, Result};
 
 /// Makes `command` enter the network namespace behind `fd` and die with the thread that starts it.
 ///
-/// `shown` are files that stand in the place of others there.
-pub(super) fn place(command: &mut Command, fd: Arc<OwnedFd>, shown: Vec<Shown>) {
+/// `shown` are files that stand in the place of others there; without it, the child sees no `/sys` of its own either.
+pub(super) fn place(command: &mut Command, fd: Arc<OwnedFd>, shown: Option<Vec<Shown>>) {
     let parent = nix::unistd::getpid();
     let open_files = limits::original();
     let enter = move || -> io::Result<()> {
@@ -32,7 +32,9 @@ pub(super) fn place(command: &mut Command, fd: Arc<OwnedFd>, shown: Vec<Shown>) 
             return Err(io::Error::other("the lab has ended"));
         }
         setns(&*fd, CloneFlags::CLONE_NEWNET)?;
-        show(&shown);
+        if let Some(shown) = &shown {
+            show(shown);
+        }
         if let Some(open_files) = open_files {
             limits::restore(open_files)?;
         }

@@ -5,6 +5,7 @@ mod counters;
 mod exec;
 mod leftovers;
 mod limits;
+mod link;
 mod namespace;
 mod privilege;
 mod tools;

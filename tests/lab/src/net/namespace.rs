@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::exec::Shown;
-use super::{exec, leftovers};
+use super::{exec, leftovers, link};
 use crate::error::{Context, Error, Result};
 
 /// A network namespace held by this process. Clones hold the same namespace.
@@ -39,11 +39,10 @@ impl Namespace {
                 .map_err(|errno| Error::Privilege(super::privilege::explain(errno)))?;
             let file = File::open("/proc/thread-self/ns/net")
                 .context(|| "hold the new network namespace")?;
+            link::up("lo").context(|| "bring the loopback interface up")?;
             Ok(file.into())
         })??;
-        let namespace = Self { fd: Arc::new(fd), label: label.into(), shown: Vec::new() };
-        super::ip(&namespace, "link set lo up\n")?;
-        Ok(namespace)
+        Ok(Self { fd: Arc::new(fd), label: label.into(), shown: Vec::new() })
     }
 
     /// Has the commands that are placed here find `file` in the place of another one.
@@ -102,7 +101,13 @@ impl Namespace {
     /// The child sees the namespace's interfaces under `/sys/class/net` too.
     pub fn place(&self, command: &mut Command) {
         leftovers::mark(command);
-        exec::place(command, Arc::clone(&self.fd), self.shown.clone());
+        exec::place(command, Arc::clone(&self.fd), Some(self.shown.clone()));
+    }
+
+    /// The same for a command that looks at no files of the namespace's own.
+    pub(super) fn place_tool(&self, command: &mut Command) {
+        leftovers::mark(command);
+        exec::place(command, Arc::clone(&self.fd), None);
     }
 
     /// Sets a sysctl, named with dots or slashes as under `/proc/sys`.

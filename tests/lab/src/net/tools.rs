@@ -34,7 +34,7 @@ fn feed(
     // A user's PATH often lacks the directories these two live in.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    namespace.place(&mut command);
+    namespace.place_tool(&mut command);
     let shown = format!("{tool} {} (in {})", arguments.join(" "), namespace.label());
     let mut child = command.spawn().map_err(|source| match source.kind() {
         ErrorKind::NotFound => Error::MissingTool { tool: tool.into(), package },

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
 
-use super::{Namespace, ip};
+use super::{Namespace, ip, link};
 use crate::error::{Context, Error, Result};
 
 /// One device; it is gone when this is dropped.
@@ -76,12 +76,7 @@ fn open(name: &str) -> io::Result<File> {
         .write(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
         .open("/dev/net/tun")?;
-    // SAFETY: all-zero bytes are a valid ifreq, a plain C struct.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    // One byte short of the field, so that the name always ends in a zero.
-    for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(name.bytes()) {
-        *to = from.cast_signed();
-    }
+    let mut request = link::request(name);
     request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
     // SAFETY: TUNSETIFF reads an ifreq and writes its name back, both within this one.
     let made = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
