@@ -6,6 +6,7 @@
 //! three seconds later. And where rules choose the routes by the source address, as on many machines
 //! with two uplinks, there is a route only for packets that have that address already.
 
+mod cells;
 mod kernel;
 mod learned;
 
@@ -20,11 +21,15 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use cells::{Cell as Alike, Cells};
 use kernel::{Question, Routing};
 pub(crate) use learned::Learned;
 
 /// How long an answer counts: a target's connections follow each other, and routes may change.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long an answer counts for all addresses that are routed alike: routes may change between two targets.
+const FRESH_FOR_ALL: Duration = Duration::from_millis(100);
 
 /// Answers that are kept at the most, a power of two: more than there are jobs in flight.
 const KEPT: usize = 4096;
@@ -65,15 +70,20 @@ pub(crate) struct Routes {
     interface: Option<Interface>,
     /// `None` where the kernel does not let us ask.
     routing: Option<Routing>,
-    /// By the hash of the address; an error by its number.
+    /// Which addresses are routed alike, and until when that counts.
+    cells: RefCell<(Cells, Instant)>,
+    /// By the hash of where they lead; an error by its number.
     kept: RefCell<Vec<Option<Kept>>>,
     hasher: RandomState,
 }
 
+/// Where an answer leads: addresses that are routed alike, for a socket of this protocol and port.
+type Place = (Alike, Option<(u8, u16)>);
+
 /// An answer that is kept.
 #[derive(Clone, Copy)]
 struct Kept {
-    to: Whither,
+    to: Place,
     until: Instant,
     way: Result<Way, i32>,
 }
@@ -99,8 +109,13 @@ impl Routes {
     pub(crate) fn new(interface: Option<&str>) -> Routes {
         let interface =
             interface.map(|name| Interface { name: name.to_owned(), link: Cell::default() });
-        let kept = RefCell::new(vec![None; KEPT]);
-        Routes { interface, routing: Routing::open().ok(), kept, hasher: RandomState::default() }
+        Routes {
+            interface,
+            routing: Routing::open().ok(),
+            cells: RefCell::new((Cells::default(), Instant::now())),
+            kept: RefCell::new(vec![None; KEPT]),
+            hasher: RandomState::default(),
+        }
     }
 
     /// The way to an address.
@@ -110,18 +125,35 @@ impl Routes {
     /// There is none: no route, or no source address.
     pub(crate) fn way(&self, to: impl Into<Whither>) -> io::Result<Way> {
         let (to, now) = (to.into(), Instant::now());
-        let at = self.hasher.hash_one(to) as usize % KEPT;
+        let place = self.place(to, now);
+        let at = self.hasher.hash_one(place) as usize % KEPT;
         if let Some(kept) = self.kept.borrow()[at]
-            && kept.to == to
+            && kept.to == place
             && now < kept.until
         {
             return kept.way.map_err(io::Error::from_raw_os_error);
         }
         let way = self.find(to);
         let number = |error: &io::Error| error.raw_os_error().unwrap_or(libc::ENETUNREACH);
-        let kept = Kept { to, until: now + FRESH, way: way.as_ref().copied().map_err(number) };
+        let until = now + if place.0.is_shared() { FRESH_FOR_ALL } else { FRESH };
+        let kept = Kept { to: place, until, way: way.as_ref().copied().map_err(number) };
         self.kept.borrow_mut()[at] = Some(kept);
         way
+    }
+
+    /// Whom the way to an address is the same for.
+    fn place(&self, to: Whither, now: Instant) -> Place {
+        // Of several ways with equal rank, the kernel chooses one by the address, perhaps on another interface. And the
+        // source address of IPv6 is chosen by the target's; a socket has the kernel choose it once more.
+        let is_alike = self.interface.is_some() && (to.address.is_ipv4() || to.service.is_some());
+        if !is_alike || self.routing.is_none() {
+            return (Alike::one(to.address), to.service);
+        }
+        let mut cells = self.cells.borrow_mut();
+        if now >= cells.1 {
+            *cells = (Cells::read(), now + FRESH_FOR_ALL);
+        }
+        (cells.0.of(to.address), to.service)
     }
 
     fn find(&self, to: Whither) -> io::Result<Way> {

@@ -18,6 +18,9 @@ const ATTRIBUTE: usize = 4;
 /// Two headers and five attributes; two of these are addresses.
 const LONGEST: usize = MESSAGE + ROUTE + 2 * (ATTRIBUTE + 16) + 3 * (ATTRIBUTE + 4);
 
+/// Octets of a part of a list.
+const LIST: usize = 32 << 10;
+
 /// Attributes that name a protocol and its port (Linux's `rtnetlink.h`). Kernels that have no rules for
 /// these pass them over.
 const PROTOCOL: u16 = 27;
@@ -82,6 +85,90 @@ impl Routing {
             }
         }
     }
+}
+
+impl Routing {
+    /// Gives the prefixes that the kernel's routes of a version lead to, in all tables, and those that its rules are for,
+    /// each with its length in bits; `None` is the prefix of all addresses. It ends early where `take` says so; whether it
+    /// gave all. After that, nothing more may be asked here.
+    ///
+    /// # Errors
+    ///
+    /// The kernel takes no such questions.
+    pub(super) fn prefixes(
+        &self,
+        family: i32,
+        take: &mut impl FnMut(Option<IpAddr>, u8) -> bool,
+    ) -> io::Result<bool> {
+        let mut buffer = vec![0; LIST];
+        for kind in [libc::RTM_GETROUTE, libc::RTM_GETRULE] {
+            self.socket.send(&list(kind, family as u8))?;
+            let mut is_done = false;
+            while !is_done {
+                let length = (&self.socket).read(&mut buffer)?;
+                let mut rest = &buffer[..length];
+                while let Some((kind, flags, body, after)) = message(rest) {
+                    rest = after;
+                    // They changed meanwhile, and some may be lacking.
+                    if i32::from(flags) & libc::NLM_F_DUMP_INTR != 0 {
+                        return Err(io::ErrorKind::Interrupted.into());
+                    }
+                    match i32::from(kind) {
+                        libc::NLMSG_DONE => is_done = true,
+                        libc::NLMSG_ERROR => return Err(io::ErrorKind::Unsupported.into()),
+                        _ => {
+                            let prefix = prefix(body).ok_or(io::ErrorKind::InvalidData)?;
+                            if !take(prefix.0, prefix.1) {
+                                return Ok(false);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Asks for all routes or rules of a version.
+fn list(kind: u16, family: u8) -> [u8; MESSAGE + ROUTE] {
+    let mut message = [0; MESSAGE + ROUTE];
+    message[..4].copy_from_slice(&((MESSAGE + ROUTE) as u32).to_ne_bytes());
+    message[4..6].copy_from_slice(&kind.to_ne_bytes());
+    message[6..8].copy_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
+    message[MESSAGE] = family;
+    message
+}
+
+/// The first of several messages: its type, flags and body; and what follows it.
+fn message(bytes: &[u8]) -> Option<(u16, u16, &[u8], &[u8])> {
+    let length = word(bytes, 0)? as usize;
+    let number = |at| Some(u16::from_ne_bytes(octets(bytes, at)?));
+    let after = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some((number(4)?, number(6)?, bytes.get(MESSAGE..length)?, after))
+}
+
+/// The prefix of a route, or of a rule: the header of either has its length in the second octet, and the attribute
+/// the same number (`RTA_DST`, `FRA_DST`).
+fn prefix(body: &[u8]) -> Option<(Option<IpAddr>, u8)> {
+    let length = *body.get(1)?;
+    let found = attributes(body.get(ROUTE..)?).find(|(kind, _)| *kind == libc::RTA_DST);
+    match found {
+        Some((_, value)) => Some((Some(address(value)?), length)),
+        None => Some((None, 0)),
+    }
+}
+
+/// Attributes, by their numbers.
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes(octets(rest, 0)?));
+        let value = rest.get(ATTRIBUTE..length)?;
+        let kind = u16::from_ne_bytes(octets(rest, 2)?);
+        // They begin at multiples of four octets.
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
 }
 
 impl Question {
@@ -149,18 +236,13 @@ fn read(message: &[u8], serial: u32, question: Question) -> Option<io::Result<An
     let route_type = *body.get(7)?;
     let mut source = question.from;
     let (mut table, mut interface) = (None, None);
-    let mut rest = body.get(ROUTE..)?;
-    while let Some(length) = octets(rest, 0).map(u16::from_ne_bytes).map(usize::from)
-        && let Some(value) = rest.get(ATTRIBUTE..length)
-    {
-        match u16::from_ne_bytes(octets(rest, 2)?) {
+    for (kind, value) in attributes(body.get(ROUTE..)?) {
+        match kind {
             libc::RTA_PREFSRC if source.is_none() => source = address(value),
             libc::RTA_TABLE => table = word(value, 0),
             libc::RTA_OIF => interface = word(value, 0),
             _ => {}
         }
-        // Attributes begin at multiples of four octets.
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     let is_guess =
         question.to.address.is_ipv4() && table == Some(0) && route_type == libc::RTN_UNICAST;

@@ -189,7 +189,7 @@ impl Case {
             }
             Case::Start => {
                 "A run with a single target, and the list of the plugins that are installed. The run \
-                 waits a tenth of a second for late packets."
+                 waits a fiftieth of a second for late packets."
             }
             Case::Blocking => {
                 "The plugin connects by itself and blocks a thread until it is connected. It runs \

@@ -47,14 +47,21 @@ pub(super) fn growth(samples: &[Sample<u64>]) -> Option<(Duration, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
     #[test]
     fn it_looks_until_the_work_is_done() {
-        let every = Duration::from_millis(1);
-        let (done, samples) = watched(every, || Some(()), || thread::sleep(20 * every));
-        assert_eq!(done, ());
-        assert!(samples.len() > 1);
+        let (every, looks) = (Duration::from_millis(1), AtomicUsize::new(0));
+        let look = || Some(looks.fetch_add(1, Ordering::Relaxed));
+        let until_looked_at = || {
+            while looks.load(Ordering::Relaxed) < 3 {
+                thread::yield_now();
+            }
+        };
+        let ((), samples) = watched(every, look, until_looked_at);
+        assert!(samples.len() >= 3);
         assert_eq!(watched(every, || None::<()>, || 7), (7, Vec::new()));
     }
 

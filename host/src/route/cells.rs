@@ -1,0 +1,165 @@
+//! Which addresses the kernel's routing does not tell apart, so that it is asked once for all of them.
+//!
+//! Prefixes lie within each other or apart. So two addresses whose most specific prefix is the same one, among those of
+//! all routes in all tables and of all rules, are in the same prefixes: each rule and each route takes both of them, or
+//! neither. Only the source address of IPv6 depends on more than that (RFC 6724, section 5).
+
+use std::net::IpAddr;
+
+use super::kernel::Routing;
+
+/// Prefixes of a version that are looked through for each target. Where there are more, as on a router of the
+/// Internet, the kernel finds its routes faster.
+const MOST: usize = 64;
+
+/// Addresses that are routed alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Cell {
+    prefix: Prefix,
+    is_ipv4: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Prefix {
+    /// An IPv4 address stands in the highest bits.
+    bits: u128,
+    length: u8,
+}
+
+/// The cells of IPv4 and of IPv6; `None` where each address has to be asked for.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    v4: Option<Vec<Prefix>>,
+    v6: Option<Vec<Prefix>>,
+}
+
+impl Cell {
+    /// A single address.
+    pub(super) fn one(address: IpAddr) -> Cell {
+        let prefix = Prefix { bits: bits(address), length: 128 };
+        Cell { prefix, is_ipv4: address.is_ipv4() }
+    }
+
+    /// Whether it may have more than one address.
+    pub(super) fn is_shared(self) -> bool {
+        self.prefix.length < if self.is_ipv4 { 32 } else { 128 }
+    }
+}
+
+impl Prefix {
+    fn has(self, bits: u128) -> bool {
+        let differs = (bits ^ self.bits).checked_shr(128 - u32::from(self.length));
+        differs.unwrap_or(0) == 0
+    }
+}
+
+impl Cells {
+    /// Those that the kernel has now.
+    pub(super) fn read() -> Cells {
+        let of = |family| {
+            let mut found = Vec::new();
+            // One that is asked no further: what is left of its answer is nobody's.
+            let routing = Routing::open().ok()?;
+            let is_whole = routing.prefixes(family, &mut |address: Option<IpAddr>, length| {
+                let bits = address.map_or(0, bits);
+                found.push(Prefix { bits, length });
+                found.len() <= MOST
+            });
+            is_whole.ok().filter(|is_whole| *is_whole)?;
+            // The most specific first.
+            found.sort_unstable_by_key(|prefix| std::cmp::Reverse((prefix.length, prefix.bits)));
+            found.dedup();
+            Some(found)
+        };
+        Cells { v4: of(libc::AF_INET), v6: of(libc::AF_INET6) }
+    }
+
+    /// The cell of an address.
+    pub(super) fn of(&self, address: IpAddr) -> Cell {
+        // These have rules of their own in the kernel.
+        let is_special = match address {
+            IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast() || v4.is_unspecified(),
+            IpAddr::V6(v6) => {
+                v6.is_multicast() || v6.is_unicast_link_local() || v6.is_unspecified()
+            }
+        };
+        let prefixes = if address.is_ipv4() { &self.v4 } else { &self.v6 };
+        let found = prefixes.iter().flatten().find(|prefix| prefix.has(bits(address)));
+        match (found, prefixes) {
+            (Some(prefix), _) if !is_special => {
+                Cell { prefix: *prefix, is_ipv4: address.is_ipv4() }
+            }
+            // No route at all is a cell, too.
+            (None, Some(_)) if !is_special => {
+                let prefix = Prefix { bits: 0, length: 0 };
+                Cell { prefix, is_ipv4: address.is_ipv4() }
+            }
+            _ => Cell::one(address),
+        }
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
+        IpAddr::V6(v6) => u128::from(v6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn cells(prefixes: &[(&str, u8)]) -> Cells {
+        let mut cells = Cells { v4: Some(Vec::new()), v6: Some(Vec::new()) };
+        for &(network, length) in prefixes {
+            let network = address(network);
+            let of = if network.is_ipv4() { &mut cells.v4 } else { &mut cells.v6 };
+            of.as_mut().unwrap().push(Prefix { bits: bits(network), length });
+        }
+        for of in [&mut cells.v4, &mut cells.v6].into_iter().flatten() {
+            of.sort_unstable_by_key(|prefix| std::cmp::Reverse((prefix.length, prefix.bits)));
+        }
+        cells
+    }
+
+    #[test]
+    fn addresses_are_alike_where_no_prefix_tells_them_apart() {
+        let prefixes =
+            [("0.0.0.0", 0), ("10.0.0.0", 8), ("10.1.0.0", 16), ("10.1.2.3", 32), ("fd00::", 64)];
+        let cells = cells(&prefixes);
+        let alike = |one, other| cells.of(address(one)) == cells.of(address(other));
+        assert!(alike("192.0.2.1", "11.0.0.0") && alike("10.0.0.1", "10.2.0.0"));
+        assert!(alike("10.1.2.2", "10.1.2.4") && alike("fd00::1", "fd00::2"));
+        assert!(!alike("192.0.2.1", "10.0.0.1") && !alike("10.0.0.1", "10.1.0.1"));
+        assert!(!alike("10.1.2.3", "10.1.2.4"));
+        // Without any route.
+        assert!(alike("fd00:0:0:1::1", "2001:db8::1") && !alike("fd00::1", "2001:db8::1"));
+        assert!(!alike("192.0.2.1", "2001:db8::1"), "of two versions");
+        assert!(cells.of(address("10.0.0.1")).is_shared());
+        assert!(!cells.of(address("10.1.2.3")).is_shared());
+    }
+
+    #[test]
+    fn what_the_kernel_treats_apart_is_asked_for_apart() {
+        let cells = cells(&[("0.0.0.0", 0), ("::", 0)]);
+        for text in ["224.0.0.1", "255.255.255.255", "0.0.0.0", "fe80::1", "ff02::1", "::"] {
+            assert_eq!(cells.of(address(text)), Cell::one(address(text)), "{text}");
+        }
+        let unknown = Cells::default();
+        assert_eq!(unknown.of(address("192.0.2.1")), Cell::one(address("192.0.2.1")));
+    }
+
+    #[test]
+    fn the_kernel_lists_what_it_has() {
+        let cells = Cells::read();
+        let own = cells.of(address("127.0.0.1"));
+        assert!(!own.is_shared() || own == Cell::one(address("127.0.0.1")), "{own:?}");
+        assert_ne!(own, cells.of(address("127.0.0.2")));
+        assert_eq!(cells.of(address("127.0.0.2")), cells.of(address("127.9.9.9")));
+    }
+}
