@@ -158,6 +158,8 @@ first-hour: deps python ## what somebody new does: README's commands, plugins, a
 
 # Another page, or other cases: make bench BENCH='connect http --rounds 3'
 BENCH ?= --long --write docs/performance.md
+# One case measures with a plugin that blocks.
+bench: WHAT += -p pathspider-test-blocker
 bench: build ## compare with bare loops and other programs in the same network
 	$(TARGET)/pathspider-lab bench $(BENCH)
 

@@ -47,6 +47,8 @@ impl Cell {
 }
 
 impl Prefix {
+    const ALL: Prefix = Prefix { bits: 0, length: 0 };
+
     fn has(self, bits: u128) -> bool {
         let differs = (bits ^ self.bits).checked_shr(128 - u32::from(self.length));
         differs.unwrap_or(0) == 0
@@ -84,18 +86,12 @@ impl Cells {
             }
         };
         let prefixes = if address.is_ipv4() { &self.v4 } else { &self.v6 };
-        let found = prefixes.iter().flatten().find(|prefix| prefix.has(bits(address)));
-        match (found, prefixes) {
-            (Some(prefix), _) if !is_special => {
-                Cell { prefix: *prefix, is_ipv4: address.is_ipv4() }
-            }
-            // No route at all is a cell, too.
-            (None, Some(_)) if !is_special => {
-                let prefix = Prefix { bits: 0, length: 0 };
-                Cell { prefix, is_ipv4: address.is_ipv4() }
-            }
-            _ => Cell::one(address),
-        }
+        let Some(prefixes) = prefixes.as_ref().filter(|_| !is_special) else {
+            return Cell::one(address);
+        };
+        let found = prefixes.iter().find(|prefix| prefix.has(bits(address)));
+        // What is in no prefix is routed alike, too: not at all.
+        Cell { prefix: found.copied().unwrap_or(Prefix::ALL), is_ipv4: address.is_ipv4() }
     }
 }
 

@@ -396,6 +396,6 @@ fn own_plugin(name: &str) -> Result<WorkDir> {
     let library = program.with_file_name(format!("lib{name}.so"));
     let folder = WorkDir::new()?;
     std::fs::copy(&library, folder.file(&format!("{name}.so")))
-        .context(|| format!("find the plugin {}, which `make build` makes", library.display()))?;
+        .context(|| format!("find the plugin {}, which `make bench` makes", library.display()))?;
     Ok(folder)
 }
