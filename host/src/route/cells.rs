@@ -4,6 +4,7 @@
 //! all routes in all tables and of all rules, are in the same prefixes: each rule and each route takes both of them, or
 //! neither. Only the source address of IPv6 depends on more than that (RFC 6724, section 5).
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::kernel::Routing;
@@ -68,10 +69,7 @@ impl Cells {
                 found.len() <= MOST
             });
             is_whole.ok().filter(|is_whole| *is_whole)?;
-            // The most specific first.
-            found.sort_unstable_by_key(|prefix| std::cmp::Reverse((prefix.length, prefix.bits)));
-            found.dedup();
-            Some(found)
+            Some(most_specific_first(found))
         };
         Cells { v4: of(libc::AF_INET), v6: of(libc::AF_INET6) }
     }
@@ -95,6 +93,12 @@ impl Cells {
     }
 }
 
+fn most_specific_first(mut prefixes: Vec<Prefix>) -> Vec<Prefix> {
+    prefixes.sort_unstable_by_key(|prefix| Reverse((prefix.length, prefix.bits)));
+    prefixes.dedup();
+    prefixes
+}
+
 fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
@@ -111,16 +115,13 @@ mod tests {
     }
 
     fn cells(prefixes: &[(&str, u8)]) -> Cells {
-        let mut cells = Cells { v4: Some(Vec::new()), v6: Some(Vec::new()) };
-        for &(network, length) in prefixes {
-            let network = address(network);
-            let of = if network.is_ipv4() { &mut cells.v4 } else { &mut cells.v6 };
-            of.as_mut().unwrap().push(Prefix { bits: bits(network), length });
-        }
-        for of in [&mut cells.v4, &mut cells.v6].into_iter().flatten() {
-            of.sort_unstable_by_key(|prefix| std::cmp::Reverse((prefix.length, prefix.bits)));
-        }
-        cells
+        let of = |is_ipv4: bool| {
+            let all = prefixes.iter().map(|&(network, length)| (address(network), length));
+            let own = all.filter(|(network, _)| network.is_ipv4() == is_ipv4);
+            let own = own.map(|(network, length)| Prefix { bits: bits(network), length });
+            Some(most_specific_first(own.collect()))
+        };
+        Cells { v4: of(true), v6: of(false) }
     }
 
     #[test]
