@@ -141,7 +141,7 @@ impl Routes {
         way
     }
 
-    /// Whom the way to an address is the same for.
+    /// What the answer for an address is kept by: many addresses may have the same answer.
     fn place(&self, to: Whither, now: Instant) -> Place {
         // Of several ways with equal rank, the kernel chooses one by the address, perhaps on another interface. And the
         // source address of IPv6 is chosen by the target's; a socket has the kernel choose it once more.

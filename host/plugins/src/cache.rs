@@ -204,6 +204,7 @@ fn host() -> String {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
@@ -323,7 +324,11 @@ mod tests {
             cache.put(&judged, &Err(LoadError::no_descriptor()));
             cache.save();
             assert_eq!(known(), BUILDS.min(build + 1));
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            // Written before the next one.
+            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(build as u64);
+            let file =
+                OpenOptions::new().write(true).open(folder.join(file(&of(build).content.host)));
+            file.unwrap().set_modified(written).unwrap();
         }
         assert!(of(0).get(&judged).is_none());
     }
