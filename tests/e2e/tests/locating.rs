@@ -417,6 +417,7 @@ fn forked() -> [Namespace; 5] {
     let by_label = "table ip6 ways {\nchain in {\ntype filter hook prerouting priority mangle;\n\
                     ip6 flowlabel >= 0x80000 meta mark set 1\n}\n}\n";
     net::nft(&hops[1], by_label).unwrap();
+    hops.iter().try_for_each(net::ready).unwrap();
     hops
 }
 

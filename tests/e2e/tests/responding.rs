@@ -36,6 +36,7 @@ fn ends() -> (Namespace, Namespace) {
         }
     });
     net::ip(&far, &(addresses.concat() + "link set in0 up\nlink set lo up\n")).unwrap();
+    [&near, &far].into_iter().try_for_each(net::ready).unwrap();
     (near, far)
 }
 
@@ -355,6 +356,7 @@ fn behind_a_router() -> [Namespace; 3] {
     let chain = "type filter hook forward priority 0;";
     let table = format!("table inet faults {{\nchain forward {{\n{chain}\n{rules}}}\n}}\n");
     net::nft(&hops[1], &table).unwrap();
+    hops.iter().try_for_each(net::ready).unwrap();
     hops
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::emulator::{Driver, Engine, Network, Path};
 use crate::error::{Context, Result};
-use crate::net::{Finished, Namespace, Running, Tun, ip, raise_open_files};
+use crate::net::{Finished, Namespace, Running, Tun, ip, raise_open_files, ready};
 use crate::plan::{Place, Plan};
 use crate::runner::{WorkDir, write_jobs};
 use crate::scenario::{Scenario, Server, Version};
@@ -100,6 +100,7 @@ impl EmulatedLab {
             .zip(plan.places())
             .map(|(scenario, place)| Path::new(scenario, |number| place.router(number)))
             .collect();
+        vantages.iter().chain(&servers).try_for_each(ready)?;
         let driver = Driver::start(Engine::new(paths, networks), vantage_tuns, tuns)?;
         let paths: Vec<LabPath> = scenarios
             .into_iter()

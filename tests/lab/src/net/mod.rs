@@ -1,6 +1,7 @@
 //! Owns what the lab takes from the kernel: namespaces without names, links, sysctls and the
 //! programs run inside them. Refuses to know about paths, faults or targets.
 
+mod addresses;
 mod counters;
 mod exec;
 mod leftovers;
@@ -11,6 +12,7 @@ mod privilege;
 mod tools;
 mod tun;
 
+pub use addresses::ready;
 pub use counters::{Packets, packets, resident_memory, thread_time, thread_times};
 pub use exec::{Finished, Running};
 pub use limits::{possible_open_files, raise_open_files};
