@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, ChildStdin, Command};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pathspider_e2e::{Ended, Network, Program, built, network, records, temp_dir, wait_until};
@@ -266,6 +267,21 @@ fn what_the_metadata_said_stays_when_a_run_goes_on() {
     assert_eq!(meta["plugin"]["sha256"], meta["runs"][1]["plugin_file"]["sha256"]);
 }
 
+/// Gives a run its jobs slowly, so that kills meet it at every stage. Its input stays open, so that it does
+/// not end, until what the thread gives is dropped.
+fn feed(run: &mut Child, jobs: &str) -> JoinHandle<ChildStdin> {
+    let (mut stdin, jobs) = (run.stdin.take().unwrap(), jobs.to_owned());
+    std::thread::spawn(move || {
+        for line in jobs.split_inclusive('\n') {
+            if stdin.write_all(line.as_bytes()).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        stdin
+    })
+}
+
 #[test]
 fn killed_at_any_moment_each_target_is_measured_once() {
     let Some(network) = network(250, 20) else { return };
@@ -277,42 +293,27 @@ fn killed_at_any_moment_each_target_is_measured_once() {
         let capture = folder.join("own.pcap").display().to_string();
         let arguments =
             ["--output", &path, "--resume", "--save-pcap", &capture, "--quiet", "-w", "10"];
-        let (mut kills, mut state) = (0, 7 + round as u64);
-        let end = loop {
+        let mut state = 7 + round as u64;
+        for kills in 0..12 {
             let mut run = network.start(command(&network, &arguments, &ECN));
-            let mut stdin = run.stdin.take().unwrap();
-            let all = jobs.clone();
-            // Slowly, so that kills meet the run at every stage.
-            let feeder = std::thread::spawn(move || {
-                for line in all.split_inclusive('\n') {
-                    if stdin.write_all(line.as_bytes()).is_err() {
-                        return;
-                    }
-                    std::thread::sleep(Duration::from_millis(3));
-                }
-            });
+            let feeder = feed(&mut run, &jobs);
             if kills == 0 {
                 let length = || fs::metadata(&path).map_or(0, |file| file.len());
                 wait_until("the first records are on the disk", || length() > 0);
             }
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             std::thread::sleep(Duration::from_millis(20 + (state >> 33) % 900));
-            let ended = run.try_wait().unwrap().is_some();
-            if !ended && kills < 12 {
-                run.kill().unwrap();
-                kills += 1;
-                // Until its keeper, too, is gone.
-                let mut said = String::new();
-                run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-                run.wait().unwrap();
-                feeder.join().unwrap();
-                continue;
-            }
-            feeder.join().unwrap();
-            break Ended::from(run.wait_with_output().unwrap());
-        };
+            run.kill().unwrap();
+            // Until its keeper, too, is gone.
+            let mut said = String::new();
+            run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert!(!run.wait().unwrap().success(), "{said}");
+            drop(feeder.join().unwrap());
+        }
+        let mut run = network.start(command(&network, &arguments, &ECN));
+        drop(feed(&mut run, &jobs).join().unwrap());
+        let end = Ended::from(run.wait_with_output().unwrap());
         end.expect(0, &["measured before"]);
-        assert_eq!(kills, 12);
         let found = targets(&text(&path));
         assert_eq!(found.len(), 540, "{name}");
         assert!(found.values().all(|&times| times == 1), "{name}: {found:?}");
