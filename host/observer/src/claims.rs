@@ -46,6 +46,8 @@ pub(crate) struct Claims {
     arrived: VecDeque<(Duration, u64, ClaimId)>,
     /// Claims without a flow.
     waiting: HashMap<Key, Vec<ClaimId>, RandomState>,
+    /// Whether none waits for packets that come late.
+    is_hurried: bool,
 }
 
 impl Claims {
@@ -56,6 +58,7 @@ impl Claims {
 
     /// Adds a claim; `now` is monotonic.
     pub(crate) fn add(&mut self, mut claim: Pending, due_ns: i64, now: Duration) -> ClaimId {
+        let due_ns = if self.is_hurried { due_ns.min(claim.over_ns()) } else { due_ns };
         self.serial += 1;
         self.count += 1;
         claim.serial = self.serial;
@@ -149,6 +152,18 @@ impl Claims {
         None
     }
 
+    /// Has each claim, from now on, answered when the packets of its connection's time were seen.
+    pub(crate) fn hurry(&mut self) {
+        if std::mem::replace(&mut self.is_hurried, true) {
+            return;
+        }
+        for (claim, place) in self.pending.iter_mut().zip(0..) {
+            let Some(claim) = claim else { continue };
+            claim.due_ns = claim.due_ns.min(claim.over_ns());
+            self.due.push(Reverse((claim.due_ns, claim.serial, ClaimId::new(place))));
+        }
+    }
+
     /// A claim that arrived at or before `then`, on the monotonic clock.
     pub(crate) fn next_arrived(&mut self, then: Duration) -> Option<ClaimId> {
         while let Some(&(arrived, serial, place)) = self.arrived.front() {
@@ -186,6 +201,11 @@ impl Claims {
 }
 
 impl Pending {
+    /// When, in packet time, its connection is over for certain.
+    fn over_ns(&self) -> i64 {
+        self.ended_ns.saturating_add(TOLERANCE_NS)
+    }
+
     /// A claim as it arrives, of this flow where it was seen already.
     pub(crate) fn new(claim: &Claim, key: Key, remote: Peer, flow: Option<FlowId>) -> Pending {
         let Claim { id, started_ns, ended_ns, last_ns, .. } = *claim;

@@ -23,7 +23,7 @@ use self::awaiting::Awaiting;
 use self::expected::Expected;
 use self::seeking::Seeking;
 use super::answer::Judges;
-use super::claims::Claims;
+use super::claims::{Claims, TOLERANCE_NS};
 use super::counters::{Counters, Unanswering};
 use super::dissect::Dissected;
 use super::index::Hash;
@@ -47,6 +47,9 @@ const LATE: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::fro
 /// when packets do: only where the packets' clock was changed does it come to that.
 const PATIENCE_IDLE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a claim waits in a hurry, at the most, for packets of its time that are still in the buffer.
+const HURRIED: Duration = Duration::from_secs(1);
 
 /// The state of measuring.
 pub(super) struct Measuring {
@@ -129,6 +132,14 @@ impl Measuring {
     /// Whether no claim is left and none can come.
     pub(super) fn is_over(&self) -> bool {
         self.closed && self.claims.len() + self.seeking.len() == 0
+    }
+
+    /// From now on, waits for no late packets: a connection is answered for when the packets of its time
+    /// were seen.
+    pub(super) fn hurry(&mut self) {
+        self.claims.hurry();
+        self.grace_ns = self.grace_ns.min(TOLERANCE_NS);
+        self.patience = (HURRIED, HURRIED);
     }
 
     /// Takes one captured frame.

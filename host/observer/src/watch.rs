@@ -70,7 +70,8 @@ impl Watch {
         move || shared.counters()
     }
 
-    /// Has all claims answered at once with what was seen, from now on.
+    /// Has claims wait for no late packets from now on: what was sent and received until their connections
+    /// ended is all that they are answered with.
     pub fn hurry(&self) {
         self.shared.hurry.store(true, Ordering::Relaxed);
     }
@@ -198,7 +199,7 @@ impl Thread {
 
     fn hurry(&mut self) {
         if self.shared.hurry.load(Ordering::Relaxed) {
-            self.measuring.settle_all();
+            self.measuring.hurry();
         }
     }
 

@@ -132,6 +132,30 @@ fn in_a_hurry_nothing_is_waited_for() {
 }
 
 #[test]
+fn in_a_hurry_packets_of_the_connections_time_still_count() {
+    let settings = Settings { grace: Duration::from_secs(3600), ..Settings::default() };
+    let Some(run) = start(settings) else {
+        return;
+    };
+    run.watch.hurry();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let remote = listener.local_addr().unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    for number in 0..20 {
+        expect(&run, remote);
+        let started_ns = now_ns();
+        let stream = TcpStream::connect(remote).unwrap();
+        let local = stream.local_addr().unwrap();
+        // The claim is there before the capture gives the packets.
+        claim(&run, number, local, remote, started_ns);
+        let answer = run.observations.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert!(answer.flow.is_some(), "{number}");
+    }
+    drop(run.notices);
+    assert_eq!(run.watch.join().unwrap().1, Ok(()));
+}
+
+#[test]
 fn interfaces_that_cannot_be_captured_on_are_explained() {
     let error = open("int:nonesuch0", &SourceOptions::default()).err().unwrap();
     let SourceError::NoInterface { name, available } = &error else {
