@@ -25,9 +25,9 @@ pub struct QuicMarks {
 pub enum Marked {
     /// All that were acknowledged arrived with it.
     Passed,
-    /// Some arrived with it, and some with CE.
+    /// Some arrived with CE: of several, not all; or the only one that was counted.
     Congested,
-    /// All arrived with CE.
+    /// Several were counted, and all arrived with CE.
     AllCe,
     /// Some arrived with this other mark, `ect0` or `ect1`.
     As(&'static str),
@@ -99,7 +99,8 @@ impl QuicMarks {
         let wrong = came().filter(|((_, mark), _)| ![field, CE].contains(mark));
         let mut found: Vec<Marked> = wrong.map(|((word, _), _)| Marked::As(word)).collect();
         if field != CE && has(CE) {
-            let is_all = !has(field) && found.is_empty();
+            // A full queue may have marked a single one.
+            let is_all = !has(field) && found.is_empty() && sum(self.counts) > 1;
             found.push(if is_all { Marked::AllCe } else { Marked::Congested });
         }
         if sum(self.counts) < self.acknowledged {

@@ -36,8 +36,8 @@ conditions! {
     REMARKED: impaired("l4s.<ect0|ect1>.remarked:<mark>", "data arrived with this mark instead");
     CONGESTED: unknown(
         "l4s.<ect0|ect1>.congested",
-        "some arrived with their mark and some with CE: a queue on the path was full, or a box \
-         changed the mark"
+        "some arrived with CE, and others with their mark; or the only one that was counted came \
+         with CE: a queue on the path was full, or a box changed the mark"
     );
     UNDERCOUNT: unknown(
         "l4s.<ect0|ect1>.undercount",

@@ -100,7 +100,12 @@ fn data_without_the_mark_prove_nothing() {
 
 /// A connection over QUIC whose packets had this mark, and what the target counted: ECT(0), ECT(1), CE.
 fn by_quic(mark: u8, counts: Option<[u64; 3]>) -> TestFlow {
-    let space = Record::new().with("sent", 6_u64).with("acknowledged", 5_u64);
+    acknowledged_by_quic(5, mark, counts)
+}
+
+/// The same with this many packets that the target acknowledged.
+fn acknowledged_by_quic(count: u64, mark: u8, counts: Option<[u64; 3]>) -> TestFlow {
+    let space = Record::new().with("sent", count + 1).with("acknowledged", count);
     let space = match counts {
         None => space,
         Some([ect0, ect1, ce]) => space.with("ect0", ect0).with("ect1", ect1).with("ce", ce),
@@ -140,6 +145,9 @@ fn over_quic_acknowledgments_say_which_mark_arrived() {
         assert_eq!(conclude(Some([5, 0, 0]), counts), expected);
     }
     assert_eq!(conclude(None, None), "connectivity.works feedback.absent");
+    let single = acknowledged_by_quic(1, 1, Some([0, 0, 1]));
+    let found = testing::conclude(&l4s, &[by_quic(2, Some([5, 0, 0])), single]);
+    assert!(found.contains(&"l4s.ect1.congested".to_owned()), "{found:?}");
     let found = testing::conclude(&l4s, &[by_quic(2, None), by_quic(2, None)]);
     assert!(found.contains(&"pathspider.not_applied:1".to_owned()), "{found:?}");
 }

@@ -25,12 +25,12 @@ conditions! {
     );
     CONGESTED: unknown(
         "quicecn.<ect0|ect1>.congested",
-        "some arrived with their mark and some with CE: a queue on the path was full, or a box \
-         changed the mark"
+        "some arrived with CE, and others with their mark; or the only one that was counted came \
+         with CE: a queue on the path was full, or a box changed the mark"
     );
     ALL_CE: impaired(
         "quicecn.<ect0|ect1>.all_ce",
-        "every packet that the target acknowledged arrived with CE"
+        "all packets that the target acknowledged, several of them, arrived with CE"
     );
     REMARKED: impaired(
         "quicecn.<ect0|ect1|ce>.remarked:<mark>",
