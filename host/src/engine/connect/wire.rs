@@ -37,18 +37,37 @@ impl Wire {
         let stream = TcpStream::from_std(opened.socket.into())?;
         let progress = Rc::clone(progress);
         let mut wire = Wire { stream, progress, is_deferred: opened.is_deferred, is_reset: false };
-        if !wire.is_deferred {
+        if wire.is_deferred {
+            return Ok(wire);
+        }
+        loop {
             wire.stream.writable().await?;
             match wire.stream.take_error()? {
-                None => wire.progress.shaken(Handshake::Made),
+                None if wire.has_peer() => {
+                    wire.progress.shaken(Handshake::Made);
+                    return Ok(wire);
+                }
+                // It was woken for nothing, or reset since.
+                None => wire.wait_again(),
                 Some(error) if is_reset(&error) => {
                     wire.is_reset = true;
                     wire.progress.shaken(Handshake::Presumed);
+                    return Ok(wire);
                 }
                 Some(error) => return Err(error),
             }
         }
-        Ok(wire)
+    }
+
+    /// Whether its handshake is over and it was not reset: a socket has a peer as long as that is so.
+    fn has_peer(&self) -> bool {
+        self.stream.peer_addr().is_ok()
+    }
+
+    /// Has what waits for it to be writable wait for the next word of the kernel.
+    fn wait_again(&self) {
+        let wait = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = self.stream.try_io(Interest::WRITABLE, wait);
     }
 
     /// Fails where it was reset, as far as is known.
@@ -91,10 +110,9 @@ fn reset() -> io::Error {
 }
 
 impl Drop for Wire {
-    /// Where the SYN was answered and no data came, nothing has told of the handshake: a socket has
-    /// a peer from then on.
+    /// Where the SYN was answered and no data came, nothing has told of the handshake.
     fn drop(&mut self) {
-        if self.is_deferred && self.stream.peer_addr().is_ok() {
+        if self.is_deferred && self.has_peer() {
             self.progress.shaken(Handshake::Made);
         }
     }
@@ -136,8 +154,7 @@ impl AsyncWrite for Wire {
                 && error.raw_os_error() == Some(libc::EINPROGRESS)
             {
                 // The kernel chose to send the SYN without data: wait until more can be written.
-                let wait = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                let _ = self.stream.try_io(Interest::WRITABLE, wait);
+                self.wait_again();
                 written = Pin::new(&mut self.stream).poll_write(context, bytes);
                 self.progress.initiated();
             }
