@@ -32,7 +32,7 @@ use pathspider_plugin_api::{Configuration, Error};
 use tokio::sync::mpsc;
 
 pub use account::Account;
-pub use connect::{Dialer, Forger, RESERVED_SOCKETS, Requests};
+pub use connect::{CLOSING, Dialer, Forger, RESERVED_SOCKETS, Requests};
 pub(crate) use connect::{Held, PortsError, Raw};
 pub(crate) use course::JOBS_BEHIND;
 pub(crate) use ephemeral::Ephemeral;

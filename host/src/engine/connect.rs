@@ -1,5 +1,6 @@
 //! Makes one connection of any kind: `begin` sends its first packet, `complete` sees it through.
 
+mod closing;
 mod conversation;
 mod destination;
 mod dns;
@@ -38,6 +39,7 @@ use pathspider_plugins::asked::Settings;
 use recent::Recent;
 use socket2::Socket;
 
+pub use closing::CLOSING;
 pub(super) use conversation::{Conversing, Pool, begin as converse};
 pub(super) use flow::{own_flow, possible_endpoints};
 pub use http::Requests;
@@ -226,7 +228,7 @@ fn send_first(
         local = socket::connect(&socket, remote)?.0;
     }
     socket.send(datagram)?;
-    Ok((Opened { socket, is_deferred: false }, local))
+    Ok((Opened { socket, is_deferred: false, closer: None }, local))
 }
 
 /// The address and port to connect to: the job's, unless the plugin set others.

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use super::keeping::{files_beside, is_file};
 use super::{RunError, RunOptions};
-use crate::engine::RESERVED_SOCKETS;
+use crate::engine::{CLOSING, RESERVED_SOCKETS};
 use crate::job::Input;
 use crate::output::Output;
 use pathspider_runtime::streams;
 
 /// Descriptors beside those of the connections.
-const SPARE_DESCRIPTORS: u64 = 128;
+const SPARE_DESCRIPTORS: u64 = 128 + CLOSING as u64;
 
 /// Refuses to write to one file for two purposes, or to one that is to be read.
 pub(super) fn check_files(options: &RunOptions<'_>) -> Result<(), RunError> {

@@ -11,6 +11,7 @@ use pathspider_plugins::asked::Settings;
 use socket2::Socket;
 
 use super::Dialer;
+use super::closing::Closer;
 use super::failure::Failure;
 use super::progress::Progress;
 
@@ -61,4 +62,6 @@ pub(super) struct Opened {
     /// Nothing was sent yet: the SYN goes out with the first data, for the kernel has a cookie of
     /// TCP Fast Open (RFC 7413, section 4.2).
     pub(super) is_deferred: bool,
+    /// Who closes it, where it is left to somebody.
+    pub(super) closer: Option<Rc<Closer>>,
 }

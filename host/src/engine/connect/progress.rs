@@ -109,6 +109,11 @@ impl Progress {
         }
     }
 
+    /// Whether a configuration still holds for it.
+    pub(super) fn is_held_for(&self) -> bool {
+        self.awaited.get().is_some()
+    }
+
     /// It has come as far as it ever will.
     pub(in super::super) fn over(&self) {
         if let Some(point) = self.awaited.take() {

@@ -11,6 +11,7 @@ use pathspider_plugin_api::packet::protocol;
 use pathspider_plugins::asked::Settings;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::closing::Closer;
 use super::http::Requests;
 use super::kind::Opened;
 use super::quic::Shared;
@@ -31,6 +32,7 @@ pub struct Dialer {
     pub(super) quic: Rc<Shared>,
     pub(super) recent: Rc<Recent>,
     turns: Turns,
+    closer: Rc<Closer>,
 }
 
 impl Dialer {
@@ -50,7 +52,19 @@ impl Dialer {
         let (tls, recent) = (Tls::new()?, Rc::new(Recent::new(Instant::now())));
         let turns = Turns::new();
         let quic = Rc::new(Shared::new(tls.initial_suite()?));
-        Ok(Dialer { interface, routes, courtesy, user_agent, body_limit, tls, quic, recent, turns })
+        let closer = Rc::default();
+        Ok(Dialer {
+            interface,
+            routes,
+            courtesy,
+            user_agent,
+            body_limit,
+            tls,
+            quic,
+            recent,
+            turns,
+            closer,
+        })
     }
 
     /// Opens a socket for a connection to `remote`, with its settings.
@@ -97,7 +111,9 @@ impl Dialer {
         } else {
             connect(&socket, remote)?
         };
-        Ok((Opened { socket, is_deferred }, local))
+        // Its port may be wanted at once where the plugin chose it.
+        let closer = chooses.then(|| Rc::clone(&self.closer));
+        Ok((Opened { socket, is_deferred, closer }, local))
     }
 
     /// The address that a socket has to be bound to, so that there is a route to a target. Without an

@@ -9,6 +9,7 @@ use pathspider_plugin_api::carriage::Handshake;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::closing::Closer;
 use super::kind::Opened;
 use super::progress::Progress;
 
@@ -24,6 +25,7 @@ pub(super) struct Wire {
     is_deferred: bool,
     /// It was reset, and the socket has said so already.
     is_reset: bool,
+    closer: Option<Rc<Closer>>,
 }
 
 impl Wire {
@@ -34,9 +36,10 @@ impl Wire {
     ///
     /// The handshake did not come about.
     pub(super) async fn established(opened: Opened, progress: &Rc<Progress>) -> io::Result<Wire> {
-        let stream = TcpStream::from_std(opened.socket.into())?;
+        let Opened { socket, is_deferred, closer } = opened;
+        let stream = TcpStream::from_std(socket.into())?;
         let progress = Rc::clone(progress);
-        let mut wire = Wire { stream, progress, is_deferred: opened.is_deferred, is_reset: false };
+        let mut wire = Wire { stream, progress, is_deferred, is_reset: false, closer };
         if wire.is_deferred {
             return Ok(wire);
         }
@@ -114,6 +117,10 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if self.is_deferred && self.has_peer() {
             self.progress.shaken(Handshake::Made);
+        }
+        // What a configuration holds for must be over when it ends.
+        if let Some(closer) = self.closer.as_ref().filter(|_| !self.progress.is_held_for()) {
+            closer.close(&self.stream);
         }
     }
 }

@@ -230,11 +230,13 @@ impl Case {
     /// How many targets it has where nobody says.
     pub fn targets(self) -> u32 {
         match self {
-            Case::Connect | Case::Syn | Case::Dead | Case::Stages => 20_000,
+            // So many that the start and the end, which have a case of their own, do not count.
+            Case::Connect | Case::Syn | Case::Stages | Case::Http | Case::DnsUdp => 60_000,
+            Case::Dead => 20_000,
             Case::Start => 1,
             // So many that starting the threads does not count.
             Case::Blocking => 100_000,
-            Case::Http | Case::Https | Case::DnsUdp | Case::Conversations => 10_000,
+            Case::Https | Case::Conversations => 10_000,
             Case::Http3 => 5_000,
             Case::MemoryQuic => 20_000,
             // All hosts of a /16 but the first and the last.
