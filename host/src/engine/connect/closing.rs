@@ -68,12 +68,10 @@ fn close_all(given: &Receiver<OwnedFd>) {
     while let Ok(socket) = given.recv() {
         drop(socket);
         loop {
-            let before = given.len();
-            given.try_iter().for_each(drop);
-            if before == 0 {
+            thread::sleep(MOMENT);
+            if given.try_iter().map(drop).count() == 0 {
                 break;
             }
-            thread::sleep(MOMENT);
         }
     }
 }
