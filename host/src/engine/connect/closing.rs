@@ -42,6 +42,12 @@ impl Closer {
             let _ = sockets.try_send(socket);
         }
     }
+
+    /// Whether it was given a socket.
+    #[cfg(test)]
+    pub(super) fn has_begun(&self) -> bool {
+        self.running.get().is_some()
+    }
 }
 
 impl Drop for Closer {

@@ -198,3 +198,35 @@ impl AsyncWrite for Wire {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use pathspider_plugin_api::Hold;
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    /// Whether a connection is left to the closer that a configuration holds for until this point.
+    fn is_left(awaited: Option<Hold>) -> bool {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let closer: Rc<Closer> = Rc::default();
+        runtime.block_on(async {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
+            let _ = socket.connect(&listener.local_addr().unwrap().into());
+            let closer = Some(Rc::clone(&closer));
+            let progress = Rc::new(Progress::new(awaited, |_| {}));
+            let opened = Opened { socket, is_deferred: false, closer };
+            Wire::established(opened, &progress).await.unwrap().intact().unwrap();
+        });
+        closer.has_begun()
+    }
+
+    #[test]
+    fn what_a_configuration_still_holds_for_is_closed_at_once() {
+        assert!(is_left(None) && is_left(Some(Hold::Handshake)));
+        assert!(!is_left(Some(Hold::Completion)));
+    }
+}
