@@ -61,8 +61,9 @@ const STREAMS: u32 = 6;
 const AT_ONCE: usize = 16;
 
 /// For how long an acknowledgment is waited for where the response has come. It takes a round trip, or what a busy
-/// target needs; only a target that breaks RFC 9000, section 13.2.1, takes all of it.
-const ACKNOWLEDGED: Duration = Duration::from_secs(1);
+/// target needs. Where a packet is lost it takes some probe time-outs (RFC 9002, section 6.2), each longer than a
+/// round trip. Only a target that breaks RFC 9000, section 13.2.1, takes all of it.
+const ACKNOWLEDGED: Duration = Duration::from_secs(5);
 
 /// What all connections of a run have in common.
 pub(super) struct Shared {
